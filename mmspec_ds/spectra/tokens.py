@@ -1,0 +1,48 @@
+"""The form in which a modality enters a model: tokens of discrete and continuous fields, and their schema."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mmspec_ds.spectra.records import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class DiscreteField:
+    """A field with values 0 .. size-1. `ordinal`: neighbouring values mean neighbouring things (shift bins)."""
+
+    name: str
+    size: int
+    ordinal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuousField:
+    """A real-valued field. With `wavelengths` (shortest, longest) it is embedded by sinusoids of those
+    wavelengths in its own unit, as m/z needs; without, linearly."""
+
+    name: str
+    wavelengths: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSchema:
+    """The fields of one modality's tokens. `ordered`: the place in the sequence carries meaning (IR windows,
+    text); otherwise tokens are a set (peaks)."""
+
+    discrete: tuple[DiscreteField, ...] = ()
+    continuous: tuple[ContinuousField, ...] = ()
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of one modality of one record: `discrete` int16 [n, fields], `continuous` float32 [n, fields]."""
+
+    modality: Modality
+    discrete: npt.NDArray[np.int16]
+    continuous: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.discrete)
