@@ -1,0 +1,82 @@
+"""Modality-aware top-k routing (MM-Spectrum, equations 3 and 4).
+
+Axes: T tokens, D model width, E experts, K chosen experts, M modalities.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+NOT_ROUTED = -1
+"""The modality of a padding place, and the expert index of a token-expert pair that is not used."""
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Where tokens go. `index_TK` int64, NOT_ROUTED for padding and for experts that dynamic activation left
+    out; `weight_TK` float32, 0 there; `probability_TE` float32, 0 for padding; `log_sum_exp_T` float32 of the
+    logits before the temperature, 0 for padding."""
+
+    index_TK: Tensor
+    weight_TK: Tensor
+    probability_TE: Tensor
+    log_sum_exp_T: Tensor
+
+
+def route(
+    hidden_TD: Tensor,
+    modality_T: Tensor,
+    weight_ED: Tensor,
+    prior_MD: Tensor | None,
+    *,
+    k: int,
+    temperature: float = 1.0,
+    selection_bias_E: Tensor | None = None,
+    renormalise: bool = False,
+    dynamic_share: float = 0.0,
+) -> Routing:
+    """Choose k experts for each token: softmax(W (h + prior[modality]) / temperature), largest k.
+
+    W (h + prior) is computed as W h + (W prior)[modality], equation 17 of the paper: the second term is a
+    table of M x E numbers, so the modality costs one look-up per token. Everything is in float32.
+
+    Args:
+        hidden_TD: token representations, any floating type.
+        modality_T: int64, NOT_ROUTED where there is no token.
+        weight_ED: the router's rows w_e.
+        prior_MD: sum of tag and bias embeddings of each modality, or None for routing by content alone.
+        k: experts for each token, 1 to E.
+        temperature: tau > 0.
+        selection_bias_E: added to the probabilities for the choice only, not for the weights.
+        renormalise: divide a token's weights by their sum.
+        dynamic_share: an expert after the first is left out when its probability is below this share of the
+            first one's; 0 keeps all.
+
+    Returns:
+        Routing; gradients flow through weight_TK, probability_TE and log_sum_exp_T.
+    """
+    if not 1 <= k <= weight_ED.shape[0]:
+        raise ValueError(f"k is {k}: expected 1 to the number of experts, {weight_ED.shape[0]}")
+    if temperature <= 0:
+        raise ValueError(f"temperature is {temperature}: expected a positive number")
+    routed_T = modality_T != NOT_ROUTED
+    weight = weight_ED.float()
+    logits_TE = F.linear(hidden_TD.float(), weight)
+    if prior_MD is not None:
+        logits_TE = logits_TE + F.embedding(modality_T.clamp_min(0), F.linear(prior_MD.float(), weight))
+    probability_TE = torch.softmax(logits_TE / temperature, dim=-1) * routed_T[:, None]
+    log_sum_exp_T = torch.logsumexp(logits_TE, dim=-1) * routed_T
+
+    score_TE = probability_TE if selection_bias_E is None else probability_TE + selection_bias_E
+    index_TK = score_TE.detach().topk(k, dim=-1).indices
+    weight_TK = probability_TE.gather(1, index_TK)
+    used_TK = routed_T[:, None].expand(-1, k)
+    if dynamic_share > 0:
+        used_TK = used_TK & (weight_TK.detach() >= dynamic_share * weight_TK.detach()[:, :1])
+    weight_TK = weight_TK * used_TK
+    if renormalise:
+        weight_TK = weight_TK / weight_TK.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+    index_TK = index_TK.masked_fill(~used_TK, NOT_ROUTED)
+    return Routing(index_TK, weight_TK, probability_TE, log_sum_exp_T)

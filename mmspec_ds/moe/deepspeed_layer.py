@@ -1,0 +1,102 @@
+"""The sparse layer as DeepSpeed's own classes. The one file that touches DeepSpeed's private names.
+
+DeepSpeed's engine finds MoE, MOELayer, TopKGate and Experts by isinstance: it makes their process groups,
+reduces expert gradients over them, and writes one checkpoint file for each expert. Each class here is one of
+ours and one of theirs; ours come first in the method resolution order and initialise nn.Module only. The
+contract is that of deepspeed 0.19.8 and is tested in tests/moe/test_deepspeed_contract.py.
+"""
+
+from typing import Any, cast
+
+import torch.distributed as dist
+from deepspeed.moe.experts import Experts
+from deepspeed.moe.layer import MoE
+from deepspeed.moe.sharded_moe import MOELayer, TopKGate
+from deepspeed.utils import groups
+
+from mmspec_ds.moe.expert_parallel import ALONE, Placement
+from mmspec_ds.moe.layer import ExpertBank, Gate, SparseDispatch, SparseFeedForward
+from mmspec_ds.moe.settings import MoESettings
+
+
+def placement_in_world(ep_size: int) -> Placement:
+    """Where this process stands: DeepSpeed's default layout puts consecutive ranks into one expert group."""
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    return Placement(ep_size, rank % ep_size)
+
+
+class DeepSpeedGate(Gate, TopKGate):
+    """Our router where DeepSpeed looks for its gate."""
+
+    def __init__(self, d_model: int, settings: MoESettings, modalities: int) -> None:
+        Gate.__init__(self, d_model, settings, modalities)
+        self.wall_clock_breakdown = False
+        self.ep_group = None
+
+
+class DeepSpeedExperts(ExpertBank, Experts):
+    """Experts whose gradients DeepSpeed reduces over the expert-data-parallel group only."""
+
+    def __init__(self, d_model: int, settings: MoESettings, placement: Placement) -> None:
+        ExpertBank.__init__(self, d_model, settings, placement)
+        self.num_local_experts = len(self.deepspeed_experts)
+        for parameter in self.parameters():
+            parameter.allreduce = False  # type: ignore[attr-defined]
+            parameter.group_name = _group_name(placement)  # type: ignore[attr-defined]
+
+
+class DeepSpeedDispatch(SparseDispatch, MOELayer):
+    """The pass through gate and experts, given its process groups by the engine."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        experts: ExpertBank,
+        settings: MoESettings,
+        modalities: tuple[str, ...],
+        structure_margin: float | None,
+    ) -> None:
+        SparseDispatch.__init__(self, gate, experts, settings, modalities, structure_margin)
+        self.wall_clock_breakdown = False
+        self.time_falltoall = self.time_salltoall = self.time_moe = 0.0
+
+    def _set_ep_group(self, ep_group: Any) -> None:
+        self.ep_group = ep_group if dist.get_world_size(ep_group) > 1 else None
+        self.data_group = dist.group.WORLD
+
+
+class DeepSpeedSparseFeedForward(SparseFeedForward, MoE):
+    """`SparseFeedForward` as DeepSpeed's MoE layer: expert parallel, checkpointed and partitioned by it."""
+
+    gate_class = DeepSpeedGate
+    bank_class = DeepSpeedExperts
+    dispatch_class = DeepSpeedDispatch
+
+    def __init__(
+        self,
+        d_model: int,
+        settings: MoESettings,
+        modalities: tuple[str, ...],
+        structure_margin: float | None = None,
+        placement: Placement = ALONE,
+    ) -> None:
+        SparseFeedForward.__init__(self, d_model, settings, modalities, structure_margin, placement)
+        self.use_residual = False
+        self.enable_expert_tensor_parallelism = False
+        self.ep_size = placement.size
+        self.expert_group_name = _group_name(placement)
+        self.num_experts = len(settings.experts)
+        self.num_local_experts = self.num_experts // placement.size
+
+    def _create_process_groups(self, use_data_before_expert_parallel_: bool = False) -> None:
+        if self.expert_group_name not in groups._get_expert_parallel_group_dict():
+            groups._create_expert_and_data_parallel(
+                self.ep_size, use_data_before_expert_parallel_=use_data_before_expert_parallel_
+            )
+        cast(DeepSpeedDispatch, self.deepspeed_moe)._set_ep_group(
+            groups._get_expert_parallel_group(self.expert_group_name)
+        )
+
+
+def _group_name(placement: Placement) -> str:
+    return f"ep_size_{placement.size}"

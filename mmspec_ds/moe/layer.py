@@ -1,0 +1,193 @@
+"""The sparse feed-forward layer: route, dispatch, compute, combine.
+
+The classes here are plain modules whose parts are named as DeepSpeed's MoE names them, so that a trained
+model runs without DeepSpeed; `deepspeed_layer` makes DeepSpeed's own classes of them.
+
+Axes: B samples, S places, T = B * S tokens, D model width, E experts, K choices, M modalities, N rows.
+"""
+
+from typing import Any, cast
+
+import torch
+from mmspec_kernels import (
+    NOT_ROUTED,
+    Dispatch,
+    Routing,
+    combine,
+    dispatch,
+    expert_ffn,
+    gather,
+    route,
+)
+from torch import Tensor, nn
+
+from mmspec_ds.moe.capacity import keep_within_capacity
+from mmspec_ds.moe.expert_parallel import ALONE, Placement, exchanged_expert_ffn
+from mmspec_ds.moe.experts import Expert, physical_order
+from mmspec_ds.moe.settings import MoESettings
+from mmspec_ds.moe.statistics import RoutingReport, routing_report, structure_sums
+
+
+class Gate(nn.Module):
+    """The router: content, modality tag and modality bias to expert probabilities (equations 3 and 4)."""
+
+    selection_bias: Tensor
+
+    def __init__(self, d_model: int, settings: MoESettings, modalities: int) -> None:
+        nn.Module.__init__(self)
+        self.settings = settings
+        self.wg = nn.Linear(d_model, len(settings.experts), bias=False)
+        self.tag = nn.Parameter(torch.randn(modalities, d_model) * 0.02) if settings.tag_routing else None
+        self.bias = nn.Parameter(torch.zeros(modalities, d_model)) if settings.router_aware else None
+        self.register_buffer("selection_bias", torch.zeros(len(settings.experts)))
+
+    def forward(self, hidden_TD: Tensor, modality_T: Tensor, temperature: float) -> Routing:
+        priors: list[Tensor] = [p for p in (self.tag, self.bias) if p is not None]
+        return route(
+            hidden_TD,
+            modality_T,
+            self.wg.weight,
+            torch.stack(priors).sum(0) if priors else None,
+            k=self.settings.k,
+            temperature=temperature,
+            selection_bias_E=self.selection_bias if self.settings.selection_bias_rate else None,
+            renormalise=self.settings.renormalise,
+            dynamic_share=self.settings.dynamic_share,
+        )
+
+    @torch.no_grad()
+    def update_selection_bias(self, load_E: Tensor) -> None:
+        """Raise the chance of experts below the mean load, lower that of those above, by one fixed step."""
+        step = self.settings.selection_bias_rate * torch.sign(load_E.mean() - load_E)
+        self.selection_bias += step.to(self.selection_bias.dtype)
+
+
+class ExpertBank(nn.Module):
+    """The experts of this rank. All are drawn and the local block is kept, so that the initial weights do not
+    depend on the expert-parallel size."""
+
+    def __init__(self, d_model: int, settings: MoESettings, placement: Placement) -> None:
+        nn.Module.__init__(self)
+        everyone = [Expert(d_model, e.width) for e in physical_order(settings.experts)]
+        self.deepspeed_experts = nn.ModuleList(everyone[i] for i in placement.local(len(everyone)))
+
+    def forward(self, rows_ND: Tensor, plan: Dispatch, group: Any | None) -> Tensor:
+        """Outputs of the rows, which are in global expert order."""
+        weights = [cast(Expert, expert).weights for expert in self.deepspeed_experts]
+        if group is None:
+            return expert_ffn(rows_ND, plan.counts_E.tolist(), weights)
+        return exchanged_expert_ffn(rows_ND, plan.counts_E, weights, group)
+
+
+class SparseDispatch(nn.Module):
+    """One pass of tokens through the gate and their experts."""
+
+    serves_EM: Tensor
+    shared_E: Tensor
+
+    def __init__(
+        self,
+        gate: Gate,
+        experts: ExpertBank,
+        settings: MoESettings,
+        modalities: tuple[str, ...],
+        structure_margin: float | None,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.gate, self.experts, self.settings = gate, experts, settings
+        self.ep_group: Any | None = None
+        self.data_group: Any | None = None
+        self.structure_margin = structure_margin
+        order = physical_order(settings.experts)
+        serves = torch.tensor([[m in e.modalities for m in modalities] for e in order])
+        shared = torch.tensor([e.family == "shared" for e in order])
+        self.register_buffer("serves_EM", serves, persistent=False)
+        self.register_buffer("shared_E", shared, persistent=False)
+
+    def forward(
+        self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
+    ) -> tuple[Tensor, RoutingReport]:
+        hidden_TD, modality_T = hidden_BSD.flatten(0, 1), modality_BS.flatten()
+
+        routing = self.gate(hidden_TD, modality_T, temperature)
+        kept_TK, weight_TK = self._within_capacity(routing)
+        plan = dispatch(kept_TK, len(self.settings.experts))
+        rows_ND = self.experts(gather(hidden_TD, plan), plan, self.ep_group)
+        out_TD = combine(rows_ND, weight_TK, plan)
+
+        structure = self._structure(rows_ND, weight_TK, kept_TK, plan, modality_BS)
+        report = routing_report(routing, kept_TK, modality_T, self.serves_EM.shape[1], structure)
+        return out_TD.view_as(hidden_BSD), report
+
+    def _within_capacity(self, routing: Routing) -> tuple[Tensor, Tensor]:
+        if self.settings.mode == "dropless":
+            return routing.index_TK, routing.weight_TK
+        kept_TK = keep_within_capacity(
+            routing.index_TK, len(self.settings.experts), self.settings.capacity_factor, self.data_group
+        )
+        return kept_TK, routing.weight_TK * (kept_TK != NOT_ROUTED)
+
+    def _structure(
+        self, rows_ND: Tensor, weight_TK: Tensor, kept_TK: Tensor, plan: Dispatch, modality_BS: Tensor
+    ) -> Tensor:
+        if self.structure_margin is None or not self.training:
+            return rows_ND.new_zeros(4, dtype=torch.float32)
+        samples, places = modality_BS.shape
+        experts, modalities = self.serves_EM.shape
+        row_of_pair = plan.row_TK[plan.used_TK]
+        weight_N = weight_TK.new_zeros(len(rows_ND)).index_put((row_of_pair,), weight_TK[plan.used_TK])
+        expert_N = torch.empty_like(plan.token_N)
+        expert_N[row_of_pair] = kept_TK[plan.used_TK]
+        group_N = plan.token_N // places * modalities + modality_BS.flatten()[plan.token_N]
+        return structure_sums(
+            rows_ND,
+            weight_N,
+            group_N * experts + expert_N,
+            samples,
+            self.serves_EM,
+            self.shared_E,
+            self.structure_margin,
+        )
+
+
+class SparseFeedForward(nn.Module):
+    """The encoder's feed-forward layer: experts of unequal width behind a modality-aware router.
+
+    Args:
+        d_model: D.
+        settings: experts and routing.
+        modalities: names of the modalities in the order of their indices.
+        structure_margin: gamma of equation 28; None leaves the structural sums out.
+        placement: which block of the experts lives in this process.
+    """
+
+    gate_class: type[Gate] = Gate
+    bank_class: type[ExpertBank] = ExpertBank
+    dispatch_class: type[SparseDispatch] = SparseDispatch
+
+    def __init__(
+        self,
+        d_model: int,
+        settings: MoESettings,
+        modalities: tuple[str, ...],
+        structure_margin: float | None = None,
+        placement: Placement = ALONE,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.settings, self.placement = settings, placement
+        gate = self.gate_class(d_model, settings, len(modalities))
+        bank = self.bank_class(d_model, settings, placement)
+        self.deepspeed_moe = self.dispatch_class(gate, bank, settings, modalities, structure_margin)
+
+    def forward(
+        self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
+    ) -> tuple[Tensor, RoutingReport]:
+        """The layer's output [B, S, D], zero at padding, and its report."""
+        out: tuple[Tensor, RoutingReport] = self.deepspeed_moe(hidden_BSD, modality_BS, temperature)
+        return out
+
+
+def relative_costs(settings: MoESettings) -> Tensor:
+    """c_e [E] in physical order: widths divided by the largest, so that lambda_cost has no scale in it."""
+    widths = torch.tensor([float(e.width) for e in physical_order(settings.experts)])
+    return widths / widths.max()

@@ -1,0 +1,77 @@
+"""The auxiliary losses of the objective, as functions of one layer's report (section A.5 to A.8)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mmspec_ds.moe.schedule import Curriculum
+from mmspec_ds.moe.settings import ObjectiveSettings
+from mmspec_ds.moe.statistics import RoutingReport
+
+
+def squared_variation(values: Tensor) -> Tensor:
+    """CV^2 = Var / mean^2 with the population variance; 0 when all is 0."""
+    return values.var(correction=0) / values.mean().square().clamp_min(1e-20)
+
+
+def balance_loss(report: RoutingReport) -> Tensor:
+    """L_bal = CV^2(importance) + CV^2(load) over the experts (equation 19); the load has no gradient."""
+    return squared_variation(report.importance_ME.sum(0)) + squared_variation(report.load_ME.sum(0))
+
+
+def entropy_loss(report: RoutingReport) -> Tensor:
+    """-H, the negative mean entropy of the router, in nats.
+
+    Equation 20 of the paper adds +H, which would lower the entropy; its text asks for a high one early. We
+    follow the text: minimising -H maximises the entropy.
+    """
+    return -report.entropy / _tokens(report)
+
+
+def cost_loss(report: RoutingReport, cost_E: Tensor) -> Tensor:
+    """L_cost, the mean expected cost of a token (equation 7), with costs relative to the widest expert."""
+    return (report.importance_ME.sum(0) * cost_E).sum() / _tokens(report)
+
+
+def structure_loss(report: RoutingReport) -> Tensor:
+    """L_struct = mean squared distance of shared experts + mean margin shortfall of modality experts (26)."""
+    agreement = report.agreement / report.agreement_count.clamp_min(1)
+    separation = report.separation / report.separation_count.clamp_min(1)
+    return agreement + separation
+
+
+def z_loss(report: RoutingReport) -> Tensor:
+    """Mean squared log-partition of the router's logits, which keeps them small (Zoph et al. 2022)."""
+    return report.z / _tokens(report)
+
+
+def auxiliary_losses(
+    reports: Sequence[RoutingReport], cost_E: Tensor, settings: ObjectiveSettings
+) -> Mapping[str, Tensor]:
+    """Each auxiliary loss, averaged over layers, by name; unweighted. Reports must be reduced already."""
+    losses = {
+        "balance": [balance_loss(r) for r in reports],
+        "entropy": [entropy_loss(r) for r in reports],
+        "cost": [cost_loss(r, cost_E) for r in reports],
+        "structure": [structure_loss(r) for r in reports],
+    }
+    if settings.z:
+        losses["z"] = [z_loss(r) for r in reports]
+    return {name: torch.stack(values).mean() for name, values in losses.items()}
+
+
+def weighted_sum(losses: Mapping[str, Tensor], settings: ObjectiveSettings, now: Curriculum) -> Tensor:
+    """lambda_cost L_cost + lambda(t) (L_bal - H) + lambda_pid L_struct + z (equation 8, algorithm 1)."""
+    weights = {
+        "balance": now.balance,
+        "entropy": now.balance,
+        "cost": settings.cost,
+        "structure": settings.structure,
+        "z": settings.z,
+    }
+    return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+
+
+def _tokens(report: RoutingReport) -> Tensor:
+    return report.tokens_M.sum().clamp_min(1)

@@ -1,0 +1,99 @@
+"""Settings of the sparse layer and of its objective."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mmspec_ds.settings import Settings
+
+Family = Literal["shared", "modality", "interaction"]
+
+
+class ExpertSettings(Settings):
+    """One expert: its family, the modalities that a modality expert serves, its hidden width kappa_e."""
+
+    family: Family
+    width: int = Field(gt=0, multiple_of=16)
+    modalities: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _modalities_belong_to_modality_experts(self) -> "ExpertSettings":
+        if (self.family == "modality") != bool(self.modalities):
+            raise ValueError("an expert names modalities when, and only when, its family is 'modality'")
+        return self
+
+
+def paper_experts(heavy: int = 2048, light: int = 512) -> tuple[ExpertSettings, ...]:
+    """The eight of table 9: a heavy and a light expert of each of shared, NMR, IR/MS and interaction."""
+    kinds: Sequence[tuple[Family, tuple[str, ...]]] = (
+        ("shared", ()),
+        ("modality", ("h_nmr", "c_nmr")),
+        ("modality", ("ir", "ms")),
+        ("interaction", ()),
+    )
+    return tuple(
+        ExpertSettings(family=family, width=width, modalities=modalities)
+        for family, modalities in kinds
+        for width in (heavy, light)
+    )
+
+
+class MoESettings(Settings):
+    """The sparse layer of the encoder (MM-Spectrum, sections 3.3 to 3.5).
+
+    Attributes:
+        experts: any number of any widths; the default is the paper's eight for d_model 512.
+        k: experts for each token.
+        mode: "dropless", or "capacity": an expert takes at most capacity_factor * k * tokens / experts of the
+            global batch's pairs, first choices before second ones, and the rest is dropped.
+        tag_routing, router_aware: whether the router sees the modality's tag e_m and bias b_m (table 4).
+        dynamic_share: an expert after the first is skipped when its probability is below this share of the
+            first one's (table 5); 0 keeps all.
+        renormalise: divide the weights of a token's experts by their sum; the paper does not.
+        selection_bias_rate: step of the bias that evens out the load without a loss; 0 is off.
+    """
+
+    experts: tuple[ExpertSettings, ...] = Field(default_factory=paper_experts, min_length=1)
+    k: int = Field(default=2, ge=1)
+    mode: Literal["dropless", "capacity"] = "dropless"
+    capacity_factor: float = Field(default=1.25, gt=0)
+    tag_routing: bool = True
+    router_aware: bool = True
+    dynamic_share: float = Field(default=0.0, ge=0, le=1)
+    renormalise: bool = False
+    selection_bias_rate: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _k_is_at_most_the_number_of_experts(self) -> "MoESettings":
+        if self.k > len(self.experts):
+            raise ValueError(f"k is {self.k}, but there are {len(self.experts)} experts")
+        return self
+
+
+class ObjectiveSettings(Settings):
+    """Weights of the auxiliary losses and their schedules (equations 8, 22, 23).
+
+    Time is counted in fractions of the training budget, so that a run of another length keeps its phases.
+
+    Attributes:
+        balance: lambda_0, the weight of balance and entropy at the start.
+        balance_until: T_lambda, the fraction of training at which that weight has fallen to zero.
+        temperature, temperature_min, temperature_decay: tau_0, tau_min and T_tau.
+        cost: lambda_cost, on the expected width of the chosen experts.
+        structure: lambda_pid, on agreement of shared and separation of modality experts.
+        margin: gamma of the separation, a distance between pooled outputs.
+        z: weight of the squared log-partition of the router's logits.
+        label_smoothing: of the task loss in training.
+    """
+
+    balance: float = Field(default=0.01, ge=0)
+    balance_until: float = Field(default=0.5, gt=0)
+    temperature: float = Field(default=2.0, gt=0)
+    temperature_min: float = Field(default=1.0, gt=0)
+    temperature_decay: float = Field(default=0.5, gt=0)
+    cost: float = Field(default=0.001, ge=0)
+    structure: float = Field(default=0.001, ge=0)
+    margin: float = Field(default=1.0, gt=0)
+    z: float = Field(default=0.0, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)

@@ -1,0 +1,149 @@
+"""What a sparse layer reports of one batch: sums, from which every auxiliary loss and every routing figure
+follows, and their reduction over the data-parallel group.
+
+Axes: T tokens, K choices, E experts, M modalities, B samples, D model width, Y layers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from mmspec_kernels import NOT_ROUTED, Routing
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class RoutingReport:
+    """Sums over the tokens of a batch, float32.
+
+    Attributes:
+        importance_ME: summed probabilities of each modality's tokens for each expert (equation 18).
+        load_ME: how many of the token-expert pairs were chosen, before capacity; no gradient.
+        dropped_M: pairs dropped by capacity; no gradient.
+        tokens_M: tokens of each modality; no gradient.
+        entropy: summed -sum_e p log p.
+        z: summed squared log-partition.
+        agreement, agreement_count: summed squared distances of shared experts' pooled outputs between the
+            modalities of a molecule, and how many (equation 27).
+        separation, separation_count: summed margin shortfalls of modality experts, and how many (equation
+            28).
+    """
+
+    importance_ME: Tensor
+    load_ME: Tensor
+    dropped_M: Tensor
+    tokens_M: Tensor
+    entropy: Tensor
+    z: Tensor
+    agreement: Tensor
+    agreement_count: Tensor
+    separation: Tensor
+    separation_count: Tensor
+
+
+def routing_report(
+    routing: Routing, kept_TK: Tensor, modality_T: Tensor, modalities: int, structure: Tensor
+) -> RoutingReport:
+    """The report of one layer. `structure` [4] is what `structure_sums` gives, or zeros."""
+    probability_TE = routing.probability_TE
+    one_hot_TM = F.one_hot(modality_T.clamp_min(0), modalities).float() * (modality_T >= 0)[:, None]
+    chosen_TE = F.one_hot(routing.index_TK.clamp_min(0), probability_TE.shape[1])
+    chosen_TE = (chosen_TE * (routing.index_TK != NOT_ROUTED)[..., None]).sum(1)
+    dropped_T = ((routing.index_TK != NOT_ROUTED) & (kept_TK == NOT_ROUTED)).sum(1)
+    entropy = -torch.special.xlogy(probability_TE, probability_TE.clamp_min(1e-20)).sum()
+    return RoutingReport(
+        importance_ME=one_hot_TM.T @ probability_TE,
+        load_ME=one_hot_TM.T @ chosen_TE.float(),
+        dropped_M=one_hot_TM.T @ dropped_T.float(),
+        tokens_M=one_hot_TM.sum(0),
+        entropy=entropy,
+        z=routing.log_sum_exp_T.square().sum(),
+        agreement=structure[0],
+        agreement_count=structure[1].detach(),
+        separation=structure[2],
+        separation_count=structure[3].detach(),
+    )
+
+
+def structure_sums(
+    rows_ND: Tensor,
+    weight_N: Tensor,
+    bin_N: Tensor,
+    samples: int,
+    serves_EM: Tensor,
+    shared_E: Tensor,
+    margin: float,
+) -> Tensor:
+    """Agreement and separation of pooled outputs, summed and counted (equations 27 and 28).
+
+    The pooled output of expert e for the tokens of modality m of a molecule is the mean of FFN_e(h) weighted
+    by the router's probabilities.
+    Shared experts: squared distance between every two modalities of a molecule.
+    Modality experts: max(0, margin - distance) between the modalities that they serve and the others.
+
+    Args:
+        rows_ND: outputs of experts, one row for each token-expert pair.
+        weight_N: router weights of the rows.
+        bin_N: (sample * M + modality) * E + expert of each row, int64.
+        samples: B.
+        serves_EM: True where a modality expert serves a modality.
+        shared_E: True for shared experts.
+        margin: gamma.
+
+    Returns:
+        [agreement, its count, separation, its count], float32.
+    """
+    experts, modalities = serves_EM.shape
+    bins = samples * modalities * experts
+    weighted = rows_ND.float() * weight_N[:, None]
+    sum_BMED = weighted.new_zeros(bins, rows_ND.shape[1]).index_add(0, bin_N, weighted)
+    sum_BMED = sum_BMED.view(samples, modalities, experts, -1)
+    mass_BME = weight_N.new_zeros(bins).index_add(0, bin_N, weight_N).view(samples, modalities, experts)
+
+    shared = shared_E.nonzero().squeeze(1)
+    mean_BMED, present_BME = _mean(sum_BMED[:, :, shared], mass_BME[:, :, shared])
+    first, second = torch.triu_indices(modalities, modalities, 1, device=rows_ND.device)
+    both = present_BME[:, first] & present_BME[:, second]
+    squared = (mean_BMED[:, first] - mean_BMED[:, second]).square().sum(-1)
+    agreement = (squared * both).sum()
+
+    own = serves_EM.any(1).nonzero().squeeze(1)
+    serves_ME = serves_EM[own].T.float()
+    inside, has_inside = _pool(sum_BMED[:, :, own], mass_BME[:, :, own], serves_ME)
+    outside, has_outside = _pool(sum_BMED[:, :, own], mass_BME[:, :, own], 1 - serves_ME)
+    comparable = has_inside & has_outside
+    distance = ((inside - outside).square().sum(-1) + 1e-12).sqrt()
+    separation = (F.relu(margin - distance) * comparable).sum()
+    return torch.stack([agreement, both.sum().float(), separation, comparable.sum().float()])
+
+
+def _mean(total: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
+    return total / mass.clamp_min(1e-12)[..., None], mass > 0
+
+
+def _pool(sum_BMED: Tensor, mass_BME: Tensor, member_ME: Tensor) -> tuple[Tensor, Tensor]:
+    return _mean((sum_BMED * member_ME[None, :, :, None]).sum(1), (mass_BME * member_ME[None]).sum(1))
+
+
+def reduce_reports(reports: Sequence[RoutingReport], group: Any | None = None) -> list[RoutingReport]:
+    """The layers' reports summed over the data-parallel group, in one all-reduce.
+
+    The value is the global sum. The gradient with respect to a local sum is multiplied by the number of
+    ranks, because data parallelism averages gradients while a loss of the global sums is one loss, not an
+    average.
+    """
+    names = [f.name for f in fields(RoutingReport)]
+    flat_Y = [torch.cat([getattr(r, n).reshape(-1) for n in names]) for r in reports]
+    local = torch.stack(flat_Y)
+    if group is not None and dist.get_world_size(group) > 1:
+        everywhere = local.detach().clone()
+        dist.all_reduce(everywhere, group=group)
+        local = everywhere + dist.get_world_size(group) * (local - local.detach())
+    sizes = [getattr(reports[0], n).numel() for n in names]
+    shapes = [getattr(reports[0], n).shape for n in names]
+    return [
+        RoutingReport(*(part.view(shape) for part, shape in zip(row.split(sizes), shapes))) for row in local
+    ]
