@@ -1,0 +1,262 @@
+"""Reader of the multimodal benchmark's parquet files (Alberts et al. 2024), streaming, with every row checked.
+
+The writer of the same schema is in `parquet_writer`.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.spectra import benchmark_schema as schema
+from mmspec_ds.spectra.parquet_columns import (
+    CarbonColumn,
+    CellError,
+    HydrogenColumn,
+    InfraredColumn,
+    SpectrumColumn,
+    TandemColumn,
+    read_formula,
+    read_smiles,
+)
+from mmspec_ds.spectra.parquet_writer import write_records
+from mmspec_ds.spectra.records import Modality, Record, Spectrum
+
+__all__ = [
+    "SPECTRAL_MODALITIES",
+    "ReadReport",
+    "available_modalities",
+    "count_rows",
+    "read_records",
+    "write_records",
+]
+
+SPECTRAL_MODALITIES = (Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
+"""What is read unless something else is asked for."""
+
+_BATCH_ROWS = 256
+_REASONS_KEPT = 10
+
+_TEXT_COLUMNS = (schema.SMILES, schema.FORMULA)
+
+
+@dataclass
+class ReadReport:
+    """What became of the rows of one file or of several that share the report."""
+
+    rows_read: int = 0
+    rows_skipped: int = 0
+    reasons: list[str] = field(default_factory=list)
+    """Why the first few rows were skipped, one line each."""
+
+    def count_skipped(self, reason: str) -> None:
+        """Note one row that was skipped."""
+        self.rows_skipped += 1
+        if len(self.reasons) < _REASONS_KEPT:
+            self.reasons.append(reason)
+
+    def summary(self) -> str:
+        """One line for a log."""
+        if not self.rows_skipped:
+            return f"{self.rows_read} rows read"
+        return f"{self.rows_read} rows read, {self.rows_skipped} skipped, the first because {self.reasons[0]}"
+
+
+def read_records(
+    path: str | os.PathLike[str],
+    *,
+    modalities: Iterable[Modality] = SPECTRAL_MODALITIES,
+    require_smiles: bool = True,
+    canonicalise: bool = True,
+    on_invalid: Literal["raise", "skip"] = "raise",
+    report: ReadReport | None = None,
+) -> Iterator[Record]:
+    """Read a file of the benchmark's schema, a batch at a time.
+
+    A null cell means that the record lacks that spectrum. MS/MS needs at least one of its six columns, under
+    either spelling; each other modality needs its column. The formula is read where there is one, and required if
+    `modalities` contains FORMULA. A record's id is "<file name>:<row>", rows counted from 0.
+
+    Args:
+        path: the file.
+        modalities: the spectra to read; columns of others are not loaded.
+        require_smiles: whether a missing SMILES is an error. Files to predict have none.
+        canonicalise: whether SMILES are put into RDKit's canonical form (they are checked in any case).
+        on_invalid: whether an invalid row ends the reading or is skipped and counted in `report`.
+        report: counts rows while they are read.
+
+    Raises:
+        DataError: at once for a file that cannot be read or lacks a column; while iterating, for an invalid row
+            under "raise". The message names file, row and column.
+    """
+    asked = tuple(dict.fromkeys(modalities))
+    file = _open(Path(path))
+    reader = _Reader(Path(path), file, asked, require_smiles, canonicalise)
+    return reader.records(on_invalid == "skip", report if report is not None else ReadReport())
+
+
+def available_modalities(path: str | os.PathLike[str]) -> tuple[Modality, ...]:
+    """The modalities, FORMULA included, for which the file has a column.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with _open(Path(path)) as file:
+        names = file.schema_arrow.names
+    have = [m for m in (Modality.H_NMR, Modality.C_NMR, Modality.IR) if schema.modality_column(m) in names]
+    have += [Modality.MS] if schema.ms_columns(names) else []
+    return (*have, Modality.FORMULA) if schema.FORMULA in names else tuple(have)
+
+
+def count_rows(path: str | os.PathLike[str]) -> int:
+    """The number of rows, from the file's footer.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with _open(Path(path)) as file:
+        return int(file.metadata.num_rows)
+
+
+class _Reader:
+    """One pass over one open file."""
+
+    def __init__(
+        self,
+        path: Path,
+        file: pq.ParquetFile,
+        asked: tuple[Modality, ...],
+        require_smiles: bool,
+        canonicalise: bool,
+    ) -> None:
+        self._path, self._file = path, file
+        self._require_smiles, self._canonicalise = require_smiles, canonicalise
+        self._require_formula = Modality.FORMULA in asked
+        names = file.schema_arrow.names
+        required = [schema.SMILES] if require_smiles else []
+        required += [schema.FORMULA] if self._require_formula else []
+        for name in required:
+            _check_present(path, name, names)
+        self._texts = [name for name in _TEXT_COLUMNS if name in names]
+        for name in self._texts:
+            self._check_type(name, _is_text_type, "text")
+        self._spectra = [column for m in asked if m != Modality.FORMULA for column in self._columns_of(m)]
+
+    def _columns_of(self, modality: Modality) -> list[SpectrumColumn]:
+        names = self._file.schema_arrow.names
+        if modality == Modality.MS and (found := schema.ms_columns(names)):
+            columns: list[SpectrumColumn] = [TandemColumn(column) for column in found]
+        else:
+            name = schema.modality_column(modality)
+            _check_present(self._path, name, names)
+            kinds = {
+                Modality.H_NMR: HydrogenColumn,
+                Modality.C_NMR: CarbonColumn,
+                Modality.IR: InfraredColumn,
+            }
+            columns = [kinds[modality](name)]
+        for column in columns:
+            self._check_type(column.name, column.accepts, column.expected)
+        return columns
+
+    def _check_type(self, name: str, accepts: Callable[[pa.DataType], bool], expected: str) -> None:
+        found = self._file.schema_arrow.field(name).type
+        if not accepts(found):
+            raise DataError(
+                f"the type is {_one_line(found)}, expected {expected}", path=self._path, column=name
+            )
+
+    def records(self, skip_invalid: bool, report: ReadReport) -> Iterator[Record]:
+        row = 0
+        with self._file:
+            for batch in self._batches():
+                texts = {name: batch.column(name).to_pylist() for name in self._texts}
+                for column in self._spectra:
+                    column.load(batch.column(column.name))
+                for place in range(batch.num_rows):
+                    try:
+                        record = self._record(row, place, texts)
+                    except DataError as error:
+                        if not skip_invalid:
+                            raise
+                        report.count_skipped(str(error))
+                    else:
+                        report.rows_read += 1
+                        yield record
+                    row += 1
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        columns = [*self._texts, *(column.name for column in self._spectra)]
+        batches = self._file.iter_batches(batch_size=_BATCH_ROWS, columns=columns, use_threads=False)
+        while True:
+            with _readable(self._path):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def _record(self, row: int, place: int, texts: dict[str, list[str | None]]) -> Record:
+        smiles, formula = (texts[name][place] if name in texts else None for name in _TEXT_COLUMNS)
+        spectra: list[Spectrum] = []
+        column = ""  # the one being read, for the error
+        try:
+            column = schema.SMILES
+            smiles = read_smiles(smiles, required=self._require_smiles, canonicalise=self._canonicalise)
+            column = schema.FORMULA
+            formula = read_formula(formula, required=self._require_formula)
+            for decoder in self._spectra:
+                column = decoder.name
+                spectrum = decoder.spectrum(place)
+                if spectrum is not None:
+                    spectra.append(spectrum)
+        except CellError as error:
+            raise DataError(str(error), path=self._path, row=row, column=column) from error
+        if self._spectra and not spectra:
+            columns = ", ".join(column.name for column in self._spectra)
+            raise DataError(f"the row has no spectrum, all of {columns} are null", path=self._path, row=row)
+        return Record(f"{self._path.name}:{row}", tuple(spectra), smiles, formula)
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    if path.is_dir():
+        raise DataError("is a folder, expected a parquet file", path=path)
+    if not path.exists():
+        raise DataError("there is no such file", path=path)
+    with _readable(path):
+        if path.stat().st_size == 0:
+            raise DataError("the file is empty", path=path)
+        file = pq.ParquetFile(path)
+    if file.metadata.num_rows == 0:
+        file.close()
+        raise DataError("the file has no rows", path=path)
+    return file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what Arrow and the system say of a bad file into one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _one_line(error)
+        raise DataError(f"cannot be read as parquet: {reason}", path=path) from error
+
+
+def _check_present(path: Path, name: str, names: list[str]) -> None:
+    if name not in names:
+        raise DataError(f"the column is missing (the file has {', '.join(names)})", path=path, column=name)
+
+
+def _is_text_type(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
+
+
+def _one_line(text: object, limit: int = 200) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
