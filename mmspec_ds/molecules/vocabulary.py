@@ -10,7 +10,7 @@ from mmspec_ds.errors import DataError
 
 
 class Vocabulary:
-    """A bijection of tokens and ids 0 .. len-1. The first four ids are fixed: padding, begin, end, unknown."""
+    """Tokens and their ids 0 .. len-1. The first four ids are fixed: padding, begin, end, unknown."""
 
     PAD: ClassVar[int] = 0
     BOS: ClassVar[int] = 1
@@ -120,9 +120,7 @@ class Vocabulary:
         except ValueError as error:  # bad UTF-8 and bad JSON
             raise DataError(f"the vocabulary is no JSON: {error}", path=path) from error
         if not isinstance(content, dict):
-            raise DataError(
-                "the vocabulary must be a JSON object with the keys specials and tokens", path=path
-            )
+            raise DataError("the vocabulary must be a JSON object with the keys specials and tokens", path=path)
         try:
             return cls.from_dict(content)
         except ValueError as error:

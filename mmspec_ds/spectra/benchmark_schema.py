@@ -51,8 +51,8 @@ class MSColumn:
 def ms_columns(names: Iterable[str]) -> list[MSColumn]:
     """The MS/MS columns among `names`, positive before negative and by rising energy.
 
-    Both spellings are known: msms_positive_10ev, which the benchmark's script reads, and msms_cfmid_positive_10ev,
-    which the published sample has. A file with both gives the first.
+    Both spellings are known: msms_positive_10ev, which the benchmark's script reads, and
+    msms_cfmid_positive_10ev, which the published sample has. A file with both gives the first.
     """
     found: dict[tuple[Polarity, int], MSColumn] = {}
     for name in names:

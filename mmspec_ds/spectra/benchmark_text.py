@@ -1,4 +1,4 @@
-"""The text form of the benchmark (Alberts et al. 2024), the dense baseline's input, by its own script's rules.
+"""The text form of the benchmark (Alberts et al. 2024), input of the dense baseline, by its own script's rules.
 
 Each function gives the tokens of one column; joined by blanks they are what the benchmark's script writes.
 """
@@ -16,8 +16,10 @@ _FORMULA_PART = re.compile(r"[A-Z][a-z]?|\d+|\S")
 
 
 def text_tokens(record: Record) -> dict[Modality, list[str]]:
-    """The tokens of a record by modality; what it lacks is left out. The benchmark joins them in the order formula,
-    1H, 13C, IR, MS/MS, positive before negative.
+    """The tokens of a record by modality; what it lacks is left out.
+
+    The benchmark joins them in the order formula, 1H, 13C, IR, MS/MS, positive before negative. Where a record
+    has two spectra of one kind, the text, which has room for one, takes the first.
 
     Raises:
         DataError: an MS/MS spectrum has a collision energy for which the text has no name.
@@ -44,8 +46,8 @@ def formula_text(formula: str) -> list[str]:
 
 
 def h_nmr_text(spectrum: HydrogenNMR) -> list[str]:
-    """1HNMR, then of each multiplet: upper edge, lower edge (ppm, two decimals), category, hydrogens, and J with the
-    coupling constants (Hz, two decimals) if there are any; a bar between multiplets."""
+    """1HNMR, then of each multiplet: upper edge, lower edge (ppm, two decimals), category, hydrogens, and J
+    with the coupling constants (Hz, two decimals) if there are any; a bar between multiplets."""
     tokens = ["1HNMR"]
     for index, multiplet in enumerate(spectrum.multiplets):
         if index:
@@ -76,8 +78,8 @@ def ir_text(spectrum: Infrared) -> list[str]:
 
 
 def ms_text(record: Record, polarity: str) -> list[str]:
-    """Of each spectrum of one polarity, by rising energy: its name (E0Pos at 10, E1Pos at 20, E2Pos at 40 eV, Neg
-    likewise), then m/z and intensity of each peak with one decimal.
+    """Of each spectrum of one polarity, by rising energy: its name (E0Pos at 10, E1Pos at 20, E2Pos at 40 eV,
+    Neg likewise), then m/z and intensity of each peak with one decimal.
 
     Raises:
         DataError: a spectrum has another collision energy.
@@ -94,8 +96,8 @@ def ms_text(record: Record, polarity: str) -> list[str]:
     tokens: list[str] = []
     for name in sorted(spectra):
         tokens.append(f"{name}{polarity[:3].capitalize()}")
-        # numpy rounds value * 10, format() the exact binary value: 4.35 is 4.4 to the one, as in the benchmark, and
-        # 4.3 to the other. The published peaks have two decimals, so such ties are frequent.
+        # numpy rounds value * 10, format() the exact binary value: 4.35 is 4.4 to the one, as in the benchmark,
+        # and 4.3 to the other. The published peaks have two decimals, so such ties are frequent.
         peaks = np.stack([spectra[name].mz, spectra[name].intensity], axis=1)
         tokens += [f"{value:.1f}" for value in np.round(peaks, 1).ravel().tolist()]
     return tokens

@@ -1,4 +1,4 @@
-"""The compression operators phi_m (paper eq. 2 and 34, table 7, appendix B.5): one spectrum in, its tokens out.
+"""The compression operators phi_m (paper eq. 2, table 7, appendix B.5): one spectrum in, its tokens out.
 
 NMR is kept almost whole, as discrete tokens; IR and MS/MS, long and redundant, become fewer continuous ones.
 Every operator is a pure function of the spectrum and its settings, with the schema of its tokens beside it.
@@ -70,8 +70,8 @@ def h_nmr_schema(settings: HydrogenNMRSettings) -> TokenSchema:
 def compress_h_nmr(spectrum: HydrogenNMR, settings: HydrogenNMRSettings) -> Tokens:
     """One token a multiplet, from high to low shift, at most `max_tokens`.
 
-    Shift bins are centred on multiples of `bin_ppm` (7.26 ppm is bin 93 of 0.1 ppm from -2), the span is that of
-    the multiplet's edges, coupling bins count from 1 because 0 says that there is none.
+    Shift bins are centred on multiples of `bin_ppm` (7.26 ppm is bin 93 of 0.1 ppm from -2), the span is that
+    of the multiplet's edges, coupling bins count from 1 because 0 says that there is none.
     """
     ordered = sorted(spectrum.multiplets, key=lambda multiplet: -multiplet.centroid_ppm)
     highest = _bin(settings.highest_ppm - settings.lowest_ppm, settings.bin_ppm)
@@ -93,7 +93,7 @@ def _multiplet_fields(multiplet: Multiplet, settings: HydrogenNMRSettings, highe
 
 
 def multiplicity_ids(category: str) -> list[int]:
-    """The four slots of a multiplicity as written in reports: "dd" is d, d, none, none; "heptd" is hept, d."""
+    """The four slots of a multiplicity as reports write it: "dd" is d, d, none, none; "heptd" is hept, d."""
     other = _MULTIPLICITY_IDS["other"]
     parts = [_MULTIPLICITY_IDS.get(part, other) for part in _MULTIPLICITY_PART.findall(category)[:_SLOTS]]
     return parts + [0] * (_SLOTS - len(parts))
@@ -114,7 +114,7 @@ def compress_c_nmr(spectrum: CarbonNMR, settings: CarbonNMRSettings) -> Tokens:
 
 
 def ir_schema(settings: InfraredSettings) -> TokenSchema:
-    """The intensities of a window, from low to high wavenumber; the order of the windows carries the position."""
+    """The intensities of a window, from low to high wavenumber; the order of windows carries the position."""
     fields = tuple(ContinuousField(f"intensity_{place + 1}") for place in range(settings.window))
     return TokenSchema(continuous=fields, ordered=True)
 
@@ -141,8 +141,8 @@ def resample_ir(spectrum: Infrared, settings: InfraredSettings) -> FloatArray:
 def normalise_ir(absorbance: FloatArray) -> FloatArray:
     """Less the minimum, divided by the range: the result spans [0, 1]; a constant spectrum becomes zeros.
 
-    A quarter of the published points are negative. Lifting by the minimum keeps every band's shape and does not
-    depend on an offset; clipping at zero would flatten the weak bands that lie below it.
+    A quarter of the published points are negative. Lifting by the minimum keeps every band's shape and does
+    not depend on an offset; clipping at zero would flatten the weak bands that lie below it.
     """
     lowest, highest = absorbance.min(), absorbance.max()
     if highest <= lowest:
@@ -199,9 +199,7 @@ def compress_formula(formula: str) -> Tokens:
     if charge:
         counts["+" if charge > 0 else "-"] = abs(charge)
     other = _SYMBOL_IDS["other"]
-    rows = [
-        [_SYMBOL_IDS.get(symbol, other), _clip(count, 0, _COUNTS - 1)] for symbol, count in counts.items()
-    ]
+    rows = [[_SYMBOL_IDS.get(symbol, other), _clip(count, 0, _COUNTS - 1)] for symbol, count in counts.items()]
     return discrete_tokens(Modality.FORMULA, rows, fields=2)
 
 
@@ -234,8 +232,11 @@ def concatenate_tokens(parts: Sequence[Tokens]) -> Tokens:
 
 
 def _bin(value: float, width: float) -> int:
-    """The nearest multiple of `width`, halves upwards. Nearest, not floor: 7.3 ppm, a value on the grid of reports,
-    is then far from an edge and its bin does not hang on the last bit."""
+    """The nearest multiple of `width`, halves upwards.
+
+    Nearest, not floor: 7.3 ppm, a value on the grid of reports, is then far from an edge of its bin, which does not
+    hang on the last bit.
+    """
     return math.floor(value / width + 0.5)
 
 

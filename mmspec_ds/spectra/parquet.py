@@ -1,4 +1,4 @@
-"""Reader of the multimodal benchmark's parquet files (Alberts et al. 2024), streaming, with every row checked.
+"""Reader of the multimodal benchmark's parquet files (Alberts et al. 2024): streaming, every row checked.
 
 The writer of the same schema is in `parquet_writer`.
 """
@@ -80,8 +80,8 @@ def read_records(
     """Read a file of the benchmark's schema, a batch at a time.
 
     A null cell means that the record lacks that spectrum. MS/MS needs at least one of its six columns, under
-    either spelling; each other modality needs its column. The formula is read where there is one, and required if
-    `modalities` contains FORMULA. A record's id is "<file name>:<row>", rows counted from 0.
+    either spelling; each other modality needs its column. The formula is read where there is one, and required
+    if `modalities` contains FORMULA. A record's id is "<file name>:<row>", rows counted from 0.
 
     Args:
         path: the file.
@@ -92,8 +92,8 @@ def read_records(
         report: counts rows while they are read.
 
     Raises:
-        DataError: at once for a file that cannot be read or lacks a column; while iterating, for an invalid row
-            under "raise". The message names file, row and column.
+        DataError: at once for a file that cannot be read or lacks a column; while iterating, for an invalid
+            row under "raise". The message names file, row and column.
     """
     asked = tuple(dict.fromkeys(modalities))
     file = _open(Path(path))

@@ -1,6 +1,6 @@
 """From Arrow columns to spectra: one decoder a column, which checks every cell that it decodes.
 
-Lists are cut out of Arrow's flat buffers by their offsets; Python objects are made only where a record holds them.
+Lists are cut out of Arrow's flat buffers by their offsets, without a Python object for each number.
 """
 
 import math
@@ -29,7 +29,7 @@ class CellError(ValueError):
 
 
 class ListColumn:
-    """A batch of one list column: which rows are null, where each list starts and ends, and the flat values."""
+    """A batch of one list column: which rows are null, where each list starts and ends, the flat values."""
 
     def __init__(self, array: pa.Array) -> None:
         if pa.types.is_fixed_size_list(array.type):
@@ -93,9 +93,7 @@ class HydrogenColumn(SpectrumColumn):
     def load(self, array: pa.Array) -> None:
         self._lists = ListColumn(array)
         multiplets = self._lists.values
-        numbers = [
-            _float_values(multiplets.field(name)) for name in ("centroid", "rangeMax", "rangeMin", "nH")
-        ]
+        numbers = [_float_values(multiplets.field(name)) for name in ("centroid", "rangeMax", "rangeMin", "nH")]
         self._centroid, self._max, self._min, self._hydrogens = (values.tolist() for values in numbers)
         self._category = multiplets.field("category").to_pylist()
         self._couplings = multiplets.field("j_values").to_pylist()
@@ -163,8 +161,8 @@ class InfraredColumn(SpectrumColumn):
         lengths = np.diff(self._lists.offsets)[~self._lists.null]
         lengths = lengths[lengths > 1]
         if self._length is None and len(lengths):
-            # The most frequent length of the first batch, not the first one: a truncated first row must not make
-            # all the others look wrong.
+            # The most frequent length of the first batch, not the first one: a truncated first row must not
+            # make all the others look wrong.
             self._length = int(np.bincount(lengths).argmax())
 
     def spectrum(self, row: int) -> Spectrum | None:
@@ -283,9 +281,7 @@ def _check_peaks(mz: npt.NDArray[np.float64], intensity: npt.NDArray[np.float64]
     if not mz.min() > 0:
         raise CellError(f"m/z {mz.min():g} of peak {int(mz.argmin())} must be positive")
     if intensity.min() < 0:
-        raise CellError(
-            f"intensity {intensity.min():g} of peak {int(intensity.argmin())} must not be negative"
-        )
+        raise CellError(f"intensity {intensity.min():g} of peak {int(intensity.argmin())} must not be negative")
     raise CellError("all intensities are zero")
 
 
@@ -297,8 +293,9 @@ def _float_values(array: pa.Array) -> npt.NDArray[np.float64]:
 
 def _item_type(column_type: pa.DataType | None) -> pa.DataType | None:
     kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    is_list = column_type is not None and any(kind(column_type) for kind in kinds)
-    return column_type.value_type if is_list else None
+    if column_type is None or not any(kind(column_type) for kind in kinds):
+        return None
+    return column_type.value_type
 
 
 def _struct_fields(column_type: pa.DataType) -> dict[str, pa.DataType]:

@@ -19,8 +19,8 @@ _ROW_GROUP = 1000
 def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> int:
     """Write records in the benchmark's schema, in row groups of 1000; the file appears whole or not at all.
 
-    IR absorbances are stored as float32, as the benchmark does, everything else as float64. Ids are not stored:
-    a reader names records by file and row.
+    IR absorbances are stored as float32, as the benchmark does, everything else as float64. Ids are not
+    stored: a reader names records by file and row.
 
     Args:
         path: the file, replaced if it exists.
@@ -30,8 +30,8 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> in
         The number of records written.
 
     Raises:
-        ValueError: a record holds what the schema cannot: two spectra for one column, a collision energy other
-            than 10, 20 or 40 eV, an IR grid other than 400 to 4000 cm-1.
+        ValueError: a record holds what the schema cannot: two spectra for one column, a collision energy
+            other than 10, 20 or 40 eV, an IR grid other than 400 to 4000 cm-1.
     """
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
@@ -90,16 +90,14 @@ def _cell_of(record: Record, spectrum: object) -> tuple[str, Callable[[], Any]]:
             return schema.ms_column_name(polarity, int(energy)), lambda: np.stack(
                 [tandem.mz, tandem.intensity], axis=1
             )
-    raise ValueError(
-        f"record {record.id} has a {type(spectrum).__name__}, for which the schema has no column"
-    )
+    raise ValueError(f"record {record.id} has a {type(spectrum).__name__}, for which the schema has no column")
 
 
 def _multiplet_struct(multiplet: Multiplet) -> dict[str, Any]:
     return {
         "category": multiplet.category,
         "centroid": multiplet.centroid_ppm,
-        # The benchmark's delta differs from its centroid in the fifth decimal; a multiplet here has one position.
+        # The benchmark's delta is its centroid to within 0.04 ppm; a multiplet here has one position.
         "delta": multiplet.centroid_ppm,
         "j_values": "".join(f"{float(j)!r}_" for j in multiplet.j_hz) or None,
         "nH": multiplet.hydrogens,

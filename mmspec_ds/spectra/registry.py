@@ -48,7 +48,7 @@ def _compress_c_nmr(record: Record, settings: CompressionSettings) -> Tokens | N
 
 
 def _compress_ir(record: Record, settings: CompressionSettings) -> Tokens | None:
-    # The place of a window is its wavenumber, so a second IR spectrum has no place to go: the first one counts.
+    # The place of a window is its wavenumber, so a second IR spectrum has no place to go: the first counts.
     first = next((s for s in record.spectra if isinstance(s, Infrared)), None)
     return compression.compress_ir(first, settings.ir) if first is not None else None
 

@@ -20,12 +20,14 @@ def _check_range(lowest: float, highest: float, width: float) -> None:
 class HydrogenNMRSettings(Settings):
     """1H: one token a multiplet. Positions and widths in ppm, couplings in Hz."""
 
-    max_tokens: int = Field(256, ge=1, description="multiplets kept, from high to low shift (paper B.5)")
-    bin_ppm: float = Field(0.1, gt=0, description="width of a shift bin (paper B.5)")
+    max_tokens: int = Field(
+        default=256, ge=1, description="multiplets kept, from high to low shift (paper B.5)"
+    )
+    bin_ppm: float = Field(default=0.1, gt=0, description="width of a shift bin (paper B.5)")
     lowest_ppm: float = -2.0
     highest_ppm: float = 18.0
-    span_bin_ppm: float = Field(0.05, gt=0, description="width of a bin of the multiplet's span")
-    j_bin_hz: float = Field(0.5, gt=0, description="width of a bin of the coupling constants")
+    span_bin_ppm: float = Field(default=0.05, gt=0, description="width of a bin of the multiplet's span")
+    j_bin_hz: float = Field(default=0.5, gt=0, description="width of a bin of the coupling constants")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -36,8 +38,8 @@ class HydrogenNMRSettings(Settings):
 class CarbonNMRSettings(Settings):
     """13C: one token a line."""
 
-    max_tokens: int = Field(256, ge=1, description="lines kept, from high to low shift (paper B.5)")
-    bin_ppm: float = Field(0.1, gt=0, description="width of a shift bin (paper B.5)")
+    max_tokens: int = Field(default=256, ge=1, description="lines kept, from high to low shift (paper B.5)")
+    bin_ppm: float = Field(default=0.1, gt=0, description="width of a shift bin (paper B.5)")
     lowest_ppm: float = -20.0
     highest_ppm: float = 250.0
 
@@ -50,9 +52,9 @@ class CarbonNMRSettings(Settings):
 class InfraredSettings(Settings):
     """IR: `intervals` points on an even grid from `lowest_cm1` to `highest_cm1`, then windows of them."""
 
-    intervals: int = Field(1024, ge=2, description="points of the grid (paper B.5)")
-    window: int = Field(4, ge=1, description="intensities in a token (paper table 9)")
-    stride: int = Field(4, ge=1, description="points from one token to the next (paper table 9)")
+    intervals: int = Field(default=1024, ge=2, description="points of the grid (paper B.5)")
+    window: int = Field(default=4, ge=1, description="intensities in a token (paper table 9)")
+    stride: int = Field(default=4, ge=1, description="points from one token to the next (paper table 9)")
     lowest_cm1: float = 400.0
     highest_cm1: float = 4000.0
 
@@ -61,12 +63,10 @@ class InfraredSettings(Settings):
         if self.window > self.intervals:
             raise ValueError(f"window {self.window} is larger than intervals {self.intervals}")
         if self.stride > self.window:
-            raise ValueError(
-                f"stride {self.stride} is larger than window {self.window}: points would be lost"
-            )
+            raise ValueError(f"stride {self.stride} is larger than window {self.window}: points would be lost")
         if (self.intervals - self.window) % self.stride:
             raise ValueError(
-                f"windows of {self.window} every {self.stride} do not end at the last of {self.intervals} intervals"
+                f"windows of {self.window} every {self.stride} leave the last of {self.intervals} intervals out"
             )
         if not self.lowest_cm1 < self.highest_cm1:
             raise ValueError(f"lowest_cm1 {self.lowest_cm1} is not below highest_cm1 {self.highest_cm1}")
@@ -81,9 +81,11 @@ class InfraredSettings(Settings):
 class TandemMSSettings(Settings):
     """MS/MS: one token a peak."""
 
-    max_peaks: int = Field(100, ge=1, description="strongest peaks kept of each spectrum (paper B.5)")
+    max_peaks: int = Field(default=100, ge=1, description="strongest peaks kept of each spectrum (paper B.5)")
     max_tokens: int = Field(
-        1024, ge=1, description="peaks kept of a record, shared evenly among its spectra (paper table 9)"
+        default=1024,
+        ge=1,
+        description="peaks kept of a record, shared evenly among its spectra (paper table 9)",
     )
 
 
