@@ -1,0 +1,75 @@
+"""The encoder: pre-norm self-attention and an injected feed-forward network.
+
+Axes: B samples, S places, D model width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mmspec_ds.data.batch import PADDING
+from mmspec_ds.models.attention import SelfAttention, attendable
+from mmspec_ds.models.settings import ModelSettings
+
+MakeFeedForward = Callable[[int], nn.Module]
+"""Makes the feed-forward network (see `feedforward.FeedForward`) of the layer with that number, from 0."""
+
+
+@dataclass(frozen=True)
+class EncoderOutput:
+    """A state per token with the modality that it came from (PADDING where there is no token, and the state
+    there means nothing), and one report per layer from its feed-forward network, or None."""
+
+    hidden_BSD: Tensor
+    modality_BS: Tensor
+    reports: tuple[object | None, ...]
+
+    @property
+    def mask_BS(self) -> Tensor:
+        """True where there is a token."""
+        return self.modality_BS != PADDING
+
+
+class EncoderLayer(nn.Module):
+    """hidden + attention(norm(hidden)), then hidden + feedforward(norm(hidden))."""
+
+    def __init__(self, settings: ModelSettings, feedforward: nn.Module) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(settings.d_model)
+        self.attention = SelfAttention(settings.d_model, settings.heads)
+        self.feedforward_norm = nn.LayerNorm(settings.d_model)
+        self.feedforward = feedforward
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(
+        self, hidden_BSD: Tensor, modality_BS: Tensor, mask_B11S: Tensor, temperature: float
+    ) -> tuple[Tensor, object | None]:
+        attended_BSD = self.attention(self.attention_norm(hidden_BSD), mask_B11S)
+        hidden_BSD = hidden_BSD + self.dropout(attended_BSD)
+        fed_BSD, report = self.feedforward(self.feedforward_norm(hidden_BSD), modality_BS, temperature)
+        return hidden_BSD + self.dropout(fed_BSD), report
+
+
+class Encoder(nn.Module):
+    """A stack of layers and a last normalisation. It can be used alone: any embedded tokens with the modality
+    of each go in, a state per token with its modality comes out."""
+
+    def __init__(self, settings: ModelSettings, make_feedforward: MakeFeedForward) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(settings.dropout)
+        self.layers = nn.ModuleList(
+            EncoderLayer(settings, make_feedforward(layer)) for layer in range(settings.encoder_layers)
+        )
+        self.norm = nn.LayerNorm(settings.d_model)
+
+    def forward(self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float = 1.0) -> EncoderOutput:
+        """Embedded tokens [B, S, D] and their modality [B, S] (PADDING where none); a router's
+        `temperature`."""
+        mask_B11S = attendable(modality_BS != PADDING)
+        hidden_BSD = self.dropout(hidden_BSD)
+        reports = []
+        for layer in self.layers:
+            hidden_BSD, report = layer(hidden_BSD, modality_BS, mask_B11S, temperature)
+            reports.append(report)
+        return EncoderOutput(self.norm(hidden_BSD), modality_BS, tuple(reports))

@@ -1,0 +1,38 @@
+"""The sizes of the encoder-decoder Transformer."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from mmspec_ds.settings import Settings
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class ModelSettings(Settings):
+    """Sizes of the model; the defaults are the paper's (table 9).
+
+    `dropout` acts on the embeddings, inside each feed-forward network and on what each sublayer adds to the
+    residual stream, never on attention weights: the fused attention kernel for CPUs has no dropout, and
+    falling back to the one that has costs more than the regularisation is worth.
+
+    `max_target_tokens` is the longest sequence that the decoder can read: BOS and the SMILES tokens, without
+    EOS.
+    """
+
+    d_model: Positive = 512
+    heads: Positive = 8
+    encoder_layers: Positive = 6
+    decoder_layers: Positive = 6
+    ffn_width: Positive = 2048
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    max_target_tokens: Positive = 160
+    sinusoid_features: Annotated[int, Field(gt=0, multiple_of=2)] = 64
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.d_model % self.heads:
+            raise ValueError(
+                f"d_model must be a multiple of heads: {self.d_model} is no multiple of {self.heads}"
+            )
+        return self
