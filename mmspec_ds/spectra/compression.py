@@ -234,8 +234,8 @@ def concatenate_tokens(parts: Sequence[Tokens]) -> Tokens:
 def _bin(value: float, width: float) -> int:
     """The nearest multiple of `width`, halves upwards.
 
-    Nearest, not floor: 7.3 ppm, a value on the grid of reports, is then far from an edge of its bin, which does not
-    hang on the last bit.
+    Nearest, not floor: 7.3 ppm, a value on the grid of reports, is then far from an edge of its bin, which does
+    not hang on the last bit.
     """
     return math.floor(value / width + 0.5)
 

@@ -4,7 +4,7 @@ The writer of the same schema is in `parquet_writer`.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,11 @@ __all__ = [
 SPECTRAL_MODALITIES = (Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
 """What is read unless something else is asked for."""
 
+_DECODERS: Mapping[Modality, Callable[[str], SpectrumColumn]] = {
+    Modality.H_NMR: HydrogenColumn,
+    Modality.C_NMR: CarbonColumn,
+    Modality.IR: InfraredColumn,
+}
 _BATCH_ROWS = 256
 _REASONS_KEPT = 10
 
@@ -155,12 +160,7 @@ class _Reader:
         else:
             name = schema.modality_column(modality)
             _check_present(self._path, name, names)
-            kinds = {
-                Modality.H_NMR: HydrogenColumn,
-                Modality.C_NMR: CarbonColumn,
-                Modality.IR: InfraredColumn,
-            }
-            columns = [kinds[modality](name)]
+            columns = [_DECODERS[modality](name)]
         for column in columns:
             self._check_type(column.name, column.accepts, column.expected)
         return columns
@@ -192,7 +192,7 @@ class _Reader:
                     row += 1
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        columns = [*self._texts, *(column.name for column in self._spectra)]
+        columns = [*self._texts, *(decoder.name for decoder in self._spectra)]
         batches = self._file.iter_batches(batch_size=_BATCH_ROWS, columns=columns, use_threads=False)
         while True:
             with _readable(self._path):
@@ -218,9 +218,11 @@ class _Reader:
         except CellError as error:
             raise DataError(str(error), path=self._path, row=row, column=column) from error
         if self._spectra and not spectra:
-            columns = ", ".join(column.name for column in self._spectra)
-            raise DataError(f"the row has no spectrum, all of {columns} are null", path=self._path, row=row)
+            raise DataError("every spectrum is null", path=self._path, row=row, column=self._spectrum_columns())
         return Record(f"{self._path.name}:{row}", tuple(spectra), smiles, formula)
+
+    def _spectrum_columns(self) -> str:
+        return ", ".join(decoder.name for decoder in self._spectra)
 
 
 def _open(path: Path) -> pq.ParquetFile:

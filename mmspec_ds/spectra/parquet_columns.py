@@ -194,20 +194,19 @@ class TandemColumn(SpectrumColumn):
     def load(self, array: pa.Array) -> None:
         self._lists = ListColumn(array)
         peaks = ListColumn(self._lists.values)
-        self._starts = peaks.offsets
+        self._starts, self._widths = peaks.offsets, np.diff(peaks.offsets)
         self._values = _float_values(peaks.values)
 
     def spectrum(self, row: int) -> Spectrum | None:
         bounds = self._lists.bounds(row)
         if bounds is None:
             return None
-        starts = self._starts[bounds[0] : bounds[1] + 1]
-        widths = np.diff(starts)
+        widths = self._widths[bounds[0] : bounds[1]]
         if (widths != 2).any():
             place = int(np.argmax(widths != 2))
             raise CellError(f"peak {place} has {widths[place]} values, expected m/z and intensity")
-        pairs = self._values[starts[0] : starts[-1]].astype(np.float64)
-        mz, intensity = pairs[0::2].copy(), pairs[1::2].copy()
+        pairs = self._values[self._starts[bounds[0]] : self._starts[bounds[1]]]
+        mz, intensity = pairs[0::2].astype(np.float64), pairs[1::2].astype(np.float64)
         _check_peaks(mz, intensity)
         return TandemMS(mz, intensity, self._column.polarity, float(self._column.energy_ev))
 
