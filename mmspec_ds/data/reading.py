@@ -1,0 +1,197 @@
+"""From files to datasets, in one pass that keeps no record."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmspec_ds.data.dataset import SpectraDataset, shared_blocks
+from mmspec_ds.data.encoding import Encoder, InputEncoding, TextLearner
+from mmspec_ds.data.packed import TokenPacker
+from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.vocabularies import Vocabularies
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.molecules.smiles import tokenize_smiles
+from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
+from mmspec_ds.spectra.records import Modality, Record
+
+Progress = Callable[[int], None]
+
+_PROGRESS_EVERY = 100
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What is asked of a record.
+
+    Attributes:
+        require_smiles: a record without a structure is invalid. Files to predict have none.
+        require_all_modalities: a file without a column for a modality is refused; else it is read without it.
+        skip_invalid: invalid records are skipped and counted, else refused.
+        max_target_tokens: tokens of a SMILES, without begin and end; None for no limit.
+        skip_long_targets: records beyond that are skipped and counted, else refused.
+        max_records: stop after so many.
+    """
+
+    require_smiles: bool = True
+    require_all_modalities: bool = True
+    skip_invalid: bool = False
+    max_target_tokens: int | None = None
+    skip_long_targets: bool = False
+    max_records: int | None = None
+
+    @classmethod
+    def from_settings(cls, settings: DataSettings) -> "ReadOptions":
+        """What a run asks of the records that it trains on."""
+        return cls(
+            skip_invalid=settings.skip_invalid,
+            max_target_tokens=settings.max_target_tokens,
+            skip_long_targets=settings.skip_long_targets,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and is measured on. `shared_molecules` counts molecules that are in both,
+    which is 0 unless the settings allow them."""
+
+    train: SpectraDataset
+    validation: SpectraDataset
+    encoding: InputEncoding
+    vocabularies: Vocabularies
+    shared_molecules: int
+
+
+def read_dataset(
+    paths: Sequence[Path],
+    encoder: Encoder,
+    options: ReadOptions = ReadOptions(),
+    progress: Progress | None = None,
+) -> SpectraDataset:
+    """Read and encode files; what is kept of a record is its id, its SMILES and its packed tokens.
+
+    Args:
+        paths: files of the benchmark's schema.
+        encoder: makes tokens of a record.
+        options: what is asked of a record.
+        progress: called now and then, and at the end, with the number of records read so far.
+
+    Returns:
+        A dataset without targets (see `SpectraDataset.with_targets`); its `remarks` count what was skipped.
+
+    Raises:
+        DataError: a file or record cannot be used, or none is left; names file and row.
+    """
+    schemas = encoder.schemas
+    packers = {modality: TokenPacker(modality, schema) for modality, schema in schemas.items()}
+    report, ids, smiles, too_long = ReadReport(), [], [], 0
+    for record in _records(paths, tuple(schemas), options, report):
+        if _is_too_long(record, options):
+            too_long += 1
+            continue
+        tokens = encoder.encode(record)
+        if not any(len(one) for one in tokens.values()):
+            raise DataError(f"record {record.id} has no token in any of the modalities that are read")
+        for modality, packer in packers.items():
+            packer.add(tokens.get(modality))
+        ids.append(record.id)
+        smiles.append(record.smiles)
+        if progress is not None and len(ids) % _PROGRESS_EVERY == 0:
+            progress(len(ids))
+        if len(ids) == options.max_records:
+            break
+    if not ids:
+        why = f", the first because {report.reasons[0]}" if report.reasons else ""
+        skipped = report.rows_skipped + too_long
+        raise DataError(f"no usable record in {', '.join(map(str, paths))} ({skipped} skipped{why})")
+    if progress is not None:
+        progress(len(ids))
+    remarks = {
+        "invalid records skipped": report.rows_skipped,
+        "records with too long a SMILES skipped": too_long,
+    }
+    return SpectraDataset(
+        ids=tuple(ids),
+        smiles=tuple(smiles),
+        tokens={modality: packer.pack() for modality, packer in packers.items()},
+        schemas=schemas,
+        remarks={name: count for name, count in remarks.items() if count},
+    )
+
+
+def read_training(settings: DataSettings, progress: Progress | None = None) -> TrainingData:
+    """Everything that a run reads: training and validation data with targets, the vocabularies, learnt from
+    the training files alone, and the encoding.
+
+    Raises:
+        ConfigError: no training file is named.
+        DataError: a file or record cannot be used, or a molecule is in both parts.
+    """
+    if not settings.train:
+        raise ConfigError("data.train names no file to learn from")
+    options = ReadOptions.from_settings(settings)
+    train, encoding = _read_and_learn(settings, options, progress)
+    if settings.validation:
+        validation = read_dataset(settings.validation, encoding, options, progress)
+        shared = shared_blocks(train, validation, allow=settings.allow_shared_molecules)
+    else:
+        remarks = train.remarks
+        train, validation = train.split_by_block(settings.validation_fraction, settings.split_seed)
+        train, shared = replace(train, remarks=remarks), 0
+    target = Vocabulary.build(tokenize_smiles(one) for one in train.smiles if one is not None)
+    return TrainingData(
+        train=train.with_targets(target),
+        validation=validation.with_targets(target),
+        encoding=encoding,
+        vocabularies=Vocabularies(target, encoding.source),
+        shared_molecules=shared,
+    )
+
+
+def _read_and_learn(
+    settings: DataSettings, options: ReadOptions, progress: Progress | None
+) -> tuple[SpectraDataset, InputEncoding]:
+    """The training files, and the encoding; text is packed by provisional ids, then by those of its
+    vocabulary."""
+    if settings.representation == "compressed":
+        encoding = InputEncoding.from_settings(settings)
+        return read_dataset(settings.train, encoding, options, progress), encoding
+    learner = TextLearner(settings)
+    provisional = read_dataset(settings.train, learner, options, progress)
+    encoding, tables = learner.finish()
+    tokens = {m: replace(one, discrete=tables[m][one.discrete]) for m, one in provisional.tokens.items()}
+    return replace(provisional, tokens=tokens, schemas=encoding.schemas), encoding
+
+
+def _records(
+    paths: Sequence[Path], modalities: tuple[Modality, ...], options: ReadOptions, report: ReadReport
+) -> Iterator[Record]:
+    for path in paths:
+        present = modalities
+        if not options.require_all_modalities:
+            present = tuple(modality for modality in available_modalities(path) if modality in modalities)
+            if not present:
+                names = ", ".join(modality.name.lower() for modality in modalities)
+                raise DataError(f"the file has no column for any of {names}", path=path)
+        yield from read_records(
+            path,
+            modalities=present,
+            require_smiles=options.require_smiles,
+            on_invalid="skip" if options.skip_invalid else "raise",
+            report=report,
+        )
+
+
+def _is_too_long(record: Record, options: ReadOptions) -> bool:
+    """Whether a structure is beyond the limit, if such records are to be skipped."""
+    if record.smiles is None or options.max_target_tokens is None:
+        return False
+    tokens = len(tokenize_smiles(record.smiles))
+    if tokens <= options.max_target_tokens:
+        return False
+    if options.skip_long_targets:
+        return True
+    raise DataError(
+        f"record {record.id} has a SMILES of {tokens} tokens, more than data.max_target_tokens ="
+        f" {options.max_target_tokens}; raise the limit, or skip such records with data.skip_long_targets"
+    )

@@ -1,0 +1,60 @@
+"""Results side by side: a table on a terminal, plain lines elsewhere, JSON for other programs."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mmspec_ds.evaluation.metrics import EvaluationResult
+
+SHOWN = (1, 3, 5, 10)
+"""The ranks of a table; JSON has all ten."""
+
+_HEADS = ("molecules", *(f"Top-{k} %" for k in SHOWN), "valid %", "Tanimoto", "seconds")
+
+
+def results_table(results: Mapping[str, EvaluationResult], title: str | None = None) -> Table:
+    """One row per named result."""
+    table = Table(title=title)
+    table.add_column("")
+    for head in _HEADS:
+        table.add_column(head, justify="right")
+    for name, result in results.items():
+        table.add_row(name, *_figures(result))
+    return table
+
+
+def result_lines(results: Mapping[str, EvaluationResult], title: str | None = None) -> list[str]:
+    """The same as lines of text: a name, then its figures with their names."""
+    width = max((len(name) for name in results), default=0)
+    lines = [title] if title else []
+    for name, result in results.items():
+        figures = "  ".join(f"{head} {figure}" for head, figure in zip(_HEADS, _figures(result)))
+        lines.append(f"{name:<{width}}  {figures}")
+    return lines
+
+
+def print_results(
+    results: Mapping[str, EvaluationResult], *, title: str | None = None, console: Console | None = None
+) -> None:
+    """Print named results, as a table when the console is a terminal, else as plain lines."""
+    console = console or Console()
+    if console.is_terminal:
+        console.print(results_table(results, title))
+        return
+    for line in result_lines(results, title):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def write_results(path: Path, results: Mapping[str, EvaluationResult]) -> None:
+    """Write named results as one JSON object, name to flat figures; a single one without its name."""
+    flat = {name: result.to_json() for name, result in results.items()}
+    body = next(iter(flat.values())) if len(flat) == 1 else flat
+    path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+
+
+def _figures(result: EvaluationResult) -> tuple[str, ...]:
+    ranks = (f"{result.top_k[k]:.2f}" for k in SHOWN)
+    return (str(result.n), *ranks, f"{result.validity:.2f}", f"{result.tanimoto:.3f}", f"{result.seconds:.1f}")
