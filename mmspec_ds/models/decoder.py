@@ -19,6 +19,7 @@ from mmspec_ds.models.attention import (
     attendable,
     split_heads,
 )
+from mmspec_ds.models.dropout import Dropout
 from mmspec_ds.models.feedforward import DenseFeedForward
 from mmspec_ds.models.initialization import init_embedding
 from mmspec_ds.models.settings import ModelSettings
@@ -86,8 +87,8 @@ class DecoderLayer(nn.Module):
         self.cross_norm = nn.LayerNorm(width)
         self.cross_attention = CrossAttention(width, settings.heads)
         self.feedforward_norm = nn.LayerNorm(width)
-        self.feedforward = DenseFeedForward(width, settings.ffn_width, settings.dropout)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.feedforward = DenseFeedForward(width, settings.ffn_width)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, hidden_BLD: Tensor, memory_BSD: Tensor, mask_B11S: Tensor) -> Tensor:
         """All places at once."""
@@ -128,7 +129,7 @@ class Decoder(nn.Module):
         self.max_tokens = settings.max_target_tokens
         self.tokens = init_embedding(nn.Embedding(vocabulary_size, settings.d_model))
         self.places = init_embedding(nn.Embedding(settings.max_target_tokens, settings.d_model))
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
         self.norm = nn.LayerNorm(settings.d_model)
 

@@ -38,6 +38,9 @@ class Elucidator(nn.Module):
         schemas: the fields of each modality's tokens; the model reads these modalities.
         vocabulary_size: number of target tokens, specials included.
         make_feedforward: makes the encoder's feed-forward network of a layer; dense without it.
+
+    Attributes:
+        temperature: the router's tau where a call gives none; a loaded model has that of its training.
     """
 
     def __init__(
@@ -49,16 +52,18 @@ class Elucidator(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.temperature = 1.0
         self.embedding = SpectraEmbedding(schemas, settings.d_model, settings.sinusoid_features)
         self.encoder = Encoder(settings, make_feedforward or dense_feedforward(settings))
         self.decoder = Decoder(settings, vocabulary_size)
 
-    def encode(self, spectra: SpectraBatch, temperature: float = 1.0) -> EncoderOutput:
+    def encode(self, spectra: SpectraBatch, temperature: float | None = None) -> EncoderOutput:
         """A state per token of the spectra."""
-        return self.encoder(self.embedding(spectra), spectra.modality_BS, temperature)
+        tau = self.temperature if temperature is None else temperature
+        return self.encoder(self.embedding(spectra), spectra.modality_BS, tau)
 
-    def forward(self, batch: Batch, temperature: float = 1.0) -> ElucidatorOutput:
-        """Logits under teacher forcing; `temperature` is the router's tau.
+    def forward(self, batch: Batch, temperature: float | None = None) -> ElucidatorOutput:
+        """Logits under teacher forcing; `temperature` is the router's tau, the model's own if none is given.
 
         Raises:
             ValueError: a target longer than `max_target_tokens`, or spectra that do not fit the schemas.
@@ -70,7 +75,7 @@ class Elucidator(nn.Module):
 
 def dense_feedforward(settings: ModelSettings) -> MakeFeedForward:
     """What makes the dense encoder's feed-forward networks."""
-    return lambda layer: DenseFeedForward(settings.d_model, settings.ffn_width, settings.dropout)
+    return lambda layer: DenseFeedForward(settings.d_model, settings.ffn_width)
 
 
 def sequence_loss(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmspec_ds.data.batch import PADDING
 from mmspec_ds.models.attention import SelfAttention, attendable
+from mmspec_ds.models.dropout import Dropout
 from mmspec_ds.models.settings import ModelSettings
 
 MakeFeedForward = Callable[[int], nn.Module]
@@ -40,7 +41,7 @@ class EncoderLayer(nn.Module):
         self.attention = SelfAttention(settings.d_model, settings.heads)
         self.feedforward_norm = nn.LayerNorm(settings.d_model)
         self.feedforward = feedforward
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, mask_B11S: Tensor, temperature: float
@@ -57,7 +58,7 @@ class Encoder(nn.Module):
 
     def __init__(self, settings: ModelSettings, make_feedforward: MakeFeedForward) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.layers = nn.ModuleList(
             EncoderLayer(settings, make_feedforward(layer)) for layer in range(settings.encoder_layers)
         )

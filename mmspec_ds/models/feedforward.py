@@ -23,16 +23,15 @@ class FeedForward(Protocol):
 
 
 class DenseFeedForward(nn.Module):
-    """linear, GELU, dropout, linear: the same for every token of every modality."""
+    """linear, GELU, linear: the same for every token of every modality."""
 
-    def __init__(self, d_model: int, width: int, dropout: float) -> None:
+    def __init__(self, d_model: int, width: int) -> None:
         super().__init__()
         self.widen = init_linear(nn.Linear(d_model, width))
         self.narrow = init_linear(nn.Linear(width, d_model))
-        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor | None = None, temperature: float = 1.0
     ) -> tuple[Tensor, None]:
         """[B, S, D] to [B, S, D]; it has nothing to report."""
-        return self.narrow(self.dropout(F.gelu(self.widen(hidden_BSD)))), None
+        return self.narrow(F.gelu(self.widen(hidden_BSD))), None

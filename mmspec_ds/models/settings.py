@@ -12,9 +12,9 @@ Positive = Annotated[int, Field(gt=0)]
 class ModelSettings(Settings):
     """Sizes of the model; the defaults are the paper's (table 9).
 
-    `dropout` acts on the embeddings, inside each feed-forward network and on what each sublayer adds to the
-    residual stream, never on attention weights: the fused attention kernel for CPUs has no dropout, and
-    falling back to the one that has costs more than the regularisation is worth.
+    `dropout` acts on the embeddings and on what each sublayer adds to the residual stream, as in the first
+    Transformer: not on attention weights, for which the fused attention kernel for CPUs has no dropout, nor
+    within the feed-forward networks, where it would cost twice as much as everywhere else together.
 
     `max_target_tokens` is the longest sequence that the decoder can read: BOS and the SMILES tokens, without
     EOS.
