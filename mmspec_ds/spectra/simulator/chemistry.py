@@ -1,0 +1,137 @@
+"""What counts as a sensible small molecule: patterns that the enumeration refuses.
+
+Two sets, because growth passes through things that no bottle holds: `never grown` cannot become sensible by
+adding atoms or rings; `not shown` may (an enol becomes an enol ether).
+"""
+
+from functools import cache
+
+from rdkit import Chem
+
+MAX_HETERO_ATOMS = 4
+MAX_HETERO_ELEMENTS = 2
+MAX_OF = {9: 3, 16: 1, 17: 2}
+"""At most three fluorines, one sulfur, two chlorines."""
+MAX_RINGS = 2
+
+NEVER_GROWN = (
+    "[*]=[*]=[*]",  # allenes, ketenes, isocyanates
+    "[N,O,S;!a]-,=[N,O,S,F,Cl]",  # bonds between hetero atoms outside aromatic rings
+    "[n]-[N,O,S,F,Cl]",
+    "[CX2]#[C][N,O,S,F,Cl]",
+    "[#6X4]([N,O,S])[F,Cl]",  # alpha-halo ethers, amines, sulfides
+    "[#6X4]([N,O,S])([N,O,S])[N,O,S]",  # orthoesters
+    "[NX3][CX4][N,O,S]",  # aminals, hemiaminals
+    "[OX2,SX2][CX4][SX2]",
+    "C(=O)(F)",
+    "[CX3](=O)([O,N,S])Cl",
+    "C(=O)[SX2]",
+    "C(=O)C(=O)C(=O)",
+    "[CX3]=[CX3][N;!$(N-C=O)]",  # enamines
+    "[CX3](=[CX3])([O,S,N])[O,S,N,F,Cl]",  # ketene acetals
+    "[O,S,N][CX3]=[CX3][O,S,N,F,Cl]",
+    "[F,Cl]C=C[F,Cl]",
+    "[NX3]([CX3]=O)[CX3]=O",
+    "C#CC#C",
+    "C(#N)C#N",
+    "[CX3](=O)C#N",
+    "[CX3](=O)OC=C",
+    "[CX3](=O)O[CX3]=O",  # anhydrides
+    "[F,Cl]C(=O)C=O",
+    "[N;!a]C#[N,C]",  # cyanamides, ynamines
+    "[O,S]C#N",
+    "[r3]=[*]",
+    "[r4]=@[r4]",
+    "[r4;R]1:[r4]:[r4]:[r4]1",
+    "[r3;O,N,S,$([#6;r3]~[O,N,S;r3])]~[N,O,S,F,Cl;!r3]",  # hetero atoms on three-rings with hetero atoms
+    "[r4;$([#6]~[O,N,S;r4])]-[N,O,S,F,Cl;!r4]",
+    "[CX3;!$(C=O)]=[CX3;!$(C=O)][SX2]",
+    "[#6;R]#[#6;R]",
+    "[r4]1[N,O,S][r4][N,O,S]1",
+    "[N;r3][CX3]=O",
+)
+NOT_SHOWN = (
+    "[CX3;!$(C=O)]=[CX3][OX2H,SX2H]",  # enols and their kin
+    "[CX3]=[CX3][NX3;H1,H2]",
+    "[OX2H,SX2H][CX4][N,O,S]",  # hydrates, hemiacetals
+    "[OX2H]C(=O)[O,N]",  # carbonic and carbamic acids
+    "[CX3](=O)[OX2H].[NX3;!$(N-C=O);!$(N-C#N);!$(N-a)]",  # amino acids: zwitterions
+    "[CX4]([OX2])[OX2;H1]",
+    "[NX3;H2][CX4][CX3;H1]=O",
+    "[NX3;H2][CX4][CX4][CX3]=O.[CX3;H1]=O",
+    "[CX3;H1](=O)[CX3;H1]=O",
+    "[CX3;H1](=O)O[H]",
+    "[CX3](=O)Cl.[OX2H,NX3;H1,H2,SX2H]",  # acid chlorides with nucleophiles
+    "[NX3;H1,H2;!$(N-C=O);!$(N-a)].[CX4][Cl]",  # amines that alkylate themselves
+    "[NX3;!$(N-C=O);!$(N-a)].[CX3;H1]=O",
+    "[SX2H].[CX3;H1]=O",
+    "[SX2H].[CX4][Cl]",
+)
+
+
+@cache
+def _compiled(patterns: tuple[str, ...]) -> tuple[Chem.Mol, ...]:
+    return tuple(Chem.MolFromSmarts(pattern) for pattern in patterns)
+
+
+def may_grow(mol: Chem.Mol) -> bool:
+    """Whether a (sanitised) molecule may be a step of the growth."""
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    hetero = [number for number in numbers if number != 6]
+    if len(hetero) > MAX_HETERO_ATOMS or len(set(hetero)) > MAX_HETERO_ELEMENTS:
+        return False
+    if any(hetero.count(number) > limit for number, limit in MAX_OF.items()):
+        return False
+    return not any(mol.HasSubstructMatch(pattern) for pattern in _compiled(NEVER_GROWN)) and _rings_are_sound(
+        mol
+    )
+
+
+def is_sensible(mol: Chem.Mol) -> bool:
+    """Whether a molecule that may grow is also one to show: no tautomer's minor form, nothing that reacts
+    with itself, at least two carbons and one hydrogen on carbon."""
+    carbons = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 6]
+    if len(carbons) < 2 or not any(atom.GetTotalNumHs() for atom in carbons):
+        return False
+    return not any(mol.HasSubstructMatch(pattern) for pattern in _compiled(NOT_SHOWN))
+
+
+def _rings_are_sound(mol: Chem.Mol) -> bool:
+    """Rings of 3 to 7 atoms (8 would be medium rings), at most two, no strained union of them."""
+    info = mol.GetRingInfo()
+    rings = [set(ring) for ring in info.AtomRings()]
+    if any(len(ring) < 5 and mol.GetAtomWithIdx(next(iter(ring))).GetIsAromatic() for ring in rings):
+        return False
+    if len(rings) > MAX_RINGS or any(len(ring) > 7 for ring in rings):
+        return False
+    if any(
+        sum(mol.GetAtomWithIdx(a).GetAtomicNum() != 6 for a in ring) > _hetero_limit(mol, ring)
+        for ring in rings
+    ):
+        return False
+    if len(rings) < 2:
+        return True
+    first, second = rings
+    shared = first & second
+    smallest, other = sorted((len(first), len(second)))
+    if (smallest == 3 and other == 3) or (shared and smallest + other < 8):
+        return False
+    if any(mol.GetAtomWithIdx(a).GetIsAromatic() for a in shared) and smallest < 5:
+        return False
+    if len(shared) > 2:  # bridged: Bredt's rule, and a size at which a bridge does not break
+        heads = [a for a in shared if mol.GetAtomWithIdx(a).GetDegree() > 2 and _ring_bonds(mol, a) > 2]
+        return smallest >= 5 and all(
+            not mol.GetAtomWithIdx(a).GetIsAromatic()
+            and all(b.GetBondType() == Chem.BondType.SINGLE for b in mol.GetAtomWithIdx(a).GetBonds())
+            for a in heads
+        )
+    return True
+
+
+def _hetero_limit(mol: Chem.Mol, ring: set[int]) -> int:
+    aromatic = all(mol.GetAtomWithIdx(a).GetIsAromatic() for a in ring)
+    return 3 if aromatic else 1 if len(ring) < 5 else 2
+
+
+def _ring_bonds(mol: Chem.Mol, atom: int) -> int:
+    return sum(bond.IsInRing() for bond in mol.GetAtomWithIdx(atom).GetBonds())

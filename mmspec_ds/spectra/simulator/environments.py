@@ -1,0 +1,86 @@
+"""Names for the surroundings of an atom: a coarse one, and one per radius, as integers that last.
+
+The invariants are our own (element, hybridisation, hydrogens, charge, ring, aromaticity) and the hash is
+BLAKE2, so a table of shifts does not depend on how a release of RDKit numbers its fingerprints.
+"""
+
+from hashlib import blake2b
+
+from rdkit import Chem
+
+MAX_RADIUS = 4
+"""Bonds that the widest environment spans."""
+KEY_BYTES = 6
+"""Bytes of a key: with 50,000 environments the chance of any collision is one in 200,000."""
+
+
+def hybridisation(atom: Chem.Atom) -> str:
+    """`sp`, `sp2` or `sp3` from the bonds alone: a triple or two double bonds, one double or aromatic bond, none."""
+    orders = [bond.GetBondType() for bond in atom.GetBonds()]
+    doubles = orders.count(Chem.BondType.DOUBLE)
+    if Chem.BondType.TRIPLE in orders or (doubles == 2 and atom.GetAtomicNum() == 6):
+        return "sp"
+    return "sp2" if doubles or atom.GetIsAromatic() else "sp3"
+
+
+def coarse_names(mol: Chem.Mol) -> list[str]:
+    """Hybridisation, hydrogens and neighbours of each atom, for instance `C sp3 H2 -C -O`.
+
+    The least that a shift can be looked up by: below it (the bare element) a carbonyl and a methyl carbon
+    would share one median.
+    """
+    names = []
+    for atom in mol.GetAtoms():
+        around = sorted(
+            _BOND[bond.GetBondType()] + bond.GetOtherAtom(atom).GetSymbol() for bond in atom.GetBonds()
+        )
+        names.append(
+            f"{atom.GetSymbol()} {hybridisation(atom)} H{atom.GetTotalNumHs()} {' '.join(around)}".rstrip()
+        )
+    return names
+
+
+def environment_keys(mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> list[list[int]]:
+    """Keys of every atom: entry [atom][0] is the coarse name's, [atom][r] that of radius r (1 .. max_radius)."""
+    neighbours = [
+        [(_BOND[bond.GetBondType()], bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
+        for atom in mol.GetAtoms()
+    ]
+    ring = _smallest_rings(mol)
+    current = [
+        f"{atom.GetSymbol()} {hybridisation(atom)} {atom.GetTotalNumHs()} {atom.GetFormalCharge()} "
+        f"{ring[atom.GetIdx()]} {int(atom.GetIsAromatic())}"
+        for atom in mol.GetAtoms()
+    ]
+    keys = [[_key(f"coarse {name}")] for name in coarse_names(mol)]
+    for radius in range(1, max_radius + 1):
+        following = []
+        for index, around in enumerate(neighbours):
+            shell = sorted(bond + current[other] for bond, other in around)
+            key = _key(f"{radius}({current[index]}){'|'.join(shell)}")
+            keys[index].append(key)
+            following.append(format(key, "x"))
+        current = following
+    return keys
+
+
+_BOND = {
+    Chem.BondType.SINGLE: "-",
+    Chem.BondType.DOUBLE: "=",
+    Chem.BondType.TRIPLE: "#",
+    Chem.BondType.AROMATIC: ":",
+    Chem.BondType.DATIVE: ">",
+}
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=KEY_BYTES).digest(), "big")
+
+
+def _smallest_rings(mol: Chem.Mol) -> list[int]:
+    """Size of the smallest ring that each atom is in, 0 outside rings."""
+    sizes = [0] * mol.GetNumAtoms()
+    for atoms in sorted(mol.GetRingInfo().AtomRings(), key=len, reverse=True):
+        for index in atoms:
+            sizes[index] = len(atoms)
+    return sizes

@@ -1,0 +1,176 @@
+"""Fit the table of shifts that ships with the project, and say how good it is.
+
+Run as `python -m mmspec_ds.spectra.simulator.fit_shifts cascade_assigned_shifts.parquet OUT.npz`, with
+`--check alberts.parquet` to compare also with the 13C lists of a file in the benchmark's schema.
+The source is CASCADE (Guan et al., Chem. Sci. 2021, 12, 12012; github patonlab/CASCADE, MIT): Exp5K, measured
+13C, and DFT8K, computed 13C and 1H.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow.parquet as pq
+from rdkit import Chem
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.spectra.simulator.environments import coarse_names, environment_keys
+from mmspec_ds.spectra.simulator.nmr import carbon_lines
+from mmspec_ds.spectra.simulator.shift_table import ShiftTable, write_tables
+
+NUCLEI = ("C", "H")
+MIN_COUNT = {"C": 3, "H": 3}
+"""Observations that an environment needs to be kept; the coarse ones are all kept."""
+MIN_GAIN_PPM = {"C": 0.5, "H": 0.05}
+"""A wider environment is kept only if its median differs by this much from the next narrower one kept."""
+
+
+@dataclass(frozen=True)
+class AssignedMolecule:
+    """A molecule and its assigned shifts: atom index to ppm, 1H averaged over the hydrogens of one atom."""
+
+    mol: Chem.Mol
+    block: str
+    shifts: Mapping[str, Mapping[int, float]]
+
+
+def read_assigned(path: Path) -> list[AssignedMolecule]:
+    """Molecules of a table with columns mapped_smiles, inchikey14, c_atom, c_shift, h_atom, h_shift.
+
+    Raises:
+        DataError: a column is missing, a SMILES cannot be parsed.
+    """
+    columns = ["mapped_smiles", "inchikey14", "c_atom", "c_shift", "h_atom", "h_shift"]
+    missing = sorted(set(columns) - set(pq.read_schema(path).names))
+    if missing:
+        raise DataError(f"missing; expected {', '.join(columns)}", path=path, column=missing[0])
+    molecules = []
+    for row, entry in enumerate(pq.read_table(path, columns=columns).to_pylist()):
+        mol = Chem.MolFromSmiles(entry["mapped_smiles"])
+        if mol is None:
+            raise DataError(
+                f"not a SMILES: {entry['mapped_smiles']}", path=path, row=row, column="mapped_smiles"
+            )
+        Chem.RemoveStereochemistry(mol)
+        index = {atom.GetAtomMapNum(): atom.GetIdx() for atom in mol.GetAtoms()}
+        for atom in mol.GetAtoms():
+            atom.SetAtomMapNum(0)
+        shifts = {
+            "C": _mean_per_atom(index, entry["c_atom"], entry["c_shift"]),
+            "H": _mean_per_atom(index, entry["h_atom"], entry["h_shift"]),
+        }
+        molecules.append(AssignedMolecule(mol, entry["inchikey14"], shifts))
+    return molecules
+
+
+def fit(molecules: Iterable[AssignedMolecule]) -> dict[str, ShiftTable]:
+    """Median shift of every environment, by nucleus; small or redundant environments are left out."""
+    seen: dict[str, dict[int, list[float]]] = {nucleus: defaultdict(list) for nucleus in NUCLEI}
+    coarse: dict[str, dict[str, list[float]]] = {nucleus: defaultdict(list) for nucleus in NUCLEI}
+    parents: dict[int, int] = {}
+    for molecule in molecules:
+        names, keys = coarse_names(molecule.mol), environment_keys(molecule.mol)
+        for nucleus in NUCLEI:
+            for atom, shift in molecule.shifts[nucleus].items():
+                coarse[nucleus][names[atom]].append(shift)
+                for narrow, key in zip(keys[atom], keys[atom][1:]):
+                    parents[key] = narrow
+                for key in keys[atom]:
+                    seen[nucleus][key].append(shift)
+    return {
+        nucleus: ShiftTable(
+            *_kept(seen[nucleus], parents, nucleus), {n: median(v) for n, v in coarse[nucleus].items()}
+        )
+        for nucleus in NUCLEI
+    }
+
+
+def held_out_errors(
+    molecules: list[AssignedMolecule], share: float = 0.1
+) -> dict[str, tuple[int, float, float]]:
+    """Number, median and mean absolute error (ppm) on molecules that a fit on the others has not seen."""
+    is_held = [int(sha256(m.block.encode()).hexdigest()[:8], 16) < share * 2**32 for m in molecules]
+    tables = fit(m for m, held in zip(molecules, is_held) if not held)
+    errors: dict[str, list[float]] = {nucleus: [] for nucleus in NUCLEI}
+    for molecule, held in zip(molecules, is_held):
+        if held:
+            for nucleus in NUCLEI:
+                atoms = list(molecule.shifts[nucleus])
+                predicted = tables[nucleus].predict(molecule.mol, atoms)
+                errors[nucleus] += [abs(p - molecule.shifts[nucleus][a]) for p, a in zip(predicted, atoms)]
+    return {n: (len(e), float(np.median(e)), float(np.mean(e))) for n, e in errors.items()}
+
+
+def published_carbon_error(path: Path, table: ShiftTable) -> tuple[int, int, float]:
+    """Compare with the 13C lists of a file in the benchmark's schema: molecules with as many lines as
+    published, their lines, and the median absolute difference in ppm after sorting both lists."""
+    errors: list[float] = []
+    molecules = 0
+    for row in pq.read_table(path, columns=["smiles", "c_nmr_peaks"]).to_pylist():
+        published = sorted(peak["delta (ppm)"] for peak in row["c_nmr_peaks"])
+        mol = Chem.MolFromSmiles(row["smiles"])
+        Chem.RemoveStereochemistry(mol)
+        predicted = sorted(carbon_lines(mol, table))
+        if len(predicted) == len(published):
+            molecules += 1
+            errors += [abs(p - q) for p, q in zip(predicted, published)]
+    return molecules, len(errors), float(np.median(errors))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Fit on the whole file, write the table, print the errors."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("assigned", type=Path, help="parquet of assigned shifts")
+    parser.add_argument("out", type=Path, help="where to write the table, for instance tables/shifts.npz")
+    parser.add_argument("--check", type=Path, help="a parquet in the benchmark's schema to compare 13C with")
+    options = parser.parse_args(arguments)
+    molecules = read_assigned(options.assigned)
+    for nucleus, (number, middle, mean) in held_out_errors(molecules).items():
+        print(f"{nucleus}: held-out shifts {number}, median error {middle:.3f} ppm, mean {mean:.3f} ppm")
+    tables = fit(molecules)
+    write_tables(options.out, tables)
+    for nucleus, table in tables.items():
+        print(f"{nucleus}: {len(table.coarse)} coarse and {len(table.median_ppm)} wider environments")
+    print(f"{options.out}: {options.out.stat().st_size} bytes")
+    if options.check:
+        matched, lines, middle = published_carbon_error(options.check, tables["C"])
+        print(
+            f"{options.check.name}: {matched} molecules with as many lines, {lines} lines, median {middle:.2f} ppm"
+        )
+
+
+def _mean_per_atom(index: Mapping[int, int], maps: list[int], shifts: list[float]) -> dict[int, float]:
+    gathered = defaultdict(list)
+    for number, shift in zip(maps, shifts):
+        gathered[index[number]].append(shift)
+    return {atom: float(np.mean(values)) for atom, values in gathered.items()}
+
+
+def _kept(
+    seen: Mapping[int, list[float]], parents: Mapping[int, int], nucleus: str
+) -> tuple[dict[int, float], dict[int, int]]:
+    """Medians and counts of the environments worth shipping.
+
+    A narrower environment is kept whenever a wider one within it is, because the look-up walks outwards
+    and stops at the first environment that it does not know.
+    """
+    medians = {key: median(values) for key, values in seen.items() if len(values) >= MIN_COUNT[nucleus]}
+    needed: set[int] = set()
+    for key, value in medians.items():
+        parent = parents.get(key)
+        if parent is None or abs(value - medians[parent]) < MIN_GAIN_PPM[nucleus]:
+            continue
+        step: int | None = key
+        while step is not None and step in parents:
+            needed.add(step)
+            step = parents[step]
+    return {key: medians[key] for key in sorted(needed)}, {key: len(seen[key]) for key in sorted(needed)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Chemical shifts looked up by the surroundings of an atom."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from rdkit import Chem
+
+from mmspec_ds.spectra.simulator.environments import coarse_names, environment_keys
+
+STEP_PPM = {"C": 0.01, "H": 0.001}
+"""Resolution of the shipped medians."""
+PRIOR_COUNT = 1.0
+"""Weight, in observations, of the next coarser prediction when a median is blended into it."""
+
+
+@dataclass(frozen=True)
+class ShiftTable:
+    """Median shift (ppm) and number of observations of each environment of one nucleus.
+
+    `coarse` maps the coarse names to their median; it answers for what no key knows.
+    """
+
+    median_ppm: Mapping[int, float]
+    count: Mapping[int, int]
+    coarse: Mapping[str, float]
+    _nearest: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
+
+    def predict(self, mol: Chem.Mol, atoms: Sequence[int]) -> list[float]:
+        """Shift in ppm of each of `atoms`.
+
+        Starts from the coarse environment and moves towards the median of each wider one as far as its
+        number of observations n deserves, n / (n + PRIOR_COUNT): a single odd observation of a large
+        environment does not outweigh hundreds of a smaller one.
+        """
+        names, keys = coarse_names(mol), environment_keys(mol)
+        shifts = []
+        for atom in atoms:
+            shift = self._coarse_shift(names[atom])
+            for key in keys[atom][1:]:
+                count = self.count.get(key, 0)
+                if not count:
+                    break
+                shift += (self.median_ppm[key] - shift) * count / (count + PRIOR_COUNT)
+            shifts.append(shift)
+        return shifts
+
+    def _coarse_shift(self, name: str) -> float:
+        known = self.coarse.get(name)
+        if known is not None:
+            return known
+        if name not in self._nearest:
+            self._nearest[name] = self.coarse[
+                min(self.coarse, key=lambda other: (_distance(name, other), other))
+            ]
+        return self._nearest[name]
+
+
+def load_tables() -> Mapping[str, ShiftTable]:
+    """The tables that the project ships, by nucleus (`C`, `H`); read once per process."""
+    return _load_shipped()
+
+
+@cache
+def _load_shipped() -> Mapping[str, ShiftTable]:
+    with as_file(files(__package__) / "tables" / "shifts.npz") as path:
+        return read_tables(path)
+
+
+def read_tables(path: Path) -> dict[str, ShiftTable]:
+    """Tables by nucleus from a file that `write_tables` made."""
+    tables = {}
+    with np.load(path, allow_pickle=False) as stored:
+        for nucleus, step in STEP_PPM.items():
+            keys = _unpack_keys(stored[f"{nucleus}_keys"])
+            medians = (np.cumsum(stored[f"{nucleus}_median"], dtype=np.int64) * step).tolist()
+            names = stored[f"{nucleus}_coarse_names"].tobytes().decode().split("\n")
+            coarse = (stored[f"{nucleus}_coarse"] * step).tolist()
+            tables[nucleus] = ShiftTable(
+                dict(zip(keys, medians)),
+                dict(zip(keys, stored[f"{nucleus}_count"].tolist())),
+                dict(zip(names, coarse)),
+            )
+    return tables
+
+
+def write_tables(path: Path, tables: Mapping[str, ShiftTable]) -> None:
+    """Store tables compactly: sorted by median so that the differences compress, keys as KEY_BYTES bytes."""
+    arrays: dict[str, np.ndarray] = {}
+    for nucleus, table in tables.items():
+        step = STEP_PPM[nucleus]
+        keys = sorted(
+            table.median_ppm, key=lambda key: (round(table.median_ppm[key] / step), table.count[key], key)
+        )
+        medians = np.array([round(table.median_ppm[key] / step) for key in keys], dtype=np.int32)
+        arrays[f"{nucleus}_keys"] = _pack_keys(keys)
+        arrays[f"{nucleus}_median"] = np.diff(medians, prepend=0).astype(np.int32)
+        arrays[f"{nucleus}_count"] = np.array([min(table.count[key], 255) for key in keys], dtype=np.uint8)
+        names = sorted(table.coarse)
+        arrays[f"{nucleus}_coarse_names"] = np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
+        arrays[f"{nucleus}_coarse"] = np.array([round(table.coarse[n] / step) for n in names], dtype=np.int32)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def _pack_keys(keys: Sequence[int]) -> np.ndarray:
+    from_big_endian = np.array(keys, dtype=">u8").view(np.uint8).reshape(-1, 8)
+    return np.ascontiguousarray(from_big_endian[:, 2:])
+
+
+def _unpack_keys(packed: np.ndarray) -> list[int]:
+    wide = np.zeros((len(packed), 8), dtype=np.uint8)
+    wide[:, 2:] = packed
+    return wide.view(">u8").ravel().tolist()
+
+
+def _distance(name: str, other: str) -> int:
+    """How unlike two coarse names are: element 100, hybridisation 20, hydrogens 4 each, neighbours 3 each way."""
+    element, hybrid, hydrogens, *around = name.split()
+    element_2, hybrid_2, hydrogens_2, *around_2 = other.split()
+    apart = 100 * (element != element_2) + 20 * (hybrid != hybrid_2)
+    apart += 4 * abs(int(hydrogens[1:]) - int(hydrogens_2[1:]))
+    left = list(around_2)
+    for neighbour in around:
+        if neighbour in left:
+            left.remove(neighbour)
+        else:
+            apart += 3
+    return apart + 3 * len(left)

@@ -1,0 +1,181 @@
+"""Simulated data sets: molecules, their four kinds of spectra, and three files in the benchmark's schema."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from rdkit import Chem
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+
+from mmspec_ds.errors import ConfigError
+from mmspec_ds.molecules.smiles import inchikey_block
+from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.parquet import write_records
+from mmspec_ds.spectra.records import Record
+from mmspec_ds.spectra.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_molecules
+from mmspec_ds.spectra.simulator.infrared import infrared
+from mmspec_ds.spectra.simulator.nmr import carbon_nmr, hydrogen_nmr
+from mmspec_ds.spectra.simulator.noise import NoiseSettings, add_noise, molecule_generator
+from mmspec_ds.spectra.simulator.shift_table import load_tables
+from mmspec_ds.spectra.simulator.smiles_file import read_smiles_file, simulable_molecule
+from mmspec_ds.spectra.simulator.tandem import tandem_spectra
+
+CHUNK = 64
+"""Molecules that a worker takes at a time."""
+Progress = Callable[[int, int], None]
+"""Called with the number of molecules done and of all."""
+
+
+class SimulationSettings(Settings):
+    """What to simulate. `validation` and `test` are shares of the molecules; with 0 the file is not written."""
+
+    molecules: int = Field(default=15_000, ge=1, description="molecules to enumerate")
+    max_heavy_atoms: int = Field(default=8, ge=MIN_HEAVY_ATOMS, description="largest enumerated molecule")
+    seed: int = Field(default=0, ge=0, description="seed of the enumeration and of the noise")
+    validation: float = Field(default=0.04, ge=0, lt=1)
+    test: float = Field(default=0.06, ge=0, lt=1)
+    noise: NoiseSettings = NoiseSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation {self.validation} and test {self.test} leave nothing to train on")
+        return self
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """What `simulate_dataset` wrote: molecules in each file, and lines of a SMILES file left out by reason."""
+
+    files: dict[Path, int]
+    skipped: dict[str, int]
+
+
+def simulate_record(smiles: str, seed: int = 0, noise: NoiseSettings | None = None) -> Record:
+    """All spectra of one molecule: 13C, 1H, IR and MS/MS in both polarities at 10, 20 and 40 eV.
+
+    Stereochemistry is dropped: the simulation does not see it. The noise (the default one unless given)
+    depends on `seed` and the molecule alone.
+
+    Raises:
+        ValueError: the SMILES is no molecule, or several, or has no hydrogen on carbon.
+    """
+    mol = simulable_molecule(smiles)
+    canonical = Chem.MolToSmiles(mol)
+    tables = load_tables()
+    spectra = (
+        hydrogen_nmr(mol, tables["H"]),
+        carbon_nmr(mol, tables["C"]),
+        infrared(mol),
+        *tandem_spectra(mol),
+    )
+    record = Record(id=canonical, spectra=spectra, smiles=canonical, formula=CalcMolFormula(mol))
+    return add_noise(record, NoiseSettings() if noise is None else noise, molecule_generator(seed, canonical))
+
+
+def simulate_dataset(
+    out_dir: Path | str,
+    settings: SimulationSettings | None = None,
+    *,
+    smiles_file: Path | str | None = None,
+    skip_invalid: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> SimulationSummary:
+    """Write `train.parquet`, `val.parquet` and `test.parquet` in the benchmark's schema.
+
+    The molecules are the project's enumeration or those of `smiles_file`. A molecule's file follows from the
+    hash of its InChIKey's first block, so no skeleton is in two files, whatever else is simulated. The files
+    appear together when all are whole; the number of workers does not change a byte of the records.
+
+    Raises:
+        DataError: a line of the SMILES file cannot be used and `skip_invalid` is off.
+        ConfigError: there are too few molecules for the three files, or fewer than `molecules` exist.
+    """
+    settings = SimulationSettings() if settings is None else settings
+    molecules, skipped = _molecules(settings, smiles_file, skip_invalid)
+    parts = _split(molecules, settings)
+    for name, part in parts.items():
+        if not part:
+            raise ConfigError(f"{len(molecules)} molecules leave none for {name}.parquet: ask for more")
+    done = 0
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    files = {}
+    with _scratch(out) as scratch, _mapper(workers) as simulate_all:
+        make = partial(simulate_record, seed=settings.seed, noise=settings.noise)
+
+        def counted(part: list[str]) -> Iterator[Record]:
+            nonlocal done
+            for record in simulate_all(make, part):
+                yield record
+                done += 1
+                if progress is not None:
+                    progress(done, len(molecules))
+
+        for name, part in parts.items():
+            files[out / f"{name}.parquet"] = write_records(scratch / f"{name}.parquet", counted(part))
+        for target in files:
+            os.replace(scratch / target.name, target)
+    return SimulationSummary(files, skipped)
+
+
+def part_of(block: str, validation: float, test: float) -> str:
+    """`train`, `val` or `test` for an InChIKey's first block, in the given shares."""
+    draw = int.from_bytes(sha256(block.encode()).digest()[:8], "big") / 2**64
+    return "test" if draw < test else "val" if draw < test + validation else "train"
+
+
+def _molecules(
+    settings: SimulationSettings, smiles_file: Path | str | None, skip_invalid: bool
+) -> tuple[list[str], dict[str, int]]:
+    """The molecules in seeded order, so that a file read from its start is no sorted sample."""
+    if smiles_file is not None:
+        molecules, skipped = read_smiles_file(smiles_file, skip_invalid)
+    else:
+        skipped = {}
+        try:
+            molecules = enumerate_molecules(settings.molecules, settings.max_heavy_atoms, settings.seed)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    order = np.random.default_rng([settings.seed, 7]).permutation(len(molecules))
+    return [molecules[index] for index in order], skipped
+
+
+def _split(molecules: list[str], settings: SimulationSettings) -> dict[str, list[str]]:
+    parts: dict[str, list[str]] = {"train": []}
+    parts |= {"val": []} if settings.validation else {}
+    parts |= {"test": []} if settings.test else {}
+    for smiles in molecules:
+        parts[part_of(inchikey_block(smiles), settings.validation, settings.test)].append(smiles)
+    return parts
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder inside `out` for unfinished files; gone afterwards, whatever happened."""
+    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[[Callable[[str], Record], list[str]], Iterator[Record]]]:
+    """An ordered map over SMILES: in this process, or over `workers` fresh ones."""
+    if workers <= 1:
+        yield lambda function, items: map(function, items)
+        return
+    with get_context("spawn").Pool(workers) as pool:
+        yield lambda function, items: pool.imap(function, items, chunksize=CHUNK)
