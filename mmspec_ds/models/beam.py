@@ -71,7 +71,6 @@ def beam_search(
     max_tokens: int | None = None,
     length_penalty: float = 1.0,
     cached: bool = True,
-    temperature: float = 1.0,
 ) -> list[list[Candidate]]:
     """The candidates of each sample, best first, at most `n_best`; see the head of this file for the rules.
 
@@ -88,7 +87,6 @@ def beam_search(
         length_penalty: the exponent of the length, >= 0.
         cached: keep keys and values; otherwise recompute the whole prefix in every step (slow, for
             comparison).
-        temperature: the router's tau, as it was at the end of training.
 
     Raises:
         ValueError: an argument out of its range.
@@ -98,7 +96,7 @@ def beam_search(
         beam, n_best, model.decoder.max_tokens if max_tokens is None else max_tokens, length_penalty
     )
     with _searching(model):
-        encoded = model.encode(spectra, temperature)
+        encoded = model.encode(spectra)
         decoding: Decoding
         if cached:
             decoding = CachedDecoding(model.decoder, encoded, beams=beam, max_tokens=rules.max_tokens)
@@ -107,9 +105,7 @@ def beam_search(
         return search(decoding, len(encoded.modality_BS), rules, encoded.modality_BS.device)
 
 
-def greedy_search(
-    model: Elucidator, spectra: SpectraBatch, max_tokens: int | None = None, *, temperature: float = 1.0
-) -> list[Candidate]:
+def greedy_search(model: Elucidator, spectra: SpectraBatch, max_tokens: int | None = None) -> list[Candidate]:
     """The most probable next token, again and again: one candidate per sample, scored with length_penalty 1.
 
     Arguments and errors are those of `beam_search`.
@@ -117,7 +113,7 @@ def greedy_search(
     limit = model.decoder.max_tokens if max_tokens is None else max_tokens
     rules = SearchRules(beam=1, n_best=1, max_tokens=limit, length_penalty=1.0)
     with _searching(model):
-        encoded = model.encode(spectra, temperature)
+        encoded = model.encode(spectra)
         decoding = CachedDecoding(model.decoder, encoded, beams=1, max_tokens=limit)
         written_BL = torch.full(
             (len(encoded.modality_BS), 1), Vocabulary.BOS, device=encoded.modality_BS.device
