@@ -20,14 +20,15 @@ def tokenize_smiles(smiles: str) -> list[str]:
     Raises:
         ValueError: a character belongs to no token; names it and its place (counted from 0).
     """
-    tokens: list[str] = []
-    position = 0
-    while position < len(smiles):
-        match = _TOKEN.match(smiles, position)
-        if match is None:
-            raise ValueError(f"SMILES {smiles!r} has {smiles[position]!r} at {position}, which is no token")
-        tokens.append(match.group())
-        position = match.end()
+    tokens = _TOKEN.findall(smiles)
+    if "".join(tokens) != smiles:
+        # findall passes over what it cannot place, so the first gap shows where that is.
+        place = 0
+        for token in tokens:
+            if not smiles.startswith(token, place):
+                break
+            place += len(token)
+        raise ValueError(f"SMILES {smiles!r} has {smiles[place]!r} at {place}, which is no token")
     return tokens
 
 

@@ -22,6 +22,7 @@ from mmspec_ds.spectra.parquet_columns import (
     InfraredColumn,
     SpectrumColumn,
     TandemColumn,
+    is_text,
     read_formula,
     read_smiles,
 )
@@ -150,8 +151,10 @@ class _Reader:
             _check_present(path, name, names)
         self._texts = [name for name in _TEXT_COLUMNS if name in names]
         for name in self._texts:
-            self._check_type(name, _is_text_type, "text")
-        self._spectra = [column for m in asked if m != Modality.FORMULA for column in self._columns_of(m)]
+            self._check_type(name, is_text, "text")
+        self._columns = [column for m in asked if m != Modality.FORMULA for column in self._columns_of(m)]
+        # A column of Arrow's null type, which pandas writes for nothing but nulls, has no spectrum to decode.
+        self._decoders = [c for c in self._columns if not pa.types.is_null(self._type_of(c.name))]
 
     def _columns_of(self, modality: Modality) -> list[SpectrumColumn]:
         names = self._file.schema_arrow.names
@@ -165,9 +168,14 @@ class _Reader:
             self._check_type(column.name, column.accepts, column.expected)
         return columns
 
+    def _type_of(self, name: str) -> pa.DataType:
+        if self._file.schema_arrow.names.count(name) > 1:
+            raise DataError("the column is there twice", path=self._path, column=name)
+        return self._file.schema_arrow.field(name).type
+
     def _check_type(self, name: str, accepts: Callable[[pa.DataType], bool], expected: str) -> None:
-        found = self._file.schema_arrow.field(name).type
-        if not accepts(found):
+        found = self._type_of(name)
+        if not (accepts(found) or pa.types.is_null(found)):
             raise DataError(
                 f"the type is {_one_line(found)}, expected {expected}", path=self._path, column=name
             )
@@ -176,9 +184,10 @@ class _Reader:
         row = 0
         with self._file:
             for batch in self._batches():
-                texts = {name: batch.column(name).to_pylist() for name in self._texts}
-                for column in self._spectra:
-                    column.load(batch.column(column.name))
+                with _readable(self._path):
+                    texts = {name: batch.column(name).to_pylist() for name in self._texts}
+                    for decoder in self._decoders:
+                        decoder.load(batch.column(decoder.name))
                 for place in range(batch.num_rows):
                     try:
                         record = self._record(row, place, texts)
@@ -192,7 +201,7 @@ class _Reader:
                     row += 1
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        columns = [*self._texts, *(decoder.name for decoder in self._spectra)]
+        columns = [*self._texts, *(decoder.name for decoder in self._decoders)]
         batches = self._file.iter_batches(batch_size=_BATCH_ROWS, columns=columns, use_threads=False)
         while True:
             with _readable(self._path):
@@ -210,19 +219,17 @@ class _Reader:
             smiles = read_smiles(smiles, required=self._require_smiles, canonicalise=self._canonicalise)
             column = schema.FORMULA
             formula = read_formula(formula, required=self._require_formula)
-            for decoder in self._spectra:
+            for decoder in self._decoders:
                 column = decoder.name
                 spectrum = decoder.spectrum(place)
                 if spectrum is not None:
                     spectra.append(spectrum)
         except CellError as error:
-            raise DataError(str(error), path=self._path, row=row, column=column) from error
-        if self._spectra and not spectra:
-            raise DataError("every spectrum is null", path=self._path, row=row, column=self._spectrum_columns())
+            raise DataError(_one_line(error), path=self._path, row=row, column=column) from error
+        if self._columns and not spectra:
+            columns = ", ".join(decoder.name for decoder in self._columns)
+            raise DataError("every spectrum is null", path=self._path, row=row, column=columns)
         return Record(f"{self._path.name}:{row}", tuple(spectra), smiles, formula)
-
-    def _spectrum_columns(self) -> str:
-        return ", ".join(decoder.name for decoder in self._spectra)
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -245,18 +252,13 @@ def _readable(path: Path) -> Iterator[None]:
     """Turns what Arrow and the system say of a bad file into one line."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else _one_line(error)
-        raise DataError(f"cannot be read as parquet: {reason}", path=path) from error
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise DataError(f"cannot be read as parquet: {_one_line(error)}", path=path) from error
 
 
 def _check_present(path: Path, name: str, names: list[str]) -> None:
     if name not in names:
         raise DataError(f"the column is missing (the file has {', '.join(names)})", path=path, column=name)
-
-
-def _is_text_type(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
 
 def _one_line(text: object, limit: int = 200) -> str:

@@ -85,7 +85,7 @@ class HydrogenColumn(SpectrumColumn):
 
     def accepts(self, column_type: pa.DataType) -> bool:
         fields = _struct_fields(column_type)
-        texts = all(_is_text(fields.get(name)) for name in ("category", "j_values"))
+        texts = all(is_text(fields.get(name)) for name in ("category", "j_values"))
         return texts and all(
             _is_number(fields.get(name)) for name in ("centroid", "nH", "rangeMax", "rangeMin")
         )
@@ -211,6 +211,16 @@ class TandemColumn(SpectrumColumn):
         return TandemMS(mz, intensity, self._column.polarity, float(self._column.energy_ev))
 
 
+def is_text(kind: pa.DataType | None) -> bool:
+    """Whether a column of this type gives strings or nulls."""
+    if kind is None:
+        return False
+    if pa.types.is_dictionary(kind):  # pandas writes categories so
+        kind = kind.value_type
+    # A column of nothing but nulls has Arrow's null type: a file without any coupling constant.
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
+
+
 def read_smiles(text: str | None, *, required: bool, canonicalise: bool) -> str | None:
     """The SMILES of a cell.
 
@@ -304,9 +314,3 @@ def _struct_fields(column_type: pa.DataType) -> dict[str, pa.DataType]:
 
 def _is_number(kind: pa.DataType | None) -> bool:
     return kind is not None and (pa.types.is_floating(kind) or pa.types.is_integer(kind))
-
-
-def _is_text(kind: pa.DataType | None) -> bool:
-    # A column of nothing but nulls has Arrow's null type: a file without any coupling constant.
-    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
-    return kind is not None and any(check(kind) for check in checks)

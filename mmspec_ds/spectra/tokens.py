@@ -38,7 +38,7 @@ class TokenSchema:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of one modality of one record: `discrete` int16 [n, fields], `continuous` float32 [n, fields]."""
+    """The tokens of one modality of one record: `discrete` int16 and `continuous` float32, both [n, fields]."""
 
     modality: Modality
     discrete: npt.NDArray[np.int16]

@@ -1,0 +1,106 @@
+"""SMILES tokens join to what they came from; canonical forms and facts agree with values known by hand."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from mmspec_ds.molecules.smiles import (
+    canonical_smiles,
+    heavy_atoms,
+    inchikey_block,
+    molecular_formula,
+    tokenize_smiles,
+)
+
+HAND_CASES = {
+    "CCO": ["C", "C", "O"],
+    "ClCBr": ["Cl", "C", "Br"],
+    "N[C@@H](C)C(=O)O": ["N", "[C@@H]", "(", "C", ")", "C", "(", "=", "O", ")", "O"],
+    "F/C=C\\F": ["F", "/", "C", "=", "C", "\\", "F"],
+    "[NH4+].[Cl-]": ["[NH4+]", ".", "[Cl-]"],
+    "[13CH4]": ["[13CH4]"],
+    "[2H]C#N": ["[2H]", "C", "#", "N"],
+    "c1cc[nH]c1": ["c", "1", "c", "c", "[nH]", "c", "1"],
+    "C%10CC%10": ["C", "%10", "C", "C", "%10"],
+    "C%(123)CC%(123)": ["C", "%(123)", "C", "C", "%(123)"],
+    "c1ccc2c(c1)[se]cc2": [
+        *["c", "1", "c", "c", "c", "2", "c", "(", "c", "1", ")"],
+        *["[se]", "c", "c", "2"],
+    ],
+    "[O-][N+](=O)c1ccccc1": [
+        *["[O-]", "[N+]", "(", "=", "O", ")"],
+        *["c", "1", "c", "c", "c", "c", "c", "1"],
+    ],
+    "[CH3:7]*": ["[CH3:7]", "*"],
+    "": [],
+}
+
+
+@pytest.mark.parametrize("smiles", HAND_CASES, ids=lambda text: text or "empty")
+def test_tokens_by_hand(smiles: str) -> None:
+    assert tokenize_smiles(smiles) == HAND_CASES[smiles]
+
+
+def test_round_trip_of_a_hundred_thousand_molecules(shared_data: Path) -> None:
+    lines = gzip.decompress((shared_data / "moses_100k.smi.gz").read_bytes()).decode().split()
+    assert len(lines) == 100_000
+    tokens = [tokenize_smiles(smiles) for smiles in lines]
+    assert ["".join(parts) for parts in tokens] == lines
+    kinds = {token for parts in tokens for token in parts}
+    assert {"Cl", "Br", "[nH]"} <= kinds
+    assert not kinds & {"l", "r", "[", "]"}
+
+
+@pytest.mark.parametrize(
+    ("smiles", "character", "place"),
+    [("CCX", "X", 2), ("C C", " ", 1), ("[CH3", "[", 0), ("CC]", "]", 2), ("C%1C", "%", 1), ("C@C", "@", 1)],
+)
+def test_characters_without_a_place(smiles: str, character: str, place: int) -> None:
+    with pytest.raises(ValueError, match="which is no token") as caught:
+        tokenize_smiles(smiles)
+    assert f"has {character!r} at {place}," in str(caught.value)
+
+
+def test_one_canonical_form_for_one_molecule() -> None:
+    assert {canonical_smiles(s) for s in ("OCC", "C(O)C", "[CH3][CH2][OH]")} == {"CCO"}
+    assert canonical_smiles("C1=CC=CC=C1") == "c1ccccc1"
+
+
+def test_canonical_form_keeps_stereo_apart() -> None:
+    left, right = canonical_smiles("N[C@@H](C)C(=O)O"), canonical_smiles("N[C@H](C)C(=O)O")
+    assert left != right
+    assert "@" in left
+    assert "@" in right
+    assert canonical_smiles("F/C=C/F") != canonical_smiles("F/C=C\\F")
+
+
+@pytest.mark.parametrize(
+    ("smiles", "reason"),
+    [
+        ("", "is empty"),
+        ("CCO ethanol", "contains a blank"),
+        ("C1CC", "cannot be parsed"),
+        ("C(C)(C)(C)(C)C", "valence"),
+        ("c1cccc1", "kekulize"),
+        ("not", "cannot be parsed"),
+    ],
+)
+@pytest.mark.parametrize("function", [canonical_smiles, inchikey_block, heavy_atoms, molecular_formula])
+def test_invalid_smiles_say_why(function, smiles: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match=f"(?i){reason}") as caught:
+        function(smiles)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == "", "RDKit's own log must stay silent"
+
+
+def test_inchikey_block_is_the_published_one_and_blind_to_stereo() -> None:
+    assert inchikey_block("CCO") == "LFQSCWFLJHTTHZ"
+    assert inchikey_block("N[C@@H](C)C(=O)O") == inchikey_block("NC(C)C(=O)O") == "QNAYBMKLOCPYGJ"
+
+
+def test_heavy_atoms_and_formula() -> None:
+    assert heavy_atoms("CC(C)CCNc1ncc(F)cc1C(=O)O") == 16
+    assert heavy_atoms("[2H]C") == 1
+    assert molecular_formula("CC(C)CCNc1ncc(F)cc1C(=O)O") == "C11H15FN2O2"
+    assert molecular_formula("C[N+](C)(C)CC") == "C5H14N+"
