@@ -202,13 +202,14 @@ class _Reader:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         columns = [*self._texts, *(decoder.name for decoder in self._decoders)]
-        batches = self._file.iter_batches(batch_size=_BATCH_ROWS, columns=columns, use_threads=False)
-        while True:
-            with _readable(self._path):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+        for group in range(self._file.num_row_groups):
+            batches = self._file.iter_batches(_BATCH_ROWS, [group], columns, use_threads=False)
+            while True:
+                with _readable(self._path):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                yield batch
 
     def _record(self, row: int, place: int, texts: dict[str, list[str | None]]) -> Record:
         smiles, formula = (texts[name][place] if name in texts else None for name in _TEXT_COLUMNS)
@@ -233,11 +234,11 @@ class _Reader:
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    if path.is_dir():
-        raise DataError("is a folder, expected a parquet file", path=path)
-    if not path.exists():
-        raise DataError("there is no such file", path=path)
     with _readable(path):
+        if path.is_dir():
+            raise DataError("is a folder, expected a parquet file", path=path)
+        if not path.exists():
+            raise DataError("there is no such file", path=path)
         if path.stat().st_size == 0:
             raise DataError("the file is empty", path=path)
         file = pq.ParquetFile(path)
