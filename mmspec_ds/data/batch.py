@@ -53,7 +53,9 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         tokens = {
-            m: ModalityTokens(*(getattr(t, name).to(device, non_blocking=True) for name in t.__dataclass_fields__))
+            m: ModalityTokens(
+                *(getattr(t, name).to(device, non_blocking=True) for name in t.__dataclass_fields__)
+            )
             for m, t in self.spectra.tokens.items()
         }
         spectra = SpectraBatch(self.spectra.modality_BS.to(device, non_blocking=True), tokens)

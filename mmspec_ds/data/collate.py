@@ -10,7 +10,7 @@ import torch
 
 from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, ranges
+from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, counts_at, ranges
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.records import Modality
 
@@ -44,7 +44,7 @@ def collate(
     chosen = np.asarray(indices, dtype=np.int64)
     if not len(chosen):
         raise ValueError("a batch needs at least one sample")
-    counts_BM = np.stack([packed.counts[chosen] for packed in dataset.tokens.values()], axis=1)
+    counts_BM = np.stack([counts_at(packed.offsets, chosen) for packed in dataset.tokens.values()], axis=1)
     if modality_dropout > 0:
         if rng is None:
             raise ValueError("modality dropout needs a random generator")
@@ -105,7 +105,7 @@ def _pad(targets: PackedIds | None, chosen: IntArray) -> IntArray:
     """Target ids [B, L], PAD after each row's end."""
     if targets is None:
         return np.zeros((len(chosen), 0), dtype=np.int64)
-    counts_B = targets.counts[chosen]
+    counts_B = counts_at(targets.offsets, chosen)
     length = int(counts_B.max())
     padded_X = np.full(len(chosen) * length, Vocabulary.PAD, dtype=np.int64)
     padded_X[ranges(length * np.arange(len(chosen)), counts_B)] = targets.subset(chosen).values

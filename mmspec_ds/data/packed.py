@@ -27,6 +27,11 @@ def offsets_of(counts: npt.ArrayLike) -> IntArray:
     return np.concatenate([[0], np.cumsum(np.asarray(counts, dtype=np.int64))])
 
 
+def counts_at(offsets: IntArray, indices: IntArray) -> IntArray:
+    """Items of the rows `indices`, without a look at the others."""
+    return offsets[indices + 1] - offsets[indices]
+
+
 @dataclass(frozen=True, slots=True)
 class PackedIds:
     """A list of ids per row: `values` int16 [T], `offsets` int64 [N + 1]."""
@@ -47,7 +52,7 @@ class PackedIds:
 
     def subset(self, indices: IntArray) -> "PackedIds":
         """The rows `indices`, in that order."""
-        counts = self.counts[indices]
+        counts = counts_at(self.offsets, indices)
         return PackedIds(self.values[ranges(self.offsets[indices], counts)], offsets_of(counts))
 
 
@@ -67,7 +72,7 @@ class PackedTokens:
 
     def subset(self, indices: IntArray) -> "PackedTokens":
         """The samples `indices`, in that order."""
-        counts = self.counts[indices]
+        counts = counts_at(self.offsets, indices)
         items = ranges(self.offsets[indices], counts)
         return PackedTokens(self.discrete[items], self.continuous[items], offsets_of(counts))
 

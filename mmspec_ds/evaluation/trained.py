@@ -1,0 +1,41 @@
+"""A trained model from its folder: a run, or anything that holds the same three files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmspec_ds.config import RunConfig, load_run
+from mmspec_ds.data.encoding import InputEncoding
+from mmspec_ds.data.vocabularies import Vocabularies
+from mmspec_ds.errors import DataError
+from mmspec_ds.models.elucidator import Elucidator
+from mmspec_ds.models.factory import build_elucidator
+from mmspec_ds.models.weights import WEIGHTS, load_weights
+from mmspec_ds.molecules.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in evaluation mode with what its numbers mean."""
+
+    run: RunConfig
+    model: Elucidator
+    vocabulary: Vocabulary
+    encoding: InputEncoding
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Read `config.yaml`, `vocabulary.json` and `model.safetensors`; no DeepSpeed is needed.
+
+    Raises:
+        DataError: no such folder, or a file of it is missing or does not fit.
+        ConfigError: a configuration that this version cannot read.
+    """
+    for name in ("config.yaml", "vocabulary.json", WEIGHTS):
+        if not (folder / name).is_file():
+            raise DataError(f"holds no {name}: expected the folder of a trained run", path=folder)
+    run = load_run(folder / "config.yaml")
+    vocabularies = Vocabularies.load(folder / "vocabulary.json")
+    encoding = InputEncoding.from_settings(run.data, vocabularies.source)
+    model = build_elucidator(run.model, run.moe, encoding.schemas, len(vocabularies.target))
+    load_weights(model, folder / WEIGHTS)
+    return TrainedModel(run, model.eval(), vocabularies.target, encoding)
