@@ -71,7 +71,7 @@ def test_neighbouring_bins_start_more_alike_than_distant_ones(alone: Callable) -
         """Half of a row's variance is its own; of the other half neighbours share the mean cosine."""
         return sum(math.cos(2 * math.pi * distance / w) for w in geometric_wavelengths(2.0, 8000.0, 32)) / 64
 
-    # A cosine in 128 dimensions scatters by 1 / sqrt(128), but its mean over the rows by the one projection only.
+    # A cosine in 128 dimensions scatters by 1 / sqrt(128); its mean over the rows does so much less.
     assert near == pytest.approx(expected(1), abs=0.05)
     assert far == pytest.approx(expected(700), abs=0.05)
     assert far < near - 0.15
@@ -120,7 +120,7 @@ def test_nothing_but_parameters_is_saved(workshop) -> None:
 def test_what_does_not_fit_the_schema_is_refused(workshop, alone: Callable) -> None:
     spectra = workshop.spectra(workshop.samples(2))
     carbon = SpectraEmbedding(alone(Modality.C_NMR).schemas, 16)
-    with pytest.raises(ValueError, match="the batch holds H_NMR.*, but the model was built for C_NMR"):
+    with pytest.raises(ValueError, match=r"the batch holds H_NMR.*, but the model was built for C_NMR"):
         carbon(spectra)
     bad = workshop.sample(0, {Modality.C_NMR: 2})
     bad[Modality.C_NMR][0][1] = 30
@@ -135,5 +135,5 @@ def test_what_does_not_fit_the_schema_is_refused(workshop, alone: Callable) -> N
     with pytest.raises(ValueError, match="at least one modality"):
         SpectraEmbedding({}, 16)
     backwards = TokenSchema((), (ContinuousField("mz", (5.0, 1.0)),))
-    with pytest.raises(ValueError, match="shortest < longest, not 5.0 and 1.0"):
+    with pytest.raises(ValueError, match=r"shortest < longest, not 5.0 and 1.0"):
         SpectraEmbedding({Modality.MS: backwards}, 16)
