@@ -304,7 +304,7 @@ def test_a_glance_at_a_bad_file_is_as_clear(tmp_path: Path, name: str, function:
 
 def test_a_path_that_the_system_refuses(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 300)
-    with pytest.raises(DataError, match="cannot be read as parquet: .*too long"):
+    with pytest.raises(DataError, match=r"cannot be read as parquet: .*too long"):
         read_records(path)
 
 
