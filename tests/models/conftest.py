@@ -10,6 +10,7 @@ from torch import Tensor
 from mmspec_ds.data.batch import PADDING, ModalityTokens, SpectraBatch
 from mmspec_ds.models.elucidator import Elucidator
 from mmspec_ds.models.settings import ModelSettings
+from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
 
@@ -33,6 +34,8 @@ TINY = ModelSettings(
     max_target_tokens=12,
     sinusoid_features=8,
 )
+
+EAGERNESS_TO_END = 0.2
 
 Sample = Mapping[Modality, tuple[Tensor, Tensor]]
 """Discrete and continuous fields, [tokens, fields] each, by modality."""
@@ -83,17 +86,21 @@ class Workshop:
         return SpectraBatch(modality_BS, tokens)
 
     def model(self, seed: int = 0, **changes: float) -> Elucidator:
-        """A small random model in float64 and evaluation mode, its weights four times the usual at the output,
-        so that some tokens are clearly more probable than others."""
+        """A small random model in float64 and evaluation mode, far enough from its first weights that what it
+        writes depends on the spectra and on its own tokens, and ends now early and now late."""
         torch.manual_seed(seed)
         settings = replace_settings(self.settings, **changes)
         model = Elucidator(settings, self.schemas, self.vocabulary).double().eval()
         with torch.no_grad():
             for name, weight in model.named_parameters():
-                if "norm" in name or "bias" in name:
+                if weight.dim() == 1:
                     weight.add_(torch.randn_like(weight) * 0.1)
-            model.decoder.tokens.weight.mul_(20.0)
-            model.decoder.places.weight.mul_(20.0)
+                elif name.startswith(("decoder.tokens", "decoder.places")):
+                    weight.mul_(25.0)
+                else:
+                    weight.mul_(3.0)
+            tokens = model.decoder.tokens.weight
+            model.decoder.norm.bias.add_(EAGERNESS_TO_END * tokens[Vocabulary.EOS])
         return model
 
 
