@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from mmspec_ds.data.dataset import SpectraDataset, shared_blocks
 from mmspec_ds.data.encoding import Encoder, InputEncoding, TextLearner
@@ -14,6 +17,7 @@ from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
 from mmspec_ds.spectra.records import Modality, Record
+from mmspec_ds.spectra.tokens import Tokens
 
 Progress = Callable[[int], None]
 
@@ -67,6 +71,7 @@ def read_dataset(
     encoder: Encoder,
     options: ReadOptions = ReadOptions(),
     progress: Progress | None = None,
+    report: ReadReport | None = None,
 ) -> SpectraDataset:
     """Read and encode files; what is kept of a record is its id, its SMILES and its packed tokens.
 
@@ -75,6 +80,7 @@ def read_dataset(
         encoder: makes tokens of a record.
         options: what is asked of a record.
         progress: called now and then, and at the end, with the number of records read so far.
+        report: is told why the first few records were skipped.
 
     Returns:
         A dataset without targets (see `SpectraDataset.with_targets`); its `remarks` count what was skipped.
@@ -84,38 +90,29 @@ def read_dataset(
     """
     schemas = encoder.schemas
     packers = {modality: TokenPacker(modality, schema) for modality, schema in schemas.items()}
-    report, ids, smiles, too_long = ReadReport(), [], [], 0
-    for record in _records(paths, tuple(schemas), options, report):
-        if _is_too_long(record, options):
-            too_long += 1
-            continue
-        tokens = encoder.encode(record)
-        if not any(len(one) for one in tokens.values()):
-            raise DataError(f"record {record.id} has no token in any of the modalities that are read")
+    report = ReadReport() if report is None else report
+    skipped_before = report.rows_skipped
+    ids: list[str] = []
+    smiles: list[str | None] = []
+    for record, tokens in islice(_encoded(paths, encoder, options, report), options.max_records):
         for modality, packer in packers.items():
             packer.add(tokens.get(modality))
         ids.append(record.id)
         smiles.append(record.smiles)
         if progress is not None and len(ids) % _PROGRESS_EVERY == 0:
             progress(len(ids))
-        if len(ids) == options.max_records:
-            break
+    skipped = report.rows_skipped - skipped_before
     if not ids:
         why = f", the first because {report.reasons[0]}" if report.reasons else ""
-        skipped = report.rows_skipped + too_long
-        raise DataError(f"no usable record in {', '.join(map(str, paths))} ({skipped} skipped{why})")
+        raise DataError(f"no usable record in {', '.join(map(str, paths))}: {skipped} skipped{why}")
     if progress is not None:
         progress(len(ids))
-    remarks = {
-        "invalid records skipped": report.rows_skipped,
-        "records with too long a SMILES skipped": too_long,
-    }
     return SpectraDataset(
         ids=tuple(ids),
         smiles=tuple(smiles),
         tokens={modality: packer.pack() for modality, packer in packers.items()},
         schemas=schemas,
-        remarks={name: count for name, count in remarks.items() if count},
+        remarks={"records skipped": skipped} if skipped else {},
     )
 
 
@@ -141,11 +138,21 @@ def read_training(settings: DataSettings, progress: Progress | None = None) -> T
     target = Vocabulary.build(tokenize_smiles(one) for one in train.smiles if one is not None)
     return TrainingData(
         train=train.with_targets(target),
-        validation=validation.with_targets(target),
+        validation=_with_unknown_counted(validation.with_targets(target)),
         encoding=encoding,
         vocabularies=Vocabularies(target, encoding.source),
         shared_molecules=shared,
     )
+
+
+def _with_unknown_counted(dataset: SpectraDataset) -> SpectraDataset:
+    """The same, with a remark on structures that the vocabulary cannot write: no model will get them right."""
+    assert dataset.targets is not None
+    rows = np.repeat(np.arange(len(dataset)), dataset.targets.counts)
+    count = len(np.unique(rows[dataset.targets.values == Vocabulary.UNK]))
+    if not count:
+        return dataset
+    return replace(dataset, remarks={**dataset.remarks, "records with a SMILES token never trained on": count})
 
 
 def _read_and_learn(
@@ -182,16 +189,41 @@ def _records(
         )
 
 
-def _is_too_long(record: Record, options: ReadOptions) -> bool:
-    """Whether a structure is beyond the limit, if such records are to be skipped."""
-    if record.smiles is None or options.max_target_tokens is None:
-        return False
+def _encoded(
+    paths: Sequence[Path], encoder: Encoder, options: ReadOptions, report: ReadReport
+) -> Iterator[tuple[Record, dict[Modality, Tokens]]]:
+    """The usable records with their tokens; others are counted in `report` or end the reading."""
+    for record in _records(paths, tuple(encoder.schemas), options, report):
+        too_long = _length_fault(record, options.max_target_tokens)
+        if too_long is not None:
+            if not options.skip_long_targets:
+                raise DataError(too_long)
+            report.count_skipped(too_long)
+            continue
+        try:
+            yield record, _encode(record, encoder)
+        except DataError as error:
+            if not options.skip_invalid:
+                raise
+            report.count_skipped(str(error))
+
+
+def _encode(record: Record, encoder: Encoder) -> dict[Modality, Tokens]:
+    """The tokens of a record, of which there must be some."""
+    tokens = encoder.encode(record)
+    if not any(len(one) for one in tokens.values()):
+        raise DataError(f"record {record.id} has no token in any of the modalities that are read")
+    return tokens
+
+
+def _length_fault(record: Record, limit: int | None) -> str | None:
+    """What is wrong with the length of a record's SMILES, if anything."""
+    if record.smiles is None or limit is None:
+        return None
     tokens = len(tokenize_smiles(record.smiles))
-    if tokens <= options.max_target_tokens:
-        return False
-    if options.skip_long_targets:
-        return True
-    raise DataError(
-        f"record {record.id} has a SMILES of {tokens} tokens, more than data.max_target_tokens ="
-        f" {options.max_target_tokens}; raise the limit, or skip such records with data.skip_long_targets"
+    if tokens <= limit:
+        return None
+    return (
+        f"record {record.id} has a SMILES of {tokens} tokens, more than data.max_target_tokens = {limit}; raise"
+        " that limit, or skip such records with data.skip_long_targets"
     )

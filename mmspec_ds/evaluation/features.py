@@ -21,9 +21,9 @@ AXIS_POINTS = 128
 """Points of the grid on which a smoothed histogram is kept."""
 
 SMOOTHING = 0.02
-"""Standard deviation of the smoothing, as a share of an ordinal field's range: 5.4 ppm of 13C and 0.4 ppm of 1H in
-the default bins. Of the shares tried (0.003 to 0.03, on 5,400 simulated molecules with noise) it finds a molecule
-that was measured twice most surely, and analogues within 2 % of the best."""
+"""Standard deviation of the smoothing, as a share of an ordinal field's range: 5.4 ppm of 13C and 0.4 ppm of
+1H in the default bins. Of the shares tried (0.003 to 0.03, on 5,400 simulated molecules with noise) it finds
+a molecule that was measured twice most surely, and analogues within 2 % of the best."""
 
 UNIT_BINS = 1024
 """Bins of one unit (m/z 1) of a continuous axis; what lies beyond is counted in the last."""

@@ -15,8 +15,8 @@ from mmspec_ds.molecules.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class ScoredSmiles:
-    """A proposal as the model wrote it, and its score: the mean log probability of a token, unless the
-    search was told otherwise."""
+    """A proposed structure and its score, the higher the better: of a model the mean log probability of a
+    token, of the nearest-neighbour control a cosine."""
 
     smiles: str
     score: float
