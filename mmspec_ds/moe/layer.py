@@ -186,6 +186,11 @@ class SparseFeedForward(nn.Module):
         out: tuple[Tensor, RoutingReport] = self.deepspeed_moe(hidden_BSD, modality_BS, temperature)
         return out
 
+    def rebalance(self, report: RoutingReport) -> None:
+        """Move the selection bias towards an even load, if the settings ask for it."""
+        if self.settings.selection_bias_rate:
+            self.deepspeed_moe.gate.update_selection_bias(report.load_ME.sum(0))
+
 
 def relative_costs(settings: MoESettings) -> Tensor:
     """c_e [E] in physical order: widths divided by the largest, so that lambda_cost has no scale in it."""

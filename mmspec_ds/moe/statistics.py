@@ -128,22 +128,29 @@ def _pool(sum_BMED: Tensor, mass_BME: Tensor, member_ME: Tensor) -> tuple[Tensor
     return _mean((sum_BMED * member_ME[None, :, :, None]).sum(1), (mass_BME * member_ME[None]).sum(1))
 
 
-def reduce_reports(reports: Sequence[RoutingReport], group: Any | None = None) -> list[RoutingReport]:
-    """The layers' reports summed over the data-parallel group, in one all-reduce.
+def sum_over_ranks(local: Tensor, group: Any | None = None) -> Tensor:
+    """`local` summed over the data-parallel group, in one all-reduce.
 
-    The value is the global sum. The gradient with respect to a local sum is multiplied by the number of
-    ranks, because data parallelism averages gradients while a loss of the global sums is one loss, not an
-    average.
+    The gradient with respect to `local` is multiplied by the number of ranks, because data parallelism averages
+    the gradients of ranks, while a loss of global sums is one loss and not an average.
     """
-    names = [f.name for f in fields(RoutingReport)]
-    flat_Y = [torch.cat([getattr(r, n).reshape(-1) for n in names]) for r in reports]
-    local = torch.stack(flat_Y)
-    if group is not None and dist.get_world_size(group) > 1:
-        everywhere = local.detach().clone()
-        dist.all_reduce(everywhere, group=group)
-        local = everywhere + dist.get_world_size(group) * (local - local.detach())
-    sizes = [getattr(reports[0], n).numel() for n in names]
-    shapes = [getattr(reports[0], n).shape for n in names]
-    return [
-        RoutingReport(*(part.view(shape) for part, shape in zip(row.split(sizes), shapes))) for row in local
-    ]
+    if group is None or dist.get_world_size(group) == 1:
+        return local
+    everywhere = local.detach().clone()
+    dist.all_reduce(everywhere, group=group)
+    return everywhere + dist.get_world_size(group) * (local - local.detach())
+
+
+def to_vector(report: RoutingReport) -> Tensor:
+    """All sums of a report in a row."""
+    return torch.cat([getattr(report, field.name).reshape(-1) for field in fields(report)])
+
+
+def with_values(reports: Sequence[RoutingReport], values: Tensor) -> tuple[RoutingReport, ...]:
+    """Reports of the same shapes whose sums are read from `values`, the vectors of all of them in a row."""
+    parts = [getattr(report, field.name) for report in reports for field in fields(report)]
+    pieces = iter(values.split([part.numel() for part in parts]))
+    return tuple(
+        RoutingReport(*(next(pieces).view_as(getattr(report, field.name)) for field in fields(report)))
+        for report in reports
+    )

@@ -1,0 +1,101 @@
+"""The DeepSpeed engine of a run: its configuration, its optimizer, the wrapped model."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mmspec_ds.errors import ConfigError
+from mmspec_ds.training.settings import TrainingSettings
+
+
+def engine_config(path: Path, settings: TrainingSettings, device: torch.device) -> dict[str, Any]:
+    """DeepSpeed's configuration: the engine file, completed by the run file.
+
+    The engine file says how a model is held (ZeRO stage, precision, offload); what is learnt is the run file's.
+    `"bf16": {"enabled": "auto"}` means where the device has it, which is a GPU that supports it.
+
+    Raises:
+        ConfigError: an unreadable file, or what cannot work: ZeRO 3, bf16 without ZeRO, what
+            belongs into the run file.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}: expected DeepSpeed's settings in JSON") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path}: expected a JSON object, found {type(config).__name__}")
+    for key in (
+        "optimizer",
+        "scheduler",
+        "train_batch_size",
+        "train_micro_batch_size_per_gpu",
+        "gradient_clipping",
+    ):
+        if key in config:
+            raise ConfigError(f"{path}: {key}: belongs into the run file's training block")
+    stage = config.get("zero_optimization", {}).get("stage", 0)
+    if stage not in (0, 1, 2):
+        raise ConfigError(
+            f"{path}: zero_optimization.stage is {stage!r}: expected 0, 1 or 2; experts that differ between"
+            " ranks cannot be partitioned by stage 3"
+        )
+    config["bf16"] = {"enabled": _bf16(config.get("bf16", {}), stage, device, path)}
+    return config | {
+        "train_micro_batch_size_per_gpu": settings.batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "gradient_clipping": settings.gradient_clipping,
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 10**9,
+    }
+
+
+def _bf16(block: Mapping[str, Any], stage: int, device: torch.device, path: Path) -> bool:
+    wanted = block.get("enabled", False)
+    if wanted == "auto":
+        return stage > 0 and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if wanted and stage == 0:
+        raise ConfigError(f"{path}: bf16 needs zero_optimization.stage 1 or 2, found 0")
+    return bool(wanted)
+
+
+def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW or SGD in DeepSpeed's parameter groups: experts apart, weight decay on matrices only."""
+    from deepspeed.moe.utils import split_params_into_different_moe_groups_for_optimizer
+
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups: Any = [
+        {
+            "params": [p for p in parameters if p.ndim > 1],
+            "name": "matrices",
+            "weight_decay": settings.weight_decay,
+        },
+        {"params": [p for p in parameters if p.ndim <= 1], "name": "vectors", "weight_decay": 0.0},
+    ]
+    groups = [g for g in split_params_into_different_moe_groups_for_optimizer(groups) if g["params"]]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.eps)
+
+
+def make_engine(model: nn.Module, config: dict[str, Any], settings: TrainingSettings) -> Any:
+    """`deepspeed.initialize` on a process group that exists; DeepSpeed's own log is cut to warnings."""
+    import deepspeed
+
+    deepspeed.utils.logger.setLevel(logging.WARNING)
+    engine, _, _, _ = deepspeed.initialize(
+        model=model, optimizer=make_optimizer(model, settings), config=config, dist_init_required=False
+    )
+    return engine
+
+
+def set_learning_rate(engine: Any, rate: float) -> None:
+    """The learning rate of every parameter group for the next step."""
+    for group in engine.optimizer.param_groups:
+        group["lr"] = rate

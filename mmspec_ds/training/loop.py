@@ -1,0 +1,167 @@
+"""The loop of a run: batches in, checkpoints out.
+
+train          prepare, then steps until the budget is spent or somebody asks to stop
+  prepare      data, model, engine, monitor
+  run_steps    one step after another: schedule, loss, backward, update, log
+  validate     the loss on the held-back molecules
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from mmspec_ds.config import RunConfig
+from mmspec_ds.data.batch import Batch
+from mmspec_ds.data.collate import collate
+from mmspec_ds.data.sampler import Selection
+from mmspec_ds.errors import UserError
+from mmspec_ds.moe.schedule import Curriculum, curriculum_at
+from mmspec_ds.training.budget import learning_rate_at
+from mmspec_ds.training.checkpoints import TrainerState
+from mmspec_ds.training.distributed import StopRequest, largest, process_group, stop_requested
+from mmspec_ds.training.engine import set_learning_rate
+from mmspec_ds.training.monitor import routing_scalars
+from mmspec_ds.training.objective import StepLoss
+from mmspec_ds.training.session import Session, prepare
+
+
+def train(run: RunConfig, *, resume: bool = False, overwrite: bool = False) -> bool:
+    """Train as the run file says, in this process or as one of those that a launcher started.
+
+    Args:
+        run: the settings.
+        resume: go on from the newest checkpoint of the run's folder.
+        overwrite: discard what the run's folder holds.
+
+    Returns:
+        Whether the budget was spent; False after SIGTERM or SIGINT, which end a run with a checkpoint.
+    """
+    with process_group(run.training.timeout_minutes), stop_requested() as stop:
+        session, state = prepare(run, resume=resume, overwrite=overwrite)
+        try:
+            return run_steps(session, state, stop)
+        finally:
+            session.monitor.close()
+
+
+def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
+    """Steps from where `state` stands to the end of the budget."""
+    settings, budget = session.run.training, session.budget
+    started = time.monotonic() - state.seconds
+    agree_every = 1 if budget.seconds is not None else settings.log_every
+    step, seconds, stopping = state.step, state.seconds, False
+    tokens, since = torch.zeros((), device=session.device), time.monotonic()
+    for selection in _selections(session, state.step * settings.gradient_accumulation):
+        if step % agree_every == 0:
+            asked, seconds = largest([float(stop.asked), time.monotonic() - started], session.device)
+            stopping = asked > 0
+        done = budget.progress(step, seconds)
+        if stopping or done >= 1:
+            break
+        now = curriculum_at(done, session.run.objective)
+        rate = learning_rate_at(budget.progress(step + 1, seconds), settings)
+        batch = _batch(session, selection, step)
+        updates, loss = _step(session, batch, now, rate, step)
+        tokens += loss.target_tokens + loss.spectrum_tokens
+        if not updates:
+            continue
+        step += 1
+        if step % settings.log_every == 0:
+            speed = float(tokens) / (time.monotonic() - since)
+            _log(session, step, budget.progress(step, seconds), seconds, _scalars(loss, now, rate, speed))
+            tokens, since = torch.zeros_like(tokens), time.monotonic()
+        if step % settings.validate_every == 0:
+            state = _checkpoint(
+                session, replace(state, step=step, seconds=seconds, temperature=now.temperature)
+            )
+            tokens, since = torch.zeros_like(tokens), time.monotonic()
+    if step > state.step or state.validation_loss is None:
+        temperature = curriculum_at(budget.progress(step, seconds), session.run.objective).temperature
+        state = _checkpoint(session, replace(state, step=step, seconds=seconds, temperature=temperature))
+    finished = budget.progress(step, seconds) >= 1
+    session.monitor.say(
+        f"{session.run.name}: {'done' if finished else 'stopped'} after {step} steps, {seconds:.0f} s, "
+        f"best validation loss {state.best_loss:.4f}; {session.run.folder}"
+    )
+    return finished
+
+
+def _step(session: Session, batch: Batch, now: Curriculum, rate: float, step: int) -> tuple[bool, StepLoss]:
+    """One micro-batch; whether it completed an update, and its loss."""
+    engine = session.engine
+    # Dropout depends on seed, step and rank alone: a resumed run draws what the undisturbed one would have.
+    torch.manual_seed(
+        int(np.random.SeedSequence((session.run.seed, step, dist.get_rank())).generate_state(1)[0])
+    )
+    engine.train()
+    set_learning_rate(engine, rate)
+    loss: StepLoss = engine(batch, now)
+    engine.backward(loss.total)
+    updates = bool(engine.is_gradient_accumulation_boundary())
+    engine.step()
+    if updates:
+        session.objective.rebalance(loss.reports)
+    return updates, loss
+
+
+def validate(session: Session, now_temperature: float) -> float:
+    """Mean cross entropy per target token of the held-back molecules, over all ranks, in nats."""
+    engine, objective = session.engine, session.objective
+    engine.eval()
+    total = torch.zeros((), dtype=torch.float64)
+    count = torch.zeros((), dtype=torch.float64)
+    with torch.no_grad():
+        for indices, weights in session.validation.epoch(0):
+            batch = collate(session.data.validation, indices, weights).to(session.device)
+            loss = objective(batch, Curriculum(balance=0.0, temperature=now_temperature))
+            total += float(loss.parts["task"]) * float(loss.target_tokens)
+            count += float(loss.target_tokens)
+    return float(total / count)
+
+
+def _checkpoint(session: Session, state: TrainerState) -> TrainerState:
+    """Validate, save, and say so."""
+    loss = validate(session, state.temperature)
+    if not np.isfinite(loss):
+        raise UserError(
+            f"{session.run.name}: the validation loss is {loss} after {state.step} steps; not saved"
+        )
+    best = state.best_loss is None or loss < state.best_loss
+    state = replace(state, validation_loss=loss, best_loss=loss if best else state.best_loss)
+    session.checkpoints.save(session.engine, session.objective.model, session.placement, state, best=best)
+    session.monitor.validation(state.step, loss, best)
+    return state
+
+
+def _selections(session: Session, start: int) -> Iterator[Selection]:
+    """Micro-batches for ever, from number `start` of the whole run."""
+    epoch, skip = divmod(start, len(session.batches))
+    while True:
+        yield from session.batches.epoch(epoch)[skip:]
+        epoch, skip = epoch + 1, 0
+
+
+def _batch(session: Session, selection: Selection, step: int) -> Batch:
+    dropout = session.run.data.modality_dropout
+    rng = np.random.default_rng((session.run.seed, step, dist.get_rank())) if dropout else None
+    batch = collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
+    return batch.to(session.device)
+
+
+def _scalars(loss: StepLoss, now: Curriculum, rate: float, speed: float) -> dict[str, float]:
+    values = {"loss/total": float(loss.total.detach()), "loss/train": float(loss.parts["task"])}
+    values |= {f"auxiliary/{name}": float(v) for name, v in loss.parts.items() if name != "task"}
+    values |= {"schedule/learning_rate": rate, "throughput/tokens_per_second": speed}
+    if loss.reports:
+        values |= {"schedule/lambda": now.balance, "schedule/tau": now.temperature}
+    return values | routing_scalars(loss.reports)
+
+
+def _log(session: Session, step: int, done: float, seconds: float, values: dict[str, float]) -> None:
+    if not np.isfinite(values["loss/total"]):
+        raise UserError(f"{session.run.name}: the loss is {values['loss/total']} at step {step}")
+    session.monitor.step(step, done, seconds * (1 - done) / max(done, 1e-9), values)

@@ -1,0 +1,53 @@
+"""The `training` block of a run file."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mmspec_ds.settings import Settings
+
+
+class TrainingSettings(Settings):
+    """How long and how to train. Exactly one of `steps`, `epochs` and `minutes` is the budget.
+
+    Attributes:
+        ep_size: expert-parallel size, a divisor of the number of ranks and of the number of experts.
+        batch_size: samples for each rank and step.
+        steps, epochs, minutes: the budget. With `minutes` the schedules follow the clock, so that a run of the
+            same seed is not the same run twice.
+        warmup: fraction of the budget over which the learning rate rises linearly.
+        final_learning_rate: what the cosine ends at, as a fraction of `learning_rate`.
+        gradient_clipping: largest norm of the whole gradient; 0 is off.
+        validate_every: steps between validations, each with a checkpoint.
+        keep_checkpoints: how many of the newest are kept beside the best.
+        threads: CPU threads for each process; default: the cores of the machine shared by its processes.
+    """
+
+    ep_size: int = Field(1, ge=1)
+    batch_size: int = Field(64, ge=1)
+    gradient_accumulation: int = Field(1, ge=1)
+    steps: int | None = Field(None, ge=1)
+    epochs: float | None = Field(None, gt=0)
+    minutes: float | None = Field(None, gt=0)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(5e-4, gt=0)
+    final_learning_rate: float = Field(0.0, ge=0, le=1)
+    warmup: float = Field(0.05, ge=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    gradient_clipping: float = Field(1.0, ge=0)
+    validate_every: int = Field(500, ge=1)
+    log_every: int = Field(10, ge=1)
+    keep_checkpoints: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1)
+    timeout_minutes: float = Field(30, gt=0)
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        given = [name for name in ("steps", "epochs", "minutes") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"exactly one of steps, epochs and minutes is the budget, found {' and '.join(given) or 'none'}"
+            )
+        return self
