@@ -43,7 +43,7 @@ def derangement(groups: Sequence[str], seed: int) -> IntArray:
         DataError: more than half of the samples are one group.
     """
     rng = np.random.default_rng(seed)
-    _, group_N, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
+    _, group_N, sizes = np.unique(np.array(list(groups), dtype=str), return_inverse=True, return_counts=True)
     if not len(group_N) or 2 * sizes.max() > len(group_N):
         raise DataError(f"{len(group_N)} samples of {len(sizes)} molecules: their spectra cannot be exchanged")
     shuffled = rng.permutation(len(group_N))
