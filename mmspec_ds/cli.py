@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"mmspec: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of our output has left; the interpreter must not write to it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("mmspec: interrupted", file=sys.stderr)
         return 130
@@ -247,7 +250,7 @@ class _Counter:
         self._progress.stop()
 
     def at(self, done: int, total: int | None = None) -> None:
-        self._progress.update(self._task, completed=done, **({} if total is None else {"total": total}))
+        self._progress.update(self._task, completed=done, total=total)
 
 
 def _positive(text: str) -> int:

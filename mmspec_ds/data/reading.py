@@ -1,6 +1,6 @@
 """From files to datasets, in one pass that keeps no record."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
 from mmspec_ds.spectra.records import Modality, Record
-from mmspec_ds.spectra.tokens import Tokens
+from mmspec_ds.spectra.tokens import Tokens, TokenSchema
 
 Progress = Callable[[int], None]
 
