@@ -113,7 +113,7 @@ def noisy_hydrogen(spectrum: HydrogenNMR, settings: NoiseSettings, random: np.ra
 
 
 def noisy_infrared(spectrum: Infrared, settings: NoiseSettings, random: np.random.Generator) -> Infrared:
-    """Absorbance with noise on every point and a straight baseline; may become negative, as measured ones do."""
+    """Absorbance with noise on every point and a straight baseline; may go below 0, as measured ones do."""
     points = len(spectrum.absorbance)
     offset, slope = settings.ir_baseline * random.standard_normal(2)
     baseline = offset + slope * np.linspace(-0.5, 0.5, points)
