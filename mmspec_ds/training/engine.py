@@ -1,5 +1,6 @@
 """The DeepSpeed engine of a run: its configuration, its optimizer, the wrapped model."""
 
+import difflib
 import json
 import logging
 from collections.abc import Mapping
@@ -11,6 +12,16 @@ from torch import nn
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.training.settings import TrainingSettings
+
+OF_THE_RUN_FILE = (
+    "optimizer",
+    "scheduler",
+    "train_batch_size",
+    "train_micro_batch_size_per_gpu",
+    "gradient_accumulation_steps",
+    "gradient_clipping",
+)
+BLOCKS = ("zero_optimization", "bf16")
 
 
 def engine_config(path: Path, settings: TrainingSettings, device: torch.device) -> dict[str, Any]:
@@ -27,21 +38,24 @@ def engine_config(path: Path, settings: TrainingSettings, device: torch.device) 
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}: expected DeepSpeed's settings in JSON") from None
-    except ValueError as error:
+    except ValueError as error:  # bad UTF-8 and bad JSON
         raise ConfigError(f"{path}: not JSON: {error}") from None
     if not isinstance(config, dict):
         raise ConfigError(f"{path}: expected a JSON object, found {type(config).__name__}")
-    for key in (
-        "optimizer",
-        "scheduler",
-        "train_batch_size",
-        "train_micro_batch_size_per_gpu",
-        "gradient_clipping",
-    ):
+    for key in OF_THE_RUN_FILE:
         if key in config:
             raise ConfigError(f"{path}: {key}: belongs into the run file's training block")
+    for key in config:
+        near = difflib.get_close_matches(key, BLOCKS, 1, cutoff=0.7)
+        if near and key not in BLOCKS:
+            raise ConfigError(f"{path}: {key}: unknown key; did you mean {near[0]!r}?")
+    for key in BLOCKS:
+        if not isinstance(config.get(key, {}), dict):
+            raise ConfigError(f"{path}: {key}: expected a JSON object, found {config[key]!r}")
+    if "fp16" in config:
+        raise ConfigError(f"{path}: fp16: not supported; expected bf16, which needs no loss scale")
     stage = config.get("zero_optimization", {}).get("stage", 0)
-    if stage not in (0, 1, 2):
+    if isinstance(stage, bool) or stage not in (0, 1, 2):
         raise ConfigError(
             f"{path}: zero_optimization.stage is {stage!r}: expected 0, 1 or 2; experts that differ between"
             " ranks cannot be partitioned by stage 3"
@@ -60,9 +74,11 @@ def _bf16(block: Mapping[str, Any], stage: int, device: torch.device, path: Path
     wanted = block.get("enabled", False)
     if wanted == "auto":
         return stage > 0 and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if not isinstance(wanted, bool):
+        raise ConfigError(f'{path}: bf16.enabled is {wanted!r}: expected true, false or "auto"')
     if wanted and stage == 0:
         raise ConfigError(f"{path}: bf16 needs zero_optimization.stage 1 or 2, found 0")
-    return bool(wanted)
+    return wanted
 
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
