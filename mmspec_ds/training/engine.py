@@ -45,6 +45,9 @@ def engine_config(path: Path, settings: TrainingSettings, device: torch.device) 
     for key in OF_THE_RUN_FILE:
         if key in config:
             raise ConfigError(f"{path}: {key}: belongs into the run file's training block")
+    for key in ("fp16", "bfloat16", "amp"):
+        if key in config:
+            raise ConfigError(f"{path}: {key}: not supported; expected bf16, which needs no loss scale")
     for key in config:
         near = difflib.get_close_matches(key, BLOCKS, 1, cutoff=0.7)
         if near and key not in BLOCKS:
@@ -52,8 +55,6 @@ def engine_config(path: Path, settings: TrainingSettings, device: torch.device) 
     for key in BLOCKS:
         if not isinstance(config.get(key, {}), dict):
             raise ConfigError(f"{path}: {key}: expected a JSON object, found {config[key]!r}")
-    if "fp16" in config:
-        raise ConfigError(f"{path}: fp16: not supported; expected bf16, which needs no loss scale")
     stage = config.get("zero_optimization", {}).get("stage", 0)
     if isinstance(stage, bool) or stage not in (0, 1, 2):
         raise ConfigError(
