@@ -48,7 +48,7 @@ def coarse_names(mol: Chem.Mol) -> list[str]:
     names = []
     for atom in mol.GetAtoms():
         around = sorted(
-            _BOND[bond.GetBondType()] + bond.GetOtherAtom(atom).GetSymbol() for bond in atom.GetBonds()
+            _BOND.get(bond.GetBondType(), "~") + bond.GetOtherAtom(atom).GetSymbol() for bond in atom.GetBonds()
         )
         names.append(
             f"{atom.GetSymbol()} {hybridisation(atom)} H{atom.GetTotalNumHs()} {' '.join(around)}".rstrip()
@@ -61,7 +61,7 @@ def environment_keys(mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> list[list[i
     the hybridisation of the neighbours (a conjugated ketone is not acetone), [atom][1 + r] is that of radius
     r, 1 to `max_radius`."""
     neighbours = [
-        [(_BOND[bond.GetBondType()], bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
+        [(_BOND.get(bond.GetBondType(), "~"), bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
         for atom in mol.GetAtoms()
     ]
     kinds = [f"{atom.GetSymbol()} {hybridisation(atom)} {int(atom.GetIsAromatic())}" for atom in mol.GetAtoms()]

@@ -128,7 +128,7 @@ def noisy_tandem(spectrum: TandemMS, settings: NoiseSettings, random: np.random.
     intensity = spectrum.intensity * np.exp(settings.intensity * random.standard_normal(count))
     kept = _kept(count, settings, random)
     false = random.poisson(settings.spurious_peak * count)
-    mz = np.concatenate([mz[kept], random.uniform(15.0, float(spectrum.mz.max()), false)])
+    mz = np.concatenate([mz[kept], random.uniform(0.3, 1.0, false) * spectrum.mz.max()])
     intensity = np.concatenate([intensity[kept], random.uniform(*SPURIOUS_INTENSITY, false)])
     order = np.argsort(mz, kind="stable")
     return replace(spectrum, mz=mz[order], intensity=100.0 * intensity[order] / intensity.max())

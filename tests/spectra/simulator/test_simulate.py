@@ -43,6 +43,14 @@ def test_a_record_has_all_modalities() -> None:
     assert counts == {Modality.H_NMR: 1, Modality.C_NMR: 1, Modality.IR: 1, Modality.MS: 6, Modality.FORMULA: 0}
 
 
+@pytest.mark.parametrize(
+    "smiles", ["C", "C[N+](C)(C)CC([O-])=O", "CB(O)O", "CI", "[CH3]", "CS(C)(=O)=O", "C[Hg]C"]
+)
+def test_odd_molecules_have_spectra_too(smiles: str) -> None:
+    for seed in range(5):
+        assert len(simulate_record(smiles, seed).spectra) == 9
+
+
 @pytest.mark.parametrize("smiles", ["C1CC", "", "O", "CCO.C"])
 def test_what_cannot_be_simulated_is_refused(smiles: str) -> None:
     with pytest.raises(ValueError, match="SMILES"):

@@ -100,5 +100,5 @@ def test_published_fragments_are_mostly_covered(shared_data: Path) -> None:
             for mz, height in row[name]:
                 total[index] += height
                 covered[index] += height * bool((np.abs(masses - mz) < 0.002).any())
-    print(covered / total)
-    assert covered[0] / total[0] > 0.5
+    # Measured 0.87, 0.63 and 0.32: at 40 eV the published spectra break three bonds and more, this model two.
+    assert (covered / total > [0.8, 0.55, 0.25]).all()
