@@ -98,7 +98,9 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.
     groups = [g for g in split_params_into_different_moe_groups_for_optimizer(groups) if g["params"]]
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=settings.learning_rate)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.eps)
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.eps, fused=True
+    )
 
 
 def make_engine(model: nn.Module, config: dict[str, Any], settings: TrainingSettings) -> Any:

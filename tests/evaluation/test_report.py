@@ -42,4 +42,7 @@ def test_json_of_one_and_of_several(tmp_path):
     write_results(path, {"sparse": RESULTS["sparse"]})
     assert json.loads(path.read_text()) == RESULTS["sparse"].to_json()
     write_results(path, RESULTS)
-    assert json.loads(path.read_text())["shuffled [control]"]["top_10"] == 0
+    written = json.loads(path.read_text())
+    assert written["top_10"] == 60
+    assert written["rows"]["shuffled [control]"]["top_10"] == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
