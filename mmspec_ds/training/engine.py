@@ -3,6 +3,7 @@
 import difflib
 import json
 import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,8 @@ def make_engine(model: nn.Module, config: dict[str, Any], settings: TrainingSett
     import deepspeed
 
     deepspeed.utils.logger.setLevel(logging.WARNING)
+    # DeepSpeed 0.19.8 calls collectives by names that torch 2.13 has renamed, and would say so on every rank.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     engine, _, _, _ = deepspeed.initialize(
         model=model, optimizer=make_optimizer(model, settings), config=config, dist_init_required=False
     )
