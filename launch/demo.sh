@@ -13,7 +13,7 @@ if ! command -v nvidia-smi >/dev/null; then
 fi
 
 train() {
-    deepspeed --num_gpus 2 --no_local_rank --master_port "${MASTER_PORT:-29571}" --log_level warning \
+    deepspeed --num_gpus 2 --no_local_rank --master_port "${MASTER_PORT:-29571}" --log_level error \
         --module mmspec_ds train "$@" --overwrite
 }
 
