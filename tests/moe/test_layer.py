@@ -121,6 +121,13 @@ def gradients(layer: nn.Module, hidden: Tensor, modality: Tensor) -> dict[str, T
     return {name: p.grad for name, p in layer.named_parameters()}
 
 
+def test_no_two_gradients_share_memory():
+    # Clipping scales gradients in place: shared ones would be scaled twice.
+    layer = make_layer()
+    found = gradients(layer, torch.randn(2, 5, D), MODALITY_BS)
+    assert len({gradient.untyped_storage().data_ptr() for gradient in found.values()}) == len(found)
+
+
 def test_all_tokens_on_one_expert_leave_the_others_a_gradient_of_zero():
     layer = make_layer(k=1, selection_bias_rate=1.0)
     layer.deepspeed_moe.gate.selection_bias.copy_(torch.tensor([0.0, 9.0, 0.0, 0.0]))
