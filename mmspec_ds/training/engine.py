@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.training.settings import TrainingSettings
 
 OF_THE_RUN_FILE = (
@@ -66,7 +68,7 @@ def engine_config(path: Path, settings: TrainingSettings, device: torch.device) 
     return config | {
         "train_micro_batch_size_per_gpu": settings.batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation,
-        "gradient_clipping": settings.gradient_clipping,
+        "gradient_clipping": settings.gradient_clipping if stage else 0.0,  # see clip_gradients
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 10**9,
     }
@@ -115,6 +117,30 @@ def make_engine(model: nn.Module, config: dict[str, Any], settings: TrainingSett
         model=model, optimizer=make_optimizer(model, settings), config=config, dist_init_required=False
     )
     return engine
+
+
+@torch.no_grad()
+def clip_gradients(engine: Any, placement: Placement, largest: float) -> None:
+    """Scale the gradients of a model without ZeRO so that the norm of all of them is at most `largest`.
+
+    DeepSpeed's own clipping takes on each rank the norm over the experts that live there, and the mean of those
+    norms over ranks: another one than the model's, which depends on the expert-parallel size. With ZeRO 1 and 2
+    its norm is right. Every rank calls this after the backward pass.
+    """
+    if engine.zero_optimization_stage() or not largest:
+        return
+    from deepspeed.moe.utils import is_moe_param
+
+    gradients = [(p.grad, is_moe_param(p)) for p in engine.module.parameters() if p.grad is not None]
+    squares = torch.stack([gradient.float().square().sum() for gradient, _ in gradients])
+    of_experts = torch.tensor([one for _, one in gradients], device=squares.device)
+    experts = squares[of_experts].sum()
+    dist.all_reduce(experts)  # each expert is counted by as many ranks as have a copy of it
+    copies = dist.get_world_size() // placement.size
+    norm = (squares[~of_experts].sum() + experts / copies).sqrt()
+    scale = (largest / (norm + 1e-6)).clamp_max(1.0)
+    for gradient, _ in gradients:
+        gradient.mul_(scale)
 
 
 def set_learning_rate(engine: Any, rate: float) -> None:

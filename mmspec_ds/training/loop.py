@@ -23,7 +23,7 @@ from mmspec_ds.moe.schedule import Curriculum, curriculum_at
 from mmspec_ds.training.budget import learning_rate_at
 from mmspec_ds.training.checkpoints import TrainerState
 from mmspec_ds.training.distributed import StopRequest, largest, process_group, stop_requested
-from mmspec_ds.training.engine import set_learning_rate
+from mmspec_ds.training.engine import clip_gradients, set_learning_rate
 from mmspec_ds.training.monitor import routing_scalars
 from mmspec_ds.training.objective import StepLoss
 from mmspec_ds.training.session import Session, prepare
@@ -105,6 +105,8 @@ def _step(session: Session, batch: Batch, now: Curriculum, rate: float, number: 
     loss: StepLoss = engine(batch, now)
     engine.backward(loss.total)
     updates = bool(engine.is_gradient_accumulation_boundary())
+    if updates:
+        clip_gradients(engine, session.placement, session.run.training.gradient_clipping)
     engine.step()
     if updates:
         session.objective.rebalance(loss.reports)

@@ -65,7 +65,7 @@ def prepare(run: RunConfig, *, resume: bool, overwrite: bool) -> tuple[Session, 
     objective = make_objective(run, data, placement).to(device)
     engine = make_engine(objective, config, settings)
     checkpoints = CheckpointFolder(run.folder / "checkpoints", settings.keep_checkpoints)
-    state = checkpoints.resume(engine) if resume else TrainerState()
+    state = checkpoints.resume(engine, placement) if resume else TrainerState()
     sampler = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
     batches = sampler(data.train.lengths, seed=run.seed)
     monitor = Monitor(run.folder, run.name, active=rank == 0, resume_at=state.step)

@@ -58,7 +58,7 @@ def test_a_checkpoint_that_was_not_finished_is_never_found(tmp_path: Path):
 def test_a_state_that_cannot_be_read(tmp_path: Path, content: str | None):
     if content is not None:
         (tmp_path / "trainer.json").write_text(content)
-    with pytest.raises(DataError, match="trainer.json: cannot be read"):
+    with pytest.raises(DataError, match=r"trainer\.json: cannot be read"):
         read_state(tmp_path)
 
 
