@@ -181,6 +181,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from mmspec_ds.evaluation.trained import load_model
     from mmspec_ds.spectra.registry import modality_by_name
 
+    _check_writable(options.json)
     named = options.modalities.split(",") if options.modalities else None
     question = Question(
         files=tuple(options.data),
@@ -225,6 +226,7 @@ def _predict(options: argparse.Namespace) -> int:
     from mmspec_ds.evaluation.predict_files import predict_files
     from mmspec_ds.evaluation.trained import load_model
 
+    _check_writable(options.out)
     trained = load_model(options.model)
     beam = max(options.beam or options.top, options.top)
     lines = predict_files(trained, options.files, beam=beam, n_best=options.top)
@@ -244,6 +246,16 @@ def _predict(options: argparse.Namespace) -> int:
     finally:
         partial.unlink(missing_ok=True)
     return 0
+
+
+def _check_writable(path: Path | None) -> None:
+    """Refuse, before work of minutes, a file that cannot be written at its end."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError("cannot be written: it is a folder, expected a file", path=path)
+    if not path.parent.is_dir():
+        raise DataError("cannot be written: its folder does not exist", path=path)
 
 
 class _Counter:
