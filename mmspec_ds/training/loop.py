@@ -1,7 +1,6 @@
 """The loop of a run: batches in, checkpoints out.
 
-train          prepare, then steps until the budget is spent or somebody asks to stop
-  prepare      data, model, engine, monitor
+train          prepare (session.py), then steps until the budget is spent or somebody asks to stop
   run_steps    one step after another: schedule, loss, backward, update, log
   validate     the loss on the held-back molecules
 """
@@ -80,6 +79,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
                 session, replace(state, step=step, seconds=seconds, temperature=now.temperature)
             )
             tokens, since = torch.zeros_like(tokens), time.monotonic()
+    (seconds,) = largest([time.monotonic() - started], session.device)
     if step > state.step or state.validation_loss is None:
         temperature = curriculum_at(budget.progress(step, seconds), session.run.objective).temperature
         state = replace(state, step=step, seconds=seconds, temperature=temperature)

@@ -1,6 +1,8 @@
 """Everything that a run needs before its first step: data, model, engine, folder, monitor."""
 
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +23,7 @@ from mmspec_ds.training.budget import Budget
 from mmspec_ds.training.checkpoints import CheckpointFolder, TrainerState
 from mmspec_ds.training.distributed import check_topology, device_of_rank, share_cores
 from mmspec_ds.training.engine import engine_config, make_engine
-from mmspec_ds.training.monitor import METRICS, Monitor
+from mmspec_ds.training.monitor import METRICS, SECONDS_BETWEEN_LINES, Monitor
 from mmspec_ds.training.objective import Objective
 
 
@@ -55,7 +57,7 @@ def prepare(run: RunConfig, *, resume: bool, overwrite: bool) -> tuple[Session, 
         )
     check_folder(run, resume=resume, overwrite=overwrite)
     config = engine_config(run.engine, settings, device)
-    data = read_training(run.data)
+    data = read_training(run.data, _spoken(run.name) if rank == 0 else None)
     dist.barrier()  # no rank may still be looking when the folder changes
     if rank == 0:
         open_folder(run, data, resume=resume)
@@ -141,6 +143,19 @@ def open_folder(run: RunConfig, data: TrainingData, *, resume: bool) -> None:
         data.vocabularies.save(folder / "vocabulary.json")
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", path=folder) from None
+
+
+def _spoken(name: str) -> Callable[[int], None]:
+    """Says how far reading has come, now and then: a large set takes minutes."""
+    last = time.monotonic()
+
+    def say(records: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            print(f"{name}: {records:,} records read", flush=True)
+
+    return say
 
 
 def _parameters(objective: Objective, placement: Placement) -> int:
