@@ -65,7 +65,7 @@ def refusal(path: Path, *overrides: str) -> str:
     ],
     ids=str,
 )
-def test_unknown_keys_name_the_nearest(write: Write, addition: str, told: str):
+def test_unknown_keys_name_the_nearest(write: Write, addition: str, told: str) -> None:
     path = write(MINIMAL + addition + "\n")
     assert refusal(path).startswith(f"{path}: ")
     assert told in refusal(path)
@@ -86,7 +86,7 @@ def test_unknown_keys_name_the_nearest(write: Write, addition: str, told: str):
     ],
     ids=str,
 )
-def test_what_is_missing(write: Write, text: str, told: str):
+def test_what_is_missing(write: Write, text: str, told: str) -> None:
     assert told in refusal(write(text))
 
 
@@ -116,11 +116,11 @@ def test_what_is_missing(write: Write, text: str, told: str):
     ],
     ids=str,
 )
-def test_values_that_do_not_fit(write: Write, override: str, told: str):
+def test_values_that_do_not_fit(write: Write, override: str, told: str) -> None:
     assert told in refusal(write(MINIMAL + MOE), override)
 
 
-def test_all_that_is_wrong_is_told_at_once(write: Write):
+def test_all_that_is_wrong_is_told_at_once(write: Write) -> None:
     told = refusal(write(MINIMAL), "seed=x", "model.d_modle=3", "training.steps=0")
     assert all(part in told for part in ("seed: ", "model.d_modle: ", "training.steps: "))
 
@@ -138,11 +138,11 @@ def test_all_that_is_wrong_is_told_at_once(write: Write):
     ],
     ids=str,
 )
-def test_overrides_that_cannot_be(write: Write, override: str, told: str):
+def test_overrides_that_cannot_be(write: Write, override: str, told: str) -> None:
     assert told in refusal(write(MINIMAL + MOE), override)
 
 
-def test_overrides_are_yaml_and_the_last_one_counts(write: Write):
+def test_overrides_are_yaml_and_the_last_one_counts(write: Write) -> None:
     run = load_run(
         write(MINIMAL),
         [
@@ -173,18 +173,18 @@ def test_overrides_are_yaml_and_the_last_one_counts(write: Write):
     ],
     ids=str,
 )
-def test_exactly_one_budget(write: Write, overrides: list[str], found: str):
+def test_exactly_one_budget(write: Write, overrides: list[str], found: str) -> None:
     told = refusal(write(MINIMAL), *overrides)
     assert f"training: exactly one of steps, epochs and minutes is the budget, found {found}" in told
 
 
-def test_the_engine_file_stands_beside_the_run_file(write: Write, tmp_path: Path):
+def test_the_engine_file_stands_beside_the_run_file(write: Write, tmp_path: Path) -> None:
     path = write(MINIMAL)
     assert load_run(path).engine == tmp_path / "engine.json"
     assert load_run(path, ["engine=/elsewhere/zero.json"]).engine == Path("/elsewhere/zero.json")
 
 
-def test_files_that_cannot_be_read(tmp_path: Path):
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "none.yaml")
     assert "Is a directory" in refusal(tmp_path)
     binary = tmp_path / "binary.yaml"
@@ -192,7 +192,7 @@ def test_files_that_cannot_be_read(tmp_path: Path):
     assert "not YAML" in refusal(binary)
 
 
-def test_what_is_dumped_is_loaded_again(write: Write, tmp_path: Path):
+def test_what_is_dumped_is_loaded_again(write: Write, tmp_path: Path) -> None:
     run = load_run(
         write(MINIMAL + MOE), ["seed=7", "data.train=[a.parquet]", "data.compression.ms.max_peaks=3"]
     )
@@ -205,12 +205,12 @@ def test_what_is_dumped_is_loaded_again(write: Write, tmp_path: Path):
 RUN_FILES = sorted((Path(__file__).parents[1] / "ds_configs" / "runs").glob("*.yaml"))
 
 
-def test_run_files_ship():
+def test_run_files_ship() -> None:
     assert {"demo.yaml", "alberts.yaml"} <= {path.name for path in RUN_FILES}
 
 
 @pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.stem)
-def test_shipped_run_files_load(path: Path):
+def test_shipped_run_files_load(path: Path) -> None:
     run = load_run(path)
     assert run.engine.is_file()
     assert run.name == path.stem, "two run files must not write into one folder"

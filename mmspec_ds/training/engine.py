@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from pydantic import ValidationError
 from torch import nn
 
 from mmspec_ds.errors import ConfigError
@@ -107,15 +108,23 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.
 
 
 def make_engine(model: nn.Module, config: dict[str, Any], settings: TrainingSettings) -> Any:
-    """`deepspeed.initialize` on a process group that exists; DeepSpeed's own log is cut to warnings."""
+    """`deepspeed.initialize` on a process group that exists; DeepSpeed's own log is cut to warnings.
+
+    Raises:
+        ConfigError: DeepSpeed does not know a key of the engine file, or refuses its value.
+    """
     import deepspeed
 
     deepspeed.utils.logger.setLevel(logging.WARNING)
     # DeepSpeed 0.19.8 calls collectives by names that torch 2.13 has renamed, and would say so on every rank.
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
-    engine, _, _, _ = deepspeed.initialize(
-        model=model, optimizer=make_optimizer(model, settings), config=config, dist_init_required=False
-    )
+    try:
+        engine, _, _, _ = deepspeed.initialize(
+            model=model, optimizer=make_optimizer(model, settings), config=config, dist_init_required=False
+        )
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"the engine file: {error.title}: {problems}") from None
     return engine
 
 

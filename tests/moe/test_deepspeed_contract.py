@@ -33,13 +33,13 @@ def layer() -> DeepSpeedSparseFeedForward:
     return DeepSpeedSparseFeedForward(16, SETTINGS, MODALITIES, 1.0, Placement(2, 1))
 
 
-def test_the_version_is_the_one_that_the_contract_was_read_from():
+def test_the_version_is_the_one_that_the_contract_was_read_from() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     assert f"deepspeed=={PINNED}" in project["project"]["dependencies"]
     assert version("deepspeed") == PINNED
 
 
-def test_every_part_is_one_of_deepspeeds(layer: DeepSpeedSparseFeedForward):
+def test_every_part_is_one_of_deepspeeds(layer: DeepSpeedSparseFeedForward) -> None:
     parts = (layer, layer.deepspeed_moe, layer.deepspeed_moe.gate, layer.deepspeed_moe.experts)
     for part, theirs in zip(parts, (MoE, MOELayer, TopKGate, Experts)):
         assert isinstance(part, theirs)
@@ -50,7 +50,7 @@ def test_every_part_is_one_of_deepspeeds(layer: DeepSpeedSparseFeedForward):
     assert type(layer.deepspeed_moe.experts).forward is ExpertBank.forward
 
 
-def test_what_the_engine_reads_of_a_layer(layer: DeepSpeedSparseFeedForward):
+def test_what_the_engine_reads_of_a_layer(layer: DeepSpeedSparseFeedForward) -> None:
     assert (layer.ep_size, layer.num_experts, layer.num_local_experts) == (2, 8, 4)
     assert layer.expert_group_name == "ep_size_2"
     assert layer.use_residual is False
@@ -60,7 +60,7 @@ def test_what_the_engine_reads_of_a_layer(layer: DeepSpeedSparseFeedForward):
     assert callable(layer.set_deepspeed_parallelism)
 
 
-def test_expert_parameters_and_no_others_are_marked(layer: DeepSpeedSparseFeedForward):
+def test_expert_parameters_and_no_others_are_marked(layer: DeepSpeedSparseFeedForward) -> None:
     for name, parameter in layer.named_parameters():
         of_expert = ".deepspeed_experts." in name
         assert is_moe_param(parameter) == of_expert, name
@@ -68,14 +68,14 @@ def test_expert_parameters_and_no_others_are_marked(layer: DeepSpeedSparseFeedFo
         assert getattr(parameter, "group_name", None) == ("ep_size_2" if of_expert else None)
 
 
-def test_no_key_speaks_of_experts_outside_their_place(layer: DeepSpeedSparseFeedForward):
+def test_no_key_speaks_of_experts_outside_their_place(layer: DeepSpeedSparseFeedForward) -> None:
     place = re.compile(r"^deepspeed_moe\.experts\.deepspeed_experts\.[0-3]\.(w1|b1|w2|b2)$")
     keys = list(layer.state_dict())
     assert [key for key in keys if "expert" in key and not place.match(key)] == []
     assert sum(bool(place.match(key)) for key in keys) == 16
 
 
-def test_it_is_the_plain_layer_in_names_weights_and_results():
+def test_it_is_the_plain_layer_in_names_weights_and_results() -> None:
     torch.manual_seed(7)
     theirs = DeepSpeedSparseFeedForward(16, SETTINGS, MODALITIES, 1.0)
     torch.manual_seed(7)
@@ -90,7 +90,7 @@ def test_it_is_the_plain_layer_in_names_weights_and_results():
     assert torch.equal(report.load_ME, their_report.load_ME)
 
 
-def test_experts_of_unequal_width_get_groups_of_their_own(layer: DeepSpeedSparseFeedForward):
+def test_experts_of_unequal_width_get_groups_of_their_own(layer: DeepSpeedSparseFeedForward) -> None:
     made = split_params_into_different_moe_groups_for_optimizer(
         [{"params": list(layer.parameters()), "name": "all"}]
     )
@@ -100,7 +100,7 @@ def test_experts_of_unequal_width_get_groups_of_their_own(layer: DeepSpeedSparse
     assert sum(len(group["params"]) for group in made) == len(list(layer.parameters()))
 
 
-def test_the_private_names_are_there():
+def test_the_private_names_are_there() -> None:
     assert list(inspect.signature(MoE._create_process_groups).parameters) == [
         "self",
         "use_data_before_expert_parallel_",

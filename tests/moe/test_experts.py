@@ -17,7 +17,7 @@ def of_widths(*widths: int) -> tuple[ExpertSettings, ...]:
     )
 
 
-def test_the_papers_eight_stand_as_heavy_and_light_pairs_of_one_family():
+def test_the_papers_eight_stand_as_heavy_and_light_pairs_of_one_family() -> None:
     order = physical_order(paper_experts())
     assert [e.width for e in order] == [2048, 512] * 4
     families = [(e.family, e.modalities) for e in order]
@@ -27,7 +27,7 @@ def test_the_papers_eight_stand_as_heavy_and_light_pairs_of_one_family():
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_every_rank_holds_the_same_sum_of_widths(ranks: int):
+def test_every_rank_holds_the_same_sum_of_widths(ranks: int) -> None:
     widths = [e.width for e in physical_order(paper_experts())]
     share = len(widths) // ranks
     assert {sum(widths[r * share : (r + 1) * share]) for r in range(ranks)} == {2560 * 4 // ranks}
@@ -46,20 +46,22 @@ def test_every_rank_holds_the_same_sum_of_widths(ranks: int):
     ],
     ids=str,
 )
-def test_widest_pairs_with_narrowest_and_nobody_is_lost(widths: tuple[int, ...], expected: tuple[int, ...]):
+def test_widest_pairs_with_narrowest_and_nobody_is_lost(
+    widths: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
     experts = of_widths(*widths)
     order = physical_order(experts)
     assert tuple(e.width for e in order) == expected
     assert Counter(e.modalities for e in order) == Counter(e.modalities for e in experts)
 
 
-def test_equal_widths_keep_every_family():
+def test_equal_widths_keep_every_family() -> None:
     order = physical_order(paper_experts(512, 512))
     assert Counter(e.family for e in order) == {"shared": 2, "modality": 4, "interaction": 2}
 
 
 @pytest.mark.parametrize(("d_model", "width"), [(256, 1024), (256, 128)])
-def test_initial_weights_are_glorot_uniform(d_model: int, width: int):
+def test_initial_weights_are_glorot_uniform(d_model: int, width: int) -> None:
     torch.manual_seed(0)
     expert = Expert(d_model, width)
     bound = math.sqrt(6 / (d_model + width))

@@ -1,13 +1,14 @@
 """The layer's output and all its gradients against a loop over tokens in float64."""
 
 import math
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from mmspec_ds.moe.capacity import keep_within_capacity
-from mmspec_ds.moe.experts import physical_order
+from mmspec_ds.moe.experts import Expert, physical_order
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.settings import ExpertSettings, MoESettings
 
@@ -21,7 +22,7 @@ EXPERTS = (
 # Two samples of five places, the last places padding; modality 2 occurs once.
 MODALITY_BS = torch.tensor([[0, 0, 1, 1, -1], [0, 1, 2, -1, -1]])
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "dropless": {},
     "renormalised": {"renormalise": True},
     "dynamic": {"dynamic_share": 0.85},
@@ -91,7 +92,7 @@ def plain_forward(layer: SparseFeedForward, p: dict[str, Tensor], hidden: Tensor
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 @pytest.mark.parametrize("tau", [1.0, 1.7])
-def test_output_and_all_gradients(variant: str, tau: float):
+def test_output_and_all_gradients(variant: str, tau: float) -> None:
     layer = make_layer(**VARIANTS[variant])
     source = torch.Generator().manual_seed(2)
     hidden = torch.randn(2, 5, D, generator=source, requires_grad=True)
@@ -104,9 +105,10 @@ def test_output_and_all_gradients(variant: str, tau: float):
     expected = plain_forward(layer, wide, wide_hidden, tau)
     (expected * goal.double()).sum().backward()
 
-    close = {"rtol": 1e-4, "atol": 2e-5}
+    close: dict[str, Any] = {"rtol": 1e-4, "atol": 2e-5}
     torch.testing.assert_close(out.double(), expected, **close)
     assert torch.count_nonzero(out[MODALITY_BS < 0]) == 0
+    assert hidden.grad is not None
     torch.testing.assert_close(hidden.grad.double(), wide_hidden.grad, **close)
     for name, parameter in layer.named_parameters():
         assert parameter.grad is not None, name
@@ -118,17 +120,17 @@ def test_output_and_all_gradients(variant: str, tau: float):
 def gradients(layer: nn.Module, hidden: Tensor, modality: Tensor) -> dict[str, Tensor]:
     out, report = layer(hidden, modality, 1.0)
     (out.square().sum() + report.importance_ME.sum() + report.agreement + report.separation).backward()
-    return {name: p.grad for name, p in layer.named_parameters()}
+    return {name: cast(Tensor, p.grad) for name, p in layer.named_parameters()}
 
 
-def test_no_two_gradients_share_memory():
+def test_no_two_gradients_share_memory() -> None:
     # Clipping scales gradients in place: shared ones would be scaled twice.
     layer = make_layer()
     found = gradients(layer, torch.randn(2, 5, D), MODALITY_BS)
     assert len({gradient.untyped_storage().data_ptr() for gradient in found.values()}) == len(found)
 
 
-def test_all_tokens_on_one_expert_leave_the_others_a_gradient_of_zero():
+def test_all_tokens_on_one_expert_leave_the_others_a_gradient_of_zero() -> None:
     layer = make_layer(k=1, selection_bias_rate=1.0)
     layer.deepspeed_moe.gate.selection_bias.copy_(torch.tensor([0.0, 9.0, 0.0, 0.0]))
     found = gradients(layer, torch.randn(2, 5, D), MODALITY_BS)
@@ -137,7 +139,7 @@ def test_all_tokens_on_one_expert_leave_the_others_a_gradient_of_zero():
         assert (torch.count_nonzero(gradient) > 0) == (expert == "1"), name
 
 
-def test_a_batch_of_padding_gives_zeros_and_gradients_of_zero():
+def test_a_batch_of_padding_gives_zeros_and_gradients_of_zero() -> None:
     layer = make_layer()
     hidden = torch.randn(1, 3, D, requires_grad=True)
     padding = torch.full((1, 3), -1)
@@ -147,7 +149,7 @@ def test_a_batch_of_padding_gives_zeros_and_gradients_of_zero():
         assert torch.count_nonzero(gradient) == 0, name
 
 
-def test_padding_changes_nothing():
+def test_padding_changes_nothing() -> None:
     layer = make_layer(mode="capacity", capacity_factor=0.8)
     hidden = torch.randn(2, 5, D)
     out, report = layer(hidden, MODALITY_BS, 1.0)
@@ -158,7 +160,7 @@ def test_padding_changes_nothing():
         torch.testing.assert_close(getattr(wider_report, name), getattr(report, name), rtol=1e-5, atol=1e-6)
 
 
-def test_the_layers_structure_is_that_of_its_experts_outputs():
+def test_the_layers_structure_is_that_of_its_experts_outputs() -> None:
     # k is all experts, so the pooled output of an expert for a modality is a plain weighted mean.
     layer = make_layer(k=4)
     hidden = torch.randn(2, 5, D)
@@ -170,7 +172,7 @@ def test_the_layers_structure_is_that_of_its_experts_outputs():
         )
         agreement, count, shortfall, pairs = 0.0, 0, 0.0, 0
         for e, spec in enumerate(order):
-            w = layer.deepspeed_moe.experts.deepspeed_experts[e].weights
+            w = cast(Expert, layer.deepspeed_moe.experts.deepspeed_experts[e]).weights
             outputs = torch.nn.functional.gelu(hidden @ w.w1 + w.b1) @ w.w2 + w.b2
             for b in range(2):
                 mean = {}
@@ -194,13 +196,13 @@ def test_the_layers_structure_is_that_of_its_experts_outputs():
     assert (report.agreement_count.item(), report.separation_count.item()) == (4, 4)
 
 
-def test_without_a_margin_and_in_evaluation_there_are_no_structural_sums():
+def test_without_a_margin_and_in_evaluation_there_are_no_structural_sums() -> None:
     layer = make_layer().eval()
     _, report = layer(torch.randn(2, 5, D), MODALITY_BS, 1.0)
     assert report.agreement_count.item() == report.separation_count.item() == 0
 
 
-def test_state_keys_name_experts_by_number():
+def test_state_keys_name_experts_by_number() -> None:
     keys = list(make_layer().state_dict())
     assert sorted(k for k in keys if "experts" not in k) == [
         "deepspeed_moe.gate.bias",
@@ -213,7 +215,7 @@ def test_state_keys_name_experts_by_number():
     ]
 
 
-def test_rebalance_moves_the_bias_only_when_asked_to():
+def test_rebalance_moves_the_bias_only_when_asked_to() -> None:
     for rate, moved in ((0.0, 0.0), (0.25, 0.25)):
         layer = make_layer(selection_bias_rate=rate)
         before = layer.deepspeed_moe.gate.selection_bias.clone()

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from mmspec_ds.moe.settings import ExpertSettings, MoESettings, ObjectiveSettings
 
 
-def test_the_default_is_the_papers_table_9():
+def test_the_default_is_the_papers_table_9() -> None:
     settings = MoESettings()
     assert (settings.k, settings.capacity_factor, len(settings.experts)) == (2, 1.25, 8)
     assert sorted(e.width for e in settings.experts) == [512] * 4 + [2048] * 4
@@ -23,7 +23,7 @@ def test_the_default_is_the_papers_table_9():
     ],
     ids=str,
 )
-def test_expert_that_cannot_be(values: dict[str, object], told: str):
+def test_expert_that_cannot_be(values: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         ExpertSettings.model_validate(values)
 
@@ -40,12 +40,12 @@ def test_expert_that_cannot_be(values: dict[str, object], told: str):
     ],
     ids=str,
 )
-def test_layer_that_cannot_be(values: dict[str, object], told: str):
+def test_layer_that_cannot_be(values: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         MoESettings.model_validate(values)
 
 
-def test_schedules_cannot_divide_by_zero():
+def test_schedules_cannot_divide_by_zero() -> None:
     for name in ("balance_until", "temperature", "temperature_min", "temperature_decay"):
         with pytest.raises(ValidationError, match="greater than 0"):
             ObjectiveSettings.model_validate({name: 0})

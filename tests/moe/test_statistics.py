@@ -62,7 +62,7 @@ def plain_structure(outputs: Tensor, weights: Tensor, bins: Tensor, margin: floa
 
 
 @pytest.mark.parametrize("rows", [0, 1, 40, 400])
-def test_structure_is_that_of_a_loop_over_molecules(rows: int):
+def test_structure_is_that_of_a_loop_over_molecules(rows: int) -> None:
     outputs, weights, bins = drawn(rows, seed=rows)
     found = structure_sums(outputs.float(), weights.float(), bins, SAMPLES, SERVES_EM, SHARED_E, 1.0)
     expected = plain_structure(outputs, weights, bins, 1.0)
@@ -71,7 +71,7 @@ def test_structure_is_that_of_a_loop_over_molecules(rows: int):
         assert min(expected) > 0, "the example must exercise every sum"
 
 
-def test_structure_worked_out_by_hand():
+def test_structure_worked_out_by_hand() -> None:
     # One molecule; shared expert 0 sees modality 0 twice, at (1, 0) and (4, 0) with weights 2 and 1, so (2, 0),
     # and modality 2 at (2, 3): squared distance 9. Expert 3 serves modality 2 at (0, 0.25), others at (0, 0).
     rows = torch.tensor([[1.0, 0], [4, 0], [2, 3], [0, 0.25], [0, 0]])
@@ -81,7 +81,7 @@ def test_structure_worked_out_by_hand():
     assert found.tolist() == pytest.approx([9.0, 1.0, 0.75, 1.0], abs=1e-5)
 
 
-def test_the_gradient_of_the_structure_is_the_numerical_one():
+def test_the_gradient_of_the_structure_is_the_numerical_one() -> None:
     outputs, weights, bins = drawn(60, seed=3)
     outputs32, weights32 = outputs.float().requires_grad_(), weights.float().requires_grad_()
     sums = structure_sums(outputs32, weights32, bins, SAMPLES, SERVES_EM, SHARED_E, 1.0)
@@ -106,7 +106,7 @@ def test_the_gradient_of_the_structure_is_the_numerical_one():
             assert gradient.view(-1)[at].item() == pytest.approx(numerical, rel=1e-3, abs=1e-4)
 
 
-def test_equal_pooled_outputs_have_a_finite_gradient():
+def test_equal_pooled_outputs_have_a_finite_gradient() -> None:
     rows = torch.ones(2, 2, requires_grad=True)
     sums = structure_sums(rows, torch.ones(2), torch.tensor([3, 2 * EXPERTS + 3]), 1, SERVES_EM, SHARED_E, 1.0)
     sums[2].backward()
@@ -126,7 +126,7 @@ def example() -> tuple[RoutingReport, Tensor]:
     return routing_report(routing, kept, modality, 2, torch.tensor([6.0, 2.0, 1.0, 4.0])), probability
 
 
-def test_report_worked_out_by_hand():
+def test_report_worked_out_by_hand() -> None:
     report, probability = example()
     assert report.importance_ME.tolist() == [[0.75, 1.0, 0.25], [0.0, 0.5, 0.5]]
     assert report.load_ME.tolist() == [[1, 2, 0], [0, 1, 1]]
@@ -148,14 +148,14 @@ def test_report_worked_out_by_hand():
     assert probability.grad[0].tolist() == pytest.approx([-1 - ln(0.5), -1 - ln(0.25), -1 - ln(0.25)], abs=1e-6)
 
 
-def test_only_probabilities_carry_a_gradient():
+def test_only_probabilities_carry_a_gradient() -> None:
     report, _ = example()
     assert report.importance_ME.requires_grad
     for name in ("load_ME", "dropped_M", "tokens_M", "agreement_count", "separation_count"):
         assert not getattr(report, name).requires_grad, name
 
 
-def test_reports_survive_the_way_through_one_vector():
+def test_reports_survive_the_way_through_one_vector() -> None:
     report, _ = example()
     values = torch.arange(2 * len(to_vector(report)), dtype=torch.float32)
     both = with_values([report, report], values)
@@ -163,6 +163,6 @@ def test_reports_survive_the_way_through_one_vector():
     assert both[1].load_ME.shape == report.load_ME.shape
 
 
-def test_alone_a_sum_over_ranks_is_the_sum_itself():
+def test_alone_a_sum_over_ranks_is_the_sum_itself() -> None:
     local = torch.tensor([1.0, 2.0], requires_grad=True)
     assert sum_over_ranks(local) is local

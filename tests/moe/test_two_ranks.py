@@ -52,12 +52,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_two_ranks_are_one(told: list[str], check: str):
+def test_two_ranks_are_one(told: list[str], check: str) -> None:
     for rank, output in enumerate(told):
         assert f"held: {check}\n" in output, f"rank {rank}: {output}"
 
 
-def test_no_check_is_forgotten(told: list[str]):
+def test_no_check_is_forgotten(told: list[str]) -> None:
     assert [line.removeprefix("held: ") for line in told[0].splitlines() if line.startswith("held")] == [
         *CHECKS
     ]

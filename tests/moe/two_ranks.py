@@ -4,7 +4,7 @@ Prints one line for each check that held; raises at the first that does not.
 """
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_parallel import Placement, exchanged_expert_ffn
+from mmspec_ds.moe.experts import Expert
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.settings import ExpertSettings, MoESettings
 from mmspec_ds.moe.statistics import sum_over_ranks, to_vector
@@ -129,7 +130,7 @@ def check_layer(mode: str, rank: int) -> None:
         assert whole_report.dropped_M.sum() > 0
     for number, expert in enumerate(spread.deepspeed_moe.experts.deepspeed_experts):
         other = alone.deepspeed_moe.experts.deepspeed_experts[2 * rank + number]
-        for ours, theirs in zip(expert.weights, other.weights):
+        for ours, theirs in zip(cast(Expert, expert).weights, cast(Expert, other).weights):
             torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=0, atol=0)
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5)
     router = spread.deepspeed_moe.gate.wg.weight.grad

@@ -19,7 +19,7 @@ from mmspec_ds.training.settings import TrainingSettings
     ],
     ids=str,
 )
-def test_progress(budget: Budget, step: int, seconds: float, expected: float):
+def test_progress(budget: Budget, step: int, seconds: float, expected: float) -> None:
     assert budget.progress(step, seconds) == expected
 
 
@@ -37,7 +37,7 @@ def test_progress(budget: Budget, step: int, seconds: float, expected: float):
     ],
     ids=str,
 )
-def test_budget_of_ten_batches_an_epoch(settings: dict[str, float], expected: Budget):
+def test_budget_of_ten_batches_an_epoch(settings: dict[str, float], expected: Budget) -> None:
     assert Budget.of(TrainingSettings.model_validate(settings), 10) == expected
 
 
@@ -52,12 +52,12 @@ def test_budget_of_ten_batches_an_epoch(settings: dict[str, float], expected: Bu
         (1.0, 0.1),
     ],
 )
-def test_warm_up_and_cosine(progress: float, expected: float):
+def test_warm_up_and_cosine(progress: float, expected: float) -> None:
     settings = TrainingSettings(steps=1, learning_rate=1.0, warmup=0.2, final_learning_rate=0.1)
     assert learning_rate_at(progress, settings) == pytest.approx(expected, abs=1e-12)
 
 
-def test_without_warm_up_it_begins_at_the_peak():
+def test_without_warm_up_it_begins_at_the_peak() -> None:
     settings = TrainingSettings(steps=1, learning_rate=0.3, warmup=0.0)
     assert learning_rate_at(0.0, settings) == pytest.approx(0.3)
     assert learning_rate_at(1.0, settings) == pytest.approx(0.0, abs=1e-12)

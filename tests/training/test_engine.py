@@ -48,13 +48,13 @@ def refusal(path: Path) -> str:
     ],
     ids=str,
 )
-def test_what_cannot_work(tmp_path: Path, content: object, told: str):
+def test_what_cannot_work(tmp_path: Path, content: object, told: str) -> None:
     path = tmp_path / "engine.json"
     path.write_text(json.dumps(content))
     assert told in refusal(path)
 
 
-def test_files_that_cannot_be_read(tmp_path: Path):
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "none.json")
     for content in (b"{", b"\xff\xfe", b"zero_optimization: 1"):
         path = tmp_path / "broken.json"
@@ -72,7 +72,7 @@ def test_files_that_cannot_be_read(tmp_path: Path):
     ],
     ids=str,
 )
-def test_the_run_file_completes_the_engine_file(tmp_path: Path, content: dict[str, object], bf16: bool):
+def test_the_run_file_completes_the_engine_file(tmp_path: Path, content: dict[str, object], bf16: bool) -> None:
     path = tmp_path / "engine.json"
     path.write_text(json.dumps(content | {"wall_clock_breakdown": True}))
     config = engine_config(path, SETTINGS, CPU)
@@ -84,7 +84,7 @@ def test_the_run_file_completes_the_engine_file(tmp_path: Path, content: dict[st
     assert config["wall_clock_breakdown"] is True
 
 
-def test_shipped_engine_files_are_accepted():
+def test_shipped_engine_files_are_accepted() -> None:
     folder = Path(__file__).parents[2] / "ds_configs" / "engine"
     stages = {
         path.stem: engine_config(path, SETTINGS, CPU)["zero_optimization"]["stage"]
@@ -94,7 +94,7 @@ def test_shipped_engine_files_are_accepted():
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_only_matrices_decay(name: str):
+def test_only_matrices_decay(name: str) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
     settings = TrainingSettings.model_validate({"steps": 1, "optimizer": name, "weight_decay": 0.25})
     groups = make_optimizer(model, settings).param_groups

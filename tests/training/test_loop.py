@@ -37,7 +37,7 @@ def undisturbed(launcher: Any) -> Any:
 @pytest.mark.parametrize(("ranks", "topology"), [(1, ()), (2, TWO)], ids=["1 rank", "2 ranks, ep 2, ZeRO 1"])
 def test_a_resumed_run_is_the_undisturbed_one(
     launcher: Any, undisturbed: Any, ranks: int, topology: tuple[str, ...]
-):
+) -> None:
     if ranks == 2:
         undisturbed = launcher.train("undisturbed_2", *ADAM, *topology, ranks=2)
         assert undisturbed.statuses == (0, 0), undisturbed.output
@@ -62,12 +62,12 @@ def test_a_resumed_run_is_the_undisturbed_one(
     assert [step for step, _ in shown["loss/validation"]] == [6, 12]
 
 
-def test_dropout_is_on_while_learning(launcher: Any, undisturbed: Any):
+def test_dropout_is_on_while_learning(launcher: Any, undisturbed: Any) -> None:
     other = launcher.train("no_dropout", *ADAM, "model.dropout=0.0", "training.steps=1")
     assert other.series("loss/train")[0] != pytest.approx(undisturbed.series("loss/train")[0], abs=1e-3)
 
 
-def test_what_tensorboard_is_told(undisturbed: Any):
+def test_what_tensorboard_is_told(undisturbed: Any) -> None:
     shown = scalars(undisturbed.folder)
     parts = {f"auxiliary/{name}" for name in ("balance", "entropy", "cost", "structure", "z")}
     load = {f"load_{m}/expert_{e}" for m in ("h_nmr", "c_nmr", "ms") for e in range(4)}
@@ -88,7 +88,7 @@ def test_what_tensorboard_is_told(undisturbed: Any):
     assert total["loss/total"] == pytest.approx(total["loss/train"] + weighted, abs=1e-5)
 
 
-def test_a_run_folder_holds_what_a_reader_needs(undisturbed: Any):
+def test_a_run_folder_holds_what_a_reader_needs(undisturbed: Any) -> None:
     files = {path.name for path in undisturbed.folder.iterdir()}
     assert files == {
         "checkpoints",
@@ -118,7 +118,7 @@ def stopped(launcher: Any) -> Any:
     return launcher.train("stopped", *TWO, "training.steps=100000", ranks=2, when=has_begun)
 
 
-def test_sigterm_ends_with_a_checkpoint(stopped: Any):
+def test_sigterm_ends_with_a_checkpoint(stopped: Any) -> None:
     assert stopped.statuses == (143, 143), stopped.output
     step = stopped.metrics()[-1]["step"]
     assert (stopped.folder / "checkpoints" / "last").read_text() == f"step_{step:08d}\n"
@@ -127,7 +127,7 @@ def test_sigterm_ends_with_a_checkpoint(stopped: Any):
     assert "Traceback" not in stopped.output
 
 
-def test_a_stopped_run_goes_on_from_its_own_config(launcher: Any, stopped: Any):
+def test_a_stopped_run_goes_on_from_its_own_config(launcher: Any, stopped: Any) -> None:
     step = stopped.metrics()[-1]["step"]
     resumed = launcher.train(
         "stopped", f"training.steps={step + 2}", "--resume", ranks=2, file=stopped.folder / "config.yaml"
@@ -136,14 +136,14 @@ def test_a_stopped_run_goes_on_from_its_own_config(launcher: Any, stopped: Any):
     assert [entry["step"] for entry in resumed.metrics()] == [*range(1, step + 3)]
 
 
-def test_a_run_is_not_resumed_on_other_ranks(launcher: Any, stopped: Any):
+def test_a_run_is_not_resumed_on_other_ranks(launcher: Any, stopped: Any) -> None:
     other = launcher.train("stopped", "--resume", "training.ep_size=1")
     assert other.statuses == (1,)
     assert "was saved by 2 ranks with training.ep_size 2: expected the same, found 1 with 1" in other.output
     assert "Traceback" not in other.output
 
 
-def test_an_earlier_run_is_neither_lost_nor_mixed_up(launcher: Any, undisturbed: Any):
+def test_an_earlier_run_is_neither_lost_nor_mixed_up(launcher: Any, undisturbed: Any) -> None:
     before = (undisturbed.folder / "metrics.jsonl").read_bytes()
     refused = launcher.train("undisturbed", "training.steps=1")
     assert refused.statuses == (1,)
@@ -162,7 +162,7 @@ def test_an_earlier_run_is_neither_lost_nor_mixed_up(launcher: Any, undisturbed:
     mine.unlink()
 
 
-def test_an_epoch_is_an_epoch_with_accumulation_too(launcher: Any):
+def test_an_epoch_is_an_epoch_with_accumulation_too(launcher: Any) -> None:
     finished = launcher.train(
         "accumulated", "training.steps=null", "training.epochs=1", "training.gradient_accumulation=2"
     )
@@ -172,7 +172,7 @@ def test_an_epoch_is_an_epoch_with_accumulation_too(launcher: Any):
     assert len(finished.metrics()) == round(batches / 2)
 
 
-def test_bf16_follows_fp32(launcher: Any, run_file: Path):
+def test_bf16_follows_fp32(launcher: Any, run_file: Path) -> None:
     engine = run_file.parent / "bf16.json"
     engine.write_text(json.dumps({"zero_optimization": {"stage": 1}, "bf16": {"enabled": True}}))
     steps = "training.steps=4"
@@ -184,12 +184,23 @@ def test_bf16_follows_fp32(launcher: Any, run_file: Path):
     assert narrow.series("loss/train") != wide.series("loss/train")
 
 
-def test_a_dense_model_trains_on_two_ranks(launcher: Any):
+def test_a_dense_model_trains_on_two_ranks(launcher: Any) -> None:
     dense = launcher.train("dense", "moe=null", "training.steps=3")
     two = launcher.train("dense_2", "moe=null", "training.steps=3", "training.batch_size=8", ranks=2)
     assert (dense.statuses, two.statuses) == ((0,), (0, 0)), dense.output + two.output
     assert two.series("loss/train") == pytest.approx(dense.series("loss/train"), abs=1e-5)
     assert not any(tag.startswith(("auxiliary", "load_", "schedule/tau")) for tag in dense.metrics()[0])
+
+
+def test_a_key_that_deepspeed_does_not_know(launcher: Any, run_file: Path) -> None:
+    engine = run_file.parent / "misspelt.json"
+    engine.write_text(json.dumps({"zero_optimization": {"stage": 1, "offlod": True}}))
+    refused = launcher.train("misspelt", f"engine={engine}")
+    assert refused.statuses == (1,)
+    assert (
+        "mmspec: the engine file: DeepSpeedZeroConfig: offlod: Extra inputs are not permitted" in refused.output
+    )
+    assert "Traceback" not in refused.output
 
 
 @pytest.mark.parametrize(
@@ -211,7 +222,7 @@ def test_a_dense_model_trains_on_two_ranks(launcher: Any):
 )
 def test_expert_parallel_sizes_that_cannot_work(
     launcher: Any, ranks: int, overrides: tuple[str, ...], told: str
-):
+) -> None:
     refused = launcher.train("refused", *overrides, ranks=ranks)
     assert refused.statuses == (1,) * ranks
     assert told in refused.output

@@ -46,7 +46,7 @@ def assert_same_losses(one: Any, other: Any, tolerance: float = 1e-5) -> None:
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES, ids=str)
-def test_two_ranks_learn_what_one_learns(launcher: Any, alone: dict[bool, Any], topology: str):
+def test_two_ranks_learn_what_one_learns(launcher: Any, alone: dict[bool, Any], topology: str) -> None:
     options = TOPOLOGIES[topology]
     name = topology.replace(" ", "_").replace(",", "")
     finished = launcher.train(name, *options, ranks=2)
@@ -71,7 +71,7 @@ def launched(launcher: Any) -> Any:
     return finished
 
 
-def test_the_launcher_starts_the_same_training(alone: dict[bool, Any], launched: Any):
+def test_the_launcher_starts_the_same_training(alone: dict[bool, Any], launched: Any) -> None:
     assert_same_losses(alone[False], launched)
 
 
@@ -102,7 +102,7 @@ print(float(total / count))
 
 def test_experts_of_two_ranks_make_one_model_that_needs_no_deepspeed(
     launched: Any, launcher: Any, starter: Path
-):
+) -> None:
     read = subprocess.run(
         [sys.executable, "-c", READ_WITHOUT_DEEPSPEED, str(launched.folder), str(starter / "val.parquet")],
         capture_output=True,
