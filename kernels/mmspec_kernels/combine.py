@@ -93,7 +93,7 @@ def combine(rows_ND: Tensor, weight_TK: Tensor, plan: Dispatch, *, backend: Back
     if uses_triton(backend, rows_ND):
         from mmspec_kernels.triton_combine import CombineRows
 
-        out: Tensor = CombineRows.apply(rows_ND, weight_TK, plan.row_TK, plan.used_TK)
-        return out
-    out = _Combine.apply(rows_ND, weight_TK, plan)
-    return out
+        on_device: Tensor = CombineRows.apply(rows_ND, weight_TK, plan.row_TK, plan.used_TK)
+        return on_device
+    combined: Tensor = _Combine.apply(rows_ND, weight_TK, plan)
+    return combined

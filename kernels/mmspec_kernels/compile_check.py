@@ -91,7 +91,7 @@ def kernel_named(name: str) -> Any:
 def _product_constants(launch: Launch, gated: bool, even: bool) -> Iterator[tuple[str, dict[str, Any], Step]]:
     """Kernel, constants and inner loop of every matrix product in one launch."""
     scale, columns = (2 if gated else 1), sum(WIDTHS)
-    first_writes = D_MODEL > 2 * launch.narrow
+    first_writes = 2 * launch.narrow < D_MODEL
     common: dict[str, Any] = {
         "D": D_MODEL, "GATHER": True, "EVEN_D": even, "EVEN_F": even, "PRECISION": "ieee"
     }  # fmt: skip

@@ -32,7 +32,12 @@ class _Experts(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows_ND: Tensor, counts: tuple[int, ...], activation: Activation, recompute: bool, *flat: Tensor
+        ctx: Any,
+        rows_ND: Tensor,
+        counts: tuple[int, ...],
+        activation: Activation,
+        recompute: bool,
+        *flat: Tensor,
     ) -> Tensor:
         experts = unflatten(flat)
         out_ND = rows_ND.new_empty(rows_ND.shape)

@@ -23,9 +23,7 @@ class Dispatch:
     counts_E: Tensor
 
 
-def dispatch(
-    index_TK: Tensor, num_experts: int, *, trim: bool = True, backend: Backend = "auto"
-) -> Dispatch:
+def dispatch(index_TK: Tensor, num_experts: int, *, trim: bool = True, backend: Backend = "auto") -> Dispatch:
     """Sort the token-expert pairs by expert, stably; pairs with a negative index are left out.
 
     Args:

@@ -24,8 +24,8 @@ def hidden_gradient(
 ):  # fmt: skip
     """dpre, s A for the weight gradient, and each column part's share of sum_f A dA, [parts, rows] float32.
 
-    A tile of the schedule is taken in PARTS parts of BN columns: two outputs, a sum and the derivative of a whole
-    tile do not fit into the registers.
+    A tile of the schedule is taken in PARTS parts of BN columns: two outputs, a sum and the derivative of a
+    whole tile do not fit into the registers.
     """
     for index in range(tl.program_id(0), tl.load(total_ptr) * PARTS, tl.num_programs(0)):
         _, row, column, first_row, end_row, hidden, packed, width = read_tile(
@@ -252,7 +252,7 @@ def score_gradient(
     valid = tiles > 0
     total = tl.zeros((BLOCK,), dtype=tl.float32)
     share = dot_ptr + row
-    for tile in range(0, tl.max(tiles, axis=0)):
+    for tile in range(tl.max(tiles, axis=0)):
         total += tl.load(share, mask=tile < tiles, other=0.0)
         share += rows
     pair = tl.load(pair_ptr + row, mask=valid, other=0)

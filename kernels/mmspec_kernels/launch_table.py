@@ -34,8 +34,8 @@ class Launch:
 
     The four products over rows share a tile schedule, so they share `rows`; `wide` is the columns of a tile of
     [rows, F], `narrow` of a tile of [rows, D]. `group` row tiles walk one column tile of the weights together.
-    `programs` is the number of persistent programs per multiprocessor. The gradient of hidden values takes a wide
-    tile in `hidden_parts` parts.
+    `programs` is the number of persistent programs per multiprocessor. The gradient of hidden values takes a
+    wide tile in `hidden_parts` parts.
     """
 
     rows: int

@@ -57,7 +57,7 @@ def route(
         renormalise: divide a token's weights by their sum.
         dynamic_share: an expert after the first is left out when its probability is below this share of the
             first one's; 0 keeps all.
-        backend: "auto" picks by device. With Triton one kernel reads the hidden states once and gives all of it.
+        backend: "auto" picks by device. With Triton one kernel reads the hidden states once.
 
     Returns:
         Routing; gradients flow through weight_TK, probability_TE and log_sum_exp_T.
@@ -73,7 +73,15 @@ def route(
         prior_ME = None if prior_MD is None else F.linear(prior_MD.float(), weight)
         return Routing(
             *RouteTokens.apply(
-                hidden_TD, modality_T, weight, prior_ME, selection_bias_E, k, temperature, renormalise, dynamic_share
+                hidden_TD,
+                modality_T,
+                weight,
+                prior_ME,
+                selection_bias_E,
+                k,
+                temperature,
+                renormalise,
+                dynamic_share,
             )
         )
     routed_T = modality_T != NOT_ROUTED

@@ -89,7 +89,9 @@ def heavy_first(widths: Sequence[int]) -> tuple[int, ...]:
     return tuple(order.index(e) for e in range(len(widths)))
 
 
-def schedule_tiles(counts_E: Tensor, rows: int, widths: tuple[int, ...], d_model: int, launch: Launch) -> Schedule:
+def schedule_tiles(
+    counts_E: Tensor, rows: int, widths: tuple[int, ...], d_model: int, launch: Launch
+) -> Schedule:
     """The tile schedule of `counts_E` int32 rows per expert, at most `rows` in all; no host synchronisation."""
     device = counts_E.device
     row_tiles = rows // launch.rows + min(len(widths), rows)

@@ -1,8 +1,8 @@
 """Checks of the Triton kernels: on a GPU where there is one, else under Triton's interpreter.
 
-They are not collected with the other tests, because the interpreter must be chosen before triton is imported and
-then holds for the whole process: `tests/kernels/test_interpreted.py` runs them in a process of their own, and
-`launch/gpu_check.sh` on a device.
+They are not collected with the other tests, because the interpreter must be chosen before triton is imported
+and then holds for the whole process: `tests/kernels/test_interpreted.py` runs them in a process of their own,
+and `launch/gpu_check.sh` on a device.
 """
 
 import pytest
