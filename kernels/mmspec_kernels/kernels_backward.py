@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Triton: the gradients of experts of unequal width. Layouts are those of `kernels_forward`.
 
 With g = the gradient of a row's output before its router weight s was applied, A = activation(pre):

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Triton: a stable counting sort of token-expert pairs by expert, and the tile schedule. All on the device.
 
 Bucket E holds the pairs that are not used, so that the sort is a permutation of all pairs.

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Triton: the two matrix products of experts of unequal width, each in one launch.
 
 Rows stand in expert order. Expert e has n_e of them, width F_e and, in the ragged buffers, a block [n_e, F_e]

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Triton: the activations of an expert, forward and derivative, in float32."""
 
 import triton
