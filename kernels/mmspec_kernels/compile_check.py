@@ -25,7 +25,21 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from mmspec_kernels import kernels_backward, kernels_dispatch, kernels_forward, kernels_route
-from mmspec_kernels.launch_table import Launch, Step, Target, launch_for
+from mmspec_kernels.launch_table import (
+    COMBINE_FEATURES,
+    COMBINE_TOKENS,
+    PAIR_BLOCK,
+    PAIR_FEATURES,
+    ROUTE_FEATURES,
+    ROUTE_TOKENS,
+    SCAN_BLOCK,
+    SORT_BLOCK,
+    TILE_CHUNK,
+    Launch,
+    Step,
+    Target,
+    launch_for,
+)
 
 TARGETS: dict[Target, GPUTarget] = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -131,20 +145,32 @@ def _small_kernels() -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
     sizes = {"EXPERTS": experts, "BUCKETS": 16}
     index, slots = {"index_ptr": "*i64"}, {"index_ptr": "*i16"}
     rows = {"index_ptr": "*i8", "row_ptr": "*i64"}
-    yield "count_pairs", {**sizes, "BLOCK": 128}, index
-    yield "scan_counts", {**sizes, "CHUNK": 64}, {}
-    yield "place_pairs", {**sizes, "BLOCK": 128}, {**index, "row_ptr": "*i32"}
+    yield "count_pairs", {**sizes, "BLOCK": SORT_BLOCK}, index
+    yield "scan_counts", {**sizes, "CHUNK": SCAN_BLOCK}, {}
+    yield "place_pairs", {**sizes, "BLOCK": SORT_BLOCK}, {**index, "row_ptr": "*i32"}
     yield "schedule", {
         "WIDTHS": WIDTHS, "RANKS": (0, 4, 1, 5, 2, 6, 3, 7), "D": D_MODEL, "BM": 128, "BN": 128,
-        "NARROW_BN": 128, "GROUP": 8, "CHUNK": 256,
+        "NARROW_BN": 128, "GROUP": 8, "CHUNK": TILE_CHUNK,
     }, {}  # fmt: skip
-    yield "combine_slots", {"D": D_MODEL, "TOPK": 2, "BLOCK": 32, "BLOCK_D": 128}, slots
-    yield "combine_rows", {"D": D_MODEL, "TOPK": 2, "WEIGHTED": True, "BLOCK": 32, "BLOCK_D": 128}, rows
-    yield "combine_rows_gradient", {"D": D_MODEL, "TOPK": 2, "BLOCK": 64, "BLOCK_D": 64}, rows
+    yield (
+        "combine_slots",
+        {"D": D_MODEL, "TOPK": 2, "BLOCK": COMBINE_TOKENS, "BLOCK_D": COMBINE_FEATURES},
+        slots,
+    )
+    yield (
+        "combine_rows",
+        {"D": D_MODEL, "TOPK": 2, "WEIGHTED": True, "BLOCK": COMBINE_TOKENS, "BLOCK_D": COMBINE_FEATURES},
+        rows,
+    )
+    yield (
+        "combine_rows_gradient",
+        {"D": D_MODEL, "TOPK": 2, "BLOCK": PAIR_BLOCK, "BLOCK_D": PAIR_FEATURES},
+        rows,
+    )
     yield "score_gradient", {
-        "WIDTHS": WIDTHS, "D": D_MODEL, "TOPK": 2, "COLUMN": 128, "BLOCK": 64, "BLOCK_D": 64
+        "WIDTHS": WIDTHS, "D": D_MODEL, "TOPK": 2, "COLUMN": 128, "BLOCK": PAIR_BLOCK, "BLOCK_D": PAIR_FEATURES
     }, {"out_ptr": "*fp32"}  # fmt: skip
-    route = {"D": D_MODEL, "E": experts, "EP": 16, "BLOCK": 64, "BLOCK_D": 64}
+    route = {"D": D_MODEL, "E": experts, "EP": 16, "BLOCK": ROUTE_TOKENS, "BLOCK_D": ROUTE_FEATURES}
     yield "route_tokens", {
         **route, "TOPK": 2, "PRIOR": True, "SELECTION": True, "RENORMALISE": True
     }, index  # fmt: skip
@@ -176,7 +202,9 @@ def jobs(targets: Sequence[Target], variants: Sequence[str]) -> list[Job]:
                     )
                 continue
             gated, even, rows = VARIANTS[name]
-            for kernel, constants, step in _product_constants(launch_for(target, gated, rows), gated, even):
+            for kernel, constants, step in _product_constants(
+                launch_for(target, gated, rows, even), gated, even
+            ):
                 found.append(Job(kernel, name, target, tuple(constants.items()), (), step, True))
     return found
 

@@ -4,6 +4,7 @@
 needs a driver at import of the kernels, and a choice that depends on timing noise makes runs differ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -72,22 +73,35 @@ _FEW_ROWS: dict[Target, Launch] = {
     "interpreter": _uniform(64, 64, Step(64, 1, 1), Tile(64, 64, Step(64, 1, 1)), 1),
 }
 
+SORT_BLOCK, SCAN_BLOCK, TILE_CHUNK = 128, 64, 256
+"""Pairs sorted by one program, lines of counts scanned at once, tiles written at once."""
+
+ROUTE_TOKENS, ROUTE_FEATURES = 32, 64
+"""Tokens routed by one program and the step along D. With 64 tokens on 4 warps sm_90 takes a stack frame."""
+
+COMBINE_TOKENS, COMBINE_FEATURES, PAIR_BLOCK, PAIR_FEATURES = 32, 128, 64, 64
+"""Tokens and features combined by one program; pairs whose scores are differentiated, and the step along D."""
+
 FEW_ROWS_PER_EXPERT = 64
 """Below this mean, as in decoding, a tile of 128 rows would be mostly empty: the weights are what moves."""
 
 
-def launch_for(target: Target, gated: bool, rows_per_expert: float) -> Launch:
+LARGEST_TILE = 128
+"""Columns of the largest tile: sizes that are its multiples need no masks."""
+
+
+def is_even(d_model: int, widths: Sequence[int]) -> bool:
+    """Whether all columns come in whole tiles."""
+    return all(size % LARGEST_TILE == 0 for size in (d_model, *widths))
+
+
+def launch_for(target: Target, gated: bool, rows_per_expert: float, even: bool) -> Launch:
     """The launches of an expert FFN. Gated experts keep two accumulators, so their wide tiles are narrower."""
     launch = (_FEW_ROWS if rows_per_expert < FEW_ROWS_PER_EXPERT else _MANY_ROWS)[target]
-    return replace(launch, wide=min(launch.wide, 64), hidden_parts=1) if gated else launch
-
-
-def shipped() -> list[tuple[Target, bool, Launch]]:
-    """Every (target, gated, launch) that a device can meet."""
-    return [
-        (target, gated, launch_for(target, gated, rows))
-        for target in _MANY_ROWS
-        if target != "interpreter"
-        for gated in (False, True)
-        for rows in (float("inf"), 1.0)
-    ]
+    if not even:
+        # The masks of a large tile spill on sm_100.
+        launch = replace(launch, second_weight=_FEW_ROWS[target].second_weight)
+    if not gated:
+        return launch
+    # Four warps hold the gradient of half a gated tile, eight that of a whole one.
+    return replace(launch, wide=64, hidden_parts=2 if launch.hidden_gradient.warps == 4 else 1)

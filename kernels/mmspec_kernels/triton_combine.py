@@ -10,6 +10,7 @@ import triton
 from torch import Tensor
 
 from mmspec_kernels import kernels_dispatch
+from mmspec_kernels.launch_table import COMBINE_FEATURES, COMBINE_TOKENS, PAIR_BLOCK, PAIR_FEATURES
 
 
 def add_rows(rows_ND: Tensor, row_TK: Tensor, used_TK: Tensor, weight_TK: Tensor | None) -> Tensor:
@@ -17,9 +18,10 @@ def add_rows(rows_ND: Tensor, row_TK: Tensor, used_TK: Tensor, weight_TK: Tensor
     (tokens, top_k), d_model = row_TK.shape, rows_ND.shape[1]
     out = torch.empty(tokens, d_model, dtype=rows_ND.dtype, device=rows_ND.device)
     weight = rows_ND if weight_TK is None else weight_TK.contiguous()
-    kernels_dispatch.combine_rows[(max(1, triton.cdiv(tokens, 32)), triton.cdiv(d_model, 128))](
+    grid = (max(1, triton.cdiv(tokens, COMBINE_TOKENS)), triton.cdiv(d_model, COMBINE_FEATURES))
+    kernels_dispatch.combine_rows[grid](
         rows_ND, row_TK, weight, used_TK.to(torch.int8) - 1, out, tokens,
-        D=d_model, TOPK=top_k, WEIGHTED=weight_TK is not None, BLOCK=32, BLOCK_D=128,
+        D=d_model, TOPK=top_k, WEIGHTED=weight_TK is not None, BLOCK=COMBINE_TOKENS, BLOCK_D=COMBINE_FEATURES,
     )  # fmt: skip
     return out
 
@@ -39,8 +41,8 @@ class CombineRows(torch.autograd.Function):
         grad, (tokens, top_k) = grad_outputs[0].contiguous(), row_TK.shape
         drows = torch.zeros_like(rows)
         dweight = torch.empty(tokens, top_k, dtype=torch.float32, device=rows.device)
-        kernels_dispatch.combine_rows_gradient[(max(1, triton.cdiv(tokens * top_k, 64)),)](
+        kernels_dispatch.combine_rows_gradient[(max(1, triton.cdiv(tokens * top_k, PAIR_BLOCK)),)](
             grad, rows, row_TK, weight, used_TK.to(torch.int8) - 1, drows, dweight, tokens,
-            D=rows.shape[1], TOPK=top_k, BLOCK=64, BLOCK_D=64,
+            D=rows.shape[1], TOPK=top_k, BLOCK=PAIR_BLOCK, BLOCK_D=PAIR_FEATURES,
         )  # fmt: skip
         return drows, dweight.to(weight.dtype), None, None

@@ -51,7 +51,7 @@ class _SparseExperts(torch.autograd.Function):
         x, weight, rows = x_TD.contiguous(), weight_TK.contiguous(), tokens * top_k
         _check_problem(x, widths, gated, tokens)
         pairs = sort_pairs(index_TK, len(experts))
-        launch = launch_of(x.device, gated, rows, len(experts))
+        launch = launch_of(x.device, gated, rows, x.shape[1], widths)
         schedule = schedule_tiles(pairs.counts_E, rows, widths, x.shape[1], launch)
         elements = rows * max(widths)
         if elements > LARGEST_BOUND:
@@ -97,7 +97,7 @@ class _RowExperts(torch.autograd.Function):
         x = rows_ND.contiguous()
         _check_problem(x, widths, gated, max(counts))
         counts_E = torch.tensor(counts, dtype=torch.int32, device=x.device)
-        launch = launch_of(x.device, gated, len(x), len(experts))
+        launch = launch_of(x.device, gated, len(x), x.shape[1], widths)
         schedule = schedule_tiles(counts_E, len(x), widths, x.shape[1], launch)
         elements = sum(n * width for n, width in zip(counts, widths))
         problem = Problem(widths, x.shape[1], 1, len(x), gated, None, None, launch, schedule, elements)

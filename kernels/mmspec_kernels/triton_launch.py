@@ -11,7 +11,7 @@ import triton
 from torch import Tensor
 
 from mmspec_kernels import kernels_dispatch
-from mmspec_kernels.launch_table import Launch, Target, launch_for
+from mmspec_kernels.launch_table import SCAN_BLOCK, SORT_BLOCK, TILE_CHUNK, Launch, Target, is_even, launch_for
 from mmspec_kernels.weights import ExpertWeights
 
 LARGEST_OFFSET = 2**31 - 1
@@ -106,7 +106,7 @@ def schedule_tiles(
     kernels_dispatch.schedule[(len(widths),)](
         counts_E, plan.geometry, plan.wide, plan.narrow, plan.total,
         WIDTHS=widths, RANKS=heavy_first(widths), D=d_model, BM=launch.rows, BN=launch.wide,
-        NARROW_BN=launch.narrow, GROUP=launch.group, CHUNK=256,
+        NARROW_BN=launch.narrow, GROUP=launch.group, CHUNK=TILE_CHUNK,
     )  # fmt: skip
     return plan
 
@@ -124,7 +124,7 @@ def sort_pairs(index_TK: Tensor, num_experts: int) -> SortedPairs:
     """Stable counting sort on the device; pairs with a negative index come last. No host synchronisation."""
     index = index_TK.contiguous()
     pairs, device = index.numel(), index.device
-    buckets, block = triton.next_power_of_2(num_experts + 1), 128
+    buckets, block = triton.next_power_of_2(num_experts + 1), SORT_BLOCK
     blocks = max(1, triton.cdiv(pairs, block))
     scratch = torch.empty(blocks, buckets, dtype=torch.int32, device=device)
     pair_N = torch.empty(pairs, dtype=torch.int32, device=device)
@@ -132,11 +132,11 @@ def sort_pairs(index_TK: Tensor, num_experts: int) -> SortedPairs:
     counts_E = torch.empty(num_experts, dtype=torch.int32, device=device)
     sizes = {"EXPERTS": num_experts, "BUCKETS": buckets}
     kernels_dispatch.count_pairs[(blocks,)](index, scratch, pairs, **sizes, BLOCK=block)
-    kernels_dispatch.scan_counts[(1,)](scratch, counts_E, blocks, **sizes, CHUNK=64)
+    kernels_dispatch.scan_counts[(1,)](scratch, counts_E, blocks, **sizes, CHUNK=SCAN_BLOCK)
     kernels_dispatch.place_pairs[(blocks,)](index, scratch, pair_N, row_N, pairs, **sizes, BLOCK=block)
     return SortedPairs(pair_N, row_N, counts_E)
 
 
-def launch_of(device: torch.device, gated: bool, rows: int, experts: int) -> Launch:
-    """The launch table's entry for so many rows on this device."""
-    return launch_for(target_of(device), gated, rows / experts)
+def launch_of(device: torch.device, gated: bool, rows: int, d_model: int, widths: Sequence[int]) -> Launch:
+    """The launch table's entry for a layer of these sizes on this device."""
+    return launch_for(target_of(device), gated, rows / len(widths), is_even(d_model, widths))

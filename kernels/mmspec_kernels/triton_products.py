@@ -11,11 +11,17 @@ import triton
 from torch import Tensor
 
 from mmspec_kernels import kernels_backward, kernels_dispatch, kernels_forward
-from mmspec_kernels.launch_table import Launch, Step, Tile
+from mmspec_kernels.launch_table import (
+    COMBINE_FEATURES,
+    COMBINE_TOKENS,
+    PAIR_BLOCK,
+    PAIR_FEATURES,
+    Launch,
+    Step,
+    Tile,
+    is_even,
+)
 from mmspec_kernels.triton_launch import Packed, Schedule, dot_precision, programs_on
-
-LARGEST_TILE = 128
-"""Columns of the largest tile: sizes that are its multiples need no masks."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,8 @@ class Problem:
         return {
             "D": self.d_model,
             "GATHER": self.pair_N is not None,
-            "EVEN_D": self.d_model % LARGEST_TILE == 0,
-            "EVEN_F": all(width % LARGEST_TILE == 0 for width in self.widths),
+            "EVEN_D": is_even(self.d_model, ()),
+            "EVEN_F": is_even(self.d_model, self.widths),
             "PRECISION": dot_precision(dtype),
         }
 
@@ -140,10 +146,10 @@ def hidden_gradients(
     if problem.pair_N is None:
         return dpre, act, None
     score = torch.zeros(problem.rows, dtype=torch.float32, device=grad.device)
-    kernels_backward.score_gradient[(max(1, triton.cdiv(problem.rows, 64)),)](
+    kernels_backward.score_gradient[(max(1, triton.cdiv(problem.rows, PAIR_BLOCK)),)](
         dot, pair, grad, weights.b2, score, plan.geometry, problem.rows,
         WIDTHS=problem.widths, D=problem.d_model, TOPK=problem.top_k, COLUMN=columns,
-        BLOCK=64, BLOCK_D=64,
+        BLOCK=PAIR_BLOCK, BLOCK_D=PAIR_FEATURES,
     )  # fmt: skip
     return dpre, act, score
 
@@ -224,7 +230,7 @@ def add_slots(slots: Tensor, chosen_TK: Tensor) -> Tensor:
     tokens, top_k = chosen_TK.shape
     d_model = slots.shape[-1]
     out = torch.empty(tokens, d_model, dtype=slots.dtype, device=slots.device)
-    kernels_dispatch.combine_slots[(max(1, triton.cdiv(tokens, 32)), triton.cdiv(d_model, 128))](
-        slots, chosen_TK, out, tokens, D=d_model, TOPK=top_k, BLOCK=32, BLOCK_D=128
-    )
+    kernels_dispatch.combine_slots[
+        (max(1, triton.cdiv(tokens, COMBINE_TOKENS)), triton.cdiv(d_model, COMBINE_FEATURES))
+    ](slots, chosen_TK, out, tokens, D=d_model, TOPK=top_k, BLOCK=COMBINE_TOKENS, BLOCK_D=COMBINE_FEATURES)
     return out

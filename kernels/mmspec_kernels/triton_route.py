@@ -10,6 +10,7 @@ import triton
 from torch import Tensor
 
 from mmspec_kernels import kernels_route
+from mmspec_kernels.launch_table import ROUTE_FEATURES, ROUTE_TOKENS
 
 
 def _blocks(d_model: int, experts: int) -> dict[str, int]:
@@ -17,8 +18,8 @@ def _blocks(d_model: int, experts: int) -> dict[str, int]:
         "D": d_model,
         "E": experts,
         "EP": max(16, triton.next_power_of_2(experts)),
-        "BLOCK": 64,
-        "BLOCK_D": 64,
+        "BLOCK": ROUTE_TOKENS,
+        "BLOCK_D": ROUTE_FEATURES,
     }
 
 
@@ -40,7 +41,7 @@ class RouteTokens(torch.autograd.Function):
         logits = torch.empty(tokens, experts, dtype=torch.float32, device=device)
         lse = torch.empty(tokens, dtype=torch.float32, device=device)
         counts = torch.zeros(experts, dtype=torch.int32, device=device)
-        kernels_route.route_tokens[(max(1, triton.cdiv(tokens, 64)),)](
+        kernels_route.route_tokens[(max(1, triton.cdiv(tokens, ROUTE_TOKENS)),)](
             hidden, modality, weight, weight if prior_ME is None else prior_ME.contiguous(),
             weight if selection_E is None else selection_E.float().contiguous(),
             index, chosen, probability, lse, logits, counts, tokens, 1.0 / temperature, share,
@@ -62,13 +63,13 @@ class RouteTokens(torch.autograd.Function):
         dlogits = torch.empty(tokens, experts, dtype=torch.float32, device=hidden.device)
         dhidden = torch.empty(tokens, d_model, dtype=hidden.dtype, device=hidden.device)
         blocks = _blocks(d_model, experts)
-        kernels_route.route_gradient[(max(1, triton.cdiv(tokens, 64)),)](
+        kernels_route.route_gradient[(max(1, triton.cdiv(tokens, ROUTE_TOKENS)),)](
             logits, modality, weight, index, chosen, lse, dchosen, dprobability, dlse, dlogits, dhidden,
             tokens, 1.0 / temperature, TOPK=index.shape[1], RENORMALISE=renormalise, **blocks,
         )  # fmt: skip
         splits = max(1, min(64, tokens // 512)) if hidden.is_cuda else 2
         partial = torch.empty(splits, experts, d_model, dtype=torch.float32, device=hidden.device)
-        kernels_route.route_weight_gradient[(triton.cdiv(d_model, 64), splits)](
+        kernels_route.route_weight_gradient[(triton.cdiv(d_model, ROUTE_FEATURES), splits)](
             dlogits, hidden, partial, tokens, SPLITS=splits, **blocks
         )
         dprior = None
