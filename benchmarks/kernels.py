@@ -116,7 +116,9 @@ def gate(layer: Layer, found: dict[str, Callable[[Layer], Tensor]]) -> bool:
     for name, compute in found.items():
         out = compute(layer)
         values = [out, *torch.autograd.grad(out, layer.leaves(), grad)]
-        error = max(float((v.double() - e).norm() / e.norm().clamp_min(1e-12)) for v, e in zip(values, exact))
+        error = max(
+            float(((v.double() - e).norm() / e.norm().clamp_min(1e-12)).detach()) for v, e in zip(values, exact)
+        )
         good = error <= limit
         passed &= good
         print(
