@@ -41,10 +41,12 @@ if [ -z "$device" ]; then
     export TRITON_INTERPRET=1
     files="$checks/check_route.py"
     shapes="tiny"
+    record="--no-csv"
 else
     note "$device"
     files="$checks/check_route.py $checks/check_experts.py"
     shapes="paper decode-64 paper-4096"
+    record=""
 fi
 
 if $python -c 'import hypothesis' 2>/dev/null; then
@@ -65,7 +67,7 @@ else
 fi
 unset TRITON_INTERPRET
 for shape in $shapes; do
-    step "speed_$shape" 100 $python benchmarks/kernels.py --shape "$shape" --no-deepspeed
+    step "speed_$shape" 100 $python benchmarks/kernels.py --shape "$shape" --no-deepspeed $record
 done
 
 echo
