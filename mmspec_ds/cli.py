@@ -20,16 +20,34 @@ Commands = Any  # argparse keeps the type of add_subparsers() private
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = make_parser().parse_args(arguments)
+    options = _parsed(arguments)
     try:
         status: int = options.command(options)
     except UserError as error:
         print(f"mmspec: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of our output has left; the interpreter must not write to it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"mmspec: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("mmspec: interrupted", file=sys.stderr)
         return 130
     return status
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; `section.key=value` may stand after a flag too, where argparse alone would not take it."""
+    parser = make_parser()
+    options, rest = parser.parse_known_args(arguments)
+    strangers = [text for text in rest if text.startswith("-") or "=" not in text]
+    if strangers or (rest and not hasattr(options, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(strangers or rest)}")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
+    return options
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -163,6 +181,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from mmspec_ds.evaluation.trained import load_model
     from mmspec_ds.spectra.registry import modality_by_name
 
+    _check_writable(options.json)
     named = options.modalities.split(",") if options.modalities else None
     question = Question(
         files=tuple(options.data),
@@ -207,6 +226,7 @@ def _predict(options: argparse.Namespace) -> int:
     from mmspec_ds.evaluation.predict_files import predict_files
     from mmspec_ds.evaluation.trained import load_model
 
+    _check_writable(options.out)
     trained = load_model(options.model)
     beam = max(options.beam or options.top, options.top)
     lines = predict_files(trained, options.files, beam=beam, n_best=options.top)
@@ -228,6 +248,16 @@ def _predict(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_writable(path: Path | None) -> None:
+    """Refuse, before work of minutes, a file that cannot be written at its end."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError("cannot be written: it is a folder, expected a file", path=path)
+    if not path.parent.is_dir():
+        raise DataError("cannot be written: its folder does not exist", path=path)
+
+
 class _Counter:
     """A progress bar on a terminal; elsewhere nothing, for the result is printed in the end."""
 
@@ -247,11 +277,14 @@ class _Counter:
         self._progress.stop()
 
     def at(self, done: int, total: int | None = None) -> None:
-        self._progress.update(self._task, completed=done, **({} if total is None else {"total": total}))
+        self._progress.update(self._task, completed=done, total=total)
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not positive")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a positive whole number")
     return number

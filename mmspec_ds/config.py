@@ -3,16 +3,17 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.models.settings import ModelSettings
 from mmspec_ds.moe.settings import MoESettings, ObjectiveSettings
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.registry import modality_by_name
 from mmspec_ds.training.settings import TrainingSettings
 
 S = TypeVar("S", bound=Settings)
@@ -38,6 +39,16 @@ class RunConfig(Settings):
     moe: MoESettings | None = None
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings
+
+    @model_validator(mode="after")
+    def _experts_serve_known_modalities(self) -> Self:
+        for number, expert in enumerate(self.moe.experts if self.moe else ()):
+            for name in expert.modalities:
+                try:
+                    modality_by_name(name)
+                except ConfigError as error:
+                    raise ValueError(f"moe.experts[{number}].modalities: {error}") from None
+        return self
 
     @property
     def folder(self) -> Path:

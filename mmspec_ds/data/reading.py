@@ -1,6 +1,6 @@
 """From files to datasets, in one pass that keeps no record."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
 from mmspec_ds.spectra.records import Modality, Record
-from mmspec_ds.spectra.tokens import Tokens
+from mmspec_ds.spectra.tokens import Tokens, TokenSchema
 
 Progress = Callable[[int], None]
 
@@ -88,32 +88,37 @@ def read_dataset(
     Raises:
         DataError: a file or record cannot be used, or none is left; names file and row.
     """
-    schemas = encoder.schemas
-    packers = {modality: TokenPacker(modality, schema) for modality, schema in schemas.items()}
     report = ReadReport() if report is None else report
     skipped_before = report.rows_skipped
+    records = islice(encoded_records(paths, encoder, options, report), options.max_records)
+    dataset = pack(records, encoder.schemas, progress)
+    skipped = report.rows_skipped - skipped_before
+    if not len(dataset):
+        why = f", the first because {report.reasons[0]}" if report.reasons else ""
+        raise DataError(f"no usable record in {', '.join(map(str, paths))}: {skipped} skipped{why}")
+    return replace(dataset, remarks={"records skipped": skipped} if skipped else {})
+
+
+def pack(
+    records: Iterable[tuple[Record, dict[Modality, Tokens]]],
+    schemas: Mapping[Modality, TokenSchema],
+    progress: Progress | None = None,
+) -> SpectraDataset:
+    """A dataset of records with their tokens; `progress` as in `read_dataset`."""
+    packers = {modality: TokenPacker(modality, schema) for modality, schema in schemas.items()}
     ids: list[str] = []
     smiles: list[str | None] = []
-    for record, tokens in islice(_encoded(paths, encoder, options, report), options.max_records):
+    for record, tokens in records:
         for modality, packer in packers.items():
             packer.add(tokens.get(modality))
         ids.append(record.id)
         smiles.append(record.smiles)
         if progress is not None and len(ids) % _PROGRESS_EVERY == 0:
             progress(len(ids))
-    skipped = report.rows_skipped - skipped_before
-    if not ids:
-        why = f", the first because {report.reasons[0]}" if report.reasons else ""
-        raise DataError(f"no usable record in {', '.join(map(str, paths))}: {skipped} skipped{why}")
     if progress is not None:
         progress(len(ids))
-    return SpectraDataset(
-        ids=tuple(ids),
-        smiles=tuple(smiles),
-        tokens={modality: packer.pack() for modality, packer in packers.items()},
-        schemas=schemas,
-        remarks={"records skipped": skipped} if skipped else {},
-    )
+    packed = {modality: packer.pack() for modality, packer in packers.items()}
+    return SpectraDataset(ids=tuple(ids), smiles=tuple(smiles), tokens=packed, schemas=schemas)
 
 
 def read_training(settings: DataSettings, progress: Progress | None = None) -> TrainingData:
@@ -189,7 +194,7 @@ def _records(
         )
 
 
-def _encoded(
+def encoded_records(
     paths: Sequence[Path], encoder: Encoder, options: ReadOptions, report: ReadReport
 ) -> Iterator[tuple[Record, dict[Modality, Tokens]]]:
     """The usable records with their tokens; others are counted in `report` or end the reading."""
@@ -198,14 +203,14 @@ def _encoded(
         if too_long is not None:
             if not options.skip_long_targets:
                 raise DataError(too_long)
-            report.count_skipped(too_long)
+            report.count_skipped(record.id, too_long)
             continue
         try:
             yield record, _encode(record, encoder)
         except DataError as error:
             if not options.skip_invalid:
                 raise
-            report.count_skipped(str(error))
+            report.count_skipped(record.id, str(error))
 
 
 def _encode(record: Record, encoder: Encoder) -> dict[Modality, Tokens]:

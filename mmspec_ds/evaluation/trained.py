@@ -35,7 +35,10 @@ def load_model(folder: Path) -> TrainedModel:
             raise DataError(f"holds no {name}: expected the folder of a trained run", path=folder)
     run = load_run(folder / "config.yaml")
     vocabularies = Vocabularies.load(folder / "vocabulary.json")
-    encoding = InputEncoding.from_settings(run.data, vocabularies.source)
+    try:
+        encoding = InputEncoding.from_settings(run.data, vocabularies.source)
+    except ValueError as error:
+        raise DataError(f"does not fit config.yaml: {error}", path=folder / "vocabulary.json") from None
     model = build_elucidator(run.model, run.moe, encoding.schemas, len(vocabularies.target))
     load_weights(model, folder / WEIGHTS)
     return TrainedModel(run, model.eval(), vocabularies.target, encoding)

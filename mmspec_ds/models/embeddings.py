@@ -109,7 +109,8 @@ class DiscreteTable(nn.Module):
         """The table with the projected sinusoids of ordinal fields added: [V, D]."""
         pieces, done = [], 0
         for i, (start, stop) in enumerate(self._ordinal_rows):
-            waves = getattr(self, f"waves_{i}")
+            # DeepSpeed's bf16 converts parameters and leaves buffers.
+            waves = getattr(self, f"waves_{i}").to(self.table.weight.dtype)
             pieces.append(self.table.weight[done:start])
             pieces.append(torch.addmm(self.table.weight[start:stop], waves, self.ordinal_projections[i]))
             done = stop

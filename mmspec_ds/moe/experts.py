@@ -20,12 +20,11 @@ def physical_order(experts: Sequence[ExpertSettings]) -> tuple[ExpertSettings, .
     rank at any expert-parallel size; the order does not depend on that size, so expert ids never change.
     """
     widest_first = sorted(range(len(experts)), key=lambda i: (-experts[i].width, i))
-    narrowest_first = sorted(range(len(experts)), key=lambda i: (experts[i].width, i))
     half = len(experts) // 2
-    order = [i for pair in zip(widest_first[:half], narrowest_first[:half]) for i in pair]
-    if len(experts) % 2:
-        order.append(widest_first[half])
-    return tuple(experts[i] for i in order)
+    # The rest is sorted anew: reversed, experts of one width would lose the order of their families.
+    narrowest_first = sorted(widest_first[half:], key=lambda i: (experts[i].width, i))
+    order = [i for pair in zip(widest_first[:half], narrowest_first) for i in pair]
+    return tuple(experts[i] for i in order + narrowest_first[half:])
 
 
 class Expert(nn.Module):

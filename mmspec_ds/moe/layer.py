@@ -44,18 +44,24 @@ class Gate(nn.Module):
         self.register_buffer("selection_bias", torch.zeros(len(settings.experts)))
 
     def forward(self, hidden_TD: Tensor, modality_T: Tensor, temperature: float) -> Routing:
-        priors: list[Tensor] = [p for p in (self.tag, self.bias) if p is not None]
         return route(
             hidden_TD,
             modality_T,
             self.wg.weight,
-            torch.stack(priors).sum(0) if priors else None,
+            self._prior(),
             k=self.settings.k,
             temperature=temperature,
             selection_bias_E=self.selection_bias if self.settings.selection_bias_rate else None,
             renormalise=self.settings.renormalise,
             dynamic_share=self.settings.dynamic_share,
         )
+
+    def _prior(self) -> Tensor | None:
+        """Tag plus bias. By addition: stacked and summed, they would be given gradients that share memory, and
+        who scales gradients in place, as clipping does, would scale these twice."""
+        if self.tag is None or self.bias is None:
+            return self.bias if self.tag is None else self.tag
+        return self.tag + self.bias
 
     @torch.no_grad()
     def update_selection_bias(self, load_E: Tensor) -> None:

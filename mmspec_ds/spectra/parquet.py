@@ -60,10 +60,14 @@ class ReadReport:
     rows_skipped: int = 0
     reasons: list[str] = field(default_factory=list)
     """Why the first few rows were skipped, one line each."""
+    on_skip: Callable[[str, str], None] | None = None
+    """Called with the id and the reason of every record that is skipped."""
 
-    def count_skipped(self, reason: str) -> None:
+    def count_skipped(self, record: str, reason: str) -> None:
         """Note one row that was skipped."""
         self.rows_skipped += 1
+        if self.on_skip is not None:
+            self.on_skip(record, reason)
         if len(self.reasons) < _REASONS_KEPT:
             self.reasons.append(reason)
 
@@ -194,7 +198,7 @@ class _Reader:
                     except DataError as error:
                         if not skip_invalid:
                             raise
-                        report.count_skipped(str(error))
+                        report.count_skipped(f"{self._path.name}:{row}", str(error))
                     else:
                         report.rows_read += 1
                         yield record

@@ -14,14 +14,14 @@ class Budget:
     seconds: float | None = None
 
     @classmethod
-    def of(cls, settings: TrainingSettings, steps_per_epoch: int) -> "Budget":
-        """The budget of a run file."""
+    def of(cls, settings: TrainingSettings, batches_per_epoch: int) -> "Budget":
+        """The budget of a run file; a step is an update, made of `gradient_accumulation` batches."""
         if settings.minutes is not None:
             return cls(seconds=60 * settings.minutes)
         if settings.steps is not None:
             return cls(steps=settings.steps)
         assert settings.epochs is not None
-        return cls(steps=max(1, round(settings.epochs * steps_per_epoch)))
+        return cls(steps=max(1, round(settings.epochs * batches_per_epoch / settings.gradient_accumulation)))
 
     def progress(self, step: int, seconds: float) -> float:
         """The fraction that is done after `step` steps and `seconds` of training, 0 to 1."""

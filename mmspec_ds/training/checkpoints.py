@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,16 @@ EXPERTS = ".deepspeed_moe.experts.deepspeed_experts."
 
 @dataclass(frozen=True)
 class TrainerState:
-    """Where a run stands. `seconds` of training so far; `temperature` is the router's at this point."""
+    """Where a run stands. `seconds` of training so far; `temperature` is the router's at this point; so many
+    `ranks` with this `ep_size` saved it."""
 
     step: int = 0
     seconds: float = 0.0
     validation_loss: float | None = None
     best_loss: float | None = None
     temperature: float = 1.0
+    ranks: int = 1
+    ep_size: int = 1
 
 
 class CheckpointFolder:
@@ -62,7 +65,8 @@ class CheckpointFolder:
         engine.save_checkpoint(str(self.folder), tag=partial.name, save_latest=False)
         save_weights(model, partial, placement, state)
         if first:
-            (partial / "trainer.json").write_text(json.dumps(asdict(state), indent=1) + "\n")
+            saved = replace(state, ranks=dist.get_world_size(), ep_size=placement.size)
+            (partial / "trainer.json").write_text(json.dumps(asdict(saved), indent=1) + "\n")
             shutil.rmtree(self.folder / name, ignore_errors=True)
             os.replace(partial, self.folder / name)
             self._point("last", name)
@@ -72,22 +76,29 @@ class CheckpointFolder:
             self._prune()
         dist.barrier()
 
-    def resume(self, engine: Any) -> TrainerState:
+    def resume(self, engine: Any, placement: Placement) -> TrainerState:
         """Load the newest checkpoint into the engine.
 
         Raises:
-            DataError: there is none, or it does not fit.
+            DataError: there is none, or it does not fit: optimizer states are those of a number of ranks.
         """
         checkpoint = self.find("last")
+        state, ranks = read_state(checkpoint), dist.get_world_size()
+        if (state.ranks, state.ep_size) != (ranks, placement.size):
+            raise DataError(
+                f"was saved by {state.ranks} ranks with training.ep_size {state.ep_size}: expected the same,"
+                f" found {ranks} with {placement.size}",
+                path=checkpoint,
+            )
         try:
             loaded, _ = engine.load_checkpoint(str(self.folder), tag=checkpoint.name)
-        except (RuntimeError, AssertionError, KeyError, FileNotFoundError, EOFError) as error:
+        except (RuntimeError, AssertionError, KeyError, ValueError, OSError, EOFError) as error:
             raise DataError(
                 f"cannot be resumed: {' '.join(str(error).split())[:300]}", path=checkpoint
             ) from error
         if loaded is None:
             raise DataError("cannot be resumed: DeepSpeed's files are missing", path=checkpoint)
-        return read_state(checkpoint)
+        return state
 
     def find(self, pointer: str) -> Path:
         """The checkpoint that `last` or `best` names."""

@@ -1,7 +1,6 @@
 """The loop of a run: batches in, checkpoints out.
 
-train          prepare, then steps until the budget is spent or somebody asks to stop
-  prepare      data, model, engine, monitor
+train          prepare (session.py), then steps until the budget is spent or somebody asks to stop
   run_steps    one step after another: schedule, loss, backward, update, log
   validate     the loss on the held-back molecules
 """
@@ -23,7 +22,7 @@ from mmspec_ds.moe.schedule import Curriculum, curriculum_at
 from mmspec_ds.training.budget import learning_rate_at
 from mmspec_ds.training.checkpoints import TrainerState
 from mmspec_ds.training.distributed import StopRequest, largest, process_group, stop_requested
-from mmspec_ds.training.engine import set_learning_rate
+from mmspec_ds.training.engine import clip_gradients, set_learning_rate
 from mmspec_ds.training.monitor import routing_scalars
 from mmspec_ds.training.objective import StepLoss
 from mmspec_ds.training.session import Session, prepare
@@ -55,7 +54,8 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     agree_every = 1 if budget.seconds is not None else settings.log_every
     step, seconds, stopping = state.step, state.seconds, False
     tokens, since = torch.zeros((), device=session.device), time.monotonic()
-    for selection in _selections(session, state.step * settings.gradient_accumulation):
+    first = state.step * settings.gradient_accumulation
+    for number, selection in enumerate(_selections(session, first), first):
         if step % agree_every == 0:
             asked, seconds = largest([float(stop.asked), time.monotonic() - started], session.device)
             stopping = asked > 0
@@ -64,8 +64,8 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
             break
         now = curriculum_at(done, session.run.objective)
         rate = learning_rate_at(budget.progress(step + 1, seconds), settings)
-        batch = _batch(session, selection, step)
-        updates, loss = _step(session, batch, now, rate, step)
+        batch = _batch(session, selection, number)
+        updates, loss = _step(session, batch, now, rate, number)
         tokens += loss.target_tokens + loss.spectrum_tokens
         if not updates:
             continue
@@ -79,29 +79,34 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
                 session, replace(state, step=step, seconds=seconds, temperature=now.temperature)
             )
             tokens, since = torch.zeros_like(tokens), time.monotonic()
+    (seconds,) = largest([time.monotonic() - started], session.device)
     if step > state.step or state.validation_loss is None:
         temperature = curriculum_at(budget.progress(step, seconds), session.run.objective).temperature
-        state = _checkpoint(session, replace(state, step=step, seconds=seconds, temperature=temperature))
+        state = replace(state, step=step, seconds=seconds, temperature=temperature)
+        state = _save(session, state, best=state.best_loss is None) if stopping else _checkpoint(session, state)
     finished = budget.progress(step, seconds) >= 1
+    best = "not validated" if state.best_loss is None else f"best validation loss {state.best_loss:.4f}"
     session.monitor.say(
         f"{session.run.name}: {'done' if finished else 'stopped'} after {step} steps, {seconds:.0f} s, "
-        f"best validation loss {state.best_loss:.4f}; {session.run.folder}"
+        f"{best}; {session.run.folder}"
     )
     return finished
 
 
-def _step(session: Session, batch: Batch, now: Curriculum, rate: float, step: int) -> tuple[bool, StepLoss]:
-    """One micro-batch; whether it completed an update, and its loss."""
+def _step(session: Session, batch: Batch, now: Curriculum, rate: float, number: int) -> tuple[bool, StepLoss]:
+    """Micro-batch `number` of the run; whether it completed an update, and its loss."""
     engine = session.engine
-    # Dropout depends on seed, step and rank alone: a resumed run draws what the undisturbed one would have.
+    # Dropout depends on seed, number and rank alone: a resumed run draws what the undisturbed one would have.
     torch.manual_seed(
-        int(np.random.SeedSequence((session.run.seed, step, dist.get_rank())).generate_state(1)[0])
+        int(np.random.SeedSequence((session.run.seed, number, dist.get_rank())).generate_state(1)[0])
     )
     engine.train()
     set_learning_rate(engine, rate)
     loss: StepLoss = engine(batch, now)
     engine.backward(loss.total)
     updates = bool(engine.is_gradient_accumulation_boundary())
+    if updates:
+        clip_gradients(engine, session.placement, session.run.training.gradient_clipping)
     engine.step()
     if updates:
         session.objective.rebalance(loss.reports)
@@ -132,8 +137,14 @@ def _checkpoint(session: Session, state: TrainerState) -> TrainerState:
         )
     best = state.best_loss is None or loss < state.best_loss
     state = replace(state, validation_loss=loss, best_loss=loss if best else state.best_loss)
-    session.checkpoints.save(session.engine, session.objective.model, session.placement, state, best=best)
     session.monitor.validation(state.step, loss, best)
+    return _save(session, state, best=best)
+
+
+def _save(session: Session, state: TrainerState, *, best: bool) -> TrainerState:
+    """Save without validation: who asks a run to stop kills it soon after, and the launcher after 30 s. Weights
+    are published as the best ones as long as there are no others."""
+    session.checkpoints.save(session.engine, session.objective.model, session.placement, state, best=best)
     return state
 
 
@@ -145,9 +156,9 @@ def _selections(session: Session, start: int) -> Iterator[Selection]:
         epoch, skip = epoch + 1, 0
 
 
-def _batch(session: Session, selection: Selection, step: int) -> Batch:
+def _batch(session: Session, selection: Selection, number: int) -> Batch:
     dropout = session.run.data.modality_dropout
-    rng = np.random.default_rng((session.run.seed, step, dist.get_rank())) if dropout else None
+    rng = np.random.default_rng((session.run.seed, number, dist.get_rank())) if dropout else None
     batch = collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
     return batch.to(session.device)
 

@@ -1,6 +1,7 @@
 """What a run tells: a progress bar or plain lines, TensorBoard scalars, `metrics.jsonl`."""
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.spectra.records import Modality
 
 SECONDS_BETWEEN_LINES = 15.0
+METRICS = "metrics.jsonl"
 
 
 class Monitor:
@@ -31,8 +33,11 @@ class Monitor:
             return
         self.console = Console()
         tensorboard = folder / "tensorboard"
-        self.writer = SummaryWriter(tensorboard, purge_step=resume_at if resume_at else None)
-        self.file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        # TensorBoard drops what it holds from the given step on; that of the checkpoint itself stays.
+        self.writer = SummaryWriter(tensorboard, purge_step=resume_at + 1 if resume_at else None)
+        if resume_at:
+            forget_beyond(folder / METRICS, resume_at)
+        self.file = (folder / METRICS).open("a", encoding="utf-8")
         self.last_line = time.monotonic()
         self.progress: Progress | None = None
         self.task = TaskID(0)
@@ -87,6 +92,22 @@ class Monitor:
             self.writer.add_scalar(tag, value, step)
         self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         self.file.flush()
+
+
+def forget_beyond(path: Path, step: int) -> None:
+    """Remove the lines of later steps, and one that a crash cut short."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except ValueError:
+            continue
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text("".join(kept), encoding="utf-8")
+    os.replace(partial, path)
 
 
 def routing_scalars(reports: Sequence[RoutingReport]) -> dict[str, float]:

@@ -64,16 +64,14 @@ class Objective(nn.Module):
         reports = cast(tuple[RoutingReport, ...], output.reports) if len(self.cost_E) else ()
 
         everywhere = sum_over_ranks(torch.cat([sums, *(to_vector(r) for r in reports)]), self.group)
-        reports = with_values(reports, everywhere[len(sums) :])
-        task = everywhere[0] / everywhere[1].detach().clamp_min(1)
-        parts = {"task": task, **self._auxiliary(reports)}
-        total = task + self._weighted(parts, now)
+        parts = self._parts(everywhere, with_values(reports, everywhere[len(sums) :]))
+        known = everywhere.detach()
         return StepLoss(
-            total,
-            {name: value.detach() for name, value in parts.items()},
-            everywhere[1].detach(),
-            everywhere[2].detach(),
-            reports,
+            total=parts["task"] + self._weighted(parts, now),
+            parts={name: value.detach() for name, value in parts.items()},
+            target_tokens=known[1],
+            spectrum_tokens=known[2],
+            reports=with_values(reports, known[len(sums) :]),
         )
 
     def rebalance(self, reports: tuple[RoutingReport, ...]) -> None:
@@ -81,8 +79,10 @@ class Objective(nn.Module):
         for layer, report in zip(self.model.encoder.layers, reports):
             cast(SparseFeedForward, layer.feedforward).rebalance(report)
 
-    def _auxiliary(self, reports: tuple[RoutingReport, ...]) -> Mapping[str, Tensor]:
-        return auxiliary_losses(reports, self.cost_E, self.settings) if reports else {}
+    def _parts(self, everywhere: Tensor, reports: tuple[RoutingReport, ...]) -> Mapping[str, Tensor]:
+        task = everywhere[0] / everywhere[1].detach().clamp_min(1)
+        auxiliary = auxiliary_losses(reports, self.cost_E, self.settings) if reports else {}
+        return {"task": task, **auxiliary}
 
     def _weighted(self, parts: Mapping[str, Tensor], now: Curriculum) -> Tensor:
         auxiliary = {name: value for name, value in parts.items() if name != "task"}

@@ -70,8 +70,8 @@ def test_without_shuffling_a_pool_is_sorted_by_length():
 
 
 def test_lengths_of_a_batch_are_alike():
-    """With 8 pools of 32 batches, sorting leaves far less padding than chance: 256 lengths spread evenly over
-    one pool of 32 batches of 8 differ by 8 within a batch, and by some 200 in random batches."""
+    """256 different lengths over pools of 32 batches of 8: sorted, a batch spans some 8 of them; at random it
+    would span 200."""
     lengths = np.random.default_rng(0).permutation(np.tile(np.arange(256), 8))
     batches = BucketSampler(lengths, 8, seed=1).epoch(0)
     spread = [np.ptp(lengths[s.indices]) for s in batches]

@@ -60,7 +60,6 @@ NOT_SHOWN = (
     "[NX3;H2][CX4][CX3;H1]=O",
     "[NX3;H2][CX4][CX4][CX3]=O.[CX3;H1]=O",
     "[CX3;H1](=O)[CX3;H1]=O",
-    "[CX3;H1](=O)O[H]",
     "[CX3](=O)Cl.[OX2H,NX3;H1,H2,SX2H]",  # acid chlorides with nucleophiles
     "[NX3;H1,H2;!$(N-C=O);!$(N-a)].[CX4][Cl]",  # amines that alkylate themselves
     "[NX3;!$(N-C=O);!$(N-a)].[CX3;H1]=O",

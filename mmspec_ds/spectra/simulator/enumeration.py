@@ -48,48 +48,54 @@ def enumerate_molecules(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> 
     Up to 6 heavy atoms every molecule that the rules allow is taken (or, if they are more than `count`, a
     seeded sample of them). Of what is still wanted 7 heavy atoms give two thirds, 8 two thirds of the rest
     and so on, and `max_heavy_atoms` all that is left; so the smaller sizes, of which there are fewer, stay
-    dense enough to learn from. The growth visits the parents of a sampled size in seeded order, one step of each at a time, common elements and bonds before rare ones, until the share
-    is reached. No two have the same canonical SMILES or the same first block of the InChIKey. The list is
-    sorted by size, then in order of discovery.
+    dense enough to learn from. The growth visits the parents of a sampled size in seeded order, one step of
+    each at a time, common elements and bonds before rare ones, until the share is reached. No two have the
+    same canonical SMILES or the same first block of the InChIKey. The list is sorted by size, then in order
+    of discovery.
 
     Raises:
         ValueError: `count` or `max_heavy_atoms` is too small, or there are fewer than `count` molecules.
     """
+    return list(enumerate_blocks(count, max_heavy_atoms, seed))
+
+
+def enumerate_blocks(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> dict[str, str]:
+    """As `enumerate_molecules`, with the first block of each one's InChIKey, which was computed anyway."""
     if count < 1 or max_heavy_atoms < MIN_HEAVY_ATOMS:
         raise ValueError(
-            f"count >= 1 and max_heavy_atoms >= {MIN_HEAVY_ATOMS} wanted, not {count}, {max_heavy_atoms}"
+            f"count >= 1 and max_heavy_atoms >= {MIN_HEAVY_ATOMS} wanted, not {count} and {max_heavy_atoms}"
         )
     random = np.random.default_rng([seed, 8])
-    blocks: set[str] = set()
     level: dict[str, Chem.Mol] = {"C": Chem.MolFromSmiles("C")}
-    chosen: list[str] = []
+    chosen: dict[str, str] = {}
     for size in range(2, max_heavy_atoms + 1):
         wanted = _wanted(count - len(chosen), size, max_heavy_atoms)
-        level, shown = _grow_level(level, size, wanted, random, blocks)
-        chosen += shown
-        if len(chosen) >= count and size >= COMPLETE_UP_TO:
+        if wanted == 0:
             break
+        level, shown = _grow_level(level, size, wanted, random, set(chosen.values()))
+        chosen |= shown
     if len(chosen) < count:
         raise ValueError(f"only {len(chosen)} molecules up to {max_heavy_atoms} heavy atoms, {count} wanted")
-    if len(chosen) > count:
-        kept = np.sort(random.permutation(len(chosen))[:count])
-        chosen = [chosen[index] for index in kept]
-    return chosen
+    pairs = list(chosen.items())
+    kept = np.sort(random.permutation(len(pairs))[:count])
+    return dict(pairs[index] for index in kept)
 
 
 def _wanted(missing: int, size: int, max_heavy_atoms: int) -> int | None:
     """How many molecules of a size to take; None for all."""
     if size <= COMPLETE_UP_TO:
         return None
+    missing = max(missing, 0)
     return missing if size == max_heavy_atoms else ceil(missing * SHARE)
 
 
 def _grow_level(
     parents: dict[str, Chem.Mol], size: int, wanted: int | None, random: np.random.Generator, blocks: set[str]
-) -> tuple[dict[str, Chem.Mol], list[str]]:
-    """All molecules of `size` heavy atoms that may grow further, and those to show, at most `wanted`."""
+) -> tuple[dict[str, Chem.Mol], dict[str, str]]:
+    """All molecules of `size` heavy atoms that may grow further, and those to show (SMILES to block, none of
+    them in `blocks`), at most `wanted`."""
     grown: dict[str, Chem.Mol] = {}
-    shown: list[str] = []
+    shown: dict[str, str] = {}
     seen: set[str] = set()
     for mol in _candidates(parents, size, random):
         smiles = Chem.MolToSmiles(mol)
@@ -104,7 +110,7 @@ def _grow_level(
         block = inchikey_block(smiles)
         if block not in blocks:
             blocks.add(block)
-            shown.append(smiles)
+            shown[smiles] = block
             if wanted is not None and len(shown) >= wanted:
                 break
     return grown, shown
@@ -125,10 +131,10 @@ def _candidates(parents: dict[str, Chem.Mol], size: int, random: np.random.Gener
     while queues:
         remaining = []
         for parent, steps in queues:
-            mol = _apply(parent, steps.pop())
-            if mol is not None:
-                yield mol
-                yield from filter(None, (_apply(mol, closure) for closure in _closures(mol)))
+            child = _apply(parent, steps.pop())
+            if child is not None:
+                yield child
+                yield from filter(None, (_apply(child, closure) for closure in _closures(child)))
             if steps:
                 remaining.append((parent, steps))
         queues = remaining

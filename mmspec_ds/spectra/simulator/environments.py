@@ -5,6 +5,7 @@ BLAKE2, so a table of shifts does not depend on how a release of RDKit numbers i
 """
 
 from hashlib import blake2b
+from typing import NamedTuple
 
 from rdkit import Chem
 
@@ -15,12 +16,27 @@ KEY_BYTES = 6
 
 
 def hybridisation(atom: Chem.Atom) -> str:
-    """`sp`, `sp2` or `sp3` from the bonds alone: a triple or two double bonds, one double or aromatic bond, none."""
+    """`sp`, `sp2` or `sp3` from the bonds alone.
+
+    A carbon with a triple or two double bonds is `sp`; an atom with one double or an aromatic bond `sp2`.
+    """
     orders = [bond.GetBondType() for bond in atom.GetBonds()]
     doubles = orders.count(Chem.BondType.DOUBLE)
     if Chem.BondType.TRIPLE in orders or (doubles == 2 and atom.GetAtomicNum() == 6):
         return "sp"
     return "sp2" if doubles or atom.GetIsAromatic() else "sp3"
+
+
+class Surroundings(NamedTuple):
+    """The coarse name and the keys of every atom of a molecule."""
+
+    names: list[str]
+    keys: list[list[int]]
+
+
+def surroundings(mol: Chem.Mol) -> Surroundings:
+    """Everything that the shifts of a molecule's atoms are looked up by."""
+    return Surroundings(coarse_names(mol), environment_keys(mol))
 
 
 def coarse_names(mol: Chem.Mol) -> list[str]:
@@ -32,7 +48,7 @@ def coarse_names(mol: Chem.Mol) -> list[str]:
     names = []
     for atom in mol.GetAtoms():
         around = sorted(
-            _BOND[bond.GetBondType()] + bond.GetOtherAtom(atom).GetSymbol() for bond in atom.GetBonds()
+            _BOND.get(bond.GetBondType(), "~") + bond.GetOtherAtom(atom).GetSymbol() for bond in atom.GetBonds()
         )
         names.append(
             f"{atom.GetSymbol()} {hybridisation(atom)} H{atom.GetTotalNumHs()} {' '.join(around)}".rstrip()
@@ -41,18 +57,27 @@ def coarse_names(mol: Chem.Mol) -> list[str]:
 
 
 def environment_keys(mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> list[list[int]]:
-    """Keys of every atom: entry [atom][0] is the coarse name's, [atom][r] that of radius r (1 .. max_radius)."""
+    """Keys of every atom, each the refinement of the one before: [atom][0] is the coarse name's, [atom][1] adds
+    the hybridisation of the neighbours (a conjugated ketone is not acetone), [atom][1 + r] is that of radius
+    r, 1 to `max_radius`."""
     neighbours = [
-        [(_BOND[bond.GetBondType()], bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
+        [(_BOND.get(bond.GetBondType(), "~"), bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
         for atom in mol.GetAtoms()
+    ]
+    kinds = [f"{atom.GetSymbol()} {hybridisation(atom)} {int(atom.GetIsAromatic())}" for atom in mol.GetAtoms()]
+    names = coarse_names(mol)
+    keys = [
+        [
+            _key(f"coarse {name}"),
+            _key(f"kinds {name}({'|'.join(sorted(bond + kinds[i] for bond, i in around))})"),
+        ]
+        for name, around in zip(names, neighbours)
     ]
     ring = _smallest_rings(mol)
     current = [
-        f"{atom.GetSymbol()} {hybridisation(atom)} {atom.GetTotalNumHs()} {atom.GetFormalCharge()} "
-        f"{ring[atom.GetIdx()]} {int(atom.GetIsAromatic())}"
-        for atom in mol.GetAtoms()
+        f"{kind} {atom.GetTotalNumHs()} {atom.GetFormalCharge()} {ring[atom.GetIdx()]}"
+        for kind, atom in zip(kinds, mol.GetAtoms())
     ]
-    keys = [[_key(f"coarse {name}")] for name in coarse_names(mol)]
     for radius in range(1, max_radius + 1):
         following = []
         for index, around in enumerate(neighbours):

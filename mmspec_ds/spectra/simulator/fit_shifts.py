@@ -3,7 +3,9 @@
 Run as `python -m mmspec_ds.spectra.simulator.fit_shifts cascade_assigned_shifts.parquet OUT.npz`, with
 `--check alberts.parquet` to compare also with the 13C lists of a file in the benchmark's schema.
 The source is CASCADE (Guan et al., Chem. Sci. 2021, 12, 12012; github patonlab/CASCADE, MIT): Exp5K, measured
-13C, and DFT8K, computed 13C and 1H.
+13C, and DFT8K, computed 13C and 1H. Fitted on nine tenths of its molecules the median error on the others is
+1.8 ppm for 13C and 0.16 ppm for 1H (means 3.4 and 0.31); against the published benchmark sample's 13C lists it
+is 2.1 ppm. `tables/README.md` has the figures.
 """
 
 import argparse
@@ -19,14 +21,14 @@ import pyarrow.parquet as pq
 from rdkit import Chem
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.simulator.environments import coarse_names, environment_keys
+from mmspec_ds.spectra.simulator.environments import surroundings
 from mmspec_ds.spectra.simulator.nmr import carbon_lines
 from mmspec_ds.spectra.simulator.shift_table import ShiftTable, write_tables
 
 NUCLEI = ("C", "H")
-MIN_COUNT = {"C": 3, "H": 3}
-"""Observations that an environment needs to be kept; the coarse ones are all kept."""
-MIN_GAIN_PPM = {"C": 0.5, "H": 0.05}
+MIN_COUNT = (1, 1, 1, 2, 3, 3)
+"""Observations that an environment needs to be kept, by refinement: coarse, kinds, radius 1 to 4."""
+MIN_GAIN_PPM = {"C": 1.0, "H": 0.08}
 """A wider environment is kept only if its median differs by this much from the next narrower one kept."""
 
 
@@ -73,21 +75,24 @@ def fit(molecules: Iterable[AssignedMolecule]) -> dict[str, ShiftTable]:
     seen: dict[str, dict[int, list[float]]] = {nucleus: defaultdict(list) for nucleus in NUCLEI}
     coarse: dict[str, dict[str, list[float]]] = {nucleus: defaultdict(list) for nucleus in NUCLEI}
     parents: dict[int, int] = {}
+    refinement: dict[int, int] = {}
     for molecule in molecules:
-        names, keys = coarse_names(molecule.mol), environment_keys(molecule.mol)
+        names, keys = surroundings(molecule.mol)
         for nucleus in NUCLEI:
             for atom, shift in molecule.shifts[nucleus].items():
                 coarse[nucleus][names[atom]].append(shift)
                 for narrow, key in zip(keys[atom], keys[atom][1:]):
                     parents[key] = narrow
-                for key in keys[atom]:
+                for level, key in enumerate(keys[atom]):
+                    refinement[key] = level
                     seen[nucleus][key].append(shift)
-    return {
-        nucleus: ShiftTable(
-            *_kept(seen[nucleus], parents, nucleus), {n: median(v) for n, v in coarse[nucleus].items()}
-        )
-        for nucleus in NUCLEI
-    }
+    tables = {}
+    for nucleus in NUCLEI:
+        enough = {k: v for k, v in seen[nucleus].items() if len(v) >= MIN_COUNT[refinement[k]]}
+        kept = _kept({key: median(values) for key, values in enough.items()}, parents, MIN_GAIN_PPM[nucleus])
+        counts = {key: len(enough[key]) for key in kept}
+        tables[nucleus] = ShiftTable(kept, counts, {n: median(v) for n, v in coarse[nucleus].items()})
+    return tables
 
 
 def held_out_errors(
@@ -101,7 +106,7 @@ def held_out_errors(
         if held:
             for nucleus in NUCLEI:
                 atoms = list(molecule.shifts[nucleus])
-                predicted = tables[nucleus].predict(molecule.mol, atoms)
+                predicted = tables[nucleus].predict(surroundings(molecule.mol), atoms)
                 errors[nucleus] += [abs(p - molecule.shifts[nucleus][a]) for p, a in zip(predicted, atoms)]
     return {n: (len(e), float(np.median(e)), float(np.mean(e))) for n, e in errors.items()}
 
@@ -115,7 +120,7 @@ def published_carbon_error(path: Path, table: ShiftTable) -> tuple[int, int, flo
         published = sorted(peak["delta (ppm)"] for peak in row["c_nmr_peaks"])
         mol = Chem.MolFromSmiles(row["smiles"])
         Chem.RemoveStereochemistry(mol)
-        predicted = sorted(carbon_lines(mol, table))
+        predicted = sorted(carbon_lines(mol, surroundings(mol), table))
         if len(predicted) == len(published):
             molecules += 1
             errors += [abs(p - q) for p, q in zip(predicted, published)]
@@ -139,9 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{options.out}: {options.out.stat().st_size} bytes")
     if options.check:
         matched, lines, middle = published_carbon_error(options.check, tables["C"])
-        print(
-            f"{options.check.name}: {matched} molecules with as many lines, {lines} lines, median {middle:.2f} ppm"
-        )
+        print(f"{options.check.name}: {matched} molecules, {lines} lines, median {middle:.2f} ppm")
 
 
 def _mean_per_atom(index: Mapping[int, int], maps: list[int], shifts: list[float]) -> dict[int, float]:
@@ -151,25 +154,19 @@ def _mean_per_atom(index: Mapping[int, int], maps: list[int], shifts: list[float
     return {atom: float(np.mean(values)) for atom, values in gathered.items()}
 
 
-def _kept(
-    seen: Mapping[int, list[float]], parents: Mapping[int, int], nucleus: str
-) -> tuple[dict[int, float], dict[int, int]]:
-    """Medians and counts of the environments worth shipping.
-
-    A narrower environment is kept whenever a wider one within it is, because the look-up walks outwards
-    and stops at the first environment that it does not know.
-    """
-    medians = {key: median(values) for key, values in seen.items() if len(values) >= MIN_COUNT[nucleus]}
+def _kept(medians: Mapping[int, float], parents: Mapping[int, int], gain_ppm: float) -> dict[int, float]:
+    """The environments worth shipping: those that differ from their parent by `gain_ppm`, and all
+    between them and the coarse one, because the look-up stops at the first that it does not know."""
     needed: set[int] = set()
     for key, value in medians.items():
         parent = parents.get(key)
-        if parent is None or abs(value - medians[parent]) < MIN_GAIN_PPM[nucleus]:
+        if parent is None or parent not in medians or abs(value - medians[parent]) < gain_ppm:
             continue
         step: int | None = key
         while step is not None and step in parents:
             needed.add(step)
             step = parents[step]
-    return {key: medians[key] for key in sorted(needed)}, {key: len(seen[key]) for key in sorted(needed)}
+    return {key: medians[key] for key in sorted(needed)}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from mmspec_ds.spectra.simulator.couplings import (
     coupling_paths,
     multiplet_name,
 )
-from mmspec_ds.spectra.simulator.environments import hybridisation
+from mmspec_ds.spectra.simulator.environments import Surroundings, hybridisation
 from mmspec_ds.spectra.simulator.shift_table import ShiftTable
 
 SAME_LINE_PPM = 0.005
@@ -29,23 +29,23 @@ EXCHANGEABLE_WIDTH_PPM = 0.12
 """Width of the broad singlet of OH, NH and SH."""
 
 
-def carbon_lines(mol: Chem.Mol, table: ShiftTable) -> list[float]:
+def carbon_lines(mol: Chem.Mol, around: Surroundings, table: ShiftTable) -> list[float]:
     """13C shifts in ppm from high to low, one line for each set of equivalent carbons; equal ones merge."""
     ranks = Chem.CanonicalRankAtoms(mol, breakTies=False)
     distinct = {rank: atom.GetIdx() for atom, rank in zip(mol.GetAtoms(), ranks) if atom.GetAtomicNum() == 6}
     lines: list[float] = []
-    for shift in sorted(table.predict(mol, list(distinct.values())), reverse=True):
+    for shift in sorted(table.predict(around, list(distinct.values())), reverse=True):
         if not lines or lines[-1] - shift >= SAME_LINE_PPM:
             lines.append(shift)
     return lines
 
 
-def carbon_nmr(mol: Chem.Mol, table: ShiftTable) -> CarbonNMR:
+def carbon_nmr(mol: Chem.Mol, around: Surroundings, table: ShiftTable) -> CarbonNMR:
     """The 13C spectrum without noise."""
-    return CarbonNMR(tuple(carbon_lines(mol, table)))
+    return CarbonNMR(tuple(carbon_lines(mol, around, table)))
 
 
-def hydrogen_nmr(mol: Chem.Mol, table: ShiftTable) -> HydrogenNMR:
+def hydrogen_nmr(mol: Chem.Mol, around: Surroundings, table: ShiftTable) -> HydrogenNMR:
     """The 1H spectrum without noise at 400 MHz, multiplets from high to low shift.
 
     Hydrogens on equivalent atoms form one signal. Those on carbon are split by vicinal hydrogens and
@@ -57,7 +57,7 @@ def hydrogen_nmr(mol: Chem.Mol, table: ShiftTable) -> HydrogenNMR:
         if atom.GetTotalNumHs():
             members[ranks[atom.GetIdx()]].append(atom.GetIdx())
     first = [atoms[0] for atoms in members.values()]
-    shifts = dict(zip(members, table.predict(mol, first)))
+    shifts = dict(zip(members, table.predict(around, first)))
     multiplets: list[Multiplet] = []
     for rank, atoms in members.items():
         atom = mol.GetAtomWithIdx(atoms[0])
@@ -65,7 +65,7 @@ def hydrogen_nmr(mol: Chem.Mol, table: ShiftTable) -> HydrogenNMR:
         if atom.GetAtomicNum() != 6:
             multiplets.append(_multiplet(shifts[rank], "s", hydrogens, (), EXCHANGEABLE_WIDTH_PPM))
         elif _is_terminal_vinyl(atom):
-            multiplets += _terminal_vinyl(mol, atom, ranks, shifts[rank], hydrogens)
+            multiplets += _terminal_vinyl(shifts[rank], hydrogens)
         else:
             couplings, crowded = _couplings(mol, atom, ranks, shifts)
             category, j_hz, width_hz = multiplet_name(couplings)
@@ -99,22 +99,18 @@ def _couplings(
 
 
 def _is_terminal_vinyl(atom: Chem.Atom) -> bool:
-    """A =CH2 on a carbon that is not symmetric about the double bond's axis for certain."""
+    """The CH2 of CH2=CH-, whose two hydrogens are told apart by the partner's one."""
     if atom.GetAtomicNum() != 6 or atom.GetTotalNumHs() != 2 or hybridisation(atom) != "sp2":
         return False
     partner = atom.GetNeighbors()[0] if atom.GetDegree() == 1 else None
     return partner is not None and partner.GetAtomicNum() == 6 and partner.GetTotalNumHs() == 1
 
 
-def _terminal_vinyl(
-    mol: Chem.Mol, atom: Chem.Atom, ranks: list[int], shift: float, hydrogens: int
-) -> list[Multiplet]:
+def _terminal_vinyl(shift: float, hydrogens: int) -> list[Multiplet]:
     """The two signals of CH2=CH-: trans to the lone hydrogen's partner (17 Hz) and cis (10.5 Hz)."""
-    partner = atom.GetNeighbors()[0]
-    same = ranks[partner.GetIdx()] == ranks[atom.GetIdx()]  # ethene
     signals = []
     for sign, j in ((1.0, TERMINAL_TRANS_HZ), (-1.0, TERMINAL_CIS_HZ)):
-        category, j_hz, width = multiplet_name([] if same else [(j, 1), (GEMINAL_HZ, 1)])
+        category, j_hz, width = multiplet_name([(j, 1), (GEMINAL_HZ, 1)])
         centre = shift + sign * VINYL_SPLIT_PPM
         signals.append(_multiplet(centre, category, hydrogens // 2, j_hz, LINE_PPM + width / SPECTROMETER_MHZ))
     return signals

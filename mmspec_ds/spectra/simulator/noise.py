@@ -113,7 +113,7 @@ def noisy_hydrogen(spectrum: HydrogenNMR, settings: NoiseSettings, random: np.ra
 
 
 def noisy_infrared(spectrum: Infrared, settings: NoiseSettings, random: np.random.Generator) -> Infrared:
-    """Absorbance with noise on every point and a straight baseline; may become negative, as measured ones do."""
+    """Absorbance with noise on every point and a straight baseline; may go below 0, as measured ones do."""
     points = len(spectrum.absorbance)
     offset, slope = settings.ir_baseline * random.standard_normal(2)
     baseline = offset + slope * np.linspace(-0.5, 0.5, points)
@@ -128,7 +128,7 @@ def noisy_tandem(spectrum: TandemMS, settings: NoiseSettings, random: np.random.
     intensity = spectrum.intensity * np.exp(settings.intensity * random.standard_normal(count))
     kept = _kept(count, settings, random)
     false = random.poisson(settings.spurious_peak * count)
-    mz = np.concatenate([mz[kept], random.uniform(15.0, float(spectrum.mz.max()), false)])
+    mz = np.concatenate([mz[kept], random.uniform(0.3, 1.0, false) * spectrum.mz.max()])
     intensity = np.concatenate([intensity[kept], random.uniform(*SPURIOUS_INTENSITY, false)])
     order = np.argsort(mz, kind="stable")
     return replace(spectrum, mz=mz[order], intensity=100.0 * intensity[order] / intensity.max())

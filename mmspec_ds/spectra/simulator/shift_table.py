@@ -7,13 +7,12 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
-from rdkit import Chem
 
-from mmspec_ds.spectra.simulator.environments import coarse_names, environment_keys
+from mmspec_ds.spectra.simulator.environments import Surroundings
 
 STEP_PPM = {"C": 0.01, "H": 0.001}
 """Resolution of the shipped medians."""
-PRIOR_COUNT = 1.0
+PRIOR_COUNT = 0.5
 """Weight, in observations, of the next coarser prediction when a median is blended into it."""
 
 
@@ -29,18 +28,17 @@ class ShiftTable:
     coarse: Mapping[str, float]
     _nearest: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
 
-    def predict(self, mol: Chem.Mol, atoms: Sequence[int]) -> list[float]:
+    def predict(self, around: Surroundings, atoms: Sequence[int]) -> list[float]:
         """Shift in ppm of each of `atoms`.
 
         Starts from the coarse environment and moves towards the median of each wider one as far as its
         number of observations n deserves, n / (n + PRIOR_COUNT): a single odd observation of a large
         environment does not outweigh hundreds of a smaller one.
         """
-        names, keys = coarse_names(mol), environment_keys(mol)
         shifts = []
         for atom in atoms:
-            shift = self._coarse_shift(names[atom])
-            for key in keys[atom][1:]:
+            shift = self._coarse_shift(around.names[atom])
+            for key in around.keys[atom][1:]:
                 count = self.count.get(key, 0)
                 if not count:
                     break
@@ -117,7 +115,7 @@ def _unpack_keys(packed: np.ndarray) -> list[int]:
 
 
 def _distance(name: str, other: str) -> int:
-    """How unlike two coarse names are: element 100, hybridisation 20, hydrogens 4 each, neighbours 3 each way."""
+    """How unlike two coarse names are: element 100, hybridisation 20, a hydrogen 4, a neighbour 3."""
     element, hybrid, hydrogens, *around = name.split()
     element_2, hybrid_2, hydrogens_2, *around_2 = other.split()
     apart = 100 * (element != element_2) + 20 * (hybrid != hybrid_2)

@@ -21,8 +21,9 @@ from mmspec_ds.errors import ConfigError
 from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.parquet import write_records
-from mmspec_ds.spectra.records import Record
-from mmspec_ds.spectra.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_molecules
+from mmspec_ds.spectra.records import Record, Spectrum
+from mmspec_ds.spectra.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_blocks
+from mmspec_ds.spectra.simulator.environments import surroundings
 from mmspec_ds.spectra.simulator.infrared import infrared
 from mmspec_ds.spectra.simulator.nmr import carbon_nmr, hydrogen_nmr
 from mmspec_ds.spectra.simulator.noise import NoiseSettings, add_noise, molecule_generator
@@ -72,10 +73,10 @@ def simulate_record(smiles: str, seed: int = 0, noise: NoiseSettings | None = No
     """
     mol = simulable_molecule(smiles)
     canonical = Chem.MolToSmiles(mol)
-    tables = load_tables()
-    spectra = (
-        hydrogen_nmr(mol, tables["H"]),
-        carbon_nmr(mol, tables["C"]),
+    tables, around = load_tables(), surroundings(mol)
+    spectra: tuple[Spectrum, ...] = (
+        hydrogen_nmr(mol, around, tables["H"]),
+        carbon_nmr(mol, around, tables["C"]),
         infrared(mol),
         *tandem_spectra(mol),
     )
@@ -103,11 +104,11 @@ def simulate_dataset(
         ConfigError: there are too few molecules for the three files, or fewer than `molecules` exist.
     """
     settings = SimulationSettings() if settings is None else settings
-    molecules, skipped = _molecules(settings, smiles_file, skip_invalid)
-    parts = _split(molecules, settings)
+    blocks, skipped = _molecules(settings, smiles_file, skip_invalid)
+    parts = _split(blocks, settings)
     for name, part in parts.items():
         if not part:
-            raise ConfigError(f"{len(molecules)} molecules leave none for {name}.parquet: ask for more")
+            raise ConfigError(f"{len(blocks)} molecules leave none for {name}.parquet: ask for more")
     done = 0
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
@@ -121,7 +122,7 @@ def simulate_dataset(
                 yield record
                 done += 1
                 if progress is not None:
-                    progress(done, len(molecules))
+                    progress(done, len(blocks))
 
         for name, part in parts.items():
             files[out / f"{name}.parquet"] = write_records(scratch / f"{name}.parquet", counted(part))
@@ -138,26 +139,28 @@ def part_of(block: str, validation: float, test: float) -> str:
 
 def _molecules(
     settings: SimulationSettings, smiles_file: Path | str | None, skip_invalid: bool
-) -> tuple[list[str], dict[str, int]]:
-    """The molecules in seeded order, so that a file read from its start is no sorted sample."""
+) -> tuple[dict[str, str], dict[str, int]]:
+    """SMILES to InChIKey block, in seeded order, so that a file read from its start is no sorted sample."""
+    skipped: dict[str, int] = {}
     if smiles_file is not None:
         molecules, skipped = read_smiles_file(smiles_file, skip_invalid)
+        blocks = {smiles: inchikey_block(smiles) for smiles in molecules}
     else:
-        skipped = {}
         try:
-            molecules = enumerate_molecules(settings.molecules, settings.max_heavy_atoms, settings.seed)
+            blocks = enumerate_blocks(settings.molecules, settings.max_heavy_atoms, settings.seed)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-    order = np.random.default_rng([settings.seed, 7]).permutation(len(molecules))
-    return [molecules[index] for index in order], skipped
+    pairs = list(blocks.items())
+    order = np.random.default_rng([settings.seed, 7]).permutation(len(pairs))
+    return dict(pairs[index] for index in order), skipped
 
 
-def _split(molecules: list[str], settings: SimulationSettings) -> dict[str, list[str]]:
+def _split(blocks: dict[str, str], settings: SimulationSettings) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {"train": []}
     parts |= {"val": []} if settings.validation else {}
     parts |= {"test": []} if settings.test else {}
-    for smiles in molecules:
-        parts[part_of(inchikey_block(smiles), settings.validation, settings.test)].append(smiles)
+    for smiles, block in blocks.items():
+        parts[part_of(block, settings.validation, settings.test)].append(smiles)
     return parts
 
 

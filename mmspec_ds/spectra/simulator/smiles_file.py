@@ -47,6 +47,8 @@ def read_smiles_file(path: Path | str, skip_invalid: bool = False) -> tuple[list
 def simulable_molecule(smiles: str) -> Chem.Mol:
     """The molecule in canonical atom order and without stereo, if it is one that the simulator can do.
 
+    Elements other than C, H, N, O, F, S and Cl are taken, with the shifts of the likest known environment.
+
     Raises:
         ValueError: the SMILES is no molecule, or several, or has no hydrogen on carbon.
     """

@@ -1,0 +1,148 @@
+"""The command line: exit statuses, errors of one line, and help with worked examples."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("none.yaml",), ("none.yaml: No such file or directory",)),
+        ((".",), ("Is a directory",)),
+        (("run.yaml", "modle.d_model=32"), ("modle: unknown key; did you mean 'model'?",)),
+        (("run.yaml", "model.d_modle=32"), ("model.d_modle: unknown key; did you mean 'd_model'?",)),
+        (("run.yaml", "model.heads=5"), ("d_model must be a multiple of heads",)),
+        (("run.yaml", "seed=["), ("'seed=['", "not YAML")),
+        (("run.yaml", "training.epochs=1"), ("exactly one of steps, epochs and minutes",)),
+        (("run.yaml", "engine=none.json"), ("none.json: No such file",)),
+        (("run.yaml", "engine=broken.json"), ("broken.json: not JSON",)),
+        (("run.yaml", "engine=zero3.json"), ("zero_optimization.stage is 3",)),
+        (("run.yaml", "data.train=[]"), ("data.train names no file",)),
+        (("run.yaml", "data.train=[none.parquet]"), ("none.parquet",)),
+        (("run.yaml", "data.train=[broken.parquet]"), ("broken.parquet",)),
+        (("run.yaml", "data.modalities=[ir]"), ("data.parquet", "ir")),
+        (("run.yaml", "training.ep_size=2"), ("training.ep_size is 2, but there are 1 ranks",)),
+        (("run.yaml", "model.max_target_tokens=20"), ("model.max_target_tokens is 20: expected at least 21",)),
+        (("run.yaml", "data.max_target_tokens=2"), ("has a SMILES of 3 tokens", "data.max_target_tokens = 2")),
+        (("run.yaml", "output=data.parquet"), ("data.parquet", "Not a directory")),
+        (("run.yaml", "--resume"), ("last: not found: expected a run that has saved a checkpoint",)),
+        (("empty.yaml",), ("expected keys and values",)),
+        (("broken.yaml",), ("not YAML",)),
+    ],
+    ids=lambda value: " ".join(value) if value and value[0] != "(" else None,
+)
+def test_what_train_refuses(
+    mmspec: Any,
+    house: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    parts: tuple[str, ...],
+) -> None:
+    (house / "broken.yaml").write_text("name: [")
+    (house / "empty.yaml").write_text("")
+    (house / "broken.json").write_text("{")
+    (house / "broken.parquet").write_bytes(b"PAR1 and no more")
+    (house / "zero3.json").write_text('{"zero_optimization": {"stage": 3}}')
+    monkeypatch.chdir(house)
+    mmspec("train", *arguments).is_one_line(*parts)
+    assert not (house / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--out", "data.parquet", "--molecules", "80"), "data.parquet: File exists"),
+        (("--out", "new", "--max-heavy-atoms", "1"), "max_heavy_atoms"),
+        (("--out", "new", "--seed", "-1"), "seed: input should be greater than or equal to 0"),
+        (("--out", "new", "--molecules", "5"), "ask for more"),
+        (("--out", "new", "--smiles", "none.smi"), "none.smi"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_what_simulate_refuses(
+    mmspec: Any, house: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], part: str
+) -> None:
+    monkeypatch.chdir(house)
+    mmspec("simulate", "--max-heavy-atoms", 4, "--workers", 1, *arguments).is_one_line(part)
+    assert not list((house / "new").glob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("transmogrify",),
+        ("train",),
+        ("train", "run.yaml", "--faster"),
+        ("train", "run.yaml", "--resume", "not an override"),
+        ("train", "run.yaml", "--resume", "--overwrite"),
+        ("evaluate", "model"),
+        ("evaluate", "model", "--data", "a.parquet", "--beam", "0"),
+        ("evaluate", "model", "--data", "a.parquet", "--beam", "ten"),
+        ("evaluate", "model", "--data", "a.parquet", "--limit", "-3"),
+        ("evaluate", "model", "--beam", "2", "seed=1"),
+        ("predict", "model"),
+        ("predict", "model", "a.parquet", "seed=1", "--top", "1.5"),
+        ("simulate",),
+        ("simulate", "--out", "here", "--molecules", "many"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2(mmspec: Any, arguments: tuple[str, ...]) -> None:
+    told = mmspec(*arguments)
+    assert told.status == 2
+    assert told.err.startswith("usage: mmspec")
+    assert "Traceback" not in told.err
+
+
+def test_numbers_that_are_none_are_told_in_words(mmspec: Any) -> None:
+    told = mmspec("evaluate", "model", "--data", "a.parquet", "--beam", "ten")
+    assert "argument --beam: 'ten': expected a positive whole number" in told.err
+
+
+def test_overrides_may_follow_a_flag(mmspec: Any, house: Path) -> None:
+    told = mmspec("train", house / "run.yaml", "seed=3", "--resume", "name=other", "model.d_modle=1")
+    told.is_one_line("model.d_modle: unknown key")
+    told = mmspec("train", house / "run.yaml", "seed=3", "--resume", "name=other")
+    told.is_one_line("runs/other/checkpoints/last: not found")
+
+
+@pytest.mark.parametrize("command", ["simulate", "train", "evaluate", "predict"])
+def test_help_ends_with_a_worked_example(mmspec: Any, command: str) -> None:
+    told = mmspec(command, "--help")
+    assert told.status == 0
+    example = told.out.partition("example:\n")[2].strip()
+    assert "mmspec" in example
+    assert command in example
+    words = example.split()
+    arguments = words[words.index(command) :]
+    from mmspec_ds.cli import make_parser
+
+    assert make_parser().parse_args(arguments).command.__name__ == f"_{command}"
+
+
+def test_help_lists_the_commands(mmspec: Any) -> None:
+    told = mmspec("--help")
+    assert told.status == 0
+    assert all(command in told.out for command in ("simulate", "train", "evaluate", "predict"))
+
+
+def test_as_a_program_it_says_one_line_and_exits_with_1(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "mmspec_ds", "train", "none.yaml"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == "mmspec: none.yaml: No such file or directory: expected a run file in YAML\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,128 @@
+"""Commands that use a trained model: what they refuse, and what they answer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECORDS = 4
+
+
+def damage(folder: Path, how: str) -> None:
+    weights = folder / "model.safetensors"
+    match how:
+        case "weights gone":
+            weights.unlink()
+        case "weights cut":
+            weights.write_bytes(weights.read_bytes()[:-9])
+        case "weights text":
+            weights.write_text("not weights")
+        case "other sizes":
+            text = (folder / "config.yaml").read_text()
+            (folder / "config.yaml").write_text(text.replace("d_model: 16", "d_model: 32"))
+        case "config gone":
+            (folder / "config.yaml").unlink()
+        case "config broken":
+            (folder / "config.yaml").write_text("name: [")
+        case "config of another version":
+            (folder / "config.yaml").write_text((folder / "config.yaml").read_text() + "colour: blue\n")
+        case "vocabulary gone":
+            (folder / "vocabulary.json").unlink()
+        case "vocabulary broken":
+            (folder / "vocabulary.json").write_text("{}")
+        case "vocabulary of text":
+            content = json.loads((folder / "vocabulary.json").read_text())
+            content["source"] = {"h_nmr": content["target"]}
+            (folder / "vocabulary.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+@pytest.mark.parametrize(
+    ("how", "part"),
+    [
+        ("weights gone", "damaged: holds no model.safetensors"),
+        ("weights cut", "model.safetensors: cannot be read as a model's weights"),
+        ("weights text", "model.safetensors: cannot be read as a model's weights"),
+        ("other sizes", "model.safetensors: does not fit the model"),
+        ("config gone", "damaged: holds no config.yaml"),
+        ("config broken", "config.yaml: not YAML"),
+        ("config of another version", "config.yaml: colour: unknown key"),
+        ("vocabulary gone", "damaged: holds no vocabulary.json"),
+        ("vocabulary broken", "vocabulary.json: expected a JSON object"),
+        ("vocabulary of text", "vocabulary.json: does not fit config.yaml"),
+    ],
+)
+def test_models_that_cannot_be_used(mmspec: Any, house: Path, command: str, how: str, part: str) -> None:
+    damage(house / "damaged", how)
+    data = house / "data.parquet"
+    arguments = ["--data", data] if command == "evaluate" else [data]
+    mmspec(command, house / "damaged", *arguments).is_one_line(part)
+
+
+def test_a_folder_that_is_none(mmspec: Any, house: Path) -> None:
+    told = mmspec("evaluate", house / "nowhere", "--data", house / "data.parquet")
+    told.is_one_line("nowhere: holds no config.yaml: expected the folder of a trained run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("--data", "none.parquet"), ("none.parquet",)),
+        (("--data", "run.yaml"), ("run.yaml",)),
+        (("--data", "data.parquet", "--modalities", "nmr"), ("unknown modality 'nmr'",)),
+        (("--data", "data.parquet", "--modalities", "h_nmr,"), ("unknown modality ''",)),
+        (
+            ("--data", "data.parquet", "--modalities", "ir"),
+            ("ir is unknown to this model: expected some of h_nmr, c_nmr",),
+        ),
+        (("--data", "data.parquet", "--controls", "none.parquet"), ("none.parquet",)),
+        (
+            ("--data", "data.parquet", "--json", "nowhere/result.json"),
+            ("nowhere/result.json: cannot be written: its folder does not exist",),
+        ),
+        (("--data", "data.parquet", "--json", "."), ("cannot be written: it is a folder",)),
+    ],
+    ids=" ".join,
+)
+def test_questions_that_cannot_be_asked(
+    mmspec: Any,
+    house: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    parts: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(house)
+    mmspec("evaluate", "model", "--beam", 2, *arguments).is_one_line(*parts)
+
+
+def test_evaluate_prints_and_writes_the_same(mmspec: Any, house: Path) -> None:
+    target = house / "result.json"
+    data = house / "data.parquet"
+    told = mmspec("evaluate", house / "model", "--data", data, "--beam", 2, "--limit", 3, "--json", target)
+    assert (told.status, told.err) == (0, "")
+    result = json.loads(target.read_text())
+    assert result["n"] == 3
+    assert {"top_1", "top_10", "validity", "tanimoto", "seconds"} <= set(result)
+    assert "molecules 3" in told.out
+
+
+def test_predict_answers_every_record(mmspec: Any, house: Path) -> None:
+    data, target = house / "data.parquet", house / "out.jsonl"
+    told = mmspec("predict", house / "model", data, "--top", 2, "--out", target)
+    assert (told.status, told.err) == (0, "")
+    written = [json.loads(line) for line in target.read_text().splitlines()]
+    assert len(written) == RECORDS
+    assert [len(answer["candidates"]) for answer in written] == [2] * RECORDS
+    printed = mmspec("predict", house / "model", data, "--top", 2)
+    assert [json.loads(line) for line in printed.out.splitlines()] == written
+
+
+@pytest.mark.parametrize("target", ["nowhere/out.jsonl", "data.parquet/out.jsonl", "."])
+def test_predictions_that_cannot_be_written(
+    mmspec: Any, house: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.chdir(house)
+    before = sorted(path.name for path in house.iterdir())
+    mmspec("predict", "model", "data.parquet", "--top", 1, "--out", target).is_one_line("cannot be written")
+    assert sorted(path.name for path in house.iterdir()) == before

@@ -1,0 +1,110 @@
+"""Simulated NMR: numbers of lines, multiplicities and hydrogens that a textbook gives."""
+
+import pytest
+from rdkit import Chem
+
+from mmspec_ds.spectra.records import Multiplet
+from mmspec_ds.spectra.simulator.couplings import LINE_PPM, merge_couplings, multiplet_name, vicinal_hz
+from mmspec_ds.spectra.simulator.environments import surroundings
+from mmspec_ds.spectra.simulator.nmr import carbon_nmr, hydrogen_nmr
+from mmspec_ds.spectra.simulator.shift_table import load_tables
+
+
+def multiplets(smiles: str) -> tuple[Multiplet, ...]:
+    mol = Chem.MolFromSmiles(smiles)
+    return hydrogen_nmr(mol, surroundings(mol), load_tables()["H"]).multiplets
+
+
+def pattern(smiles: str) -> list[tuple[str, int]]:
+    """(category, hydrogens) without order."""
+    return sorted((m.category, m.hydrogens) for m in multiplets(smiles))
+
+
+def lines(smiles: str) -> tuple[float, ...]:
+    mol = Chem.MolFromSmiles(smiles)
+    return carbon_nmr(mol, surroundings(mol), load_tables()["C"]).shifts_ppm
+
+
+@pytest.mark.parametrize(
+    ("smiles", "count"),
+    [("CCO", 2), ("CCOC(C)=O", 4), ("Cc1ccccc1", 5), ("CC(C)(C)O", 2), ("c1ccccc1", 1), ("CC(=O)C", 2)],
+)
+def test_one_13c_line_for_each_set_of_equivalent_carbons(smiles: str, count: int) -> None:
+    assert len(lines(smiles)) == count
+    assert list(lines(smiles)) == sorted(lines(smiles), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "expected"),
+    [
+        ("CCO", [("q", 2), ("s", 1), ("t", 3)]),
+        ("CCOC(C)=O", [("q", 2), ("s", 3), ("t", 3)]),
+        ("CC(C)O", [("d", 6), ("hept", 1), ("s", 1)]),
+        ("CC(C)(C)O", [("s", 1), ("s", 9)]),
+        ("CCCCl", [("h", 2), ("t", 2), ("t", 3)]),
+        ("ClCCCl", [("s", 4)]),
+        ("CCOCC", [("q", 4), ("t", 6)]),
+        ("CC=O", [("d", 3), ("q", 1)]),
+        ("CCF", [("dq", 2), ("dt", 3)]),
+        ("C=CC#N", [("dd", 1), ("dd", 1), ("dd", 1)]),
+        ("CC#C", [("d", 3), ("q", 1)]),
+        ("COc1ccc(C#N)cc1", [("d", 2), ("d", 2), ("s", 3)]),
+        ("c1ccccc1", [("s", 6)]),
+        ("CNC", [("s", 1), ("s", 6)]),
+    ],
+)
+def test_multiplicities_and_hydrogens(smiles: str, expected: list[tuple[str, int]]) -> None:
+    assert pattern(smiles) == sorted(expected)
+
+
+def test_toluene() -> None:
+    # The ring's five hydrogens are 2 + 2 + 1, the methyl's three.
+    found = multiplets("Cc1ccccc1")
+    assert sorted(m.hydrogens for m in found) == [1, 2, 2, 3]
+    assert found[-1].category == "s"
+    assert 2.0 < found[-1].centroid_ppm < 2.7
+    assert all(6.9 < m.centroid_ppm < 7.6 for m in found[:-1])
+
+
+@pytest.mark.parametrize(
+    "smiles", ["CCO", "C=CC(=O)NC", "FCC#CC1CC1", "c1cc[nH]c1", "CC(C)CN", "C=C", "C=C(C)C"]
+)
+def test_all_hydrogens_are_counted_once(smiles: str) -> None:
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    hydrogens = sum(atom.GetAtomicNum() == 1 for atom in mol.GetAtoms())
+    assert sum(m.hydrogens for m in multiplets(smiles)) == hydrogens
+
+
+def test_edges_follow_the_couplings_at_400_mhz() -> None:
+    quartet = next(m for m in multiplets("CCO") if m.category == "q")
+    assert quartet.j_hz == (7.0,)
+    assert quartet.max_ppm - quartet.min_ppm == pytest.approx(LINE_PPM + 3 * 7.0 / 400.0)
+    assert (quartet.max_ppm + quartet.min_ppm) / 2 == pytest.approx(quartet.centroid_ppm)
+    shifts = [m.centroid_ppm for m in multiplets("CCO")]
+    assert shifts == sorted(shifts, reverse=True)
+
+
+def test_names_of_coupling_patterns() -> None:
+    assert multiplet_name([]) == ("s", (), 0.0)
+    assert multiplet_name([(7.0, 3), (7.0, 2)]) == ("h", (7.0,), 35.0)
+    assert multiplet_name([(1.5, 1), (10.5, 1), (17.0, 1)]) == ("ddd", (1.5, 10.5, 17.0), 29.0)
+    assert multiplet_name([(6.5, 3), (15.0, 1)]) == ("dq", (6.5, 15.0), 34.5)
+    assert multiplet_name([(7.0, 7)]) == ("m", (), 49.0)
+    assert multiplet_name([(1.0, 1), (4.0, 1), (8.0, 1), (12.0, 1)]) == ("m", (), 25.0)
+    assert merge_couplings([(7.0, 3), (6.5, 1), (2.0, 1)]) == [(6.9, 4), (2.0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("smiles", "bond", "hertz"),
+    [
+        ("CC", 0, 7.0),
+        ("c1ccccc1", 0, 7.8),
+        ("c1ccoc1", 0, 3.4),
+        ("C1=CCCC1", 0, 5.5),
+        ("CC=CC", 1, 15.0),
+        ("CC=O", 0, 2.2),
+    ],
+)
+def test_vicinal_couplings(smiles: str, bond: int, hertz: float) -> None:
+    mol = Chem.MolFromSmiles(smiles)
+    assert vicinal_hz(mol, mol.GetBondWithIdx(bond)) == hertz

@@ -1,0 +1,332 @@
+"""The arrows of the house: which room may import which, and a few habits that a reader relies on.
+
+Read from the source by `ast`, so that imports inside functions count as well.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LONGEST = 350
+
+ANYBODYS = {"mmspec_ds", "mmspec_ds.errors", "mmspec_ds.settings"}
+"""What all rooms may import."""
+
+ARROWS: dict[str, set[str]] = {
+    "mmspec_kernels": set(),
+    "mmspec_ds.errors": set(),
+    "mmspec_ds.settings": set(),
+    "mmspec_ds.molecules": set(),
+    "mmspec_ds.spectra": {"mmspec_ds.molecules"},
+    "mmspec_ds.data": {"mmspec_ds.spectra", "mmspec_ds.molecules"},
+    "mmspec_ds.moe": {"mmspec_kernels"},
+    "mmspec_ds.models": {
+        "mmspec_ds.moe",
+        "mmspec_ds.data.batch",
+        "mmspec_ds.spectra.records",
+        "mmspec_ds.spectra.tokens",
+        "mmspec_ds.molecules.vocabulary",
+    },
+    "mmspec_ds.config": {
+        "mmspec_ds.data.settings",
+        "mmspec_ds.models.settings",
+        "mmspec_ds.moe.settings",
+        "mmspec_ds.spectra.registry",
+        "mmspec_ds.training.settings",
+    },
+    "mmspec_ds.training": {
+        "mmspec_ds.config",
+        "mmspec_ds.data",
+        "mmspec_ds.models",
+        "mmspec_ds.moe",
+        "mmspec_ds.spectra",
+        "mmspec_ds.molecules",
+    },
+    "mmspec_ds.training.settings": set(),
+    "mmspec_ds.evaluation": {
+        "mmspec_ds.config",
+        "mmspec_ds.data",
+        "mmspec_ds.models",
+        "mmspec_ds.spectra",
+        "mmspec_ds.molecules",
+    },
+    "mmspec_ds.cli": {
+        "mmspec_ds.config",
+        "mmspec_ds.data",
+        "mmspec_ds.evaluation",
+        "mmspec_ds.spectra",
+        "mmspec_ds.training",
+    },
+    "mmspec_ds.__main__": {"mmspec_ds.cli"},
+}
+"""Room, or module with rules of its own: what it may import beside itself. The longest name counts."""
+
+ONLY_IN = {
+    "deepspeed": {"mmspec_ds.moe.deepspeed_layer", "mmspec_ds.training.engine"},
+    "rdkit": {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.evaluation"},
+    "triton": {"mmspec_kernels"},
+    "tensorboard": {"mmspec_ds.training"},
+}
+"""Libraries that some rooms must do without."""
+
+PRIVATE_NAMES_OF_DEEPSPEED = "mmspec_ds.moe.deepspeed_layer"
+READS_NO_ENVIRONMENT = ("environ", "getenv", "putenv")
+
+
+def modules_under(root: Path) -> dict[str, Path]:
+    """Every module of the packages, by its dotted name."""
+    found = {}
+    for package, folder in (
+        ("mmspec_ds", root / "mmspec_ds"),
+        ("mmspec_kernels", root / "kernels/mmspec_kernels"),
+    ):
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join([package, *(part for part in parts if part != "__init__")])] = path
+    return found
+
+
+def imports_of(path: Path, known: dict[str, Path]) -> Iterator[str]:
+    """Every module that a file imports; `from package import module` is the module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in known else str(node.module)
+
+
+def within(module: str, room: str) -> bool:
+    return module == room or module.startswith(room + ".")
+
+
+def room_of(module: str) -> str:
+    """The entry of ARROWS that a module falls under."""
+    rooms = [room for room in ARROWS if within(module, room)]
+    return max(rooms, key=len) if rooms else ""
+
+
+def wrong_arrows(root: Path) -> list[str]:
+    """Imports that the house does not allow, as `importer -> imported`."""
+    known = modules_under(root)
+    wrong = []
+    for module, path in known.items():
+        if module == "mmspec_ds":
+            continue
+        room = room_of(module)
+        if not room:
+            wrong.append(f"{module} is in no room")
+            continue
+        for imported in imports_of(path, known):
+            library = imported.partition(".")[0]
+            if library in ("mmspec_ds", "mmspec_kernels"):
+                common = ANYBODYS if room != "mmspec_kernels" else set()
+                allowed = imported in common or within(imported, room)
+                if not allowed and not any(within(imported, target) for target in ARROWS[room]):
+                    wrong.append(f"{module} -> {imported}")
+            elif library in ONLY_IN and not any(within(module, one) for one in ONLY_IN[library]):
+                wrong.append(f"{module} -> {library}")
+    return wrong
+
+
+def cycles(root: Path) -> list[str]:
+    """Modules that import themselves through others."""
+    known = modules_under(root)
+    graph = {module: {i for i in imports_of(path, known) if i in known} for module, path in known.items()}
+    found, done = [], set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        if module in trail:
+            found.append(" -> ".join([*trail[trail.index(module) :], module]))
+        elif module not in done:
+            for imported in sorted(graph[module]):
+                visit(imported, (*trail, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+    return found
+
+
+def environment_readers(root: Path) -> list[str]:
+    """Places that touch the environment, as `module: code`."""
+    found = []
+    for module, path in modules_under(root).items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Attribute | ast.ImportFrom):
+                continue
+            touches = isinstance(node, ast.Attribute) and node.attr in READS_NO_ENVIRONMENT
+            imports = (
+                isinstance(node, ast.ImportFrom)
+                and node.module == "os"
+                and any(alias.name in READS_NO_ENVIRONMENT for alias in node.names)
+            )
+            if touches or imports:
+                lines = path.read_text(encoding="utf-8").splitlines()
+                found.append(f"{module}: {lines[node.lineno - 1].partition('#')[0].strip()}")
+    return found
+
+
+def private_names_of_deepspeed(root: Path) -> list[str]:
+    """Attributes with an underscore of what was imported from DeepSpeed, outside the one file for them."""
+    found = []
+    for module, path in modules_under(root).items():
+        if module == PRIVATE_NAMES_OF_DEEPSPEED:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        theirs = {"deepspeed"}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "deepspeed":
+                theirs |= {alias.asname or alias.name for alias in node.names}
+                found += [f"{module}: {a.name}" for a in node.names if a.name.startswith("_")]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+                root_name = node.value
+                while isinstance(root_name, ast.Attribute):
+                    root_name = root_name.value
+                if isinstance(root_name, ast.Name) and root_name.id in theirs | {"engine"}:
+                    found.append(f"{module}: {ast.unparse(node)}")
+    return found
+
+
+def test_every_arrow_goes_the_right_way() -> None:
+    assert wrong_arrows(ROOT) == []
+
+
+def test_no_import_cycle() -> None:
+    assert cycles(ROOT) == []
+
+
+def test_the_environment_is_left_alone() -> None:
+    assert environment_readers(ROOT) == ['mmspec_ds.training.distributed: os.environ["LOCAL_RANK"] = "0"']
+
+
+def test_private_names_of_deepspeed_are_in_one_file() -> None:
+    assert private_names_of_deepspeed(ROOT) == []
+
+
+def test_files_are_short() -> None:
+    files = [*modules_under(ROOT).values(), *(ROOT / "tests").rglob("*.py")]
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert {str(path): length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_every_room_is_packaged() -> None:
+    packages = {".".join(m.split(".")[:-1]) for m in modules_under(ROOT) if "." in m} | {"mmspec_kernels"}
+    listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert [package for package in sorted(packages) if f'"{package}"' not in listed] == []
+
+
+GOOD = {
+    "mmspec_ds/__init__.py": "",
+    "mmspec_ds/errors.py": "",
+    "mmspec_ds/cli.py": "def main():\n    from mmspec_ds.training.loop import train\n",
+    "mmspec_ds/moe/layer.py": "from mmspec_kernels import route\nfrom mmspec_ds.errors import A\n",
+    "mmspec_ds/models/encoder.py": "from mmspec_ds.moe import layer\nfrom mmspec_ds.data.batch import Batch\n",
+    "mmspec_ds/data/batch.py": "import numpy\n",
+    "mmspec_ds/data/reading.py": "from mmspec_ds.data import batch\n",
+    "mmspec_ds/training/loop.py": "import deepspeed_like\nfrom mmspec_ds.training.settings import S\n",
+    "mmspec_ds/training/settings.py": "from mmspec_ds.settings import Settings\n",
+    "mmspec_ds/settings.py": "",
+    "mmspec_ds/evaluation/evaluate.py": "from mmspec_ds.models import encoder\n",
+    "kernels/mmspec_kernels/__init__.py": "from mmspec_kernels.route import route\n",
+    "kernels/mmspec_kernels/route.py": "import triton\n",
+}
+
+
+def build(root: Path, changes: dict[str, str]) -> Path:
+    """A small house, with some of its files written otherwise."""
+    for name, text in {**GOOD, **changes}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_the_checker_accepts_a_house_in_order(tmp_path: Path) -> None:
+    root = build(tmp_path, {})
+    found = (wrong_arrows(root), cycles(root), environment_readers(root), private_names_of_deepspeed(root))
+    assert found == ([], [], [], [])
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "told"),
+    [
+        (
+            "mmspec_ds/moe/layer.py",
+            "import mmspec_ds.models.encoder",
+            "mmspec_ds.moe.layer -> mmspec_ds.models.encoder",
+        ),
+        (
+            "mmspec_ds/moe/layer.py",
+            "from mmspec_ds.data import batch",
+            "mmspec_ds.moe.layer -> mmspec_ds.data.batch",
+        ),
+        ("mmspec_ds/moe/layer.py", "import deepspeed", "mmspec_ds.moe.layer -> deepspeed"),
+        ("mmspec_ds/moe/layer.py", "import triton.language as tl", "mmspec_ds.moe.layer -> triton"),
+        (
+            "mmspec_ds/models/encoder.py",
+            "from mmspec_ds.data import reading",
+            "mmspec_ds.models.encoder -> mmspec_ds.data.reading",
+        ),
+        ("mmspec_ds/models/encoder.py", "from rdkit import Chem", "mmspec_ds.models.encoder -> rdkit"),
+        (
+            "mmspec_ds/evaluation/evaluate.py",
+            "def f():\n    from mmspec_ds.training import loop",
+            "mmspec_ds.evaluation.evaluate -> mmspec_ds.training.loop",
+        ),
+        (
+            "mmspec_ds/training/settings.py",
+            "from mmspec_ds.training import loop",
+            "mmspec_ds.training.settings -> mmspec_ds.training.loop",
+        ),
+        (
+            "mmspec_ds/training/loop.py",
+            "from mmspec_ds.cli import main",
+            "mmspec_ds.training.loop -> mmspec_ds.cli",
+        ),
+        ("mmspec_ds/errors.py", "import mmspec_ds.cli", "mmspec_ds.errors -> mmspec_ds.cli"),
+        (
+            "kernels/mmspec_kernels/route.py",
+            "import mmspec_ds.errors",
+            "mmspec_kernels.route -> mmspec_ds.errors",
+        ),
+        ("kernels/mmspec_kernels/route.py", "import deepspeed", "mmspec_kernels.route -> deepspeed"),
+        ("mmspec_ds/attic/old.py", "import os", "mmspec_ds.attic.old is in no room"),
+    ],
+    ids=lambda value: value if "->" in value or "room" in value else "",
+)
+def test_the_checker_finds_a_wrong_arrow(tmp_path: Path, file: str, line: str, told: str) -> None:
+    root = build(tmp_path, {file: GOOD.get(file, "") + line + "\n"})
+    assert wrong_arrows(root) == [told]
+
+
+def test_the_checker_finds_a_cycle(tmp_path: Path) -> None:
+    root = build(tmp_path, {"mmspec_ds/data/batch.py": "import mmspec_ds.data.reading\n"})
+    assert cycles(root) == ["mmspec_ds.data.batch -> mmspec_ds.data.reading -> mmspec_ds.data.batch"]
+
+
+@pytest.mark.parametrize(
+    "line", ["import os; os.environ.get('A')", "import os; os.getenv('A')", "from os import environ"]
+)
+def test_the_checker_finds_who_reads_the_environment(tmp_path: Path, line: str) -> None:
+    root = build(tmp_path, {"mmspec_ds/data/batch.py": line + "\n"})
+    assert environment_readers(root) == [f"mmspec_ds.data.batch: {line}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("from deepspeed.utils import groups; groups._get_group('a')", "groups._get_group"),
+        ("from deepspeed.moe.layer import _private", "_private"),
+        ("def f(engine):\n    engine._config", "engine._config"),
+    ],
+)
+def test_the_checker_finds_private_names_of_deepspeed(tmp_path: Path, line: str, told: str) -> None:
+    root = build(tmp_path, {"mmspec_ds/training/engine.py": line + "\n"})
+    assert private_names_of_deepspeed(root) == [f"mmspec_ds.training.engine: {told}"]

@@ -1,0 +1,66 @@
+"""Starts trainings without paying for the import of torch and DeepSpeed each time: imports once, then forks.
+
+Reads requests, one JSON object a line: `arguments` of the command line, `ranks`, `folder` to work in, `log`
+to write to, `port`. Answers each by a line of process ids and, at the end, a line of exit statuses.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+
+def become(rank: int, request: dict[str, Any], main: Callable[[list[str]], int]) -> NoReturn:
+    """Be one process of a launch, in a child of the zygote."""
+    log = os.open(f"{request['log']}.{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.chdir(request["folder"])
+    if request["ranks"] > 1:
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(request["ranks"]),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(request["port"]),
+        }
+    status = 1
+    try:
+        status = main(request["arguments"])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def serve() -> None:
+    """One request after the other, until there are no more."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # DeepSpeed talks while it is imported
+    import deepspeed  # noqa: F401, this is what takes the time
+    import torch
+
+    from mmspec_ds.cli import main
+    from mmspec_ds.training import loop  # noqa: F401
+
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        pids = []
+        for rank in range(request["ranks"]):
+            pid = os.fork()
+            if pid == 0:
+                become(rank, request, main)
+            pids.append(pid)
+        print(json.dumps(pids), file=answers, flush=True)
+        statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        print(json.dumps(statuses), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    serve()
