@@ -148,8 +148,9 @@ class SparseDispatch(nn.Module):
     def _structure(
         self, rows_ND: Tensor, weight_TK: Tensor, kept_TK: Tensor, plan: Dispatch, modality_BS: Tensor
     ) -> Tensor:
-        if self.structure_margin is None or not self._needs_structure():
+        if not self._needs_structure():
             return rows_ND.new_zeros(4, dtype=torch.float32)
+        assert self.structure_margin is not None
         samples, places = modality_BS.shape
         experts, modalities = self.serves_EM.shape
         row_of_pair = plan.row_TK[plan.used_TK]
