@@ -1,18 +1,55 @@
-"""The sparse layer on one device: dispatch, experts, combine."""
+"""The sparse layer on one device: dispatch, experts, combine.
+
+Axes: T tokens, D model width, K choices.
+"""
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
-from mmspec_kernels.dispatch import combine, dispatch, gather
-from mmspec_kernels.experts import ExpertWeights, expert_ffn
+from mmspec_kernels.backend import Backend, uses_triton
+from mmspec_kernels.combine import combine, gather
+from mmspec_kernels.dispatch import dispatch
+from mmspec_kernels.experts import expert_ffn
+from mmspec_kernels.weights import Activation, ExpertWeights, check_experts, in_autocast_dtype
 
 
 def sparse_ffn(
-    hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, experts: Sequence[ExpertWeights]
+    hidden_TD: Tensor,
+    index_TK: Tensor,
+    weight_TK: Tensor,
+    experts: Sequence[ExpertWeights],
+    *,
+    activation: Activation = "gelu",
+    recompute: bool = False,
+    backend: Backend = "auto",
 ) -> Tensor:
     """sum over a token's chosen experts of weight * FFN_e(hidden) [T, D] (equation 4); tokens with no expert
-    give zeros."""
-    plan = dispatch(index_TK, len(experts))
-    rows_ND = expert_ffn(gather(hidden_TD, plan), plan.counts_E.tolist(), experts)
-    return combine(rows_ND, weight_TK, plan)
+    give zeros.
+
+    With Triton the gather is part of the first product, activation, weight and scatter of the second, and no
+    gathered copy of the tokens exists.
+
+    Args:
+        hidden_TD: token representations.
+        index_TK: experts of each token, distinct, negative where there is none; as `route` gives them.
+        weight_TK: their weights.
+        experts: weights of all experts, of any widths.
+        activation: "gelu" or "swiglu".
+        recompute: compute the pre-activation again in the backward pass instead of keeping it.
+        backend: "auto" picks by device.
+    """
+    check_experts(experts, hidden_TD.shape[1], activation)
+    hidden_TD, experts = in_autocast_dtype(hidden_TD, experts)
+    if uses_triton(backend, hidden_TD):
+        from mmspec_kernels.triton_experts import sparse_experts
+
+        return sparse_experts(
+            hidden_TD, index_TK, weight_TK, experts, gated=activation == "swiglu", recompute=recompute
+        )
+    plan = dispatch(index_TK, len(experts), backend="reference")
+    rows_ND = expert_ffn(
+        gather(hidden_TD, plan, backend="reference"), plan.counts_E.tolist(), experts,
+        activation=activation, recompute=recompute, backend="reference",
+    )  # fmt: skip
+    return combine(rows_ND, weight_TK, plan, backend="reference")

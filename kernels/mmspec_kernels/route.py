@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmspec_kernels.backend import Backend, uses_triton
+
 NOT_ROUTED = -1
 """The modality of a padding place, and the expert index of a token-expert pair that is not used."""
 
@@ -17,12 +19,13 @@ NOT_ROUTED = -1
 class Routing:
     """Where tokens go. `index_TK` int64, NOT_ROUTED for padding and for experts that dynamic activation left
     out; `weight_TK` float32, 0 there; `probability_TE` float32, 0 for padding; `log_sum_exp_T` float32 of the
-    logits before the temperature, 0 for padding."""
+    logits before the temperature, 0 for padding; `counts_E` int64, token-expert pairs of each expert."""
 
     index_TK: Tensor
     weight_TK: Tensor
     probability_TE: Tensor
     log_sum_exp_T: Tensor
+    counts_E: Tensor
 
 
 def route(
@@ -36,6 +39,7 @@ def route(
     selection_bias_E: Tensor | None = None,
     renormalise: bool = False,
     dynamic_share: float = 0.0,
+    backend: Backend = "auto",
 ) -> Routing:
     """Choose k experts for each token: softmax(W (h + prior[modality]) / temperature), largest k.
 
@@ -53,6 +57,7 @@ def route(
         renormalise: divide a token's weights by their sum.
         dynamic_share: an expert after the first is left out when its probability is below this share of the
             first one's; 0 keeps all.
+        backend: "auto" picks by device. With Triton one kernel reads the hidden states once.
 
     Returns:
         Routing; gradients flow through weight_TK, probability_TE and log_sum_exp_T.
@@ -61,6 +66,24 @@ def route(
         raise ValueError(f"k is {k}: expected 1 to the number of experts, {weight_ED.shape[0]}")
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}: expected a positive number")
+    if uses_triton(backend, hidden_TD):
+        from mmspec_kernels.triton_route import RouteTokens
+
+        weight = weight_ED.float()
+        prior_ME = None if prior_MD is None else F.linear(prior_MD.float(), weight)
+        return Routing(
+            *RouteTokens.apply(
+                hidden_TD,
+                modality_T,
+                weight,
+                prior_ME,
+                selection_bias_E,
+                k,
+                temperature,
+                renormalise,
+                dynamic_share,
+            )
+        )
     routed_T = modality_T != NOT_ROUTED
     weight = weight_ED.float()
     logits_TE = F.linear(hidden_TD.float(), weight)
@@ -79,4 +102,6 @@ def route(
     if renormalise:
         weight_TK = weight_TK / weight_TK.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
     index_TK = index_TK.masked_fill(~used_TK, NOT_ROUTED)
-    return Routing(index_TK, weight_TK, probability_TE, log_sum_exp_T)
+    experts_E = torch.arange(len(weight), device=index_TK.device)
+    counts_E = (index_TK.reshape(-1, 1) == experts_E).sum(0)
+    return Routing(index_TK, weight_TK, probability_TE, log_sum_exp_T, counts_E)

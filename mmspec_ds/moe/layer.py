@@ -12,12 +12,14 @@ import torch
 from mmspec_kernels import (
     NOT_ROUTED,
     Dispatch,
+    ExpertWeights,
     Routing,
     combine,
     dispatch,
     expert_ffn,
     gather,
     route,
+    sparse_ffn,
 )
 from torch import Tensor, nn
 
@@ -77,12 +79,15 @@ class ExpertBank(nn.Module):
         everyone = [Expert(d_model, e.width) for e in physical_order(settings.experts)]
         self.deepspeed_experts = nn.ModuleList(everyone[i] for i in placement.local(len(everyone)))
 
+    def weights(self) -> list[ExpertWeights]:
+        """What the kernels take."""
+        return [cast(Expert, expert).weights for expert in self.deepspeed_experts]
+
     def forward(self, rows_ND: Tensor, plan: Dispatch, group: Any | None) -> Tensor:
         """Outputs of the rows, which are in global expert order."""
-        weights = [cast(Expert, expert).weights for expert in self.deepspeed_experts]
         if group is None:
-            return expert_ffn(rows_ND, plan.counts_E.tolist(), weights)
-        return exchanged_expert_ffn(rows_ND, plan.counts_E, weights, group)
+            return expert_ffn(rows_ND, plan.counts_E.tolist(), self.weights())
+        return exchanged_expert_ffn(rows_ND, plan.counts_E, self.weights(), group)
 
 
 class SparseDispatch(nn.Module):
@@ -117,11 +122,15 @@ class SparseDispatch(nn.Module):
 
         routing = self.gate(hidden_TD, modality_T, temperature)
         kept_TK, weight_TK = self._within_capacity(routing)
-        plan = dispatch(kept_TK, len(self.settings.experts))
-        rows_ND = self.experts(gather(hidden_TD, plan), plan, self.ep_group)
-        out_TD = combine(rows_ND, weight_TK, plan)
+        if self.ep_group is None and not self._needs_structure():
+            out_TD = sparse_ffn(hidden_TD, kept_TK, weight_TK, self.experts.weights())
+            structure = hidden_TD.new_zeros(4, dtype=torch.float32)
+        else:
+            plan = dispatch(kept_TK, len(self.settings.experts))
+            rows_ND = self.experts(gather(hidden_TD, plan), plan, self.ep_group)
+            out_TD = combine(rows_ND, weight_TK, plan)
+            structure = self._structure(rows_ND, weight_TK, kept_TK, plan, modality_BS)
 
-        structure = self._structure(rows_ND, weight_TK, kept_TK, plan, modality_BS)
         report = routing_report(routing, kept_TK, modality_T, self.serves_EM.shape[1], structure)
         return out_TD.view_as(hidden_BSD), report
 
@@ -133,11 +142,15 @@ class SparseDispatch(nn.Module):
         )
         return kept_TK, routing.weight_TK * (kept_TK != NOT_ROUTED)
 
+    def _needs_structure(self) -> bool:
+        return self.structure_margin is not None and self.training
+
     def _structure(
         self, rows_ND: Tensor, weight_TK: Tensor, kept_TK: Tensor, plan: Dispatch, modality_BS: Tensor
     ) -> Tensor:
-        if self.structure_margin is None or not self.training:
+        if not self._needs_structure():
             return rows_ND.new_zeros(4, dtype=torch.float32)
+        assert self.structure_margin is not None
         samples, places = modality_BS.shape
         experts, modalities = self.serves_EM.shape
         row_of_pair = plan.row_TK[plan.used_TK]

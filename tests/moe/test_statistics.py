@@ -121,7 +121,13 @@ def example() -> tuple[RoutingReport, Tensor]:
     probability.requires_grad_()
     index = torch.tensor([[0, 1], [1, -1], [2, 1], [-1, -1]])
     kept = torch.tensor([[0, -1], [1, -1], [-1, -1], [-1, -1]])
-    routing = Routing(index, torch.zeros(4, 2), probability, torch.tensor([1.0, -2.0, 3.0, 0.0]))
+    routing = Routing(
+        index,
+        torch.zeros(4, 2),
+        probability,
+        torch.tensor([1.0, -2.0, 3.0, 0.0]),
+        torch.zeros(2, dtype=torch.int64),
+    )
     modality = torch.tensor([0, 0, 1, -1])
     return routing_report(routing, kept, modality, 2, torch.tensor([6.0, 2.0, 1.0, 4.0])), probability
 

@@ -1,0 +1,83 @@
+"""Routing on a device: choices, weights, probabilities and gradients against float64."""
+
+from typing import Any
+
+import pytest
+import torch
+from exact import assert_near
+from mmspec_kernels import NOT_ROUTED, Routing, route
+from torch import Tensor
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {"k": 2},
+    "one_choice": {"k": 1, "temperature": 0.7},
+    "renormalised": {"k": 3, "renormalise": True, "temperature": 2.0},
+    "dynamic": {"k": 4, "dynamic_share": 0.5},
+    "dynamic_renormalised": {"k": 3, "dynamic_share": 0.6, "renormalise": True},
+    "selection_bias": {"k": 2, "selection_bias_E": torch.tensor([0.0, 0.3, -0.2, 0.1, 0.05])},
+    "without_prior": {"k": 2},
+}
+
+
+def scalar(routing: Routing, seed: Tensor) -> Tensor:
+    """One number in which every differentiable output has a part of its own."""
+    return (
+        (routing.weight_TK * seed[: routing.weight_TK.shape[1]]).sum()
+        + (routing.probability_TE.square() * seed[: routing.probability_TE.shape[1]]).sum()
+        + routing.log_sum_exp_T.square().sum() * 0.1
+    )
+
+
+def exact_route(
+    x: Tensor, modality: Tensor, weight: Tensor, prior: Tensor | None, found: Routing, **options: Any
+) -> Routing:
+    """The equations in float64, with the experts that were found (a tie may be broken either way)."""
+    routed = modality != NOT_ROUTED
+    content = x if prior is None else x + prior[modality.clamp_min(0)]
+    logits = content @ weight.T
+    probability = torch.softmax(logits / options.get("temperature", 1.0), 1) * routed[:, None]
+    used = found.index_TK >= 0
+    chosen = probability.gather(1, found.index_TK.clamp_min(0)) * used
+    if options.get("renormalise"):
+        chosen = chosen / chosen.sum(1, keepdim=True).clamp_min(1e-38)
+    return Routing(found.index_TK, chosen, probability, torch.logsumexp(logits, 1) * routed, found.counts_E)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_route_and_all_gradients(name: str, dtype: torch.dtype, device: torch.device) -> None:
+    torch.manual_seed(0)
+    options = dict(OPTIONS[name])
+    if "selection_bias_E" in options:
+        options["selection_bias_E"] = options["selection_bias_E"].to(device)
+    x = torch.randn(71, 80, device=device).to(dtype).requires_grad_()
+    modality = torch.randint(-1, 4, (71,), device=device)
+    weight = (torch.randn(5, 80, device=device) * 0.2).requires_grad_()
+    prior = torch.randn(4, 80, device=device).requires_grad_() if name != "without_prior" else None
+    inputs = [x, weight] if prior is None else [x, weight, prior]
+    seed = torch.randn(5, device=device)
+    found = route(x, modality, weight, prior, **options, backend="triton")
+    gradients = torch.autograd.grad(scalar(found, seed), inputs)
+
+    plain = route(x.detach(), modality, weight, prior, **options, backend="reference")
+    assert torch.equal(found.index_TK, plain.index_TK)
+    assert torch.equal(found.counts_E, plain.counts_E)
+
+    inputs64 = [t.detach().double().requires_grad_() for t in inputs]
+    x64, weight64, *rest = inputs64
+    exact = exact_route(x64, modality, weight64, rest[0] if rest else None, found, **options)
+    exact_gradients = torch.autograd.grad(scalar(exact, seed.double()), inputs64)
+    for field in ("weight_TK", "probability_TE", "log_sum_exp_T"):
+        assert_near(getattr(found, field), getattr(exact, field), torch.float32, field)
+    # The gradient of x is rounded to its dtype; all else is float32.
+    kinds = (dtype, torch.float32, torch.float32)
+    for what, kind, gradient, gradient64 in zip(("x", "weight", "prior"), kinds, gradients, exact_gradients):
+        assert_near(gradient, gradient64, kind, f"gradient of {what}")
+
+
+def test_only_padding(device: torch.device) -> None:
+    modality = torch.full((3,), NOT_ROUTED, device=device)
+    x, weight = torch.randn(3, 32, device=device), torch.randn(4, 32, device=device)
+    routing = route(x, modality, weight, None, k=2, backend="triton")
+    assert routing.index_TK.tolist() == [[-1, -1]] * 3
+    assert float(routing.weight_TK.abs().sum() + routing.probability_TE.abs().sum()) == 0.0
+    assert routing.counts_E.tolist() == [0, 0, 0, 0]
