@@ -88,7 +88,7 @@ def _add_simulate(commands: Commands) -> None:
     command.add_argument("--smiles", type=Path, help="take the molecules from this file, one SMILES a line")
     command.add_argument("--noise-free", action="store_true", help="without measurement noise")
     command.add_argument("--skip-invalid", action="store_true", help="count unusable lines instead of failing")
-    command.add_argument("--workers", type=_positive, default=len(os.sched_getaffinity(0)), help="processes")
+    command.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes")
     command.add_argument("--out", type=Path, required=True, help="folder for train, val and test.parquet")
 
 

@@ -19,12 +19,6 @@ from mmspec_ds.moe.layer import ExpertBank, Gate, SparseDispatch, SparseFeedForw
 from mmspec_ds.moe.settings import MoESettings
 
 
-def placement_in_world(ep_size: int) -> Placement:
-    """Where this process stands: DeepSpeed's default layout puts consecutive ranks into one expert group."""
-    rank = dist.get_rank() if dist.is_initialized() else 0
-    return Placement(ep_size, rank % ep_size)
-
-
 class DeepSpeedGate(Gate, TopKGate):
     """Our router where DeepSpeed looks for its gate."""
 

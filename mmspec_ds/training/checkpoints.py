@@ -59,7 +59,8 @@ class CheckpointFolder:
         name = f"step_{state.step:08d}"
         partial, first = self.folder / f".{name}.partial", dist.get_rank() == 0
         if first:
-            shutil.rmtree(partial, ignore_errors=True)
+            for left in self.folder.glob(".step_*.partial"):  # of a save that was cut short
+                shutil.rmtree(left, ignore_errors=True)
             partial.mkdir(parents=True)
         dist.barrier()
         engine.save_checkpoint(str(self.folder), tag=partial.name, save_latest=False)

@@ -43,7 +43,8 @@ def share_cores(threads: int | None) -> int:
     hosts: list[str | None] = [None] * dist.get_world_size()
     dist.all_gather_object(hosts, socket.gethostname())
     neighbours = hosts.count(socket.gethostname())
-    chosen = threads or max(1, len(os.sched_getaffinity(0)) // neighbours)
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    chosen = threads or max(1, len(allowed) // neighbours)
     torch.set_num_threads(chosen)
     return chosen
 

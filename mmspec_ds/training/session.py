@@ -63,6 +63,7 @@ def prepare(run: RunConfig, *, resume: bool, overwrite: bool) -> tuple[Session, 
         open_folder(run, data, resume=resume)
     dist.barrier()
 
+    # DeepSpeed's default layout: consecutive ranks share the experts.
     placement = Placement(settings.ep_size, rank % settings.ep_size)
     objective = make_objective(run, data, placement).to(device)
     engine = make_engine(objective, config, settings)
