@@ -146,3 +146,16 @@ def test_as_a_program_it_says_one_line_and_exits_with_1(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr == "mmspec: none.yaml: No such file or directory: expected a run file in YAML\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", [(), ("--skip-invalid",)], ids=["refuse", "skip"])
+def test_train_is_told_to_skip_invalid_rows(
+    mmspec: Any, house: Path, monkeypatch: pytest.MonkeyPatch, flag: tuple[str, ...]
+) -> None:
+    asked = []
+    monkeypatch.chdir(house)
+    monkeypatch.setattr(
+        "mmspec_ds.training.loop.train", lambda run, **_: asked.append(run.data.skip_invalid) or True
+    )
+    told = mmspec("train", "run.yaml", *flag)
+    assert (told.status, asked) == (0, [bool(flag)])
