@@ -10,7 +10,7 @@ Axes: T tokens, D model width, F expert width, E experts, K choices, M modalitie
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import peers
@@ -67,18 +67,28 @@ def make_layer(shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple[
 
 
 def expert_cost(layer: Layer, *, backward: bool) -> Cost:
-    """Two products per row forward, four backward. Bytes: tokens, weights and outputs once each; for training
-    also the pre-activations written and read, and the gradients of the same sizes."""
+    """Two products per row forward, four backward. Bytes: tokens, the weights of the experts that are used and
+    outputs once each; for training the weights twice and every gradient, and the pre-activations written and
+    read."""
     d_model, item = layer.hidden_TD.shape[1], layer.hidden_TD.element_size()
     widths = torch.tensor([len(e.w2) for e in layer.experts], device=layer.index_TK.device)
     index = layer.index_TK[layer.index_TK >= 0]
     hidden = float(widths[index].sum())
-    weights = sum(t.numel() for e in layer.experts for t in e)
+    sizes = [sum(t.numel() for t in e) for e in layer.experts]
+    read = sum(sizes[number] for number in index.unique().tolist())
     flop = 4.0 * hidden * d_model
-    moved = item * (2 * layer.hidden_TD.numel() + weights)
     if not backward:
-        return Cost(flop, moved)
-    return Cost(3 * flop, item * (5 * layer.hidden_TD.numel() + 3 * weights + 2 * hidden))
+        return Cost(flop, item * (2 * layer.hidden_TD.numel() + read))
+    moved = 5 * layer.hidden_TD.numel() + 2 * read + sum(sizes) + 2 * hidden
+    return Cost(3 * flop, item * moved)
+
+
+def equal_cost(layer: Layer, shape: Shape, experts: int, rows: float) -> Cost:
+    """Training of `experts` networks of the largest width on `rows` rows, counted as in `expert_cost`."""
+    item, width = layer.hidden_TD.element_size(), max(shape.widths)
+    weights = experts * (2 * shape.d_model * width + width + shape.d_model)
+    moved = 5 * layer.hidden_TD.numel() + 3 * weights + 2 * rows * width
+    return Cost(12.0 * rows * shape.d_model * width, item * moved)
 
 
 def contestants(layer: Layer) -> dict[str, Callable[[Layer], Tensor]]:
@@ -208,11 +218,14 @@ def run(
     print(f"ceilings: {ceilings.flops / 1e12:.3g} TFLOP/s, {ceilings.bandwidth / 1e9:.3g} GB/s")
     rows: list[Row] = []
 
-    def measure(operation: str, works: dict[str, Work], cost: Cost) -> None:
+    def measure(
+        operation: str, works: dict[str, Work], cost: Cost, others: Mapping[str, Cost] | None = None
+    ) -> None:
         for who, times in runner.interleaved(works, device, repeats).items():
             names = ("kernels", name, dtype_name, operation, who)
             peak = runner.peak_megabytes(works[who], device)
-            rows.append(runner.make_row(names, times, cost, ceilings, peak, device))
+            own = (others or {}).get(who, cost)
+            rows.append(runner.make_row(names, times, own, ceilings, peak, device))
 
     for operation, (work, cost) in part_works(layer, *routing).items():
         measure(operation, {"ours": work}, cost)
@@ -221,7 +234,13 @@ def run(
     both = {who: step(lambda c=compute: c(layer), layer.leaves()) for who, compute in found.items()}
     measure("experts training", both, expert_cost(layer, backward=True))
     whole = layer_works(layer, *routing, shape, with_deepspeed=with_deepspeed)
-    measure("layer training", whole, expert_cost(layer, backward=True))
+    # These two compute something else, so their floors are their own. DeepSpeed pads to its capacity.
+    padded_rows = 1.25 * shape.k * shape.tokens
+    others = {
+        "dense": equal_cost(layer, shape, 1, shape.tokens),
+        "deepspeed MoE": equal_cost(layer, shape, len(shape.widths), padded_rows),
+    }
+    measure("layer training", whole, expert_cost(layer, backward=True), others)
     return rows
 
 
