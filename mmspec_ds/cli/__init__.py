@@ -1,0 +1,54 @@
+"""The command line, `mmspec COMMAND`: a module for each command, which adds its options and runs it.
+
+Exit status: 0 done, 1 a fault in data or run (one line on stderr), 2 wrong usage, 143 stopped on request.
+Rooms are imported by the command that needs them, so that `--help` is there at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from mmspec_ds.cli import evaluate, predict, simulate, train
+from mmspec_ds.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = _parsed(arguments)
+    try:
+        status: int = options.command(options)
+    except UserError as error:
+        print(f"mmspec: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has left; the interpreter must not write to it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"mmspec: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("mmspec: interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; `section.key=value` may stand after a flag too, where argparse alone would not take it."""
+    parser = make_parser()
+    options, rest = parser.parse_known_args(arguments)
+    strangers = [text for text in rest if text.startswith("-") or "=" not in text]
+    if strangers or (rest and not hasattr(options, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(strangers or rest)}")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
+    return options
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All commands with their options; each `--help` ends with a worked example."""
+    parser = argparse.ArgumentParser(prog="mmspec", description="Read molecular structures out of spectra.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (simulate, train, evaluate, predict):
+        command.add(commands)
+    return parser

@@ -1,0 +1,68 @@
+"""`mmspec evaluate`."""
+
+import argparse
+from pathlib import Path
+
+from mmspec_ds.cli.common import Commands, Counter, add_command, check_writable, positive
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        _evaluate,
+        "score the structures that trained models propose for molecules whose structure is known",
+        "mmspec evaluate runs/demo --data starter/test.parquet --controls starter/train.parquet",
+    )
+    command.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="folder of a trained run")
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="parquet files with SMILES")
+    command.add_argument("--beam", type=positive, default=10, help="beam width (default: 10)")
+    command.add_argument("--modalities", help="use only these, such as h_nmr,c_nmr")
+    command.add_argument("--limit", type=positive, help="only the first so many molecules")
+    command.add_argument(
+        "--controls",
+        type=Path,
+        nargs="+",
+        metavar="TRAIN",
+        help="the first model's training files: adds shuffled spectra and the nearest training spectrum",
+    )
+    command.add_argument("--skip-invalid", action="store_true", help="count unusable rows instead of failing")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from mmspec_ds.evaluation.evaluate import (
+        Question,
+        evaluate_controls,
+        evaluate_model,
+        read_question,
+        shared_with_training,
+    )
+    from mmspec_ds.evaluation.report import print_results, write_results
+    from mmspec_ds.evaluation.trained import load_model
+    from mmspec_ds.spectra.registry import modality_by_name
+
+    check_writable(options.json)
+    named = options.modalities.split(",") if options.modalities else None
+    question = Question(
+        files=tuple(options.data),
+        beam=options.beam,
+        modalities=tuple(modality_by_name(name.strip()) for name in named) if named else None,
+        limit=options.limit,
+        skip_invalid=options.skip_invalid,
+    )
+    results = {}
+    for folder in options.models:
+        trained = load_model(folder)
+        dataset = read_question(trained, question)
+        for remark, count in dataset.remarks.items():
+            print(f"{folder}: {remark}: {count}")
+        with Counter(f"decoding with {folder}", len(dataset)) as counter:
+            results[str(folder)] = evaluate_model(trained, dataset, question.beam, counter.at)
+        if options.controls and folder == options.models[0]:
+            shared = shared_with_training(dataset, trained, options.controls)
+            print(f"canonical SMILES shared with the training files: {shared} of {len(dataset)}")
+            results |= evaluate_controls(trained, dataset, options.controls, question.beam)
+    print_results(results)
+    if options.json:
+        write_results(options.json, results)
+    return 0

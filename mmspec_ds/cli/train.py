@@ -1,0 +1,33 @@
+"""`mmspec train`."""
+
+import argparse
+from pathlib import Path
+
+from mmspec_ds.cli.common import Commands, add_command
+
+STOPPED = 143
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        _train,
+        "train a model as a run file says, alone or under the deepspeed launcher",
+        "deepspeed --num_gpus 2 --no_local_rank --module mmspec_ds train ds_configs/runs/demo.yaml seed=1",
+    )
+    command.add_argument("run", type=Path, help="a run file, such as those in ds_configs/runs")
+    command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
+    command.add_argument("--skip-invalid", action="store_true", help="count unusable rows instead of failing")
+    again = command.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    again.add_argument("--overwrite", action="store_true", help="discard an earlier run of this name")
+
+
+def _train(options: argparse.Namespace) -> int:
+    from mmspec_ds.config import load_run
+    from mmspec_ds.training.loop import train
+
+    skip = ["data.skip_invalid=true"] if options.skip_invalid else []
+    run = load_run(options.run, [*options.overrides, *skip])
+    finished = train(run, resume=options.resume, overwrite=options.overwrite)
+    return 0 if finished else STOPPED

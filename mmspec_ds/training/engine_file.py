@@ -1,0 +1,130 @@
+"""The engine file: how DeepSpeed holds a model. Read, and refused where it cannot work, before anything starts.
+
+What is learnt (optimizer, batches, clipping, schedules) is the run file's; the engine file has ZeRO's stage, the
+precision and where the optimizer lives.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mmspec_ds.errors import ConfigError
+
+OF_THE_RUN_FILE = {
+    "optimizer": "training.optimizer",
+    "scheduler": "training.learning_rate and training.warmup",
+    "train_batch_size": "training.batch_size",
+    "train_micro_batch_size_per_gpu": "training.batch_size",
+    "gradient_accumulation_steps": "training.gradient_accumulation",
+    "gradient_clipping": "training.gradient_clipping",
+    "activation_checkpointing": "training.activation_checkpointing",
+}
+"""Keys of DeepSpeed that belong to the run file, and their names there."""
+
+KNOWN = (
+    "zero_optimization",
+    "bf16",
+    "communication_data_type",
+    "comms_logger",
+    "memory_breakdown",
+    "wall_clock_breakdown",
+)
+"""Keys that are handed on. The rest of DeepSpeed's has not been tried with these models."""
+
+
+@dataclass(frozen=True)
+class EngineFile:
+    """A checked engine file.
+
+    Attributes:
+        stage: of ZeRO, 0 to 2.
+        bf16: whether weights and activations are bfloat16; "auto" where the device has it.
+        offload: whether the optimizer and its states live in the CPU's memory.
+        content: all keys, for DeepSpeed.
+    """
+
+    stage: int
+    bf16: bool | Literal["auto"]
+    offload: bool
+    content: Mapping[str, Any]
+
+
+def read_engine(path: Path) -> EngineFile:
+    """Read an engine file.
+
+    Raises:
+        ConfigError: an unreadable file, an unknown key, or what cannot work, with what to do instead: ZeRO 3, bf16
+            or offload without ZeRO, what belongs into the run file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}: expected DeepSpeed's settings in JSON") from None
+    except ValueError as error:  # bad UTF-8 and bad JSON
+        raise ConfigError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    for key in content:
+        _check_key(path, key)
+    for key in ("zero_optimization", "bf16"):
+        if not isinstance(content.get(key, {}), dict):
+            raise ConfigError(f"{path}: {key}: expected a JSON object, found {content[key]!r}")
+    zero = content.get("zero_optimization", {})
+    stage = _stage(path, zero)
+    return EngineFile(stage, _bf16(path, content.get("bf16", {}), stage), _offload(path, zero, stage), content)
+
+
+def _check_key(path: Path, key: str) -> None:
+    if key in OF_THE_RUN_FILE:
+        raise ConfigError(f"{path}: {key}: belongs into the run file, as {OF_THE_RUN_FILE[key]}")
+    if key in ("fp16", "bfloat16", "amp"):
+        raise ConfigError(f"{path}: {key}: not supported; expected bf16, which needs no loss scale")
+    if key not in KNOWN:
+        near = difflib.get_close_matches(key, KNOWN, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(KNOWN)}"
+        raise ConfigError(f"{path}: {key}: unknown key; {hint}")
+
+
+def _stage(path: Path, zero: Mapping[str, Any]) -> int:
+    stage = zero.get("stage", 0)
+    if stage == 3 and not isinstance(stage, bool):
+        raise ConfigError(
+            f"{path}: zero_optimization.stage is 3: expected 2, which partitions optimizer and gradients; experts"
+            " differ between ranks, so that stage 3 cannot partition them, and training.ep_size divides them instead"
+        )
+    if isinstance(stage, bool) or stage not in (0, 1, 2):
+        raise ConfigError(f"{path}: zero_optimization.stage is {stage!r}: expected 0, 1 or 2")
+    for key in ("offload_param", "zero_quantized_weights", "zero_hpz_partition_size"):
+        if zero.get(key):
+            raise ConfigError(
+                f"{path}: zero_optimization.{key}: needs stage 3, which experts rule out; expected none"
+            )
+    return int(stage)
+
+
+def _bf16(path: Path, block: Mapping[str, Any], stage: int) -> bool | Literal["auto"]:
+    wanted = block.get("enabled", False)
+    if wanted == "auto":
+        return False if stage == 0 else "auto"
+    if not isinstance(wanted, bool):
+        raise ConfigError(f'{path}: bf16.enabled is {wanted!r}: expected true, false or "auto"')
+    if wanted and stage == 0:
+        raise ConfigError(f"{path}: bf16 needs zero_optimization.stage 1 or 2, found 0")
+    return wanted
+
+
+def _offload(path: Path, zero: Mapping[str, Any], stage: int) -> bool:
+    block = zero.get("offload_optimizer") or {}
+    if not isinstance(block, dict):
+        raise ConfigError(f"{path}: zero_optimization.offload_optimizer: expected a JSON object, found {block!r}")
+    device = block.get("device", "none")
+    if device not in ("none", "cpu"):
+        raise ConfigError(
+            f"{path}: zero_optimization.offload_optimizer.device is {device!r}: expected 'cpu' or 'none'"
+        )
+    if device == "cpu" and stage == 0:
+        raise ConfigError(f"{path}: offload_optimizer needs zero_optimization.stage 1 or 2, found 0")
+    return bool(device == "cpu")
