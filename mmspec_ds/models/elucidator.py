@@ -38,6 +38,7 @@ class Elucidator(nn.Module):
         schemas: the fields of each modality's tokens; the model reads these modalities.
         vocabulary_size: number of target tokens, specials included.
         make_feedforward: makes the encoder's feed-forward network of a layer; dense without it.
+        activation_checkpointing: of the encoder, see there.
 
     Attributes:
         temperature: the router's tau where a call gives none; a loaded model has that of its training.
@@ -49,12 +50,18 @@ class Elucidator(nn.Module):
         schemas: Mapping[Modality, TokenSchema],
         vocabulary_size: int,
         make_feedforward: MakeFeedForward | None = None,
+        *,
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.settings = settings
         self.temperature = 1.0
         self.embedding = SpectraEmbedding(schemas, settings.d_model, settings.sinusoid_features)
-        self.encoder = Encoder(settings, make_feedforward or dense_feedforward(settings))
+        self.encoder = Encoder(
+            settings,
+            make_feedforward or dense_feedforward(settings),
+            activation_checkpointing=activation_checkpointing,
+        )
         self.decoder = Decoder(settings, vocabulary_size)
 
     def encode(self, spectra: SpectraBatch, temperature: float | None = None) -> EncoderOutput:

@@ -20,6 +20,7 @@ def build_elucidator(
     structure_margin: float | None = None,
     placement: Placement = ALONE,
     sparse_class: type[SparseFeedForward] = SparseFeedForward,
+    activation_checkpointing: bool = False,
 ) -> Elucidator:
     """The model of a run.
 
@@ -31,12 +32,19 @@ def build_elucidator(
         structure_margin: gamma of the structural loss; None leaves its sums out.
         placement: which experts live in this process.
         sparse_class: the plain layer, or DeepSpeed's.
+        activation_checkpointing: keep the inputs of the encoder's layers only, in training.
     """
     if moe is None:
-        return Elucidator(settings, schemas, vocabulary_size)
+        return Elucidator(settings, schemas, vocabulary_size, activation_checkpointing=activation_checkpointing)
     modalities = tuple(modality.name.lower() for modality in Modality)
 
     def make_feedforward(layer: int) -> SparseFeedForward:
         return sparse_class(settings.d_model, moe, modalities, structure_margin, placement)
 
-    return Elucidator(settings, schemas, vocabulary_size, make_feedforward)
+    return Elucidator(
+        settings,
+        schemas,
+        vocabulary_size,
+        make_feedforward,
+        activation_checkpointing=activation_checkpointing,
+    )

@@ -108,6 +108,7 @@ def make_objective(run: RunConfig, data: TrainingData, placement: Placement) -> 
         structure_margin=run.objective.margin if run.objective.structure else None,
         placement=placement,
         sparse_class=DeepSpeedSparseFeedForward,
+        activation_checkpointing=run.training.activation_checkpointing,
     )
     costs = relative_costs(run.moe) if run.moe else None
     return Objective(model, run.objective, costs, dist.group.WORLD)
