@@ -1,0 +1,116 @@
+"""All formats of files, and how the one of a given file is found."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.spectra.formats import parquet_parts
+from mmspec_ds.spectra.formats.part import Item
+from mmspec_ds.spectra.formats.settings import DEFAULT_SETTINGS, FormatSettings
+from mmspec_ds.spectra.formats.source import Head, read_head
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
+
+Reader = Callable[[Path, Modality | None, FormatSettings], Iterator[Item]]
+
+SPECTRA = (Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of files.
+
+    Attributes:
+        name: as `--format` and messages give it.
+        label: as tables give it.
+        suffixes: of its files, lower case, with the dot; ".gz" after them is understood.
+        modalities: what such a file may hold.
+        looks_like: whether the head of a file (or a folder) is of this format. False where in doubt: the
+            suffix then decides.
+        read: the reader.
+    """
+
+    name: str
+    label: str
+    suffixes: tuple[str, ...]
+    modalities: tuple[Modality, ...]
+    looks_like: Callable[[Head], bool]
+    read: Reader
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        name="parquet",
+        label="parquet of the benchmark",
+        suffixes=(".parquet",),
+        modalities=SPECTRA,
+        looks_like=parquet_parts.looks_like_parquet,
+        read=parquet_parts.read_parquet,
+    ),
+)
+"""Every format. Where several look like a file's content, the first counts: strict ones before lax ones."""
+
+
+def read_file(
+    path: Path, modality: Modality | None = None, settings: FormatSettings = DEFAULT_SETTINGS
+) -> Iterator[Item]:
+    """The records of a file of any known format, one by one.
+
+    Args:
+        path: the file, or the folder of a format that is one.
+        modality: what the file holds, where its format leaves that open (a CSV of shifts); of a file of many
+            modalities, the one to read.
+        settings: of the readers.
+
+    Yields:
+        A `Part` or a `Rejected` for each record.
+
+    Raises:
+        DataError: at once if the format is not known or does not hold that modality; while iterating, if the
+            file cannot be read or has no record at all. Names the file.
+    """
+    return _some(path, find_format(path, modality).read(path, modality, settings))
+
+
+def find_format(path: Path, modality: Modality | None = None) -> Format:
+    """The format of a file: one that its suffix names and its content confirms, else one that its content shows,
+    else one that its suffix names.
+
+    Raises:
+        DataError: the file cannot be opened, is of no known format, or of one without that modality.
+    """
+    head = read_head(path)
+    named = [one for one in FORMATS if suffix_of(path) in one.suffixes]
+    shown = [one for one in FORMATS if one.looks_like(head)]
+    candidates = [one for one in shown if one in named] + shown + ([] if head.is_folder else named)
+    if not candidates:
+        known = ", ".join(one.label for one in FORMATS)
+        kind = "a folder of no known format" if head.is_folder else "of no known format"
+        raise DataError(f"is {kind} (known: {known})", path=path)
+    if modality is None:
+        return candidates[0]
+    for one in candidates:
+        if modality in one.modalities:
+            return one
+    holds = ", ".join(REGISTRY[m].label for m in candidates[0].modalities)
+    asked = REGISTRY[modality].label
+    raise DataError(f"is {candidates[0].label}, which holds {holds}, not {asked}", path=path)
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that tells the format: lower case, that before ".gz" if there is one."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _some(path: Path, items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, of which there must be one."""
+    empty = True
+    for item in items:
+        empty = False
+        yield item
+    if empty:
+        raise DataError("no record in the file", path=path)
