@@ -70,15 +70,21 @@ def _agreed(
     what: str, said: Sequence[tuple[str, str | None]], normal_form: Callable[[str], object]
 ) -> str | None:
     """What all who say something agree on, as the first one writes it."""
-    told = [(who, text) for who, text in said if text is not None]
-    if not told:
-        return None
-    first_who, first = told[0]
-    wanted = normal_form(first)
-    for who, text in told[1:]:
-        if normal_form(text) != wanted:
-            raise DataError(f"the {what} of {who} is {text}, that of {first_who} is {first}: not one molecule")
-    return first
+    first: tuple[str, str, object] | None = None
+    for who, text in said:
+        if text is None:
+            continue
+        try:
+            normal = normal_form(text)
+        except ValueError as error:
+            raise DataError(f"the {what} of {who}: {error}") from None
+        if first is None:
+            first = who, text, normal
+        elif normal != first[2]:
+            raise DataError(
+                f"the {what} of {who} is {text}, that of {first[0]} is {first[1]}: not one molecule"
+            )
+    return None if first is None else first[1]
 
 
 def _sorted_counts(formula: str) -> tuple[list[tuple[str, int]], int]:

@@ -21,8 +21,8 @@ def looks_like_parquet(head: Head) -> bool:
 def read_parquet(
     path: Path, modality: Modality | None = None, settings: FormatSettings = DEFAULT_SETTINGS
 ) -> Iterator[Item]:
-    """The rows of a file of the benchmark's schema (Alberts et al. 2024), a part each, with all their spectra or
-    those of one modality; SMILES in RDKit's canonical form.
+    """The rows of a file of the benchmark's schema (Alberts et al. 2024), a part each, with all their spectra
+    or those of one modality; SMILES in RDKit's canonical form.
 
     Raises:
         DataError: the file cannot be read as parquet, or has no column of the benchmark's spectra.

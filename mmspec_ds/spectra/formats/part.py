@@ -27,7 +27,7 @@ MEASURED_EV = "measured_ev"
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A measured curve behind a list of peaks, for a drawing alone: `axis` in `unit`, and `values`, both [n]."""
+    """The measured curve behind a list of peaks, for a drawing: `axis` in `unit`, and `values`, both [n]."""
 
     axis: FloatArray
     values: FloatArray
@@ -95,7 +95,7 @@ Item = Part | Rejected
 
 
 class RecordFault(ValueError):
-    """Inside a reader: what is wrong with one record, and the line if that is known. Never leaves the reader."""
+    """Inside a reader: what is wrong with one record, and the line if that is known. It never leaves it."""
 
     def __init__(self, reason: str, *, line: int | None = None, fault: bool = True) -> None:
         super().__init__(reason)

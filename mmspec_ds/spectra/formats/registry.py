@@ -74,8 +74,8 @@ def read_file(
 
 
 def find_format(path: Path, modality: Modality | None = None) -> Format:
-    """The format of a file: one that its suffix names and its content confirms, else one that its content shows,
-    else one that its suffix names.
+    """The format of a file: one that its suffix names and its content confirms, else one that its content
+    shows, else one that its suffix names.
 
     Raises:
         DataError: the file cannot be opened, is of no known format, or of one without that modality.
