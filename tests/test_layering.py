@@ -69,6 +69,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.config",
         "mmspec_ds.data",
         "mmspec_ds.evaluation",
+        "mmspec_ds.models",
         "mmspec_ds.profiling",
         "mmspec_ds.spectra",
         "mmspec_ds.training",

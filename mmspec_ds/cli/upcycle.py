@@ -1,0 +1,113 @@
+"""`mmspec upcycle`."""
+
+import argparse
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmspec_ds.cli.common import Commands, add_command
+from mmspec_ds.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from mmspec_ds.config import RunConfig
+    from mmspec_ds.models.elucidator import Elucidator
+
+NO_SIZES = {"dropout"}
+"""Keys of the model block that a run may change without another shape of the weights."""
+
+ENCODING = ("representation", "formula")
+"""Keys of the data block that decide how a record becomes tokens, whatever the representation."""
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        _upcycle,
+        "make a sparse model out of a trained dense one, to train it further with training.start_from",
+        "mmspec upcycle runs/demo_dense ds_configs/runs/demo.yaml --out upcycled\n"
+        "  mmspec train ds_configs/runs/demo.yaml training.start_from=upcycled training.ep_size=1",
+    )
+    command.add_argument("dense", type=Path, metavar="DENSE_MODEL", help="folder of a trained dense model")
+    command.add_argument("run", type=Path, metavar="RUN.yaml", help="the run file of the sparse model")
+    command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the model")
+
+
+def _upcycle(options: argparse.Namespace) -> int:
+    from mmspec_ds.config import load_run
+    from mmspec_ds.evaluation.trained import load_model
+    from mmspec_ds.models.upcycling import taken_units, upcycle
+
+    if options.out.exists():
+        raise DataError("exists already: expected the name of a new folder", path=options.out)
+    run, trained = load_run(options.run, options.overrides), load_model(options.dense)
+    _check(run, options.run, trained.run, options.dense)
+    assert run.moe is not None
+    sparse = upcycle(trained.model, run.moe, run.objective, run.seed)
+    _write(options.out, run, options.dense, sparse)
+    for taken in taken_units(trained.model, run.moe):
+        print(
+            f"encoder layer {taken.layer}: experts of width {taken.width} take {taken.units} of"
+            f" {run.model.ffn_width} hidden units, {100 * taken.share:.1f} % of their summed norm"
+        )
+    print(f"{options.out}: a model of {sum(p.numel() for p in sparse.parameters()):,} parameters")
+    return 0
+
+
+def _check(run: "RunConfig", file: Path, dense: "RunConfig", folder: Path) -> None:
+    """Refuse two runs that do not fit, with every key in which they differ."""
+    if dense.moe is not None:
+        raise DataError("has experts already: expected a dense model", path=folder)
+    if run.moe is None:
+        raise ConfigError(f"{file}: moe: missing: expected the run file of a sparse model")
+    ours, theirs = dict(_decisive(run)), dict(_decisive(dense))
+    differing = [
+        f"{key} is {ours.get(key)}, in the dense model {theirs.get(key)}"
+        for key in ours | theirs
+        if ours.get(key) != theirs.get(key)
+    ]
+    if differing:
+        raise ConfigError(f"{file}: does not fit {folder}: {'; '.join(differing)}")
+
+
+def _decisive(run: "RunConfig") -> Iterator[tuple[str, Any]]:
+    """What must agree between a model and the one made of it: its sizes, and what its inputs mean."""
+    for key, value in run.model.model_dump().items():
+        if key not in NO_SIZES:
+            yield f"model.{key}", value
+    yield "data.modalities", ", ".join(modality.name.lower() for modality in run.data.chosen_modalities())
+    for key in ENCODING:
+        yield f"data.{key}", getattr(run.data, key)
+    if run.data.representation == "text":
+        yield "data.max_text_tokens", run.data.max_text_tokens
+    else:
+        yield from _leaves("data.compression", run.data.compression.model_dump())
+
+
+def _leaves(name: str, block: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in block.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(f"{name}.{key}", value)
+        else:
+            yield f"{name}.{key}", value
+
+
+def _write(folder: Path, run: "RunConfig", dense: Path, model: "Elucidator") -> None:
+    """Write what the folder of a run holds: whole or not at all."""
+    from mmspec_ds.config import dump_run
+    from mmspec_ds.models.weights import WEIGHTS, write_weights
+
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir()
+        shutil.copyfile(run.engine, partial / "engine.json")
+        settings = dump_run(run.model_copy(update={"engine": Path("engine.json")}))
+        (partial / "config.yaml").write_text(settings, encoding="utf-8")
+        shutil.copyfile(dense / "vocabulary.json", partial / "vocabulary.json")
+        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        write_weights(weights, partial / WEIGHTS, model.temperature)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
