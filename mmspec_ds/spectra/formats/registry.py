@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.formats import parquet_parts
+from mmspec_ds.spectra.formats import massbank, massspecgym, mgf, msp, mzml, mzxml, parquet_parts
 from mmspec_ds.spectra.formats.part import Item
 from mmspec_ds.spectra.formats.settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.spectra.formats.source import Head, read_head
@@ -47,6 +47,54 @@ FORMATS: tuple[Format, ...] = (
         modalities=SPECTRA,
         looks_like=parquet_parts.looks_like_parquet,
         read=parquet_parts.read_parquet,
+    ),
+    Format(
+        name="mzml",
+        label="mzML",
+        suffixes=(".mzml",),
+        modalities=(Modality.MS,),
+        looks_like=mzml.looks_like_mzml,
+        read=mzml.read_mzml,
+    ),
+    Format(
+        name="mzxml",
+        label="mzXML",
+        suffixes=(".mzxml",),
+        modalities=(Modality.MS,),
+        looks_like=mzxml.looks_like_mzxml,
+        read=mzxml.read_mzxml,
+    ),
+    Format(
+        name="massbank",
+        label="MassBank record",
+        suffixes=(),
+        modalities=(Modality.MS,),
+        looks_like=massbank.looks_like_massbank,
+        read=massbank.read_massbank,
+    ),
+    Format(
+        name="massspecgym",
+        label="MassSpecGym table",
+        suffixes=(".tsv",),
+        modalities=(Modality.MS,),
+        looks_like=massspecgym.looks_like_massspecgym,
+        read=massspecgym.read_massspecgym,
+    ),
+    Format(
+        name="mgf",
+        label="MGF",
+        suffixes=(".mgf",),
+        modalities=(Modality.MS,),
+        looks_like=mgf.looks_like_mgf,
+        read=mgf.read_mgf,
+    ),
+    Format(
+        name="msp",
+        label="MSP",
+        suffixes=(".msp",),
+        modalities=(Modality.MS,),
+        looks_like=msp.looks_like_msp,
+        read=msp.read_msp,
     ),
 )
 """Every format. Where several look like a file's content, the first counts: strict ones before lax ones."""

@@ -11,6 +11,12 @@ class TandemReadSettings(Settings):
     max_peaks: int = Field(
         default=1000, ge=1, description="strongest peaks kept of a spectrum; a model reads 100 of them at most"
     )
+    map_energies: bool = Field(
+        default=True, description="replace a measured collision energy by the nearest one of the benchmark"
+    )
+    assumed_energy_ev: float = Field(
+        default=20.0, gt=0, description="taken where a file has no collision energy that can be understood"
+    )
 
 
 class FormatSettings(Settings):
