@@ -1,8 +1,9 @@
 """Peak lists as they are written, made into those that records hold.
 
 The rules, in this order:
-- A peak that is not two finite numbers, or has an m/z outside (0, 100 000], spoils the spectrum.
+- A peak that is not two finite numbers spoils the spectrum.
 - Peaks of zero or negative intensity (empty points of a profile, over-corrected baselines) are left out.
+- One of the others with an m/z outside (0, 100 000] spoils the spectrum.
 - Peaks are sorted by m/z; equal m/z are one peak, their intensities added.
 - Intensities are scaled to a base peak of 100, as the benchmark has them.
 - Of more than `max_peaks` peaks the strongest are kept; of equal ones those of lower m/z.
@@ -62,7 +63,7 @@ def clean_peaks(
     Raises:
         RecordFault: no usable peak, or one that spoils the spectrum; names it, counted from 0.
     """
-    _check(mz, intensity)
+    _check_finite(mz, intensity)
     remarks = []
     positive = intensity > 0
     if not positive.all():
@@ -70,6 +71,7 @@ def clean_peaks(
         mz, intensity = mz[positive], intensity[positive]
         if not len(mz):
             raise RecordFault("no peak has an intensity above zero")
+    _check_mz(mz)
     order = np.argsort(mz, kind="stable")
     mz, intensity = mz[order], intensity[order] / intensity.max()
     starts = np.flatnonzero(np.diff(mz, prepend=-np.inf))
@@ -85,7 +87,7 @@ def clean_peaks(
     return mz, intensity / intensity.max() * BASE_PEAK, remarks
 
 
-def _check(mz: FloatArray, intensity: FloatArray) -> None:
+def _check_finite(mz: FloatArray, intensity: FloatArray) -> None:
     if len(mz) != len(intensity):
         raise RecordFault(f"{len(mz):,} m/z values and {len(intensity):,} intensities, expected as many")
     if not len(mz):
@@ -95,6 +97,9 @@ def _check(mz: FloatArray, intensity: FloatArray) -> None:
         if not finite.all():
             place = int(np.argmin(finite))
             raise RecordFault(f"{name} of peak {place} is {values[place]}, expected a finite number")
+
+
+def _check_mz(mz: FloatArray) -> None:
     wrong = (mz <= 0) | (mz > HIGHEST_MZ)
     if wrong.any():
         place = int(np.argmax(wrong))
