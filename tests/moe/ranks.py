@@ -15,6 +15,7 @@ import exchange_checks
 import layer_checks
 import torch
 import torch.distributed as dist
+from torch.utils.checkpoint import checkpoint
 
 CHECKS = exchange_checks.CHECKS | layer_checks.CHECKS
 WORLDS = (2, 4)
@@ -38,8 +39,15 @@ def run(rank: int, world: int, folder: Path) -> None:
     dist.destroy_process_group()
 
 
+def import_what_is_imported_late() -> None:
+    """Once here instead of in every fork: comparing tensors and checkpointing import a second's worth."""
+    torch.testing.assert_close(torch.ones(1), torch.ones(1))
+    checkpoint(torch.sin, torch.ones(1), use_reentrant=False)
+
+
 def main(folder: Path) -> None:
     """Two ranks, then four."""
+    import_what_is_imported_late()
     context = multiprocessing.get_context("fork")
     for world in WORLDS:
         ranks = [context.Process(target=run, args=(rank, world, folder)) for rank in range(world)]
