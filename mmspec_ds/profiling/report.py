@@ -30,11 +30,11 @@ SCALE_HEADS = (
 
 @dataclass(frozen=True)
 class Scaled:
-    """The recommended row on so many GPUs, and its time on paper; `fits` false where it is only the
-    smallest."""
+    """The recommended row on so many GPUs, or that of the run file, as `kind` says, and its time on paper."""
 
     row: PlanRow
     time: StepTime
+    kind: str
 
 
 @dataclass(frozen=True)
