@@ -23,7 +23,7 @@ def draw_tandem_ms(spectrum: TandemMS, part: Part, axes: Axes) -> None:
     """Stems over m/z in per cent of the base peak, the strongest labelled, the precursor as a dashed line."""
     relative = 100.0 * spectrum.intensity / spectrum.intensity.max()
     _stems(axes, spectrum.mz, relative)
-    for place in np.argsort(-relative, kind="stable")[:LABELLED_PEAKS]:
+    for place in _labelled(spectrum.mz, relative):
         axes.annotate(
             f"{spectrum.mz[place]:.4f}",
             (spectrum.mz[place], relative[place]),
@@ -37,7 +37,8 @@ def draw_tandem_ms(spectrum: TandemMS, part: Part, axes: Axes) -> None:
         name = str(part.metadata.get(ADDUCT, "precursor"))
         axes.axvline(float(precursor), color="tab:red", linestyle="--", linewidth=0.8, label=name)
         axes.legend(loc="upper left", fontsize=7, frameon=False)
-    axes.set(xlabel="m/z", ylabel="relative intensity (%)", ylim=(0, 112))
+    axes.margins(x=0.07)
+    axes.set(xlabel="m/z", ylabel="relative intensity (%)", ylim=(0, 115))
 
 
 def draw_h_nmr(spectrum: HydrogenNMR, part: Part, axes: Axes) -> None:
@@ -75,6 +76,19 @@ DRAWINGS: Mapping[type, Callable[[Any, Part, Axes], None]] = {
 def draw(spectrum: Spectrum, part: Part, axes: Axes) -> None:
     """One spectrum of a part on empty axes."""
     DRAWINGS[type(spectrum)](spectrum, part, axes)
+
+
+def _labelled(mz: npt.NDArray[np.float64], relative: npt.NDArray[np.float64]) -> list[int]:
+    """The strongest peaks, without those whose label would lie on that of a stronger one."""
+    room, height = 0.1 * max(mz[-1] - mz[0], 1.0), 12.0
+    chosen: list[int] = []
+    for place in np.argsort(-relative, kind="stable")[: 4 * LABELLED_PEAKS]:
+        near = (
+            abs(mz[place] - mz[one]) < room and abs(relative[place] - relative[one]) < height for one in chosen
+        )
+        if len(chosen) < LABELLED_PEAKS and not any(near):
+            chosen.append(int(place))
+    return chosen
 
 
 def _stems(axes: Axes, places: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> None:

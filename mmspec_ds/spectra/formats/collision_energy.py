@@ -5,7 +5,7 @@ The rules, each of which leaves a remark when it had to guess:
   negative ions, is dropped.
 - "%", "NCE", "normalized" and "nominal" mean a normalised energy: eV = NCE x (precursor m/z / 500) x f(charge)
   with f = 1, 0.9, 0.85, 0.8 and 0.75 for charges 1 to 5 and more, the rule of the makers of Orbitrap
-  instruments. Without a precursor, m/z 500 is taken.
+  instruments. Without a precursor, m/z 500 is taken. Where both are written ("NCE=35% 14eV"), eV counts.
 - Of a ramp or steps ("20-40 eV", "Ramp 5-60 V", "15, 30, 45 NCE") the mean counts.
 - The energies of the benchmark are 10, 20 and 40 eV, each twice the one before; the nearest is that of the
   nearest ratio, so the borders lie at 14.1 and 28.3 eV.
@@ -22,16 +22,16 @@ HIGHEST_EV = 1000.0
 _CHARGE_FACTORS = (1.0, 0.9, 0.85, 0.8, 0.75)
 _REFERENCE_MZ = 500.0
 
-_NUMBER = r"[-+]?\d+(?:\.\d+)?"
+_UNSIGNED = r"\d+(?:\.\d+)?(?:e[-+]?\d{1,3})?"
+_NUMBER = rf"[-+]?{_UNSIGNED}"
 _UNIT = r"\s*(?:%|ev\b|volts?\b|v\b|nce\b)?\s*(?:\(\s*nce\s*\))?\s*"
 _BETWEEN = r"(?:-|,|;|/|\.\.|&|\+|:|to\b|and\b|or\b)\s*"
-_PREFIX = r"(?:ramp(?:ed)?|stepped|steps?|from|nce|ce|hcd|cid|cad|collision energy|[:=@\s])*"
-_ENERGY = re.compile(
-    rf"{_PREFIX}(?P<list>{_NUMBER}{_UNIT}(?:{_BETWEEN}{_NUMBER}{_UNIT})*)(?P<rest>.*)", re.DOTALL
-)
+_PREFIX = r"(?:ramp(?:ed)?|stepped|steps?|from|nce|ce|hcd|cid|cad|collision energy|[:;=@\s])*"
+_ENERGY = re.compile(rf"{_PREFIX}(?P<list>{_NUMBER}{_UNIT}(?:{_BETWEEN}{_NUMBER}{_UNIT})*).*", re.DOTALL)
 _DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d+\s*-)")  # "22,9-34.3": a list has no dash
 _NOT_AN_ENERGY = re.compile(r"m/?z|kv|kev")
 _NORMALISED = re.compile(r"%|nce|nominal|normali[sz]ed")
+_BOTH = re.compile(rf".*(?:%|nce)\D+(?P<ev>{_UNSIGNED})\s*ev\b")
 _LONGEST = 120
 
 
@@ -57,11 +57,13 @@ def parse_collision_energy(
     match = None if _NOT_AN_ENERGY.search(lowered) else _ENERGY.fullmatch(_DECIMAL_COMMA.sub(".", lowered))
     if match is None:
         return CollisionEnergy(None, f"collision energy {text.strip()[:40]!r} is not understood")
-    numbers = [abs(float(number)) for number in _numbers(match["list"])]
+    both = _BOTH.fullmatch(lowered)
+    # The dash of a range is no sign, and neither is that of a negative ion mode.
+    numbers = [float(number) for number in re.findall(_UNSIGNED, both["ev"] if both else match["list"])]
     value, how = sum(numbers) / len(numbers), ""
     if len(numbers) > 1:
         how = f"mean of {' and '.join(f'{number:g}' for number in numbers[:6])}"
-    if _NORMALISED.search(lowered):
+    if _NORMALISED.search(lowered) and not both:
         value *= normalised_factor(precursor_mz, charge)
         at = f"m/z {precursor_mz:.1f}" if precursor_mz else "an assumed m/z of 500"
         how = f"{how + ', ' if how else ''}normalised energy at {at}"
@@ -79,8 +81,3 @@ def normalised_factor(precursor_mz: float | None, charge: int | None) -> float:
 def nearest_energy(ev: float) -> float:
     """The energy of the benchmark, 10, 20 or 40 eV, of the nearest ratio."""
     return float(min(ENERGIES_EV, key=lambda energy: abs(math.log(ev / energy))))
-
-
-def _numbers(listed: str) -> list[str]:
-    """The numbers of a list; the dash of a range is no sign."""
-    return re.findall(r"\d+(?:\.\d+)?", listed)

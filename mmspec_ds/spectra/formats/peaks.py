@@ -65,15 +65,17 @@ def clean_peaks(
     """
     _check_finite(mz, intensity)
     remarks = []
-    positive = intensity > 0
+    highest = intensity.max()
+    if highest <= 0:
+        raise RecordFault("no peak has an intensity above zero")
+    intensity = intensity / highest
+    positive = intensity > 0  # of what is left by the division: 1e-320 of 1e6 is nothing
     if not positive.all():
         remarks.append(f"{_counted((~positive).sum(), 'peak')} of no or negative intensity left out")
         mz, intensity = mz[positive], intensity[positive]
-        if not len(mz):
-            raise RecordFault("no peak has an intensity above zero")
     _check_mz(mz)
     order = np.argsort(mz, kind="stable")
-    mz, intensity = mz[order], intensity[order] / intensity.max()
+    mz, intensity = mz[order], intensity[order]
     starts = np.flatnonzero(np.diff(mz, prepend=-np.inf))
     if len(starts) < len(mz):
         remarks.append(

@@ -55,14 +55,7 @@ class _Walk:
         chunk = start
         while True:
             self._bytes += len(chunk)
-            try:
-                if chunk:
-                    parser.feed(chunk)
-                else:
-                    parser.close()
-            except (ParseError, ValueError, LookupError) as error:
-                raise DataError(f"damaged or truncated XML: {one_line(error)}", path=self._path) from None
-            for event, element in cast(Iterator[tuple[str, Element]], parser.read_events()):
+            for event, element in self._events(parser, chunk):
                 if event == "start":
                     self._begin(element)
                 else:
@@ -70,6 +63,18 @@ class _Walk:
             if not chunk:
                 return
             chunk = file.read(_CHUNK)
+
+    def _events(self, parser: "XMLPullParser[Element]", chunk: bytes) -> Iterator[tuple[str, Element]]:
+        """Beginnings and ends of elements within the next bytes, of which none say that the file has ended."""
+        try:
+            if chunk:
+                parser.feed(chunk)
+            else:
+                parser.close()
+            # What is wrong with the bytes is told here, after the events before the place.
+            yield from cast(Iterator[tuple[str, Element]], parser.read_events())
+        except (ParseError, ValueError, LookupError) as error:
+            raise DataError(f"damaged or truncated XML: {one_line(error)}", path=self._path) from None
 
     def _begin(self, element: Element) -> None:
         name = local_name(element)
