@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.processing.settings import InfraredProcessingSettings, NMRProcessingSettings
 
 
 class TandemReadSettings(Settings):
@@ -19,10 +20,24 @@ class TandemReadSettings(Settings):
     )
 
 
+class NMRReadSettings(Settings):
+    """NMR files: what happens to continuous spectra."""
+
+    processing: NMRProcessingSettings = NMRProcessingSettings()
+
+
+class InfraredReadSettings(Settings):
+    """IR files: the grid, and how a curve gets on it."""
+
+    processing: InfraredProcessingSettings = InfraredProcessingSettings()
+
+
 class FormatSettings(Settings):
     """What every reader is given; a block for each kind of instrument."""
 
     ms: TandemReadSettings = TandemReadSettings()
+    nmr: NMRReadSettings = NMRReadSettings()
+    ir: InfraredReadSettings = InfraredReadSettings()
 
 
 DEFAULT_SETTINGS = FormatSettings()
