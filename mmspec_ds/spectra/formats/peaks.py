@@ -112,16 +112,20 @@ def _check_mz(mz: FloatArray) -> None:
 
 def local_maxima(mz: FloatArray, intensity: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The peaks of a profile spectrum: points higher than the one before and not lower than the one after, each
-    at the mean m/z of the three, weighted by intensity."""
+    at the top of the parabola through the logarithms of the three, which is exact for a Gaussian peak."""
     if len(mz) < 3 or not (np.diff(mz) >= 0).all():
         return mz, intensity
     points = np.clip(intensity, 0.0, None)
     tops = 1 + np.flatnonzero((points[1:-1] > points[:-2]) & (points[1:-1] >= points[2:]))
     if not len(tops):
         return mz, intensity
-    around = tops[:, None] + np.array([-1, 0, 1])
-    weights = points[around] / points[tops, None]
-    return (mz[around] * weights).sum(axis=1) / weights.sum(axis=1), points[tops]
+    with np.errstate(divide="ignore"):
+        before, top, after = (np.log(points[tops + step]) for step in (-1, 0, 1))
+    bend = before - 2 * top + after
+    bent = np.isfinite(bend) & (bend < 0)  # beside a point of zero the peak is left where it is
+    shift = np.zeros(len(tops))
+    shift[bent] = 0.5 * (before - after)[bent] / bend[bent]
+    return mz[tops] + shift * (mz[tops + 1] - mz[tops - 1]) / 2, points[tops]
 
 
 def _counted(count: int, noun: str) -> str:
