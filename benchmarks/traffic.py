@@ -156,14 +156,15 @@ def note_choices(counter: Counter) -> list[Tensor]:
     return chosen
 
 
-def least_rows(chosen: Sequence[Tensor], ep_size: int, ep_rank: int) -> int:
-    """Distinct pairs of a token and a rank other than its own that has an expert which the token chose."""
-    pairs = 0
+def routed_rows(chosen: Sequence[Tensor], ep_size: int, ep_rank: int) -> tuple[int, int]:
+    """Pairs of a token and an expert on another rank, and distinct pairs of a token and such a rank."""
+    pairs = distinct = 0
     for index_TK in chosen:
         owner_TK = torch.where(index_TK >= 0, index_TK * ep_size // len(EXPERTS), ep_rank)
         for other in set(range(ep_size)) - {ep_rank}:
-            pairs += int((owner_TK == other).any(1).sum())
-    return pairs
+            pairs += int((owner_TK == other).sum())
+            distinct += int((owner_TK == other).any(1).sum())
+    return pairs, distinct
 
 
 def measure(case: Case, rank: int) -> Row:
@@ -181,9 +182,12 @@ def measure(case: Case, rank: int) -> Row:
             engine.backward(loss.total)
         with counter.during("update"):
             engine.step()
-    tokens = int(batch.spectra.mask_BS.sum())
-    least = 2 * least_rows(chosen, case.ep_size, rank % case.ep_size) * SIZES.d_model * ITEM
-    return make_row(case, counter.calls, tokens, least)
+    return make_row(
+        case,
+        counter.calls,
+        int(batch.spectra.mask_BS.sum()),
+        routed_rows(chosen, case.ep_size, rank % case.ep_size),
+    )
 
 
 def purpose(call: Call) -> str:
@@ -193,8 +197,8 @@ def purpose(call: Call) -> str:
     return "other" if call.floating or call.phase == "update" else "counts"
 
 
-def make_row(case: Case, calls: Sequence[Call], tokens: int, least: int) -> Row:
-    """The row of a case from what this rank counted; bytes and tokens are summed over ranks."""
+def make_row(case: Case, calls: Sequence[Call], tokens: int, routed: tuple[int, int]) -> Row:
+    """The row of a case from what this rank counted; bytes, tokens and `routed_rows` are summed over ranks."""
 
     def sent(what: str, phase: str = "") -> float:
         return sum(c.bytes for c in calls if purpose(c) == what and phase in ("", c.phase))
@@ -202,11 +206,13 @@ def make_row(case: Case, calls: Sequence[Call], tokens: int, least: int) -> Row:
     def made(phase: str) -> float:
         return sum(purpose(c) != "other" and c.phase == phase for c in calls) / SIZES.encoder_layers
 
-    sums = [tokens, least, sent("rows", "forward"), sent("rows", "backward"), sent("counts"), sent("other")]
-    together = torch.tensor(sums, dtype=torch.float64)
+    rows = [sent("rows", phase) for phase in ("forward", "backward")]
+    together = torch.tensor([tokens, *routed, *rows, sent("counts"), sent("other")], dtype=torch.float64)
     dist.all_reduce(together)
-    tokens, least, forward, backward, counts, other = together.tolist()
-    each = tokens * SIZES.encoder_layers
+    tokens, pairs, distinct, forward, backward, counts, other = together.tolist()
+    each, there_and_back = tokens * SIZES.encoder_layers, 2 * SIZES.d_model * ITEM
+    assert round(forward) == pairs * there_and_back, "sent is what was routed, and nothing to fill up with"
+    least = distinct * there_and_back
     return Row(
         **asdict(case),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),

@@ -46,10 +46,11 @@ class Layout:
     samples: tuple[int, ...]
 
     @property
-    def own(self) -> slice:
-        """The samples of this rank."""
+    def own(self) -> tuple[slice, slice]:
+        """The samples of this rank, and their places: none if they have no token, as in a batch of such."""
         rank = dist.get_rank()
-        return slice(sum(self.samples[:rank]), sum(self.samples[: rank + 1]))
+        samples = slice(sum(self.samples[:rank]), sum(self.samples[: rank + 1]))
+        return samples, slice(PLACES if bool((self.modality_BS[samples] >= 0).any()) else 0)
 
 
 def layouts() -> dict[str, Layout]:
@@ -226,7 +227,7 @@ def check_checkpointing(mode: str) -> None:
                     activation_checkpointing=checkpointing,
                 )
                 source = torch.Generator().manual_seed(7)
-                hidden, goal = torch.randn(2, *layout.modality_BS.shape, D, generator=source)[:, layout.own]
+                hidden, goal = torch.randn(2, *layout.modality_BS.shape, D, generator=source)[:, *layout.own]
                 hidden.requires_grad_()
                 torch.manual_seed(8 + dist.get_rank())
                 encoded = encoder(hidden, layout.modality_BS[layout.own], 1.3)
