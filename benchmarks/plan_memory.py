@@ -1,4 +1,4 @@
-"""The planner's memory against what a training takes, on this machine's CPU.
+"""The planner's memory and traffic against what a training takes, on this machine's CPU.
 
     PYTHONPATH=kernels python benchmarks/plan_memory.py
 
@@ -11,6 +11,9 @@ blocks for later, so that the resident set would be the peak of all mixtures of 
 
 Reduce buckets are small here. DeepSpeed's default of 500 million elements is allocated in full on a GPU, and so
 the planner counts it in full; on a CPU only its used pages would become resident.
+
+Collectives of the last step are counted where torch is asked for them, with the bytes that a rank sends; the
+planner takes the mean length of samples and an even routing, the step has its own.
 """
 
 import argparse
@@ -91,7 +94,7 @@ CASES = (
     Case("d512-zero2", 512, 3, 8, stage=2, ranks=2, ep_size=1),
     Case("d256-zero1-dense", 256, 3, 32, stage=1, ranks=1, ep_size=1, sparse=False),
     Case("d256-zero2-checkpointed", 256, 4, 48, stage=2, ranks=1, ep_size=1, checkpointing=True),
-    Case("d512-zero1-weights", 512, 6, 1, stage=1, ranks=2, ep_size=1),
+    Case("d512-zero1-weights", 512, 6, 1, stage=1, ranks=2, ep_size=2),
 )
 
 
@@ -129,8 +132,10 @@ def compare(case: Case, folder: Path) -> dict[str, object]:
     (folder / f"{case.name}.json").write_text(json.dumps({"zero_optimization": zero}))
     run_file = folder / f"{case.name}.yaml"
     run_file.write_text(yaml.safe_dump(case.run_file(folder)))
-    measured = max(launch(case, run_file))
-    estimated = estimate(case, run_file)
+    ranks = launch(case, run_file)
+    row = planned(case, run_file)
+    estimated, measured = row.memory.total, max(rank["peak"] for rank in ranks)
+    sent = max(rank["sent"] for rank in ranks)
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "torch": version("torch"),
@@ -139,11 +144,15 @@ def compare(case: Case, folder: Path) -> dict[str, object]:
         "estimated_mb": round(estimated / 1e6, 1),
         "measured_mb": round(measured / 1e6, 1),
         "ratio": round(estimated / measured, 3),
+        "planned_collectives": sum(row.traffic.collectives.values()),
+        "counted_collectives": ranks[0]["collectives"],
+        "planned_sent_mb": round(row.traffic.total / 1e6, 2),
+        "counted_sent_mb": round(sent / 1e6, 2),
     }
 
 
-def estimate(case: Case, run_file: Path) -> float:
-    """What `mmspec plan` says of this stage and ep, bytes."""
+def planned(case: Case, run_file: Path) -> Any:
+    """The row of `mmspec plan` for this stage and ep."""
     from mmspec_ds.config import load_run
     from mmspec_ds.profiling.plan import Planner
     from mmspec_ds.profiling.tokens import token_figures
@@ -152,12 +161,11 @@ def estimate(case: Case, run_file: Path) -> float:
     run = load_run(run_file)
     rows = Planner(run, read_engine(run.engine), token_figures(run)).rows(case.ranks, 1e12)
     wanted = (case.stage, False, case.ep_size)
-    row = next(r for r in rows if (r.holding.stage, r.holding.offload, r.holding.ep_size) == wanted)
-    return row.memory.total
+    return next(r for r in rows if (r.holding.stage, r.holding.offload, r.holding.ep_size) == wanted)
 
 
-def launch(case: Case, run_file: Path) -> list[float]:
-    """Train in one process for each rank; the peak of each, bytes."""
+def launch(case: Case, run_file: Path) -> list[dict[str, float]]:
+    """Train in one process for each rank; what each has to tell."""
     processes = []
     for rank in range(case.ranks):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": case.ranks, "MASTER_ADDR": "127.0.0.1"}
@@ -168,7 +176,41 @@ def launch(case: Case, run_file: Path) -> list[float]:
     answers = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
         raise SystemExit(f"{case.name}: a rank failed")
-    return [float(re.findall(r"^peak (\d+)", answer, re.MULTILINE)[-1]) for answer in answers]
+    return [json.loads(re.findall(r"^measured (.*)$", answer, re.MULTILINE)[-1]) for answer in answers]
+
+
+class Counted:
+    """Stands before torch's collectives and counts those of groups of several ranks, and the bytes sent by
+    rings."""
+
+    def __init__(self) -> None:
+        import torch.distributed as dist
+
+        self.dist, self.calls, self.sent = dist, 0, 0.0
+        for name in ("all_reduce", "all_gather", "all_gather_into_tensor", "all_to_all_single"):
+            setattr(dist, name, self._counting(name, getattr(dist, name)))
+
+    def _counting(self, name: str, call: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            group = kwargs.get("group", args[2] if name == "all_gather_into_tensor" and len(args) > 2 else None)
+            ranks = self.dist.get_world_size(group)
+            if ranks > 1:
+                self.calls += 1
+                self.sent += self._bytes(name, ranks, group, args, kwargs)
+            return call(*args, **kwargs)
+
+        return counted
+
+    def _bytes(self, name: str, ranks: int, group: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+        first = args[0] if args else kwargs.get("tensor", kwargs.get("output_tensor"))
+        if name == "all_to_all_single":
+            rows, splits = args[1], args[3] if len(args) > 3 else [len(args[1]) // ranks] * ranks
+            away = sum(splits) - splits[self.dist.get_rank(group)]
+            return float(away * rows[:1].numel() * rows.element_size()) if len(rows) else 0.0
+        share = (ranks - 1) / ranks
+        if name == "all_reduce":
+            return 2 * share * first.nbytes
+        return share * (sum(one.nbytes for one in first) if name == "all_gather" else first.nbytes)
 
 
 def train(run_file: Path) -> None:
@@ -191,6 +233,7 @@ def train(run_file: Path) -> None:
     run = load_run(run_file)
     settings = run.training
     torch.set_num_threads(1)
+    counted = Counted()
     with process_group(5):
         rank, world = dist.get_rank(), dist.get_world_size()
         data = read_training(run.data)
@@ -205,6 +248,7 @@ def train(run_file: Path) -> None:
             engine = make_engine(make_objective(run, data, placement), config, settings)
             engine.train()
             for batch in batches:
+                counted.calls, counted.sent = 0, 0.0
                 engine.backward(engine(batch, now).total)
                 clip_gradients(engine, placement, settings.gradient_clipping)
                 engine.step()
@@ -221,7 +265,8 @@ def train(run_file: Path) -> None:
         after = memory_of_process()
         shared = sum(after[key] - before[key] for key in ("RssFile", "RssShmem"))
         peak = after["VmHWM"] - before["VmRSS"]
-        print(f"peak {peak - shared} seconds {time.perf_counter() - started:.1f} shared {shared}", flush=True)
+        told = {"peak": peak - shared, "collectives": counted.calls, "sent": counted.sent}
+        print(f"measured {json.dumps(told)}\n{time.perf_counter() - started:.0f} s", flush=True)
 
 
 def reset_peak() -> dict[str, int]:

@@ -60,7 +60,7 @@ class PassBytes:
 
 
 @dataclass
-class _Place:
+class Place:
     """Which part is running."""
 
     part: Part = "embedding"
@@ -69,14 +69,14 @@ class _Place:
 def kept_bytes(model: Elucidator, batch: Batch) -> dict[Part, int]:
     """Bytes that autograd keeps for the backward pass, once for each storage, parameters and buffers
     excluded."""
-    return _forward(model, batch, _Place())[0]
+    return _forward(model, batch, Place())[0]
 
 
 def pass_bytes(model: Elucidator, batch: Batch) -> PassBytes:
     """Run one forward and backward pass and read its memory off. Gradients of the model are cleared."""
     model.zero_grad(set_to_none=True)
-    place = _Place()
-    ledger = _Ledger(place)
+    place = Place()
+    ledger = Ledger(place)
     ledger.ignore(_own_storages(model))
     with ledger:
         ledger.note(_tensors_of(batch))
@@ -90,7 +90,7 @@ def pass_bytes(model: Elucidator, batch: Batch) -> PassBytes:
     return PassBytes(kept, working)
 
 
-def _forward(model: Elucidator, batch: Batch, place: _Place) -> tuple[dict[Part, int], Tensor]:
+def _forward(model: Elucidator, batch: Batch, place: Place) -> tuple[dict[Part, int], Tensor]:
     """Bytes that each part keeps, and the loss, whose graph holds them: no address is given out twice."""
     seen = _own_storages(model)
     kept: dict[Part, int] = dict.fromkeys(PARTS, 0)
@@ -125,7 +125,7 @@ def _tensors_of(batch: Batch) -> list[Tensor]:
 
 
 @contextmanager
-def _marked(model: Elucidator, place: _Place) -> Iterator[None]:
+def _marked(model: Elucidator, place: Place) -> Iterator[None]:
     """Within, `place` follows the pass: forward by the modules that begin, backward by the gradients that
     arrive."""
     encoder, decoder = model.encoder.layers, model.decoder.layers
@@ -148,7 +148,7 @@ def _marked(model: Elucidator, place: _Place) -> Iterator[None]:
             handle.remove()
 
 
-def _at_start(place: _Place, begins: Part, ends: Part) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+def _at_start(place: Place, begins: Part, ends: Part) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     def arrived(gradient: Tensor) -> None:
         place.part = ends
 
@@ -178,10 +178,10 @@ class _Book:
     numbers: int = 0
 
 
-class _Ledger(TorchDispatchMode):
+class Ledger(TorchDispatchMode):
     """Writes down when the storages of all results of operations come into being and when they go."""
 
-    def __init__(self, place: _Place) -> None:
+    def __init__(self, place: Place) -> None:
         super().__init__()
         self.place, self.book = place, _Book()
         self._ignored: set[int] = set()

@@ -60,6 +60,12 @@ class Planner:
         self.run, self.engine, self.figures = run, engine, figures
         self.sizes = model_sizes(run, figures.schemas, figures.vocabulary)
         self._activations: dict[torch.dtype, ActivationModel] = {}
+        self._zero: dict[str, Any] = dict(engine.content.get("zero_optimization", {}))
+
+    @property
+    def bucket(self) -> int:
+        """Elements of ZeRO's reduce bucket."""
+        return int(self._zero.get("reduce_bucket_size", STAGE_0_BUCKET))
 
     def rows(self, world: int, memory: float, change: Change = Change()) -> list[PlanRow]:
         """All combinations of ZeRO 0, 1, 2, offload, and every ep that divides the ranks and the experts.
@@ -82,8 +88,6 @@ class Planner:
         return [size for size in range(1, min(world, experts) + 1) if world % size == 0 and experts % size == 0]
 
     def _holding(self, stage: int, offload: bool, world: int, ep_size: int, change: Change) -> Holding:
-        zero: dict[str, Any] = dict(self.engine.content.get("zero_optimization", {}))
-        bucket = change.bucket or int(zero.get("reduce_bucket_size", STAGE_0_BUCKET))
         return Holding(
             stage=stage,
             offload=offload,
@@ -91,8 +95,8 @@ class Planner:
             ep_size=ep_size,
             element=2 if stage and self.engine.bf16 else 4,
             optimizer=self.run.training.optimizer,
-            bucket=bucket,
-            overlap=bool(zero.get("overlap_comm", False)),
+            bucket=change.bucket or self.bucket,
+            overlap=bool(self._zero.get("overlap_comm", False)),
             accumulation=change.accumulation or self.run.training.gradient_accumulation,
         )
 
@@ -177,34 +181,34 @@ class Help:
 def ways_out(planner: Planner, world: int, memory: float) -> list[Help]:
     """What would help where nothing fits: smaller batches, checkpointing, a smaller bucket, more GPUs.
 
-    Each is tried alone, with all stages, offload and ep, and the smallest row is given, fitting or not.
+    Each is tried alone, with all stages, offload and ep; the smallest row is given, fitting or not.
     """
     settings = planner.run.training
-    tried: list[Help] = []
-
-    def attempt(what: str, change: Change, ranks: int = world) -> bool:
-        row = smallest(planner.rows(ranks, memory, change))
-        tried.append(Help(what, row))
-        return row.fits
-
-    batch, times = settings.batch_size, 1
-    while batch % 2 == 0:
-        batch, times = batch // 2, times * 2
-        accumulation = settings.gradient_accumulation * times
-        change = Change(batch_size=batch, accumulation=accumulation)
-        if smallest(planner.rows(world, memory, change)).fits or batch % 2:
-            attempt(f"training.batch_size={batch} training.gradient_accumulation={accumulation}", change)
+    changes: dict[str, tuple[Change, int]] = {}
+    batch = settings.batch_size
+    for halved in _halves(batch):
+        accumulation = settings.gradient_accumulation * batch // halved
+        change = Change(batch_size=halved, accumulation=accumulation)
+        words = f"training.batch_size={halved} training.gradient_accumulation={accumulation}"
+        if smallest(planner.rows(world, memory, change)).fits or halved == _halves(batch)[-1]:
+            changes[words] = (change, world)
             break
     if not settings.activation_checkpointing:
-        attempt("training.activation_checkpointing=true", Change(checkpointing=True))
-    if planner.rows(world, memory)[-1].holding.bucket > SMALL_BUCKET:
-        attempt(
-            f'"reduce_bucket_size": {SMALL_BUCKET} under zero_optimization of the engine file',
-            Change(bucket=SMALL_BUCKET),
-        )
+        changes["training.activation_checkpointing=true"] = (Change(checkpointing=True), world)
+    if planner.bucket > SMALL_BUCKET:
+        words = f'"reduce_bucket_size": {SMALL_BUCKET} under zero_optimization of the engine file'
+        changes[words] = (Change(bucket=SMALL_BUCKET), world)
     for more in (2, 4, 8):
-        if planner.ep_sizes(world * more)[-1] == planner.ep_sizes(world)[-1] and more > 2:
+        if smallest(planner.rows(world * more, memory)).fits or more == 8:
+            changes[f"--gpus {world * more}"] = (Change(), world * more)
             break
-        if attempt(f"--gpus {world * more}", Change(), world * more):
-            break
-    return tried
+    return [Help(words, smallest(planner.rows(ranks, memory, c))) for words, (c, ranks) in changes.items()]
+
+
+def _halves(batch: int) -> list[int]:
+    """A batch halved as often as that is even."""
+    found = []
+    while batch % 2 == 0:
+        batch //= 2
+        found.append(batch)
+    return found

@@ -13,7 +13,17 @@ from rich.table import Table
 
 from mmspec_ds.config import RunConfig
 from mmspec_ds.profiling.extrapolation import Cluster, StepTime, step_flops, step_time
-from mmspec_ds.profiling.plan import RESERVE, RULE, Help, Planner, PlanRow, check_request, recommended, ways_out
+from mmspec_ds.profiling.plan import (
+    RESERVE,
+    RULE,
+    Help,
+    Planner,
+    PlanRow,
+    check_request,
+    recommended,
+    smallest,
+    ways_out,
+)
 from mmspec_ds.profiling.sizes import ModelSizes
 from mmspec_ds.profiling.tokens import TokenFigures, token_figures
 from mmspec_ds.training.engine_file import EngineFile
@@ -167,11 +177,12 @@ def tail_lines(report: Report) -> list[str]:
     if report.best:
         lines.append(f"{RULE}: {report.best.name}, {_gb(report.best.memory.total)} GB")
     else:
-        least = min(report.rows, key=lambda row: row.memory.total)
+        least = smallest(report.rows)
+        here = smallest([row for row in report.rows if not row.holding.offload])
         lines.append(
-            f"fits nowhere: the least is {_gb(least.memory.total)} GB ({least.name}), and"
-            f" {_gb(report.memory)} GB less {RESERVE:.0%} are {_gb((1 - RESERVE) * report.memory)} GB."
-            " What would help, each alone:"
+            f"fits nowhere: the least is {_gb(least.memory.total)} GB ({least.name}), {_gb(here.memory.total)} GB"
+            f" without offload ({here.name}), and {_gb(report.memory)} GB less {RESERVE:.0%} are"
+            f" {_gb((1 - RESERVE) * report.memory)} GB. What would help, each alone:"
         )
         for way in report.ways:
             verdict = "fits" if way.row.fits else "does not fit"
