@@ -98,6 +98,17 @@ def damage(content: bytes, chance: random.Random) -> bytes:
     return bytes(damaged)
 
 
+def damage_folder(sound: Path, damaged: Path, chance: random.Random) -> None:
+    """A copy of a folder with one of its files damaged, or gone."""
+    shutil.rmtree(damaged, ignore_errors=True)
+    shutil.copytree(sound, damaged)
+    path = chance.choice(sorted(path for path in damaged.rglob("*") if path.is_file()))
+    content = damage(path.read_bytes(), chance)
+    path.unlink()
+    if chance.random() < 0.95:
+        path.write_bytes(content)
+
+
 def _flip(content: bytearray, chance: random.Random) -> None:
     for _ in range(chance.choice((1, 1, 2, 8, 64))):
         if content:
@@ -222,18 +233,21 @@ def fuzz(
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
             original = chance.choice(sound)
-            content = damage(original.read_bytes(), chance)
-            if chance.random() < 0.05:
-                content = damage(gzip.compress(content, mtime=0), chance)
             path = Path(folder) / f"damaged{original.suffix}"
-            path.write_bytes(content)
+            if original.is_dir():
+                damage_folder(original, path, chance)
+            else:
+                content = damage(original.read_bytes(), chance)
+                if chance.random() < 0.05:
+                    content = damage(gzip.compress(content, mtime=0), chance)
+                path.write_bytes(content)
             fault, outcome = findings(reader, path)
             outcomes[outcome] += 1
             if fault is not None:
                 found += 1
                 out.mkdir(parents=True, exist_ok=True)
                 kept = out / f"{reader.name}_{sum(outcomes.values())}{original.suffix}"
-                shutil.copy(path, kept)
+                (shutil.copytree if path.is_dir() else shutil.copy)(path, kept)
                 print(f"FOUND {kept}\n{fault}", flush=True)
     return outcomes, found
 
@@ -250,7 +264,7 @@ def main() -> int:
     for reader in FORMATS:
         if options.format and reader.name not in options.format:
             continue
-        files = [path for path in sorted(options.files.iterdir()) if path.is_file() and _is_of(reader, path)]
+        files = [path for path in sorted(options.files.iterdir()) if _is_of(reader, path)]
         if not files:
             print(f"{reader.name}: no sound file of this format in {options.files}")
             continue

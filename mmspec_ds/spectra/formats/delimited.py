@@ -19,8 +19,11 @@ _SAMPLE = 200
 _LONGEST_LINE = 10_000
 _DECIMAL_COMMA_PAIR = re.compile(r"\s*[+-]?\d+,\d+\s+[+-]?\d+(,\d+)?\s*")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?")
+_FIRST_NUMBER = re.compile(
+    r'\s*"?\s*[+\-−]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*(?:ppm)?\s*(?:$|[,;\t "–—−-](?!\d+[-/]\d+))'
+)
 _NOT_A_NUMBER = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "na", "n/a", "null", "none", "-", "?"})
-_REMARK = re.compile(r"\s*([A-Za-z][\w \-/()^]{0,40}?)\s*[:=]\s*(.+)")
+_REMARK = re.compile(r"\s*\"?([A-Za-z][\w \-/()^]{0,40}?)\"?\s*[:=,;\t]\s*(.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +166,7 @@ def _first_data_line(lines: list[Line]) -> int | None:
 
 
 def _begins_with_number(text: str) -> bool:
-    found = re.match(r'\s*"?\s*([+\-−]?[\d.,]+(?:[eE][+-]?\d+)?)', text)
-    if found is None or not re.search(r"\d", found[1]):
-        return False
-    after = text[found.end() : found.end() + 1]
-    return after in ("", ",", ";", "\t", " ", '"', "-", "–", "\r") and "/" not in text[: found.end() + 1]
+    return bool(_FIRST_NUMBER.match(text))
 
 
 def _is_data(text: str) -> bool:

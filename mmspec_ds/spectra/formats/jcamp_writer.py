@@ -1,8 +1,8 @@
 """Writer of JCAMP-DX 5.01: what is written reads back as it was.
 
 IR is XYDATA; 13C a peak table; 1H assignments, whose text has couplings and ranges, with a table of its
-first-order lines beside them for the programs that read only tables. Labels that the standard requires are there,
-in its order; lines have at most 80 characters.
+first-order lines beside them for the programs that read only tables. Labels that the standard requires are
+there, in its order; lines have at most 80 characters.
 """
 
 import os

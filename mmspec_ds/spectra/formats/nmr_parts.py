@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mmspec_ds.spectra.benchmark_schema import CATEGORY
-from mmspec_ds.spectra.formats.part import RecordFault, Trace, one_line
+from mmspec_ds.spectra.formats.part import RecordFault, Trace
 from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM
 from mmspec_ds.spectra.processing.curve import NMRCurve, Nucleus
 from mmspec_ds.spectra.processing.first_order import LETTERS
@@ -25,6 +25,7 @@ SAME_SHIFT_PPM = 0.0005
 """13C shifts nearer than this are one line that a list repeats for several atoms."""
 
 _MOST_LISTED = 5000
+_LEAST_RELATIVE = 1e-9
 _UNEVEN = 0.02  # of a step: more, and the curve is interpolated to even steps
 _WORDS = {
     "singlet": "s",
@@ -80,8 +81,9 @@ def make_curve(ppm: FloatArray, values: FloatArray, nucleus: Nucleus, mhz: float
         raise RecordFault(f"a curve of {int(finite.sum())} points with a value, expected at least 64")
     if finite.mean() < 0.9:
         raise RecordFault(f"{int((~finite).sum())} of {len(values)} points are missing, NaN or infinite")
-    if np.abs(values[finite]).max() > 1e100:
-        raise RecordFault(f"an intensity of {np.abs(values[finite]).max():.3g}")
+    largest = float(np.abs(values[finite]).max())
+    if largest and not 1e-100 < largest < 1e100:
+        raise RecordFault(f"intensities up to {largest:.3g}, expected 1e-100 to 1e100")
     ppm, values = ppm[finite], values[finite]
     order = np.argsort(ppm, kind="stable")
     ppm, values = ppm[order], values[order]
@@ -166,12 +168,14 @@ def hydrogen_lines(
     if mhz is None or not 1 <= mhz <= 2000:
         mhz = BENCHMARK_MHZ
         remarks.append(f"no observe frequency: {mhz:g} MHz taken, so J may be wrong")
-    positive = heights > 0
-    if not positive.any():
-        raise RecordFault("no intensity is positive")
+    highest = float(heights.max())
+    if not 1e-100 < highest < 1e100:
+        raise RecordFault(f"the highest intensity is {highest:.3g}, expected 1e-100 to 1e100")
+    relative = heights / highest
+    positive = relative > _LEAST_RELATIVE
     if not positive.all():
         remarks.append(f"{int((~positive).sum())} lines of zero or negative intensity left out")
-    spectrum, more = multiplets_of_peaks(ppm[positive], heights[positive], mhz, settings.multiplets)
+    spectrum, more = multiplets_of_peaks(ppm[positive], relative[positive], mhz, settings.multiplets)
     return Reading(spectrum, None, (*remarks, *more))
 
 
@@ -245,9 +249,7 @@ def whole_hydrogens(integrals: Sequence[float]) -> tuple[list[int], str]:
     Raises:
         RecordFault: an integral is not finite and positive.
     """
-    for integral in integrals:
-        if not 0 < integral < 1e30:
-            raise RecordFault(f"an integral of {one_line(f'{integral:g}', 20)}, expected a positive number")
+    _check_integrals(integrals)
     if all(abs(one - max(1, round(one))) <= 0.25 and one <= 200 for one in integrals):
         exact = all(math.isclose(one, round(one), abs_tol=0.01) for one in integrals)
         return [
@@ -257,7 +259,12 @@ def whole_hydrogens(integrals: Sequence[float]) -> tuple[list[int], str]:
 
 
 def scaled_hydrogens(integrals: Sequence[float]) -> tuple[list[int], str]:
-    """Integrals of any scale as counts of hydrogens, none left out, and the remark that says so."""
+    """Integrals of any scale as counts of hydrogens, none left out, and the remark that says so.
+
+    Raises:
+        RecordFault: an integral is not finite and positive.
+    """
+    _check_integrals(integrals)
     from mmspec_ds.spectra.processing.hydrogens import Neighbours, count_hydrogens
     from mmspec_ds.spectra.processing.settings import MultipletSettings
 
@@ -265,3 +272,9 @@ def scaled_hydrogens(integrals: Sequence[float]) -> tuple[list[int], str]:
     unit = count_hydrogens(areas, [Neighbours(False, False)] * (len(areas) - 1), MultipletSettings()).unit
     counts = [min(200, max(1, round(float(area) / unit))) for area in areas]
     return counts, f"integrals divided by {unit:.3g} and rounded to whole hydrogens"
+
+
+def _check_integrals(integrals: Sequence[float]) -> None:
+    for integral in integrals:
+        if not 1e-30 < integral < 1e30:
+            raise RecordFault(f"an integral of {integral:g}, expected a positive number")

@@ -86,7 +86,7 @@ def molecule_of(record: SDRecord) -> "Chem.Mol | None":
         return None
     with rdBase.BlockLogs():
         try:
-            return Chem.MolFromMolBlock(text[: end + 6] + "\n", removeHs=False)
+            return Chem.MolFromMolBlock(text[: end + 6] + "\n", removeHs=False, strictParsing=False)
         except (ValueError, RuntimeError):
             return None
 

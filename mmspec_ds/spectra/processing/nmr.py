@@ -18,7 +18,7 @@ from mmspec_ds.spectra.processing.settings import MultipletSettings, NMRProcessi
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Multiplet
 
 _EDGE_WIDTHS = 2.0
-"""The range of a multiplet ends so many line widths beyond its outer lines."""
+"""The range of a multiplet ends at least so many line widths beyond its outer lines."""
 
 _DEEP = 0.1  # of the highest line: a phased 1H spectrum does not go below its baseline
 _TABLE_WIDTH_HZ = 1.0
@@ -166,7 +166,7 @@ def _named(lines: Lines, mhz: float, hydrogens: int, settings: MultipletSettings
     pattern = MULTIPLET
     if len(lines) <= settings.most_fitted_lines:
         pattern = explain(lines.hz, lines.height, width, settings)
-    edge = _EDGE_WIDTHS * width
+    edge = max(_EDGE_WIDTHS * width, settings.edge_ppm * mhz)
     centroid = float(lines.hz @ lines.height) / float(lines.height.sum())
     return Multiplet(
         centroid / mhz,

@@ -74,6 +74,12 @@ class MultipletSettings(Settings):
     margin_hz: float = Field(
         default=8.0, gt=0, description="integrated beyond the outer lines, at most to the middle of a gap"
     )
+    edge_ppm: float = Field(
+        default=0.017,
+        ge=0,
+        description="the range of a multiplet ends so far beyond its outer lines, or two line widths: as in the"
+        " published sample, whose singlets are 0.034 ppm wide",
+    )
     position_tolerance_hz: float = Field(
         default=0.35, gt=0, description="of lines against a first-order pattern, or 0.8 of the line width"
     )
