@@ -35,16 +35,24 @@ as_asked() {
 # run_to_the_end COMMAND...: run a launcher and leave with its status. SIGTERM and SIGINT go past it to the training
 # processes: the launcher would give them 30 s and then kill them, however far they are with their checkpoint.
 run_to_the_end() {
+    local launcher=''
+    trap 'signalled=yes; [ -z "$launcher" ] || ask_to_stop "$launcher"' TERM INT
     $(command -v setsid) "$@" & # where there is none (macOS), Ctrl-C reaches the launcher too
-    local launcher=$! status=0
-    trap 'ask_to_stop '"$launcher" TERM INT
+    launcher=$!
+    [ -z "$signalled" ] || ask_to_stop "$launcher"
+    wait_for "$launcher"
+}
+
+# wait_for PROCESS: its status. A trapped signal interrupts bash's own wait; traps say so by signalled=yes.
+signalled=
+wait_for() {
+    local now status=0
     while :; do
-        status=0
-        wait "$launcher" || status=$?
-        kill -0 "$launcher" 2>/dev/null || break # else wait was only interrupted by a signal
+        signalled='' now=0
+        wait "$1" || now=$?
+        [ "$now" -eq 127 ] || status=$now # 127: it had ended before
+        [ -n "$signalled" ] || return "$status"
     done
-    trap - TERM INT
-    return "$status"
 }
 
 # The launcher starts one process on this machine, whose children are the ranks. Where they are not ours to reach
