@@ -63,10 +63,10 @@ def in_chunks(plan: Dispatch, chunks: int) -> Dispatch:
     place_N = every_N - (counts_E.cumsum(0) - counts_E)[expert_N]
     chunk_N = ((place_N + 1) * chunks - 1) // counts_E[expert_N]
     order_N = torch.argsort(chunk_N, stable=True)
-    moved_N = torch.empty_like(order_N)
+    moved_N = order_N.new_zeros(rows + 1)  # one more than there are, for pairs that are not used
     moved_N[order_N] = every_N
-    row_TK = plan.row_TK.clone()
-    row_TK[plan.used_TK] = moved_N[row_TK[plan.used_TK]]
+    # By where and not by selection, which would make the host wait for a device.
+    row_TK = moved_N[torch.where(plan.used_TK, plan.row_TK, rows)]
     return replace(plan, token_N=plan.token_N[order_N], row_TK=row_TK)
 
 
@@ -123,7 +123,7 @@ class RankExchange(Exchange):
         """Wait for the counts and start the first chunk."""
         self._counting.wait()
         both = torch.stack([self._sent_PL, self._received_PL])
-        # Both at once: the only place of an exchange where the host waits for a device.
+        # Both tables at once: the one time that the host waits for a device.
         for sent_PL, received_PL in chunk_counts(both, self._chunks).tolist():
             sent, received = ([sum(counts) for counts in one] for one in (sent_PL, received_PL))
             self._outward.append(Transfer(sent, received, self._group))
