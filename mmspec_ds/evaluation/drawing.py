@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmspec_ds.evaluation.drawing_curves import draw_picked_curve, label_multiplets
 from mmspec_ds.spectra.formats.part import ADDUCT, PRECURSOR_MZ, Part
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Spectrum, TandemMS
 
@@ -42,7 +43,13 @@ def draw_tandem_ms(spectrum: TandemMS, part: Part, axes: Axes) -> None:
 
 
 def draw_h_nmr(spectrum: HydrogenNMR, part: Part, axes: Axes) -> None:
-    """Stems at the centroids, as high as the count of hydrogens."""
+    """The curve with what was picked from it, where there is one; else stems at the centroids, as high as the
+    count of hydrogens."""
+    if part.trace is not None:
+        draw_picked_curve(part.trace, axes)
+        label_multiplets(spectrum, part.trace, axes)
+        axes.set(xlabel="1H shift (ppm)", yticks=())
+        return
     shifts = np.array([one.centroid_ppm for one in spectrum.multiplets])
     _stems(axes, shifts, np.array([float(one.hydrogens) for one in spectrum.multiplets]))
     axes.set(xlabel="1H shift (ppm)", ylabel="hydrogens")
@@ -50,16 +57,24 @@ def draw_h_nmr(spectrum: HydrogenNMR, part: Part, axes: Axes) -> None:
 
 
 def draw_c_nmr(spectrum: CarbonNMR, part: Part, axes: Axes) -> None:
-    """Stems of one height at the shifts."""
+    """The curve with what was picked from it, where there is one; else stems of one height at the shifts."""
+    if part.trace is not None:
+        draw_picked_curve(part.trace, axes)
+        axes.set(xlabel="13C shift (ppm)", yticks=())
+        return
     _stems(axes, np.array(spectrum.shifts_ppm), np.ones(len(spectrum.shifts_ppm)))
     axes.set(xlabel="13C shift (ppm)", yticks=())
     axes.invert_xaxis()
 
 
 def draw_ir(spectrum: Infrared, part: Part, axes: Axes) -> None:
-    """The curve from high to low wavenumber, as IR spectra are printed."""
+    """The curve from high to low wavenumber, as IR spectra are printed; behind it, thin, as it was measured."""
+    if part.trace is not None:
+        axes.plot(part.trace.axis, part.trace.values, linewidth=0.5, color="0.6", label="measured")
     wavenumbers = np.linspace(spectrum.start_cm1, spectrum.stop_cm1, len(spectrum.absorbance))
-    axes.plot(wavenumbers, spectrum.absorbance, linewidth=0.9)
+    axes.plot(wavenumbers, spectrum.absorbance, linewidth=0.9, label="as read")
+    if part.trace is not None:
+        axes.legend(loc="upper left", fontsize=7, frameon=False)
     axes.set(xlabel="wavenumber (cm-1)", ylabel="absorbance")
     axes.set_xlim(max(wavenumbers[0], wavenumbers[-1]), min(wavenumbers[0], wavenumbers[-1]))
 

@@ -105,11 +105,12 @@ def from_curve(curve: NMRCurve, settings: NMRProcessingSettings) -> Reading:
     Raises:
         RecordFault: no line rises over the noise, or too many do.
     """
-    trace = Trace(curve.ppm, curve.intensity, "ppm")
     try:
         picked = (pick_hydrogen if curve.nucleus == "1H" else pick_carbon)(curve, settings)
     except ValueError as error:
         raise RecordFault(str(error)) from None
+    lines = picked.picked.lines.hz / curve.frequency_mhz
+    trace = Trace(curve.ppm, curve.intensity, "ppm", lines)
     spectrum = picked.spectrum
     if isinstance(spectrum, HydrogenNMR):
         for multiplet in spectrum.multiplets:
