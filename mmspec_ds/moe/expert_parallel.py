@@ -1,17 +1,22 @@
-"""Tokens to the rank that owns their expert, and back: an all-to-all with uneven splits.
+"""Rows to the rank that owns their expert, and back, in chunks whose travel overlaps with computation.
 
-Axes: D model width, N rows sent, R rows received, L experts on this rank, P ranks of the expert-parallel
-    group.
+Axes: D model width, T tokens, K choices, E experts, N rows sent, R rows received, C chunks, P ranks of the
+    expert-parallel group, L experts on this rank.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmspec_kernels import ExpertWeights, expert_ffn
+from mmspec_kernels import Dispatch
 from torch import Tensor
+
+from mmspec_ds.moe.transfer import Transfer
+
+LocalExperts = Callable[[Tensor, Sequence[int]], Tensor]
+"""Outputs of rows in the order of this rank's experts, given how many rows each of them has."""
 
 
 @dataclass(frozen=True)
@@ -37,58 +42,128 @@ ALONE = Placement()
 """All experts in this process."""
 
 
-class _AllToAll(torch.autograd.Function):
-    """Rows to other ranks by uneven splits; the gradient travels the same way back."""
+def chunk_counts(counts: Tensor, chunks: int) -> Tensor:
+    """How many of an expert's rows go with each chunk [C, ...], for counts of any shape.
 
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, sent: list[int], received: list[int], group: Any) -> Tensor:
-        ctx.sent, ctx.received, ctx.group = sent, received, group
-        return _exchange(rows, sent, received, group)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None]:
-        return _exchange(grad_outputs[0], ctx.received, ctx.sent, ctx.group), None, None, None
+    Chunk c of n rows takes those from floor(c n / C) to floor((c + 1) n / C). Whoever knows the counts knows
+    the chunks, so that chunks cost no further exchange of counts.
+    """
+    bound = torch.arange(chunks + 1, device=counts.device).view(-1, *(1 for _ in counts.shape))
+    return (bound * counts // chunks).diff(dim=0)
 
 
-def _exchange(rows: Tensor, sent: list[int], received: list[int], group: Any) -> Tensor:
-    out = rows.new_empty(sum(received), *rows.shape[1:])
-    dist.all_to_all_single(out, rows.contiguous(), received, sent, group=group)
-    return out
+def in_chunks(plan: Dispatch, chunks: int) -> Dispatch:
+    """The same pairs with their rows in the order (chunk, expert, token). Only integers are moved: what is
+    gathered by this plan lies in chunks."""
+    if chunks == 1:
+        return plan
+    rows, counts_E = len(plan.token_N), plan.counts_E
+    every_N = torch.arange(rows, device=counts_E.device)
+    expert_N = torch.repeat_interleave(counts_E, output_size=rows)
+    place_N = every_N - (counts_E.cumsum(0) - counts_E)[expert_N]
+    chunk_N = ((place_N + 1) * chunks - 1) // counts_E[expert_N]
+    order_N = torch.argsort(chunk_N, stable=True)
+    moved_N = order_N.new_zeros(rows + 1)  # one more than there are, for pairs that are not used
+    moved_N[order_N] = every_N
+    # By where and not by selection, which would make the host wait for a device.
+    row_TK = moved_N[torch.where(plan.used_TK, plan.row_TK, rows)]
+    return replace(plan, token_N=plan.token_N[order_N], row_TK=row_TK)
 
 
-def exchanged_expert_ffn(
-    rows_ND: Tensor, counts_E: Tensor, experts: Sequence[ExpertWeights], group: Any
-) -> Tensor:
-    """`expert_ffn` where each rank of `group` owns a contiguous block of the experts.
+class Exchange:
+    """The way of a batch's rows through the experts: `send`, other work, `through`. This one goes nowhere: all
+    experts are here.
 
-    Every rank makes the same three collectives (counts, rows, rows back; in the backward pass two more), also
-    one that has no rows to send or receives none: its experts then keep a gradient of zero.
+    Attributes:
+        plan: the order in which rows are to be gathered and combined.
+    """
+
+    def __init__(self, plan: Dispatch) -> None:
+        self.plan = plan
+        self._rows_ND: Tensor | None = None
+
+    def send(self, rows_ND: Tensor) -> None:
+        """Rows [N, D] in the order of `plan`."""
+        self._rows_ND = rows_ND
+
+    def through(self, experts: LocalExperts) -> Tensor:
+        """Their outputs [N, D] in the same order."""
+        assert self._rows_ND is not None, "send comes first"
+        rows_ND, self._rows_ND = self._rows_ND, None
+        return experts(rows_ND, self.plan.counts_E.tolist())
+
+
+class RankExchange(Exchange):
+    """The way over the ranks of a group, each of which owns a contiguous block of the experts.
+
+    Counts travel while the rows are gathered; the first chunk travels while the caller does other work; then
+    each chunk's rows travel while the one before computes, and its outputs while the next one does. In the
+    backward pass it is the same for the gradients. Every rank makes the same collectives in the same order, one
+    of counts and 2 C of rows, in the backward pass 2 C, also a rank that has no rows to send or receives none:
+    its experts then keep a gradient of zero.
 
     Args:
-        rows_ND: this rank's rows sorted by global expert.
-        counts_E: this rank's rows for each global expert, int64.
-        experts: the L local experts.
+        plan: rows in the order of experts.
+        chunks: C; every chunk has its share of each expert's rows. The gradients of the experts' weights are
+            sums over chunks, so that many chunks cost memory traffic.
         group: the expert-parallel process group.
-
-    Returns:
-        The outputs in the order of the rows, [N, D].
     """
-    ranks = dist.get_world_size(group)
-    counts_PL = counts_E.view(ranks, len(experts))
-    received_PL = torch.empty_like(counts_PL)
-    dist.all_to_all_single(received_PL, counts_PL.contiguous(), group=group)
-    sent, received = counts_PL.sum(1).tolist(), received_PL.sum(1).tolist()
 
-    arrived_RD: Tensor = _AllToAll.apply(rows_ND, sent, received, group)
-    pieces = received_PL.flatten().tolist()
-    by_expert_RD = _swap_blocks(arrived_RD, pieces, ranks, len(experts))
-    done_RD = expert_ffn(by_expert_RD, received_PL.sum(0).tolist(), experts)
-    by_rank_RD = _swap_blocks(done_RD, received_PL.T.flatten().tolist(), len(experts), ranks)
-    back_ND: Tensor = _AllToAll.apply(by_rank_RD, received, sent, group)
-    return back_ND
+    def __init__(self, plan: Dispatch, chunks: int, group: Any) -> None:
+        self._chunks, self._group = chunks, group
+        self._sent_PL = plan.counts_E.view(dist.get_world_size(group), -1).contiguous()
+        self._received_PL = torch.empty_like(self._sent_PL)
+        self._counting = dist.all_to_all_single(self._received_PL, self._sent_PL, group=group, async_op=True)
+        self._pieces: Sequence[Tensor] = ()
+        self._outward: list[Transfer] = []
+        self._counts_CPL: list[list[list[int]]] = []
+        super().__init__(in_chunks(plan, chunks))
+
+    def send(self, rows_ND: Tensor) -> None:
+        """Wait for the counts and start the first chunk."""
+        self._counting.wait()
+        both = torch.stack([self._sent_PL, self._received_PL])
+        # Both tables at once: the one time that the host waits for a device.
+        for sent_PL, received_PL in chunk_counts(both, self._chunks).tolist():
+            sent, received = ([sum(counts) for counts in one] for one in (sent_PL, received_PL))
+            self._outward.append(Transfer(sent, received, self._group))
+            self._counts_CPL.append(received_PL)
+        self._pieces = rows_ND.split([sum(transfer.sent) for transfer in self._outward])
+        self._ticket = self._start(0)
+
+    def through(self, experts: LocalExperts) -> Tensor:
+        """Outputs of all chunks, in the order of `plan`."""
+        homeward = []
+        for chunk, outward in enumerate(self._outward):
+            ticket = self._ticket
+            if chunk + 1 < self._chunks:
+                self._ticket = self._start(chunk + 1)
+            arrived_RD = outward.wait(ticket)
+            done_RD = _by_rank(experts, arrived_RD, self._counts_CPL[chunk])
+            back = Transfer(outward.received, outward.sent, self._group)
+            homeward.append((back, back.start(done_RD)))
+        out = [back.wait(ticket) for back, ticket in homeward]
+        return out[0] if len(out) == 1 else torch.cat(out)
+
+    def _start(self, chunk: int) -> Tensor:
+        return self._outward[chunk].start(self._pieces[chunk])
 
 
-def _swap_blocks(rows: Tensor, lengths: list[int], outer: int, inner: int) -> Tensor:
-    """Reorder consecutive pieces from (outer, inner) to (inner, outer)."""
-    pieces = rows.split(lengths)
-    return torch.cat([pieces[o * inner + i] for i in range(inner) for o in range(outer)])
+def exchange(plan: Dispatch, chunks: int, group: Any | None) -> Exchange:
+    """The way of these rows: over the ranks of `group`, or none if that is None."""
+    return Exchange(plan) if group is None else RankExchange(plan, chunks, group)
+
+
+def _by_rank(experts: LocalExperts, rows_RD: Tensor, counts_PL: list[list[int]]) -> Tensor:
+    """Outputs of rows that lie in the order (rank, expert), in that order."""
+    counts_LP = list(map(list, zip(*counts_PL)))
+    by_expert_RD = _swap_blocks(rows_RD, counts_PL)
+    done_RD = experts(by_expert_RD, [sum(counts) for counts in counts_LP])
+    return _swap_blocks(done_RD, counts_LP)
+
+
+def _swap_blocks(rows: Tensor, lengths: list[list[int]]) -> Tensor:
+    """Reorder consecutive blocks from (outer, inner) to (inner, outer); `lengths` [outer][inner] are theirs."""
+    outer, inner = len(lengths), len(lengths[0])
+    blocks = rows.split([length for row in lengths for length in row])
+    return torch.cat([blocks[o * inner + i] for i in range(inner) for o in range(outer)])

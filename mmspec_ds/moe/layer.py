@@ -6,6 +6,7 @@ model runs without DeepSpeed; `deepspeed_layer` makes DeepSpeed's own classes of
 Axes: B samples, S places, T = B * S tokens, D model width, E experts, K choices, M modalities, N rows.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -24,7 +25,7 @@ from mmspec_kernels import (
 from torch import Tensor, nn
 
 from mmspec_ds.moe.capacity import keep_within_capacity
-from mmspec_ds.moe.expert_parallel import ALONE, Placement, exchanged_expert_ffn
+from mmspec_ds.moe.expert_parallel import ALONE, Placement, exchange
 from mmspec_ds.moe.experts import Expert, physical_order
 from mmspec_ds.moe.settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, routing_report, structure_sums
@@ -83,11 +84,9 @@ class ExpertBank(nn.Module):
         """What the kernels take."""
         return [cast(Expert, expert).weights for expert in self.deepspeed_experts]
 
-    def forward(self, rows_ND: Tensor, plan: Dispatch, group: Any | None) -> Tensor:
-        """Outputs of the rows, which are in global expert order."""
-        if group is None:
-            return expert_ffn(rows_ND, plan.counts_E.tolist(), self.weights())
-        return exchanged_expert_ffn(rows_ND, plan.counts_E, self.weights(), group)
+    def forward(self, rows_ND: Tensor, counts: Sequence[int]) -> Tensor:
+        """Outputs of rows that are in the order of these experts; `counts` are the rows of each."""
+        return expert_ffn(rows_ND, counts, self.weights())
 
 
 class SparseDispatch(nn.Module):
@@ -124,15 +123,20 @@ class SparseDispatch(nn.Module):
         kept_TK, weight_TK = self._within_capacity(routing)
         if self.ep_group is None and not self._needs_structure():
             out_TD = sparse_ffn(hidden_TD, kept_TK, weight_TK, self.experts.weights())
-            structure = hidden_TD.new_zeros(4, dtype=torch.float32)
-        else:
-            plan = dispatch(kept_TK, len(self.settings.experts))
-            rows_ND = self.experts(gather(hidden_TD, plan), plan, self.ep_group)
-            out_TD = combine(rows_ND, weight_TK, plan)
-            structure = self._structure(rows_ND, weight_TK, kept_TK, plan, modality_BS)
+            return out_TD.view_as(hidden_BSD), self._report(routing, kept_TK, modality_T)
 
-        report = routing_report(routing, kept_TK, modality_T, self.serves_EM.shape[1], structure)
+        plan = dispatch(kept_TK, len(self.settings.experts))
+        way = exchange(plan, self.settings.exchange_chunks, self.ep_group)
+        way.send(gather(hidden_TD, way.plan))
+        report = self._report(routing, kept_TK, modality_T)  # while rows travel
+        rows_ND = way.through(self.experts)
+        out_TD = combine(rows_ND, weight_TK, way.plan)
+        if self._needs_structure():
+            report = report.with_structure(self._structure(rows_ND, weight_TK, kept_TK, way.plan, modality_BS))
         return out_TD.view_as(hidden_BSD), report
+
+    def _report(self, routing: Routing, kept_TK: Tensor, modality_T: Tensor) -> RoutingReport:
+        return routing_report(routing, kept_TK, modality_T, self.serves_EM.shape[1])
 
     def _within_capacity(self, routing: Routing) -> tuple[Tensor, Tensor]:
         if self.settings.mode == "dropless":
@@ -148,8 +152,6 @@ class SparseDispatch(nn.Module):
     def _structure(
         self, rows_ND: Tensor, weight_TK: Tensor, kept_TK: Tensor, plan: Dispatch, modality_BS: Tensor
     ) -> Tensor:
-        if not self._needs_structure():
-            return rows_ND.new_zeros(4, dtype=torch.float32)
         assert self.structure_margin is not None
         samples, places = modality_BS.shape
         experts, modalities = self.serves_EM.shape

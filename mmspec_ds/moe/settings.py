@@ -52,6 +52,9 @@ class MoESettings(Settings):
             first one's (table 5); 0 keeps all.
         renormalise: divide the weights of a token's experts by their sum; the paper does not.
         selection_bias_rate: step of the bias that evens out the load without a loss; 0 is off.
+        exchange_chunks: parts in which rows travel between ranks that share the experts, so that one part
+            travels while another computes. The result is that of one part; each part adds two collectives to
+            a layer's forward pass and two to its backward pass.
     """
 
     experts: tuple[ExpertSettings, ...] = Field(default_factory=paper_experts, min_length=1)
@@ -63,6 +66,7 @@ class MoESettings(Settings):
     dynamic_share: float = Field(default=0.0, ge=0, le=1)
     renormalise: bool = False
     selection_bias_rate: float = Field(default=0.0, ge=0)
+    exchange_chunks: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _k_is_at_most_the_number_of_experts(self) -> "MoESettings":

@@ -5,7 +5,7 @@ Axes: T tokens, K choices, E experts, M modalities, B samples, D model width, Y 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -43,17 +43,26 @@ class RoutingReport:
     separation: Tensor
     separation_count: Tensor
 
+    def with_structure(self, sums: Tensor) -> "RoutingReport":
+        """The same with what `structure_sums` gives [4]."""
+        return replace(
+            self,
+            agreement=sums[0],
+            agreement_count=sums[1].detach(),
+            separation=sums[2],
+            separation_count=sums[3].detach(),
+        )
 
-def routing_report(
-    routing: Routing, kept_TK: Tensor, modality_T: Tensor, modalities: int, structure: Tensor
-) -> RoutingReport:
-    """The report of one layer. `structure` [4] is what `structure_sums` gives, or zeros."""
+
+def routing_report(routing: Routing, kept_TK: Tensor, modality_T: Tensor, modalities: int) -> RoutingReport:
+    """The report of one layer before its experts have run: its structural sums are zero."""
     probability_TE = routing.probability_TE
     one_hot_TM = F.one_hot(modality_T.clamp_min(0), modalities).float() * (modality_T >= 0)[:, None]
     chosen_TE = F.one_hot(routing.index_TK.clamp_min(0), probability_TE.shape[1])
     chosen_TE = (chosen_TE * (routing.index_TK != NOT_ROUTED)[..., None]).sum(1)
     dropped_T = ((routing.index_TK != NOT_ROUTED) & (kept_TK == NOT_ROUTED)).sum(1)
     entropy = -torch.special.xlogy(probability_TE, probability_TE.clamp_min(1e-20)).sum()
+    nothing = probability_TE.new_zeros((), dtype=torch.float32)
     return RoutingReport(
         importance_ME=one_hot_TM.T @ probability_TE,
         load_ME=one_hot_TM.T @ chosen_TE.float(),
@@ -61,10 +70,10 @@ def routing_report(
         tokens_M=one_hot_TM.sum(0),
         entropy=entropy,
         z=routing.log_sum_exp_T.square().sum(),
-        agreement=structure[0],
-        agreement_count=structure[1].detach(),
-        separation=structure[2],
-        separation_count=structure[3].detach(),
+        agreement=nothing,
+        agreement_count=nothing,
+        separation=nothing,
+        separation_count=nothing,
     )
 
 
@@ -100,7 +109,7 @@ def structure_sums(
     bins = samples * modalities * experts
     weighted = rows_ND.float() * weight_N[:, None]
     sum_BMED = weighted.new_zeros(bins, rows_ND.shape[1]).index_add(0, bin_N, weighted)
-    sum_BMED = sum_BMED.view(samples, modalities, experts, -1)
+    sum_BMED = sum_BMED.view(samples, modalities, experts, rows_ND.shape[1])
     mass_BME = weight_N.new_zeros(bins).index_add(0, bin_N, weight_N).view(samples, modalities, experts)
 
     shared = shared_E.nonzero().squeeze(1)

@@ -37,6 +37,7 @@ def test_expert_that_cannot_be(values: dict[str, object], told: str) -> None:
         ({"mode": "dropful"}, "'dropless' or 'capacity'"),
         ({"capacity_factor": 0.0}, "greater than 0"),
         ({"dynamic_share": 1.5}, "less than or equal to 1"),
+        ({"exchange_chunks": 0}, "greater than or equal to 1"),
     ],
     ids=str,
 )

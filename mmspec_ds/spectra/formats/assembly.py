@@ -9,7 +9,7 @@ import numpy as np
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.molecules.smiles import canonical_smiles
-from mmspec_ds.spectra.formats.part import ADDUCT, PRECURSOR_MZ, Part
+from mmspec_ds.spectra.formats.part import ADDUCT, INCHIKEY, PRECURSOR_MZ, Part
 from mmspec_ds.spectra.records import (
     CarbonNMR,
     FloatArray,
@@ -56,6 +56,7 @@ def assemble(
     if not parts:
         raise ValueError("no part to assemble")
     _check_precursors(parts)
+    _agreed("InChIKey", [(part.id, _text(part.metadata.get(INCHIKEY))) for part in parts], _skeleton)
     known_smiles = [("the given one", smiles)] if smiles else []
     known_formula = [("the given one", formula)] if formula else []
     return Record(
@@ -85,6 +86,15 @@ def _agreed(
                 f"the {what} of {who} is {text}, that of {first[0]} is {first[1]}: not one molecule"
             )
     return None if first is None else first[1]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _skeleton(inchikey: str) -> str:
+    """The first block: records of one molecule often differ in stereo."""
+    return inchikey.split("-", 1)[0].upper()
 
 
 def _sorted_counts(formula: str) -> tuple[list[tuple[str, int]], int]:

@@ -27,11 +27,13 @@ MEASURED_EV = "measured_ev"
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The measured curve behind a list of peaks, for a drawing: `axis` in `unit`, and `values`, both [n]."""
+    """The measured curve behind a list of peaks, for a drawing: `axis` in `unit`, and `values`, both [n]; the
+    places that were `picked` from it, if any, [k]."""
 
     axis: FloatArray
     values: FloatArray
     unit: str
+    picked: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.formats import parquet_parts
+from mmspec_ds.spectra.formats import (
+    bruker,
+    infrared_table,
+    jcamp,
+    massbank,
+    massspecgym,
+    mgf,
+    msp,
+    mzml,
+    mzxml,
+    nmr_table,
+    nmredata,
+    parquet_parts,
+)
 from mmspec_ds.spectra.formats.part import Item
 from mmspec_ds.spectra.formats.settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.spectra.formats.source import Head, read_head
@@ -47,6 +60,94 @@ FORMATS: tuple[Format, ...] = (
         modalities=SPECTRA,
         looks_like=parquet_parts.looks_like_parquet,
         read=parquet_parts.read_parquet,
+    ),
+    Format(
+        name="mzml",
+        label="mzML",
+        suffixes=(".mzml",),
+        modalities=(Modality.MS,),
+        looks_like=mzml.looks_like_mzml,
+        read=mzml.read_mzml,
+    ),
+    Format(
+        name="mzxml",
+        label="mzXML",
+        suffixes=(".mzxml",),
+        modalities=(Modality.MS,),
+        looks_like=mzxml.looks_like_mzxml,
+        read=mzxml.read_mzxml,
+    ),
+    Format(
+        name="massbank",
+        label="MassBank record",
+        suffixes=(),
+        modalities=(Modality.MS,),
+        looks_like=massbank.looks_like_massbank,
+        read=massbank.read_massbank,
+    ),
+    Format(
+        name="massspecgym",
+        label="MassSpecGym table",
+        suffixes=(".tsv",),
+        modalities=(Modality.MS,),
+        looks_like=massspecgym.looks_like_massspecgym,
+        read=massspecgym.read_massspecgym,
+    ),
+    Format(
+        name="mgf",
+        label="MGF",
+        suffixes=(".mgf",),
+        modalities=(Modality.MS,),
+        looks_like=mgf.looks_like_mgf,
+        read=mgf.read_mgf,
+    ),
+    Format(
+        name="msp",
+        label="MSP",
+        suffixes=(".msp",),
+        modalities=(Modality.MS,),
+        looks_like=msp.looks_like_msp,
+        read=msp.read_msp,
+    ),
+    Format(
+        name="jcamp",
+        label="JCAMP-DX",
+        suffixes=(".jdx", ".dx", ".jcamp", ".jcm"),
+        modalities=(Modality.H_NMR, Modality.C_NMR, Modality.IR),
+        looks_like=jcamp.looks_like_jcamp,
+        read=jcamp.read_jcamp,
+    ),
+    Format(
+        name="bruker",
+        label="Bruker processed folder",
+        suffixes=(),
+        modalities=(Modality.H_NMR, Modality.C_NMR),
+        looks_like=bruker.looks_like_bruker,
+        read=bruker.read_bruker,
+    ),
+    Format(
+        name="nmredata",
+        label="NMReDATA SDF",
+        suffixes=(".sdf", ".sd"),
+        modalities=(Modality.H_NMR, Modality.C_NMR),
+        looks_like=nmredata.looks_like_nmredata,
+        read=nmredata.read_nmredata,
+    ),
+    Format(
+        name="nmr-table",
+        label="NMR peak list",
+        suffixes=(".csv", ".txt", ".tsv"),
+        modalities=(Modality.H_NMR, Modality.C_NMR),
+        looks_like=nmr_table.looks_like_nmr_table,
+        read=nmr_table.read_nmr_table,
+    ),
+    Format(
+        name="ir-table",
+        label="IR table",
+        suffixes=(".csv", ".txt", ".tsv", ".xy"),
+        modalities=(Modality.IR,),
+        looks_like=infrared_table.looks_like_infrared_table,
+        read=infrared_table.read_infrared_table,
     ),
 )
 """Every format. Where several look like a file's content, the first counts: strict ones before lax ones."""

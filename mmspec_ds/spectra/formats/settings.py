@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.processing.settings import InfraredProcessingSettings, NMRProcessingSettings
 
 
 class TandemReadSettings(Settings):
@@ -11,12 +12,32 @@ class TandemReadSettings(Settings):
     max_peaks: int = Field(
         default=1000, ge=1, description="strongest peaks kept of a spectrum; a model reads 100 of them at most"
     )
+    map_energies: bool = Field(
+        default=True, description="replace a measured collision energy by the nearest one of the benchmark"
+    )
+    assumed_energy_ev: float = Field(
+        default=20.0, gt=0, description="taken where a file has no collision energy that can be understood"
+    )
+
+
+class NMRReadSettings(Settings):
+    """NMR files: what happens to continuous spectra."""
+
+    processing: NMRProcessingSettings = NMRProcessingSettings()
+
+
+class InfraredReadSettings(Settings):
+    """IR files: the grid, and how a curve gets on it."""
+
+    processing: InfraredProcessingSettings = InfraredProcessingSettings()
 
 
 class FormatSettings(Settings):
     """What every reader is given; a block for each kind of instrument."""
 
     ms: TandemReadSettings = TandemReadSettings()
+    nmr: NMRReadSettings = NMRReadSettings()
+    ir: InfraredReadSettings = InfraredReadSettings()
 
 
 DEFAULT_SETTINGS = FormatSettings()

@@ -1,0 +1,51 @@
+"""`mmspec inspect`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.errors import DataError
+
+_SPECTRA = ("h_nmr", "c_nmr", "ir", "ms")
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        _inspect,
+        "show what was understood of files of spectra, and draw it",
+        "mmspec inspect unknown.mgf carbon.jdx --plot unknown.png",
+    )
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="of any format that is read")
+    command.add_argument(
+        "--modality", choices=_SPECTRA, help="what the files hold, where their format leaves that open"
+    )
+    command.add_argument(
+        "--records", type=positive, default=5, metavar="N", help="records shown of each file (default: 5)"
+    )
+    command.add_argument("--plot", type=Path, metavar="PNG", help="draw the spectra of these records there")
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from mmspec_ds.evaluation.inspection import inspect_file, plot_parts, report_lines
+    from mmspec_ds.spectra.registry import modality_by_name
+
+    check_writable(options.plot)
+    modality = modality_by_name(options.modality) if options.modality else None
+    shown, faults = [], []
+    for path in options.files:
+        try:
+            found = inspect_file(path, modality, options.records)
+        except DataError as error:  # of several files, the others are worth a look
+            faults.append(error)
+            continue
+        shown += found.first
+        faults += [found.fault] if found.fault is not None else []
+        print("\n".join(report_lines(found)), flush=True)
+    for fault in faults:
+        print(f"mmspec: {' '.join(str(fault).split())}", file=sys.stderr)
+    if options.plot is not None:
+        drawn = plot_parts(shown, options.plot)
+        print(f"{drawn} spectra drawn in {options.plot}")
+    return 1 if faults else 0

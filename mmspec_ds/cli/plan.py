@@ -1,0 +1,53 @@
+"""`mmspec plan`."""
+
+import argparse
+from pathlib import Path
+
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        _plan,
+        "say what a run needs in memory and traffic on so many GPUs, and which ZeRO stage and ep fit",
+        "mmspec plan ds_configs/runs/alberts.yaml --gpus 8 --memory 80 --extrapolate 8,64,512",
+    )
+    command.add_argument("run", type=Path, help="a run file, such as those in ds_configs/runs")
+    command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
+    command.add_argument("--gpus", type=positive, required=True, help="how many, a rank each")
+    command.add_argument("--memory", type=float, required=True, help="GB (10^9 bytes) of each GPU")
+    command.add_argument(
+        "--tokens",
+        type=positive,
+        help="spectrum tokens of a sample (default: from data.train, or the most allowed)",
+    )
+    command.add_argument(
+        "--extrapolate",
+        type=_several,
+        default=[],
+        metavar="N,N",
+        help="also the recommended row on so many GPUs",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="also write the plan there")
+
+
+def _several(text: str) -> list[int]:
+    return [positive(part) for part in text.split(",")]
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from mmspec_ds.config import load_run
+    from mmspec_ds.profiling.report import make_report, print_report, write_report
+    from mmspec_ds.training.engine_file import read_engine
+
+    check_writable(options.json)
+    run = load_run(options.run, options.overrides)
+    engine = read_engine(run.engine)
+    report = make_report(
+        run, engine, options.gpus, options.memory * 1e9, tokens=options.tokens, extrapolate=options.extrapolate
+    )
+    print_report(report)
+    if options.json is not None:
+        write_report(options.json, report)
+    return 0

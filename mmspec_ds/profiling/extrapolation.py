@@ -1,0 +1,103 @@
+"""The time of a step on a cluster, on paper: arithmetic at a share of the peak, and bytes over stated
+bandwidths.
+
+Axes: B samples, S places, L target tokens, D model width, F feed-forward width, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+from mmspec_ds.config import RunConfig
+from mmspec_ds.profiling.plan import PlanRow
+from mmspec_ds.profiling.sizes import ModelSizes
+from mmspec_ds.profiling.tokens import TokenFigures
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What is assumed of the machines; bytes and floating-point operations a second of each GPU.
+
+    Attributes:
+        node: GPUs of a node.
+        inside: NVLink bandwidth within a node.
+        between: network bandwidth between nodes, 400 Gbit/s.
+        peak: dense bf16 arithmetic of an H100.
+        utilisation: the share of it that training reaches.
+    """
+
+    node: int = 8
+    inside: float = 450e9
+    between: float = 50e9
+    peak: float = 990e12
+    utilisation: float = 0.4
+
+    def assumptions(self) -> list[str]:
+        """In words."""
+        return [
+            f"nodes of {self.node} GPUs, {self.inside / 1e9:.0f} GB/s of NVLink for each GPU within one,"
+            f" {self.between * 8 / 1e9:.0f} Gbit/s of network for each GPU between them",
+            f"arithmetic at {self.utilisation:.0%} of {self.peak / 1e12:.0f} TFLOP/s in bf16, of half"
+            " of that in fp32 (TF32)",
+            "no communication overlaps with computation, and no collective has a latency",
+            "consecutive ranks share the experts; a group across nodes has the network of all its GPUs",
+            "weak scaling: the same batch on each GPU; efficiency is arithmetic over the whole step",
+        ]
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of a step: arithmetic, all-to-all, gradients and weights; `efficiency` of weak scaling, 0 to
+    1."""
+
+    compute: float
+    exchange: float
+    reduce: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.compute + self.exchange + self.reduce
+
+    @property
+    def efficiency(self) -> float:
+        """Against one GPU that exchanges nothing."""
+        return self.compute / self.total
+
+
+def step_flops(run: RunConfig, sizes: ModelSizes, figures: TokenFigures) -> float:
+    """Floating-point operations of a step on one rank: matrix products, two for a multiplication and an
+    addition, the backward pass twice the forward one. Attention counts its full rectangle, also where it is
+    causal."""
+    samples, model, d = run.training.batch_size, run.model, run.model.d_model
+    places, tokens, targets = samples * figures.padded, samples * figures.mean, samples * figures.target
+    attention = places * (4 * d * d + 2 * figures.padded * d)
+    if sizes.widths:
+        width = sum(sizes.widths) / len(sizes.widths)
+        fed = tokens * sizes.k * 2 * d * width + places * d * len(sizes.widths)
+    else:
+        fed = places * 2 * d * model.ffn_width
+    encoder = model.encoder_layers * (attention + fed)
+    of_target = 6 * d * d + 2 * (figures.target + figures.padded) * d + 2 * d * model.ffn_width
+    decoder = model.decoder_layers * (targets * of_target + places * 2 * d * d)
+    head = targets * figures.vocabulary * d
+    again = 4 / 3 if run.training.activation_checkpointing else 1.0
+    return 6 * run.training.gradient_accumulation * (encoder * again + decoder + head)
+
+
+def step_time(row: PlanRow, flops: float, cluster: Cluster = Cluster()) -> StepTime:
+    """Seconds of a step of one row of a plan."""
+    world, ep, traffic = row.holding.world, row.holding.ep_size, row.traffic
+    away = max(0, ep - cluster.node) / max(1, ep - 1)  # of what leaves a rank, the share that leaves its node
+    exchange = traffic.all_to_all * ((1 - away) / cluster.inside + away / cluster.between)
+    experts = traffic.reduce_experts + traffic.gather_experts
+    dense = traffic.reduce + traffic.gather - experts
+    reduce = dense / _ring(world, 1, cluster) + experts / _ring(world, ep, cluster)
+    speed = cluster.utilisation * cluster.peak * (1.0 if row.holding.element == 2 else 0.5)
+    return StepTime(flops / speed, exchange, reduce)
+
+
+def _ring(world: int, stride: int, cluster: Cluster) -> float:
+    """Bandwidth of a ring over every `stride`-th rank: across nodes, that of the network of its GPUs in a
+    node."""
+    if world <= cluster.node:
+        return cluster.inside
+    return min(cluster.inside, max(1, cluster.node // stride) * cluster.between)

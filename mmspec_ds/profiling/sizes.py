@@ -1,0 +1,130 @@
+"""The parameters of a run's model: how many, in which part, and on which rank.
+
+Counted on the meta device, where tensors have shapes and no memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mmspec_ds.config import RunConfig
+from mmspec_ds.models.factory import build_elucidator
+from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.moe.experts import physical_order
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.tokens import TokenSchema
+
+_EXPERTS = ".deepspeed_experts."
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One parameter. `stage` is where it is used in a pass, see `stages`; `expert` its expert's number, None
+    for the dense part; `matrix` whether the optimizer decays it."""
+
+    name: str
+    numel: int
+    matrix: bool
+    stage: int
+    expert: int | None
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """All parameters of a model, in the order of its modules, and the widths of its experts in physical order
+    (none in a dense model)."""
+
+    weights: tuple[Weight, ...]
+    widths: tuple[int, ...]
+    k: int
+
+    @property
+    def total(self) -> int:
+        """Parameters of the whole model."""
+        return sum(weight.numel for weight in self.weights)
+
+    @property
+    def dense(self) -> int:
+        """Parameters outside the experts, which every rank has."""
+        return sum(weight.numel for weight in self.weights if weight.expert is None)
+
+    @property
+    def by_expert(self) -> tuple[int, ...]:
+        """Parameters of each expert in all layers together."""
+        return tuple(
+            sum(w.numel for w in self.weights if w.expert == expert) for expert in range(len(self.widths))
+        )
+
+    @property
+    def active(self) -> float:
+        """Parameters that work for one token when every expert has its even share: the dense part and k
+        experts."""
+        if not self.widths:
+            return float(self.total)
+        return self.dense + self.k * sum(self.by_expert) / len(self.widths)
+
+    def on_rank(self, placement: Placement) -> tuple[Weight, ...]:
+        """What lives on a rank of an expert-parallel group."""
+        local = placement.local(len(self.widths))
+        return tuple(w for w in self.weights if w.expert is None or w.expert in local)
+
+    def fullest(self, ep_size: int) -> Placement:
+        """The rank whose experts are the widest together."""
+        if not self.widths:
+            return Placement(1, 0)
+        ranks = [Placement(ep_size, rank) for rank in range(ep_size)]
+        return max(ranks, key=lambda at: sum(self.widths[i] for i in at.local(len(self.widths))))
+
+    def mean_width(self, placement: Placement) -> float:
+        """Mean width of the experts of a rank; 0 in a dense model."""
+        local = placement.local(len(self.widths))
+        return sum(self.widths[i] for i in local) / len(local) if self.widths else 0.0
+
+
+def stages(encoder_layers: int, decoder_layers: int) -> list[str]:
+    """The stages of a pass in their order: embedding, encoder layers, middle, decoder layers, head."""
+    encoder = [f"encoder layer {i}" for i in range(encoder_layers)]
+    decoder = [f"decoder layer {i}" for i in range(decoder_layers)]
+    return ["embedding", *encoder, "middle", *decoder, "head"]
+
+
+def model_sizes(run: RunConfig, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> ModelSizes:
+    """The parameters of `build_elucidator` for a run.
+
+    Args:
+        run: the settings.
+        schemas: the fields of each modality's tokens.
+        vocabulary: SMILES tokens, specials included.
+    """
+    with torch.device("meta"):
+        model = build_elucidator(run.model, run.moe, schemas, vocabulary)
+    names = stages(run.model.encoder_layers, run.model.decoder_layers)
+    weights = [
+        Weight(name, p.numel(), p.ndim > 1, names.index(_stage_of(name)), _expert_of(name))
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    ]
+    experts = physical_order(run.moe.experts) if run.moe else ()
+    return ModelSizes(tuple(weights), tuple(e.width for e in experts), run.moe.k if run.moe else 0)
+
+
+def _stage_of(name: str) -> str:
+    """Where a parameter's gradient is complete; the table of target tokens is read by the head as well, but its
+    gradient is whole when the middle has been passed."""
+    room, *rest = name.split(".")
+    if room in ("encoder", "decoder") and rest[0] == "layers":
+        return f"{room} layer {rest[1]}"
+    if room == "decoder" and rest[0] == "norm":
+        return "head"
+    return "embedding" if room == "embedding" else "middle"
+
+
+def _expert_of(name: str) -> int | None:
+    _, experts, rest = name.partition(_EXPERTS)
+    return int(rest.partition(".")[0]) if experts else None
+
+
+def numel(weights: Sequence[Weight]) -> int:
+    """Parameters in all."""
+    return sum(weight.numel for weight in weights)

@@ -1,0 +1,166 @@
+"""How many tokens a sample has: from the run's own data where they can be read, else from its settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmspec_ds.config import RunConfig
+from mmspec_ds.data.dataset import SpectraDataset
+from mmspec_ds.data.encoding import InputEncoding, TextLearner, text_schema
+from mmspec_ds.data.reading import ReadOptions, read_dataset
+from mmspec_ds.data.sampler import BucketSampler
+from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.errors import DataError
+from mmspec_ds.molecules.smiles import tokenize_smiles
+from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.profiling.activations import Load
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.tokens import TokenSchema
+
+SAMPLE = 2048
+"""Records that are read, from the beginning of the training files."""
+
+ASSUMED_VOCABULARY = 128
+"""SMILES tokens where no data can be read. The table of 128 is a thousandth of the paper's model."""
+
+ASSUMED_WORDS = 10_000
+"""Words of a modality's text where no data can be read: the benchmark's MS/MS has some ten thousand."""
+
+ASSUMED_FORMULA = 6
+"""Tokens of a molecular formula where no data can be read: C, H, N, O, S and a halogen."""
+
+
+@dataclass(frozen=True)
+class TokenFigures:
+    """Lengths of samples and batches.
+
+    Attributes:
+        mean: spectrum tokens of a sample.
+        padded: places of a sample in its batch, bucketed by length, on average.
+        target: SMILES tokens of a sample that the decoder reads, padded in the same batches, on average.
+        largest: the batch with the most places, which memory must hold.
+        shares: of the modalities among the tokens.
+        schemas: the fields of each modality's tokens.
+        vocabulary: SMILES tokens, specials included.
+        source: where the figures come from, in words.
+    """
+
+    mean: float
+    padded: float
+    target: float
+    largest: Load
+    shares: Mapping[Modality, float]
+    schemas: Mapping[Modality, TokenSchema]
+    vocabulary: int
+    source: str
+
+    def of_length(self, tokens: int) -> "TokenFigures":
+        """The same with samples of this many spectrum tokens, all alike."""
+        largest = replace(self.largest, places=tokens, tokens=tokens * self.largest.samples)
+        return replace(
+            self, mean=tokens, padded=tokens, largest=largest, source=f"--tokens {tokens}; targets and"
+            f" vocabulary: {self.source}",
+        )  # fmt: skip
+
+    def with_batch(self, samples: int) -> "TokenFigures":
+        """The same for batches of another size, whose longest sample is as long."""
+        tokens = round(self.largest.tokens * samples / self.largest.samples)
+        return replace(self, largest=replace(self.largest, samples=samples, tokens=tokens))
+
+
+def token_figures(run: RunConfig, tokens: int | None = None) -> TokenFigures:
+    """The figures of a run, `tokens` for each sample if that is given."""
+    try:
+        figures = _from_data(run)
+    except DataError as error:
+        why = "data.train names no file" if not run.data.train else f"data.train cannot be read ({error})"
+        figures = _from_settings(run, why)
+    return figures if tokens is None else figures.of_length(tokens)
+
+
+def _from_data(run: RunConfig) -> TokenFigures:
+    """From the first records.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not run.data.train:
+        raise DataError("no file")
+    options = ReadOptions(
+        skip_invalid=True,
+        max_target_tokens=run.data.max_target_tokens,
+        skip_long_targets=True,
+        max_records=SAMPLE,
+    )
+    if run.data.representation == "compressed":
+        encoding = InputEncoding.from_settings(run.data)
+        dataset = read_dataset(run.data.train, encoding, options)
+    else:
+        learner = TextLearner(run.data)
+        dataset = read_dataset(run.data.train, learner, options)
+        encoding, _ = learner.finish()
+    target = Vocabulary.build(tokenize_smiles(one) for one in dataset.smiles if one is not None)
+    dataset = dataset.with_targets(target)
+    batch_size = run.training.batch_size
+    loads = [_load(dataset, chosen) for chosen, _ in BucketSampler(dataset.lengths, batch_size).epoch(0)]
+    counts = {modality: int(packed.counts.sum()) for modality, packed in dataset.tokens.items()}
+    return TokenFigures(
+        mean=float(dataset.lengths.mean()),
+        padded=float(np.mean([load.places for load in loads])),
+        target=float(np.mean([load.targets for load in loads])),
+        largest=_covering(loads),
+        shares={modality: count / max(1, sum(counts.values())) for modality, count in counts.items()},
+        schemas=encoding.schemas,
+        vocabulary=len(target),
+        source=f"the first {len(dataset):,} records of data.train in bucketed batches of {batch_size}",
+    )
+
+
+def _load(dataset: SpectraDataset, chosen: np.ndarray) -> Load:
+    assert dataset.targets is not None
+    lengths, targets = dataset.lengths[chosen], dataset.targets.counts[chosen]
+    return Load(len(chosen), int(lengths.max()), int(lengths.sum()), int(targets.max()) - 1)
+
+
+def _covering(loads: list[Load]) -> Load:
+    """The batch with the most places, with the longest target of any: small molecules may have long spectra."""
+    most = max(loads, key=lambda load: (load.places, load.tokens))
+    return replace(most, targets=max(load.targets for load in loads))
+
+
+def _from_settings(run: RunConfig, why: str) -> TokenFigures:
+    """The most that the settings allow."""
+    data = run.data
+    if data.representation == "text":
+        counts = dict.fromkeys(data.chosen_modalities(), data.max_text_tokens)
+        schemas: Mapping[Modality, TokenSchema] = dict.fromkeys(counts, text_schema(ASSUMED_WORDS))
+        assumed = f"data.max_text_tokens for each modality, {ASSUMED_WORDS:,} words each"
+    else:
+        counts = _most_compressed(data)
+        schemas = InputEncoding.from_settings(data).schemas
+        assumed = "the maximum of data.compression"
+    tokens, samples = sum(counts.values()), run.training.batch_size
+    target = data.max_target_tokens + 1
+    return TokenFigures(
+        mean=tokens,
+        padded=tokens,
+        target=target,
+        largest=Load(samples, tokens, tokens * samples, target),
+        shares={modality: count / tokens for modality, count in counts.items()},
+        schemas=schemas,
+        vocabulary=ASSUMED_VOCABULARY,
+        source=f"{assumed}, data.max_target_tokens, and {ASSUMED_VOCABULARY} SMILES tokens assumed, for {why}",
+    )
+
+
+def _most_compressed(data: DataSettings) -> dict[Modality, int]:
+    settings = data.compression
+    most = {
+        Modality.H_NMR: settings.h_nmr.max_tokens,
+        Modality.C_NMR: settings.c_nmr.max_tokens,
+        Modality.IR: settings.ir.tokens,
+        Modality.MS: settings.ms.max_tokens,
+        Modality.FORMULA: ASSUMED_FORMULA,
+    }
+    return {modality: most[modality] for modality in data.chosen_modalities()}

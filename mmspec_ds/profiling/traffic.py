@@ -1,0 +1,193 @@
+"""What a rank sends in a step, and how many collectives it takes part in.
+
+Bytes are those that leave a rank: rows that stay on it, and its own part of a reduction, do not count. A ring
+sends 2 (n - 1) / n of a buffer for an all-reduce and (n - 1) / n for an all-gather.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmspec_ds.profiling.memory import STAGE_0_BUCKET, Holding, optimizer_groups, shares
+from mmspec_ds.profiling.sizes import ModelSizes, Weight, numel
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """The sparse layers' side of a pass.
+
+    Attributes:
+        tokens: spectrum tokens of a batch; padding is not routed.
+        k, experts: of each token; in all.
+        d_model, layers: of the encoder.
+        chunks: `moe.exchange_chunks`.
+        capacity: whether experts have one, which takes an all-gather in every layer.
+        checkpointing: whether layers run forward twice.
+    """
+
+    tokens: float
+    k: int
+    experts: int
+    d_model: int
+    layers: int
+    chunks: int = 1
+    capacity: bool = False
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes that a rank sends in a step, and collectives of a step by kind (groups of one rank left out).
+
+    Attributes:
+        forward, backward: all-to-all of rows and counts; under activation checkpointing the second forward pass
+            is counted as backward.
+        experts: the part of `reduce` and `gather` that is that of the experts.
+        reduce: gradients. With ZeRO 1 and 2 too this is an all-reduce: DeepSpeed 0.19.8 reduces a bucket to all
+            ranks, each of which takes its part.
+        gather: weights after the update of the shares.
+        host: to and from the host's memory, under offload.
+    """
+
+    forward: float
+    backward: float
+    reduce: float
+    gather: float
+    reduce_experts: float
+    gather_experts: float
+    host: float
+    collectives: Mapping[str, int]
+
+    @property
+    def all_to_all(self) -> float:
+        """Both ways."""
+        return self.forward + self.backward
+
+    @property
+    def total(self) -> float:
+        """All that goes over the network."""
+        return self.all_to_all + self.reduce + self.gather
+
+
+def all_reduce_bytes(size: float, ranks: int) -> float:
+    """Sent by each rank of a ring."""
+    return 2 * size * (ranks - 1) / ranks
+
+
+def all_gather_bytes(size: float, ranks: int) -> float:
+    """Sent by each rank of a ring for a buffer of `size` in the end."""
+    return size * (ranks - 1) / ranks
+
+
+def rank_traffic(
+    sizes: ModelSizes, exchanges: Exchanges, holding: Holding, *, clipping: bool = True
+) -> Traffic:
+    """Traffic of one step of the rank whose experts are the largest, tokens spread evenly over the experts.
+
+    Args:
+        sizes: the model's parameters.
+        exchanges: what the sparse layers exchange in a pass.
+        holding: how the model is held.
+        clipping: whether gradients are clipped, which without ZeRO takes an all-reduce of its own.
+    """
+    weights = sizes.on_rank(sizes.fullest(holding.ep_size))
+    once = _exchange_bytes(exchanges, holding)
+    again = once if exchanges.checkpointing else 0.0
+    passes = holding.accumulation
+    reduces = passes if holding.stage == 2 else 1
+    reduce, gather = [0.0, 0.0], [0.0, 0.0]
+    for group in optimizer_groups(weights):
+        experts, ranks = group[0].expert is not None, _ranks(group, holding)
+        reduce[experts] += reduces * all_reduce_bytes(holding.element * numel(group), ranks)
+        if holding.stage:
+            padded = shares(group, ranks)[0].size * ranks
+            gather[experts] += all_gather_bytes(holding.element * padded, ranks)
+    return Traffic(
+        forward=passes * once,
+        backward=passes * (_rows_bytes(exchanges, holding) + again),
+        reduce=sum(reduce),
+        gather=sum(gather),
+        reduce_experts=reduce[1],
+        gather_experts=gather[1],
+        host=_host_bytes(weights, holding),
+        collectives=_collectives(weights, exchanges, holding, clipping),
+    )
+
+
+def _rows_bytes(exchanges: Exchanges, holding: Holding) -> float:
+    """Rows to their experts and back, of all layers, one way through the model."""
+    away = (holding.ep_size - 1) / holding.ep_size
+    rows = exchanges.tokens * exchanges.k * away
+    return 2 * rows * exchanges.d_model * holding.element * exchanges.layers
+
+
+def _exchange_bytes(exchanges: Exchanges, holding: Holding) -> float:
+    """Rows, and before them how many there are for each expert (int64)."""
+    away = (holding.ep_size - 1) / holding.ep_size
+    return _rows_bytes(exchanges, holding) + 8 * exchanges.experts * away * exchanges.layers
+
+
+def _host_bytes(weights: Sequence[Weight], holding: Holding) -> float:
+    """The share's gradients in fp32 to the host, its weights back."""
+    if not holding.offload:
+        return 0.0
+    owned = sum(shares(group, _ranks(group, holding))[0].size for group in optimizer_groups(weights))
+    return float(owned * (4 + holding.element))
+
+
+def _ranks(group: Sequence[Weight], holding: Holding) -> int:
+    return holding.world // (holding.ep_size if group[0].expert is not None else 1)
+
+
+def _collectives(
+    weights: Sequence[Weight], exchanges: Exchanges, holding: Holding, clipping: bool
+) -> dict[str, int]:
+    """By kind. One all-reduce of every pass is that of the objective's sums."""
+    passes, layers = holding.accumulation, exchanges.layers
+    if holding.world == 1:
+        return {}
+    found = {"all-reduce": passes + _reductions(weights, holding), "all-gather": 0, "all-to-all": 0}
+    if holding.stage == 0:
+        found["all-reduce"] += bool(clipping)
+    else:
+        groups = [(_ranks(group, holding), group[0].expert is not None) for group in optimizer_groups(weights)]
+        # The norm of each group; of experts also its mean over their ranks.
+        found["all-reduce"] += len(groups) + sum(experts and ranks > 1 for ranks, experts in groups)
+        found["all-reduce"] += holding.element == 2  # whether a gradient is not finite
+        found["all-gather"] += sum(ranks > 1 for ranks, _ in groups)
+    forwards = 2 if exchanges.checkpointing else 1
+    if exchanges.capacity:
+        found["all-gather"] += passes * layers * forwards
+    if holding.ep_size > 1:
+        chunks = exchanges.chunks
+        found["all-to-all"] = passes * layers * (forwards * (1 + 2 * chunks) + 2 * chunks)
+    return {kind: count for kind, count in found.items() if count}
+
+
+def _reductions(weights: Sequence[Weight], holding: Holding) -> int:
+    """All-reduces of gradients: buckets filled in the order in which they are reduced, one all-reduce for each
+    process group that a bucket has gradients of."""
+    limit = holding.bucket if holding.stage else STAGE_0_BUCKET
+    if holding.stage == 0:
+        parts = [[w for w in weights if (w.expert is not None) == experts] for experts in (False, True)]
+        return sum(_buckets(part, limit) for part in parts if part and _ranks(part, holding) > 1)
+    order = list(weights)[::-1]
+    if holding.stage == 1:
+        order = [w for group in optimizer_groups(weights) for w in group]
+    count, filled, kinds = 0, 0, set[bool]()
+    for weight in order:
+        if filled + weight.numel > limit and filled:
+            count, filled, kinds = count + len(kinds), 0, set()
+        filled += weight.numel
+        if _ranks([weight], holding) > 1:
+            kinds.add(weight.expert is not None)
+    return (count + len(kinds)) * (holding.accumulation if holding.stage == 2 else 1)
+
+
+def _buckets(weights: Sequence[Weight], limit: int) -> int:
+    """Without ZeRO a bucket is closed by the gradient that overfills it."""
+    count, filled = 0, 0
+    for weight in weights:
+        filled += weight.numel
+        if filled > limit:
+            count, filled = count + 1, 0
+    return count + bool(filled)

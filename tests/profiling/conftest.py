@@ -1,0 +1,48 @@
+"""A tiny run, sparse or dense, for the planner."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mmspec_ds.config import RunConfig, load_run
+
+EXPERTS = [
+    {"family": "shared", "width": 64},
+    {"family": "shared", "width": 32},
+    {"family": "modality", "width": 64, "modalities": ["h_nmr", "c_nmr"]},
+    {"family": "interaction", "width": 32},
+]
+
+MakeRun = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Makes a run of three encoder and two decoder layers; overrides as on the command line."""
+
+    def make(*overrides: str, engine: dict[str, Any] | None = None) -> RunConfig:
+        (tmp_path / "engine.json").write_text(json.dumps(engine or {"zero_optimization": {"stage": 1}}))
+        run = {
+            "name": "tiny",
+            "engine": "engine.json",
+            "data": {"max_target_tokens": 30},
+            "model": {
+                "d_model": 32,
+                "heads": 2,
+                "encoder_layers": 3,
+                "decoder_layers": 2,
+                "ffn_width": 64,
+                "sinusoid_features": 8,
+                "max_target_tokens": 64,
+            },
+            "moe": {"k": 2, "experts": EXPERTS},
+            "training": {"steps": 1, "batch_size": 4},
+        }
+        (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+        return load_run(tmp_path / "run.yaml", overrides)
+
+    return make
