@@ -2,13 +2,16 @@
 learns that never does."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from mmspec_ds.models.weights import read_weights
+from mmspec_ds.files import read_manifest
+from mmspec_ds.training.checkpoints import CheckpointFolder
+from mmspec_ds.training.pieces import PieceReader
 
 RUN = (
     "training.optimizer=adamw",
@@ -73,12 +76,40 @@ def test_the_next_losses_are_the_same(settled: Any, moved: Any) -> None:
     assert one[0] - one[-1] > 0.5, "the weights must change, or equal losses mean nothing"
 
 
-def test_the_weights_are_the_same(settled: Any, moved: Any) -> None:
-    one, other = (read_weights(run.folder / "model.safetensors").tensors for run in (settled, moved))
-    assert one.keys() == other.keys()
-    for name in one:
-        # Eighteen updates of at most 1e-3 each: a thousandth of what they moved.
-        assert torch.allclose(one[name], other[name], rtol=0, atol=2e-5), name
+@pytest.mark.parametrize(
+    ("ranks", "topology"),
+    [
+        (1, ALONE),
+        (2, TWO),
+        (4, ("training.batch_size=4", "training.ep_size=2", "engine=zero1.json")),
+        (2, ("training.batch_size=8", "training.ep_size=1", "engine=zero2.json")),
+    ],
+    ids=["1 rank, ZeRO 0", "2 ranks, ep 2, ZeRO 1", "4 ranks, ep 2, ZeRO 1", "2 ranks, ep 1, ZeRO 2"],
+)
+def test_every_number_survives_a_move(
+    launcher: Any, moved: Any, ranks: int, topology: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
+    """What four ranks saved after four steps, read and saved again by others without a step between."""
+    step = "step_00000004"
+    folder = (
+        launcher.run_file.parent / f"survives_{request.node.callspec.id.replace(' ', '').replace(',', '_')}"
+    )
+    shutil.copytree(moved.folder / "checkpoints" / step, folder / "checkpoints" / step)
+    shutil.copyfile(moved.folder / "vocabulary.json", folder / "vocabulary.json")
+    before, shapes = pieces_of(folder)
+    again = launcher.train(folder.name, *RUN, *topology, "training.steps=4", "--resume", ranks=ranks)
+    assert again.statuses == (0,) * ranks, again.output
+    after, _ = pieces_of(folder)
+    assert read_manifest(folder / "checkpoints" / step)["topology"]["ranks"] == ranks
+    for kind in ("weight", "exp_avg", "exp_avg_sq"):
+        one, other = before.whole(kind, shapes), after.whole(kind, shapes)
+        assert all(torch.equal(one[name], other[name]) for name in shapes), kind
+
+
+def pieces_of(folder: Path) -> tuple[PieceReader, dict[str, list[int]]]:
+    """What is in the checkpoint of step 4, whose files may be removed, and the parameters' shapes."""
+    checkpoint = CheckpointFolder(folder / "checkpoints").at(4)
+    return checkpoint.reader(), checkpoint.manifest["parameters"]
 
 
 @pytest.mark.parametrize(
