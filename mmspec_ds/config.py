@@ -50,6 +50,17 @@ class RunConfig(Settings):
                     raise ValueError(f"moe.experts[{number}].modalities: {error}") from None
         return self
 
+    @model_validator(mode="after")
+    def _ranks_can_share_the_experts(self) -> Self:
+        size = self.training.ep_size
+        if self.moe is None and size > 1:
+            raise ValueError(f"training.ep_size is {size}, but the model is dense: expected 1")
+        if self.moe is not None and len(self.moe.experts) % size:
+            raise ValueError(
+                f"training.ep_size is {size}, but there are {len(self.moe.experts)} experts: expected a divisor"
+            )
+        return self
+
     @property
     def folder(self) -> Path:
         """Where the run writes."""
@@ -117,7 +128,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
 
 
 def _problem(kind: type[BaseModel], place: tuple[int | str, ...], what: str, message: str, found: Any) -> str:
-    key = ".".join(str(part) for part in place) or "the file"
+    key = ".".join(str(part) for part in place)
     if what == "extra_forbidden":
         known = _fields_at(kind, place[:-1])
         near = difflib.get_close_matches(str(place[-1]), known, 1)
@@ -126,6 +137,8 @@ def _problem(kind: type[BaseModel], place: tuple[int | str, ...], what: str, mes
     if what == "missing":
         return f"{key}: missing"
     message = message.removeprefix("Value error, ")
+    if not place:  # of several blocks together: the message names the keys
+        return message
     shown = "" if isinstance(found, (dict, list, tuple)) or what == "value_error" else f", found {found!r}"
     return f"{key}: {message[:1].lower()}{message[1:]}{shown}"
 

@@ -121,9 +121,11 @@ def pack(
     return SpectraDataset(ids=tuple(ids), smiles=tuple(smiles), tokens=packed, schemas=schemas)
 
 
-def read_training(settings: DataSettings, progress: Progress | None = None) -> TrainingData:
-    """Everything that a run reads: training and validation data with targets, the vocabularies, learnt from
-    the training files alone, and the encoding.
+def read_training(
+    settings: DataSettings, progress: Progress | None = None, vocabularies: Vocabularies | None = None
+) -> TrainingData:
+    """Everything that a run reads: training and validation data with targets, the vocabularies (those that are
+    given, or learnt from the training files alone), and the encoding.
 
     Raises:
         ConfigError: no training file is named.
@@ -132,7 +134,11 @@ def read_training(settings: DataSettings, progress: Progress | None = None) -> T
     if not settings.train:
         raise ConfigError("data.train names no file to learn from")
     options = ReadOptions.from_settings(settings)
-    train, encoding = _read_and_learn(settings, options, progress)
+    if vocabularies is None:
+        train, encoding = _read_and_learn(settings, options, progress)
+    else:
+        encoding = InputEncoding.from_settings(settings, vocabularies.source)
+        train = read_dataset(settings.train, encoding, options, progress)
     if settings.validation:
         validation = read_dataset(settings.validation, encoding, options, progress)
         shared = shared_blocks(train, validation, allow=settings.allow_shared_molecules)
@@ -140,12 +146,15 @@ def read_training(settings: DataSettings, progress: Progress | None = None) -> T
         remarks = train.remarks
         train, validation = train.split_by_block(settings.validation_fraction, settings.split_seed)
         train, shared = replace(train, remarks=remarks), 0
-    target = Vocabulary.build(tokenize_smiles(one) for one in train.smiles if one is not None)
+    if vocabularies is None:
+        target = Vocabulary.build(tokenize_smiles(one) for one in train.smiles if one is not None)
+        vocabularies = Vocabularies(target, encoding.source)
+    target = vocabularies.target
     return TrainingData(
-        train=train.with_targets(target),
+        train=_with_unknown_counted(train.with_targets(target)),
         validation=_with_unknown_counted(validation.with_targets(target)),
         encoding=encoding,
-        vocabularies=Vocabularies(target, encoding.source),
+        vocabularies=vocabularies,
         shared_molecules=shared,
     )
 

@@ -2,15 +2,18 @@
 nothing."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.files import replacing
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
+
+VOCABULARY = "vocabulary.json"
 
 
 @dataclass(frozen=True)
@@ -22,16 +25,16 @@ class Vocabularies:
 
     def save(self, path: Path) -> None:
         """Write as JSON; the file appears whole or not at all."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n"
+        with replacing(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in JSON's terms."""
         source = None
         if self.source is not None:
             source = {REGISTRY[modality].name: one.to_dict() for modality, one in self.source.items()}
-        content = {"target": self.target.to_dict(), "source": source}
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        return {"target": self.target.to_dict(), "source": source}
 
     @classmethod
     def load(cls, path: Path) -> "Vocabularies":

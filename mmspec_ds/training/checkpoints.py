@@ -1,43 +1,83 @@
-"""Checkpoints of a run: written beside, published whole, found again.
+"""Checkpoints of a run: written beside, vouched for, published whole, found again on any topology.
 
-checkpoints/step_00000400/    DeepSpeed's files, `trainer.json`, and `model.safetensors`: all weights in one
-                              file under their global expert numbers, readable without DeepSpeed
-checkpoints/last              the name of the newest
-checkpoints/best              the name of the one with the smallest validation loss
-model.safetensors             the weights of that one
+checkpoints/step_00000400/rank_00000.safetensors ...   the pieces of weights and optimizer states of each rank
+checkpoints/step_00000400/manifest.json                sizes and checksums of these, where the run stands, its
+                                                       topology, its settings, the versions that wrote it
+model.safetensors                                      beside the folder: the weights with the smallest
+                                                       validation loss, in one file that needs no DeepSpeed
+
+Nothing is pickled. A checkpoint that is not whole is set aside as `damaged_step_00000400`, and the one before
+is used.
 """
 
-import json
 import os
+import platform
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmspec_ds.errors import DataError
+from mmspec_ds.errors import DataError, UserError
+from mmspec_ds.files import entry_of, faults, read_manifest, replacing, to_disk, write_manifest
 from mmspec_ds.models.weights import WEIGHTS, write_weights
-from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.training.distributed import everyones, from_first
+from mmspec_ds.training.engine_state import WEIGHT, EngineState
+from mmspec_ds.training.pieces import BUFFER, PieceReader, file_of_rank, write_pieces
 
-EXPERTS = ".deepspeed_moe.experts.deepspeed_experts."
+FORMAT = 1
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
 class TrainerState:
-    """Where a run stands. `seconds` of training so far; `temperature` is the router's at this point; so many
-    `ranks` with this `ep_size` saved it."""
+    """Where a run stands.
+
+    Attributes:
+        step: updates so far.
+        seconds: of training so far.
+        batches: micro-batches so far, of `batches_per_epoch` in an epoch.
+        validation_loss, best_loss: the latest and the smallest, in nats; None before the first validation.
+        best_step: when the smallest was reached; before any, the last step that was saved.
+        temperature: the router's at this point.
+    """
 
     step: int = 0
     seconds: float = 0.0
+    batches: int = 0
+    batches_per_epoch: int = 1
     validation_loss: float | None = None
     best_loss: float | None = None
+    best_step: int | None = None
     temperature: float = 1.0
-    ranks: int = 1
-    ep_size: int = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has a manifest."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def state(self) -> TrainerState:
+        """Where the run stood."""
+        return TrainerState(**self.manifest["state"])
+
+    def reader(self) -> PieceReader:
+        """What its ranks wrote."""
+        return PieceReader(self.folder, sorted(self.manifest["files"]))
+
+    def weights(self) -> dict[str, Tensor]:
+        """Every weight and buffer of the model, experts by their global numbers, fp32."""
+        reader = self.reader()
+        whole = reader.whole(WEIGHT, self.manifest["parameters"])
+        return whole | reader.whole(BUFFER, self.manifest["buffers"])
 
 
 class CheckpointFolder:
@@ -48,126 +88,196 @@ class CheckpointFolder:
         keep: how many of the newest stay, the best one aside.
     """
 
-    def __init__(self, folder: Path, keep: int = 1) -> None:
+    def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder, self.keep = folder, keep
 
     def save(
-        self, engine: Any, model: nn.Module, placement: Placement, state: TrainerState, *, best: bool
+        self, engine: EngineState, state: TrainerState, about: Mapping[str, Any], *, publish: bool
     ) -> None:
-        """Write a checkpoint under a temporary name, rename it when all ranks are done, drop the oldest. Every
-        rank calls this."""
-        name = f"step_{state.step:08d}"
-        partial, first = self.folder / f".{name}.partial", dist.get_rank() == 0
-        if first:
-            for left in self.folder.glob(".step_*.partial"):  # of a save that was cut short
-                shutil.rmtree(left, ignore_errors=True)
-            partial.mkdir(parents=True)
-        dist.barrier()
-        engine.save_checkpoint(str(self.folder), tag=partial.name, save_latest=False)
-        save_weights(model, partial, placement, state)
-        if first:
-            saved = replace(state, ranks=dist.get_world_size(), ep_size=placement.size)
-            (partial / "trainer.json").write_text(json.dumps(asdict(saved), indent=1) + "\n")
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-            os.replace(partial, self.folder / name)
-            self._point("last", name)
-            if best:
-                self._point("best", name)
-                publish(self.folder / name / WEIGHTS, self.folder.parent / WEIGHTS)
-            self._prune()
-        dist.barrier()
+        """Write a checkpoint under a temporary name, rename it when every rank's part is on disk, drop the
+        oldest. Every rank calls this.
 
-    def resume(self, engine: Any, placement: Placement) -> TrainerState:
-        """Load the newest checkpoint into the engine.
+        Args:
+            engine: what there is to save.
+            state: where the run stands.
+            about: more for the manifest.
+            publish: whether these weights become the run's `model.safetensors`.
 
         Raises:
-            DataError: there is none, or it does not fit: optimizer states are those of a number of ranks.
+            UserError: on every rank, if any of them could not write; the older checkpoints are untouched.
         """
-        checkpoint = self.find("last")
-        state, ranks = read_state(checkpoint), dist.get_world_size()
-        if (state.ranks, state.ep_size) != (ranks, placement.size):
-            raise DataError(
-                f"was saved by {state.ranks} ranks with training.ep_size {state.ep_size}: expected the same,"
-                f" found {ranks} with {placement.size}",
-                path=checkpoint,
-            )
+        partial = self.folder / f".{name_of(state.step)}.partial"
+        at_first(lambda: self._clear(partial))
+        file = file_of_rank(dist.get_rank())
+        told = everyones(_attempted(lambda: _write_part(engine, partial / file)))
+        fault = next((part for part in told if isinstance(part, str)), None)
         try:
-            loaded, _ = engine.load_checkpoint(str(self.folder), tag=checkpoint.name)
-        except (RuntimeError, AssertionError, KeyError, ValueError, OSError, EOFError) as error:
-            raise DataError(
-                f"cannot be resumed: {' '.join(str(error).split())[:300]}", path=checkpoint
-            ) from error
-        if loaded is None:
-            raise DataError("cannot be resumed: DeepSpeed's files are missing", path=checkpoint)
-        return state
+            if fault is not None:
+                raise OSError(fault)
+            at_first(lambda: self._complete(partial, _manifest(told, engine, state, about), publish=publish))
+        except OSError as error:
+            at_first(lambda: shutil.rmtree(partial, ignore_errors=True))
+            raise UserError(self._unsaved(state.step, str(error))) from None
 
-    def find(self, pointer: str) -> Path:
-        """The checkpoint that `last` or `best` names."""
-        path = self.folder / pointer
+    def newest(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest checkpoint that is whole, and what is wrong with newer ones, which are set aside. Every
+        rank calls this; they share the work of reading.
+
+        Raises:
+            DataError: there are checkpoints, and none is whole.
+        """
+        wrong: list[str] = []
+        damaged: list[int] = []
+        for step in from_first(lambda: self.steps()[::-1]):
+            found = self._checked(step)
+            if isinstance(found, Checkpoint):
+                at_first(lambda: self._set_aside(damaged))
+                return found, wrong
+            wrong += found
+            damaged.append(step)
+        if damaged:
+            raise DataError(f"no checkpoint is whole: {'; '.join(wrong)}", path=self.folder)
+        return None, []
+
+    def steps(self) -> list[int]:
+        """The steps of which there is a checkpoint, whole or not."""
+        names = (path.name.removeprefix("step_") for path in self.folder.glob("step_*"))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def at(self, step: int) -> Checkpoint:
+        """The checkpoint of a step.
+
+        Raises:
+            DataError: it does not exist or is not whole.
+        """
+        folder = self.folder / name_of(step)
+        manifest = _manifest_of(folder)
+        wrong = faults(folder, manifest)
+        if wrong:
+            raise DataError("; ".join(wrong))
+        return Checkpoint(folder, manifest)
+
+    def _clear(self, partial: Path) -> None:
+        for left in self.folder.glob(".step_*.partial"):  # of a save that was cut short
+            shutil.rmtree(left, ignore_errors=True)
+        (self.folder.parent / f".{WEIGHTS}.partial").unlink(missing_ok=True)
+        partial.mkdir(parents=True)
+
+    def _complete(self, partial: Path, manifest: Mapping[str, Any], *, publish: bool) -> None:
+        """Vouch for the parts, publish the weights, then the checkpoint: weights without their checkpoint are
+        only written again, but a checkpoint without its weights would go unnoticed."""
+        write_manifest(partial, **manifest)
+        state = TrainerState(**manifest["state"])
+        if publish:
+            with replacing(self.folder.parent / WEIGHTS) as path:
+                write_weights(Checkpoint(partial, manifest).weights(), path, state.temperature)
+        final = self.folder / name_of(state.step)
+        shutil.rmtree(final, ignore_errors=True)
+        to_disk(partial)
+        os.replace(partial, final)
+        to_disk(self.folder)
+        kept = {*self.steps()[-self.keep :], state.best_step}
+        for step in self.steps():
+            if step not in kept:
+                shutil.rmtree(self.folder / name_of(step), ignore_errors=True)
+
+    def _checked(self, step: int) -> Checkpoint | list[str]:
+        """A checkpoint, or what is wrong with it."""
+        folder = self.folder / name_of(step)
         try:
-            checkpoint = self.folder / path.read_text(encoding="utf-8").strip()
-        except OSError:
-            raise DataError("not found: expected a run that has saved a checkpoint", path=path) from None
-        if not checkpoint.is_dir():
-            raise DataError(f"names {checkpoint.name}, which does not exist", path=path)
-        return checkpoint
+            manifest = _manifest_of(folder)
+            share = sorted(manifest["files"])[dist.get_rank() :: dist.get_world_size()]
+            mine = faults(folder, manifest, share)
+        except DataError as error:
+            manifest, mine = {}, [str(error)]
+        wrong = sorted({fault for part in everyones(mine) for fault in part})
+        return wrong or Checkpoint(folder, manifest)
 
-    def _point(self, pointer: str, name: str) -> None:
-        partial = self.folder / f".{pointer}.partial"
-        partial.write_text(name + "\n")
-        os.replace(partial, self.folder / pointer)
+    def _set_aside(self, steps: list[int]) -> None:
+        for step in steps:
+            aside = self.folder / f"damaged_{name_of(step)}"
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(self.folder / name_of(step), aside)
 
-    def _prune(self) -> None:
-        pointers = (self.folder / pointer for pointer in ("best", "last"))
-        needed = {path.read_text().strip() for path in pointers if path.exists()}
-        names = sorted(path.name for path in self.folder.glob("step_*"))
-        for name in names[: -self.keep]:
-            if name not in needed:
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-
-
-def read_state(checkpoint: Path) -> TrainerState:
-    """`trainer.json` of a checkpoint."""
-    path = checkpoint / "trainer.json"
-    try:
-        return TrainerState(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"cannot be read: {error}", path=path) from None
+    def _unsaved(self, step: int, why: str) -> str:
+        steps = self.steps()
+        left = f"step {steps[-1]} is the last that is saved" if steps else "no step is saved"
+        return (
+            f"{self.folder}: the checkpoint of step {step} could not be written: {why}; {left}: make room and"
+            " start again with --resume"
+        )
 
 
-def save_weights(model: nn.Module, folder: Path, placement: Placement, state: TrainerState) -> None:
-    """Write `model.safetensors`: every weight, experts under their global numbers. Every rank calls this.
+def restore(engine: EngineState, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint's weights and optimizer states into an engine of the same model on any topology. Every
+    rank calls this.
 
-    Each rank of the first expert-parallel group writes its experts to a part, which rank 0 joins.
+    Raises:
+        DataError: the checkpoint is not of this model.
     """
-    rank = dist.get_rank()
-    weights = {k: v.detach().float().cpu().contiguous() for k, v in model.state_dict().items()}
-    experts = globally_named({k: v for k, v in weights.items() if EXPERTS in k}, placement)
-    if 0 < rank < placement.size:
-        save_file(experts, folder / f"rank_{rank}.part")
-    dist.barrier()
-    if rank == 0:
-        whole = {k: v for k, v in weights.items() if EXPERTS not in k} | experts
-        for other in range(1, placement.size):
-            part = folder / f"rank_{other}.part"
-            whole |= load_file(part)
-            part.unlink()
-        write_weights(whole, folder / WEIGHTS, state.temperature)
+    reader = checkpoint.reader()
+    engine.open_states(checkpoint.manifest["states"], checkpoint.manifest["updates"])
+    with torch.no_grad():
+        for piece in engine.pieces():
+            stop = piece.start + piece.values.numel()
+            piece.values.copy_(reader.read(piece.kind, piece.name, piece.start, stop))
+        for name, buffer in engine.buffers():
+            buffer.copy_(reader.read(BUFFER, name, 0, buffer.numel()).view_as(buffer))
+    engine.spread()
 
 
-def globally_named(experts: Mapping[str, Tensor], placement: Placement) -> dict[str, Tensor]:
-    """Experts' weights named by their number among all experts instead of among the local ones."""
-    split = [(key.partition(EXPERTS)[0], *key.partition(EXPERTS)[2].split(".", 1)) for key in experts]
-    share = 1 + max((int(number) for _, number, _ in split), default=0)
-    first = placement.rank * share
+def name_of(step: int) -> str:
+    """The folder of a step's checkpoint."""
+    return f"step_{step:08d}"
+
+
+def at_first(work: Callable[[], None]) -> None:
+    """Let rank 0 do something, and raise on every rank what it raised, as an OSError."""
+    fault = from_first(lambda: _attempted(work))
+    if isinstance(fault, str):
+        raise OSError(fault)
+
+
+def _manifest_of(folder: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    if manifest.get("format") != FORMAT:
+        raise DataError(
+            f"the checkpoint has format {manifest.get('format')!r}: expected {FORMAT}, that of this version",
+            path=folder,
+        )
+    return manifest
+
+
+def _attempted(work: Callable[[], Any]) -> Any:
+    """What `work` gives, or the text of the system's error."""
+    try:
+        return work()
+    except OSError as error:
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+
+
+def _write_part(engine: EngineState, path: Path) -> dict[str, Any]:
+    """Write this rank's share, and say what it is."""
+    pieces = [(p.kind, p.name, p.start, p.values) for p in engine.pieces() if p.owned]
+    if dist.get_rank() == 0:
+        pieces += [(BUFFER, name, 0, buffer.view(-1)) for name, buffer in engine.buffers()]
+    write_pieces(path, pieces)
+    return {"file": entry_of(path), "parameters": engine.shapes()}
+
+
+def _manifest(
+    parts: list[dict[str, Any]], engine: EngineState, state: TrainerState, about: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
-        f"{before}{EXPERTS}{first + int(number)}.{rest}": value
-        for (before, number, rest), value in zip(split, experts.values())
+        "format": FORMAT,
+        "state": asdict(state),
+        "states": list(engine.state_kinds()),
+        "updates": engine.updates(),
+        "parameters": {name: shape for part in parts for name, shape in part["parameters"].items()},
+        "buffers": {name: list(buffer.shape) for name, buffer in engine.buffers()},
+        "topology": engine.topology(),
+        "versions": {name: version(name) for name in ("mmspec-ds", "torch", "deepspeed")}
+        | {"python": platform.python_version()},
+        **about,
+        "files": {file_of_rank(rank): part["file"] for rank, part in enumerate(parts)},
     }
-
-
-def publish(source: Path, target: Path) -> None:
-    """Put a copy of a file in another place, whole or not at all."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    os.replace(partial, target)

@@ -3,15 +3,17 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from mmspec_ds.errors import ConfigError
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -58,15 +60,11 @@ def device_of_rank() -> torch.device:
     return device
 
 
-def check_topology(ep_size: int, experts: int | None) -> None:
-    """Refuse an expert-parallel size that cannot work, before anything is built."""
+def check_topology(ep_size: int) -> None:
+    """Refuse an expert-parallel size that these ranks cannot have, before anything is built."""
     world = dist.get_world_size()
-    if experts is None and ep_size > 1:
-        raise ConfigError(f"training.ep_size is {ep_size}, but the model is dense: expected 1")
     if world % ep_size:
         raise ConfigError(f"training.ep_size is {ep_size}, but there are {world} ranks: expected a divisor")
-    if experts is not None and experts % ep_size:
-        raise ConfigError(f"training.ep_size is {ep_size}, but there are {experts} experts: expected a divisor")
 
 
 def largest(values: list[float], device: torch.device) -> list[float]:
@@ -74,6 +72,29 @@ def largest(values: list[float], device: torch.device) -> list[float]:
     together = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(together, op=dist.ReduceOp.MAX)
     return together.tolist()
+
+
+def everyones(value: Any) -> list[Any]:
+    """What each rank passed, in the order of the ranks."""
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """What rank 0 makes of it, on every rank."""
+    box: list[Any] = [make() if dist.get_rank() == 0 else None]
+    dist.broadcast_object_list(box)
+    made: T = box[0]
+    return made
+
+
+def is_lost_contact(error: RuntimeError) -> bool:
+    """Whether an error of a collective says that a rank has gone or does not answer in time."""
+    if isinstance(error, dist.DistError):
+        return True
+    text = str(error)
+    return any(sign in text for sign in ("gloo", "NCCL", "Connection closed by peer", "Timed out waiting"))
 
 
 class StopRequest:

@@ -1,7 +1,7 @@
 """The engine file: how DeepSpeed holds a model. Read, and refused where it cannot work, before anything starts.
 
-What is learnt (optimizer, batches, clipping, schedules) is the run file's; the engine file has ZeRO's stage, the
-precision and where the optimizer lives.
+What is learnt (optimizer, batches, clipping, schedules) is the run file's; the engine file has ZeRO's stage,
+the precision and where the optimizer lives.
 """
 
 import difflib
@@ -56,8 +56,8 @@ def read_engine(path: Path) -> EngineFile:
     """Read an engine file.
 
     Raises:
-        ConfigError: an unreadable file, an unknown key, or what cannot work, with what to do instead: ZeRO 3, bf16
-            or offload without ZeRO, what belongs into the run file.
+        ConfigError: an unreadable file, an unknown key, or what cannot work, with what to do instead: ZeRO 3,
+            bf16 or offload without ZeRO, what belongs into the run file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -92,11 +92,15 @@ def _stage(path: Path, zero: Mapping[str, Any]) -> int:
     stage = zero.get("stage", 0)
     if stage == 3 and not isinstance(stage, bool):
         raise ConfigError(
-            f"{path}: zero_optimization.stage is 3: expected 2, which partitions optimizer and gradients; experts"
-            " differ between ranks, so that stage 3 cannot partition them, and training.ep_size divides them instead"
+            f"{path}: zero_optimization.stage is 3: expected 2, which partitions optimizer and gradients;"
+            " experts differ between ranks, so that stage 3 cannot partition them; training.ep_size does"
         )
     if isinstance(stage, bool) or stage not in (0, 1, 2):
         raise ConfigError(f"{path}: zero_optimization.stage is {stage!r}: expected 0, 1 or 2")
+    if not zero.get("compute_grad_norm", True):
+        raise ConfigError(
+            f"{path}: zero_optimization.compute_grad_norm is false: expected true, the norm tells of faults"
+        )
     for key in ("offload_param", "zero_quantized_weights", "zero_hpz_partition_size"):
         if zero.get(key):
             raise ConfigError(
@@ -119,7 +123,9 @@ def _bf16(path: Path, block: Mapping[str, Any], stage: int) -> bool | Literal["a
 def _offload(path: Path, zero: Mapping[str, Any], stage: int) -> bool:
     block = zero.get("offload_optimizer") or {}
     if not isinstance(block, dict):
-        raise ConfigError(f"{path}: zero_optimization.offload_optimizer: expected a JSON object, found {block!r}")
+        raise ConfigError(
+            f"{path}: zero_optimization.offload_optimizer: expected a JSON object, found {block!r}"
+        )
     device = block.get("device", "none")
     if device not in ("none", "cpu"):
         raise ConfigError(

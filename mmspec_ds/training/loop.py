@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import Batch
@@ -20,9 +21,16 @@ from mmspec_ds.data.sampler import Selection
 from mmspec_ds.errors import UserError
 from mmspec_ds.moe.schedule import Curriculum, curriculum_at
 from mmspec_ds.training.budget import learning_rate_at
-from mmspec_ds.training.checkpoints import TrainerState
-from mmspec_ds.training.distributed import StopRequest, largest, process_group, stop_requested
-from mmspec_ds.training.engine import clip_gradients, set_learning_rate
+from mmspec_ds.training.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState
+from mmspec_ds.training.distributed import (
+    StopRequest,
+    is_lost_contact,
+    largest,
+    process_group,
+    stop_requested,
+)
+from mmspec_ds.training.engine import FirstFault, set_learning_rate, update
+from mmspec_ds.training.engine_file import read_engine
 from mmspec_ds.training.monitor import routing_scalars
 from mmspec_ds.training.objective import StepLoss
 from mmspec_ds.training.session import Session, prepare
@@ -33,18 +41,25 @@ def train(run: RunConfig, *, resume: bool = False, overwrite: bool = False) -> b
 
     Args:
         run: the settings.
-        resume: go on from the newest checkpoint of the run's folder.
+        resume: go on from the newest whole checkpoint of the run's folder, if there is one.
         overwrite: discard what the run's folder holds.
 
     Returns:
         Whether the budget was spent; False after SIGTERM or SIGINT, which end a run with a checkpoint.
+
+    Raises:
+        UserError: a fault in settings, data or run, such as a rank that is lost.
     """
+    engine_file = read_engine(run.engine)
     with process_group(run.training.timeout_minutes), stop_requested() as stop:
-        session, state = prepare(run, resume=resume, overwrite=overwrite)
         try:
-            return run_steps(session, state, stop)
-        finally:
-            session.monitor.close()
+            session, state = prepare(run, engine_file, resume=resume, overwrite=overwrite)
+            with session.monitor:
+                return run_steps(session, state, stop)
+        except RuntimeError as error:
+            if not is_lost_contact(error):
+                raise
+            raise UserError(_lost(run, error)) from error
 
 
 def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
@@ -52,10 +67,10 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     settings, budget = session.run.training, session.budget
     started = time.monotonic() - state.seconds
     agree_every = 1 if budget.seconds is not None else settings.log_every
-    step, seconds, stopping = state.step, state.seconds, False
+    step, batches, seconds, stopping = state.step, state.batches, state.seconds, False
     tokens, since = torch.zeros((), device=session.device), time.monotonic()
-    first = state.step * settings.gradient_accumulation
-    for number, selection in enumerate(_selections(session, first), first):
+    faulty = FirstFault(session.device)
+    for number, selection in enumerate(_selections(session, state.batches), state.batches):
         if step % agree_every == 0:
             asked, seconds = largest([float(stop.asked), time.monotonic() - started], session.device)
             stopping = asked > 0
@@ -65,25 +80,29 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
         now = curriculum_at(done, session.run.objective)
         rate = learning_rate_at(budget.progress(step + 1, seconds), settings)
         batch = _batch(session, selection, number)
-        updates, loss = _step(session, batch, now, rate, number)
+        norm, loss = _step(session, batch, now, rate, number)
         tokens += loss.target_tokens + loss.spectrum_tokens
-        if not updates:
+        if norm is None:
             continue
-        step += 1
+        step, batches = step + 1, number + 1
+        faulty.see(step, norm)
         if step % settings.log_every == 0:
+            _refuse_faulty(session, faulty)
             speed = float(tokens) / (time.monotonic() - since)
-            _log(session, step, budget.progress(step, seconds), seconds, _scalars(loss, now, rate, speed))
+            values = _scalars(loss, norm, now, rate, speed)
+            _log(session, step, budget.progress(step, seconds), seconds, values)
             tokens, since = torch.zeros_like(tokens), time.monotonic()
         if step % settings.validate_every == 0:
-            state = _checkpoint(
-                session, replace(state, step=step, seconds=seconds, temperature=now.temperature)
-            )
+            _refuse_faulty(session, faulty)
+            state = replace(state, step=step, batches=batches, seconds=seconds, temperature=now.temperature)
+            state = _checkpoint(session, state)
             tokens, since = torch.zeros_like(tokens), time.monotonic()
     (seconds,) = largest([time.monotonic() - started], session.device)
     if step > state.step or state.validation_loss is None:
+        _refuse_faulty(session, faulty)
         temperature = curriculum_at(budget.progress(step, seconds), session.run.objective).temperature
-        state = replace(state, step=step, seconds=seconds, temperature=temperature)
-        state = _save(session, state, best=state.best_loss is None) if stopping else _checkpoint(session, state)
+        state = replace(state, step=step, batches=batches, seconds=seconds, temperature=temperature)
+        state = _save(session, state) if stopping else _checkpoint(session, state)
     finished = budget.progress(step, seconds) >= 1
     best = "not validated" if state.best_loss is None else f"best validation loss {state.best_loss:.4f}"
     session.monitor.say(
@@ -93,8 +112,10 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     return finished
 
 
-def _step(session: Session, batch: Batch, now: Curriculum, rate: float, number: int) -> tuple[bool, StepLoss]:
-    """Micro-batch `number` of the run; whether it completed an update, and its loss."""
+def _step(
+    session: Session, batch: Batch, now: Curriculum, rate: float, number: int
+) -> tuple[Tensor | None, StepLoss]:
+    """Micro-batch `number` of the run: the norm of the gradient, if an update was completed, and its loss."""
     engine = session.engine
     # Dropout depends on seed, number and rank alone: a resumed run draws what the undisturbed one would have.
     torch.manual_seed(
@@ -104,13 +125,12 @@ def _step(session: Session, batch: Batch, now: Curriculum, rate: float, number: 
     set_learning_rate(engine, rate)
     loss: StepLoss = engine(batch, now)
     engine.backward(loss.total)
-    updates = bool(engine.is_gradient_accumulation_boundary())
-    if updates:
-        clip_gradients(engine, session.placement, session.run.training.gradient_clipping)
-    engine.step()
-    if updates:
-        session.objective.rebalance(loss.reports)
-    return updates, loss
+    if not engine.is_gradient_accumulation_boundary():
+        engine.step()
+        return None, loss
+    norm = update(engine, session.held.placement, session.run.training.gradient_clipping)
+    session.objective.rebalance(loss.reports)
+    return norm, loss
 
 
 def validate(session: Session, now_temperature: float) -> float:
@@ -136,16 +156,44 @@ def _checkpoint(session: Session, state: TrainerState) -> TrainerState:
             f"{session.run.name}: the validation loss is {loss} after {state.step} steps; not saved"
         )
     best = state.best_loss is None or loss < state.best_loss
-    state = replace(state, validation_loss=loss, best_loss=loss if best else state.best_loss)
+    if best:
+        state = replace(state, best_loss=loss, best_step=state.step)
     session.monitor.validation(state.step, loss, best)
-    return _save(session, state, best=best)
+    return _save(session, replace(state, validation_loss=loss))
 
 
-def _save(session: Session, state: TrainerState, *, best: bool) -> TrainerState:
+def _save(session: Session, state: TrainerState) -> TrainerState:
     """Save without validation: who asks a run to stop kills it soon after, and the launcher after 30 s. Weights
-    are published as the best ones as long as there are no others."""
-    session.checkpoints.save(session.engine, session.objective.model, session.placement, state, best=best)
+    are published as the best ones as long as no others were measured."""
+    if state.best_loss is None:
+        state = replace(state, best_step=state.step)
+    publish = state.best_step == state.step
+    session.checkpoints.save(session.held, state, session.about, publish=publish)
     return state
+
+
+def _refuse_faulty(session: Session, faulty: FirstFault) -> None:
+    """End a run whose weights are spoilt, before they are saved."""
+    step = faulty.step()
+    if step is not None:
+        raise UserError(
+            f"{session.run.name}: the gradient is not finite at step {step}; {_kept(session.run)}; a fault that"
+            " comes again needs a smaller training.learning_rate or other data"
+        )
+
+
+def _lost(run: RunConfig, error: RuntimeError) -> str:
+    """What to say when a rank does not answer."""
+    why = " ".join(str(error).split())
+    return f"{run.name}: rank {dist.get_rank()} has lost contact with another rank ({why[:160]}); {_kept(run)}"
+
+
+def _kept(run: RunConfig) -> str:
+    """What is left of a run that ends now."""
+    steps = CheckpointFolder(run.folder / CHECKPOINTS).steps()
+    if not steps:
+        return "no step is saved: start again"
+    return f"step {steps[-1]} is the last that is saved: start again with --resume"
 
 
 def _selections(session: Session, start: int) -> Iterator[Selection]:
@@ -163,8 +211,9 @@ def _batch(session: Session, selection: Selection, number: int) -> Batch:
     return batch.to(session.device)
 
 
-def _scalars(loss: StepLoss, now: Curriculum, rate: float, speed: float) -> dict[str, float]:
+def _scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float, speed: float) -> dict[str, float]:
     values = {"loss/total": float(loss.total.detach()), "loss/train": float(loss.parts["task"])}
+    values["gradient/norm"] = float(norm)
     values |= {f"auxiliary/{name}": float(v) for name, v in loss.parts.items() if name != "task"}
     values |= {"schedule/learning_rate": rate, "throughput/tokens_per_second": speed}
     if loss.reports:

@@ -1,7 +1,6 @@
 """What a run tells: a progress bar or plain lines, TensorBoard scalars, `metrics.jsonl`."""
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from mmspec_ds.files import replacing
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.spectra.records import Modality
 
@@ -79,7 +79,10 @@ class Monitor:
             self._record("validation", step, {"loss/validation": loss})
             self.say(f"{self.name}  step {step}  validation loss {loss:.4f}{'  (best)' if best else ''}")
 
-    def close(self) -> None:
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Write out what is left."""
         if self.active:
             if self.progress is not None:
@@ -105,9 +108,8 @@ def forget_beyond(path: Path, step: int) -> None:
                 kept.append(line + "\n")
         except ValueError:
             continue
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text("".join(kept), encoding="utf-8")
 
 
 def routing_scalars(reports: Sequence[RoutingReport]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,22 +14,27 @@ import torch.distributed as dist
 from mmspec_ds.config import RunConfig, dump_run
 from mmspec_ds.data.reading import TrainingData, read_training
 from mmspec_ds.data.sampler import BucketSampler
+from mmspec_ds.data.vocabularies import VOCABULARY
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.files import replacing
 from mmspec_ds.models.factory import build_elucidator
 from mmspec_ds.models.weights import WEIGHTS
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.training.budget import Budget
-from mmspec_ds.training.checkpoints import CheckpointFolder, TrainerState
-from mmspec_ds.training.distributed import check_topology, device_of_rank, share_cores
+from mmspec_ds.training.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState, restore
+from mmspec_ds.training.distributed import check_topology, device_of_rank, everyones, share_cores
 from mmspec_ds.training.engine import engine_config, make_engine
+from mmspec_ds.training.engine_file import EngineFile
+from mmspec_ds.training.engine_state import EngineState
 from mmspec_ds.training.monitor import METRICS, SECONDS_BETWEEN_LINES, Monitor
 from mmspec_ds.training.objective import Objective
+from mmspec_ds.training.start import description, find_start, load_local_weights, moved
 
 
 @dataclass(frozen=True)
 class Session:
-    """What a run works with once everything is built."""
+    """What a run works with once everything is built; `about` is what its checkpoints say of it."""
 
     run: RunConfig
     device: torch.device
@@ -38,47 +43,50 @@ class Session:
     validation: BucketSampler
     engine: Any
     objective: Objective
-    placement: Placement
+    held: EngineState
     budget: Budget
     checkpoints: CheckpointFolder
+    about: Mapping[str, Any]
     monitor: Monitor
 
 
-def prepare(run: RunConfig, *, resume: bool, overwrite: bool) -> tuple[Session, TrainerState]:
-    """Read the data, build the model and its engine, open the run's folder."""
+def prepare(
+    run: RunConfig, engine_file: EngineFile, *, resume: bool, overwrite: bool
+) -> tuple[Session, TrainerState]:
+    """Find where to begin, read the data, build the model and its engine, open the run's folder."""
     settings = run.training
     threads, device = share_cores(settings.threads), device_of_rank()
     rank, world = dist.get_rank(), dist.get_world_size()
-    check_topology(settings.ep_size, len(run.moe.experts) if run.moe else None)
-    if run.data.max_target_tokens >= run.model.max_target_tokens:
-        raise ConfigError(
-            f"model.max_target_tokens is {run.model.max_target_tokens}: expected at least"
-            f" {run.data.max_target_tokens + 1}, data.max_target_tokens and one for the begin or the end"
-        )
-    check_folder(run, resume=resume, overwrite=overwrite)
-    config = engine_config(run.engine, settings, device)
-    data = read_training(run.data, _spoken(run.name) if rank == 0 else None)
+    check_topology(settings.ep_size)
+    start = find_start(run, resume=resume, overwrite=overwrite)
+    data = read_training(run.data, _spoken(run.name) if rank == 0 else None, start.vocabularies)
     dist.barrier()  # no rank may still be looking when the folder changes
     if rank == 0:
-        open_folder(run, data, resume=resume)
+        open_folder(run, data, resume=start.checkpoint is not None)
     dist.barrier()
+    check_shared(run.folder)
 
     # DeepSpeed's default layout: consecutive ranks share the experts.
     placement = Placement(settings.ep_size, rank % settings.ep_size)
-    objective = make_objective(run, data, placement).to(device)
-    engine = make_engine(objective, config, settings)
-    checkpoints = CheckpointFolder(run.folder / "checkpoints", settings.keep_checkpoints)
-    state = checkpoints.resume(engine, placement) if resume else TrainerState()
+    objective = make_objective(run, data, placement)
+    if settings.start_from is not None and start.checkpoint is None:
+        load_local_weights(objective.model, settings.start_from, placement)
+    engine = make_engine(objective.to(device), engine_config(engine_file, settings, device), settings)
+    held = EngineState(engine, objective.model, placement, len(run.moe.experts) if run.moe else 0)
     sampler = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
     batches = sampler(data.train.lengths, seed=run.seed)
+    state = TrainerState(batches_per_epoch=len(batches))
+    if start.checkpoint is not None:
+        restore(held, start.checkpoint)
+        state = moved(start.checkpoint.state, len(batches))
     monitor = Monitor(run.folder, run.name, active=rank == 0, resume_at=state.step)
     monitor.say(
         f"{run.name}: {len(data.train):,} molecules to learn from, {len(data.validation):,} to validate on, "
         f"{_parameters(objective, placement):,} parameters, {world} rank(s) x {threads} thread(s), "
         f"expert-parallel size {settings.ep_size}, {device.type}"
     )
-    for remark, count in data.train.remarks.items():
-        monitor.say(f"{run.name}: {remark}: {count}")
+    for remark in (*start.remarks, *(f"{remark}: {count}" for remark, count in data.train.remarks.items())):
+        monitor.say(f"{run.name}: {remark}")
     session = Session(
         run=run,
         device=device,
@@ -87,9 +95,10 @@ def prepare(run: RunConfig, *, resume: bool, overwrite: bool) -> tuple[Session, 
         validation=sampler(data.validation.lengths, shuffle=False),
         engine=engine,
         objective=objective,
-        placement=placement,
+        held=held,
         budget=Budget.of(settings, len(batches)),
-        checkpoints=checkpoints,
+        checkpoints=CheckpointFolder(run.folder / CHECKPOINTS, settings.keep_checkpoints),
+        about=description(run, data.vocabularies),
         monitor=monitor,
     )
     return session, state
@@ -114,37 +123,36 @@ def make_objective(run: RunConfig, data: TrainingData, placement: Placement) -> 
     return Objective(model, run.objective, costs, dist.group.WORLD)
 
 
-def check_folder(run: RunConfig, *, resume: bool, overwrite: bool) -> None:
-    """Refuse, before anything is read, a folder that holds a run already, and one to resume that does not.
-
-    Raises:
-        DataError: says what to do.
-    """
-    checkpoints = CheckpointFolder(run.folder / "checkpoints")
-    if resume:
-        checkpoints.find("last")
-    elif checkpoints.folder.exists() and not overwrite:
-        raise DataError("holds a run already: expected --resume, --overwrite or another name", path=run.folder)
-
-
 def open_folder(run: RunConfig, data: TrainingData, *, resume: bool) -> None:
     """Make the run's folder self-contained: settings, the engine's settings, vocabularies. Unless it is to be
     resumed, what an earlier run left there is removed, and nothing else."""
     folder = run.folder
     engine = run.engine.read_bytes()  # before anything is removed: it may be that of the folder
     if not resume:
-        for name in ("checkpoints", "tensorboard"):
+        for name in (CHECKPOINTS, "tensorboard"):
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in (WEIGHTS, METRICS):
             (folder / name).unlink(missing_ok=True)
+    settings = dump_run(run.model_copy(update={"engine": Path("engine.json")}))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "engine.json").write_bytes(engine)
-        settings = dump_run(run.model_copy(update={"engine": Path("engine.json")}))
-        (folder / "config.yaml").write_text(settings, encoding="utf-8")
-        data.vocabularies.save(folder / "vocabulary.json")
+        with replacing(folder / "engine.json") as path:
+            path.write_bytes(engine)
+        with replacing(folder / "config.yaml") as path:
+            path.write_text(settings, encoding="utf-8")
+        data.vocabularies.save(folder / VOCABULARY)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", path=folder) from None
+
+
+def check_shared(folder: Path) -> None:
+    """Refuse a folder that rank 0 has made and another rank does not see: on a node's own disk, its part of
+    every checkpoint would be lost."""
+    blind = [rank for rank, sees in enumerate(everyones(folder.is_dir())) if not sees]
+    if blind:
+        raise ConfigError(
+            f"output: rank {blind[0]} does not see {folder}: expected a folder that all nodes share"
+        )
 
 
 def _spoken(name: str) -> Callable[[int], None]:

@@ -1,5 +1,6 @@
 """The `training` block of a run file."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,8 +22,12 @@ class TrainingSettings(Settings):
         activation_checkpointing: keep only the input of each encoder layer for the backward pass and compute
             the layer again there: less memory for about a third more arithmetic in the encoder.
         validate_every: steps between validations, each with a checkpoint.
-        keep_checkpoints: how many of the newest are kept beside the best.
+        keep_checkpoints: how many of the newest are kept beside the best; with two, there is one to go back to
+            when the newest turns out to be damaged.
         threads: CPU threads for each process; default: the cores of the machine shared by its processes.
+        timeout_minutes: how long a rank waits for the others before it gives up.
+        start_from: the folder of a trained model (a run, an export, an upcycled one) whose weights and
+            vocabulary a new run begins with.
     """
 
     ep_size: int = Field(1, ge=1)
@@ -42,9 +47,10 @@ class TrainingSettings(Settings):
     activation_checkpointing: bool = False
     validate_every: int = Field(500, ge=1)
     log_every: int = Field(10, ge=1)
-    keep_checkpoints: int = Field(1, ge=1)
+    keep_checkpoints: int = Field(2, ge=1)
     threads: int | None = Field(None, ge=1)
     timeout_minutes: float = Field(30, gt=0)
+    start_from: Path | None = None
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:

@@ -9,6 +9,7 @@ from torch import nn
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.training.engine import engine_config, make_optimizer
+from mmspec_ds.training.engine_file import read_engine
 from mmspec_ds.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
@@ -17,7 +18,7 @@ SETTINGS = TrainingSettings(steps=10, batch_size=12, gradient_accumulation=3, gr
 
 def refusal(path: Path) -> str:
     with pytest.raises(ConfigError) as caught:
-        engine_config(path, SETTINGS, CPU)
+        engine_config(read_engine(path), SETTINGS, CPU)
     text = str(caught.value)
     assert text.startswith(f"{path}: ")
     assert "\n" not in text
@@ -27,7 +28,7 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"zero_optimization": {"stage": 3}}, "zero_optimization.stage is 3: expected 0, 1 or 2; experts"),
+        ({"zero_optimization": {"stage": 3}}, "zero_optimization.stage is 3: expected 2, which partitions"),
         ({"zero_optimization": {"stage": "1"}}, "zero_optimization.stage is '1'"),
         ({"zero_optimization": {"stage": True}}, "zero_optimization.stage is True"),
         ({"zero_optimization": 1}, "zero_optimization: expected a JSON object, found 1"),
@@ -44,6 +45,25 @@ def refusal(path: Path) -> str:
         ({"train_micro_batch_size_per_gpu": 64}, "train_micro_batch_size_per_gpu: belongs into the run file"),
         ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps: belongs into the run file"),
         ({"gradient_clipping": 1.0}, "gradient_clipping: belongs into the run file"),
+        ({"activation_checkpointing": {}}, "belongs into the run file, as training.activation_checkpointing"),
+        ({"pipeline": {"stages": 2}}, "pipeline: unknown key; known keys: zero_optimization, bf16"),
+        (
+            {"zero_optimization": {"stage": 0, "offload_optimizer": {"device": "cpu"}}},
+            "offload_optimizer needs zero_optimization.stage 1 or 2, found 0",
+        ),
+        (
+            {"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "nvme"}}},
+            "offload_optimizer.device is 'nvme': expected 'cpu' or 'none'",
+        ),
+        (
+            {"zero_optimization": {"stage": 2, "offload_optimizer": "cpu"}},
+            "expected a JSON object, found 'cpu'",
+        ),
+        (
+            {"zero_optimization": {"stage": 2, "offload_param": {"device": "cpu"}}},
+            "offload_param: needs stage 3",
+        ),
+        ({"zero_optimization": {"stage": 1, "compute_grad_norm": False}}, "compute_grad_norm is false"),
         ([1], "expected a JSON object, found list"),
     ],
     ids=str,
@@ -75,7 +95,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_the_run_file_completes_the_engine_file(tmp_path: Path, content: dict[str, object], bf16: bool) -> None:
     path = tmp_path / "engine.json"
     path.write_text(json.dumps(content | {"wall_clock_breakdown": True}))
-    config = engine_config(path, SETTINGS, CPU)
+    config = engine_config(read_engine(path), SETTINGS, CPU)
     assert config["train_micro_batch_size_per_gpu"] == 12
     assert config["gradient_accumulation_steps"] == 3
     # Without ZeRO the gradients are clipped by clip_gradients.
@@ -87,7 +107,7 @@ def test_the_run_file_completes_the_engine_file(tmp_path: Path, content: dict[st
 def test_shipped_engine_files_are_accepted() -> None:
     folder = Path(__file__).parents[2] / "ds_configs" / "engine"
     stages = {
-        path.stem: engine_config(path, SETTINGS, CPU)["zero_optimization"]["stage"]
+        path.stem: engine_config(read_engine(path), SETTINGS, CPU)["zero_optimization"]["stage"]
         for path in sorted(folder.glob("zero?.json"))
     }
     assert stages == {"zero0": 0, "zero1": 1, "zero2": 2}

@@ -1,11 +1,17 @@
 """Runs from end to end: resumed, stopped, refused, and what they leave behind."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mmspec_ds.files import read_manifest
+from mmspec_ds.models.weights import read_weights
+from mmspec_ds.training.checkpoints import CheckpointFolder
 
 ADAM = (
     "training.optimizer=adamw",
@@ -17,6 +23,11 @@ ADAM = (
     "data.modality_dropout=0.2",
 )
 TWO = ("training.batch_size=8", "training.ep_size=2", "engine=zero1.json")
+
+
+def manifest_of(folder: Path, step: int) -> dict[str, Any]:
+    """What a checkpoint says of itself."""
+    return read_manifest(folder / "checkpoints" / f"step_{step:08d}")
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -46,17 +57,22 @@ def test_a_resumed_run_is_the_undisturbed_one(
     assert [entry["step"] for entry in whole] == [*range(1, 13), 6, 12]
 
     # As if it had crashed after step 12, while its last checkpoint was that of step 6.
-    (folder / "checkpoints" / "last").write_text("step_00000006\n")
+    saved = manifest_of(folder, 12)
+    shutil.rmtree(folder / "checkpoints" / "step_00000012")
+    weights = (folder / "model.safetensors").read_bytes()
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "train", "st')
     resumed = launcher.train(folder.name, *ADAM, *topology, "--resume", ranks=ranks)
     assert resumed.statuses == (0,) * ranks, resumed.output
 
+    # Bit for bit: weights and optimizer states of every rank, and the weights with the best loss.
+    assert manifest_of(folder, 12)["files"] == saved["files"]
+    assert (folder / "model.safetensors").read_bytes() == weights
     again = resumed.metrics() + resumed.metrics("validation")
     assert [entry["step"] for entry in again] == [*range(1, 13), 6, 12], "each step is told once"
     for one, other in zip(whole, again):
         for tag in ("loss/train", "loss/total", "loss/validation", "schedule/learning_rate"):
-            assert one.get(tag) == pytest.approx(other.get(tag), abs=1e-6), (one["step"], tag)
+            assert one.get(tag) == other.get(tag), (one["step"], tag)
     shown = scalars(folder)
     assert [step for step, _ in shown["loss/train"]] == [*range(1, 13)]
     assert [step for step, _ in shown["loss/validation"]] == [6, 12]
@@ -74,7 +90,8 @@ def test_what_tensorboard_is_told(undisturbed: Any) -> None:
     dropped = {f"dropped/{m}" for m in ("h_nmr", "c_nmr", "ms")}
     schedule = {"schedule/lambda", "schedule/tau", "schedule/learning_rate"}
     losses = {"loss/train", "loss/total", "loss/validation"}
-    assert set(shown) == losses | parts | load | dropped | schedule | {"throughput/tokens_per_second"}
+    others = {"throughput/tokens_per_second", "gradient/norm"}
+    assert set(shown) == losses | parts | load | dropped | schedule | others
     assert min(value for _, value in shown["throughput/tokens_per_second"]) > 0
     for modality in ("h_nmr", "c_nmr", "ms"):
         for step in range(12):
@@ -100,11 +117,15 @@ def test_a_run_folder_holds_what_a_reader_needs(undisturbed: Any) -> None:
         "vocabulary.json",
     }
     checkpoints = undisturbed.folder / "checkpoints"
-    assert not list(checkpoints.glob(".*"))
-    best = checkpoints / (checkpoints / "best").read_text().strip()
-    assert (best / "model.safetensors").read_bytes() == (undisturbed.folder / "model.safetensors").read_bytes()
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["step_00000006", "step_00000012"]
     losses = {entry["step"]: entry["loss/validation"] for entry in undisturbed.metrics("validation")}
-    assert int(best.name.removeprefix("step_")) == min(losses, key=lambda step: losses[step])
+    best = CheckpointFolder(checkpoints).at(min(losses, key=lambda step: losses[step]))
+    assert best.state.best_step == best.state.step
+    assert best.state.best_loss == pytest.approx(min(losses.values()))
+    published = read_weights(undisturbed.folder / "model.safetensors").tensors
+    weights = best.weights()
+    assert published.keys() == weights.keys()
+    assert all(torch.equal(published[name], weights[name]) for name in published)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +142,7 @@ def stopped(launcher: Any) -> Any:
 def test_sigterm_ends_with_a_checkpoint(stopped: Any) -> None:
     assert stopped.statuses == (143, 143), stopped.output
     step = stopped.metrics()[-1]["step"]
-    assert (stopped.folder / "checkpoints" / "last").read_text() == f"step_{step:08d}\n"
+    assert CheckpointFolder(stopped.folder / "checkpoints").steps() == [step]
     assert (stopped.folder / "model.safetensors").is_file(), "the weights of a stopped run can be used"
     assert f"stopped after {step} steps" in stopped.output
     assert "Traceback" not in stopped.output
@@ -136,10 +157,20 @@ def test_a_stopped_run_goes_on_from_its_own_config(launcher: Any, stopped: Any) 
     assert [entry["step"] for entry in resumed.metrics()] == [*range(1, step + 3)]
 
 
-def test_a_run_is_not_resumed_on_other_ranks(launcher: Any, stopped: Any) -> None:
-    other = launcher.train("stopped", "--resume", "training.ep_size=1")
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("model.d_model=64", "model.d_model is 64, but "),
+        ("moe.k=1", "moe.k is 1, but "),
+        ("data.modalities=[h_nmr, c_nmr]", "data.modalities is ['h_nmr', 'c_nmr'], but "),
+        ("training.optimizer=adamw", "training.optimizer is 'adamw', but "),
+    ],
+)
+def test_another_model_is_not_resumed(launcher: Any, stopped: Any, override: str, told: str) -> None:
+    other = launcher.train("stopped", "--resume", override)
     assert other.statuses == (1,)
-    assert "was saved by 2 ranks with training.ep_size 2: expected the same, found 1 with 1" in other.output
+    assert told in other.output
+    assert "expected the same, or another name for another run" in other.output
     assert "Traceback" not in other.output
 
 
@@ -206,7 +237,7 @@ def test_a_key_that_deepspeed_does_not_know(launcher: Any, run_file: Path) -> No
 @pytest.mark.parametrize(
     ("ranks", "overrides", "told"),
     [
-        (2, ("training.ep_size=3",), "training.ep_size is 3, but there are 2 ranks: expected a divisor"),
+        (2, ("training.ep_size=4",), "training.ep_size is 4, but there are 2 ranks: expected a divisor"),
         (1, ("training.ep_size=2",), "training.ep_size is 2, but there are 1 ranks: expected a divisor"),
         (2, ("moe=null", "training.ep_size=2"), "training.ep_size is 2, but the model is dense: expected 1"),
         (
