@@ -9,8 +9,9 @@ keeps freed
 blocks for later, so that the resident set would be the peak of all mixtures of sizes: MALLOC_MMAP_THRESHOLD_
     and MALLOC_TRIM_THRESHOLD_ are set to 64 KiB, with which a block goes back to the system when it is freed.
 
-Reduce buckets are small here. DeepSpeed's default of 500 million elements is allocated in full on a GPU, and so
-the planner counts it in full; on a CPU only its used pages would become resident.
+A small training goes first in the same process, for what is loaded on first use. Reduce buckets are small here.
+DeepSpeed's default of 500 million elements is allocated in full on a GPU, and so the planner counts it in full;
+on a CPU only its used pages would become resident.
 
 Collectives of the last step are counted where torch is asked for them, with the bytes that a rank sends; the
 planner takes the mean length of samples and an even routing, the step has its own.
@@ -114,8 +115,7 @@ def main() -> int:
         for case in chosen:
             rows.append(compare(case, Path(folder)))
             print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    if not options.only:
-        write(rows)
+            write(rows[-1])
     return int(any(abs(float(row["ratio"]) - 1) > 0.15 for row in rows))
 
 
@@ -282,15 +282,20 @@ def memory_of_process() -> dict[str, int]:
     return {field[0].rstrip(":"): 1024 * int(field[1]) for field in fields}
 
 
-def write(rows: list[dict[str, object]]) -> None:
-    """All cases of this run in the place of those of the last."""
+def write(row: dict[str, object]) -> None:
+    """One case in the place of its last measurement."""
+    rows: list[dict[str, Any]] = []
+    if RESULTS.exists():
+        with RESULTS.open(newline="", encoding="utf-8") as file:
+            rows = [old for old in csv.DictReader(file) if old["name"] != row["name"]]
+    names = [case.name for case in CASES]
+    rows = sorted([*rows, row], key=lambda one: names.index(str(one["name"])))
     partial = RESULTS.with_name(f".{RESULTS.name}.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(row))
         writer.writeheader()
         writer.writerows(rows)
     os.replace(partial, RESULTS)
-    print(f"{len(rows)} rows in {RESULTS}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write under: renamed when all went well and is on disk, else removed."""
+    """A temporary name beside `path`: renamed when all went well and is on disk, else removed."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial

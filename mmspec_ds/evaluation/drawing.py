@@ -24,7 +24,9 @@ def draw_tandem_ms(spectrum: TandemMS, part: Part, axes: Axes) -> None:
     """Stems over m/z in per cent of the base peak, the strongest labelled, the precursor as a dashed line."""
     relative = 100.0 * spectrum.intensity / spectrum.intensity.max()
     _stems(axes, spectrum.mz, relative)
-    for place in _labelled(spectrum.mz, relative):
+    precursor = part.metadata.get(PRECURSOR_MZ)
+    shown = [*spectrum.mz, float(precursor)] if precursor is not None else [*spectrum.mz]
+    for place in _labelled(spectrum.mz, relative, max(shown) - min(shown)):
         axes.annotate(
             f"{spectrum.mz[place]:.4f}",
             (spectrum.mz[place], relative[place]),
@@ -33,11 +35,11 @@ def draw_tandem_ms(spectrum: TandemMS, part: Part, axes: Axes) -> None:
             ha="center",
             fontsize=7,
         )
-    precursor = part.metadata.get(PRECURSOR_MZ)
     if precursor is not None:
         name = str(part.metadata.get(ADDUCT, "precursor"))
         axes.axvline(float(precursor), color="tab:red", linestyle="--", linewidth=0.8, label=name)
-        axes.legend(loc="upper left", fontsize=7, frameon=False)
+        # Above the axes: inside, it would lie on some label.
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), fontsize=7, frameon=False)
     axes.margins(x=0.07)
     axes.set(xlabel="m/z", ylabel="relative intensity (%)", ylim=(0, 115))
 
@@ -93,9 +95,9 @@ def draw(spectrum: Spectrum, part: Part, axes: Axes) -> None:
     DRAWINGS[type(spectrum)](spectrum, part, axes)
 
 
-def _labelled(mz: npt.NDArray[np.float64], relative: npt.NDArray[np.float64]) -> list[int]:
-    """The strongest peaks, without those whose label would lie on that of a stronger one."""
-    room, height = 0.1 * max(mz[-1] - mz[0], 1.0), 12.0
+def _labelled(mz: npt.NDArray[np.float64], relative: npt.NDArray[np.float64], span: float) -> list[int]:
+    """The strongest peaks, less those whose label would lie on a stronger one's; `span` is that of the axis."""
+    room, height = 0.1 * max(span, 1.0), 12.0
     chosen: list[int] = []
     for place in np.argsort(-relative, kind="stable")[: 4 * LABELLED_PEAKS]:
         near = (

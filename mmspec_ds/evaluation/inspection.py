@@ -1,6 +1,7 @@
 """What a file of spectra was understood to say: counts and remarks in words, and its first spectra drawn."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,23 @@ PANELS = 12
 """Spectra in one drawing."""
 _REASONS = 10
 _REMARKS = 10
+_MOST_KINDS = 100
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SHOWN_KEYS = (keys.NAME, keys.ADDUCT, keys.COLLISION_ENERGY, keys.SOLVENT, keys.FREQUENCY_MHZ, keys.INSTRUMENT)
+
+
+@dataclass
+class RemarkKind:
+    """Remarks that differ in their numbers alone: the first, how many, and whether another one differs."""
+
+    first: str
+    count: int = 0
+    varied: bool = False
+
+    def add(self, remark: str) -> None:
+        """Count one more."""
+        self.count += 1
+        self.varied |= remark != self.first
 
 
 @dataclass
@@ -33,7 +50,7 @@ class Inspection:
         passed_over: how many were sound, but of no use (survey scans).
         spectra: how many, by modality.
         slots: how many MS/MS spectra, by polarity and energy as the model reads it.
-        remarks: how many parts have a remark, by remark.
+        remarks: how many parts have a remark, by remark with its numbers as "N", and the first one of its kind.
         reasons: of the first few rejected records, one line each.
         first: the first few parts.
         fault: why the reading ended before the end of the file, if it did.
@@ -46,7 +63,7 @@ class Inspection:
     passed_over: int = 0
     spectra: Counter[Modality] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)
-    remarks: Counter[str] = field(default_factory=Counter)
+    remarks: dict[str, "RemarkKind"] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     first: list[Part] = field(default_factory=list)
     fault: DataError | None = None
@@ -92,8 +109,11 @@ def _count_part(found: Inspection, part: Part, keep: int) -> None:
     found.parts += 1
     found.spectra.update(spectrum.modality for spectrum in part.spectra)
     found.slots.update(_slot(spectrum) for spectrum in part.spectra if isinstance(spectrum, TandemMS))
-    if len(found.remarks) < 1000:  # remarks that tell a number differ from part to part
-        found.remarks.update(part.remarks)
+    for remark in part.remarks:
+        kind = _NUMBER.sub("N", remark)
+        if kind not in found.remarks and len(found.remarks) >= _MOST_KINDS:
+            kind, remark = "", "others"
+        found.remarks.setdefault(kind, RemarkKind(remark)).add(remark)
     if len(found.first) < keep:
         found.first.append(part)
 
@@ -114,8 +134,9 @@ def report_lines(found: Inspection) -> Iterator[str]:
         yield f"  MS/MS     {', '.join(slots)}"
     if found.remarks:
         yield "  remarks"
-        for remark, count in found.remarks.most_common(_REMARKS):
-            yield f"    {count} x {remark}"
+        kinds_of_remark = sorted(found.remarks.values(), key=lambda kind: -kind.count)
+        for kind in kinds_of_remark[:_REMARKS]:
+            yield f"    {kind.count} x {kind.first}{' (the first; numbers vary)' if kind.varied else ''}"
     if found.reasons:
         more = f", the first {len(found.reasons)}" if found.rejected > len(found.reasons) else ""
         yield f"  rejected{more}"

@@ -1,4 +1,4 @@
-"""A trained model from its folder: a run, or anything that holds the same three files."""
+"""A trained model from its folder: a run, an export, or anything that holds the same three files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from mmspec_ds.config import RunConfig, load_run
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import DataError
+from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.models.elucidator import Elucidator
 from mmspec_ds.models.factory import build_elucidator
 from mmspec_ds.models.weights import WEIGHTS, load_weights
@@ -24,15 +25,20 @@ class TrainedModel:
 
 
 def load_model(folder: Path) -> TrainedModel:
-    """Read `config.yaml`, `vocabulary.json` and `model.safetensors`; no DeepSpeed is needed.
+    """Read `config.yaml`, `vocabulary.json` and `model.safetensors`; no DeepSpeed is needed. Where there is a
+    manifest, as in an export, they must be what it vouches for.
 
     Raises:
-        DataError: no such folder, or a file of it is missing or does not fit.
+        DataError: no such folder, or a file of it is missing, was altered or does not fit.
         ConfigError: a configuration that this version cannot read.
     """
     for name in ("config.yaml", "vocabulary.json", WEIGHTS):
         if not (folder / name).is_file():
             raise DataError(f"holds no {name}: expected the folder of a trained run", path=folder)
+    if (folder / MANIFEST).is_file():
+        wrong = faults(folder, read_manifest(folder))
+        if wrong:
+            raise DataError("; ".join(wrong))
     run = load_run(folder / "config.yaml")
     vocabularies = Vocabularies.load(folder / "vocabulary.json")
     try:

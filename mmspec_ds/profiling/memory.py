@@ -8,6 +8,9 @@ Stage 0 keeps gradients and AdamW's two moments of all P. Stages 1 and 2 keep th
 each optimizer group, an fp32 copy of the rank's share (also of a model in fp32) and the moments of that share.
 A share is that of the data-parallel group for the dense part, and that of the expert-data-parallel group, world
 / ep ranks, for experts.
+
+The reduce bucket is allocated in full at the first gradient of a pass. `allgather_bucket_size` plays no part:
+updated weights are gathered into the flat buffers in one collective for each group.
 """
 
 from collections.abc import Sequence

@@ -119,7 +119,7 @@ class Planner:
             experts=len(self.sizes.widths),
             d_model=run.model.d_model,
             layers=run.model.encoder_layers if run.moe else 0,
-            chunks=getattr(run.moe, "exchange_chunks", 1),
+            chunks=run.moe.exchange_chunks if run.moe else 1,
             capacity=bool(run.moe and run.moe.mode == "capacity"),
             checkpointing=checkpointing,
         )

@@ -180,9 +180,9 @@ def tail_lines(report: Report) -> list[str]:
         least = smallest(report.rows)
         here = smallest([row for row in report.rows if not row.holding.offload])
         lines.append(
-            f"fits nowhere: the least is {_gb(least.memory.total)} GB ({least.name}), {_gb(here.memory.total)} GB"
-            f" without offload ({here.name}), and {_gb(report.memory)} GB less {RESERVE:.0%} are"
-            f" {_gb((1 - RESERVE) * report.memory)} GB. What would help, each alone:"
+            f"fits nowhere: the least is {_gb(least.memory.total)} GB ({least.name}),"
+            f" {_gb(here.memory.total)} GB without offload ({here.name}), and {_gb(report.memory)} GB"
+            f" less {RESERVE:.0%} are {_gb((1 - RESERVE) * report.memory)} GB. What would help, each alone:"
         )
         for way in report.ways:
             verdict = "fits" if way.row.fits else "does not fit"

@@ -37,6 +37,16 @@ def process_group(timeout_minutes: float) -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def limit_waiting(timeout_minutes: float) -> None:
+    """Give every process group the run's timeout.
+
+    A group that is made later, as DeepSpeed makes its own, waits 30 minutes whatever the first one was given,
+    and torch has no public name for this.
+    """
+    for group in list(dist.distributed_c10d._world.pg_map):
+        dist.distributed_c10d._set_pg_timeout(timedelta(minutes=timeout_minutes), group)
+
+
 def share_cores(threads: int | None) -> int:
     """Set the threads of this process to its share of the machine's cores, or to `threads`.
 

@@ -206,7 +206,11 @@ def _selections(session: Session, start: int) -> Iterator[Selection]:
 
 def _batch(session: Session, selection: Selection, number: int) -> Batch:
     dropout = session.run.data.modality_dropout
-    rng = np.random.default_rng((session.run.seed, number, dist.get_rank())) if dropout else None
+    rng = None
+    if dropout:
+        rng = np.random.default_rng((session.run.seed, number))
+        # The draws of the ranks before this one: what is left out does not depend on how a batch is shared.
+        rng.random((dist.get_rank() * len(selection.indices), len(session.data.train.tokens)))
     batch = collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
     return batch.to(session.device)
 

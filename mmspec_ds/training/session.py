@@ -23,7 +23,7 @@ from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.training.budget import Budget
 from mmspec_ds.training.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState, restore
-from mmspec_ds.training.distributed import check_topology, device_of_rank, everyones, share_cores
+from mmspec_ds.training.distributed import check_topology, device_of_rank, everyones, limit_waiting, share_cores
 from mmspec_ds.training.engine import engine_config, make_engine
 from mmspec_ds.training.engine_file import EngineFile
 from mmspec_ds.training.engine_state import EngineState
@@ -72,6 +72,7 @@ def prepare(
     if settings.start_from is not None and start.checkpoint is None:
         load_local_weights(objective.model, settings.start_from, placement)
     engine = make_engine(objective.to(device), engine_config(engine_file, settings, device), settings)
+    limit_waiting(settings.timeout_minutes)
     held = EngineState(engine, objective.model, placement, len(run.moe.experts) if run.moe else 0)
     sampler = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
     batches = sampler(data.train.lengths, seed=run.seed)

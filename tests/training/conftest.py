@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,16 +116,44 @@ class Launcher:
         ranks: int = 1,
         when: Callable[[Path], bool] | None = None,
         file: Path | None = None,
+        faults: Sequence[tuple[int, str, Sequence[int]]] = (),
+        patience: float = 60,
     ) -> Finished:
         """Train under a name; with `when`, send SIGTERM to the first rank as soon as that is true of the run's
-        folder."""
+        folder; with `faults`, (rank, function of faults.py, its arguments), arm these first; kill ranks that
+        outlive a failed one by `patience` seconds."""
+        arguments = ("train", str(file or self.run_file), f"name={name}", *arguments)
+        return self._launch(name, arguments, ranks, when, faults=faults, patience=patience)
+
+    def train_many(self, runs: Mapping[str, Sequence[str]], ranks: int) -> dict[str, Finished]:
+        """Train under several names, each with its overrides, one after the other in the same processes."""
+        lists = [json.dumps([f"name={name}", *overrides]) for name, overrides in runs.items()]
+        log = f"many_{ranks}_{len(runs)}"
+        together = self._launch(log, (str(self.run_file), *lists), ranks, many=True)
+        folder = self.run_file.parent
+        return {name: Finished(together.statuses, together.output, folder / name) for name in runs}
+
+    def _launch(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        ranks: int,
+        when: Callable[[Path], bool] | None = None,
+        *,
+        faults: Sequence[tuple[int, str, Sequence[int]]] = (),
+        patience: float = 60,
+        many: bool = False,
+    ) -> Finished:
         folder = self.run_file.parent
         request = {
-            "arguments": ["train", str(file or self.run_file), f"name={name}", *arguments],
+            "arguments": arguments,
+            "many": many,
             "ranks": ranks,
             "folder": str(folder),
             "log": str(folder / f"{name}.log"),
             "port": free_port(),
+            "faults": faults,
+            "patience": patience,
         }
         assert self.zygote.stdin is not None
         assert self.zygote.stdout is not None

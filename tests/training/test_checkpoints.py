@@ -1,6 +1,8 @@
-"""Checkpoints: which are kept, which are found, and the weights file."""
+"""Which checkpoints are kept and found, what is wrong with others, and the weights file."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -9,84 +11,100 @@ import torch
 from torch import nn
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.files import entry_of, write_manifest
 from mmspec_ds.models.elucidator import Elucidator
-from mmspec_ds.models.weights import load_weights, write_weights
+from mmspec_ds.models.weights import load_weights, read_weights, write_weights
+from mmspec_ds.moe.expert_names import global_name, is_expert
 from mmspec_ds.moe.expert_parallel import Placement
-from mmspec_ds.training.checkpoints import (
-    EXPERTS,
-    CheckpointFolder,
-    TrainerState,
-    globally_named,
-    publish,
-    read_state,
-)
+from mmspec_ds.training.checkpoints import FORMAT, CheckpointFolder, TrainerState, name_of
+from mmspec_ds.training.distributed import process_group
+from mmspec_ds.training.pieces import file_of_rank, write_pieces
+from mmspec_ds.training.start import moved
 
 
-def make_checkpoint(folder: Path, step: int) -> str:
-    name = f"step_{step:08d}"
-    (folder / name).mkdir(parents=True)
-    (folder / name / "trainer.json").write_text(json.dumps({"step": step}))
-    return name
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process group of one."""
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with process_group(1):
+        yield
+
+
+def make_checkpoint(folder: Path, step: int, form: int = FORMAT) -> Path:
+    """A checkpoint of two numbers."""
+    checkpoint = folder / name_of(step)
+    checkpoint.mkdir(parents=True)
+    write_pieces(checkpoint / file_of_rank(0), [("weight", "a", 0, torch.full((2,), float(step)))])
+    files = {file_of_rank(0): entry_of(checkpoint / file_of_rank(0))}
+    state = asdict(TrainerState(step=step, batches=2 * step, batches_per_epoch=7))
+    write_manifest(checkpoint, files, format=form, state=state, parameters={"a": [2]}, buffers={})
+    return checkpoint
+
+
+def test_the_newest_is_found_with_its_state_and_weights(tmp_path: Path, alone: None) -> None:
+    for step in (5, 100, 20):
+        make_checkpoint(tmp_path, step)
+    (tmp_path / ".step_00000200.partial").mkdir()
+    folder = CheckpointFolder(tmp_path)
+    assert folder.steps() == [5, 20, 100]
+    newest, wrong = folder.newest()
+    assert newest is not None
+    assert wrong == []
+    assert newest.state == TrainerState(step=100, batches=200, batches_per_epoch=7)
+    assert newest.weights()["a"].tolist() == [100, 100]
+
+
+def test_damaged_ones_are_set_aside_and_named(tmp_path: Path, alone: None) -> None:
+    for step in (1, 2, 3):
+        make_checkpoint(tmp_path, step)
+    (tmp_path / name_of(3) / "manifest.json").write_text("{}")
+    (tmp_path / name_of(2) / file_of_rank(0)).unlink()
+    newest, wrong = CheckpointFolder(tmp_path).newest()
+    assert newest is not None
+    assert newest.state.step == 1
+    assert len(wrong) == 2
+    assert wrong[0].endswith("step_00000003/manifest.json: damaged: it is no manifest")
+    assert wrong[1].endswith("step_00000002/rank_00000.safetensors: No such file or directory")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["damaged_step_00000002", "damaged_step_00000003", "step_00000001"]
+
+
+def test_nothing_is_touched_when_none_is_whole(tmp_path: Path, alone: None) -> None:
+    (make_checkpoint(tmp_path, 1) / "manifest.json").unlink()
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"no checkpoint is whole: .*manifest\.json: cannot be read"):
+            CheckpointFolder(tmp_path).newest()
+    assert CheckpointFolder(tmp_path / "none").newest() == (None, [])
+
+
+def test_a_checkpoint_of_another_format(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path, 1, form=FORMAT + 1)
+    with pytest.raises(DataError, match=f"has format {FORMAT + 1}: expected {FORMAT}"):
+        CheckpointFolder(tmp_path).at(1)
+
+
+def test_a_missing_step(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"step_00000007/manifest\.json: cannot be read: No such file"):
+        CheckpointFolder(tmp_path).at(7)
 
 
 @pytest.mark.parametrize(
-    ("keep", "best", "left"),
-    [(1, 30, [30, 50]), (1, 50, [50]), (2, 10, [10, 40, 50]), (9, 10, [10, 20, 30, 40, 50])],
+    ("batches", "per_epoch", "new", "expected"),
+    [(13, 10, 10, 13), (13, 10, 5, 6), (25, 10, 20, 50), (0, 10, 3, 0), (7, 10, 3, 2)],
 )
-def test_the_newest_and_the_best_are_kept(tmp_path: Path, keep: int, best: int, left: list[int]) -> None:
-    checkpoints = CheckpointFolder(tmp_path, keep)
-    names = {step: make_checkpoint(tmp_path, step) for step in (10, 20, 30, 40, 50)}
-    checkpoints._point("best", names[best])
-    checkpoints._point("last", names[50])
-    checkpoints._prune()
-    assert sorted(path.name for path in tmp_path.glob("step_*")) == [names[step] for step in left]
-    assert checkpoints.find("best").name == names[best]
-    assert read_state(checkpoints.find("last")) == TrainerState(step=50)
-
-
-def test_a_checkpoint_that_was_not_finished_is_never_found(tmp_path: Path) -> None:
-    (tmp_path / ".step_00000010.partial").mkdir()
-    with pytest.raises(DataError, match="expected a run that has saved a checkpoint"):
-        CheckpointFolder(tmp_path).find("last")
-    make_checkpoint(tmp_path, 5)
-    (tmp_path / "last").write_text("step_00000005\n")
-    assert CheckpointFolder(tmp_path).find("last").name == "step_00000005"
-    (tmp_path / "last").write_text("step_00000010\n")
-    with pytest.raises(DataError, match="names step_00000010, which does not exist"):
-        CheckpointFolder(tmp_path).find("last")
-
-
-@pytest.mark.parametrize("content", [None, "{", '{"stride": 3}', "[1]"], ids=str)
-def test_a_state_that_cannot_be_read(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "trainer.json").write_text(content)
-    with pytest.raises(DataError, match=r"trainer\.json: cannot be read"):
-        read_state(tmp_path)
-
-
-def test_published_files_are_whole_copies(tmp_path: Path) -> None:
-    source, target = tmp_path / "a", tmp_path / "b"
-    source.write_bytes(b"new")
-    target.write_bytes(b"older")
-    publish(source, target)
-    assert target.read_bytes() == b"new"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+def test_another_global_batch_moves_the_place(batches: int, per_epoch: int, new: int, expected: int) -> None:
+    state = moved(TrainerState(step=4, batches=batches, batches_per_epoch=per_epoch), new)
+    assert (state.step, state.batches, state.batches_per_epoch) == (4, expected, new)
 
 
 def test_experts_are_named_by_their_number_among_all() -> None:
-    local = {
-        f"encoder.layers.1.feedforward{EXPERTS}{i}.{part}": torch.tensor([i]) for i in (0, 1) for part in "ab"
-    }
-    named = globally_named(local, Placement(4, 2))
-    before = f"encoder.layers.1.feedforward{EXPERTS}"
-    assert {key: int(value) for key, value in named.items()} == {
-        f"{before}4.a": 0,
-        f"{before}4.b": 0,
-        f"{before}5.a": 1,
-        f"{before}5.b": 1,
-    }
-    assert globally_named(local, Placement()) == local
-    assert globally_named({}, Placement(2, 1)) == {}
+    before = "encoder.layers.1.feedforward.deepspeed_moe.experts.deepspeed_experts."
+    assert global_name(f"{before}1.w1", Placement(4, 2), 8) == f"{before}5.w1"
+    assert global_name(f"{before}1.w1", Placement(), 8) == f"{before}1.w1"
+    gate = "encoder.layers.1.feedforward.deepspeed_moe.gate.wg.weight"
+    assert global_name(gate, Placement(4, 2), 8) == gate
+    assert is_expert(f"{before}0.b2")
+    assert not is_expert(gate)
 
 
 class Small(nn.Module):
@@ -100,16 +118,23 @@ class Small(nn.Module):
 def test_weights_and_temperature_survive_the_file(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     one, other = Small(), Small()
-    write_weights(dict(one.state_dict()), path, temperature=1.2345678901234567)
+    write_weights(one.state_dict(), path, temperature=1.2345678901234567)
     load_weights(cast(Elucidator, other), path)
     assert torch.equal(one.layer.weight, other.layer.weight)
     assert torch.equal(one.layer.bias, other.layer.bias)
     assert other.temperature == 1.2345678901234567
 
 
+def test_one_model_gives_one_file(tmp_path: Path) -> None:
+    weights = Small().state_dict()
+    for name in "ab":
+        write_weights(weights, tmp_path / name, temperature=1.5)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    write_weights(dict(Small(4).state_dict()), path, temperature=1.0)
+    write_weights(Small(4).state_dict(), path, temperature=1.0)
     with pytest.raises(DataError, match=r"does not fit the model: .*layer\.weight") as caught:
         load_weights(cast(Elucidator, Small()), path)
     assert "\n" not in str(caught.value)
@@ -118,8 +143,23 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["empty", "cut", "text"])
 def test_weights_that_cannot_be_read(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "model.safetensors"
-    write_weights(dict(Small().state_dict()), path, temperature=1.0)
+    write_weights(Small().state_dict(), path, temperature=1.0)
     whole = path.read_bytes()
     path.write_bytes({"empty": b"", "cut": whole[:-5], "text": b"no weights at all"}[damage])
     with pytest.raises(DataError, match="cannot be read as a model's weights"):
-        load_weights(cast(Elucidator, Small()), path)
+        read_weights(path)
+
+
+def test_no_byte_of_the_weights_can_be_changed(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write_weights(Small().state_dict(), path, temperature=1.0)
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    about = json.loads(whole[8 : 8 + header])["__metadata__"]["mmspec"]
+    assert json.loads(about)["temperature"] == 1.0
+    for place in range(8 + header, len(whole)):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 4
+        path.write_bytes(spoilt)
+        with pytest.raises(DataError, match="altered since it was written"):
+            read_weights(path)

@@ -1,7 +1,7 @@
-"""The same training on one rank and on two, through the launcher and without: the same losses.
+"""The same training on one rank, two and four, however they share experts and states: the same losses.
 
-SGD, because Adam hides wrong gradient scales; the default gradient clipping, which is reached, because a norm
-that each rank takes of its own gradients would be another one.
+SGD, because Adam hides wrong gradient scales; with gradient clipping, which is reached in every step, because a
+norm that each rank takes of its own gradients would be another one; and without it.
 """
 
 import subprocess
@@ -12,67 +12,84 @@ from typing import Any
 import pytest
 
 CAPACITY = ("moe.mode=capacity", "moe.capacity_factor=0.75")
-HALF = "training.batch_size=8"
-TOPOLOGIES = {
-    "ep 1": (HALF,),
-    "ep 2": (HALF, "training.ep_size=2"),
-    "ep 2, ZeRO 1": (HALF, "training.ep_size=2", "engine=zero1.json"),
-    "ep 1, ZeRO 2": (HALF, "engine=zero2.json"),
-    "ep 2, ZeRO 2, capacity": (HALF, "training.ep_size=2", "engine=zero2.json", *CAPACITY),
-    "ep 1, capacity": (HALF, *CAPACITY),
-}
+UNCLIPPED = ("training.gradient_clipping=0", "training.learning_rate=0.1")
+MODES = {"dropless": (), "capacity": CAPACITY}
+CLIPPING = {"clipped": ("training.gradient_clipping=0.5",), "unclipped": UNCLIPPED}
+EXPERT_PARALLEL_SIZES = {1: (1,), 2: (1, 2), 4: (1, 2, 4)}
+STAGES = (0, 1, 2)
 
 
-@pytest.fixture(scope="module")
-def alone(launcher: Any) -> dict[bool, Any]:
-    """Twenty steps on one rank, dropless (False) and with capacity (True)."""
-    finished = {
-        False: launcher.train("alone"),
-        True: launcher.train("alone_capacity", *CAPACITY),
+def name_of(clipping: str, mode: str, ranks: int, ep_size: int, stage: int) -> str:
+    return f"{clipping}_{mode}_{ranks}_ranks_ep_{ep_size}_zero_{stage}"
+
+
+def matrix(clipping: str, ranks: int) -> dict[str, tuple[str, ...]]:
+    """Every run of a table on so many ranks: its name and overrides."""
+    return {
+        name_of(clipping, mode, ranks, ep_size, stage): (
+            f"training.batch_size={16 // ranks}",
+            f"training.ep_size={ep_size}",
+            f"engine=zero{stage}.json",
+            *CLIPPING[clipping],
+            *MODES[mode],
+        )
+        for mode in MODES
+        for ep_size in EXPERT_PARALLEL_SIZES[ranks]
+        for stage in STAGES
     }
-    for one in finished.values():
-        assert one.statuses == (0,), one.output
-        assert len(one.metrics()) == 20
-        losses = one.series("loss/train")
-        assert losses[-1] < 0.8 * losses[0], "twenty steps must change the model, or equal losses mean nothing"
-    assert max(finished[True].series("dropped/h_nmr")) > 0.1
-    assert max(finished[False].series("dropped/h_nmr")) == 0
-    return finished
 
 
-def assert_same_losses(one: Any, other: Any, tolerance: float = 1e-5) -> None:
-    for tag in ("loss/train", "loss/total"):
+@pytest.fixture(scope="module", params=list(CLIPPING))
+def table(request: pytest.FixtureRequest, launcher: Any) -> tuple[str, dict[str, Any]]:
+    """Twenty steps of every topology, with clipping or without."""
+    runs: dict[str, Any] = {}
+    for ranks in EXPERT_PARALLEL_SIZES:
+        finished = launcher.train_many(matrix(request.param, ranks), ranks)
+        for one in finished.values():
+            assert one.statuses == (0,) * ranks, one.output
+        runs |= finished
+    return request.param, runs
+
+
+def assert_same(one: Any, other: Any, tags: tuple[str, ...], tolerance: float) -> None:
+    for tag in tags:
         assert other.series(tag) == pytest.approx(one.series(tag), abs=tolerance), tag
 
 
-@pytest.mark.parametrize("topology", TOPOLOGIES, ids=str)
-def test_two_ranks_learn_what_one_learns(launcher: Any, alone: dict[bool, Any], topology: str) -> None:
-    options = TOPOLOGIES[topology]
-    name = topology.replace(" ", "_").replace(",", "")
-    finished = launcher.train(name, *options, ranks=2)
-    assert finished.statuses == (0, 0), finished.output
-    reference = alone[CAPACITY[0] in options]
-    assert_same_losses(reference, finished)
-    for tag in (
-        "auxiliary/balance",
-        "auxiliary/entropy",
-        "auxiliary/cost",
-        "auxiliary/structure",
-        "auxiliary/z",
-    ):
-        assert finished.series(tag) == pytest.approx(reference.series(tag), abs=1e-4), tag
+@pytest.mark.parametrize("mode", MODES)
+def test_every_topology_learns_alike(table: tuple[str, dict[str, Any]], mode: str) -> None:
+    clipping, runs = table
+    alone = runs[name_of(clipping, mode, 1, 1, 0)]
+    losses, norms = alone.series("loss/train"), alone.series("gradient/norm")
+    assert len(losses) == 20
+    assert losses[-1] < 0.85 * losses[0], "twenty steps must change the model, or equal losses mean nothing"
+    if clipping == "clipped":
+        assert min(norms) > 0.5, "the limit is reached in every step"
+    dropped = max(alone.series("dropped/h_nmr"))
+    assert dropped > 0.1 if mode == "capacity" else dropped == 0
+    for ranks, sizes in EXPERT_PARALLEL_SIZES.items():
+        for ep_size in sizes:
+            for stage in STAGES:
+                other = runs[name_of(clipping, mode, ranks, ep_size, stage)]
+                assert_same(alone, other, ("loss/train", "loss/total"), 1e-5)
+                parts = ("balance", "entropy", "cost", "structure", "z")
+                assert_same(alone, other, tuple(f"auxiliary/{part}" for part in parts), 1e-4)
+                assert other.series("gradient/norm") == pytest.approx(norms, rel=1e-4)
 
 
 @pytest.fixture(scope="module")
 def launched(launcher: Any) -> Any:
     """Two ranks that share the experts, started by the launcher."""
-    finished = launcher.by_deepspeed("launched", HALF, "training.ep_size=2", "engine=zero1.json", ranks=2)
+    options = ("training.batch_size=8", "training.ep_size=2", "engine=zero1.json")
+    finished = launcher.by_deepspeed("launched", *options, ranks=2)
     assert finished.statuses == (0,), finished.output
     return finished
 
 
-def test_the_launcher_starts_the_same_training(alone: dict[bool, Any], launched: Any) -> None:
-    assert_same_losses(alone[False], launched)
+def test_the_launcher_starts_the_same_training(launcher: Any, launched: Any) -> None:
+    alone = launcher.train("alone")
+    assert alone.statuses == (0,), alone.output
+    assert_same(alone, launched, ("loss/train", "loss/total"), 1e-5)
 
 
 READ_WITHOUT_DEEPSPEED = """

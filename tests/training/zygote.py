@@ -1,15 +1,23 @@
 """Starts trainings without paying for the import of torch and DeepSpeed each time: imports once, then forks.
 
 Reads requests, one JSON object a line: `arguments` of the command line, `ranks`, `folder` to work in, `log`
-to write to, `port`. Answers each by a line of process ids and, at the end, a line of exit statuses.
+to write to, `port`, `patience` with who outlives a failed rank, and `faults`, a list of (rank, function of
+faults.py, its arguments); with `many`, the arguments are those of matrix.py. Answers each by a line of process
+ids and, at the end, a line of exit statuses.
 """
 
 import json
+import math
 import os
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+import faults  # beside this file, as the next
+import matrix
 
 
 def become(rank: int, request: dict[str, Any], main: Callable[[list[str]], int]) -> NoReturn:
@@ -29,13 +37,35 @@ def become(rank: int, request: dict[str, Any], main: Callable[[list[str]], int])
         }
     status = 1
     try:
-        status = main(request["arguments"])
+        for of_rank, fault, arguments in request["faults"]:
+            if of_rank == rank:
+                getattr(faults, fault)(*arguments)
+        status = (matrix.main if request["many"] else main)(request["arguments"])
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def statuses_of(pids: list[int], patience: float) -> list[int]:
+    """Exit statuses of all; as a launcher does, kill those that outlive a failed one by so many seconds."""
+    statuses: dict[int, int] = {}
+    deadline = math.inf
+    while len(statuses) < len(pids):
+        for pid in pids:
+            if pid in statuses:
+                continue
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                statuses[pid] = os.waitstatus_to_exitcode(status)
+                if statuses[pid]:
+                    deadline = min(deadline, time.monotonic() + patience)
+            elif time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+    return [statuses[pid] for pid in pids]
 
 
 def serve() -> None:
@@ -58,8 +88,7 @@ def serve() -> None:
                 become(rank, request, main)
             pids.append(pid)
         print(json.dumps(pids), file=answers, flush=True)
-        statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-        print(json.dumps(statuses), file=answers, flush=True)
+        print(json.dumps(statuses_of(pids, request["patience"])), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ of its hydrogens: any integrals are near whole numbers of a small enough unit.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,6 +34,9 @@ class Neighbours:
 
     near: bool
     mirrored: bool
+
+
+_APART = Neighbours(near=False, mirrored=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,24 @@ class Counted:
 
 
 def count_hydrogens(areas: FloatArray, between: list[Neighbours], settings: MultipletSettings) -> Counted:
-    """Every area, and every sum of two neighbours, divided by 1 to 12 is tried as the unit and refined by least
-    squares; the one of least cost counts. Areas of 2:2:6 give 1:1:3: a spectrum alone cannot tell the two.
+    """The unit of least cost, and the signals under it.
+
+    Every area, and every sum of two neighbours, divided by 1 to 12 is tried as the unit, and refined to the
+    median of what its signals say. Areas of 2:2:6 give 1:1:3: a spectrum alone cannot tell the two apart.
 
     Args:
         areas: positive, of each group in the order of shift.
         between: groups i and i + 1, one less than areas.
     """
+    large = np.flatnonzero(areas >= TINY * float(areas.sum()))
+    pairs = [between[first] if second == first + 1 else _APART for first, second in pairwise(large)]
+    counted = _cheapest(areas[large], pairs, settings)
+    signals = (Signal(int(large[s.first]), int(large[s.last]), s.hydrogens) for s in counted.signals)
+    left_out = counted.impurities + len(areas) - len(large)
+    return Counted(counted.unit, tuple(signals), counted.distance, left_out)
+
+
+def _cheapest(areas: FloatArray, between: list[Neighbours], settings: MultipletSettings) -> Counted:
     whole = float(areas.sum())
     yardsticks = [*areas, *(areas[:-1] + areas[1:])[[pair.near for pair in between]]]
     tried = {float(area) / n for area in yardsticks for n in range(1, _MOST_OF_A_GROUP + 1)}
@@ -109,7 +124,6 @@ def _partition(
     """The cheapest way to cut the groups into signals and impurities (dynamic programming over the groups)."""
     best: list[tuple[float, list[Signal]]] = [(0.0, [])]
     sums = np.concatenate([[0.0], np.cumsum(relative)])
-    tiny = TINY * float(sums[-1])
     for end in range(1, len(relative) + 1):
         options = []
         joins = 0.0
@@ -120,8 +134,7 @@ def _partition(
                     break
                 joins += JOIN_MIRRORED if pair.mirrored else JOIN_OTHER
             before, signals = best[start]
-            relative_sum = float(sums[end] - sums[start])
-            cost, hydrogens = (0.0, 0) if relative_sum < tiny else _cost(relative_sum, settings)
+            cost, hydrogens = _cost(float(sums[end] - sums[start]), settings)
             kept = [*signals, Signal(start, end - 1, hydrogens)] if hydrogens else signals
             options.append((before + cost + joins, kept))
         best.append(min(options, key=lambda option: option[0]))

@@ -63,7 +63,7 @@ def pick_carbon(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedCarbo
     if len(picked.lines) == 0:
         raise ValueError("every line lies where the solvent or the reference shows")
     shifts = tuple(float(hz) / curve.frequency_mhz for hz in picked.lines.hz[::-1])
-    return PickedCarbon(CarbonNMR(shifts), picked, _remarks(curve, picked, f"{len(shifts)} lines"))
+    return PickedCarbon(CarbonNMR(shifts), picked, _remarks(curve, picked, _counted(len(shifts), "line")))
 
 
 def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedHydrogen:
@@ -89,7 +89,8 @@ def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedHyd
         for one in counted.signals
     ]
     multiplets.reverse()
-    remarks = _remarks(curve, picked, f"{len(multiplets)} multiplets of {len(picked.lines)} lines")
+    what = f"{_counted(len(multiplets), 'multiplet')} of {_counted(len(picked.lines), 'line')}"
+    remarks = _remarks(curve, picked, what)
     return PickedHydrogen(HydrogenNMR(tuple(multiplets)), picked, remarks + _integral_remarks(counted))
 
 
@@ -108,7 +109,7 @@ def multiplets_of_peaks(
         _named(lines.part(spans[one.first][0], spans[one.last][1]), mhz, one.hydrogens, settings)
         for one in reversed(counted.signals)
     ]
-    what = f"{len(multiplets)} multiplets made of {len(lines)} lines"
+    what = f"{_counted(len(multiplets), 'multiplet')} made of {_counted(len(lines), 'line')}"
     return HydrogenNMR(tuple(multiplets)), (what, *_integral_remarks(counted))
 
 
@@ -183,7 +184,7 @@ def _remarks(curve: NMRCurve, picked: Picked, what: str) -> tuple[str, ...]:
     remarks = [f"{what} picked from a curve of {len(curve.ppm)} points (threshold {picked.threshold:.3g}{snr})"]
     if picked.dropped:
         places = ", ".join(f"{r.reason} {r.low:.2f} to {r.high:.2f} ppm" for r in picked.excluded)
-        remarks.append(f"{picked.dropped} lines left out as not of the sample ({places})")
+        remarks.append(f"{_counted(picked.dropped, 'line')} left out as not of the sample ({places})")
     depth = -float(picked.levelled[~picked.in_excluded].min(initial=0.0))
     if curve.nucleus == "1H" and depth > _DEEP * float(picked.lines.height.max()):
         remarks.append("the curve goes deep below its baseline: is it phased?")
@@ -196,5 +197,10 @@ def _remarks(curve: NMRCurve, picked: Picked, what: str) -> tuple[str, ...]:
 def _integral_remarks(counted: Counted) -> tuple[str, ...]:
     remarks = [f"integrals are within {counted.distance:.2f} H of whole numbers on average"]
     if counted.impurities:
-        remarks.append(f"{counted.impurities} groups of less than half a hydrogen left out")
+        left_out = _counted(counted.impurities, "group")
+        remarks.append(f"{left_out} of less than a third of a hydrogen left out")
     return tuple(remarks)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -14,16 +14,19 @@ _STEEPEST = 16
 """Widths of a line, in which its saddle is looked for: the feet of a neighbour need no farther look."""
 
 
+_RUNGS, _RUNG_TOLERANCE = 3, 0.1
 _LEAST_SPREAD = 0.5  # points; a narrower Gaussian changes nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """From `low` to `high` ppm, left out because of `reason`."""
+    """From `low` to `high` ppm, left out because of `reason`; lines farther out at distances of `j_hz` go with
+    it."""
 
     low: float
     high: float
     reason: str
+    j_hz: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,25 @@ def pick_lines(curve: NMRCurve, settings: PeakPickingSettings, exclusion: Exclus
     lines = _maxima(heights, curve, threshold, noise, distance, settings)
     places = np.clip(np.searchsorted(curve.ppm, lines.hz / curve.frequency_mhz), 0, len(inside) - 1)
     dropped = inside[places]
+    for region in excluded:
+        dropped |= _ladder(lines, region, curve.frequency_mhz)
     return Picked(lines.where(~dropped), levelled, noise, threshold, excluded, int(dropped.sum()), inside)
+
+
+def _ladder(lines: Lines, region: Region, mhz: float) -> BoolArray:
+    """Lines of a deuterated carbon that lie outside its region, because the curve is referenced otherwise than
+    the table of solvents: one J from a line that belongs to it, again and again, and at least a quarter as
+    high."""
+    belongs: BoolArray = (lines.hz >= region.low * mhz) & (lines.hz <= region.high * mhz)
+    if region.j_hz <= 0 or not belongs.any():
+        return belongs
+    for _ in range(_RUNGS):
+        known = np.flatnonzero(belongs)
+        apart = np.abs(lines.hz[:, None] - lines.hz[known])
+        steps = np.abs(apart - region.j_hz) < _RUNG_TOLERANCE * region.j_hz
+        strong = lines.height[:, None] > 0.25 * lines.height[known]
+        belongs = belongs | (steps & strong).any(axis=1)
+    return belongs
 
 
 def _smoothed(values: FloatArray, curve: NMRCurve, spread_hz: float) -> FloatArray:
@@ -114,7 +135,7 @@ def excluded_regions(curve: NMRCurve, settings: ExclusionSettings) -> tuple[Regi
 
 def _region(line: SolventLine, margin_hz: float, mhz: float) -> Region:
     half = (line.half_hz + margin_hz) / mhz
-    return Region(line.ppm - half, line.ppm + half, "solvent")
+    return Region(line.ppm - half, line.ppm + half, "solvent", line.j_hz)
 
 
 def _water(solvent: Solvent, settings: ExclusionSettings) -> list[Region]:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SolventLine:
-    """One signal of a solvent: its middle in ppm and half its extent in Hz, coupling to deuterium included."""
+    """One signal of a solvent: its middle in ppm, half its extent in Hz, and the coupling to deuterium in Hz
+    where its lines are apart."""
 
     ppm: float
     half_hz: float = 0.0
+    j_hz: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def _methyl(ppm: float) -> SolventLine:
 
 
 def _carbon(ppm: float, deuterons: int = 0, j_hz: float = 0.0) -> SolventLine:
-    return SolventLine(ppm, deuterons * j_hz)
+    return SolventLine(ppm, deuterons * j_hz, j_hz)
 
 
 SOLVENTS = (

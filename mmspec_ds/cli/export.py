@@ -1,0 +1,26 @@
+"""`mmspec export`."""
+
+import argparse
+from pathlib import Path
+
+from mmspec_ds.cli.common import Commands, add_command, positive
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        _export,
+        "write a trained model into a folder of three files that needs no DeepSpeed, and no pickle",
+        "mmspec export runs/demo demo_model && mmspec predict demo_model unknown.parquet",
+    )
+    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
+    command.add_argument("folder", type=Path, metavar="DIR", help="folder to make")
+    command.add_argument("--step", type=positive, help="of a checkpoint (default: the best weights)")
+
+
+def _export(options: argparse.Namespace) -> int:
+    from mmspec_ds.training.export import export
+
+    about = export(options.model, options.folder, options.step)
+    print(f"{options.folder}: {about['parameters']:,} parameters")
+    return 0

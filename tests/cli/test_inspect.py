@@ -1,0 +1,32 @@
+"""`mmspec inspect`: several files, a drawing, and what is told of a bad one."""
+
+from pathlib import Path
+from typing import Any
+
+FILES = Path(__file__).parents[1] / "spectra/formats/files"
+
+
+def test_files_and_a_drawing(mmspec: Any, tmp_path: Path) -> None:
+    png = tmp_path / "out.png"
+    told = mmspec("inspect", FILES / "gnps.mgf", FILES / "psims.mzML", "--records", 2, "--plot", png)
+    assert told.status == 0
+    assert "  format    MGF\n" in told.out
+    assert "  records   4 read, 0 rejected, 2 passed over" in told.out
+    assert told.out.endswith(f"4 spectra drawn in {png}\n")
+    assert png.stat().st_size > 10_000
+
+
+def test_a_bad_file_is_one_line_and_the_others_are_shown(mmspec: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty.mgf").touch()
+    told = mmspec("inspect", tmp_path / "empty.mgf", FILES / "nist.msp")
+    told.is_one_line("empty.mgf: the file is empty")
+    assert "  records   3 read, 0 rejected\n" in told.out
+
+
+def test_wrong_usage(mmspec: Any, tmp_path: Path) -> None:
+    mmspec("inspect", FILES / "gnps.mgf", "--modality", "ir").is_one_line("is MGF, which holds MS/MS, not IR")
+    mmspec("inspect", FILES / "gnps.mgf", "--plot", tmp_path / "no" / "a.png").is_one_line(
+        "its folder does not exist"
+    )
+    assert mmspec("inspect").status == 2
+    assert mmspec("inspect", "a.mgf", "--modality", "uv").status == 2
