@@ -59,7 +59,8 @@ def prepare(
     rank, world = dist.get_rank(), dist.get_world_size()
     check_topology(settings.ep_size)
     start = find_start(run, resume=resume, overwrite=overwrite)
-    data = read_training(run.data, _spoken(run.name) if rank == 0 else None, start.vocabularies)
+    spoken = _spoken(run.name) if rank == 0 else None
+    data = read_training(run.data, spoken, start.vocabularies, part=(rank, world))
     dist.barrier()  # no rank may still be looking when the folder changes
     if rank == 0:
         open_folder(run, data, resume=start.checkpoint is not None)
