@@ -51,6 +51,15 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _the_model_has_room_for_every_target(self) -> Self:
+        if self.data.max_target_tokens >= self.model.max_target_tokens:
+            raise ValueError(
+                f"model.max_target_tokens is {self.model.max_target_tokens}: expected at least"
+                f" {self.data.max_target_tokens + 1}, data.max_target_tokens and one for the begin or the end"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ranks_can_share_the_experts(self) -> Self:
         size = self.training.ep_size
         if self.moe is None and size > 1:

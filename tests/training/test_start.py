@@ -45,7 +45,7 @@ def test_a_run_starts_from_the_weights_of_another(
     ("override", "told"),
     [
         ("model.d_model=64", "does not fit the model"),
-        ("moe=null", "does not fit training.start_from: encoder.layers.0.feedforward.widen.weight is not in it"),
+        ("moe=null", "training.start_from: encoder.layers.0.feedforward.widen.weight is not in it"),
         ("model.encoder_layers=2", "does not fit training.start_from: encoder.layers.1."),
     ],
 )

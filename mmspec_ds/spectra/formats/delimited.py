@@ -154,15 +154,25 @@ def _short_lines(path: Path) -> Iterator[Line]:
 
 
 def _first_data_line(lines: list[Line]) -> int | None:
-    """The first of the lines that begin with a number; a lone one among words (a date, a count) is passed
-    over if the next line that is not blank is none."""
+    """The first of the lines that begin with a number. A lone one among words (a date, a count) is passed over:
+    the next line that is not blank must be one too, or the one before be a header of as many cells."""
     starts = [_begins_with_number(line.text) for line in lines]
     spoken = [place for place, line in enumerate(lines) if line.text.strip()]
     for at, place in enumerate(spoken):
         after = spoken[at + 1] if at + 1 < len(spoken) else None
-        if starts[place] and (after is None or starts[after] or lines[after].text.startswith(COMMENTS)):
+        if not starts[place]:
+            continue
+        if after is None or starts[after] or lines[after].text.startswith(COMMENTS):
+            return place
+        if at and _cells_alike(lines[spoken[at - 1]].text, lines[place].text):
             return place
     return None
+
+
+def _cells_alike(header: str, row: str) -> bool:
+    delimiter = find_delimiter([row])
+    count = len(split_cells(row, delimiter))
+    return count > 1 and len(split_cells(header, delimiter)) == count
 
 
 def _begins_with_number(text: str) -> bool:

@@ -86,7 +86,7 @@ def _columns(table: DelimitedTable) -> tuple[int, int, int]:
     named = [i for i, cell in enumerate(header) if axis_unit(cell) is not None]
     named += [i for i, cell in enumerate(header) if any(cell.startswith(name) for name in _X_NAMES)]
     x = named[0] if named else 0
-    rest = [i for i in range(len(header)) if i != x and header[i]]
+    rest = [i for i in (*range(x + 1, len(header)), *range(x)) if header[i]]
     try:
         spoken = [i for i in rest if ordinate(header[i]) is not None]
     except ValueError as error:

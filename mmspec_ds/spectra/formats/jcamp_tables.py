@@ -30,7 +30,8 @@ _DIF = {letter: str(digit) for digit, letter in enumerate("%JKLMNOPQR")} | {
 _DUP = {letter: str(digit) for digit, letter in enumerate("STUVWXYZ", 1)} | {"s": "9"}
 
 # Possessive throughout: without, a long run of digits before a bad letter takes time exponential in its length.
-_AFFN = re.compile(r"[+-]?(?:\d++\.?+\d*+|\.\d++)(?:[eE][+-]?\d{1,3})?+|\?")
+# An exponent has up to three digits: 0E0000000 is X 0 and, squeezed, the value 50000000.
+_AFFN = re.compile(r"[+-]?(?:\d++\.?+\d*+|\.\d++)(?:[eE][+-]?\d{1,3}(?!\d))?+|\?")
 _AFFN_LINE = re.compile(rf"(?:[\s,;]*+(?:{_AFFN.pattern}))*+[\s,;]*+")
 _ASDF = re.compile(
     r"([+-]?(?:\d++\.?+\d*+|\.\d++))|([@A-Ia-i])(\d*+\.?+\d*+)|([%J-Rj-r])(\d*+\.?+\d*+)|([S-Zs])(\d*+)|(\?)"

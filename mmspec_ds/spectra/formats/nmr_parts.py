@@ -51,7 +51,7 @@ _WORDS = {
     "sep": "hept",
     "multiplet": "m",
 }
-_BROAD = re.compile(r"\b(broad|br\.?|app(arent)?\.?)(?=\s|$|[a-z])|\bof\b|[\s.,;:()/-]+")
+_BROAD = re.compile(r"\b(broad|br\.?|app(arent)?\.?)(?=\s|$|[a-z)])|\bof\b|[\s.,;:()/-]+")
 _LONGEST_WORDS = sorted(_WORDS, key=len, reverse=True)
 
 

@@ -51,8 +51,8 @@ _RANGE = re.compile(r"\s*([+-]?\d+(?:[.,]\d+)?)\s*(?:-|–|—|−|to|\.\.)\s*([
 _COUPLING = re.compile(r"\d+(?:[.,]\d+)?")
 _COUPLING_CELL = re.compile(r"(?:[\d.,;:/|_&\s()=+-]|hz|and|\d?j(?:[a-z]{1,3})?)*", re.IGNORECASE)
 _INTEGRAL = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*H?s?\s*", re.IGNORECASE)
-_WORDS_1H = re.compile(r"\b1\s*h\b|\^1h|1h[-_ ]?nmr|proton", re.IGNORECASE)
-_WORDS_13C = re.compile(r"13\s*c\b|\^13c|carbon", re.IGNORECASE)
+_WORDS_1H = re.compile(r"(?<![0-9.])1\s*h(?![a-z0-9])|\bh[-_ ]?nmr|proton", re.IGNORECASE)
+_WORDS_13C = re.compile(r"(?<![0-9.])13\s*c(?![a-z0-9])|\bc[-_ ]?nmr|carbon", re.IGNORECASE)
 _HIGHEST_1H = 20.0
 
 

@@ -86,9 +86,11 @@ def molecule_of(record: SDRecord) -> "Chem.Mol | None":
         return None
     with rdBase.BlockLogs():
         try:
-            return Chem.MolFromMolBlock(text[: end + 6] + "\n", removeHs=False, strictParsing=False)
+            molecule = Chem.MolFromMolBlock(text[: end + 6] + "\n", removeHs=False, strictParsing=False)
         except (ValueError, RuntimeError):
             return None
+    unknown = molecule is None or any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms())
+    return None if unknown else molecule
 
 
 def hydrogens_of_labels(assignment: Mapping[str, list[str]], molecule: "Chem.Mol | None") -> dict[str, int]:

@@ -5,8 +5,7 @@ import numpy as np
 from mmspec_ds.spectra.processing.curve import BoolArray
 from mmspec_ds.spectra.records import FloatArray
 
-_ROUNDS = 4
-_SIGNAL = 4.0  # times the noise: what is no longer baseline
+_TIMES = (32.0, 16.0, 8.0, 4.0)  # times the noise, round by round: what is farther off is signal
 _LEAST_FREE = 0.2  # of a window; a window with less baseline has no knot
 _NOISELESS = 1e-6  # of the highest value: simulated curves have no noise, and no threshold without this floor
 
@@ -31,26 +30,42 @@ def _spread_around_a_line(values: FloatArray) -> float:
 def subtract_baseline(values: FloatArray, noise: float, window: int) -> FloatArray:
     """The curve less straight lines between the medians of what is no signal, one a window of points.
 
-    Four rounds: each takes for signal what lies over the last baseline by more than four times the noise, and
-    its neighbours within a 64th of a window, because the feet of a line are no baseline.
+    It starts at the lower quartile of each window. Rounds follow: each takes for signal what lies farther from
+    the last baseline than some times the noise, fewer times from round to round so that a slope within a window
+    is not taken for signal, and its neighbours within a 64th of a window, because the feet of a line are no
+    baseline.
     """
     window = max(8, min(window, len(values)))
     floor = max(noise, _NOISELESS * float(np.abs(values).max(initial=0.0)))
-    baseline = np.full(len(values), float(np.median(values)))
-    for _ in range(_ROUNDS):
-        signal = _widened(np.abs(values - baseline) > _SIGNAL * floor, window // 64)
-        baseline = _through_medians(values, ~signal, window, baseline)
+    baseline = _through_knots(values, None, window)
+    for times in _TIMES:
+        signal = _widened(np.abs(values - baseline) > times * floor, window // 64)
+        baseline = _through_knots(values, ~signal, window)
     return values - baseline
 
 
-def _through_medians(values: FloatArray, free: BoolArray, window: int, last: FloatArray) -> FloatArray:
+def _through_knots(values: FloatArray, free: BoolArray | None, window: int) -> FloatArray:
+    """Straight lines through the medians of the free points of each window, or the lower quartiles of all of
+    them; beyond the first and last knot they go on straight."""
     places, levels = [], []
     for start in range(0, len(values), window):
-        chosen = free[start : start + window]
-        if chosen.sum() >= _LEAST_FREE * len(chosen):
+        piece = values[start : start + window]
+        if free is None:
+            places.append(start + len(piece) / 2)
+            levels.append(float(np.percentile(piece, 25)))
+        elif (chosen := free[start : start + window]).sum() >= _LEAST_FREE * len(piece):
             places.append(start + float(np.flatnonzero(chosen).mean()))
-            levels.append(float(np.median(values[start : start + window][chosen])))
-    return np.interp(np.arange(len(values)), places, levels) if places else last
+            levels.append(float(np.median(piece[chosen])))
+    if not places:
+        return np.full(len(values), float(np.median(values)))
+    if len(places) > 1:
+        for end, near, next_one in ((0.0, 0, 1), (len(values) - 1.0, -1, -2)):
+            slope = (levels[near] - levels[next_one]) / (places[near] - places[next_one])
+            level = levels[near] + slope * (end - places[near])
+            place = 0 if near == 0 else len(places)
+            places.insert(place, end)
+            levels.insert(place, level)
+    return np.interp(np.arange(len(values)), places, levels)
 
 
 def _widened(mask: BoolArray, reach: int) -> BoolArray:

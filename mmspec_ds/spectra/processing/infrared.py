@@ -55,7 +55,7 @@ def ordinate(text: str) -> Ordinate | None:
     per_cent = "%" in lower or "percent" in lower or "per cent" in lower
     if "trans" in lower or re.fullmatch(r"%? ?t ?(\[?\(?%\)?\]?)?", lower):
         return "per cent transmittance" if per_cent else "transmittance"
-    if "absorb" in lower or re.fullmatch(r"abs?\.?|a\.?u\.?|o\.?d\.?", lower) or _OF_THIS_KIND.search(lower):
+    if "absorb" in lower or re.fullmatch(r"a|abs?\.?|a\.?u\.?|o\.?d\.?", lower) or _OF_THIS_KIND.search(lower):
         return "absorbance"
     if found := _UNREADABLE.search(lower):
         if found.group() in ("arbitrary", "counts"):

@@ -84,7 +84,9 @@ class MultipletSettings(Settings):
         default=0.35, gt=0, description="of lines against a first-order pattern, or 0.8 of the line width"
     )
     intensity_tolerance: float = Field(
-        default=0.35, gt=0, description="of a line's share against the pattern's, relative"
+        default=0.3,
+        gt=0,
+        description="of a line's share against the pattern's, relative; at 0.33 lines of 1:1:1 are a triplet",
     )
     equal_hz: float = Field(default=0.5, gt=0, description="couplings nearer than this count as equal")
     most_couplings: int = Field(default=6, ge=1, le=8, description="a multiplet of more is called m")
