@@ -71,7 +71,7 @@ def assign_splits(settings: SplitSettings, draw_N: DrawArray) -> SplitArray:
     if settings.rule == "scaffold":
         large_N = _is_large(draw_N, settings)
         share_N[large_N] = 1.0
-        stretch = len(draw_N) / max(1, np.count_nonzero(~large_N))
+        stretch = len(draw_N) / max(1, int(np.count_nonzero(~large_N)))
     split_N = np.zeros(len(draw_N), dtype=np.uint8)
     split_N[share_N < min(1.0, stretch * (settings.validation + settings.test))] = SPLITS.index("test")
     split_N[share_N < min(1.0, stretch * settings.validation)] = SPLITS.index("validation")

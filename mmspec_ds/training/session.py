@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import torch.distributed as dist
 
 from mmspec_ds.config import RunConfig, dump_run
 from mmspec_ds.data.reading import TrainingData, read_training
-from mmspec_ds.data.sampler import BucketSampler
+from mmspec_ds.data.sampler import BucketSampler, Sampler
+from mmspec_ds.data.token_budget import TokenBudgetSampler
 from mmspec_ds.data.vocabularies import VOCABULARY
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import replacing
@@ -39,7 +39,7 @@ class Session:
     run: RunConfig
     device: torch.device
     data: TrainingData
-    batches: BucketSampler
+    batches: Sampler
     validation: BucketSampler
     engine: Any
     objective: Objective
@@ -75,8 +75,7 @@ def prepare(
     engine = make_engine(objective.to(device), engine_config(engine_file, settings, device), settings)
     limit_waiting(settings.timeout_minutes)
     held = EngineState(engine, objective.model, placement, len(run.moe.experts) if run.moe else 0)
-    sampler = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
-    batches = sampler(data.train.lengths, seed=run.seed)
+    batches, validation = make_samplers(run, data, rank, world)
     state = TrainerState(batches_per_epoch=len(batches))
     if start.checkpoint is not None:
         restore(held, start.checkpoint)
@@ -94,7 +93,7 @@ def prepare(
         device=device,
         data=data,
         batches=batches,
-        validation=sampler(data.validation.lengths, shuffle=False),
+        validation=validation,
         engine=engine,
         objective=objective,
         held=held,
@@ -104,6 +103,21 @@ def prepare(
         monitor=monitor,
     )
     return session, state
+
+
+def make_samplers(run: RunConfig, data: TrainingData, rank: int, world: int) -> tuple[Sampler, BucketSampler]:
+    """What a rank trains on and validates on, in which order."""
+    settings, ranks = run.training, {"world_size": world, "rank": rank}
+    validation = BucketSampler(data.validation.lengths, settings.batch_size, shuffle=False, **ranks)
+    lengths, tokens = data.train.lengths, settings.tokens_per_batch
+    if tokens is None:
+        return BucketSampler(lengths, settings.batch_size, seed=run.seed, **ranks), validation
+    if lengths.max() > tokens:
+        raise ConfigError(
+            f"training.tokens_per_batch is {tokens}, but the longest record has {lengths.max()} tokens: expected"
+            " at least as many"
+        )
+    return TokenBudgetSampler(lengths, tokens, seed=run.seed, **ranks), validation
 
 
 def make_objective(run: RunConfig, data: TrainingData, placement: Placement) -> Objective:

@@ -1,0 +1,249 @@
+"""Rows per second and memory of `mmspec prepare`, beside plain pandas on the same rows and the same core.
+
+    python benchmarks/prepare.py speed ROWS.parquet --molecules SMILES.smi.gz
+    python benchmarks/prepare.py memory ROWS.parquet --molecules SMILES.smi.gz --rows 1000 20000 200000
+
+ROWS.parquet is a file of the benchmark's schema (its published sample, all columns); its rows are repeated, each
+time with other molecules of the SMILES file, so that there are as many distinct ones as rows asked for.
+
+speed: every contestant works in a fresh process on one core, in turn, its imports not counted. The peers are
+those of `prepare_peers.py`. Rates are by processor time, reading and writing included; medians over the repeats.
+memory: the highest resident memory of the process that works, and what a second worker adds.
+
+Results are appended to results/prepare.csv, whose columns `Row` explains.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from runner import RESULTS as RUNNER_RESULTS
+from runner import commit
+
+from mmspec_ds.spectra import benchmark_schema as schema
+
+RESULTS = RUNNER_RESULTS.with_name("prepare.csv")
+FILE_ROWS = 1000
+"""Rows of a file for `speed`; row groups for `memory`."""
+
+CONTESTANTS = ("ours, benchmark", "ours, inchikey", "pandas, benchmark text", "pandas, same tokens")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement. `rate` is rows a second of processor time; `seconds` on the clock; `megabytes` the highest
+    resident memory of the one process, or of parent and workers together at one moment."""
+
+    date: str
+    commit: str
+    cores: int
+    what: str
+    contestant: str
+    rows: int
+    repeats: int
+    rate: float
+    slowest: float
+    fastest: float
+    seconds: float
+    megabytes: float
+
+
+def write_rows(source: Path, smiles: Iterator[str], rows: int, path: Path, columns: list[str] | None) -> None:
+    """A parquet file of `rows` rows in groups of 1000, with molecules of `smiles`."""
+    table = pq.read_table(source, columns=columns)
+    at = table.schema.get_field_index(schema.SMILES)
+    # Rows repeat, numbers of a real file do not: a dictionary of them would make reading them cheaper.
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(path, table.schema, use_dictionary=texts) as writer:
+        left = rows
+        while left:
+            group = min(left, FILE_ROWS)
+            part = pa.concat_tables([table] * -(-group // table.num_rows)).slice(0, group)
+            new = pa.array(list(islice(smiles, group)), pa.string())
+            writer.write_table(part.set_column(at, schema.SMILES, new), row_group_size=FILE_ROWS)
+            left -= group
+
+
+def molecules(path: Path) -> Iterator[str]:
+    """The SMILES of a file, then the same with a water molecule beside it, and so on."""
+    with gzip.open(path, "rt") as file:
+        texts = [line.split()[0] for line in file if line.strip()]
+    water = 0
+    while True:
+        yield from (text + ".O" * water for text in texts)
+        water += 1
+
+
+def needed_columns(source: Path) -> list[str]:
+    """The columns that training reads."""
+    names = pq.read_schema(source).names
+    spectra = [schema.H_NMR, schema.C_NMR, schema.IR, *(column.name for column in schema.ms_columns(names))]
+    return [schema.SMILES, schema.FORMULA, *spectra]
+
+
+def work(contestant: str, files: Sequence[Path], out: Path, workers: int) -> dict[str, float]:
+    """In a process of its own: one contestant, and what it took."""
+    from mmspec_ds.data.shards.plan import PrepareSettings
+    from mmspec_ds.data.shards.prepare import prepare_shards
+    from mmspec_ds.data.splits import BENCHMARK_SEED, SplitSettings
+
+    if contestant.startswith("pandas"):
+        import prepare_peers
+    out.mkdir(parents=True)
+    clock, processor = time.perf_counter(), time.process_time()
+    match contestant:
+        case "pandas, benchmark text":
+            kept = prepare_peers.benchmark_text(files, out)
+        case "pandas, same tokens":
+            kept = prepare_peers.tokens(files, out)
+        case _:
+            rule = contestant.removeprefix("ours, ")
+            split = SplitSettings(rule=rule, seed=BENCHMARK_SEED if rule == "benchmark" else 0)
+            summary = prepare_shards(files, out, PrepareSettings(split=split), workers=workers)
+            kept = sum(summary.splits.values())
+    return {
+        "kept": kept,
+        "processor": time.process_time() - processor,
+        "clock": time.perf_counter() - clock,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def started(contestant: str, files: Sequence[Path], workers: int, cores: set[int]) -> dict[str, float]:
+    """Run `work` in a fresh process on some cores; with workers, their memory is looked at from outside."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = [str(path) for path in files]
+        command = [
+            sys.executable,
+            __file__,
+            "work",
+            contestant,
+            str(Path(folder) / "out"),
+            str(workers),
+            *names,
+        ]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        peak = 0.0
+        while workers > 1 and process.poll() is None:
+            peak = max(peak, resident_megabytes(process.pid))
+            time.sleep(0.1)
+        output = process.communicate()[0]
+        if process.returncode:
+            raise SystemExit(f"{contestant}: ended with status {process.returncode}")
+        result: dict[str, float] = json.loads(output.splitlines()[-1])
+        return result | ({"megabytes": peak} if peak else {})
+
+
+def resident_megabytes(pid: int) -> float:
+    """Memory of a process and of those that it started."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0.0
+    own = next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+    return own + sum(resident_megabytes(int(child)) for child in children)
+
+
+def row_of(what: str, contestant: str, rows: int, results: Sequence[dict[str, float]], cores: int) -> Row:
+    """A line of the results."""
+    # What workers take is not in the processor time of their parent: for them the clock counts.
+    rates = [rows / (one["processor"] if cores == 1 else one["clock"]) for one in results]
+    return Row(
+        datetime.now(UTC).strftime("%Y-%m-%d"),
+        commit(),
+        cores,
+        what,
+        contestant,
+        rows,
+        len(results),
+        round(statistics.median(rates), 1),
+        round(min(rates), 1),
+        round(max(rates), 1),
+        round(statistics.median(one["clock"] for one in results), 2),
+        round(max(one["megabytes"] for one in results), 1),
+    )
+
+
+def speed(options: argparse.Namespace, folder: Path) -> list[Row]:
+    """All contestants in turn on one core, then ours on two."""
+    smiles, files = molecules(options.molecules), []
+    for start in range(0, options.rows[0], FILE_ROWS):
+        files.append(folder / f"part_{start // FILE_ROWS:03}.parquet")
+        write_rows(options.source, smiles, min(FILE_ROWS, options.rows[0] - start), files[-1], None)
+    cores = sorted(os.sched_getaffinity(0))
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
+    two: list[dict[str, float]] = []
+    for _ in range(options.repeats):
+        for name in CONTESTANTS:
+            results[name].append(started(name, files, 1, {cores[-1]}))
+        two.append(started("ours, inchikey", files, 2, set(cores[:2])))
+    rows = [row_of("speed", name, options.rows[0], found, 1) for name, found in results.items()]
+    return [*rows, row_of("speed", "ours, inchikey", options.rows[0], two, 2)]
+
+
+def memory(options: argparse.Namespace, folder: Path) -> list[Row]:
+    """Ours with one worker and with two, on files of rising size."""
+    rows, cores = [], sorted(os.sched_getaffinity(0))
+    for count in options.rows:
+        path = folder / "rows.parquet"
+        write_rows(options.source, molecules(options.molecules), count, path, needed_columns(options.source))
+        for workers in options.workers:
+            result = started("ours, inchikey", [path], workers, set(cores[:workers]))
+            rows.append(row_of("memory", "ours, inchikey", count, [result], workers))
+            print(f"{count:,} rows, {workers} worker(s): {result['megabytes']:.0f} MB", flush=True)
+        path.unlink()
+    return rows
+
+
+def main() -> None:
+    """The command line above."""
+    if sys.argv[1:2] == ["work"]:
+        contestant, out, workers, *names = sys.argv[2:]
+        print(json.dumps(work(contestant, [Path(name) for name in names], Path(out), int(workers))))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("speed", "memory"))
+    parser.add_argument("source", type=Path, help="a file of the benchmark's schema")
+    parser.add_argument("--molecules", type=Path, required=True, help="SMILES, gzipped, one a line")
+    parser.add_argument("--rows", type=int, nargs="+", default=[2000])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="for memory")
+    parser.add_argument("--repeats", type=int, default=3, help="for speed")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = (speed if options.what == "speed" else memory)(options, Path(folder))
+    new = not RESULTS.exists()
+    with RESULTS.open("a", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    for row in rows:
+        print(
+            f"{row.what:7} {row.contestant:24} {row.cores} core(s) {row.rows:8,} rows {row.rate:9,.0f} rows/s"
+        )
+
+
+if __name__ == "__main__":
+    main()
