@@ -108,9 +108,9 @@ class BucketSampler:
 
 
 def filled(members: IntArray, size: int, rng: np.random.Generator | None) -> Selection:
-    """A full global batch of `size`. Members are mixed where there is a generator, or the last rank would always
-    be given the longest; where they are too few they stand evenly spread and repeats fill the gaps, so that no
-    rank is left without a real sample while another has two to spare."""
+    """A full global batch of `size`. Members are mixed where there is a generator, or the last rank would
+    always be given the longest; where they are too few they stand evenly spread and repeats fill the gaps, so
+    that no rank is left without a real sample while another has two to spare."""
     if rng is not None:
         members = rng.permutation(members)
     real = np.arange(len(members)) * size // len(members)

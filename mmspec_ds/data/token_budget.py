@@ -54,8 +54,8 @@ class TokenBudgetSampler:
         return len(self._starts)
 
     def epoch(self, number: int) -> list[Selection]:
-        """The batches of epoch `number` for this rank. Over all ranks every sample occurs once with weight 1; in
-        the batch of the shortest, repeats of weight 0 fill up."""
+        """The batches of epoch `number` for this rank. Over all ranks every sample occurs once with weight 1;
+        in the batch of the shortest, repeats of weight 0 fill up."""
         rng = np.random.default_rng((self.seed, number))
         mixed = rng.permutation(len(self.lengths))
         order = mixed[np.argsort(-self.lengths[mixed], kind="stable")]

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,17 +108,17 @@ def prepare(
 
 def make_samplers(run: RunConfig, data: TrainingData, rank: int, world: int) -> tuple[Sampler, BucketSampler]:
     """What a rank trains on and validates on, in which order."""
-    settings, ranks = run.training, {"world_size": world, "rank": rank}
-    validation = BucketSampler(data.validation.lengths, settings.batch_size, shuffle=False, **ranks)
-    lengths, tokens = data.train.lengths, settings.tokens_per_batch
+    settings, lengths, tokens = run.training, data.train.lengths, run.training.tokens_per_batch
+    bucketed = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
+    validation = bucketed(data.validation.lengths, shuffle=False)
     if tokens is None:
-        return BucketSampler(lengths, settings.batch_size, seed=run.seed, **ranks), validation
+        return bucketed(lengths, seed=run.seed), validation
     if lengths.max() > tokens:
         raise ConfigError(
-            f"training.tokens_per_batch is {tokens}, but the longest record has {lengths.max()} tokens: expected"
-            " at least as many"
+            f"training.tokens_per_batch is {tokens}, but the longest record has {lengths.max()} tokens:"
+            " expected at least as many"
         )
-    return TokenBudgetSampler(lengths, tokens, seed=run.seed, **ranks), validation
+    return TokenBudgetSampler(lengths, tokens, world_size=world, rank=rank, seed=run.seed), validation
 
 
 def make_objective(run: RunConfig, data: TrainingData, placement: Placement) -> Objective:
