@@ -19,7 +19,7 @@ from mmspec_ds.data.shards.distinct import DistinctMolecules
 from mmspec_ds.data.shards.encode import Rejected
 from mmspec_ds.data.shards.plan import PLAN, Plan, PrepareSettings, check_same_plan, make_plan, settle_plan
 from mmspec_ds.data.shards.rows import Shard, open_shard, write_shard
-from mmspec_ds.data.shards.workers import Candidate, candidate_path, candidates, shard_name
+from mmspec_ds.data.shards.workers import Candidate, candidates, shard_name
 from mmspec_ds.data.splits import SPLITS, DrawArray, assign_splits
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, entry_of, read_manifest, replacing, to_disk, write_manifest
@@ -156,7 +156,7 @@ def _commit(candidate: Candidate, out: Path, tally: _Tally) -> dict[str, Any]:
         about = {**shard.about, "duplicates": int(np.count_nonzero(~new))}
         with replacing(path) as partial:
             write_shard(partial, shard.rows.subset(np.flatnonzero(new)), shard.words, **about)
-        candidate_path(out, candidate.shard).unlink()
+        candidate.path.unlink()
         entry = entry_of(path)
     to_disk(out)
     return entry

@@ -48,9 +48,20 @@ def shard_name(shard: int) -> str:
     return f"shard-{shard:06d}.safetensors"
 
 
-def candidate_path(folder: Path, shard: int) -> Path:
-    """Its provisional name."""
-    return folder / f".{shard_name(shard)}.candidate"
+@dataclass(frozen=True)
+class Work:
+    """What every process is told. `owner` is the process that commits: a worker of one that was killed may
+    still write for a moment, and must not write where another's does."""
+
+    plan: Plan
+    folder: Path
+    first_shard: int
+    skip_invalid: bool
+    owner: int
+
+    def candidate_path(self, shard: int) -> Path:
+        """The provisional name of a shard."""
+        return self.folder / f".{shard_name(shard)}.{self.owner}.candidate"
 
 
 def candidates(
@@ -61,19 +72,17 @@ def candidates(
     Raises:
         DataError: a row or a file cannot be used; of several faults the first in the order of the files.
     """
+    work = Work(plan, folder, first_shard, skip_invalid, os.getpid())
     tasks = [task for task in plan.tasks if task.shards.stop > first_shard]
     if workers <= 1 or len(tasks) <= 1:
         for task in tasks:
-            yield from _encoded(plan, task, folder, first_shard, skip_invalid)
+            yield from _encoded(work, task)
         return
     waiting: dict[int, Candidate | Failed] = {}
-    with _processes(plan, folder, first_shard, skip_invalid, tasks, min(workers, len(tasks))) as (
-        results,
-        all_,
-    ):
+    with _processes(work, tasks, min(workers, len(tasks))) as (results, processes):
         for shard in range(first_shard, plan.shards):
             while shard not in waiting:
-                result = _next_result(results, all_)
+                result = _next_result(results, processes)
                 waiting[result.shard] = result
             result = waiting.pop(shard)
             if isinstance(result, Failed):
@@ -81,9 +90,9 @@ def candidates(
             yield result
 
 
-def _encoded(plan: Plan, task: Task, folder: Path, first_shard: int, skip_invalid: bool) -> Iterator[Candidate]:
-    for shard, encoded in encode_task(plan, task, first_shard, skip_invalid=skip_invalid):
-        path = candidate_path(folder, shard)
+def _encoded(work: Work, task: Task) -> Iterator[Candidate]:
+    for shard, encoded in encode_task(work.plan, task, work.first_shard, skip_invalid=work.skip_invalid):
+        path = work.candidate_path(shard)
         rejected = encoded.rejected
         about = {"rejected": rejected.counts, "examples": rejected.examples, "duplicates": 0}
         write_shard(path, encoded.rows, encoded.words, **about)
@@ -107,16 +116,13 @@ def _next_result(results: Results, processes: list[BaseProcess]) -> Candidate | 
 
 
 @contextmanager
-def _processes(
-    plan: Plan, folder: Path, first_shard: int, skip_invalid: bool, tasks: Iterable[Task], count: int
-) -> Iterator[tuple[Results, list[BaseProcess]]]:
+def _processes(work: Work, tasks: Iterable[Task], count: int) -> Iterator[tuple[Results, list[BaseProcess]]]:
     """Started processes, and the queue of what they have done; ended afterwards, whatever happened."""
     context = get_context("spawn")
     results: Results = context.Queue()
     todo: SimpleQueue[Task | None] = context.SimpleQueue()
-    work = (plan, folder, first_shard, skip_invalid, todo, results)
     processes: list[BaseProcess] = [
-        context.Process(target=_serve, args=work, daemon=True) for _ in range(count)
+        context.Process(target=_serve, args=(work, todo, results), daemon=True) for _ in range(count)
     ]
     feeder = threading.Thread(target=_feed, args=(todo, [*tasks, *[None] * count]), daemon=True)
     try:
@@ -137,26 +143,19 @@ def _feed(todo: "SimpleQueue[Task | None]", tasks: Iterable[Task | None]) -> Non
         todo.put(task)
 
 
-def _serve(
-    plan: Plan,
-    folder: Path,
-    first_shard: int,
-    skip_invalid: bool,
-    todo: "SimpleQueue[Task | None]",
-    results: Results,
-) -> None:
+def _serve(work: Work, todo: "SimpleQueue[Task | None]", results: Results) -> None:
     """In a process of its own: task after task until there is none, or until the parent is gone."""
     threading.Thread(target=_follow_parent, daemon=True).start()
     while (task := todo.get()) is not None:
-        shard = max(task.first_shard, first_shard)
+        shard = max(task.first_shard, work.first_shard)
         try:
-            for candidate in _encoded(plan, task, folder, first_shard, skip_invalid):
+            for candidate in _encoded(work, task):
                 results.put(candidate)
                 shard = candidate.shard + 1
         except DataError as error:
             results.put(Failed(shard, DataError(str(error))))
         except OSError as error:
-            results.put(Failed(shard, DataError(f"cannot be written: {error}", path=folder)))
+            results.put(Failed(shard, DataError(f"cannot be written: {error}", path=work.folder)))
 
 
 def _follow_parent() -> None:
