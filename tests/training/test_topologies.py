@@ -19,13 +19,35 @@ EXPERT_PARALLEL_SIZES = {1: (1,), 2: (1, 2), 4: (1, 2, 4)}
 STAGES = (0, 1, 2)
 
 
+CHUNKED = ("moe.exchange_chunks=3", "training.activation_checkpointing=true")
+ACCUMULATED = ("training.gradient_accumulation=2",)
+SPECIAL = {
+    # name: ranks, overrides, and the run that it must equal
+    "chunked": (2, ("training.ep_size=2", "engine=zero1.json", *CHUNKED), "dropless_1_ranks_ep_1_zero_0"),
+    "chunked_capacity": (
+        4,
+        ("training.ep_size=4", "engine=zero2.json", *CHUNKED, *CAPACITY),
+        "capacity_1_ranks_ep_1_zero_0",
+    ),
+    "accumulated": (1, ACCUMULATED, "special_accumulated"),
+    "accumulated_2": (2, ("training.ep_size=2", "engine=zero2.json", *ACCUMULATED), "special_accumulated"),
+    "accumulated_4": (4, ("training.ep_size=2", "engine=zero0.json", *ACCUMULATED), "special_accumulated"),
+}
+"""Switches that must change nothing, or nothing between topologies, with clipping."""
+
+
 def name_of(clipping: str, mode: str, ranks: int, ep_size: int, stage: int) -> str:
     return f"{clipping}_{mode}_{ranks}_ranks_ep_{ep_size}_zero_{stage}"
 
 
 def matrix(clipping: str, ranks: int) -> dict[str, tuple[str, ...]]:
     """Every run of a table on so many ranks: its name and overrides."""
-    return {
+    special = {
+        f"clipped_special_{name}": (f"training.batch_size={16 // ranks}", *CLIPPING[clipping], *overrides)
+        for name, (on, overrides, _) in SPECIAL.items()
+        if on == ranks and clipping == "clipped"
+    }
+    return special | {
         name_of(clipping, mode, ranks, ep_size, stage): (
             f"training.batch_size={16 // ranks}",
             f"training.ep_size={ep_size}",
@@ -75,6 +97,17 @@ def test_every_topology_learns_alike(table: tuple[str, dict[str, Any]], mode: st
                 parts = ("balance", "entropy", "cost", "structure", "z")
                 assert_same(alone, other, tuple(f"auxiliary/{part}" for part in parts), 1e-4)
                 assert other.series("gradient/norm") == pytest.approx(norms, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_switches_change_nothing(table: tuple[str, dict[str, Any]], name: str) -> None:
+    clipping, runs = table
+    if clipping != "clipped":
+        pytest.skip("run once, with clipping")
+    expected, found = runs[f"clipped_{SPECIAL[name][2]}"], runs[f"clipped_special_{name}"]
+    assert len(found.series("loss/train")) == 20
+    assert_same(expected, found, ("loss/train", "loss/total"), 1e-5)
+    assert found.series("gradient/norm") == pytest.approx(expected.series("gradient/norm"), rel=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,9 @@ def serve() -> None:
     os.dup2(2, 1)  # DeepSpeed talks while it is imported
     import deepspeed  # noqa: F401, this is what takes the time
     import torch
+    import torch._dynamo
+    import torch._inductor.compile_fx  # with the next, ten seconds for a process that makes a ZeRO optimizer
+    from deepspeed.runtime.zero.muon import original_muon  # noqa: F401
 
     from mmspec_ds.cli import main
     from mmspec_ds.training import loop  # noqa: F401

@@ -119,6 +119,8 @@ def _shift_reference(block: Block, points: int) -> tuple[int, float] | None:
         point, shift = float(fields[2]), float(fields[3])
     except ValueError:
         return None
+    if point < 1 and shift == 0:
+        return None  # "point 0 is 0 ppm" says that 0 Hz is 0 ppm: points count from 1
     if not (0 <= point <= points + 1 and abs(shift) < 1000):
         raise RecordFault(f".SHIFT REFERENCE names point {point:g} of {points}", line=block.line)
     return min(max(int(point) - 1, 0), points - 1), shift

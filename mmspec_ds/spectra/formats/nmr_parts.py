@@ -111,14 +111,28 @@ def from_curve(curve: NMRCurve, settings: NMRProcessingSettings) -> Reading:
         raise RecordFault(str(error)) from None
     lines = picked.picked.lines.hz / curve.frequency_mhz
     trace = Trace(curve.ppm, curve.intensity, "ppm", lines)
-    spectrum = picked.spectrum
-    if isinstance(spectrum, HydrogenNMR):
-        for multiplet in spectrum.multiplets:
-            check_shift(multiplet.centroid_ppm, "1H")
-        return Reading(spectrum, trace, picked.remarks)
-    for shift in spectrum.shifts_ppm:
-        check_shift(shift, "13C")
-    return Reading(spectrum, trace, picked.remarks)
+    spectrum, left_out = _plausible(picked.spectrum)
+    remarks = (f"{left_out} picked beyond any {curve.nucleus} shift left out",) if left_out else ()
+    return Reading(spectrum, trace, picked.remarks + remarks)
+
+
+def _plausible(spectrum: HydrogenNMR | CarbonNMR) -> tuple[HydrogenNMR | CarbonNMR, int]:
+    """The spectrum without what lies beyond the limits of shifts, and how much that is."""
+    if isinstance(spectrum, CarbonNMR):
+        low, high = C_SHIFT_PPM
+        shifts = tuple(shift for shift in spectrum.shifts_ppm if low <= shift <= high)
+        kept: HydrogenNMR | CarbonNMR = CarbonNMR(shifts)
+        left_out = len(spectrum.shifts_ppm) - len(shifts)
+        empty = not shifts
+    else:
+        low, high = H_SHIFT_PPM
+        multiplets = tuple(m for m in spectrum.multiplets if low <= m.min_ppm and m.max_ppm <= high)
+        kept = HydrogenNMR(multiplets)
+        left_out = len(spectrum.multiplets) - len(multiplets)
+        empty = not multiplets
+    if empty:
+        raise RecordFault(f"every line lies outside {low:g} to {high:g} ppm: are the shifts referenced?")
+    return kept, left_out
 
 
 def check_shift(ppm: float, nucleus: Nucleus, line: int | None = None) -> float:

@@ -219,3 +219,42 @@ def test_a_million_points_are_read_in_seconds(tmp_path: Path) -> None:
     assert isinstance(part.spectra[0], CarbonNMR)
     assert part.spectra[0].shifts_ppm == pytest.approx((100.0,), abs=0.001)
     assert math.isfinite(part.spectra[0].shifts_ppm[0])
+
+
+def curve_of_one_line(hz: list[float], reference: str) -> str:
+    """A 13C curve of 400 points from 2000 to 400 Hz at 100 MHz, with lines at some places in Hz."""
+    places = np.linspace(2000, 400, 401)
+    values = sum(1e5 / (1 + ((places - place) / 4) ** 2) for place in hz)
+    rows = [
+        f"{places[i]:g} " + " ".join(f"{value:.0f}" for value in values[i : i + 10]) for i in range(0, 401, 10)
+    ]
+    return (
+        BLOCK.format(title="a", kind="NMR SPECTRUM", rest=reference)
+        .replace("^1H", "^13C")
+        .replace("= 400\n", "= 100\n")
+        .replace("PPM", "HZ")
+        .replace(
+            "##END=", "##FIRSTX= 2000\n##LASTX= 400\n##NPOINTS= 401\n##XYDATA= (X++(Y..Y))\n" + "\n".join(rows)
+        )
+        + "##END=\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "shift"),
+    [
+        ("", 12.0),
+        ("##.SHIFT REFERENCE= INTERNAL, TMS, 0, 0", 12.0),
+        ("##.SHIFT REFERENCE= INTERNAL, CDCl3, 1, 120", 112.0),
+        ("##.SHIFT REFERENCE= INTERNAL, CDCl3, 401, 10", 18.0),
+        ("##.SHIFT REFERENCE= (INTERNAL, CDCl3, 0, 120)", 112.0),
+        ("##$OFFSET= 120", 12.0),  # a stale one: the axis does not count from 0
+    ],
+)
+def test_shift_references(reference: str, shift: float, tmp_path: Path) -> None:
+    """The line at 1200 Hz is 12 ppm, or 8 ppm below the first point, or 8 above the last."""
+    path = tmp_path / "a.jdx"
+    path.write_text(curve_of_one_line([1200.0], reference))
+    (part,) = parts(path)
+    assert isinstance(part.spectra[0], CarbonNMR)
+    assert part.spectra[0].shifts_ppm == pytest.approx((shift,), abs=0.01)
