@@ -292,7 +292,8 @@ def _open(path: Path, buffer_bytes: int = 0) -> pq.ParquetFile:
             raise DataError("there is no such file", path=path)
         if path.stat().st_size == 0:
             raise DataError("the file is empty", path=path)
-        file = pq.ParquetFile(path, buffer_size=buffer_bytes)
+        # Arrow reads whole columns ahead unless told not to, whatever the buffer.
+        file = pq.ParquetFile(path, buffer_size=buffer_bytes, pre_buffer=buffer_bytes == 0)
     if file.metadata.num_rows == 0:
         file.close()
         raise DataError("the file has no rows", path=path)
