@@ -1,14 +1,15 @@
-"""Rows per second and memory of `mmspec prepare`, beside plain pandas on the same rows and the same core.
+"""Rows a second and memory of `mmspec prepare`, beside plain pandas on the same rows and the same core.
 
     python benchmarks/prepare.py speed ROWS.parquet --molecules SMILES.smi.gz
     python benchmarks/prepare.py memory ROWS.parquet --molecules SMILES.smi.gz --rows 1000 20000 200000
 
-ROWS.parquet is a file of the benchmark's schema (its published sample, all columns); its rows are repeated, each
-time with other molecules of the SMILES file, so that there are as many distinct ones as rows asked for.
+ROWS.parquet is a file of the benchmark's schema (its published sample, all columns); its rows are repeated,
+each time with other molecules of the SMILES file, so that there are as many distinct ones as rows.
 
-speed: every contestant works in a fresh process on one core, in turn, its imports not counted. The peers are
-those of `prepare_peers.py`. Rates are by processor time, reading and writing included; medians over the repeats.
-memory: the highest resident memory of the process that works, and what a second worker adds.
+speed: every contestant works in a fresh process on one core, in turn, its imports not counted; rates are by
+processor time, reading and writing included, medians over the repeats. The peers are in `prepare_peers.py`.
+memory: the highest resident memory of the one process, or of all processes together, pages of mapped files
+included; with workers the rate is by the clock, their start included.
 
 Results are appended to results/prepare.csv, whose columns `Row` explains.
 """
@@ -18,7 +19,6 @@ import csv
 import gzip
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -38,6 +38,7 @@ from runner import commit
 from mmspec_ds.spectra import benchmark_schema as schema
 
 RESULTS = RUNNER_RESULTS.with_name("prepare.csv")
+WORK = Path(__file__).with_name("prepare_work.py")
 FILE_ROWS = 1000
 """Rows of a file for `speed`; row groups for `memory`."""
 
@@ -46,8 +47,8 @@ CONTESTANTS = ("ours, benchmark", "ours, inchikey", "pandas, benchmark text", "p
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. `rate` is rows a second of processor time; `seconds` on the clock; `megabytes` the highest
-    resident memory of the one process, or of parent and workers together at one moment."""
+    """One measurement. `rate` is the median of rows a second, of processor time on one core and on the clock on
+    several; `seconds` on the clock; `megabytes` the highest resident memory."""
 
     date: str
     commit: str
@@ -96,42 +97,13 @@ def needed_columns(source: Path) -> list[str]:
     return [schema.SMILES, schema.FORMULA, *spectra]
 
 
-def work(contestant: str, files: Sequence[Path], out: Path, workers: int) -> dict[str, float]:
-    """In a process of its own: one contestant, and what it took."""
-    from mmspec_ds.data.shards.plan import PrepareSettings
-    from mmspec_ds.data.shards.prepare import prepare_shards
-    from mmspec_ds.data.splits import BENCHMARK_SEED, SplitSettings
-
-    if contestant.startswith("pandas"):
-        import prepare_peers
-    out.mkdir(parents=True)
-    clock, processor = time.perf_counter(), time.process_time()
-    match contestant:
-        case "pandas, benchmark text":
-            kept = prepare_peers.benchmark_text(files, out)
-        case "pandas, same tokens":
-            kept = prepare_peers.tokens(files, out)
-        case _:
-            rule = contestant.removeprefix("ours, ")
-            split = SplitSettings(rule=rule, seed=BENCHMARK_SEED if rule == "benchmark" else 0)
-            summary = prepare_shards(files, out, PrepareSettings(split=split), workers=workers)
-            kept = sum(summary.splits.values())
-    return {
-        "kept": kept,
-        "processor": time.process_time() - processor,
-        "clock": time.perf_counter() - clock,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-
-
 def started(contestant: str, files: Sequence[Path], workers: int, cores: set[int]) -> dict[str, float]:
-    """Run `work` in a fresh process on some cores; with workers, their memory is looked at from outside."""
+    """Run one contestant in a fresh process; the memory of several processes is looked at from outside."""
     with tempfile.TemporaryDirectory() as folder:
         names = [str(path) for path in files]
         command = [
             sys.executable,
-            __file__,
-            "work",
+            str(WORK),
             contestant,
             str(Path(folder) / "out"),
             str(workers),
@@ -187,30 +159,30 @@ def row_of(what: str, contestant: str, rows: int, results: Sequence[dict[str, fl
 
 
 def speed(options: argparse.Namespace, folder: Path) -> list[Row]:
-    """All contestants in turn on one core, then ours on two."""
-    smiles, files = molecules(options.molecules), []
+    """All contestants in turn on one core."""
+    smiles, files = molecules(options.molecules), [folder / "warm_up.parquet"]
+    write_rows(options.source, smiles, 10, files[0], None)
     for start in range(0, options.rows[0], FILE_ROWS):
         files.append(folder / f"part_{start // FILE_ROWS:03}.parquet")
         write_rows(options.source, smiles, min(FILE_ROWS, options.rows[0] - start), files[-1], None)
     cores = sorted(os.sched_getaffinity(0))
     results: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
-    two: list[dict[str, float]] = []
     for _ in range(options.repeats):
         for name in CONTESTANTS:
             results[name].append(started(name, files, 1, {cores[-1]}))
-        two.append(started("ours, inchikey", files, 2, set(cores[:2])))
-    rows = [row_of("speed", name, options.rows[0], found, 1) for name, found in results.items()]
-    return [*rows, row_of("speed", "ours, inchikey", options.rows[0], two, 2)]
+    return [row_of("speed", name, options.rows[0], found, 1) for name, found in results.items()]
 
 
 def memory(options: argparse.Namespace, folder: Path) -> list[Row]:
     """Ours with one worker and with two, on files of rising size."""
     rows, cores = [], sorted(os.sched_getaffinity(0))
     for count in options.rows:
-        path = folder / "rows.parquet"
-        write_rows(options.source, molecules(options.molecules), count, path, needed_columns(options.source))
+        path, warm = folder / "rows.parquet", folder / "warm_up.parquet"
+        columns = needed_columns(options.source)
+        write_rows(options.source, molecules(options.molecules), 10, warm, columns)
+        write_rows(options.source, molecules(options.molecules), count, path, columns)
         for workers in options.workers:
-            result = started("ours, inchikey", [path], workers, set(cores[:workers]))
+            result = started("ours, inchikey", [warm, path], workers, set(cores[:workers]))
             rows.append(row_of("memory", "ours, inchikey", count, [result], workers))
             print(f"{count:,} rows, {workers} worker(s): {result['megabytes']:.0f} MB", flush=True)
         path.unlink()
@@ -219,10 +191,6 @@ def memory(options: argparse.Namespace, folder: Path) -> list[Row]:
 
 def main() -> None:
     """The command line above."""
-    if sys.argv[1:2] == ["work"]:
-        contestant, out, workers, *names = sys.argv[2:]
-        print(json.dumps(work(contestant, [Path(name) for name in names], Path(out), int(workers))))
-        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("speed", "memory"))
     parser.add_argument("source", type=Path, help="a file of the benchmark's schema")

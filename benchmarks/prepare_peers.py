@@ -1,8 +1,8 @@
 """What a data set costs without `mmspec prepare`: plain pandas, a row at a time.
 
-Both peers read as one does with pandas, the whole file, every column. `benchmark_text` makes what the benchmark's
-own script makes (Alberts et al. 2024: its text rules, its duplicates, its split, its files of lines); `tokens`
-makes what a prepared folder holds, by the same operators, record by record.
+Both peers read as one does with pandas, the whole file, every column. `benchmark_text` makes what the
+benchmark's own script makes (Alberts et al. 2024: its text rules, its duplicates, its split, its files of
+lines); `tokens` makes what a prepared folder holds, by the same operators, record by record.
 """
 
 from collections.abc import Iterator, Sequence
@@ -111,6 +111,6 @@ def multiplet(cell: dict[str, Any]) -> Multiplet:
 
 def cut(data: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All but a random share, and that share, by the benchmark's seed."""
-    order = np.random.RandomState(3245).permutation(len(data))  # noqa: NPY002 - as scikit-learn does
+    order = np.random.RandomState(3245).permutation(len(data))  # as scikit-learn does
     size = ceil(share * len(data))
     return data.iloc[order[size:]], data.iloc[order[:size]]
