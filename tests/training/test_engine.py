@@ -108,9 +108,9 @@ def test_shipped_engine_files_are_accepted() -> None:
     folder = Path(__file__).parents[2] / "ds_configs" / "engine"
     stages = {
         path.stem: engine_config(read_engine(path), SETTINGS, CPU)["zero_optimization"]["stage"]
-        for path in sorted(folder.glob("zero?.json"))
+        for path in sorted(folder.glob("zero*.json"))
     }
-    assert stages == {"zero0": 0, "zero1": 1, "zero2": 2}
+    assert stages == {"zero0": 0, "zero1": 1, "zero2": 2, "zero2_offload": 2}
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])

@@ -125,7 +125,7 @@ def test_other_engines_resume_bit_for_bit(
     launcher: Any, engines: Any, engine: str, ranks: int, topology: tuple[str, ...]
 ) -> None:
     options = (*RUN, *topology, f"engine={engines / engine}", "training.steps=6", "training.validate_every=6")
-    name = engine.removesuffix(".json")
+    name = f"engine_{engine.removesuffix('.json')}"
     whole = launcher.train(name, *options, ranks=ranks)
     assert whole.statuses == (0,) * ranks, whole.output
     first = launcher.train(f"{name}_2", *options, ranks=ranks, faults=until(3))

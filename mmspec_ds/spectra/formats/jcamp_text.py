@@ -16,8 +16,11 @@ from mmspec_ds.spectra.formats.source import Line
 TABLES = frozenset(
     {"XYDATA", "XYPOINTS", "PEAKTABLE", "PEAKASSIGNMENTS", "DATATABLE", "RADATA", "RAPOINTS", "XYWDATA"}
 )
-LONGEST_BLOCK = 64 * 2**20
-"""Characters in the tables of one block: a million points in the widest form are 20 MB."""
+LONGEST_BLOCK = 128 * 2**20
+"""Characters in the tables of one block, `A_LINE` more for each line: four million points packed by tens are
+half of it, a million pairs on lines of their own two thirds."""
+A_LINE = 64
+"""What a line takes in memory besides its characters; without it, a file of empty ones would fill gigabytes."""
 LONGEST_LABELS = 4 * 2**20
 """Characters in the other labels of one block; TopSpin writes some 50 kB."""
 
@@ -94,9 +97,10 @@ class Block:
     def add_line(self, line: Line) -> None:
         """A line of the open table, or one that continues a label."""
         if isinstance(self._open, Table):
-            self._characters += len(line.text) + 1
+            self._characters += len(line.text) + A_LINE
             if self._characters > LONGEST_BLOCK:
                 self.too_long = True
+                self._open.lines.clear()
             else:
                 self._open.lines.append(line)
         elif self._open is not None and self._within_labels(len(line.text) + 1):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rdkit import Chem
 
 LONGEST_RECORD = 4 * 2**20
-"""Characters of a record; a molecule of 1000 atoms with all its spectra has some 100 thousand."""
+"""Characters of a record and 64 for each line; a molecule of 1000 atoms with its spectra has 300 thousand."""
 
 _TAG = re.compile(r">.*?<\s*([^<>]+?)\s*>")
 _ATOMS = re.compile(r"H?(\d{1,4})")
@@ -37,7 +37,7 @@ class SDRecord:
 
     def add(self, line: Line) -> None:
         """A line of the record, unless there are too many."""
-        self._characters += len(line.text) + 1
+        self._characters += len(line.text) + 64
         if self._characters > LONGEST_RECORD:
             self.too_long = True
         elif found := _TAG.match(line.text):

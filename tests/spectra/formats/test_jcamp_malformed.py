@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.spectra.formats.jcamp_text import A_LINE, LONGEST_BLOCK, Block
 from mmspec_ds.spectra.formats.part import Part, Rejected
 from mmspec_ds.spectra.formats.registry import read_file
+from mmspec_ds.spectra.formats.source import Line
 from mmspec_ds.spectra.records import Modality
 
 IR_LABELS = {
@@ -198,3 +200,16 @@ def test_utf_16_and_latin_1_are_read(tmp_path: Path) -> None:
     (item,) = read_file(path)
     assert isinstance(item, Part)
     assert item.metadata["name"] == "Benzaldéhyde"
+
+
+def test_a_block_of_too_many_short_lines_is_not_held() -> None:
+    """A line of one digit counts 65 bytes of 128 MiB: after two million of them the block is let go."""
+    block = Block(1)
+    block.add_table("XYDATA", "(X++(Y..Y))", 2)
+    line = Line(3, "1")
+    held = 0
+    while not block.too_long:
+        block.add_line(line)
+        held += 1
+    assert held == LONGEST_BLOCK // (A_LINE + 1) + 1
+    assert block.tables[0].lines == []

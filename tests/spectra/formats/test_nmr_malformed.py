@@ -181,7 +181,9 @@ def test_symbolic_links_fifos_and_bombs(sound_files: Path, tmp_path: Path) -> No
     itself.symlink_to(itself)
     os.mkfifo(fifo)
     bomb = tmp_path / "bomb.jdx.gz"
-    bomb.write_bytes(gzip.compress(b"##TITLE= a\n##XYDATA= (X++(Y..Y))\n" + b"1 2 3 4\n" * 15_000_000))
+    bomb.write_bytes(
+        gzip.compress(b"##TITLE= a\n##XYDATA= (X++(Y..Y))\n" + (b"1 2 3 4 " * 1000 + b"\n") * 15_000)
+    )
     for path in (nowhere, itself, fifo, bomb):
         with pytest.raises(DataError, match=path.name):
             list(read_file(path))
