@@ -116,7 +116,7 @@ def _write(
         for answer in answers(file.answered):
             file.write(answer)
             tally.add(answer)
-            counter.at(tally.all)
+            counter.at(tally.all, what=str(tally))
             if not sys.stderr.isatty() and time.monotonic() - told > _SECONDS_BETWEEN_LINES:
                 told = time.monotonic()
                 print(tally, flush=True)

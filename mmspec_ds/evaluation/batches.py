@@ -50,9 +50,16 @@ def inquire_all(
     for path in paths:
         try:
             yield from _inquire(path, formula, answered)
-        except DataError as error:
+        except (DataError, OSError) as error:
             if not answered(path.name):
-                yield Inquiry(path.name, error=one_line(error, 400))
+                yield _unreadable(path, error)
+
+
+def _unreadable(path: Path, error: DataError | OSError) -> Inquiry:
+    """An inquiry that says why a file or folder as a whole gives no record."""
+    if isinstance(error, OSError):
+        error = DataError(f"cannot be read: {error.strerror or error}", path=path)
+    return Inquiry(path.name, error=one_line(error, 400))
 
 
 def _inquire(path: Path, formula: str | None, answered: Answered) -> Iterator[Inquiry]:
@@ -85,8 +92,8 @@ def inquire_folder(folder: Path, formula: str | None, answered: Answered) -> Ite
         elif not answered(entry.name):
             try:
                 yield inquire_sources(entry.name, _sources_in(entry), formula, unknown_files=True)
-            except DataError as error:
-                yield Inquiry(entry.name, error=one_line(error, 400))
+            except (DataError, OSError) as error:
+                yield _unreadable(entry, error)
 
 
 def _sources_in(folder: Path) -> list[Source]:

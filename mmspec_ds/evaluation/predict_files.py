@@ -75,9 +75,9 @@ def _encoded(trained: TrainedModel, inquiry: Inquiry) -> tuple[Record, dict[Moda
         raise DataError(one_line(error, 400)) from None
     tokens = {modality: one for modality, one in tokens.items() if len(one)}
     if not tokens.keys() - {Modality.FORMULA}:
-        wanted = _names(set(trained.encoding.modalities) - {Modality.FORMULA})
-        has = _names({spectrum.modality for spectrum in record.spectra})
-        raise DataError(f"nothing that this model reads: expected {' or '.join(wanted)}, got {', '.join(has)}")
+        wanted = " or ".join(_names(set(trained.encoding.modalities) - {Modality.FORMULA}))
+        has = ", ".join(_names({spectrum.modality for spectrum in record.spectra})) or "no spectrum"
+        raise DataError(f"nothing that this model reads: expected {wanted}, got {has}")
     return record, tokens
 
 
