@@ -2,6 +2,7 @@
 call, with which environment, and where a signal goes."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -51,16 +52,17 @@ JOB = {
     "SLURM_JOB_ID": "123456",
     "SLURM_JOB_NODELIST": "node-[a-b]",
     "SLURM_NTASKS": "2",
-    "SLURM_SUBMIT_DIR": str(LAUNCH.parent),
     "SECONDS": "600",
 }
 
 
 class Bench:
-    """A folder with stand-ins, which comes first on PATH, and what they were told."""
+    """A project with stand-ins, which come first on PATH, and what they were told. The scripts are copies:
+    beside the project's own there may be a .venv, whose programs they would put before the stand-ins."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        shutil.copytree(LAUNCH, folder / "launch")
         (folder / "bin").mkdir()
 
     def stand_in(self, name: str, text: str) -> None:
@@ -75,9 +77,10 @@ class Bench:
             k: v for k, v in os.environ.items() if k not in ("MASTER_PORT", "MASTER_ADDR", "DS_ACCELERATOR")
         }
         path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
-        environment: Mapping[str, str] = kept | {"PATH": path, "TOLD": str(self.folder)} | changes
+        own = {"TOLD": str(self.folder), "SLURM_SUBMIT_DIR": str(self.folder)}
+        environment: Mapping[str, str] = kept | {"PATH": path, **own} | changes
         return subprocess.Popen(
-            ["bash", str(LAUNCH / script), *arguments],
+            ["bash", str(self.folder / "launch" / script), *arguments],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -127,7 +130,7 @@ def test_every_script_is_bash(path: Path) -> None:
 
 @pytest.mark.parametrize("script", STARTERS)
 def test_help_shows_how_to_start(bench: Bench, script: str) -> None:
-    status, out, err = bench.run(script, "--help", SLURM_SUBMIT_DIR=str(LAUNCH.parent))
+    status, out, err = bench.run(script, "--help")
     assert (status, err) == (0, "")
     assert f"launch/{script}" in out
     assert "RUN.yaml" in out
@@ -151,7 +154,7 @@ def test_help_shows_how_to_start(bench: Bench, script: str) -> None:
     ],
 )
 def test_wrong_usage_is_one_line(bench: Bench, script: str, arguments: list[str], part: str) -> None:
-    status, out, err = bench.run(script, *arguments, SLURM_SUBMIT_DIR=str(LAUNCH.parent))
+    status, out, err = bench.run(script, *arguments)
     assert (status, out) == (2, "")
     assert part in err
     assert err.endswith(f"see {script} --help\n")
