@@ -51,7 +51,7 @@ def inquire_all(
         try:
             yield from _inquire(path, formula, answered)
         except (DataError, OSError) as error:
-            if not answered(path.name):
+            if not answered(path.name or str(path)):
                 yield _unreadable(path, error)
 
 
@@ -59,7 +59,7 @@ def _unreadable(path: Path, error: DataError | OSError) -> Inquiry:
     """An inquiry that says why a file or folder as a whole gives no record."""
     if isinstance(error, OSError):
         error = DataError(f"cannot be read: {error.strerror or error}", path=path)
-    return Inquiry(path.name, error=one_line(error, 400))
+    return Inquiry(path.name or str(path), error=one_line(error, 400))
 
 
 def _inquire(path: Path, formula: str | None, answered: Answered) -> Iterator[Inquiry]:

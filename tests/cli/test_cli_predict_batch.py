@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +119,7 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     given: list[int] = []
     decode = predict_files.predict_dataset
 
-    def counted(model: Any, dataset: Sequence[Any], *rest: Any, **named: Any) -> Any:
+    def counted(model: Any, dataset: Any, *rest: Any, **named: Any) -> Any:
         given.append(len(dataset))
         return decode(model, dataset, *rest, **named)
 

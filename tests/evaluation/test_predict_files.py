@@ -101,3 +101,9 @@ def test_remarks_are_bounded(tmp_path: Path) -> None:
     assert inquiry.remarks[-1] == "and 151 more remarks"
     assert inquiry.record is not None
     assert all(isinstance(one, TandemMS) for one in inquiry.record.spectra)
+
+
+def test_an_empty_folder_has_a_name_in_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (found,) = inquire_all([Path(".")])
+    assert (found.id, found.error) == (".", ".: the folder is empty")

@@ -119,7 +119,7 @@ def test_what_cannot_be_right_is_left_out_with_a_remark(
 
 
 def test_a_row_without_any_spectrum_is_rejected(tmp_path: Path) -> None:
-    empty = {"h_nmr_shift": [], "c_nmr_shift": [], "ms2": []}
+    empty: dict[str, Any] = {"h_nmr_shift": [], "c_nmr_shift": [], "ms2": []}
     bad = {**empty, "c_nmr_shift": [1e9]}
     first, second, third = read_file(write(tmp_path / "a.parquet", empty, bad, {}))
     assert isinstance(first, Rejected)
