@@ -52,8 +52,9 @@ class Counter:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def at(self, done: int, total: int | None = None) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+    def at(self, done: int, total: int | None = None, what: str | None = None) -> None:
+        """How far it is; `what` is written before the bar from now on."""
+        self._progress.update(self._task, completed=done, total=total, description=what)
 
 
 def positive(text: str) -> int:

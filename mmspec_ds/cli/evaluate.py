@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
         "mmspec evaluate runs/demo --data starter/test.parquet --controls starter/train.parquet",
     )
     command.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="folder of a trained run")
-    command.add_argument("--data", type=Path, nargs="+", required=True, help="parquet files with SMILES")
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="files of any format, with SMILES")
     command.add_argument("--beam", type=positive, default=10, help="beam width (default: 10)")
     command.add_argument("--modalities", help="use only these, such as h_nmr,c_nmr")
     command.add_argument("--limit", type=positive, help="only the first so many molecules")

@@ -2,48 +2,141 @@
 
 import argparse
 import json
-import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmspec_ds.cli.common import Commands, Counter, add_command, check_writable, positive
 from mmspec_ds.errors import DataError
+
+if TYPE_CHECKING:
+    from mmspec_ds.evaluation.inquiries import Answered, Inquiry
+    from mmspec_ds.evaluation.predict_files import Answer
+
+_SPECTRA = {"h_nmr": "1H NMR", "c_nmr": "13C NMR", "ir": "IR", "msms": "MS/MS"}
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 def add(commands: Commands) -> None:
     command = add_command(
         commands,
         _predict,
-        "propose structures for the records of files, one JSON line each",
-        "mmspec predict runs/demo unknown.parquet --top 10 --out proposals.jsonl",
+        "propose structures for records of spectra, one JSON line each",
+        "mmspec predict runs/demo --h-nmr proton.jdx --c-nmr carbon.csv --msms unknown.mgf --formula C9H8O4",
     )
     command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
-    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="parquet files; no SMILES needed")
+    command.add_argument(
+        "files",
+        type=Path,
+        nargs="*",
+        metavar="FILE",
+        help="every record of files of any format that `mmspec inspect` reads; of a folder, every sub-folder;"
+        " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, formula), every row",
+    )
+    for name, label in _SPECTRA.items():
+        command.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            action="append",
+            metavar="FILE",
+            help=f"{label} of one record{', may be given again' if name == 'msms' else ''}",
+        )
+    command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
     command.add_argument("--beam", type=positive, help="beam width (default: as --top)")
     command.add_argument("--out", type=Path, metavar="JSONL", help="write there instead of printing")
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
+    )
+    command.set_defaults(usage=command.error)
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from mmspec_ds.evaluation.predict_files import predict_files
+    spectra = {name: getattr(options, name) or [] for name in _SPECTRA}
+    if bool(options.files) == any(spectra.values()):
+        options.usage("expected either FILE... or spectra of one record (--h-nmr, --c-nmr, --ir, --msms)")
+    if options.resume and options.out is None:
+        options.usage("--resume needs --out")
+    check_writable(options.out)
+    for path in (*options.files, *chain.from_iterable(spectra.values())):
+        if not path.exists():  # a slip of the pen is told at once; inside a batch it is a line of its own
+            raise DataError("there is no such file", path=path)
+    from mmspec_ds.evaluation.predict_files import predict_inquiries
     from mmspec_ds.evaluation.trained import load_model
 
-    check_writable(options.out)
     trained = load_model(options.model)
     beam = max(options.beam or options.top, options.top)
-    lines = predict_files(trained, options.files, beam=beam, n_best=options.top)
+
+    def answers(answered: "Answered") -> "Iterator[Answer]":
+        inquiries = _inquiries(options, spectra, answered)
+        return predict_inquiries(trained, inquiries, beam=beam, n_best=options.top)
+
+    tally = _Tally()
     if options.out is None:
-        for line in lines:
-            print(json.dumps(line), flush=True)
-        return 0
-    partial = options.out.with_name(f".{options.out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file, Counter("predicting") as counter:
-            for number, line in enumerate(lines, 1):
-                file.write(json.dumps(line) + "\n")
-                counter.at(number)
-        os.replace(partial, options.out)
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", path=options.out) from None
-    finally:
-        partial.unlink(missing_ok=True)
+        for answer in answers(lambda _: False):
+            print(json.dumps(answer), flush=True)
+            tally.add(answer)
+    else:
+        _write(answers, options.out, options.resume, tally)
+    if tally.all and tally.failed == tally.all:
+        others = f" (and {tally.all - 1} more without an answer)" if tally.all > 1 else ""
+        print(f"mmspec: {tally.first_error}{others}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _inquiries(
+    options: argparse.Namespace, spectra: dict[str, list[Path]], answered: "Answered"
+) -> "Iterator[Inquiry]":
+    """What is asked: one record of the files named by modality, or the records of files."""
+    from mmspec_ds.evaluation.batches import SPECTRA, inquire_all
+    from mmspec_ds.evaluation.inquiries import Source, inquire_sources
+
+    if options.files:
+        yield from inquire_all(options.files, options.formula, answered)
+        return
+    sources = [Source(path, SPECTRA[name]) for name, paths in spectra.items() for path in paths]
+    name = "+".join(dict.fromkeys(source.path.name for source in sources))
+    if not answered(name):
+        yield inquire_sources(name, sources, options.formula)
+
+
+def _write(
+    answers: "Callable[[Answered], Iterator[Answer]]", path: Path, resume: bool, tally: "_Tally"
+) -> None:
+    """All answers into a file, with a bar on a terminal and a line now and then elsewhere."""
+    from mmspec_ds.evaluation.answers import AnswersFile
+
+    with AnswersFile(path, resume=resume) as file, Counter("predicting") as counter:
+        told = time.monotonic()
+        for answer in answers(file.answered):
+            file.write(answer)
+            tally.add(answer)
+            counter.at(tally.all, what=str(tally))
+            if not sys.stderr.isatty() and time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                print(tally, flush=True)
+        before = f", {file.kept} answered before" if file.kept else ""
+    print(f"{path}: {tally}{before}")
+
+
+@dataclass
+class _Tally:
+    """How many records were answered, how many without candidates, and why the first one was."""
+
+    all: int = 0
+    failed: int = 0
+    first_error: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.all} records, {self.failed} without an answer"
+
+    def add(self, answer: "Answer") -> None:
+        self.all += 1
+        if "error" in answer:
+            self.first_error = self.first_error or answer["error"]
+            self.failed += 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmspec_ds.data.dataset import Samples, SpectraDataset, shared_blocks
 from mmspec_ds.data.encoding import Encoder, InputEncoding, TextLearner
+from mmspec_ds.data.formats import ALL_REQUIRED, BENCHMARK, ReadOptions, records_of_file
 from mmspec_ds.data.packed import TokenPacker
 from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.data.shards.dataset import ShardedDataset, split_of
@@ -17,6 +18,7 @@ from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.spectra.formats.registry import find_format
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.tokens import Tokens, TokenSchema
@@ -24,36 +26,6 @@ from mmspec_ds.spectra.tokens import Tokens, TokenSchema
 Progress = Callable[[int], None]
 
 _PROGRESS_EVERY = 100
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """What is asked of a record.
-
-    Attributes:
-        require_smiles: a record without a structure is invalid. Files to predict have none.
-        require_all_modalities: a file without a column for a modality is refused; else it is read without it.
-        skip_invalid: invalid records are skipped and counted, else refused.
-        max_target_tokens: tokens of a SMILES, without begin and end; None for no limit.
-        skip_long_targets: records beyond that are skipped and counted, else refused.
-        max_records: stop after so many.
-    """
-
-    require_smiles: bool = True
-    require_all_modalities: bool = True
-    skip_invalid: bool = False
-    max_target_tokens: int | None = None
-    skip_long_targets: bool = False
-    max_records: int | None = None
-
-    @classmethod
-    def from_settings(cls, settings: DataSettings) -> "ReadOptions":
-        """What a run asks of the records that it trains on."""
-        return cls(
-            skip_invalid=settings.skip_invalid,
-            max_target_tokens=settings.max_target_tokens,
-            skip_long_targets=settings.skip_long_targets,
-        )
 
 
 @dataclass(frozen=True)
@@ -71,14 +43,14 @@ class TrainingData:
 def read_dataset(
     paths: Sequence[Path],
     encoder: Encoder,
-    options: ReadOptions = ReadOptions(),
+    options: ReadOptions = ALL_REQUIRED,
     progress: Progress | None = None,
     report: ReadReport | None = None,
 ) -> SpectraDataset:
     """Read and encode files; what is kept of a record is its id, its SMILES and its packed tokens.
 
     Args:
-        paths: files of the benchmark's schema.
+        paths: files of the benchmark's schema, or of any other format of `spectra.formats`.
         encoder: makes tokens of a record.
         options: what is asked of a record.
         progress: called now and then, and at the end, with the number of records read so far.
@@ -244,7 +216,12 @@ def _read_and_learn(
 def _records(
     paths: Sequence[Path], modalities: tuple[Modality, ...], options: ReadOptions, report: ReadReport
 ) -> Iterator[Record]:
+    """The records of files: of the benchmark's schema by its own reader, which loads no column in vain, of any
+    other format as its reader gives them."""
     for path in paths:
+        if find_format(path).name != BENCHMARK:
+            yield from records_of_file(path, modalities, options, report)
+            continue
         present = modalities
         if not options.require_all_modalities:
             present = tuple(modality for modality in available_modalities(path) if modality in modalities)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.reading import ReadOptions, read_dataset
+from mmspec_ds.data.formats import ReadOptions
+from mmspec_ds.data.reading import read_dataset
 from mmspec_ds.errors import DataError
 from mmspec_ds.evaluation.controls import nearest_molecules, shuffle_spectra
 from mmspec_ds.evaluation.metrics import EvaluationResult, describe_overlap, score_candidates

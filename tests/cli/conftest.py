@@ -109,3 +109,32 @@ def make_model(folder: Path) -> Path:
     model = build_elucidator(run.model, run.moe, encoding.schemas, len(target))
     write_weights(dict(model.state_dict()), model_folder / "model.safetensors", temperature=1.0)
     return model_folder
+
+
+@pytest.fixture
+def formula_model(house: Path) -> Path:
+    """A model like that of the house which reads the formula too."""
+    folder = house / "formula"
+    folder.mkdir()
+    run = yaml.safe_load((house / "run.yaml").read_text())
+    run["data"]["formula"] = True
+    (folder / "run.yaml").write_text(yaml.safe_dump(run | {"engine": "../engine.json"}))
+    (folder / "engine.json").write_text("{}")
+    return make_model(folder)
+
+
+H_TABLE = "shift,rangeMax,rangeMin,multiplicity,integral,J\n{0},{1},{2},t,3,7.0\n"
+C_TABLE = "shift\n{0}\n60.0\n"
+
+
+@pytest.fixture
+def instruments(house: Path) -> Path:
+    """The spectra of the house's data as files of instruments, a folder for each record."""
+    folder = house / "instruments"
+    for number in range(len(SMILES)):
+        record = folder / f"r{number}"
+        record.mkdir(parents=True)
+        edges = (f"{at + number:.1f}" for at in (1.0, 1.1, 0.9))
+        (record / "h_nmr.csv").write_text(H_TABLE.format(*edges))
+        (record / "c_nmr.csv").write_text(C_TABLE.format(10.0 + number))
+    return folder

@@ -130,10 +130,10 @@ def _joined_spectra(parts: Sequence[Part]) -> tuple[Spectrum, ...]:
             else:
                 singles[type(spectrum)] = (part.id, spectrum)
     ordered = sorted((spectrum for _, spectrum in singles.values()), key=lambda one: one.modality)
-    return (*ordered, *_merged_tandem(tandem))
+    return (*ordered, *merge_by_energy(tandem))
 
 
-def _merged_tandem(spectra: Sequence[TandemMS]) -> list[TandemMS]:
+def merge_by_energy(spectra: Sequence[TandemMS]) -> list[TandemMS]:
     """One spectrum for each polarity and energy, positive first and by rising energy, unknown energies last."""
 
     def slot(spectrum: TandemMS) -> tuple[bool, bool, float]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.spectra.formats.measured import looks_like_measured
 from mmspec_ds.spectra.formats.part import Item, Part, Rejected, one_line
 from mmspec_ds.spectra.formats.settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.spectra.formats.source import Head
@@ -14,8 +15,8 @@ _MAGIC = "PAR1"
 
 
 def looks_like_parquet(head: Head) -> bool:
-    """By the four letters at its start."""
-    return head.text.startswith(_MAGIC)
+    """By the four letters at its start, unless its columns are those of the other parquet."""
+    return head.text.startswith(_MAGIC) and not looks_like_measured(head)
 
 
 def read_parquet(

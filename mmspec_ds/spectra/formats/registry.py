@@ -11,6 +11,7 @@ from mmspec_ds.spectra.formats import (
     jcamp,
     massbank,
     massspecgym,
+    measured,
     mgf,
     msp,
     mzml,
@@ -60,6 +61,14 @@ FORMATS: tuple[Format, ...] = (
         modalities=SPECTRA,
         looks_like=parquet_parts.looks_like_parquet,
         read=parquet_parts.read_parquet,
+    ),
+    Format(
+        name="measured",
+        label="parquet of measured shifts and MS/MS",
+        suffixes=(".parquet",),
+        modalities=(Modality.H_NMR, Modality.C_NMR, Modality.MS),
+        looks_like=measured.looks_like_measured,
+        read=measured.read_measured,
     ),
     Format(
         name="mzml",

@@ -118,7 +118,7 @@ def tandem_part(
     energy = _energy(fields.values.get(keys.COLLISION_ENERGY), precursor, charge, settings, metadata, remarks)
     mz, intensity, changes = clean_peaks(*peaks, settings.max_peaks)
     remarks += changes
-    smiles, formula = _smiles(fields.pop(SMILES), remarks), _formula(fields.pop(FORMULA), remarks)
+    smiles, formula = known_smiles(fields.pop(SMILES), remarks), known_formula(fields.pop(FORMULA), remarks)
     for name, value in fields.values.items():
         metadata.setdefault(name, one_line(value, _LONGEST_VALUE))
     spectrum = TandemMS(mz, intensity, polarity, energy)
@@ -232,7 +232,8 @@ def _energy(
     return energy
 
 
-def _smiles(text: str | None, remarks: list[str]) -> str | None:
+def known_smiles(text: str | None, remarks: list[str]) -> str | None:
+    """A SMILES as written if RDKit can read it, else None and a remark."""
     if text is None:
         return None
     if len(text) > _LONGEST_SMILES:
@@ -246,7 +247,7 @@ def _smiles(text: str | None, remarks: list[str]) -> str | None:
     return text
 
 
-def _formula(text: str | None, remarks: list[str]) -> str | None:
+def known_formula(text: str | None, remarks: list[str]) -> str | None:
     """The formula without the brackets that some databases put around those of ions: [C5H12N]+ is C5H12N+."""
     if text is None:
         return None
