@@ -14,7 +14,7 @@ import pytest
 CAPACITY = ("moe.mode=capacity", "moe.capacity_factor=0.75")
 UNCLIPPED = ("training.gradient_clipping=0", "training.learning_rate=0.1")
 MODES = {"dropless": (), "capacity": CAPACITY}
-CLIPPING = {"clipped": ("training.gradient_clipping=0.5",), "unclipped": UNCLIPPED}
+CLIPPING = {"clipped": ("training.gradient_clipping=0.5", "training.learning_rate=0.2"), "unclipped": UNCLIPPED}
 EXPERT_PARALLEL_SIZES = {1: (1,), 2: (1, 2), 4: (1, 2, 4)}
 STAGES = (0, 1, 2)
 

@@ -76,7 +76,7 @@ def test_two_ranks_share_the_samples(launcher: Any, undisturbed: Any, shards: Pa
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("training.tokens_per_batch=300",)], ids=["batch size", "token budget"]
+    "options", [(), ("training.tokens_per_batch=200",)], ids=["batch size", "token budget"]
 )
 def test_a_run_goes_on_at_the_exact_sample(
     launcher: Any, undisturbed: Any, shards: Path, options: tuple[str, ...]
