@@ -9,14 +9,14 @@ import numpy.typing as npt
 import torch
 
 from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
-from mmspec_ds.data.dataset import SpectraDataset
+from mmspec_ds.data.dataset import Samples, SpectraDataset
 from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, counts_at, ranges
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.records import Modality
 
 
 def collate(
-    dataset: SpectraDataset,
+    samples: Samples,
     indices: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
     *,
@@ -29,7 +29,7 @@ def collate(
     parameters have a gradient, must not depend on what a batch happens to hold.
 
     Args:
-        dataset: where the samples are.
+        samples: where they are.
         indices: their places in it, [B].
         weights: of each in the loss, [B]; 1 without.
         modality_dropout: the probability with which a whole modality of a sample is left out.
@@ -41,7 +41,7 @@ def collate(
     Raises:
         ValueError: no index, or dropout without `rng`.
     """
-    chosen = np.asarray(indices, dtype=np.int64)
+    dataset, chosen = samples.fetch(indices)
     if not len(chosen):
         raise ValueError("a batch needs at least one sample")
     counts_BM = np.stack([counts_at(packed.offsets, chosen) for packed in dataset.tokens.values()], axis=1)

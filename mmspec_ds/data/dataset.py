@@ -1,19 +1,45 @@
 """Spectra and structures of many molecules, packed into a handful of arrays."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import sha256
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens
+from mmspec_ds.data.splits import draw_of
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import inchikey_block, tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
+
+
+class Samples(Protocol):
+    """What training asks of its data, in memory or on the disk."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """What the files call each sample."""
+
+    @property
+    def lengths(self) -> IntArray:
+        """Encoder tokens per sample, int64 [N]."""
+
+    @property
+    def schemas(self) -> Mapping[Modality, TokenSchema]:
+        """The fields of the tokens of each modality."""
+
+    @property
+    def remarks(self) -> Mapping[str, int]:
+        """What happened while reading, and to how many records."""
+
+    def fetch(self, indices: npt.ArrayLike) -> tuple["SpectraDataset", IntArray]:
+        """A dataset in memory that holds the samples `indices`, and their places in it."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,10 @@ class SpectraDataset:
         sample without a structure is its own block, named by its place."""
         known = {text: inchikey_block(text) for text in set(self.smiles) if text is not None}
         return tuple(f"#{at}" if text is None else known[text] for at, text in enumerate(self.smiles))
+
+    def fetch(self, indices: npt.ArrayLike) -> tuple["SpectraDataset", IntArray]:
+        """This dataset, and the indices themselves."""
+        return self, np.asarray(indices, dtype=np.int64)
 
     def subset(self, indices: npt.ArrayLike) -> "SpectraDataset":
         """The samples `indices`, in that order; remarks stay with the whole."""
@@ -116,7 +146,7 @@ class SpectraDataset:
         """
         if not 0 < fraction < 1:
             raise ValueError(f"fraction must lie between 0 and 1, not {fraction}")
-        held_back = np.array([_share(block, seed) < fraction for block in self.blocks], dtype=bool)
+        held_back = np.array([draw_of(block, seed) / 2**64 < fraction for block in self.blocks], dtype=bool)
         if held_back.all() or not held_back.any():
             raise DataError(
                 f"{len(self)} samples cannot be split so that {fraction:.3g} of the molecules are held back;"
@@ -143,8 +173,3 @@ def shared_blocks(train: SpectraDataset, other: SpectraDataset, *, allow: bool =
             f" (record {other.ids[at]}); split by InChIKey first block"
         )
     return len(places)
-
-
-def _share(block: str, seed: int) -> float:
-    """A number in [0, 1) that belongs to a block and a seed."""
-    return int.from_bytes(sha256(f"{seed}:{block}".encode()).digest()[:8], "big") / 2**64

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mmspec_ds.data.dataset import SpectraDataset, shared_blocks
+from mmspec_ds.data.dataset import Samples, SpectraDataset, shared_blocks
 from mmspec_ds.data.encoding import Encoder, InputEncoding, TextLearner
 from mmspec_ds.data.formats import ALL_REQUIRED, BENCHMARK, ReadOptions, records_of_file
 from mmspec_ds.data.packed import TokenPacker
 from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.shards.dataset import ShardedDataset, split_of
+from mmspec_ds.data.shards.folder import is_prepared, open_folder
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.smiles import tokenize_smiles
@@ -31,8 +33,8 @@ class TrainingData:
     """What a run learns from and is measured on. `shared_molecules` counts molecules that are in both,
     which is 0 unless the settings allow them."""
 
-    train: SpectraDataset
-    validation: SpectraDataset
+    train: Samples
+    validation: Samples
     encoding: InputEncoding
     vocabularies: Vocabularies
     shared_molecules: int
@@ -94,17 +96,30 @@ def pack(
 
 
 def read_training(
-    settings: DataSettings, progress: Progress | None = None, vocabularies: Vocabularies | None = None
+    settings: DataSettings,
+    progress: Progress | None = None,
+    vocabularies: Vocabularies | None = None,
+    *,
+    part: tuple[int, int] = (0, 1),
 ) -> TrainingData:
     """Everything that a run reads: training and validation data with targets, the vocabularies (those that are
     given, or learnt from the training files alone), and the encoding.
 
+    Args:
+        settings: the `data` block. Its files are parquet files, which are read, or one prepared folder, which
+            is opened.
+        progress: told how many records are read.
+        vocabularies: those of the weights that a run begins with.
+        part: rank and number of ranks, which share the verification of a prepared folder's checksums.
+
     Raises:
-        ConfigError: no training file is named.
+        ConfigError: no training file is named, or a prepared folder holds other tokens than the run wants.
         DataError: a file or record cannot be used, or a molecule is in both parts.
     """
     if not settings.train:
         raise ConfigError("data.train names no file to learn from")
+    if any(map(is_prepared, (*settings.train, *settings.validation))):
+        return _open_prepared(settings, progress, vocabularies, part)
     options = ReadOptions.from_settings(settings)
     if vocabularies is None:
         train, encoding = _read_and_learn(settings, options, progress)
@@ -129,6 +144,48 @@ def read_training(
         vocabularies=vocabularies,
         shared_molecules=shared,
     )
+
+
+def _open_prepared(
+    settings: DataSettings,
+    progress: Progress | None,
+    vocabularies: Vocabularies | None,
+    part: tuple[int, int],
+) -> TrainingData:
+    """The train split of a prepared folder, and its validation split or other data to validate on."""
+    for key, paths in (("train", settings.train), ("validation", settings.validation)):
+        if any(map(is_prepared, paths)) and len(paths) > 1:
+            raise ConfigError(f"data.{key} names a prepared folder and more: expected the folder alone")
+    if not is_prepared(settings.train[0]):
+        raise ConfigError("data.validation is a prepared folder, so data.train must be one: prepare its files")
+    folder = open_folder(settings.train[0], settings, part)
+    train, encoding = split_of(folder, "train", settings), InputEncoding.from_settings(settings)
+    target = Vocabulary(sorted(train.words())) if vocabularies is None else vocabularies.target
+    train, shared = train.with_targets(target), 0
+    validation: Samples
+    if settings.validation and not is_prepared(settings.validation[0]):
+        read = read_dataset(settings.validation, encoding, ReadOptions.from_settings(settings), progress)
+        shared = _shared(train, filter(None, read.smiles), settings)
+        validation = _with_unknown_counted(read.with_targets(target))
+    else:
+        if settings.validation:
+            folder = open_folder(settings.validation[0], settings, part)
+        found = split_of(folder, "validation", settings)
+        if folder.path.resolve() != settings.train[0].resolve():
+            shared = _shared(train, found.smiles(), settings)
+        validation = found.with_targets(target)
+    return TrainingData(train, validation, encoding, Vocabularies(target), shared)
+
+
+def _shared(train: ShardedDataset, smiles: Iterable[str], settings: DataSettings) -> int:
+    """How many molecules of validation data are trained on."""
+    found = train.holds(smiles)
+    if found and not settings.allow_shared_molecules:
+        raise DataError(
+            f"{len(found)} molecules of the held-back data are also trained on, such as {found[0]}; leave"
+            " data.validation empty to validate on the folder's own split"
+        )
+    return len(found)
 
 
 def _with_unknown_counted(dataset: SpectraDataset) -> SpectraDataset:

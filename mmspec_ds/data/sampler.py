@@ -4,7 +4,7 @@ The unit is the global batch, what all ranks see in one step. It is laid out as 
 two ranks with batches of 32 are given exactly the samples that one rank with a batch of 64 is given.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,17 @@ class Selection(NamedTuple):
 
     indices: IntArray
     weights: WeightArray
+
+
+class Sampler(Protocol):
+    """What a run asks of a sampler: batches that follow from seed, epoch and place alone, so that a resumed run
+    goes on at the exact sample."""
+
+    def __len__(self) -> int:
+        """Batches per epoch, the same in every epoch and on every rank."""
+
+    def epoch(self, number: int) -> list[Selection]:
+        """The batches of epoch `number` for this rank."""
 
 
 class BucketSampler:
@@ -74,7 +85,10 @@ class BucketSampler:
         Over all ranks every sample occurs once with weight 1."""
         rng = np.random.default_rng((self.seed, number))
         own = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
-        batches = [self._fill(members, rng) for members in self._global_batches(rng)]
+        size = self.batch_size * self.world_size
+        batches = [
+            filled(members, size, rng if self.shuffle else None) for members in self._global_batches(rng)
+        ]
         return [Selection(indices[own], weights[own]) for indices, weights in batches]
 
     def _global_batches(self, rng: np.random.Generator) -> list[IntArray]:
@@ -92,16 +106,16 @@ class BucketSampler:
             batches = [batches[place] for place in rng.permutation(len(batches))]
         return batches
 
-    def _fill(self, members: IntArray, rng: np.random.Generator) -> Selection:
-        """A full global batch. Members are mixed, or the last rank would always be given the longest; where
-        they are too few they stand evenly spread and repeats fill the gaps, so that no rank is left without
-        a real sample while another has two to spare."""
-        size = self.batch_size * self.world_size
-        if self.shuffle:
-            members = rng.permutation(members)
-        real = np.arange(len(members)) * size // len(members)
-        indices = np.resize(members, size)
-        indices[real] = members
-        weights = np.zeros(size, dtype=np.float32)
-        weights[real] = 1
-        return Selection(indices, weights)
+
+def filled(members: IntArray, size: int, rng: np.random.Generator | None) -> Selection:
+    """A full global batch of `size`. Members are mixed where there is a generator, or the last rank would
+    always be given the longest; where they are too few they stand evenly spread and repeats fill the gaps, so
+    that no rank is left without a real sample while another has two to spare."""
+    if rng is not None:
+        members = rng.permutation(members)
+    real = np.arange(len(members)) * size // len(members)
+    indices = np.resize(members, size)
+    indices[real] = members
+    weights = np.zeros(size, dtype=np.float32)
+    weights[real] = 1
+    return Selection(indices, weights)

@@ -38,7 +38,7 @@ def canonical_smiles(smiles: str) -> str:
     Raises:
         ValueError: the text is no molecule; the message is one line and says why.
     """
-    return str(Chem.MolToSmiles(_molecule(smiles)))
+    return str(Chem.MolToSmiles(parse_smiles(smiles)))
 
 
 def inchikey_block(smiles: str) -> str:
@@ -47,7 +47,7 @@ def inchikey_block(smiles: str) -> str:
     Raises:
         ValueError: the text is no molecule, or InChI cannot describe it.
     """
-    molecule = _molecule(smiles)
+    molecule = parse_smiles(smiles)
     with rdBase.BlockLogs():
         key = str(Chem.MolToInchiKey(molecule))
     if not key:
@@ -61,7 +61,7 @@ def heavy_atoms(smiles: str) -> int:
     Raises:
         ValueError: the text is no molecule.
     """
-    return int(_molecule(smiles).GetNumHeavyAtoms())
+    return int(parse_smiles(smiles).GetNumHeavyAtoms())
 
 
 def molecular_formula(smiles: str) -> str:
@@ -70,10 +70,15 @@ def molecular_formula(smiles: str) -> str:
     Raises:
         ValueError: the text is no molecule.
     """
-    return str(rdMolDescriptors.CalcMolFormula(_molecule(smiles)))
+    return str(rdMolDescriptors.CalcMolFormula(parse_smiles(smiles)))
 
 
-def _molecule(smiles: str) -> Chem.Mol:
+def parse_smiles(smiles: str) -> Chem.Mol:
+    """RDKit's molecule.
+
+    Raises:
+        ValueError: the text is no molecule; the message is one line and says why.
+    """
     # RDKit reads what follows a blank as a name and the empty string as a molecule without atoms; neither is
     # what a SMILES column means.
     if not smiles:

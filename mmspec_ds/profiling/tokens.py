@@ -12,6 +12,8 @@ from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset
 from mmspec_ds.data.sampler import BucketSampler
 from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.shards.dataset import split_of
+from mmspec_ds.data.shards.folder import is_prepared, open_folder
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
@@ -94,7 +96,11 @@ def _from_data(run: RunConfig) -> TokenFigures:
         skip_long_targets=True,
         max_records=SAMPLE,
     )
-    if run.data.representation == "compressed":
+    if is_prepared(run.data.train[0]):
+        encoding = InputEncoding.from_settings(run.data)
+        shards = split_of(open_folder(run.data.train[0], run.data), "train", run.data)
+        dataset = shards.subset(np.arange(min(SAMPLE, len(shards))))
+    elif run.data.representation == "compressed":
         encoding = InputEncoding.from_settings(run.data)
         dataset = read_dataset(run.data.train, encoding, options)
     else:

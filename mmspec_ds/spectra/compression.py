@@ -38,12 +38,12 @@ FORMULA_SYMBOLS = (
 )
 """Values of the element field; "+" and "-" stand for the charge."""
 
-_SLOTS = (
+SLOTS = (
     4  # couplings of a multiplet that are kept; a fifth occurs in 1 of the published sample's 911 multiplets
 )
-_SPAN_BINS = 64
-_HYDROGENS = 32
-_J_BINS = 64
+SPAN_BINS = 64
+HYDROGENS = 32
+J_BINS = 64
 _ENERGY_BIN_EV, _ENERGY_BINS = 5.0, 40  # up to 200 eV
 _COUNTS = 256
 _MZ_WAVELENGTHS = (0.02, 2000.0)  # the shortest tells exact masses 0.01 apart, the longest spans the spectrum
@@ -59,10 +59,10 @@ def h_nmr_schema(settings: HydrogenNMRSettings) -> TokenSchema:
     return TokenSchema(
         discrete=(
             DiscreteField("shift", shifts, ordinal=True),
-            DiscreteField("span", _SPAN_BINS, ordinal=True),
-            *(DiscreteField(f"multiplicity_{slot + 1}", len(MULTIPLICITIES)) for slot in range(_SLOTS)),
-            DiscreteField("hydrogens", _HYDROGENS, ordinal=True),
-            *(DiscreteField(f"j_{slot + 1}", _J_BINS, ordinal=True) for slot in range(_SLOTS)),
+            DiscreteField("span", SPAN_BINS, ordinal=True),
+            *(DiscreteField(f"multiplicity_{slot + 1}", len(MULTIPLICITIES)) for slot in range(SLOTS)),
+            DiscreteField("hydrogens", HYDROGENS, ordinal=True),
+            *(DiscreteField(f"j_{slot + 1}", J_BINS, ordinal=True) for slot in range(SLOTS)),
         )
     )
 
@@ -76,27 +76,27 @@ def compress_h_nmr(spectrum: HydrogenNMR, settings: HydrogenNMRSettings) -> Toke
     ordered = sorted(spectrum.multiplets, key=lambda multiplet: -multiplet.centroid_ppm)
     highest = _bin(settings.highest_ppm - settings.lowest_ppm, settings.bin_ppm)
     rows = [_multiplet_fields(multiplet, settings, highest) for multiplet in ordered[: settings.max_tokens]]
-    return discrete_tokens(Modality.H_NMR, rows, fields=3 + 2 * _SLOTS)
+    return discrete_tokens(Modality.H_NMR, rows, fields=3 + 2 * SLOTS)
 
 
 def _multiplet_fields(multiplet: Multiplet, settings: HydrogenNMRSettings, highest_bin: int) -> list[int]:
     letters = multiplicity_ids(multiplet.category)
-    couplings = [_clip(_bin(j, settings.j_bin_hz), 1, _J_BINS - 1) for j in multiplet.j_hz[:_SLOTS]]
+    couplings = [_clip(_bin(j, settings.j_bin_hz), 1, J_BINS - 1) for j in multiplet.j_hz[:SLOTS]]
     return [
         _clip(_bin(multiplet.centroid_ppm - settings.lowest_ppm, settings.bin_ppm), 0, highest_bin),
-        _clip(_bin(multiplet.max_ppm - multiplet.min_ppm, settings.span_bin_ppm), 0, _SPAN_BINS - 1),
+        _clip(_bin(multiplet.max_ppm - multiplet.min_ppm, settings.span_bin_ppm), 0, SPAN_BINS - 1),
         *letters,
-        _clip(multiplet.hydrogens, 0, _HYDROGENS - 1),
+        _clip(multiplet.hydrogens, 0, HYDROGENS - 1),
         *couplings,
-        *[0] * (_SLOTS - len(couplings)),
+        *[0] * (SLOTS - len(couplings)),
     ]
 
 
 def multiplicity_ids(category: str) -> list[int]:
     """The four slots of a multiplicity as reports write it: "dd" is d, d, none, none; "heptd" is hept, d."""
     other = _MULTIPLICITY_IDS["other"]
-    parts = [_MULTIPLICITY_IDS.get(part, other) for part in _MULTIPLICITY_PART.findall(category)[:_SLOTS]]
-    return parts + [0] * (_SLOTS - len(parts))
+    parts = [_MULTIPLICITY_IDS.get(part, other) for part in _MULTIPLICITY_PART.findall(category)[:SLOTS]]
+    return parts + [0] * (SLOTS - len(parts))
 
 
 def c_nmr_schema(settings: CarbonNMRSettings) -> TokenSchema:
@@ -167,7 +167,7 @@ def compress_ms(spectrum: TandemMS, max_peaks: int) -> Tokens:
     relative = spectrum.intensity / base_peak if base_peak > 0 else np.zeros_like(spectrum.intensity)
     strongest = np.lexsort((spectrum.mz, -relative))[:max_peaks]
     kept = strongest[np.argsort(spectrum.mz[strongest], kind="stable")]
-    attributes = [_energy_bin(spectrum.collision_energy_ev), int(spectrum.polarity == "negative")]
+    attributes = [energy_bin(spectrum.collision_energy_ev), int(spectrum.polarity == "negative")]
     return Tokens(
         Modality.MS,
         np.tile(np.array(attributes, dtype=np.int16), (len(kept), 1)),
@@ -175,7 +175,8 @@ def compress_ms(spectrum: TandemMS, max_peaks: int) -> Tokens:
     )
 
 
-def _energy_bin(energy_ev: float | None) -> int:
+def energy_bin(energy_ev: float | None) -> int:
+    """The value of the energy field."""
     return 0 if energy_ev is None else 1 + _clip(int(energy_ev // _ENERGY_BIN_EV), 0, _ENERGY_BINS - 1)
 
 

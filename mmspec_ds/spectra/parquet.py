@@ -1,6 +1,6 @@
 """Reader of the multimodal benchmark's parquet files (Alberts et al. 2024): streaming, every row checked.
 
-The writer of the same schema is in `parquet_writer`.
+The writer of the same schema is in `parquet_writer`; `RowReader` is for who wants whole batches of columns.
 """
 
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,9 +32,11 @@ from mmspec_ds.spectra.records import Modality, Record, Spectrum
 __all__ = [
     "SPECTRAL_MODALITIES",
     "ReadReport",
+    "RowReader",
     "available_modalities",
     "count_rows",
     "read_records",
+    "row_groups",
     "write_records",
 ]
 
@@ -46,7 +48,8 @@ _DECODERS: Mapping[Modality, Callable[[str], SpectrumColumn]] = {
     Modality.C_NMR: CarbonColumn,
     Modality.IR: InfraredColumn,
 }
-_BATCH_ROWS = 256
+BATCH_ROWS = 256
+"""Rows that are decoded at a time."""
 _REASONS_KEPT = 10
 
 _TEXT_COLUMNS = (schema.SMILES, schema.FORMULA)
@@ -106,8 +109,7 @@ def read_records(
             row under "raise". The message names file, row and column.
     """
     asked = tuple(dict.fromkeys(modalities))
-    file = _open(Path(path))
-    reader = _Reader(Path(path), file, asked, require_smiles, canonicalise)
+    reader = RowReader(Path(path), asked, require_smiles=require_smiles, canonicalise=canonicalise)
     return reader.records(on_invalid == "skip", report if report is not None else ReadReport())
 
 
@@ -124,6 +126,16 @@ def available_modalities(path: str | os.PathLike[str]) -> tuple[Modality, ...]:
     return (*have, Modality.FORMULA) if schema.FORMULA in names else tuple(have)
 
 
+def row_groups(path: str | os.PathLike[str]) -> list[int]:
+    """The number of rows of each row group, from the file's footer.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with _open(Path(path)) as file:
+        return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+
+
 def count_rows(path: str | os.PathLike[str]) -> int:
     """The number of rows, from the file's footer.
 
@@ -134,21 +146,34 @@ def count_rows(path: str | os.PathLike[str]) -> int:
         return int(file.metadata.num_rows)
 
 
-class _Reader:
-    """One pass over one open file."""
+class RowReader:
+    """One open file, its columns checked: batches of rows, and any row of a batch as a record.
+
+    Args:
+        path: the file.
+        asked: the modalities to read, as for `read_records`.
+        require_smiles: whether a missing SMILES is an error.
+        canonicalise: whether the SMILES of records are put into canonical form.
+        buffer_bytes: read column chunks piece by piece through a buffer of this size; 0 reads them whole, which
+            is faster and takes as much memory as the columns of a row group do.
+
+    Raises:
+        DataError: the file cannot be read or lacks a column.
+    """
 
     def __init__(
         self,
         path: Path,
-        file: pq.ParquetFile,
         asked: tuple[Modality, ...],
-        require_smiles: bool,
-        canonicalise: bool,
+        *,
+        require_smiles: bool = True,
+        canonicalise: bool = True,
+        buffer_bytes: int = 0,
     ) -> None:
-        self._path, self._file = path, file
+        self._path, self._file = path, _open(path, buffer_bytes)
         self._require_smiles, self._canonicalise = require_smiles, canonicalise
         self._require_formula = Modality.FORMULA in asked
-        names = file.schema_arrow.names
+        names = self._file.schema_arrow.names
         required = [schema.SMILES] if require_smiles else []
         required += [schema.FORMULA] if self._require_formula else []
         for name in required:
@@ -158,7 +183,14 @@ class _Reader:
             self._check_type(name, is_text, "text")
         self._columns = [column for m in asked if m != Modality.FORMULA for column in self._columns_of(m)]
         # A column of Arrow's null type, which pandas writes for nothing but nulls, has no spectrum to decode.
-        self._decoders = [c for c in self._columns if not pa.types.is_null(self._type_of(c.name))]
+        self.decoders = [c for c in self._columns if not pa.types.is_null(self._type_of(c.name))]
+        self._cells: dict[str, list[str | None]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def _columns_of(self, modality: Modality) -> list[SpectrumColumn]:
         names = self._file.schema_arrow.names
@@ -185,16 +217,14 @@ class _Reader:
             )
 
     def records(self, skip_invalid: bool, report: ReadReport) -> Iterator[Record]:
+        """Every row of the file as a record; `report` counts them."""
         row = 0
-        with self._file:
-            for batch in self._batches():
-                with _readable(self._path):
-                    texts = {name: batch.column(name).to_pylist() for name in self._texts}
-                    for decoder in self._decoders:
-                        decoder.load(batch.column(decoder.name))
+        with self:
+            for batch in self.batches():
+                self.load(batch)
                 for place in range(batch.num_rows):
                     try:
-                        record = self._record(row, place, texts)
+                        record = self.record(row, place)
                     except DataError as error:
                         if not skip_invalid:
                             raise
@@ -204,10 +234,15 @@ class _Reader:
                         yield record
                     row += 1
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        columns = [*self._texts, *(decoder.name for decoder in self._decoders)]
-        for group in range(self._file.num_row_groups):
-            batches = self._file.iter_batches(_BATCH_ROWS, [group], columns, use_threads=False)
+    def batches(
+        self, groups: Iterable[int] | None = None, rows: int = BATCH_ROWS, columns: list[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The columns that are read (or those of these names), at most `rows` rows at a time, of all row groups
+        or of some."""
+        if columns is None:
+            columns = [*self._texts, *(decoder.name for decoder in self.decoders)]
+        for group in range(self._file.num_row_groups) if groups is None else groups:
+            batches = self._file.iter_batches(rows, [group], columns, use_threads=False)
             while True:
                 with _readable(self._path):
                     batch = next(batches, None)
@@ -215,8 +250,20 @@ class _Reader:
                     break
                 yield batch
 
-    def _record(self, row: int, place: int, texts: dict[str, list[str | None]]) -> Record:
-        smiles, formula = (texts[name][place] if name in texts else None for name in _TEXT_COLUMNS)
+    def load(self, batch: pa.RecordBatch) -> None:
+        """Make the rows of a batch ready for `record`."""
+        with _readable(self._path):
+            self._cells = {name: batch.column(name).to_pylist() for name in self._texts}
+            for decoder in self.decoders:
+                decoder.load(batch.column(decoder.name))
+
+    def record(self, row: int, place: int) -> Record:
+        """Row `row` of the file, which stands at `place` in the batch that was loaded.
+
+        Raises:
+            DataError: a cell cannot be used; names file, row and column.
+        """
+        smiles, formula = (self._cells[name][place] if name in self._cells else None for name in _TEXT_COLUMNS)
         spectra: list[Spectrum] = []
         column = ""  # the one being read, for the error
         try:
@@ -224,7 +271,7 @@ class _Reader:
             smiles = read_smiles(smiles, required=self._require_smiles, canonicalise=self._canonicalise)
             column = schema.FORMULA
             formula = read_formula(formula, required=self._require_formula)
-            for decoder in self._decoders:
+            for decoder in self.decoders:
                 column = decoder.name
                 spectrum = decoder.spectrum(place)
                 if spectrum is not None:
@@ -232,12 +279,12 @@ class _Reader:
         except CellError as error:
             raise DataError(_one_line(error), path=self._path, row=row, column=column) from error
         if self._columns and not spectra:
-            columns = ", ".join(decoder.name for decoder in self._columns)
+            columns = ", ".join(column.name for column in self._columns)
             raise DataError("every spectrum is null", path=self._path, row=row, column=columns)
         return Record(f"{self._path.name}:{row}", tuple(spectra), smiles, formula)
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: Path, buffer_bytes: int = 0) -> pq.ParquetFile:
     with _readable(path):
         if path.is_dir():
             raise DataError("is a folder, expected a parquet file", path=path)
@@ -245,7 +292,8 @@ def _open(path: Path) -> pq.ParquetFile:
             raise DataError("there is no such file", path=path)
         if path.stat().st_size == 0:
             raise DataError("the file is empty", path=path)
-        file = pq.ParquetFile(path)
+        # Arrow reads whole columns ahead unless told not to, whatever the buffer.
+        file = pq.ParquetFile(path, buffer_size=buffer_bytes, pre_buffer=buffer_bytes == 0)
     if file.metadata.num_rows == 0:
         file.close()
         raise DataError("the file has no rows", path=path)

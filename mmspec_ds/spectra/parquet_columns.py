@@ -93,7 +93,7 @@ class HydrogenColumn(SpectrumColumn):
     def load(self, array: pa.Array) -> None:
         self._lists = ListColumn(array)
         multiplets = self._lists.values
-        numbers = [_float_values(multiplets.field(name)) for name in ("centroid", "rangeMax", "rangeMin", "nH")]
+        numbers = [float_values(multiplets.field(name)) for name in ("centroid", "rangeMax", "rangeMin", "nH")]
         self._centroid, self._max, self._min, self._hydrogens = (values.tolist() for values in numbers)
         self._category = multiplets.field("category").to_pylist()
         self._couplings = multiplets.field("j_values").to_pylist()
@@ -131,7 +131,7 @@ class CarbonColumn(SpectrumColumn):
 
     def load(self, array: pa.Array) -> None:
         self._lists = ListColumn(array)
-        self._shifts = _float_values(self._lists.values.field(schema.CARBON_SHIFT)).tolist()
+        self._shifts = float_values(self._lists.values.field(schema.CARBON_SHIFT)).tolist()
 
     def spectrum(self, row: int) -> Spectrum | None:
         bounds = self._lists.bounds(row)
@@ -150,29 +150,29 @@ class InfraredColumn(SpectrumColumn):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._length: int | None = None
+        self.length: int | None = None
 
     def accepts(self, column_type: pa.DataType) -> bool:
         return _is_number(_item_type(column_type))
 
     def load(self, array: pa.Array) -> None:
         self._lists = ListColumn(array)
-        self._values = _float_values(self._lists.values)
+        self._values = float_values(self._lists.values)
         lengths = np.diff(self._lists.offsets)[~self._lists.null]
         lengths = lengths[lengths > 1]
-        if self._length is None and len(lengths):
+        if self.length is None and len(lengths):
             # The most frequent length of the first batch, not the first one: a truncated first row must not
             # make all the others look wrong.
-            self._length = int(np.bincount(lengths).argmax())
+            self.length = int(np.bincount(lengths).argmax())
 
     def spectrum(self, row: int) -> Spectrum | None:
         bounds = self._lists.bounds(row)
         if bounds is None:
             return None
         length = bounds[1] - bounds[0]
-        if length < 2 or length != self._length:
+        if length < 2 or length != self.length:
             raise CellError(
-                f"{length} points, expected {self._length or 'at least 2'} as in the rest of the file"
+                f"{length} points, expected {self.length or 'at least 2'} as in the rest of the file"
             )
         absorbance = self._values[bounds[0] : bounds[1]].astype(np.float64)
         _check_finite(absorbance, "absorbance")
@@ -195,7 +195,7 @@ class TandemColumn(SpectrumColumn):
         self._lists = ListColumn(array)
         peaks = ListColumn(self._lists.values)
         self._starts, self._widths = peaks.offsets, np.diff(peaks.offsets)
-        self._values = _float_values(peaks.values)
+        self._values = float_values(peaks.values)
 
     def spectrum(self, row: int) -> Spectrum | None:
         bounds = self._lists.bounds(row)
@@ -294,7 +294,7 @@ def _check_peaks(mz: npt.NDArray[np.float64], intensity: npt.NDArray[np.float64]
     raise CellError("all intensities are zero")
 
 
-def _float_values(array: pa.Array) -> npt.NDArray[np.float64]:
+def float_values(array: pa.Array) -> npt.NDArray[np.float64]:
     """The values as floats, nulls as NaN."""
     values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
     return values if values.dtype.kind == "f" else values.astype(np.float64)

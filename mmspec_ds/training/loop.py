@@ -210,7 +210,7 @@ def _batch(session: Session, selection: Selection, number: int) -> Batch:
     if dropout:
         rng = np.random.default_rng((session.run.seed, number))
         # The draws of the ranks before this one: what is left out does not depend on how a batch is shared.
-        rng.random((dist.get_rank() * len(selection.indices), len(session.data.train.tokens)))
+        rng.random((dist.get_rank() * len(selection.indices), len(session.data.train.schemas)))
     batch = collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
     return batch.to(session.device)
 

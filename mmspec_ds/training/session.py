@@ -13,7 +13,8 @@ import torch.distributed as dist
 
 from mmspec_ds.config import RunConfig, dump_run
 from mmspec_ds.data.reading import TrainingData, read_training
-from mmspec_ds.data.sampler import BucketSampler
+from mmspec_ds.data.sampler import BucketSampler, Sampler
+from mmspec_ds.data.token_budget import TokenBudgetSampler
 from mmspec_ds.data.vocabularies import VOCABULARY
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import replacing
@@ -39,7 +40,7 @@ class Session:
     run: RunConfig
     device: torch.device
     data: TrainingData
-    batches: BucketSampler
+    batches: Sampler
     validation: BucketSampler
     engine: Any
     objective: Objective
@@ -59,7 +60,8 @@ def prepare(
     rank, world = dist.get_rank(), dist.get_world_size()
     check_topology(settings.ep_size)
     start = find_start(run, resume=resume, overwrite=overwrite)
-    data = read_training(run.data, _spoken(run.name) if rank == 0 else None, start.vocabularies)
+    spoken = _spoken(run.name) if rank == 0 else None
+    data = read_training(run.data, spoken, start.vocabularies, part=(rank, world))
     dist.barrier()  # no rank may still be looking when the folder changes
     if rank == 0:
         open_folder(run, data, resume=start.checkpoint is not None)
@@ -74,8 +76,7 @@ def prepare(
     engine = make_engine(objective.to(device), engine_config(engine_file, settings, device), settings)
     limit_waiting(settings.timeout_minutes)
     held = EngineState(engine, objective.model, placement, len(run.moe.experts) if run.moe else 0)
-    sampler = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
-    batches = sampler(data.train.lengths, seed=run.seed)
+    batches, validation = make_samplers(run, data, rank, world)
     state = TrainerState(batches_per_epoch=len(batches))
     if start.checkpoint is not None:
         restore(held, start.checkpoint)
@@ -93,7 +94,7 @@ def prepare(
         device=device,
         data=data,
         batches=batches,
-        validation=sampler(data.validation.lengths, shuffle=False),
+        validation=validation,
         engine=engine,
         objective=objective,
         held=held,
@@ -103,6 +104,21 @@ def prepare(
         monitor=monitor,
     )
     return session, state
+
+
+def make_samplers(run: RunConfig, data: TrainingData, rank: int, world: int) -> tuple[Sampler, BucketSampler]:
+    """What a rank trains on and validates on, in which order."""
+    settings, lengths, tokens = run.training, data.train.lengths, run.training.tokens_per_batch
+    bucketed = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
+    validation = bucketed(data.validation.lengths, shuffle=False)
+    if tokens is None:
+        return bucketed(lengths, seed=run.seed), validation
+    if lengths.max() > tokens:
+        raise ConfigError(
+            f"training.tokens_per_batch is {tokens}, but the longest record has {lengths.max()} tokens:"
+            " expected at least as many"
+        )
+    return TokenBudgetSampler(lengths, tokens, world_size=world, rank=rank, seed=run.seed), validation
 
 
 def make_objective(run: RunConfig, data: TrainingData, placement: Placement) -> Objective:

@@ -14,6 +14,9 @@ class TrainingSettings(Settings):
     Attributes:
         ep_size: expert-parallel size, a divisor of the number of ranks and of the number of experts.
         batch_size: samples for each rank and step.
+        tokens_per_batch: train on batches of like lengths instead, of as many samples as have at most that many
+            encoder tokens for each rank and step, padding included; `batch_size` is then that of validation
+            alone.
         steps, epochs, minutes: the budget. With `minutes` the schedules follow the clock, so that a run of the
             same seed is not the same run twice.
         warmup: fraction of the budget over which the learning rate rises linearly.
@@ -32,6 +35,7 @@ class TrainingSettings(Settings):
 
     ep_size: int = Field(1, ge=1)
     batch_size: int = Field(64, ge=1)
+    tokens_per_batch: int | None = Field(None, ge=1)
     gradient_accumulation: int = Field(1, ge=1)
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)

@@ -1,0 +1,239 @@
+"""What a shard holds, and its file: the safetensors format, whose arrays are read where they lie on the disk.
+
+The file begins with the length of a JSON head (8 bytes, little-endian) and the head, which gives type, shape
+and place of each array. Arrays of n rows:
+
+    source int32, row int64                   which file of the set, and which row of it (counted from 0)
+    molecule uint64                           hash of the canonical SMILES
+    draw uint64                               of the row's group (`splits.draw_of`), 0 without groups
+    smiles uint8 [bytes], smiles.offsets int64 [n + 1]
+    target int16 [tokens], target.offsets     ids of SMILES tokens in the list `words` of the head
+    NAME.discrete int16 [T, F], NAME.continuous float32 [T, F'], NAME.offsets     of each modality
+"""
+
+import json
+import mmap
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save_file
+
+from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, counts_at, offsets_of, ranges
+from mmspec_ds.data.shards.distinct import HashArray
+from mmspec_ds.errors import DataError
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
+
+_TYPES = {
+    "I16": np.int16,
+    "I32": np.int32,
+    "I64": np.int64,
+    "U64": np.uint64,
+    "U8": np.uint8,
+    "F32": np.float32,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PackedText:
+    """Texts end to end: `values` uint8 of UTF-8, `offsets` int64 [n + 1]."""
+
+    values: npt.NDArray[np.uint8]
+    offsets: IntArray
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "PackedText":
+        """Pack texts."""
+        encoded = [text.encode() for text in texts]
+        values = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+        return cls(values, offsets_of([len(one) for one in encoded]))
+
+    def at(self, row: int) -> str:
+        """One of the texts."""
+        return self.values[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
+
+    def subset(self, indices: IntArray) -> "PackedText":
+        """The texts `indices`, in that order."""
+        counts = counts_at(self.offsets, indices)
+        return PackedText(self.values[ranges(self.offsets[indices], counts)], offsets_of(counts))
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRows:
+    """Rows with their tokens; the head of the module says what each array is."""
+
+    source: npt.NDArray[np.int32]
+    row: IntArray
+    molecule: HashArray
+    draw: HashArray
+    smiles: PackedText
+    target: PackedIds
+    tokens: Mapping[Modality, PackedTokens]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def subset(self, indices: IntArray) -> "ShardRows":
+        """The rows `indices`, in that order."""
+        return ShardRows(
+            self.source[indices],
+            self.row[indices],
+            self.molecule[indices],
+            self.draw[indices],
+            self.smiles.subset(indices),
+            self.target.subset(indices),
+            {modality: packed.subset(indices) for modality, packed in self.tokens.items()},
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence["ShardRows"]) -> "ShardRows":
+        """The rows of several, one after the other; `parts` must not be empty."""
+        if len(parts) == 1:
+            return parts[0]
+        smiles, target = [one.smiles for one in parts], [one.target for one in parts]
+        tokens = {m: [part.tokens[m] for part in parts] for m in parts[0].tokens}
+        return cls(
+            np.concatenate([part.source for part in parts]),
+            np.concatenate([part.row for part in parts]),
+            np.concatenate([part.molecule for part in parts]),
+            np.concatenate([part.draw for part in parts]),
+            PackedText(np.concatenate([one.values for one in smiles]), _joined_offsets(smiles)),
+            PackedIds(np.concatenate([one.values for one in target]), _joined_offsets(target)),
+            {modality: _joined_tokens(packed) for modality, packed in tokens.items()},
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All arrays by the names they have in a file."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "source": self.source,
+            "row": self.row,
+            "molecule": self.molecule,
+            "draw": self.draw,
+            "smiles": self.smiles.values,
+            "smiles.offsets": self.smiles.offsets,
+            "target": self.target.values,
+            "target.offsets": self.target.offsets,
+        }
+        for modality, packed in self.tokens.items():
+            name = REGISTRY[modality].name
+            arrays[f"{name}.discrete"] = packed.discrete
+            arrays[f"{name}.continuous"] = packed.continuous
+            arrays[f"{name}.offsets"] = packed.offsets
+        return arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """An open shard: its rows, in mapped memory, the SMILES tokens that their ids mean, and what else its head
+    says."""
+
+    path: Path
+    rows: ShardRows
+    words: tuple[str, ...]
+    about: Mapping[str, Any]
+
+
+def write_shard(path: Path, rows: ShardRows, words: Sequence[str], **about: Any) -> None:
+    """Write a shard's file; `about` is kept in its head, as JSON."""
+    # Under one key: the order of several is not defined, and equal shards are to be equal files.
+    head = {"about": json.dumps({"words": list(words), **about})}
+    arrays = {name: np.ascontiguousarray(array) for name, array in rows.arrays().items()}
+    save_file(arrays, path, metadata=head)
+
+
+def open_shard(path: Path, modalities: Sequence[Modality] | None = None) -> Shard:
+    """Map a shard into memory: nothing but its head is read.
+
+    Args:
+        path: the file.
+        modalities: those to look at; all without.
+
+    Raises:
+        DataError: the file is missing, truncated or no shard.
+    """
+    with _whole(path):
+        arrays, about = _mapped(path)
+        names = {name.removesuffix(".offsets") for name in arrays if name.endswith(".offsets")}
+        stored = sorted(modality_by_name(name) for name in names - {"smiles", "target"})
+        rows = _rows(arrays, stored if modalities is None else modalities)
+        return Shard(path, rows, tuple(about.pop("words")), about)
+
+
+def open_arrays(path: Path, names: Sequence[str]) -> tuple[npt.NDArray[Any], ...]:
+    """Arrays of another file of the same format, mapped into memory.
+
+    Raises:
+        DataError: the file is missing, truncated or lacks one of them.
+    """
+    with _whole(path):
+        arrays, _ = _mapped(path)
+        return tuple(arrays[name] for name in names)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Turns what is found of a damaged file into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from None
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error):
+        raise DataError("damaged: it is no shard, or only a part of one", path=path) from None
+
+
+def _mapped(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """All arrays of a file by name, and what else its head says."""
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    (length,) = struct.unpack("<Q", mapped[:8])
+    head = json.loads(mapped[8 : 8 + length])
+    about = json.loads(head.pop("__metadata__", {}).get("about", "{}"))
+    return {name: _array(mapped, 8 + length, entry) for name, entry in head.items()}, about
+
+
+def _array(mapped: mmap.mmap, start: int, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """An array of the file, where it lies."""
+    kind, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
+    first, last = entry["data_offsets"]
+    count = int(np.prod(shape, dtype=np.int64))
+    if last - first != count * np.dtype(kind).itemsize or start + last > len(mapped):
+        raise ValueError("the array is not all there")
+    if not count:
+        return np.empty(shape, dtype=kind)
+    return np.frombuffer(mapped, dtype=kind, count=count, offset=start + first).reshape(shape)
+
+
+def _rows(arrays: Mapping[str, npt.NDArray[Any]], modalities: Sequence[Modality]) -> ShardRows:
+    tokens = {}
+    for modality in modalities:
+        name = REGISTRY[modality].name
+        tokens[modality] = PackedTokens(
+            arrays[f"{name}.discrete"], arrays[f"{name}.continuous"], arrays[f"{name}.offsets"]
+        )
+    return ShardRows(
+        arrays["source"],
+        arrays["row"],
+        arrays["molecule"],
+        arrays["draw"],
+        PackedText(arrays["smiles"], arrays["smiles.offsets"]),
+        PackedIds(arrays["target"], arrays["target.offsets"]),
+        tokens,
+    )
+
+
+def _joined_offsets(parts: Sequence[PackedText] | Sequence[PackedIds] | Sequence[PackedTokens]) -> IntArray:
+    return offsets_of(np.concatenate([np.diff(part.offsets) for part in parts]))
+
+
+def _joined_tokens(parts: Sequence[PackedTokens]) -> PackedTokens:
+    return PackedTokens(
+        np.concatenate([part.discrete for part in parts]),
+        np.concatenate([part.continuous for part in parts]),
+        _joined_offsets(parts),
+    )

@@ -1,0 +1,48 @@
+"""Which molecule a SMILES means, and which others must stay on its side of a split."""
+
+from typing import Literal, NamedTuple
+
+from rdkit import Chem, rdBase
+from rdkit.Chem.Scaffolds import MurckoScaffold
+
+from mmspec_ds.molecules.smiles import parse_smiles
+
+Grouping = Literal["none", "skeleton", "scaffold"]
+
+
+class Identity(NamedTuple):
+    """`canonical` SMILES, stereo kept; `group`, a text that is equal for molecules that belong together."""
+
+    canonical: str
+    group: str
+
+
+def identify(smiles: str, grouping: Grouping) -> Identity:
+    """Parse a SMILES once and say what it is.
+
+    Groups by `grouping`:
+        none: every group is "".
+        skeleton: the first block of the InChIKey, equal for stereoisomers, isotopologues and most tautomers;
+            the canonical SMILES without stereo where InChI cannot describe the molecule.
+        scaffold: the Bemis-Murcko scaffold without stereo, as RDKit makes it. A molecule without a ring has
+            none: its canonical SMILES without stereo stands for it, so that it is a group by itself.
+
+    Raises:
+        ValueError: the text is no molecule; the message is one line and says why.
+    """
+    molecule = parse_smiles(smiles)
+    canonical = str(Chem.MolToSmiles(molecule))
+    match grouping:
+        case "none":
+            return Identity(canonical, "")
+        case "skeleton":
+            with rdBase.BlockLogs():
+                key = str(Chem.MolToInchiKey(molecule))
+            return Identity(canonical, key.split("-", 1)[0] or _flat(molecule))
+        case "scaffold":
+            scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
+            return Identity(canonical, _flat(scaffold if scaffold.GetNumAtoms() else molecule))
+
+
+def _flat(molecule: Chem.Mol) -> str:
+    return str(Chem.MolToSmiles(molecule, isomericSmiles=False))

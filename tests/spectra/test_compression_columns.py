@@ -1,0 +1,248 @@
+"""Operators on whole columns give the very tokens of those on single spectra, or say that they doubt."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmspec_ds.spectra import benchmark_schema as schema
+from mmspec_ds.spectra.compression_columns import (
+    ColumnTokens,
+    c_nmr_columns,
+    formula_column,
+    h_nmr_columns,
+    ir_columns,
+)
+from mmspec_ds.spectra.compression_columns_tandem import ms_columns
+from mmspec_ds.spectra.parquet import SPECTRAL_MODALITIES, read_records, write_records
+from mmspec_ds.spectra.records import (
+    CarbonNMR,
+    HydrogenNMR,
+    Infrared,
+    Modality,
+    Multiplet,
+    Polarity,
+    Record,
+    Spectrum,
+    TandemMS,
+)
+from mmspec_ds.spectra.registry import compress_record
+from mmspec_ds.spectra.settings import CompressionSettings
+
+SLOTS: list[tuple[Polarity, float]] = [(p, e) for p in schema.POLARITIES for e in (10.0, 20.0, 40.0)]
+POINTS = 60
+
+NARROW = CompressionSettings.model_validate(
+    {
+        "h_nmr": {"max_tokens": 3, "bin_ppm": 0.07, "lowest_ppm": 1.0, "highest_ppm": 6.0, "j_bin_hz": 0.3},
+        "c_nmr": {"max_tokens": 4, "bin_ppm": 0.25, "lowest_ppm": 10.0, "highest_ppm": 150.0},
+        "ir": {"intervals": 45, "window": 5, "stride": 4, "lowest_cm1": 300.0, "highest_cm1": 4200.0},
+        "ms": {"max_peaks": 7, "max_tokens": 20},
+    }
+)
+"""Limits that the records below exceed, an IR range beyond what was measured, windows that overlap."""
+
+FEWER_SPECTRA = CompressionSettings.model_validate({"ms": {"max_peaks": 5, "max_tokens": 4}})
+"""Fewer peaks than spectra: of six, the first four have one each."""
+
+
+def made_up(rng: np.random.Generator) -> Record:
+    """A record with about three quarters of its spectra, with ties, repeats and no order."""
+
+    def multiplet() -> Multiplet:
+        centre, width = round(rng.uniform(-3, 19), 2), round(rng.uniform(0, 4), 2)
+        couplings = tuple(np.round(rng.uniform(0, 40, rng.integers(0, 6)), 2).tolist())
+        letters = "".join(rng.choice(["s", "d", "t", "q", "p", "h", "hept", "m"], rng.integers(1, 6)))
+        return Multiplet(centre, centre + width, centre - width, letters, int(rng.integers(0, 40)), couplings)
+
+    def tandem(polarity: Polarity, energy: float) -> TandemMS:
+        peaks = int(rng.integers(1, 20))
+        intensity = rng.integers(0, 6, peaks).astype(np.float64)
+        intensity[0] += 1  # not all are zero
+        return TandemMS(np.round(rng.uniform(40, 60, peaks), 1), intensity, polarity, energy)
+
+    spectra: list[Spectrum] = [
+        HydrogenNMR(tuple(multiplet() for _ in range(rng.integers(1, 7)))),
+        CarbonNMR(tuple(np.round(rng.uniform(-40, 290, rng.integers(1, 9)), 1).tolist())),
+        Infrared(rng.normal(size=POINTS).astype(np.float32).astype(np.float64) * rng.integers(0, 2)),
+        *(tandem(polarity, energy) for polarity, energy in SLOTS),
+    ]
+    kept = tuple(spectrum for spectrum in spectra if rng.random() < 0.75) or (spectra[1],)
+    formula = str(rng.choice(["C2H6O", "C60", "CHLi3Xe", "C300H2+2", ""])) or None
+    return Record("", kept, "CCO", formula)
+
+
+def columns_of(
+    batch: pa.RecordBatch, options: CompressionSettings, points: int | None = POINTS
+) -> dict[Modality, ColumnTokens]:
+    """All operators on a batch."""
+    return {
+        Modality.H_NMR: h_nmr_columns(batch, [schema.H_NMR], options),
+        Modality.C_NMR: c_nmr_columns(batch, [schema.C_NMR], options),
+        Modality.IR: ir_columns(batch, [schema.IR], options, points),
+        Modality.MS: ms_columns(batch, schema.ms_columns(batch.schema.names), options),
+        Modality.FORMULA: formula_column(batch.column(schema.FORMULA).to_pylist()),
+    }
+
+
+def assert_tokens(found: ColumnTokens, expected: Sequence[Any], modality: Modality) -> None:
+    """The same numbers, bit by bit, as those of each record."""
+    assert not found.doubtful.any()
+    assert found.counts.tolist() == [0 if tokens is None else len(tokens) for tokens in expected]
+    present = [tokens for tokens in expected if tokens is not None]
+    assert (found.discrete.dtype, found.continuous.dtype) == (np.int16, np.float32)
+    if present:
+        np.testing.assert_array_equal(
+            found.discrete, np.concatenate([t.discrete for t in present]), str(modality)
+        )
+        np.testing.assert_array_equal(found.continuous, np.concatenate([t.continuous for t in present]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 12), options=st.sampled_from(range(3)))
+def test_columns_give_the_tokens_of_single_records(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, rows: int, options: int
+) -> None:
+    rng, path = np.random.default_rng(seed), tmp_path_factory.mktemp("columns") / "rows.parquet"
+    write_records(path, (made_up(rng) for _ in range(rows)))
+    chosen = (CompressionSettings(), NARROW, FEWER_SPECTRA)[options]
+    records = list(read_records(path, modalities=SPECTRAL_MODALITIES))
+    expected = [compress_record(record, tuple(Modality), chosen) for record in records]
+    (batch,) = pq.read_table(path).to_batches()
+    for start in (0, rows // 2):  # a slice of a batch is a batch
+        for modality, found in columns_of(batch.slice(start), chosen).items():
+            assert_tokens(found, [tokens.get(modality) for tokens in expected[start:]], modality)
+
+
+def test_columns_give_the_tokens_of_the_published_sample(shared_data: Path) -> None:
+    path = shared_data / "alberts" / "example_data_1.parquet"
+    expected = [
+        compress_record(record, tuple(Modality), CompressionSettings()) for record in read_records(path)
+    ]
+    (batch,) = pq.read_table(path).to_batches()
+    for modality, found in columns_of(batch, CompressionSettings(), 1800).items():
+        assert_tokens(found, [tokens.get(modality) for tokens in expected], modality)
+
+
+SOUND: Mapping[str, Any] = {
+    "category": "t",
+    "centroid": 1.0,
+    "delta": 1.0,
+    "j_values": "7.0_7.0_",
+    "nH": 2,
+    "rangeMax": 1.1,
+    "rangeMin": 0.9,
+}
+"""A multiplet as a file has it."""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"centroid": None},
+        {"centroid": float("nan")},
+        {"centroid": 31.0},
+        {"rangeMax": 31.0},
+        {"rangeMin": -11.0},
+        {"rangeMax": 0.5},
+        {"nH": None},
+        {"nH": -1},
+        {"category": None},
+        {"category": ""},
+        {"category": "tx"},
+        {"j_values": "7.0_x_"},
+        {"j_values": "_"},
+        {"j_values": "-1_"},
+        {"j_values": "inf_"},
+        {"j_values": "nan"},
+        {"j_values": "7.0__"},
+    ],
+    ids=str,
+)
+def test_an_odd_multiplet_makes_its_row_doubtful_and_no_other(change: dict[str, Any]) -> None:
+    rows = [[SOUND], None, [SOUND, {**SOUND, **change}], [SOUND] * 2]
+    kind = schema.written_schema().field(schema.H_NMR).type
+    batch = pa.record_batch({schema.H_NMR: pa.array(rows, kind)})
+    found = h_nmr_columns(batch, [schema.H_NMR], CompressionSettings())
+    assert found.doubtful.tolist() == [False, False, True, False]
+    assert found.counts.tolist() == [1, 0, 0, 2]
+    # shift 1.0 above -2, span 0.2, t, two hydrogens, two couplings of 7 Hz
+    assert found.discrete.tolist() == [[30, 4, 3, 0, 0, 0, 2, 14, 14, 0, 0]] * 3
+
+
+@pytest.mark.parametrize("text", ["None", "", None])
+def test_no_coupling_is_written_in_three_ways(text: str | None) -> None:
+    kind = schema.written_schema().field(schema.H_NMR).type
+    batch = pa.record_batch({schema.H_NMR: pa.array([[{**SOUND, "j_values": text}]], kind)})
+    found = h_nmr_columns(batch, [schema.H_NMR], CompressionSettings())
+    assert (found.doubtful.tolist(), found.discrete[0, -4:].tolist()) == ([False], [0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("shifts", [[], [1.0, float("nan")], [None], [301.0], [-51.0]], ids=str)
+def test_an_odd_line_makes_its_row_doubtful(shifts: list[Any]) -> None:
+    kind = schema.written_schema().field(schema.C_NMR).type
+    rows = [[{schema.CARBON_SHIFT: shift} for shift in row] for row in ([20.0], shifts, [30.0, 40.0])]
+    found = c_nmr_columns(
+        pa.record_batch({schema.C_NMR: pa.array(rows, kind)}), [schema.C_NMR], CompressionSettings()
+    )
+    assert found.doubtful.tolist() == [False, True, False]
+    assert found.discrete[:, 0].tolist() == [400, 600, 500]
+
+
+@pytest.mark.parametrize(
+    "odd", [[], [1.0] * 3, [1.0] * 5, [1.0, 2.0, None, 3.0], [1.0, np.inf, 2.0, 3.0]], ids=str
+)
+def test_an_odd_curve_makes_its_row_doubtful(odd: list[Any]) -> None:
+    options = CompressionSettings.model_validate({"ir": {"intervals": 4, "window": 2, "stride": 2}})
+    rows = pa.array([[0.0, 1.0, 2.0, 4.0], odd, None, [3.0] * 4], pa.list_(pa.float32()))
+    found = ir_columns(pa.record_batch({schema.IR: rows}), [schema.IR], options, 4)
+    assert found.doubtful.tolist() == [False, True, False, False]
+    assert found.counts.tolist() == [2, 0, 0, 2]
+    assert found.continuous.tolist() == [[0, 0.25], [0.5, 1], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [],
+        [[50.0, 1.0], [60.0]],
+        [[50.0, 1.0, 2.0]],
+        [[50.0]],
+        [[0.0, 1.0]],
+        [[-50.0, 1.0]],
+        [[50.0, -1.0]],
+        [[50.0, 0.0]],
+        [[50.0, None]],
+        [[float("nan"), 1.0]],
+        [[float("inf"), 1.0]],
+    ],
+    ids=str,
+)
+def test_an_odd_peak_makes_its_row_doubtful(odd: list[list[Any]]) -> None:
+    sound = [[70.0, 5.0], [60.0, 10.0]]
+    columns = schema.ms_columns(["msms_positive_10ev", "msms_negative_40ev"])
+    batch = pa.record_batch(
+        {
+            "msms_positive_10ev": pa.array([sound, sound, None, sound], schema.PEAK_PAIRS),
+            "msms_negative_40ev": pa.array([None, odd, sound, sound], schema.PEAK_PAIRS),
+        }
+    )
+    found = ms_columns(batch, columns, CompressionSettings())
+    assert found.doubtful.tolist() == [False, True, False, False]
+    good = np.repeat(~found.doubtful, found.counts)
+    assert found.counts[~found.doubtful].tolist() == [2, 2, 4]
+    assert found.continuous[good].tolist() == [[60, 1], [70, 0.5]] * 4
+    assert found.discrete[good].tolist() == [[3, 0]] * 2 + [[9, 1]] * 2 + [[3, 0]] * 2 + [[9, 1]] * 2
+
+
+def test_a_text_that_is_no_formula_makes_its_row_doubtful() -> None:
+    found = formula_column(["CH4", None, "Xx2", "c", "O"])
+    assert found.doubtful.tolist() == [False, False, True, True, False]
+    assert found.counts.tolist() == [2, 0, 0, 0, 1]
+    assert found.discrete.tolist() == [[1, 1], [2, 4], [5, 1]]
