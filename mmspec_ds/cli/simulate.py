@@ -19,6 +19,12 @@ def add(commands: Commands) -> None:
     command.add_argument("--seed", type=int, default=0, help="of molecules and noise (default: 0)")
     command.add_argument("--smiles", type=Path, help="take the molecules from this file, one SMILES a line")
     command.add_argument("--noise-free", action="store_true", help="without measurement noise")
+    command.add_argument(
+        "--shifts",
+        choices=("table", "csp5"),
+        default="table",
+        help="of NMR: the shipped table, or the optional package csp5, nearer and slower (default: table)",
+    )
     command.add_argument("--skip-invalid", action="store_true", help="count unusable lines instead of failing")
     command.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes")
     command.add_argument("--out", type=Path, required=True, help="folder for train, val and test.parquet")
@@ -35,6 +41,7 @@ def _simulate(options: argparse.Namespace) -> int:
             "molecules": options.molecules,
             "max_heavy_atoms": options.max_heavy_atoms,
             "seed": options.seed,
+            "shifts": options.shifts,
             "noise": NoiseSettings.off() if options.noise_free else NoiseSettings(),
         },
         "simulate",

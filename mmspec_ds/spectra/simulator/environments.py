@@ -68,8 +68,8 @@ def environment_keys(mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> list[list[i
     names = coarse_names(mol)
     keys = [
         [
-            _key(f"coarse {name}"),
-            _key(f"kinds {name}({'|'.join(sorted(bond + kinds[i] for bond, i in around))})"),
+            named_key(f"coarse {name}"),
+            named_key(f"kinds {name}({'|'.join(sorted(bond + kinds[i] for bond, i in around))})"),
         ]
         for name, around in zip(names, neighbours)
     ]
@@ -82,7 +82,7 @@ def environment_keys(mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> list[list[i
         following = []
         for index, around in enumerate(neighbours):
             shell = sorted(bond + current[other] for bond, other in around)
-            key = _key(f"{radius}({current[index]}){'|'.join(shell)}")
+            key = named_key(f"{radius}({current[index]}){'|'.join(shell)}")
             keys[index].append(key)
             following.append(format(key, "x"))
         current = following
@@ -98,7 +98,8 @@ _BOND = {
 }
 
 
-def _key(text: str) -> int:
+def named_key(text: str) -> int:
+    """The key of a description in words, the same in every release."""
     return int.from_bytes(blake2b(text.encode(), digest_size=KEY_BYTES).digest(), "big")
 
 

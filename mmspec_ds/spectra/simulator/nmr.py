@@ -1,7 +1,7 @@
-"""13C lines and 1H multiplets of a molecule: positions from the shift table, splitting to first order."""
+"""13C lines and 1H multiplets of a molecule: positions given by atom, splitting to first order."""
 
-from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 
 from rdkit import Chem
 
@@ -16,85 +16,102 @@ from mmspec_ds.spectra.simulator.couplings import (
     coupling_paths,
     multiplet_name,
 )
-from mmspec_ds.spectra.simulator.environments import Surroundings, hybridisation
-from mmspec_ds.spectra.simulator.shift_table import ShiftTable
+from mmspec_ds.spectra.simulator.environments import hybridisation
+from mmspec_ds.spectra.simulator.fluorine import split_by_fluorine
+from mmspec_ds.spectra.simulator.shifts import AtomShifts, equivalent_atoms
 
 SAME_LINE_PPM = 0.005
 """13C lines nearer than this are one line, half the table's resolution."""
-SECOND_ORDER_PPM = 0.06
-"""Partners nearer than this (24 Hz, some three couplings) give no first-order pattern: "m"."""
+SECOND_ORDER_PPM = 0.05
+"""Partners nearer than this (25 Hz, some three couplings) give no first-order pattern: "m"."""
 VINYL_SPLIT_PPM = 0.08
 """The two hydrogens of a terminal =CH2 stand this far to either side of their mean."""
-EXCHANGEABLE_WIDTH_PPM = 0.12
-"""Width of the broad singlet of OH, NH and SH."""
+UNSEEN = "[$([OX2H][CX3,P,S]=[OX1])]"
+"""Acids: the hydrogens that the published spectra never show."""
 
 
-def carbon_lines(mol: Chem.Mol, around: Surroundings, table: ShiftTable) -> list[float]:
-    """13C shifts in ppm from high to low, one line for each set of equivalent carbons; equal ones merge."""
-    ranks = Chem.CanonicalRankAtoms(mol, breakTies=False)
-    distinct = {rank: atom.GetIdx() for atom, rank in zip(mol.GetAtoms(), ranks) if atom.GetAtomicNum() == 6}
+def carbon_nmr(mol: Chem.Mol, shifts: AtomShifts) -> CarbonNMR:
+    """The 13C spectrum: lines in ppm from high to low, those of equivalent carbons once, split by fluorine;
+    equal ones merge."""
+    carbons = {
+        atoms[0]: shifts[atoms[0]]
+        for atoms in equivalent_atoms(mol)
+        if mol.GetAtomWithIdx(atoms[0]).GetAtomicNum() == 6
+    }
     lines: list[float] = []
-    for shift in sorted(table.predict(around, list(distinct.values())), reverse=True):
+    for shift in sorted(split_by_fluorine(mol, carbons), reverse=True):
         if not lines or lines[-1] - shift >= SAME_LINE_PPM:
             lines.append(shift)
-    return lines
+    return CarbonNMR(tuple(lines))
 
 
-def carbon_nmr(mol: Chem.Mol, around: Surroundings, table: ShiftTable) -> CarbonNMR:
-    """The 13C spectrum without noise."""
-    return CarbonNMR(tuple(carbon_lines(mol, around, table)))
+def hydrogen_nmr(mol: Chem.Mol, shifts: AtomShifts, unseen: frozenset[int] = frozenset()) -> HydrogenNMR:
+    """The 1H spectrum at 500 MHz, multiplets from high to low shift.
 
-
-def hydrogen_nmr(mol: Chem.Mol, around: Surroundings, table: ShiftTable) -> HydrogenNMR:
-    """The 1H spectrum without noise at 400 MHz, multiplets from high to low shift.
-
-    Hydrogens on equivalent atoms form one signal. Those on carbon are split by vicinal hydrogens and
-    fluorines that are not equivalent to themselves; those on O, N and S are broad singlets.
+    Hydrogens on equivalent atoms form one signal, split by hydrogens and fluorines that are not equivalent to
+    themselves. Those on O, N and S are split by, and split, those on the next carbon, as in the published
+    spectra; those of acids are not shown, nor those on the atoms of `unseen`.
     """
-    ranks = list(Chem.CanonicalRankAtoms(mol, breakTies=False))
-    members = defaultdict(list)
-    for atom in mol.GetAtoms():
-        if atom.GetTotalNumHs():
-            members[ranks[atom.GetIdx()]].append(atom.GetIdx())
-    first = [atoms[0] for atoms in members.values()]
-    shifts = dict(zip(members, table.predict(around, first)))
+    groups = [atoms for atoms in equivalent_atoms(mol) if mol.GetAtomWithIdx(atoms[0]).GetTotalNumHs()]
+    group_of = {atom: place for place, atoms in enumerate(groups) for atom in atoms}
+    hidden = unseen | _acids(mol)
     multiplets: list[Multiplet] = []
-    for rank, atoms in members.items():
+    for atoms in groups:
+        if atoms[0] in hidden:
+            continue
         atom = mol.GetAtomWithIdx(atoms[0])
         hydrogens = len(atoms) * atom.GetTotalNumHs()
-        if atom.GetAtomicNum() != 6:
-            multiplets.append(_multiplet(shifts[rank], "s", hydrogens, (), EXCHANGEABLE_WIDTH_PPM))
-        elif _is_terminal_vinyl(atom):
-            multiplets += _terminal_vinyl(shifts[rank], hydrogens)
-        else:
-            couplings, crowded = _couplings(mol, atom, ranks, shifts)
-            category, j_hz, width_hz = multiplet_name(couplings)
-            if crowded:
-                category, j_hz = "m", ()
-            width_ppm = LINE_PPM + width_hz / SPECTROMETER_MHZ
-            multiplets.append(_multiplet(shifts[rank], category, hydrogens, j_hz, width_ppm))
+        shift = shifts[atoms[0]]
+        if _is_terminal_vinyl(atom):
+            multiplets += _terminal_vinyl(shift, hydrogens)
+            continue
+        couplings, crowded = _couplings(mol, atom, group_of, shifts, hidden)
+        category, j_hz, width_hz = multiplet_name(couplings)
+        if crowded:
+            category, j_hz = "m", ()
+        multiplets.append(_multiplet(shift, category, hydrogens, j_hz, LINE_PPM + width_hz / SPECTROMETER_MHZ))
     return HydrogenNMR(tuple(sorted(multiplets, key=lambda m: (-m.centroid_ppm, m.category, m.hydrogens))))
 
 
+def exchangeable_singles(mol: Chem.Mol) -> list[int]:
+    """Atoms of O, N and S with one hydrogen, which published spectra often lack; NH2 they nearly always
+    show."""
+    return [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() != 6 and a.GetTotalNumHs() == 1]
+
+
+def _acids(mol: Chem.Mol) -> set[int]:
+    return {match[0] for match in mol.GetSubstructMatches(_acid_query())}
+
+
+@cache
+def _acid_query() -> Chem.Mol:
+    return Chem.MolFromSmarts(UNSEEN)
+
+
 def _couplings(
-    mol: Chem.Mol, atom: Chem.Atom, ranks: list[int], shifts: Mapping[int, float]
+    mol: Chem.Mol,
+    atom: Chem.Atom,
+    group_of: Mapping[int, int],
+    shifts: AtomShifts,
+    hidden: set[int] | frozenset[int],
 ) -> tuple[list[Coupling], bool]:
     """Couplings of the hydrogens on `atom`, and whether a partner is too near for a first-order pattern."""
-    own, couplings, crowded = ranks[atom.GetIdx()], [], False
+    own, couplings, crowded = atom.GetIdx(), [], False
     for partner, j in coupling_paths(mol, atom):
         other = mol.GetAtomWithIdx(partner)
         if other.GetAtomicNum() == 9:
             couplings.append((j, 1))
-        elif ranks[partner] == own:
+        elif group_of[partner] == group_of[own] or partner in hidden:
             continue
         elif (
             _is_terminal_vinyl(other)
-            and mol.GetBondBetweenAtoms(atom.GetIdx(), partner).GetBondTypeAsDouble() == 2
+            and mol.GetBondBetweenAtoms(own, partner) is not None
+            and mol.GetBondBetweenAtoms(own, partner).GetBondTypeAsDouble() == 2
         ):
             couplings += [(TERMINAL_TRANS_HZ, 1), (TERMINAL_CIS_HZ, 1)]
         else:
             couplings.append((j, other.GetTotalNumHs()))
-            crowded |= abs(shifts[own] - shifts[ranks[partner]]) < SECOND_ORDER_PPM
+            crowded |= abs(shifts[own] - shifts[partner]) < SECOND_ORDER_PPM
     return couplings, crowded
 
 

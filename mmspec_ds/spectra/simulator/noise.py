@@ -31,6 +31,17 @@ class NoiseSettings(Settings):
 
     carbon_ppm: float = Field(default=2.0, ge=0, description="standard deviation of each 13C line, ppm")
     hydrogen_ppm: float = Field(default=0.2, ge=0, description="standard deviation of each 1H shift, ppm")
+    shift_spread: float = Field(
+        default=0.0,
+        ge=0,
+        description="a further error of each shift, in multiples of its environment's spread",
+    )
+    missing_exchangeable: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="probability that the hydrogen of an OH, NH or SH is not seen",
+    )
     missing_peak: float = Field(
         default=0.02, ge=0, lt=1, description="probability that a line, multiplet or MS peak is missing"
     )
@@ -59,6 +70,11 @@ def molecule_generator(seed: int, smiles: str) -> np.random.Generator:
     """A generator that depends on the seed and the molecule alone, not on which others are simulated."""
     digest = sha256(smiles.encode()).digest()[:16]
     return np.random.default_rng([seed, int.from_bytes(digest, "big")])
+
+
+def without_shift_errors(settings: NoiseSettings) -> NoiseSettings:
+    """The rest of the noise, for spectra whose 13C shifts were scattered before fluorine split them."""
+    return settings.model_copy(update={"carbon_ppm": 0.0})
 
 
 def add_noise(record: Record, settings: NoiseSettings, generator: np.random.Generator) -> Record:

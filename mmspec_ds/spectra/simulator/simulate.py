@@ -21,13 +21,19 @@ from mmspec_ds.errors import ConfigError
 from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.parquet import write_records
-from mmspec_ds.spectra.records import Record, Spectrum
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Record, Spectrum
+from mmspec_ds.spectra.simulator.csp5_shifts import csp5_shifts, require_csp5
 from mmspec_ds.spectra.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_blocks
-from mmspec_ds.spectra.simulator.environments import surroundings
+from mmspec_ds.spectra.simulator.environments import Surroundings, surroundings
 from mmspec_ds.spectra.simulator.infrared import infrared
-from mmspec_ds.spectra.simulator.nmr import carbon_nmr, hydrogen_nmr
-from mmspec_ds.spectra.simulator.noise import NoiseSettings, add_noise, molecule_generator
-from mmspec_ds.spectra.simulator.shift_table import load_tables
+from mmspec_ds.spectra.simulator.nmr import carbon_nmr, exchangeable_singles, hydrogen_nmr
+from mmspec_ds.spectra.simulator.noise import (
+    NoiseSettings,
+    add_noise,
+    molecule_generator,
+    without_shift_errors,
+)
+from mmspec_ds.spectra.simulator.shifts import MoleculeShifts, ShiftSource, looked_up, scattered
 from mmspec_ds.spectra.simulator.smiles_file import read_smiles_file, simulable_molecule
 from mmspec_ds.spectra.simulator.tandem import tandem_spectra
 
@@ -45,6 +51,7 @@ class SimulationSettings(Settings):
     seed: int = Field(default=0, ge=0, description="seed of the enumeration and of the noise")
     validation: float = Field(default=0.04, ge=0, lt=1)
     test: float = Field(default=0.06, ge=0, lt=1)
+    shifts: ShiftSource = Field(default="table", description="`table`, or the optional package `csp5`")
     noise: NoiseSettings = NoiseSettings()
 
     @model_validator(mode="after")
@@ -62,26 +69,50 @@ class SimulationSummary:
     skipped: dict[str, int]
 
 
-def simulate_record(smiles: str, seed: int = 0, noise: NoiseSettings | None = None) -> Record:
+def simulate_record(
+    smiles: str, seed: int = 0, noise: NoiseSettings | None = None, shifts: ShiftSource = "table"
+) -> Record:
     """All spectra of one molecule: 13C, 1H, IR and MS/MS in both polarities at 10, 20 and 40 eV.
 
     Stereochemistry is dropped: the simulation does not see it. The noise (the default one unless given)
-    depends on `seed` and the molecule alone.
+    depends on `seed` and the molecule alone. With `shifts` "csp5" the table answers for molecules that get no
+    geometry.
 
     Raises:
         ValueError: the SMILES is no molecule, or several, or has no hydrogen on carbon.
+        ConfigError: `shifts` is "csp5" and that package is not installed.
     """
+    noise = NoiseSettings() if noise is None else noise
     mol = simulable_molecule(smiles)
     canonical = Chem.MolToSmiles(mol)
-    tables, around = load_tables(), surroundings(mol)
-    spectra: tuple[Spectrum, ...] = (
-        hydrogen_nmr(mol, around, tables["H"]),
-        carbon_nmr(mol, around, tables["C"]),
-        infrared(mol),
-        *tandem_spectra(mol),
-    )
+    around = surroundings(mol)
+    random = molecule_generator(seed, canonical)
+    hydrogen, carbon = _nmr(mol, _predicted(mol, around, shifts), noise, random)
+    spectra: tuple[Spectrum, ...] = (hydrogen, carbon, infrared(mol, around), *tandem_spectra(mol))
     record = Record(id=canonical, spectra=spectra, smiles=canonical, formula=CalcMolFormula(mol))
-    return add_noise(record, NoiseSettings() if noise is None else noise, molecule_generator(seed, canonical))
+    return add_noise(record, without_shift_errors(noise), random)
+
+
+def _predicted(mol: Chem.Mol, around: Surroundings, source: ShiftSource) -> MoleculeShifts:
+    found = csp5_shifts([mol])[0] if source == "csp5" else None
+    return looked_up(mol, around) if found is None else found
+
+
+def _nmr(
+    mol: Chem.Mol, predicted: MoleculeShifts, noise: NoiseSettings, random: np.random.Generator
+) -> tuple[HydrogenNMR, CarbonNMR]:
+    """Both NMR spectra, with errors of the atoms' shifts and with exchangeable hydrogens that are not seen.
+
+    A carbon's error is drawn before fluorine splits its line: the lines of a multiplet move together. Those of
+    1H multiplets are drawn with the rest of the noise, so that what couples with what does not depend on them.
+    """
+    of_carbon, of_hydrogen, of_exchange = random.spawn(3)
+    carbon = scattered(mol, predicted.carbon, noise.carbon_ppm, noise.shift_spread, of_carbon)
+    hydrogen = scattered(mol, predicted.hydrogen, 0.0, noise.shift_spread, of_hydrogen)
+    exchangeable = exchangeable_singles(mol)
+    missed = of_exchange.random(len(exchangeable)) < noise.missing_exchangeable
+    unseen = frozenset(atom for atom, miss in zip(exchangeable, missed) if miss)
+    return hydrogen_nmr(mol, hydrogen, unseen), carbon_nmr(mol, carbon)
 
 
 def simulate_dataset(
@@ -101,9 +132,12 @@ def simulate_dataset(
 
     Raises:
         DataError: a line of the SMILES file cannot be used and `skip_invalid` is off.
-        ConfigError: there are too few molecules for the three files, or fewer than `molecules` exist.
+        ConfigError: there are too few molecules for the three files, or fewer than `molecules` exist, or shifts
+            are to come from `csp5` and it is not installed.
     """
     settings = SimulationSettings() if settings is None else settings
+    if settings.shifts == "csp5":
+        require_csp5()
     blocks, skipped = _molecules(settings, smiles_file, skip_invalid)
     parts = _split(blocks, settings)
     for name, part in parts.items():
@@ -114,7 +148,7 @@ def simulate_dataset(
     out.mkdir(parents=True, exist_ok=True)
     files = {}
     with _scratch(out) as scratch, _mapper(workers) as simulate_all:
-        make = partial(simulate_record, seed=settings.seed, noise=settings.noise)
+        make = partial(simulate_record, seed=settings.seed, noise=settings.noise, shifts=settings.shifts)
 
         def counted(part: list[str]) -> Iterator[Record]:
             nonlocal done
