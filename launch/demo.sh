@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 launch/setup.sh
-export PATH="$PWD/.venv/bin:$PATH"   # DeepSpeed looks for ninja there
+export PATH="$PWD/.venv/bin:$PATH"
 # Without a GPU: say so to DeepSpeed, and let glibc keep the memory of one step for the next, which saves 8 % of it.
 if ! command -v nvidia-smi >/dev/null; then
     export DS_ACCELERATOR=cpu

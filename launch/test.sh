@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 launch/setup.sh
-export PATH="$PWD/.venv/bin:$PATH"   # DeepSpeed looks for ninja there
+export PATH="$PWD/.venv/bin:$PATH"   # the tests start `deepspeed`
 exec python -m pytest "$@"

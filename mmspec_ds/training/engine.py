@@ -66,6 +66,7 @@ def make_engine(model: nn.Module, config: dict[str, Any], settings: TrainingSett
     import deepspeed
 
     deepspeed.utils.logger.setLevel(logging.WARNING)
+    leave_uncompiled()
     # DeepSpeed 0.19.8 calls collectives by names that torch 2.13 has renamed, and would say so on every rank.
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     try:
@@ -76,6 +77,18 @@ def make_engine(model: nn.Module, config: dict[str, Any], settings: TrainingSett
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"the engine file: {error.title}: {problems}") from None
     return engine
+
+
+def leave_uncompiled() -> None:
+    """Keep DeepSpeed from compiling its shared-memory all-reduce for the CPU when it first starts.
+
+    It serves DeepSpeed's inference only. The build takes half a minute and a C++ compiler, and one that was
+    killed leaves a lock behind for which every later start waits for ever (`deepspeed.comm.torch.build_shm_op`,
+    DeepSpeed 0.19.8).
+    """
+    from deepspeed import ops
+
+    ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
 def update(engine: Any, placement: Placement, largest: float) -> Tensor:

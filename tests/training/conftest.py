@@ -201,7 +201,7 @@ def launcher(run_file: Path) -> Iterator[Launcher]:
 
 
 def child_environment() -> dict[str, str]:
-    """This process's, with the packages that it sees, and the programs beside its interpreter (ninja)."""
+    """This process's, with the packages that it sees, and the programs beside its interpreter (deepspeed)."""
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
