@@ -26,7 +26,7 @@ def entropy_loss(report: RoutingReport) -> Tensor:
     Equation 20 of the paper adds +H, which would lower the entropy; its text asks for a high one early. We
     follow the text: minimising -H maximises the entropy.
     """
-    return -report.entropy / _tokens(report)
+    return -report.entropy_M.sum() / _tokens(report)
 
 
 def cost_loss(report: RoutingReport, cost_E: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class RoutingReport:
         load_ME: how many of the token-expert pairs were chosen, before capacity; no gradient.
         dropped_M: pairs dropped by capacity; no gradient.
         tokens_M: tokens of each modality; no gradient.
-        entropy: summed -sum_e p log p.
+        entropy_M: summed -sum_e p log p of each modality's tokens.
         z: summed squared log-partition.
         agreement, agreement_count: summed squared distances of shared experts' pooled outputs between the
             modalities of a molecule, and how many (equation 27).
@@ -36,7 +36,7 @@ class RoutingReport:
     load_ME: Tensor
     dropped_M: Tensor
     tokens_M: Tensor
-    entropy: Tensor
+    entropy_M: Tensor
     z: Tensor
     agreement: Tensor
     agreement_count: Tensor
@@ -61,14 +61,14 @@ def routing_report(routing: Routing, kept_TK: Tensor, modality_T: Tensor, modali
     chosen_TE = F.one_hot(routing.index_TK.clamp_min(0), probability_TE.shape[1])
     chosen_TE = (chosen_TE * (routing.index_TK != NOT_ROUTED)[..., None]).sum(1)
     dropped_T = ((routing.index_TK != NOT_ROUTED) & (kept_TK == NOT_ROUTED)).sum(1)
-    entropy = -torch.special.xlogy(probability_TE, probability_TE.clamp_min(1e-20)).sum()
+    entropy_T = -torch.special.xlogy(probability_TE, probability_TE.clamp_min(1e-20)).sum(1)
     nothing = probability_TE.new_zeros((), dtype=torch.float32)
     return RoutingReport(
         importance_ME=one_hot_TM.T @ probability_TE,
         load_ME=one_hot_TM.T @ chosen_TE.float(),
         dropped_M=one_hot_TM.T @ dropped_T.float(),
         tokens_M=one_hot_TM.sum(0),
-        entropy=entropy,
+        entropy_M=one_hot_TM.T @ entropy_T,
         z=routing.log_sum_exp_T.square().sum(),
         agreement=nothing,
         agreement_count=nothing,

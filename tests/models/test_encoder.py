@@ -138,7 +138,7 @@ def test_checkpointed_layers_keep_their_inputs_only_and_give_the_same_bits(spars
         loss = encoded.hidden_BSD.square().sum()
         for report in encoded.reports:
             if sparse:
-                loss = loss + report.entropy + report.agreement + report.separation
+                loss = loss + report.entropy_M.sum() + report.agreement + report.separation
         loss.backward()
         after = torch.rand(1)  # the generator stands where it would have stood
         found.append([encoded.hidden_BSD.detach(), hidden.grad, after, *(p.grad for p in encoder.parameters())])

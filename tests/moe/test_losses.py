@@ -32,7 +32,7 @@ def report(**changes: torch.Tensor) -> RoutingReport:
         load_ME=number([[3.0, 0.0], [1.0, 0.0]]),
         dropped_M=number([0.0, 0.0]),
         tokens_M=number([3.0, 1.0]),
-        entropy=number(2 * LN2),
+        entropy_M=number([1.5 * LN2, 0.5 * LN2]),
         z=number(10.0),
         agreement=number(6.0),
         agreement_count=number(4.0),
@@ -59,7 +59,7 @@ def test_balance_is_the_variation_of_importance_and_of_load() -> None:
 
 def test_minimising_the_entropy_loss_raises_the_entropy() -> None:
     assert entropy_loss(report()).item() == pytest.approx(-2 * LN2 / 4, abs=1e-7)
-    even, sharp = report(entropy=torch.tensor(4 * LN2)), report(entropy=torch.tensor(0.0))
+    even, sharp = report(entropy_M=torch.tensor([3 * LN2, LN2])), report(entropy_M=torch.zeros(2))
     assert entropy_loss(even) < entropy_loss(sharp)
 
 
