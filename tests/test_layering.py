@@ -38,9 +38,11 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.spectra.registry",
         "mmspec_ds.training.settings",
     },
+    "mmspec_ds.figures": {"mmspec_ds.molecules"},
     "mmspec_ds.training": {
         "mmspec_ds.config",
         "mmspec_ds.data",
+        "mmspec_ds.figures",
         "mmspec_ds.models",
         "mmspec_ds.moe",
         "mmspec_ds.spectra",

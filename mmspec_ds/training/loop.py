@@ -31,7 +31,8 @@ from mmspec_ds.training.distributed import (
 )
 from mmspec_ds.training.engine import FirstFault, set_learning_rate, update
 from mmspec_ds.training.engine_file import read_engine
-from mmspec_ds.training.monitor import routing_scalars
+from mmspec_ds.training.monitor.rates import Rates
+from mmspec_ds.training.monitor.routing import RoutingTable, RoutingTally, routing_scalars
 from mmspec_ds.training.objective import StepLoss
 from mmspec_ds.training.session import Session, prepare
 
@@ -68,7 +69,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     started = time.monotonic() - state.seconds
     agree_every = 1 if budget.seconds is not None else settings.log_every
     step, batches, seconds, stopping = state.step, state.batches, state.seconds, False
-    tokens, since = torch.zeros((), device=session.device), time.monotonic()
+    rates = Rates(session.device, dist.get_world_size())
     faulty = FirstFault(session.device)
     for number, selection in enumerate(_selections(session, state.batches), state.batches):
         if step % agree_every == 0:
@@ -81,22 +82,22 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
         rate = learning_rate_at(budget.progress(step + 1, seconds), settings)
         batch = _batch(session, selection, number)
         norm, loss = _step(session, batch, now, rate, number)
-        tokens += loss.target_tokens + loss.spectrum_tokens
+        rates.count(loss.target_tokens + loss.spectrum_tokens, float(selection.weights.sum()))
         if norm is None:
             continue
         step, batches = step + 1, number + 1
+        session.monitor.trace.after(step)
         faulty.see(step, norm)
         if step % settings.log_every == 0:
             _refuse_faulty(session, faulty)
-            speed = float(tokens) / (time.monotonic() - since)
-            values = _scalars(loss, norm, now, rate, speed)
+            values = _scalars(loss, norm, now, rate) | rates.scalars(_flops_per_token(session, loss))
             _log(session, step, budget.progress(step, seconds), seconds, values)
-            tokens, since = torch.zeros_like(tokens), time.monotonic()
+            rates.restart()
         if step % settings.validate_every == 0:
             _refuse_faulty(session, faulty)
             state = replace(state, step=step, batches=batches, seconds=seconds, temperature=now.temperature)
             state = _checkpoint(session, state)
-            tokens, since = torch.zeros_like(tokens), time.monotonic()
+            rates.restart()
     (seconds,) = largest([time.monotonic() - started], session.device)
     if step > state.step or state.validation_loss is None:
         _refuse_faulty(session, faulty)
@@ -104,6 +105,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
         state = replace(state, step=step, batches=batches, seconds=seconds, temperature=temperature)
         state = _save(session, state) if stopping else _checkpoint(session, state)
     finished = budget.progress(step, seconds) >= 1
+    session.monitor.end(step, finished, _final(state, seconds))
     best = "not validated" if state.best_loss is None else f"best validation loss {state.best_loss:.4f}"
     session.monitor.say(
         f"{session.run.name}: {'done' if finished else 'stopped'} after {step} steps, {seconds:.0f} s, "
@@ -133,24 +135,27 @@ def _step(
     return norm, loss
 
 
-def validate(session: Session, now_temperature: float) -> float:
-    """Mean cross entropy per target token of the held-back molecules, over all ranks, in nats."""
+def validate(session: Session, now_temperature: float) -> tuple[float, RoutingTable | None]:
+    """Mean cross entropy per target token of the held-back molecules, over all ranks, in nats; and what the
+    routers did with them, if there are any."""
     engine, objective = session.engine, session.objective
     engine.eval()
     total = torch.zeros((), dtype=torch.float64)
     count = torch.zeros((), dtype=torch.float64)
+    tally = RoutingTally()
     with torch.no_grad():
         for indices, weights in session.validation.epoch(0):
             batch = collate(session.data.validation, indices, weights).to(session.device)
             loss = objective(batch, Curriculum(balance=0.0, temperature=now_temperature))
             total += float(loss.parts["task"]) * float(loss.target_tokens)
             count += float(loss.target_tokens)
-    return float(total / count)
+            tally.add(loss.reports)
+    return float(total / count), tally.table()
 
 
 def _checkpoint(session: Session, state: TrainerState) -> TrainerState:
     """Validate, save, and say so."""
-    loss = validate(session, state.temperature)
+    loss, routing = validate(session, state.temperature)
     if not np.isfinite(loss):
         raise UserError(
             f"{session.run.name}: the validation loss is {loss} after {state.step} steps; not saved"
@@ -158,7 +163,8 @@ def _checkpoint(session: Session, state: TrainerState) -> TrainerState:
     best = state.best_loss is None or loss < state.best_loss
     if best:
         state = replace(state, best_loss=loss, best_step=state.step)
-    session.monitor.validation(state.step, loss, best)
+    session.monitor.validation(state.step, loss, best, routing)
+    session.observer.look(state.step, state.temperature, routing)
     return _save(session, replace(state, validation_loss=loss))
 
 
@@ -215,14 +221,29 @@ def _batch(session: Session, selection: Selection, number: int) -> Batch:
     return batch.to(session.device)
 
 
-def _scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float, speed: float) -> dict[str, float]:
+def _scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float) -> dict[str, float]:
     values = {"loss/total": float(loss.total.detach()), "loss/train": float(loss.parts["task"])}
     values["gradient/norm"] = float(norm)
     values |= {f"auxiliary/{name}": float(v) for name, v in loss.parts.items() if name != "task"}
-    values |= {"schedule/learning_rate": rate, "throughput/tokens_per_second": speed}
+    values["schedule/learning_rate"] = rate
     if loss.reports:
         values |= {"schedule/lambda": now.balance, "schedule/tau": now.temperature}
     return values | routing_scalars(loss.reports)
+
+
+def _flops_per_token(session: Session, loss: StepLoss) -> float:
+    """The model's arithmetic in this step, forward and backward, by its tokens."""
+    spectrum, target = float(loss.spectrum_tokens), float(loss.target_tokens)
+    return session.arithmetic.of_step(spectrum, target, loss.reports) / max(spectrum + target, 1.0)
+
+
+def _final(state: TrainerState, seconds: float) -> dict[str, float]:
+    figures = {"final/seconds": seconds}
+    if state.best_loss is not None:
+        figures["final/best_validation_loss"] = state.best_loss
+    if state.validation_loss is not None:
+        figures["final/validation_loss"] = state.validation_loss
+    return figures
 
 
 def _log(session: Session, step: int, done: float, seconds: float, values: dict[str, float]) -> None:

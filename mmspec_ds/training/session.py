@@ -28,7 +28,11 @@ from mmspec_ds.training.distributed import check_topology, device_of_rank, every
 from mmspec_ds.training.engine import engine_config, make_engine
 from mmspec_ds.training.engine_file import EngineFile
 from mmspec_ds.training.engine_state import EngineState
-from mmspec_ds.training.monitor import METRICS, SECONDS_BETWEEN_LINES, Monitor
+from mmspec_ds.training.monitor import environment
+from mmspec_ds.training.monitor.monitor import SECONDS_BETWEEN_LINES, Monitor
+from mmspec_ds.training.monitor.observer import Observer
+from mmspec_ds.training.monitor.rates import Arithmetic
+from mmspec_ds.training.monitor.record import METRICS
 from mmspec_ds.training.objective import Objective
 from mmspec_ds.training.start import description, find_start, load_local_weights, moved
 
@@ -49,6 +53,8 @@ class Session:
     checkpoints: CheckpointFolder
     about: Mapping[str, Any]
     monitor: Monitor
+    observer: Observer
+    arithmetic: Arithmetic
 
 
 def prepare(
@@ -81,7 +87,8 @@ def prepare(
     if start.checkpoint is not None:
         restore(held, start.checkpoint)
         state = moved(start.checkpoint.state, len(batches))
-    monitor = Monitor(run.folder, run.name, active=rank == 0, resume_at=state.step)
+    monitor = Monitor(run, rank, resume_at=state.step)
+    monitor.start(state.step, about_start(run, data, device, objective, threads))
     monitor.say(
         f"{run.name}: {len(data.train):,} molecules to learn from, {len(data.validation):,} to validate on, "
         f"{_parameters(objective, placement):,} parameters, {world} rank(s) x {threads} thread(s), "
@@ -102,6 +109,8 @@ def prepare(
         checkpoints=CheckpointFolder(run.folder / CHECKPOINTS, settings.keep_checkpoints),
         about=description(run, data.vocabularies),
         monitor=monitor,
+        observer=make_observer(run, data, objective, device, monitor),
+        arithmetic=Arithmetic.of(objective.model, run.moe),
     )
     return session, state
 
@@ -138,6 +147,29 @@ def make_objective(run: RunConfig, data: TrainingData, placement: Placement) -> 
     )
     costs = relative_costs(run.moe) if run.moe else None
     return Objective(model, run.objective, costs, dist.group.WORLD)
+
+
+def make_observer(
+    run: RunConfig, data: TrainingData, objective: Objective, device: torch.device, monitor: Monitor
+) -> Observer:
+    """What looks at the model at each validation."""
+    vocabulary = data.vocabularies.target
+    return Observer(run, objective.model, data.validation, vocabulary, device, monitor, dist.group.WORLD)
+
+
+def about_start(
+    run: RunConfig, data: TrainingData, device: torch.device, objective: Objective, threads: int
+) -> dict[str, Any]:
+    """What `metrics.jsonl` says of the beginning of a part of a run."""
+    placement = Placement(run.training.ep_size, dist.get_rank() % run.training.ep_size)
+    return {
+        **environment.describe(device),
+        "ranks": dist.get_world_size(),
+        "threads": threads,
+        "ep_size": run.training.ep_size,
+        "parameters": _parameters(objective, placement),
+        "molecules": {"train": len(data.train), "validation": len(data.validation)},
+    }
 
 
 def open_folder(run: RunConfig, data: TrainingData, *, resume: bool) -> None:

@@ -27,6 +27,11 @@ class TrainingSettings(Settings):
         validate_every: steps between validations, each with a checkpoint.
         keep_checkpoints: how many of the newest are kept beside the best; with two, there is one to go back to
             when the newest turns out to be damaged.
+        pictures: how many held-back molecules are drawn at each validation with the structures that are
+            proposed for them; 0 leaves out these and the maps of the routing.
+        conflict_samples: held-back samples on which the gradients of the modalities are compared at each
+            validation; 0 is off.
+        trace_steps: updates, after the first few, that torch's profiler traces for TensorBoard and Perfetto.
         threads: CPU threads for each process; default: the cores of the machine shared by its processes.
         timeout_minutes: how long a rank waits for the others before it gives up.
         start_from: the folder of a trained model (a run, an export, an upcycled one) whose weights and
@@ -52,6 +57,9 @@ class TrainingSettings(Settings):
     validate_every: int = Field(500, ge=1)
     log_every: int = Field(10, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
+    pictures: int = Field(4, ge=0)
+    conflict_samples: int = Field(16, ge=0)
+    trace_steps: int = Field(0, ge=0)
     threads: int | None = Field(None, ge=1)
     timeout_minutes: float = Field(30, gt=0)
     start_from: Path | None = None

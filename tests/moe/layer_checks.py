@@ -99,8 +99,8 @@ def loss_of(out: Tensor, goal: Tensor, report: RoutingReport) -> Tensor:
     """A loss with a gradient through everything that a layer gives, additive over samples."""
     parts = torch.arange(report.importance_ME.numel(), dtype=torch.float32).view_as(report.importance_ME)
     return (
-        (out * goal).sum() + 0.01 * (report.importance_ME * parts).sum() + 0.1 * (report.entropy_M.sum() + report.z)
-        + 0.3 * report.agreement + 0.2 * report.separation
+        (out * goal).sum() + 0.01 * (report.importance_ME * parts).sum()
+        + 0.1 * (report.entropy_M.sum() + report.z) + 0.3 * report.agreement + 0.2 * report.separation
     )  # fmt: skip
 
 
