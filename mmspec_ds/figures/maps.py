@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+Letters = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
 INK, PALE, PAPER = (34, 40, 49), (110, 118, 129), (255, 255, 255)
 NOTHING = (236, 238, 241)
 """The colour of a cell that has no value."""
@@ -54,8 +56,11 @@ class Map:
 
 
 def draw_maps(maps: Sequence[Map]) -> Image.Image:
-    """Maps below each other, as an RGB image."""
-    drawn = [_draw(one) for one in maps]
+    """Maps below each other, as an RGB image. Columns of the same names are named once, at the top."""
+    letters, large = font(12), font(15)  # 3 ms to open each
+    named = [at == 0 or one.columns != maps[at - 1].columns for at, one in enumerate(maps)]
+    left = _MARGIN + 10 + max(_length(name, letters) for one in maps for name in one.rows)
+    drawn = [_draw(one, letters, large, left, heads=heads) for one, heads in zip(maps, named)]
     sheet = Image.new("RGB", (max(one.width for one in drawn), sum(one.height for one in drawn)), color=PAPER)
     top = 0
     for one in drawn:
@@ -69,7 +74,7 @@ def written(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00")
 
 
-def font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+def font(size: int) -> Letters:
     """The typeface that comes with Pillow."""
     return ImageFont.load_default(size)
 
@@ -80,53 +85,45 @@ def is_dark(colour: tuple[int, int, int]) -> bool:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 140
 
 
-def _draw(table: Map) -> Image.Image:
+def _draw(table: Map, letters: Letters, large: Letters, left: int, *, heads: bool) -> Image.Image:
     width = min(_WIDEST_CELL, max(_NARROWEST_CELL, _WIDTH_OF_CELLS // max(len(table.columns), 1)))
-    left = _MARGIN + 10 + max(_length(name, font(12)) for name in table.rows)
-    heads = _heads(table.columns, width)
-    top = _MARGIN + 26 + heads.height
-    breadth = max(left + len(table.columns) * width, _MARGIN + _length(table.title, font(15)))
+    strip = _heads(table.columns, width, letters) if heads else Image.new("RGB", (1, 1), color=PAPER)
+    top = _MARGIN + 26 + strip.height
+    breadth = max(left + len(table.columns) * width, _MARGIN + _length(table.title, large))
     image = Image.new("RGB", (breadth + _MARGIN, top + len(table.rows) * _CELL_HEIGHT + _MARGIN), color=PAPER)
-    image.paste(heads, (left, top - heads.height))
+    image.paste(strip, (left, top - strip.height))
     pen = ImageDraw.Draw(image)
-    pen.text((_MARGIN, _MARGIN), table.title, fill=INK, font=font(15))
+    pen.text((_MARGIN, _MARGIN), table.title, fill=INK, font=large)
     for row, name in enumerate(table.rows):
         y = top + row * _CELL_HEIGHT
-        pen.text((left - 10, y + _CELL_HEIGHT // 2), name, fill=PALE, font=font(12), anchor="rm")
+        pen.text((left - 10, y + _CELL_HEIGHT // 2), name, fill=PALE, font=letters, anchor="rm")
         for column in range(len(table.columns)):
-            _draw_cell(pen, table, (row, column), (left + column * width, y, width))
+            value, x = float(table.values_RC[row, column]), left + column * width
+            colour = table.colour(value)
+            pen.rectangle((x, y, x + width - 1 - _GAP, y + _CELL_HEIGHT - 1 - _GAP), fill=colour)
+            middle = (x + (width - _GAP) // 2, y + (_CELL_HEIGHT - _GAP) // 2)
+            ink = PAPER if is_dark(colour) else INK
+            pen.text(middle, written(value), fill=ink, font=letters, anchor="mm")
     return image
 
 
-def _heads(names: Sequence[str], width: int) -> Image.Image:
+def _heads(names: Sequence[str], width: int, letters: Letters) -> Image.Image:
     """The names of columns that are so wide: in lines, or turned by 90 degrees where they are too long."""
     lines = [name.split("\n") for name in names]
-    if any(_length(line, font(12)) > width - 4 for name in lines for line in name):
+    if any(_length(line, letters) > width - 4 for name in lines for line in name):
         flat = [" ".join(name) for name in lines]
-        strip = Image.new("RGB", (8 + max(_length(name, font(12)) for name in flat), len(names) * width), PAPER)
+        strip = Image.new("RGB", (8 + max(_length(name, letters) for name in flat), len(names) * width), PAPER)
         pen = ImageDraw.Draw(strip)
         for column, name in enumerate(flat):
-            pen.text((4, column * width + width // 2), name, fill=PALE, font=font(12), anchor="lm")
+            pen.text((4, column * width + width // 2), name, fill=PALE, font=letters, anchor="lm")
         return strip.transpose(Image.Transpose.ROTATE_90)
     image = Image.new("RGB", (len(names) * width, 6 + 15 * max(map(len, lines))), color=PAPER)
     pen = ImageDraw.Draw(image)
     for column, name in enumerate(names):
         place = (column * width + width // 2, image.height - 4)
-        pen.multiline_text(place, name, fill=PALE, font=font(12), anchor="md", align="center")
+        pen.multiline_text(place, name, fill=PALE, font=letters, anchor="md", align="center")
     return image
 
 
-def _draw_cell(
-    pen: ImageDraw.ImageDraw, table: Map, cell: tuple[int, int], place: tuple[int, int, int]
-) -> None:
-    (row, column), (x, y, width) = cell, place
-    value = float(table.values_RC[row, column])
-    colour = table.colour(value)
-    pen.rectangle((x, y, x + width - 1 - _GAP, y + _CELL_HEIGHT - 1 - _GAP), fill=colour)
-    letters = PAPER if is_dark(colour) else INK
-    middle = (x + (width - _GAP) // 2, y + (_CELL_HEIGHT - _GAP) // 2)
-    pen.text(middle, written(value), fill=letters, font=font(12), anchor="mm")
-
-
-def _length(text: str, letters: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> int:
+def _length(text: str, letters: Letters) -> int:
     return round(letters.getlength(text))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from mmspec_ds.figures.maps import INK, PALE, PAPER, font
+from mmspec_ds.figures.maps import INK, PALE, PAPER, Letters, font
 from mmspec_ds.molecules.depiction import structure_png
 
 RIGHT, WRONG, TRUE = (26, 127, 55), (190, 45, 45), (140, 148, 158)
@@ -30,27 +30,27 @@ def draw_panels(rows: Sequence[Sequence[Panel]], heads: Sequence[str]) -> Image.
     step_x, step_y = _WIDTH + _GAP, _HEIGHT + _CAPTION + _GAP
     columns = max(len(heads), *(len(row) for row in rows))
     sheet = Image.new("RGB", (_GAP + columns * step_x, _HEAD + len(rows) * step_y), color=PAPER)
-    pen = ImageDraw.Draw(sheet)
+    pen, letters = ImageDraw.Draw(sheet), font(13)
     for column, head in enumerate(heads):
-        pen.text((_GAP + column * step_x, _HEAD // 2), head, fill=PALE, font=font(14), anchor="lm")
+        pen.text((_GAP + column * step_x, _HEAD // 2), head, fill=PALE, font=letters, anchor="lm")
     for row, panels in enumerate(rows):
         for column, panel in enumerate(panels):
-            sheet.paste(_drawn(panel), (_GAP + column * step_x, _HEAD + row * step_y))
+            sheet.paste(_drawn(panel, letters), (_GAP + column * step_x, _HEAD + row * step_y))
     return sheet
 
 
-def _drawn(panel: Panel) -> Image.Image:
+def _drawn(panel: Panel, letters: Letters) -> Image.Image:
     image = Image.new("RGB", (_WIDTH, _HEIGHT + _CAPTION), color=PAPER)
     pen = ImageDraw.Draw(image)
     png = structure_png(panel.smiles, _WIDTH - 8, _HEIGHT - 8)
     if png is None:
         middle = (_WIDTH // 2, _HEIGHT // 2)
-        pen.text(middle, "no molecule", fill=WRONG, font=font(14), anchor="mm")
+        pen.text(middle, "no molecule", fill=WRONG, font=letters, anchor="mm")
     else:
         image.paste(Image.open(io.BytesIO(png)).convert("RGB"), (4, 4))
     pen.rectangle((0, 0, _WIDTH - 1, _HEIGHT + _CAPTION - 1), outline=panel.colour, width=3)
-    pen.text((10, _HEIGHT + 2), panel.caption, fill=panel.colour, font=font(13))
-    pen.text((10, _HEIGHT + 19), _short(panel.smiles), fill=INK, font=font(12))
+    pen.text((10, _HEIGHT + 2), panel.caption, fill=panel.colour, font=letters)
+    pen.text((10, _HEIGHT + 19), _short(panel.smiles), fill=INK, font=letters)
     return image
 
 

@@ -70,6 +70,7 @@ def run_file(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "log_every": 1,
             "validate_every": 1000,
             "threads": 1,
+            "pictures": 0,
         },
     }
     path = folder / "run.yaml"

@@ -1,6 +1,7 @@
 """Runs from end to end: resumed, stopped, refused, and what they leave behind."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -87,15 +88,23 @@ def test_what_tensorboard_is_told(undisturbed: Any) -> None:
     shown = scalars(undisturbed.folder)
     parts = {f"auxiliary/{name}" for name in ("balance", "entropy", "cost", "structure", "z")}
     load = {f"load_{m}/expert_{e}" for m in ("h_nmr", "c_nmr", "ms") for e in range(4)}
-    dropped = {f"dropped/{m}" for m in ("h_nmr", "c_nmr", "ms")}
+    importance = {f"importance_{m}/expert_{e}" for m in ("h_nmr", "c_nmr", "ms") for e in range(4)}
+    dropped = {f"{what}/{m}" for m in ("h_nmr", "c_nmr", "ms") for what in ("dropped", "entropy")}
+    conflict = {f"conflict/{pair}" for pair in ("h_nmr_c_nmr", "h_nmr_ms", "c_nmr_ms")}
+    resources = {f"resources/{what}" for what in ("memory_gib", "gigaflops_per_second", "megaflops_per_token")}
+    final = {f"final/{what}" for what in ("seconds", "best_validation_loss", "validation_loss")}
     schedule = {"schedule/lambda", "schedule/tau", "schedule/learning_rate"}
     losses = {"loss/train", "loss/total", "loss/validation"}
-    others = {"throughput/tokens_per_second", "gradient/norm"}
-    assert set(shown) == losses | parts | load | dropped | schedule | others
+    others = {"throughput/tokens_per_second", "throughput/samples_per_second", "gradient/norm"}
+    routing = load | importance | dropped | conflict
+    assert set(shown) == losses | parts | routing | schedule | resources | final | others
     assert min(value for _, value in shown["throughput/tokens_per_second"]) > 0
     for modality in ("h_nmr", "c_nmr", "ms"):
         for step in range(12):
-            assert sum(shown[f"load_{modality}/expert_{e}"][step][1] for e in range(4)) == pytest.approx(1)
+            for share in ("load", "importance"):
+                values = [shown[f"{share}_{modality}/expert_{e}"][step][1] for e in range(4)]
+                assert sum(values) == pytest.approx(1)
+            assert 0 < shown[f"entropy/{modality}"][step][1] <= math.log(4) + 1e-6
     assert shown["schedule/tau"][0] == (1, pytest.approx(2.0))
     assert shown["schedule/lambda"][0] == (1, pytest.approx(0.1))
     assert shown["schedule/learning_rate"][-1] == (12, pytest.approx(0.0, abs=1e-12))

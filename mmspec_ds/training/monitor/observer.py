@@ -80,8 +80,8 @@ class Observer:
         if not self.monitor.active or self.run.moe is None:
             return
         board = self.monitor.board
-        board.picture(step, "routing/load", load_maps(routing, self.run))
-        board.picture(step, "routing/families", family_map(routing, self.run))
+        board.picture(step, "validation/load_by_layer", load_maps(routing, self.run))
+        board.picture(step, "validation/load_by_family", family_map(routing, self.run))
 
     def _show_conflict(self, step: int, temperature: float) -> None:
         self.model.eval()
@@ -99,14 +99,14 @@ class Observer:
         self.monitor.metrics.write("conflict", step, known)
         if self.run.training.pictures:
             image = conflict_map(cosine_MM[np.ix_(chosen, chosen)], self.run)
-            self.monitor.board.picture(step, "gradient/conflict", image)
+            self.monitor.board.picture(step, "validation/gradient_conflict", image)
 
     def _show_proposals(self, step: int) -> None:
         batch, molecules = self._drawn
         examples = propose(self.model, batch.spectra, molecules, self.vocabulary)
         if self.monitor.active:
-            self.monitor.board.picture(step, "samples/proposals", picture(examples))
-            self.monitor.board.text(step, "samples/proposals", table(examples))
+            self.monitor.board.picture(step, "validation/proposals", picture(examples))
+            self.monitor.board.text(step, "validation/proposals", table(examples))
             self.monitor.metrics.write("proposals", step, {"examples": [one.to_json() for one in examples]})
 
 
@@ -120,10 +120,10 @@ def load_maps(routing: RoutingTable, run: RunConfig) -> Image.Image:
     assert run.moe is not None
     share_YME = routing.share_YME
     rows = [f"layer {layer}" for layer in range(len(share_YME))]
-    names = expert_names(run.moe.experts)
+    names, most = expert_names(run.moe.experts), 1 / run.moe.k
     return draw_maps(
         [
-            Map(f"load of {REGISTRY[modality].label} tokens", share_YME[:, modality], rows, names)
+            Map(f"load of {REGISTRY[modality].label} tokens", share_YME[:, modality], rows, names, high=most)
             for modality in run.data.chosen_modalities()
         ]
     )

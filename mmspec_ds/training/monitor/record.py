@@ -3,7 +3,7 @@
 start        where a part of the run begins: versions, device, ranks, sizes of data and model
 train        the scalars of a step, by tag
 validation   `loss/validation`, and `routing`, the tables of `routing.RoutingTable`
-conflict     `modalities` and `cosine`, see `conflict.modality_conflict`
+conflict     the cosines of `conflict.modality_conflict`, by tag
 proposals    `examples`: molecules with the structures that the model proposes for them
 end          where a part of the run ends, and its final figures
 """
