@@ -1,0 +1,113 @@
+"""What a run's own weights propose for molecules that it was validated on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmspec_ds.errors import UserError
+from mmspec_ds.evaluation.evaluate import Question, read_question
+from mmspec_ds.evaluation.metrics import (
+    EvaluationResult,
+    canonical_or_none,
+    rank_of,
+    score_candidates,
+    tanimoto,
+)
+from mmspec_ds.evaluation.predict import ScoredSmiles, predict_dataset
+from mmspec_ds.evaluation.trained import load_model
+
+BEAM = 10
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposed structure: its score (mean log probability of a token), and its Tanimoto similarity to the
+    true one, None where it is no structure."""
+
+    smiles: str
+    score: float
+    similarity: float | None
+    right: bool
+
+
+@dataclass(frozen=True)
+class Example:
+    """A molecule: its name, its true structure, the rank at which that stands (None: nowhere), and what is
+    proposed, best first."""
+
+    id: str
+    truth: str
+    rank: int | None
+    proposals: tuple[Proposal, ...]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A few molecules of those that were asked for, and the figures over all that were asked; `remark` says in
+    a sentence what they are, or why there are none."""
+
+    remark: str
+    shown: tuple[Example, ...] = ()
+    result: EvaluationResult | None = None
+
+
+def find_examples(
+    folder: Path, files: Sequence[Path], *, ask: int, show: int, progress: Callable[[int], None] | None = None
+) -> Examples:
+    """Let the best weights of a run read molecules, and choose some that they got right and some that they did
+    not.
+
+    Args:
+        folder: of the run.
+        files: with structures; those that the run was validated on, if none are given.
+        ask: molecules that are read, from the beginning of the files.
+        show: molecules that are chosen.
+        progress: called with the number of molecules done.
+    """
+    try:
+        trained = load_model(folder)
+        validation = tuple(files) or trained.run.data.validation
+        if not validation:
+            return Examples(
+                "No examples: the run was validated on a part of its training files; name a file with --data."
+            )
+        missing = [path for path in validation if not path.exists()]
+        if missing:
+            return Examples(f"No examples: {missing[0]} is not there; name a file with --data.")
+        dataset = read_question(trained, Question(tuple(validation), BEAM, limit=ask, skip_invalid=True))
+    except UserError as error:
+        return Examples(f"No examples: {' '.join(str(error).split())}.")
+    known = [smiles for smiles in dataset.smiles if smiles is not None]
+    if len(known) != len(dataset):
+        return Examples(f"No examples: {validation[0]} holds molecules without a structure.")
+    found = predict_dataset(
+        trained.model, dataset, trained.vocabulary, beam=BEAM, n_best=BEAM, progress=progress
+    )
+    everyone = [_example(*one) for one in zip(dataset.ids, known, found)]
+    result = score_candidates([[c.smiles for c in one] for one in found], known)
+    names = ", ".join(path.name for path in validation)
+    remark = f"The first {len(known)} molecules of {names}, by the weights of the best validation, beam {BEAM}."
+    return Examples(remark, choose(everyone, show), result)
+
+
+def choose(examples: Sequence[Example], show: int) -> tuple[Example, ...]:
+    """Half of them right at the first place and half not, as far as there are both; of the wrong ones first
+    those that are found further down, then the others; each evenly spread over the molecules."""
+    right = [one for one in examples if one.rank == 1]
+    wrong = sorted((one for one in examples if one.rank != 1), key=lambda one: one.rank is None)
+    few = min(len(right), max(show // 2, show - len(wrong)))
+    return (*_spread(right, few), *_spread(wrong, min(len(wrong), show - few)))
+
+
+def _spread(examples: Sequence[Example], count: int) -> list[Example]:
+    return [examples[at * len(examples) // count] for at in range(count)]
+
+
+def _example(name: str, truth: str, found: Sequence[ScoredSmiles]) -> Example:
+    canonical = [canonical_or_none(one.smiles) for one in found]
+    true = canonical_or_none(truth) or truth
+    proposals = tuple(
+        Proposal(one.smiles, one.score, None if same is None else tanimoto(true, same), same == true)
+        for one, same in zip(found, canonical)
+    )
+    return Example(name, truth, rank_of(true, canonical), proposals)

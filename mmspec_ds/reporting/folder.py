@@ -1,0 +1,107 @@
+"""What a run's folder tells of the run."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mmspec_ds.config import RunConfig, load_run
+from mmspec_ds.errors import DataError
+from mmspec_ds.training.monitor.record import METRICS, read_metrics
+from mmspec_ds.training.monitor.routing import RoutingTable
+
+Entry = dict[str, Any]
+Series = tuple[list[int], list[float]]
+"""Steps, and the values at them."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run by its settings, the lines of its metrics, and the evaluations that lie beside them.
+
+    Attributes:
+        path: the folder.
+        run: the settings.
+        config: their text.
+        entries: the lines of `metrics.jsonl`.
+        evaluations: figures by the name of the evaluated model or control, by file.
+    """
+
+    path: Path
+    run: RunConfig
+    config: str
+    entries: list[Entry]
+    evaluations: dict[str, dict[str, Entry]]
+
+    @classmethod
+    def read(cls, path: Path) -> "RunFolder":
+        """Read a folder that training has written.
+
+        Raises:
+            DataError: it holds no `config.yaml` or no metrics.
+            ConfigError: a configuration that this version cannot read.
+        """
+        config = path / "config.yaml"
+        if not config.is_file():
+            raise DataError("holds no config.yaml: expected the folder of a run", path=path)
+        entries = read_metrics(path)
+        if not any(entry["kind"] == "train" for entry in entries):
+            raise DataError(
+                f"holds no step in {METRICS}: expected the folder of a run that has begun", path=path
+            )
+        run, text = load_run(config), config.read_text(encoding="utf-8")
+        return cls(path, run, text, entries, dict(_evaluations(path)))
+
+    def of(self, kind: str) -> list[Entry]:
+        """The lines of a kind."""
+        return [entry for entry in self.entries if entry["kind"] == kind]
+
+    def series(self, tag: str, kind: str = "train") -> Series:
+        """A scalar over the steps; empty where there is none of that tag."""
+        found = [(entry["step"], float(entry[tag])) for entry in self.of(kind) if tag in entry]
+        return [step for step, _ in found], [value for _, value in found]
+
+    def tags(self, beginning: str, kind: str = "train") -> list[str]:
+        """The tags that begin so, in the order of their first occurrence."""
+        return list(dict.fromkeys(tag for entry in self.of(kind) for tag in entry if tag.startswith(beginning)))
+
+    @cached_property
+    def best(self) -> tuple[int, float] | None:
+        """Step and value of the smallest validation loss."""
+        steps, losses = self.series("loss/validation", "validation")
+        return min(zip(steps, losses), key=lambda pair: pair[1], default=None)
+
+    @cached_property
+    def routing(self) -> RoutingTable | None:
+        """What the routers did at the last validation."""
+        found = [entry["routing"] for entry in self.of("validation") if "routing" in entry]
+        return RoutingTable.from_json(found[-1]) if found else None
+
+    @property
+    def last_step(self) -> int:
+        """The last step that is told of."""
+        return max(int(entry["step"]) for entry in self.entries)
+
+    @property
+    def about(self) -> Entry:
+        """Where the last part of the run began; empty for a folder of an older version."""
+        return (self.of("start") or [{}])[-1]
+
+    @property
+    def end(self) -> Entry:
+        """The final figures; empty for a run that has not ended."""
+        return (self.of("end") or [{}])[-1]
+
+
+def _evaluations(folder: Path) -> Iterator[tuple[str, dict[str, Entry]]]:
+    """The files that `mmspec evaluate --json` has written into the folder."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if not isinstance(content, dict) or not {"n", "top_1", "validity"} <= content.keys():
+            continue
+        yield path.name, content.get("rows") or {path.stem: content}
