@@ -35,9 +35,7 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="how many of them the model reads to choose examples from (default: 64)",
     )
-    command.add_argument(
-        "--no-examples", action="store_true", help="leave the examples out; no model is loaded"
-    )
+    command.add_argument("--no-examples", action="store_true", help="leave these out; no model is loaded")
 
 
 def _report(options: argparse.Namespace) -> int:

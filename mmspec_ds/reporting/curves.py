@@ -1,95 +1,24 @@
-"""The curves of a report, drawn by matplotlib, once for light paper and once for dark.
+"""The curves of a run, by the section of the report in which they stand."""
 
-Sizes are chosen so that letters can be read on a page of 400 pixels as well as of 1,280.
-"""
-
-import colorsys
-import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
 
 from mmspec_ds.moe.experts import physical_order
-from mmspec_ds.moe.settings import ExpertSettings
-from mmspec_ds.reporting.folder import RunFolder, Series
+from mmspec_ds.reporting.drawing import (
+    BETWEEN,
+    Axes,
+    Drawing,
+    Panel,
+    Theme,
+    by_family,
+    expert_colours,
+    legend,
+    line,
+    smoothed,
+)
+from mmspec_ds.reporting.folder import RunFolder
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.training.monitor.routing import FAMILIES
-
-Axes = Any
-"""matplotlib.axes.Axes"""
-
-WIDTH, DPI = 4.9, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN = 0.62, 0.12, 0.30, 0.46, 0.42  # inches
-_HUES = {"shared": 212, "interaction": 280}
-_HUES_SERVING = (150, 32, 95, 350)
-
-
-@dataclass(frozen=True)
-class Theme:
-    """The colours of a page: of letters, of lines between, and of curves."""
-
-    ink: str
-    pale: str
-    grid: str
-    curves: tuple[str, ...]
-    lightness: tuple[float, float]
-
-
-LIGHT = Theme(
-    ink="#1f2328",
-    pale="#656d76",
-    grid="#e4e7eb",
-    curves=("#0b66c3", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#0f766e", "#be185d", "#4b5563"),
-    lightness=(0.34, 0.72),
-)
-DARK = Theme(
-    ink="#e6edf3",
-    pale="#9198a1",
-    grid="#30363d",
-    curves=("#58a6ff", "#ffa657", "#56d364", "#d2a8ff", "#e3b341", "#39c5cf", "#ff7bb0", "#b1bac4"),
-    lightness=(0.42, 0.78),
-)
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One of the axes of a figure: what it is of, and what draws it."""
-
-    title: str
-    draw: Callable[[Axes, Theme], None]
-    height: float = 1.7
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure by a name for its file, words for who cannot see it, and its panels from top to bottom."""
-
-    name: str
-    words: str
-    panels: tuple[Panel, ...]
-
-    def png(self, theme: Theme) -> bytes:
-        """The figure on a transparent ground."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        between = _BETWEEN * (len(self.panels) - 1)
-        height = sum(panel.height for panel in self.panels) + _TOP + _BOTTOM + between
-        figure = Figure(figsize=(WIDTH, height), dpi=DPI)
-        FigureCanvasAgg(figure)
-        top = height - _TOP
-        for number, panel in enumerate(self.panels, 1):
-            place = (_LEFT, top - panel.height, WIDTH - _LEFT - _RIGHT, panel.height)
-            axes = figure.add_axes((place[0] / WIDTH, place[1] / height, place[2] / WIDTH, place[3] / height))
-            _dress(axes, theme, panel.title, last=number == len(self.panels))
-            panel.draw(axes, theme)
-            top -= panel.height + _BETWEEN
-        out = io.BytesIO()
-        figure.savefig(out, format="png", transparent=True)
-        return _small(out.getvalue())
 
 
 def drawings(folder: RunFolder) -> dict[str, list[Drawing]]:
@@ -116,10 +45,10 @@ def _losses(folder: RunFolder) -> Drawing:
             axes.annotate(f"{loss:.3f}", (step, loss), (0, 7), textcoords="offset points", ha="right",
                           color=theme.curves[1], fontsize=9)  # fmt: skip
         axes.set_ylim(bottom=0 if min(values) >= 0 else None)
-        _legend(axes, theme)
+        legend(axes, theme)
 
     words = "training and validation loss over the steps"
-    return Drawing("loss", words, (Panel("task loss per target token (nats)", draw, 2.6),))
+    return Drawing(folder.last_step, "loss", words, (Panel("task loss per target token (nats)", draw, 2.6),))
 
 
 def _schedules(folder: RunFolder) -> Drawing:
@@ -129,12 +58,12 @@ def _schedules(folder: RunFolder) -> Drawing:
         "schedule/tau": "τ, temperature of the router",
     }
     known = [tag for tag in names if folder.series(tag)[0]]
-    height = 2.6 if len(known) == 1 else (2.6 - _BETWEEN * (len(known) - 1)) / len(known)
+    height = 2.6 if len(known) == 1 else (2.6 - BETWEEN * (len(known) - 1)) / len(known)
     panels = tuple(
-        Panel(names[tag], _line(folder.series(tag), at), height=max(height, 0.62))
+        Panel(names[tag], line(folder.series(tag), at), height=max(height, 0.62))
         for at, tag in enumerate(known)
     )
-    return Drawing("schedules", "the schedules over the steps", panels)
+    return Drawing(folder.last_step, "schedules", "the schedules over the steps", panels)
 
 
 def _auxiliary(folder: RunFolder) -> Drawing:
@@ -142,10 +71,12 @@ def _auxiliary(folder: RunFolder) -> Drawing:
         for colour, tag in zip(theme.curves, folder.tags("auxiliary/")):
             steps, values = folder.series(tag)
             axes.plot(steps, smoothed(values), color=colour, linewidth=1.4, label=tag.partition("/")[2])
-        _legend(axes, theme)
+        legend(axes, theme)
 
     title = "auxiliary losses, unweighted, smoothed"
-    return Drawing("auxiliary", "the auxiliary losses over the steps", (Panel(title, draw, 2.3),))
+    return Drawing(
+        folder.last_step, "auxiliary", "the auxiliary losses over the steps", (Panel(title, draw, 2.3),)
+    )
 
 
 def _gradient(folder: RunFolder) -> Drawing:
@@ -162,10 +93,12 @@ def _gradient(folder: RunFolder) -> Drawing:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        _legend(axes, theme)
+        legend(axes, theme)
 
     title = "norm of the gradient before clipping"
-    return Drawing("gradient", "the norm of the gradient over the steps", (Panel(title, draw, 2.3),))
+    return Drawing(
+        folder.last_step, "gradient", "the norm of the gradient over the steps", (Panel(title, draw, 2.3),)
+    )
 
 
 def _loads(folder: RunFolder) -> Drawing:
@@ -190,7 +123,9 @@ def _loads(folder: RunFolder) -> Drawing:
     panels = tuple(
         Panel(f"{REGISTRY[m].label} tokens: share of each expert", panel(m.name.lower()), 0.95) for m in known
     )
-    return Drawing("load", "how the load of each modality is shared by the experts, over the steps", panels)
+    return Drawing(
+        folder.last_step, "load", "how the experts share the load of each modality, over the steps", panels
+    )
 
 
 def _entropy(folder: RunFolder) -> Drawing:
@@ -210,7 +145,7 @@ def _entropy(folder: RunFolder) -> Drawing:
                 axes.set_ylim(0, np.log(experts) * 1.12)
             if beginning == "conflict/":
                 axes.axhline(0, color=theme.pale, linewidth=1)
-            _legend(axes, theme, columns=2)
+            legend(axes, theme, columns=2)
 
         return draw
 
@@ -221,7 +156,12 @@ def _entropy(folder: RunFolder) -> Drawing:
     if folder.tags("conflict/", "conflict"):
         title = "cosine between the modalities' gradients"
         panels.append(Panel(title, per_modality("conflict/", "conflict", "o"), 2.0))
-    return Drawing("entropy", "entropy, dropped tokens and conflict of gradients over the steps", tuple(panels))
+    return Drawing(
+        folder.last_step,
+        "entropy",
+        "entropy, dropped tokens and gradient conflict over the steps",
+        tuple(panels),
+    )
 
 
 def _rates(folder: RunFolder) -> Drawing:
@@ -232,46 +172,9 @@ def _rates(folder: RunFolder) -> Drawing:
     }
     known = [tag for tag in names if folder.series(tag)[0]]
     panels = tuple(
-        Panel(names[tag], _line(folder.series(tag), at, from_zero=True), 1.0) for at, tag in enumerate(known)
+        Panel(names[tag], line(folder.series(tag), at, from_zero=True), 1.0) for at, tag in enumerate(known)
     )
-    return Drawing("throughput", "throughput over the steps", panels)
-
-
-def smoothed(values: Sequence[float]) -> list[float]:
-    """The mean over a window around each point, a twentieth of the curve wide and narrower at its ends."""
-    half = len(values) // 40
-    return [float(np.mean(values[max(0, at - half) : at + half + 1])) for at in range(len(values))]
-
-
-def expert_colours(experts: Sequence[ExpertSettings], theme: Theme) -> list[str]:
-    """A hue for each family, and for each group of modalities that experts serve; within it a lightness for
-    each expert. As #rrggbb."""
-    groups = list(dict.fromkeys(one.modalities for one in experts if one.family == "modality"))
-    kinds = [(one.family, one.modalities) for one in experts]
-    dark, light = theme.lightness
-    colours = []
-    for at, (family, modalities) in enumerate(kinds):
-        hue = _HUES_SERVING[groups.index(modalities) % len(_HUES_SERVING)] if modalities else _HUES[family]
-        alike = [number for number, other in enumerate(kinds) if other == (family, modalities)]
-        share = alike.index(at) / max(len(alike) - 1, 1)
-        rgb = colorsys.hls_to_rgb(hue / 360, dark + (light - dark) * share, 0.58)
-        colours.append("#" + "".join(f"{round(255 * part):02x}" for part in rgb))
-    return colours
-
-
-def by_family(experts: Sequence[ExpertSettings]) -> list[int]:
-    """The experts' numbers, family after family."""
-    kinds = [(FAMILIES.index(one.family), one.modalities) for one in experts]
-    return sorted(range(len(experts)), key=lambda number: (*kinds[number], number))
-
-
-def _line(series: Series, number: int, *, from_zero: bool = False) -> Callable[[Axes, Theme], None]:
-    def draw(axes: Axes, theme: Theme) -> None:
-        axes.plot(*series, color=theme.curves[number], linewidth=1.4)
-        if from_zero:
-            axes.set_ylim(bottom=0)
-
-    return draw
+    return Drawing(folder.last_step, "throughput", "throughput over the steps", panels)
 
 
 def _label(tag: str) -> str:
@@ -280,29 +183,3 @@ def _label(tag: str) -> str:
     places = {modality: f"_{text}_".find(f"_{modality.name.lower()}_") for modality in REGISTRY}
     named = sorted((place, modality) for modality, place in places.items() if place >= 0)
     return " · ".join(REGISTRY[modality].label for _, modality in named)
-
-
-def _dress(axes: Axes, theme: Theme, title: str, *, last: bool) -> None:
-    axes.set_facecolor("none")
-    axes.set_title(title, loc="left", fontsize=10, color=theme.ink, pad=5)
-    axes.tick_params(colors=theme.pale, labelsize=9, length=3, width=0.7, labelbottom=last)
-    axes.grid(visible=True, color=theme.grid, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.margins(x=0.01)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(theme.grid)
-    axes.locator_params(axis="y", nbins=4)
-    if last:
-        axes.set_xlabel("step", fontsize=9, color=theme.pale, labelpad=2)
-
-
-def _legend(axes: Axes, theme: Theme, columns: int = 1) -> None:
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, ncols=columns, handlelength=1.4)
-
-
-def _small(png: bytes) -> bytes:
-    """The same picture with a palette of 128 colours: a third of the bytes."""
-    image = Image.open(io.BytesIO(png)).quantize(128, method=Image.Quantize.FASTOCTREE)
-    out = io.BytesIO()
-    image.save(out, format="png", optimize=True)
-    return out.getvalue()

@@ -43,14 +43,18 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def map_table(content: Map) -> str:
     """A coloured map as a table, whose colours are those of the page; its numbers can be read and copied."""
-    heads = "".join(f"<th>{'<br>'.join(map(escape, name.split(chr(10))))}</th>" for name in content.columns)
+    upright = any("\n" in name for name in content.columns)
+    heads = "".join(f"<th><span>{escape(' '.join(name.split()))}</span></th>" for name in content.columns)
     rows = "".join(
         f"<tr><th>{escape(name)}</th>{''.join(_cell(content, float(value)) for value in values)}</tr>"
         for name, values in zip(content.rows, content.values_RC)
     )
+    kind = "map upright" if upright else "map"
+    width = 5 + 2 * len(content.columns)
     return (
-        f'<figure><h3>{escape(content.title)}</h3><table class="map"><thead><tr><th></th>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></figure>"
+        f'<figure><h3>{escape(content.title)}</h3><div class="scroll"><table class="{kind}"'
+        f' style="min-width:{width}rem"><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></figure>"
     )
 
 

@@ -12,10 +12,12 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.figures.maps import draw_maps
 from mmspec_ds.files import replacing
 from mmspec_ds.reporting import sections
-from mmspec_ds.reporting.curves import DARK, LIGHT, drawings
+from mmspec_ds.reporting.curves import drawings
+from mmspec_ds.reporting.drawing import DARK, LIGHT
 from mmspec_ds.reporting.examples import Examples, find_examples
 from mmspec_ds.reporting.folder import RunFolder
 from mmspec_ds.reporting.html import escape
+from mmspec_ds.reporting.structures import example_section
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def write_report(request: ReportRequest, progress: Callable[[int], None] | None 
     }
     parts = [
         sections.learning(folder, drawn["learning"]),
-        sections.example_section(examples),
+        example_section(folder, examples),
         sections.evaluation(folder),
         sections.routing(folder, drawn["routing"]),
         sections.resources(folder, drawn["resources"]),

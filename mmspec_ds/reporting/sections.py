@@ -7,9 +7,8 @@ import numpy as np
 
 from mmspec_ds.figures.maps import Map
 from mmspec_ds.moe.experts import physical_order
-from mmspec_ds.molecules.depiction import structure_svg
-from mmspec_ds.reporting.curves import DARK, LIGHT, Drawing, by_family, expert_colours
-from mmspec_ds.reporting.examples import Example, Examples, Proposal
+from mmspec_ds.reporting.drawing import DARK, LIGHT, Drawing, by_family, expert_colours
+from mmspec_ds.reporting.examples import Examples
 from mmspec_ds.reporting.folder import Entry, RunFolder
 from mmspec_ds.reporting.html import escape, facts, map_table, picture, section, table, tiles
 from mmspec_ds.spectra.registry import REGISTRY
@@ -18,22 +17,18 @@ from mmspec_ds.training.monitor.routing import FAMILIES, expert_names
 Pictures = Mapping[str, tuple[Drawing, bytes, bytes]]
 """By the name of a drawing: it, as PNG for light pages, and for dark ones."""
 
-SHOWN_PROPOSALS = 3
-
 
 def head(folder: RunFolder, examples: Examples) -> str:
     """Name, what became of the run in a sentence, and the figures that are asked for first."""
     run, about = folder.run, folder.about
     ended = folder.end
-    state = "was finished" if ended.get("finished") else "stopped" if ended else "is not finished"
-    ranks = f" on {about['ranks']} rank{'s' if about['ranks'] > 1 else ''}" if about else ""
-    kind = (
-        "dense model"
-        if run.moe is None
-        else f"sparse model of {len(run.moe.experts)} experts, {run.moe.k} a token"
-    )
-    seconds = f" and {clock(ended['final/seconds'])}" if "final/seconds" in ended else ""
-    lead = f"A {kind} that {state} after {folder.last_step:,} steps{seconds}{ranks}."
+    state = "finished" if ended.get("finished") else "stopped" if ended else "not finished, so far"
+    where = f" on {counted(about['ranks'], 'rank')}" if about else ""
+    kind = "A dense model"
+    if run.moe is not None:
+        kind = f"A sparse model of {len(run.moe.experts)} experts, {run.moe.k} for each token"
+    seconds = f" in {clock(ended['final/seconds'])}" if "final/seconds" in ended else ""
+    lead = f"{kind}, {state}: {counted(folder.last_step, 'step')}{seconds}{where}."
     figures = []
     if folder.best is not None:
         figures.append((f"best validation loss, step {folder.best[0]:,}", f"{folder.best[1]:.4f}"))
@@ -117,8 +112,8 @@ def resources(folder: RunFolder, pictures: Pictures) -> str:
         if values:
             low, high = np.percentile(values, (10, 90))
             rows.append([name, *(f"{value:,.4g}" for value in (median(values), low, high))])
-    heads = ("", "median", "10 % below", "10 % above")
-    return section("resources", "Resources", table(heads, rows), figures(pictures))
+    heads = ("", "median", "10th percentile", "90th percentile")
+    return section("resources", "Resources", figures(pictures, first=table(heads, rows)))
 
 
 def evaluation(folder: RunFolder) -> str:
@@ -135,19 +130,6 @@ def evaluation(folder: RunFolder) -> str:
         rows = [[one, *_figures(result)] for one, result in results.items()]
         parts += [f"<h3>{escape(name)}</h3>", table(heads, rows)]
     return section("evaluation", "Evaluation", *parts)
-
-
-def example_section(examples: Examples) -> str:
-    """Molecules that were read rightly and wrongly, drawn beside their true structures."""
-    parts = [f'<p class="pale">{escape(examples.remark)}</p>']
-    if examples.result is not None:
-        one = examples.result
-        row = ["these molecules", str(one.n), *(f"{one.top_k[k]:.1f}" for k in (1, 3, 5, 10))]
-        row += [f"{one.validity:.1f}", f"{one.tanimoto:.3f}"]
-        heads = ("", "molecules", *(f"Top-{k} %" for k in (1, 3, 5, 10)), "valid %", "Tanimoto")
-        parts.append(table(heads, [row]))
-    parts.append(f'<div class="examples">{"".join(map(_example, examples.shown))}</div>')
-    return section("examples", "Example predictions", *parts)
 
 
 def environment(folder: RunFolder) -> str:
@@ -169,13 +151,14 @@ def configuration(folder: RunFolder) -> str:
     return section("configuration", "Configuration", shown)
 
 
-def figures(pictures: Pictures, below: Mapping[str, str] | None = None) -> str:
-    """Pictures side by side where there is room; `below` is HTML for below some of them."""
+def figures(pictures: Pictures, below: Mapping[str, str] | None = None, first: str = "") -> str:
+    """Pictures side by side where there is room; `below` is HTML for below some of them, `first` for the first
+    place."""
     shown = (
         f"<figure>{picture(light, dark, drawing.words)}{(below or {}).get(name, '')}</figure>"
         for name, (drawing, light, dark) in pictures.items()
     )
-    return f'<div class="figures">{"".join(shown)}</div>'
+    return f'<div class="figures">{first}{"".join(shown)}</div>'
 
 
 def expert_legend(folder: RunFolder) -> str:
@@ -193,10 +176,18 @@ def expert_legend(folder: RunFolder) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A time in the largest two units."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    """A time in its largest two units; the second one is left out where it is 0."""
+    rest, units = round(seconds), list[str]()
+    for size, name in ((3600, "h"), (60, "min"), (1, "s")):
+        count, rest = divmod(rest, size)
+        if count or (size == 1 and not units):
+            units.append(f"{count}\u00a0{name}")
+    return " ".join(units[:2])
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, in the singular or the plural."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def short(number: float) -> str:
@@ -216,7 +207,7 @@ def _figures(result: Entry) -> Iterator[str]:
 
 
 def _environment(entry: Entry) -> Iterator[tuple[str, str]]:
-    yield "device", f"{entry['device']}, {entry['ranks']} ranks x {entry['threads']} threads"
+    yield "device", f"{entry['device']}, {_processes(entry)}"
     yield "expert-parallel size", str(entry["ep_size"])
     yield "system", entry["system"]
     yield "commit", entry["commit"] or "not known"
@@ -225,32 +216,5 @@ def _environment(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "parameters", f"{entry['parameters']:,}"
 
 
-def _example(example: Example) -> str:
-    found = example.rank is not None and f"right at rank {example.rank}"
-    kind = "is-right" if example.rank == 1 else "is-wrong"
-    told = found if example.rank == 1 else f"wrong; {found or 'the true structure is not among ten'}"
-    shown = example.proposals[:SHOWN_PROPOSALS]
-    if example.rank is not None and example.rank > SHOWN_PROPOSALS:
-        shown = (*shown, example.proposals[example.rank - 1])
-    ranks = [*range(1, SHOWN_PROPOSALS + 1), example.rank or 0]
-    cards = [_structure(example.truth, "true structure", "", "")]
-    cards += [_proposal(rank, one) for rank, one in zip(ranks, shown)]
-    return (
-        f'<article class="example"><h3>{escape(example.id)} <span class="verdict {kind}">{told}</span></h3>'
-        f'<div class="row">{"".join(cards)}</div></article>'
-    )
-
-
-def _proposal(rank: int, one: Proposal) -> str:
-    similarity = "" if one.similarity is None or one.right else f" · Tanimoto {one.similarity:.2f}"
-    kind = "right" if one.right else "wrong"
-    return _structure(one.smiles, f"{rank}. {kind}", f"score {one.score:.3f}{similarity}", kind)
-
-
-def _structure(smiles: str, title: str, remark: str, kind: str) -> str:
-    drawn = structure_svg(smiles, 220, 150) or '<div class="none">no molecule</div>'
-    coloured = f' class="is-{kind}"' if kind else ""
-    return (
-        f'<div class="structure {kind}">{drawn}<b{coloured}>{escape(title)}</b> '
-        f'<span class="pale">{escape(remark)}</span><span class="smiles">{escape(smiles)}</span></div>'
-    )
+def _processes(entry: Entry) -> str:
+    return f"{counted(entry['ranks'], 'rank')} of {counted(entry['threads'], 'thread')}"
