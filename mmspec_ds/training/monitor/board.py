@@ -28,7 +28,9 @@ class Board:
     """
 
     def __init__(self, folder: Path, layout: Layout, resume_at: int = 0) -> None:
-        self._writer = SummaryWriter(folder / FOLDER, purge_step=resume_at + 1 if resume_at else None)
+        # A first part says where it starts as well: TensorBoard takes the first such mark for a beginning, and
+        # drops nothing for it.
+        self._writer = SummaryWriter(folder / FOLDER, purge_step=resume_at + 1 if resume_at else 0)
         self._writer.add_custom_scalars(layout)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
