@@ -1,10 +1,12 @@
 """Fixtures that every room may use."""
 
 import base64
+import contextlib
 import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -100,7 +102,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_for(self, script: str, patience: float = 20) -> Any:
+    def wait_for(self, script: str, patience: float = 15) -> Any:
         """The value of an expression as soon as it is true; fails with the last one after so many seconds."""
         deadline = time.monotonic() + patience
         while True:
@@ -116,13 +118,13 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes, those that Chromium has started as well."""
         self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
-            self._process.wait(timeout=10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(timeout=10)
         os.close(self._in)
         os.close(self._out)
 

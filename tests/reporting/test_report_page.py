@@ -263,6 +263,7 @@ def test_the_command(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "holds no config.yaml" in capsys.readouterr().err
 
 
+@pytest.mark.browser
 def test_the_page_in_a_browser(page: Path, browser: Any, tmp_path: Path) -> None:
     for width in (1280, 400):
         browser.open(page.as_uri(), width)
