@@ -142,7 +142,7 @@ def peak_megabytes(name: str, options: argparse.Namespace) -> float:
 
 
 def report_peak(name: str, options: argparse.Namespace, folder: Path) -> None:
-    """In a fresh process: train some steps and print the peak."""
+    """In a fresh process: train on the longest batches and print the peak."""
     from mmspec_ds.training import session as building
     from mmspec_ds.training.distributed import process_group
 
@@ -158,7 +158,9 @@ def report_peak(name: str, options: argparse.Namespace, folder: Path) -> None:
     building.make_objective = marked
     with process_group(10):
         one = contestant(name, options, folder)
-        for number in range(len(one.batches)):
+        lengths = one.session.data.train.lengths
+        one.batches.sort(key=lambda selection: -lengths[selection.indices].max())
+        for number in range(3):  # the longest
             one.step(number)
     peak = resident("VmHWM") - before
     if torch.cuda.is_available():
