@@ -1,0 +1,58 @@
+"""The ordered map over processes: order, few results ahead, errors and dead processes."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.spectra.simulator.processes import CHUNK, CHUNKS_AHEAD, ordered_map
+
+
+def marked(folder: Path, item: int) -> int:
+    (folder / str(item)).touch()
+    return item * item
+
+
+def refused(item: int) -> int:
+    raise ValueError(f"not {item}")
+
+
+def killed(item: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_items(workers: int, tmp_path: Path) -> None:
+    items = range(5 * CHUNK + 3)
+    found = list(ordered_map(partial(marked, tmp_path), items, workers))
+    assert found == [item * item for item in items]
+
+
+def test_a_slow_consumer_holds_the_processes_back(tmp_path: Path) -> None:
+    """Of 40 chunks no more are begun than may be under way, however long nobody takes a result."""
+    made = ordered_map(partial(marked, tmp_path), range(40 * CHUNK), 2)
+    assert next(made) == 0
+    most = (2 * CHUNKS_AHEAD + 1) * CHUNK
+    deadline = time.monotonic() + 20
+    while len(list(tmp_path.iterdir())) < 2 * CHUNKS_AHEAD * CHUNK and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    begun = len(list(tmp_path.iterdir()))
+    made.close()
+    assert 2 * CHUNKS_AHEAD * CHUNK <= begun <= most
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_an_item_is_the_callers(workers: int) -> None:
+    with pytest.raises(ValueError, match="not 0"):
+        list(ordered_map(refused, range(2 * CHUNK), workers))
+
+
+def test_a_process_that_is_killed_is_one_line_and_no_hang() -> None:
+    with pytest.raises(DataError, match="ended early: start again, with fewer --workers"):
+        list(ordered_map(killed, range(2 * CHUNK), 2))
