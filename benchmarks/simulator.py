@@ -147,8 +147,8 @@ def tandem_rows(file: str, examples: Sequence[fit_tandem.Example], folds: int) -
             yield Row(file, what, len(examples), float(values[place]), unit, bar)
     if folds:
         seen = tandem_figures(examples, shipped)
-        for polarity, values in zip(POLARITIES, seen[ENERGIES_EV.index(20.0) :: len(ENERGIES_EV)]):
-            what = f"MS/MS weighted recall, {polarity} 20 eV, shipped scorer (has seen them)"
+        for name, values in zip(POLARITIES, seen[ENERGIES_EV.index(20.0) :: len(ENERGIES_EV)]):
+            what = f"MS/MS weighted recall, {name} 20 eV, shipped scorer (has seen them)"
             yield Row(file, what, len(examples), float(values[0]), "share")
 
 

@@ -85,9 +85,7 @@ def fit(molecules: Sequence[Measured], penalty: float = PENALTY) -> InfraredMode
     )
 
 
-def cross_validate(
-    molecules: Sequence[Measured], folds: int = 10, penalty: float = PENALTY
-) -> FloatArray:
+def cross_validate(molecules: Sequence[Measured], folds: int = 10, penalty: float = PENALTY) -> FloatArray:
     """Cosines [N, N] of smoothed square roots between the spectrum simulated for one molecule, by a model
     fitted without its fold, and the published one of another; matched ones are on the diagonal. No InChIKey
     block is in two folds."""

@@ -20,6 +20,7 @@ from mmspec_ds.spectra.simulator.fragment_scorer import (
     shipped_scorer,
 )
 from mmspec_ds.spectra.simulator.fragmentation import fragments
+from mmspec_ds.spectra.simulator.processes import one_blas_thread
 
 KEPT_SHARE = 0.95
 """Of the expected intensity: the largest peaks that together hold it are kept."""
@@ -44,8 +45,9 @@ def tandem_spectra(mol: Chem.Mol) -> tuple[TandemMS, ...]:
 
 def spectra_of(mol: Chem.Mol, scorer: FragmentScorer) -> tuple[TandemMS, ...]:
     """The six spectra by a given scorer."""
-    described = describe(mol, fragments(mol))
-    scores = scorer.scores(described.features)
+    with one_blas_thread():
+        described = describe(mol, fragments(mol))
+        scores = scorer.scores(described.features)
     spectra = []
     for index, polarity in enumerate(POLARITIES):
         grid = ion_grid(described, polarity)

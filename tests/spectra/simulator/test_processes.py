@@ -7,9 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from rdkit import Chem
+from threadpoolctl import ThreadpoolController
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.simulator.processes import CHUNK, CHUNKS_AHEAD, ordered_map
+from mmspec_ds.spectra.simulator import tandem
+from mmspec_ds.spectra.simulator.fragmentation import BoolMatrix
+from mmspec_ds.spectra.simulator.processes import CHUNK, CHUNKS_AHEAD, one_blas_thread, ordered_map
+from mmspec_ds.spectra.simulator.simulate import simulate_record
 
 
 def marked(folder: Path, item: int) -> int:
@@ -56,3 +61,29 @@ def test_an_error_of_an_item_is_the_callers(workers: int) -> None:
 def test_a_process_that_is_killed_is_one_line_and_no_hang() -> None:
     with pytest.raises(DataError, match="ended early: start again, with fewer --workers"):
         list(ordered_map(killed, range(2 * CHUNK), 2))
+
+
+def blas_threads() -> set[int]:
+    return {library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()}
+
+
+def test_one_thread_while_it_lasts_and_as_many_as_before_afterwards() -> None:
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        before = blas_threads()
+        with one_blas_thread():
+            assert blas_threads() == {1}
+        assert blas_threads() == before != {1}
+
+
+def test_fragments_are_scored_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[int]] = []
+    real = tandem.fragments
+
+    def noted(mol: Chem.Mol) -> BoolMatrix:
+        seen.append(blas_threads())
+        return real(mol)
+
+    monkeypatch.setattr(tandem, "fragments", noted)
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        simulate_record("CCO")
+    assert seen == [{1}]
