@@ -18,6 +18,7 @@ import argparse
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -212,9 +213,11 @@ def main() -> int:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) | {"value": f"{row.value:.4g}"} for row in rows)
-    for row in rows:
-        verdict = f"{row.bar:10}{'MISSED' if misses(row) else 'met'}" if row.bar else ""
-        print(f"{row.measure:68}{row.number:7d}{row.value:10.3f} {row.unit:8}{verdict}")
+    for file, of_file in groupby(rows, key=lambda row: row.file):
+        print(file)
+        for row in of_file:
+            verdict = f"{row.bar:10}{'MISSED' if misses(row) else 'met'}" if row.bar else ""
+            print(f"  {row.measure:70}{row.number:7d}{row.value:10.3f} {row.unit:8}{verdict}".rstrip())
     return int(any(map(misses, rows)))
 
 
