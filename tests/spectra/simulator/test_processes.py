@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -61,6 +64,27 @@ def test_an_error_of_an_item_is_the_callers(workers: int) -> None:
 def test_a_process_that_is_killed_is_one_line_and_no_hang() -> None:
     with pytest.raises(DataError, match="ended early: start again, with fewer --workers"):
         list(ordered_map(killed, range(2 * CHUNK), 2))
+
+
+def test_an_interrupt_ends_all_processes() -> None:
+    """As Ctrl-C in a terminal does, the signal goes to the whole group."""
+    script = (
+        "import time; from mmspec_ds.spectra.simulator.processes import ordered_map\n"
+        "for _ in ordered_map(time.sleep, [0.005] * 100_000, 2): print('done', flush=True)"
+    )
+    command = [sys.executable, "-c", script]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "done\n"
+            os.killpg(process.pid, signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode
+    assert "KeyboardInterrupt" in told
 
 
 def blas_threads() -> set[int]:
