@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mmspec_ds.config import RunConfig
+from mmspec_ds.data.ahead import made_ahead
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.sampler import Selection
@@ -71,7 +72,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     step, batches, seconds, stopping = state.step, state.batches, state.seconds, False
     rates = Rates(session.device, dist.get_world_size())
     faulty = FirstFault(session.device)
-    for number, selection in enumerate(_selections(session, state.batches), state.batches):
+    for number, made in _batches(session, state.batches):
         if step % agree_every == 0:
             asked, seconds = largest([float(stop.asked), time.monotonic() - started], session.device)
             stopping = asked > 0
@@ -80,9 +81,9 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
             break
         now = curriculum_at(done, session.run.objective)
         rate = learning_rate_at(budget.progress(step + 1, seconds), settings)
-        batch = _batch(session, selection, number)
+        batch = made.to(session.device)
         norm, loss = _step(session, batch, now, rate, number)
-        rates.count(loss.target_tokens + loss.spectrum_tokens, float(selection.weights.sum()))
+        rates.count(loss.target_tokens + loss.spectrum_tokens, float(made.weight_B.sum()))
         if norm is None:
             continue
         step, batches = step + 1, number + 1
@@ -210,6 +211,16 @@ def _selections(session: Session, start: int) -> Iterator[Selection]:
         epoch, skip = epoch + 1, 0
 
 
+def _batches(session: Session, start: int) -> Iterator[tuple[int, Batch]]:
+    """Micro-batches for ever, from number `start`, each with its number. On a GPU a thread makes them ahead, in
+    memory that the GPU copies from by itself; on a CPU there is no core to spare for that."""
+    numbered = enumerate(_selections(session, start), start)
+    made = ((number, _batch(session, selection, number)) for number, selection in numbered)
+    if session.device.type == "cuda":
+        return made_ahead((number, batch.pinned()) for number, batch in made)
+    return made
+
+
 def _batch(session: Session, selection: Selection, number: int) -> Batch:
     dropout = session.run.data.modality_dropout
     rng = None
@@ -217,8 +228,7 @@ def _batch(session: Session, selection: Selection, number: int) -> Batch:
         rng = np.random.default_rng((session.run.seed, number))
         # The draws of the ranks before this one: what is left out does not depend on how a batch is shared.
         rng.random((dist.get_rank() * len(selection.indices), len(session.data.train.schemas)))
-    batch = collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
-    return batch.to(session.device)
+    return collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
 
 
 def _scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float) -> dict[str, float]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.models.elucidator import Elucidator, sequence_loss
+from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.spectra.records import Modality
 
@@ -64,10 +65,10 @@ def shared_parameters(network: nn.Module) -> list[nn.Parameter]:
     """The weights of a feed-forward network that tokens of every modality meet, as far as they live here."""
     if not isinstance(network, SparseFeedForward):
         return list(network.parameters())
-    shared_E = network.deepspeed_moe.shared_E
-    wanted = shared_E if shared_E.any() else ~shared_E
+    families = [one.family for one in physical_order(network.settings.experts)]
+    wanted = [family == "shared" for family in families] if "shared" in families else [True] * len(families)
     experts = network.deepspeed_moe.experts.deepspeed_experts
-    here = network.placement.local(len(shared_E))
+    here = network.placement.local(len(families))
     return [p for number, expert in zip(here, experts) if wanted[number] for p in expert.parameters()]
 
 
