@@ -70,7 +70,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     step, batches, seconds, stopping = state.step, state.batches, state.seconds, False
     tokens, since = torch.zeros((), device=session.device), time.monotonic()
     faulty = FirstFault(session.device)
-    for number, selection in enumerate(_selections(session, state.batches), state.batches):
+    for number, batch in enumerate(training_batches(session, state.batches), state.batches):
         if step % agree_every == 0:
             asked, seconds = largest([float(stop.asked), time.monotonic() - started], session.device)
             stopping = asked > 0
@@ -79,8 +79,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
             break
         now = curriculum_at(done, session.run.objective)
         rate = learning_rate_at(budget.progress(step + 1, seconds), settings)
-        batch = _batch(session, selection, number)
-        norm, loss = _step(session, batch, now, rate, number)
+        norm, loss = training_step(session, batch, now, rate, number)
         tokens += loss.target_tokens + loss.spectrum_tokens
         if norm is None:
             continue
@@ -89,7 +88,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
         if step % settings.log_every == 0:
             _refuse_faulty(session, faulty)
             speed = float(tokens) / (time.monotonic() - since)
-            values = _scalars(loss, norm, now, rate, speed)
+            values = step_scalars(loss, norm, now, rate, speed)
             _log(session, step, budget.progress(step, seconds), seconds, values)
             tokens, since = torch.zeros_like(tokens), time.monotonic()
         if step % settings.validate_every == 0:
@@ -112,7 +111,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     return finished
 
 
-def _step(
+def training_step(
     session: Session, batch: Batch, now: Curriculum, rate: float, number: int
 ) -> tuple[Tensor | None, StepLoss]:
     """Micro-batch `number` of the run: the norm of the gradient, if an update was completed, and its loss."""
@@ -196,15 +195,21 @@ def _kept(run: RunConfig) -> str:
     return f"step {steps[-1]} is the last that is saved: start again with --resume"
 
 
+def training_batches(session: Session, start: int) -> Iterator[Batch]:
+    """This rank's micro-batches for ever, from number `start` of the whole run, on the device."""
+    for number, selection in enumerate(_selections(session, start), start):
+        yield batch_of(session, selection, number)
+
+
 def _selections(session: Session, start: int) -> Iterator[Selection]:
-    """Micro-batches for ever, from number `start` of the whole run."""
     epoch, skip = divmod(start, len(session.batches))
     while True:
         yield from session.batches.epoch(epoch)[skip:]
         epoch, skip = epoch + 1, 0
 
 
-def _batch(session: Session, selection: Selection, number: int) -> Batch:
+def batch_of(session: Session, selection: Selection, number: int) -> Batch:
+    """Micro-batch `number` of the run, on the device."""
     dropout = session.run.data.modality_dropout
     rng = None
     if dropout:
@@ -215,7 +220,8 @@ def _batch(session: Session, selection: Selection, number: int) -> Batch:
     return batch.to(session.device)
 
 
-def _scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float, speed: float) -> dict[str, float]:
+def step_scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float, speed: float) -> dict[str, float]:
+    """What a step logs, by tag."""
     values = {"loss/total": float(loss.total.detach()), "loss/train": float(loss.parts["task"])}
     values["gradient/norm"] = float(norm)
     values |= {f"auxiliary/{name}": float(v) for name, v in loss.parts.items() if name != "task"}

@@ -52,16 +52,18 @@ class Session:
 
 
 def prepare(
-    run: RunConfig, engine_file: EngineFile, *, resume: bool, overwrite: bool
+    run: RunConfig, engine_file: EngineFile, *, resume: bool, overwrite: bool, data: TrainingData | None = None
 ) -> tuple[Session, TrainerState]:
-    """Find where to begin, read the data, build the model and its engine, open the run's folder."""
+    """Find where to begin, read the data (unless they are given), build the model and its engine, open the
+    run's folder."""
     settings = run.training
     threads, device = share_cores(settings.threads), device_of_rank()
     rank, world = dist.get_rank(), dist.get_world_size()
     check_topology(settings.ep_size)
     start = find_start(run, resume=resume, overwrite=overwrite)
     spoken = _spoken(run.name) if rank == 0 else None
-    data = read_training(run.data, spoken, start.vocabularies, part=(rank, world))
+    if data is None:
+        data = read_training(run.data, spoken, start.vocabularies, part=(rank, world))
     dist.barrier()  # no rank may still be looking when the folder changes
     if rank == 0:
         open_folder(run, data, resume=start.checkpoint is not None)
