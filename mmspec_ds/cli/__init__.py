@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mmspec_ds.cli import evaluate, export, inspect, plan, predict, prepare, simulate, train, upcycle
+from mmspec_ds.cli import evaluate, export, inspect, plan, predict, prepare, profile, simulate, train, upcycle
 from mmspec_ds.errors import UserError
 
 
@@ -49,6 +49,6 @@ def make_parser() -> argparse.ArgumentParser:
     """All commands with their options; each `--help` ends with a worked example."""
     parser = argparse.ArgumentParser(prog="mmspec", description="Read molecular structures out of spectra.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (simulate, inspect, prepare, plan, train, upcycle, evaluate, predict, export):
+    for command in (simulate, inspect, prepare, plan, profile, train, upcycle, evaluate, predict, export):
         command.add(commands)
     return parser

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 from mmspec_ds.config import RunConfig
-from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.errors import DataError
 from mmspec_ds.profiling.figures import (
     Figures,
     decoding_figures,
@@ -88,13 +88,16 @@ class _Contestant:
     trainee: Trainee | None = None
 
 
-def profile(runs: Sequence[RunConfig], effort: Effort, say: Say) -> Profile:
+def profile(runs: Sequence[RunConfig], effort: Effort, say: Say) -> Profile | None:
     """Measure one run, or two against each other, in this process or in those that a launcher started.
 
     Args:
         runs: A, and B if there is one.
         effort: how much.
         say: is told on rank 0 what is being done.
+
+    Returns:
+        What was found, on rank 0; None on the others.
 
     Raises:
         UserError: what training would refuse, or a process that failed.
@@ -114,7 +117,8 @@ def profile(runs: Sequence[RunConfig], effort: Effort, say: Say) -> Profile:
             try:
                 for number, one in enumerate(contestants):
                     one.trainee = Trainee(one.run, one.data, _folder(scratch / f"run {number}"))
-                return _measured(contestants, effort, spoken)
+                found = _measured(contestants, effort, spoken)
+                return found if dist.get_rank() == 0 else None
             finally:
                 for one in contestants:
                     if one.trainee is not None:
@@ -269,18 +273,3 @@ def _folder(path: Path) -> Path:
 
 def _nothing_said(line: str) -> None:
     """The voice of all ranks but the first."""
-
-
-def check_effort(effort: Effort) -> None:
-    """Refuse what cannot be measured.
-
-    Raises:
-        ConfigError: says what was expected.
-    """
-    if not effort.beams or min(effort.beams) < 1:
-        raise ConfigError(f"beams are {effort.beams}: expected positive whole numbers")
-
-
-def effort_json(effort: Effort) -> dict[str, Any]:
-    """How much was measured, in JSON's terms."""
-    return asdict(effort)

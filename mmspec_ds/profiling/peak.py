@@ -8,8 +8,8 @@ first use.
 
 import gc
 import multiprocessing
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -227,5 +227,3 @@ def _held(engine: Any) -> tuple[float, float]:
         if tensor.untyped_storage().data_ptr() not in weights:
             found[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
     return float(sum(weights.values())), float(sum(found.values()))
-
-

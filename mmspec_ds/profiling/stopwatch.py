@@ -125,7 +125,9 @@ def _backward_observed(observer: Observer) -> Iterator[None]:
 def _all_to_all_observed(observer: Observer) -> Iterator[None]:
     exchange = dist.all_to_all_single
 
-    def told(output: Any, input: Any, received: Any = None, sent: Any = None, group: Any = None, **how: Any) -> Any:
+    def told(
+        output: Any, input: Any, received: Any = None, sent: Any = None, group: Any = None, **how: Any
+    ) -> Any:
         observer.begin(ALL_TO_ALL)
         observer.sent(bytes_to_others("all_to_all_single", input, sent, group))
         work = exchange(output, input, received, sent, group=group, **how)

@@ -35,7 +35,7 @@ from mmspec_ds.training.engine import FirstFault
 from mmspec_ds.training.engine_file import read_engine
 from mmspec_ds.training.loop import batch_of, step_scalars, training_batches, training_step
 from mmspec_ds.training.objective import StepLoss
-from mmspec_ds.training.session import Session, prepare
+from mmspec_ds.training.session import prepare
 
 DATA, STEP, LOGGING, TOTAL = "data", "step", "logging", "total"
 

@@ -5,7 +5,6 @@ torch's counter knows no formula for the fused attention of a CPU and would see 
 run with attention as plain products (SDPBackend.MATH); experts run on the reference path, product by product.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,8 +20,7 @@ from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
 from mmspec_ds.profiling.activations import Load, made_up_batch
-from mmspec_ds.profiling.flops import BatchSize, Dimensions, PassFlops, even_rows, expert_flops, pass_flops
-from mmspec_ds.spectra.records import Modality
+from mmspec_ds.profiling.flops import BatchSize, Dimensions, PassFlops, pass_flops
 
 VOCABULARY = 37
 LOADS = (Load(3, 40, 100, 12), Load(2, 9, 18, 30))
