@@ -76,7 +76,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.training.engine_file",
         "mmspec_ds.training.settings",
     },
-    # What is measured must be training's own step: these modules may call it, and nothing calls them but a command.
+    # What is measured must be training's own step: these may call it, and only a command calls them.
     "mmspec_ds.profiling.trainee": PROFILED,
     "mmspec_ds.profiling.compare": PROFILED,
     "mmspec_ds.cli": {

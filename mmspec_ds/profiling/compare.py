@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 from mmspec_ds.config import RunConfig
-from mmspec_ds.errors import DataError
+from mmspec_ds.errors import DataError, UserError
 from mmspec_ds.profiling.figures import (
     Figures,
     decoding_figures,
@@ -26,7 +26,14 @@ from mmspec_ds.profiling.figures import (
 from mmspec_ds.profiling.peak import PeakMemory, Task, measurable, measure_peak
 from mmspec_ds.profiling.run_data import RunData, run_data
 from mmspec_ds.profiling.trainee import Trainee
-from mmspec_ds.training.distributed import check_topology, everyones, from_first, process_group
+from mmspec_ds.training.distributed import (
+    check_topology,
+    device_of_rank,
+    everyones,
+    from_first,
+    is_lost_contact,
+    process_group,
+)
 from mmspec_ds.training.engine_file import read_engine
 
 Say = Callable[[str], None]
@@ -105,24 +112,36 @@ def profile(runs: Sequence[RunConfig], effort: Effort, say: Say) -> Profile | No
     for run in runs:
         read_engine(run.engine)
     with process_group(max(run.training.timeout_minutes for run in runs)):
+        device_of_rank()
         for run in runs:
             check_topology(run.training.ep_size)
-        spoken = say if dist.get_rank() == 0 else _nothing_said
-        with _scratch_folder(runs[0].output) as scratch:
-            contestants = [_with_data(run, effort) for run in runs]
-            if effort.memory and measurable():
-                for number, one in enumerate(contestants):
-                    spoken(f"memory of {one.run.name}, in a process of its own")
-                    one.memory = _peak(one, effort, scratch / f"memory {number}")
-            try:
-                for number, one in enumerate(contestants):
-                    one.trainee = Trainee(one.run, one.data, _folder(scratch / f"run {number}"))
-                found = _measured(contestants, effort, spoken)
-                return found if dist.get_rank() == 0 else None
-            finally:
-                for one in contestants:
-                    if one.trainee is not None:
-                        one.trainee.close()
+        try:
+            return _profiled(runs, effort, say)
+        except RuntimeError as error:
+            if not is_lost_contact(error):
+                raise
+            why = " ".join(str(error).split())[:160]
+            raise UserError(f"rank {dist.get_rank()} has lost contact with another rank ({why})") from error
+
+
+def _profiled(runs: Sequence[RunConfig], effort: Effort, say: Say) -> Profile | None:
+    first = dist.get_rank() == 0
+    spoken = say if first else _nothing_said
+    with _scratch_folder(runs[0].output) as scratch:
+        contestants = [_with_data(run, effort) for run in runs]
+        if effort.memory and measurable():
+            for number, one in enumerate(contestants):
+                spoken(f"memory of {one.run.name}, in a process of its own")
+                one.memory = _peak(one, effort, scratch / f"memory {number}")
+        try:
+            for number, one in enumerate(contestants):
+                one.trainee = Trainee(one.run, one.data, _folder(scratch / f"run {number}"))
+            found = _measured(contestants, effort, spoken)
+            return found if first else None
+        finally:
+            for one in contestants:
+                if one.trainee is not None:
+                    one.trainee.close()
 
 
 def _measured(contestants: list[_Contestant], effort: Effort, say: Say) -> Profile:

@@ -30,11 +30,13 @@ Figures = Mapping[str, Figure]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. `scale` turns the figure into the unit that `label` names."""
+    """A row of the table. `scale` turns the figure into the unit that `label` names; `compared`: whether A over B
+    tells something."""
 
     key: str
     label: str
     scale: float = 1.0
+    compared: bool = True
 
 
 BASIC_ROWS = (
@@ -53,15 +55,15 @@ BASIC_ROWS = (
     Row("training/flops_per_second", "GFLOP/s", 1e-9),
 )
 SHARE_ROWS = (
-    Row("share/forward", "of a step: forward, %", 100),
-    Row("share/backward", "  backward, %", 100),
-    Row("share/optimizer", "  optimizer, %", 100),
-    Row("share/data", "  data, %", 100),
-    Row("share/engine", "  engine, %", 100),
-    Row("share/logging", "  logging, %", 100),
-    Row("share/loop", "  loop, %", 100),
-    Row("share/outside", "outside the model, %", 100),
-    Row("share/all-to-all", "all-to-all, % of a step", 100),
+    Row("share/forward", "of a step: forward, %", 100, compared=False),
+    Row("share/backward", "  backward, %", 100, compared=False),
+    Row("share/optimizer", "  optimizer, %", 100, compared=False),
+    Row("share/data", "  data, %", 100, compared=False),
+    Row("share/engine", "  engine, %", 100, compared=False),
+    Row("share/logging", "  logging, %", 100, compared=False),
+    Row("share/loop", "  loop, %", 100, compared=False),
+    Row("share/outside", "outside the model, %", 100, compared=False),
+    Row("share/all-to-all", "all-to-all, % of a step", 100, compared=False),
     Row("all_to_all/bytes_per_step", "all-to-all, MB of a step", 1e-6),
 )
 MEMORY_ROWS = (

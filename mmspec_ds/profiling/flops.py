@@ -209,11 +209,12 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
     of_target = 12.0 * d * d + 4.0 * (batch.targets + batch.places) * d + 4.0 * d * sizes.ffn_width
     forward["decoder"] = sizes.decoder_layers * (targets * of_target + 4.0 * places * d * d)
     forward["head"] = 2.0 * targets * sizes.vocabulary * d
-    for part in ("attention", "feed-forward", "decoder", "head"):
+    products: tuple[FlopPart, ...] = ("attention", "feed-forward", "decoder", "head")
+    for part in products:
         backward[part] = 2 * forward[part]
-    if sizes.checkpointing:
-        for part in ("attention", "feed-forward", "routing"):
-            backward[part] += forward[part]
+    computed_again: tuple[FlopPart, ...] = ("attention", "feed-forward", "routing")
+    for part in computed_again if sizes.checkpointing else ():
+        backward[part] += forward[part]
     return PassFlops(forward, backward)
 
 

@@ -1,14 +1,14 @@
 """Peak memory of a run, in a fresh process that holds nothing else.
 
 On a GPU the allocator counts. On a CPU it is the resident set: its growth from just before the model is built,
-less what grows meanwhile in mapped files and shared memory (libraries that load late, buffers of gloo), with glibc
-told to give back what is freed. A small model of the same kinds goes first in that process, for what is loaded on
-first use.
+less what grows meanwhile in mapped files and shared memory (libraries that load late, buffers of gloo), with
+glibc told to give back what is freed. A small model of the same kinds goes first in that process, for what is
+loaded on first use.
 """
 
 import gc
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +28,7 @@ from mmspec_ds.profiling.resident import (
     reset_peak,
 )
 from mmspec_ds.profiling.run_data import run_data
-from mmspec_ds.profiling.stopwatch import BACKWARD, FORWARD, observed
+from mmspec_ds.profiling.stopwatch import BACKWARD, FORWARD, OPTIMIZER, observed
 from mmspec_ds.profiling.trainee import Trainee
 
 PASSES = 3
@@ -132,14 +132,13 @@ def _measure(task: Task) -> PeakMemory:
     memory: _Memory = _OfGPU() if torch.cuda.is_available() else _OfProcess()
     memory.start()
     trainee = Trainee(task.run, data, task.scratch)
-    probe = _Probe(memory)
+    probe = _Probe(trainee.session.engine, memory)
     with observed(trainee.session.engine, probe):
-        for batch in trainee.longest(1) * PASSES:
+        for batch in trainee.longest(1) * (PASSES * task.run.training.gradient_accumulation):
             trainee.pass_once(batch)
-    peak = memory.peak()
-    weights, optimizer = _held(trainee.session.engine)
     trainee.close()
-    return PeakMemory(peak, weights, probe.after[BACKWARD], optimizer, probe.after[FORWARD])
+    weights, optimizer = _held(trainee.session.engine)
+    return PeakMemory(memory.peak(), weights, probe.gradients, optimizer, probe.activations)
 
 
 def _small(run: RunConfig) -> RunConfig:
@@ -194,36 +193,57 @@ class _OfProcess:
 
 
 class _Probe:
-    """Growth of memory from the beginning of the last forward pass to the end of each part."""
+    """Reads memory off while a step runs.
 
-    def __init__(self, memory: _Memory) -> None:
-        self._memory, self._before = memory, 0.0
-        self.after: dict[str, float] = {FORWARD: 0.0, BACKWARD: 0.0}
+    Attributes:
+        activations: growth from the beginning of the last forward pass to its end.
+        gradients: the most that they took, at the end of a backward pass or at the beginning of an update.
+    """
+
+    def __init__(self, engine: Any, memory: _Memory) -> None:
+        self._engine, self._memory, self._before = engine, memory, 0.0
+        self.activations = self.gradients = 0.0
 
     def begin(self, part: str) -> None:
         if part == FORWARD:
             self._before = self._memory.now()
+        elif part == OPTIMIZER:
+            self.gradients = max(self.gradients, _gradient_bytes(self._engine))
 
     def end(self, part: str) -> None:
-        if part in self.after:
-            self.after[part] = max(0.0, self._memory.now() - self._before)
+        if part == FORWARD:
+            self.activations = max(0.0, self._memory.now() - self._before)
+        elif part == BACKWARD:
+            self.gradients = max(self.gradients, _gradient_bytes(self._engine))
 
     def sent(self, size: float) -> None:
         """Of no interest."""
 
 
+def _gradient_bytes(engine: Any) -> float:
+    """Bytes of the gradients of weights and of ZeRO's copies of them."""
+    optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
+    held = [p.grad for p in engine.module.parameters()]
+    held += [p.grad for group in optimizer.param_groups for p in group["params"]]
+    for gradients in getattr(engine.optimizer, "averaged_gradients", {}).values():
+        held += gradients or []
+    return _storage_bytes(one for one in held if one is not None)
+
+
 def _held(engine: Any) -> tuple[float, float]:
-    """Bytes of weights and of the optimizer, each storage once."""
+    """Bytes of weights, and of the optimizer on the weights' device: under offload it has none there."""
     module: nn.Module = engine.module
-    held: list[Tensor] = [*module.parameters(), *module.buffers()]
-    weights = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in held}
+    weights = [*module.parameters(), *module.buffers()]
     optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
     states = [value for state in optimizer.state.values() for value in state.values()]
     masters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    found: dict[int, int] = {}
-    for tensor in (*states, *masters):
-        if not isinstance(tensor, Tensor) or tensor.device.type != engine.device.type:
-            continue  # a number, or in the host's memory under offload
-        if tensor.untyped_storage().data_ptr() not in weights:
-            found[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-    return float(sum(weights.values())), float(sum(found.values()))
+    kept = [one for one in (*states, *masters) if isinstance(one, Tensor) and one.device == weights[0].device]
+    return _storage_bytes(weights), _storage_bytes(kept, without=weights)
+
+
+def _storage_bytes(tensors: Iterable[Tensor], without: Iterable[Tensor] = ()) -> float:
+    """Bytes of tensors, each storage once, and none of those of others."""
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    for tensor in without:
+        storages.pop(tensor.untyped_storage().data_ptr(), None)
+    return float(sum(storages.values()))

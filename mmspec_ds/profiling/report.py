@@ -120,7 +120,7 @@ def _own(rows: Sequence[PlanRow], run: RunConfig, engine: EngineFile) -> PlanRow
 
 
 def _scaled(planner: Planner, numbers: Sequence[int], memory: float) -> Iterator[Scaled]:
-    flops = step_flops(planner.run, planner.sizes, planner.figures)
+    flops = step_flops(planner.run, planner.figures)
     for number in numbers:
         rows = planner.rows(number, memory)
         best, own = recommended(rows), _own(rows, planner.run, planner.engine)

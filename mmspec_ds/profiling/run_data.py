@@ -15,6 +15,7 @@ from mmspec_ds.data.shards.folder import is_prepared
 from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.profiling.tokens import TokenFigures, first_records, token_figures
+from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 
 GENERATED_BATCHES = 4
@@ -23,7 +24,8 @@ GENERATED_BATCHES = 4
 
 @dataclass(frozen=True)
 class RunData:
-    """Data to profile with. `about` says in words where they come from, `generated` whether they are made up."""
+    """Data to profile with: `about` says in words where they come from, `generated` whether they are made
+    up."""
 
     data: TrainingData
     about: str
@@ -84,7 +86,7 @@ def _made_up_words(size: int) -> Vocabulary:
     return Vocabulary(f"word {number}" for number in range(max(1, size - len(Vocabulary.SPECIALS))))
 
 
-def _made_up_source(run: RunConfig, figures: TokenFigures) -> dict | None:
+def _made_up_source(run: RunConfig, figures: TokenFigures) -> dict[Modality, Vocabulary] | None:
     if run.data.representation == "compressed":
         return None
     return {m: _made_up_words(schema.discrete[0].size) for m, schema in figures.schemas.items()}

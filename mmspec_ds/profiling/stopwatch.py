@@ -125,20 +125,18 @@ def _backward_observed(observer: Observer) -> Iterator[None]:
 def _all_to_all_observed(observer: Observer) -> Iterator[None]:
     exchange = dist.all_to_all_single
 
-    def told(
-        output: Any, input: Any, received: Any = None, sent: Any = None, group: Any = None, **how: Any
-    ) -> Any:
+    def told(out: Any, rows: Any, received: Any = None, sent: Any = None, **how: Any) -> Any:
         observer.begin(ALL_TO_ALL)
-        observer.sent(bytes_to_others("all_to_all_single", input, sent, group))
-        work = exchange(output, input, received, sent, group=group, **how)
+        observer.sent(bytes_to_others("all_to_all_single", rows, sent, how.get("group")))
+        work = exchange(out, rows, received, sent, **how)
         observer.end(ALL_TO_ALL)
         return None if work is None else _ObservedWork(work, observer)
 
-    dist.all_to_all_single = told
+    setattr(dist, exchange.__name__, told)
     try:
         yield
     finally:
-        dist.all_to_all_single = exchange
+        setattr(dist, exchange.__name__, exchange)
 
 
 class _ObservedWork:

@@ -1,7 +1,7 @@
 """A run under measurement: it trains by training's own step and decodes by the search's own call.
 
-The one module of this room that imports training (and is imported by no other room): what is measured must be what
-`mmspec train` does, and not a second loop beside it.
+It imports training, as no other room but the commands does: what is measured must be what `mmspec train` does,
+and not a second loop beside it.
 
 Axes: Y encoder layers, E experts.
 """
@@ -30,7 +30,7 @@ from mmspec_ds.profiling.run_data import RunData
 from mmspec_ds.profiling.sizes import model_sizes
 from mmspec_ds.profiling.stopwatch import ALL_TO_ALL, BACKWARD, FORWARD, OPTIMIZER, Stopwatch, observed
 from mmspec_ds.training.budget import learning_rate_at
-from mmspec_ds.training.distributed import everyones, largest
+from mmspec_ds.training.distributed import device_of_rank, everyones, largest
 from mmspec_ds.training.engine import FirstFault
 from mmspec_ds.training.engine_file import read_engine
 from mmspec_ds.training.loop import batch_of, step_scalars, training_batches, training_step
@@ -107,6 +107,7 @@ class Trainee:
 
     def __init__(self, run: RunConfig, data: RunData, scratch: Path) -> None:
         self._open = ExitStack()
+        device_of_rank()  # before the first collective: NCCL takes the GPU that is current then
         with _silence():
             self.session, _ = prepare(
                 run.model_copy(update={"output": scratch}),

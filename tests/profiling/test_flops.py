@@ -1,8 +1,9 @@
-"""The analytic counter of floating-point operations against torch's, which watches the operations of a real pass,
-and against values worked out by hand.
+"""The analytic counter of floating-point operations against torch's, which watches the operations of a real
+pass, and against values worked out by hand.
 
-torch's counter knows no formula for the fused attention of a CPU and would see nothing there, so that the passes
-run with attention as plain products (SDPBackend.MATH); experts run on the reference path, product by product.
+torch's counter knows no formula for the fused attention of a CPU and would see nothing there, so that the
+passes run with attention as plain products (SDPBackend.MATH); experts run on the reference path, one product
+after the other.
 """
 
 from typing import Any
