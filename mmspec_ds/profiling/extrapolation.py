@@ -62,8 +62,8 @@ class StepTime:
 
 
 def step_flops(run: RunConfig, figures: TokenFigures) -> float:
-    """Floating-point operations of a step on one rank, see `flops`: of batches of average size, every expert with
-    its even share."""
+    """Floating-point operations of a step on one rank, see `flops`: of batches of average size, every expert
+    with its even share."""
     samples = run.training.batch_size
     tokens = {m: samples * figures.mean * share for m, share in figures.shares.items()}
     batch = BatchSize(samples, figures.padded, tokens, figures.target)

@@ -30,8 +30,8 @@ Figures = Mapping[str, Figure]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. `scale` turns the figure into the unit that `label` names; `compared`: whether A over B
-    tells something."""
+    """A row of the table. `scale` turns the figure into the unit that `label` names; `compared`: whether A over
+    B tells something."""
 
     key: str
     label: str
