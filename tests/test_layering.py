@@ -15,7 +15,7 @@ LONGEST = 350
 ANYBODYS = {"mmspec_ds", "mmspec_ds.errors", "mmspec_ds.files", "mmspec_ds.settings"}
 """What all rooms may import."""
 
-MEASURED = ("config", "data", "models", "moe", "profiling", "training")
+MEASURED = ("config", "data", "models", "moe", "profiling", "training")  # that is, training's own step
 ARROWS: dict[str, set[str]] = {
     "mmspec_kernels": set(),
     "mmspec_ds.errors": set(),
@@ -67,7 +67,6 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.training.engine_file",
         "mmspec_ds.training.settings",
     },
-    # What is measured must be training's own step.
     "mmspec_ds.profiling.trainee": {f"mmspec_ds.{room}" for room in MEASURED},
     "mmspec_ds.profiling.compare": {f"mmspec_ds.{room}" for room in MEASURED},
     "mmspec_ds.cli": {
