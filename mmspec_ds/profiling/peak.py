@@ -42,7 +42,7 @@ class PeakMemory:
     Attributes:
         peak: the most at once, from before the model was built.
         weights: parameters and buffers, flat copies included that hold them.
-        gradients: what a pass leaves behind.
+        gradients: what a pass leaves behind, and ZeRO's copies of it.
         optimizer: its states, and ZeRO's copy of the weights in float32.
         activations: what the forward pass leaves for the backward pass.
     """
@@ -221,13 +221,14 @@ class _Probe:
 
 
 def _gradient_bytes(engine: Any) -> float:
-    """Bytes of the gradients of weights and of ZeRO's copies of them."""
+    """Bytes of the gradients of weights and of ZeRO's copies of them, each address once. Not of their storages:
+    of ZeRO's reduce bucket, which may be one, a CPU holds only the pages that were used."""
     optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
     held = [p.grad for p in engine.module.parameters()]
     held += [p.grad for group in optimizer.param_groups for p in group["params"]]
     for gradients in getattr(engine.optimizer, "averaged_gradients", {}).values():
         held += gradients or []
-    return _storage_bytes(one for one in held if one is not None)
+    return float(sum({one.data_ptr(): one.nbytes for one in held if one is not None}.values()))
 
 
 def _held(engine: Any) -> tuple[float, float]:
