@@ -59,6 +59,8 @@ def tail_lines(profile: Profile) -> list[str]:
         "a token is one of a spectrum or of a SMILES, padding is none; a step is one update of all ranks",
         "engine: reduction of gradients, clipping, ZeRO's copies; loop: schedules and agreement of the ranks",
     ]
+    if not any(any(model.figures["share/logging"].values) for model in profile.models):
+        lines.append("logging: no step of these runs was one that is logged, see training.log_every")
     if any("memory/peak" in model.figures for model in profile.models):
         lines.append(
             f"memory: {profile.environment['memory']}, of the rank that takes most, each model in a process of"
@@ -94,6 +96,8 @@ def _ratio(profile: Profile, row: Row) -> list[str]:
     figure = profile.ratios.get(row.key)
     if figure is None or not row.compared:
         return [""]
+    if figure.mean < 0.1:
+        return [number(figure.mean, 2)]
     deviation = f"{figure.deviation or 0.0:.2f}"
     return [f"{figure.mean:.2f}" + (f" ± {deviation}" if float(deviation) else "")]
 

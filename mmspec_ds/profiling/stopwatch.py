@@ -16,6 +16,8 @@ import torch.distributed as dist
 from mmspec_ds.profiling.collectives import bytes_to_others
 
 FORWARD, BACKWARD, OPTIMIZER, ALL_TO_ALL = "forward", "backward", "optimizer", "all-to-all"
+HOOKS = "hooks"
+"""What ZeRO does within the backward pass, gradient by gradient."""
 
 
 class Observer(Protocol):
@@ -86,9 +88,9 @@ class Stopwatch:
 def observed(engine: Any, observer: Observer) -> Iterator[None]:
     """Within, the steps of a DeepSpeed engine tell the observer of their parts.
 
-    The forward pass is that of the engine's module, the backward pass autograd's run (what ZeRO does there when
-    a gradient is complete is within), the optimizer that of torch without ZeRO's copies around it, and an
-    all-to-all its launch and whatever waits for it: what is hidden behind computation does not count.
+    The forward pass is that of the engine's module, the backward pass autograd's run (ZeRO's hooks are within,
+    and told of as well), the optimizer that of torch without ZeRO's copies around it, and an all-to-all its
+    launch and whatever waits for it: what is hidden behind computation does not count.
     """
     optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)  # ZeRO's has torch's within
     handles = [
@@ -102,6 +104,7 @@ def observed(engine: Any, observer: Observer) -> Iterator[None]:
             stack.callback(handle.remove)
         stack.enter_context(_backward_observed(observer))
         stack.enter_context(_all_to_all_observed(observer))
+        stack.enter_context(_hooks_observed(engine.optimizer, observer))
         yield
 
 
@@ -119,6 +122,33 @@ def _backward_observed(observer: Observer) -> Iterator[None]:
         yield
     finally:
         torch.autograd.backward = backward
+
+
+@contextmanager
+def _hooks_observed(optimizer: Any, observer: Observer) -> Iterator[None]:
+    """The hook of ZeRO 1 and 2 on each gradient, from the first function that it calls to the last one
+    (DeepSpeed 0.19.8, `create_gradient_handling_hooks`)."""
+    first, last = "should_refresh_expected_hook_count", "update_hook_state_and_maybe_run_epilogue"
+    if not (hasattr(optimizer, first) and hasattr(optimizer, last)):
+        yield
+        return
+    begins, ends = getattr(optimizer, first), getattr(optimizer, last)
+
+    def beginning() -> Any:
+        observer.begin(HOOKS)
+        return begins()
+
+    def ending(expected: int) -> None:
+        ends(expected)
+        observer.end(HOOKS)
+
+    setattr(optimizer, first, beginning)
+    setattr(optimizer, last, ending)
+    try:
+        yield
+    finally:
+        delattr(optimizer, first)
+        delattr(optimizer, last)
 
 
 @contextmanager

@@ -28,7 +28,15 @@ from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.profiling.flops import BatchSize, Dimensions, PassFlops, computed_rows, expert_flops, pass_flops
 from mmspec_ds.profiling.run_data import RunData
 from mmspec_ds.profiling.sizes import model_sizes
-from mmspec_ds.profiling.stopwatch import ALL_TO_ALL, BACKWARD, FORWARD, OPTIMIZER, Stopwatch, observed
+from mmspec_ds.profiling.stopwatch import (
+    ALL_TO_ALL,
+    BACKWARD,
+    FORWARD,
+    HOOKS,
+    OPTIMIZER,
+    Stopwatch,
+    observed,
+)
 from mmspec_ds.training.budget import learning_rate_at
 from mmspec_ds.training.distributed import device_of_rank, everyones, largest
 from mmspec_ds.training.engine import FirstFault
@@ -286,7 +294,8 @@ def _shares(parts: Mapping[str, float]) -> dict[str, float]:
     """Of the total, all parts of a step that do not lie within others, and the all-to-all."""
     total, step = parts[TOTAL], parts[STEP]
     found = {name: parts[name] for name in (DATA, *MODEL)}
-    found["engine"] = step - sum(parts[name] for name in MODEL)
+    found[BACKWARD] -= parts[HOOKS]
+    found["engine"] = step - sum(found[name] for name in MODEL)
     found[LOGGING] = parts[LOGGING]
     found["loop"] = total - step - parts[DATA] - parts[LOGGING]
     found[ALL_TO_ALL] = parts[ALL_TO_ALL]

@@ -68,6 +68,36 @@ def test_parts_of_a_step_in_their_order(wrapped: bool) -> None:
     assert told.events == names
 
 
+class Zero:
+    """What ZeRO's hook on a gradient calls, first and last."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer, self.called = optimizer, 0
+
+    def should_refresh_expected_hook_count(self) -> bool:
+        return True
+
+    def update_hook_state_and_maybe_run_epilogue(self, expected: int) -> None:
+        self.called += expected
+
+
+def test_hooks_of_zero_within_the_backward_pass() -> None:
+    module, told = nn.Linear(3, 2, bias=False), Told()
+    zero = Zero(torch.optim.SGD(module.parameters(), lr=0.1))
+
+    def hook(gradient: torch.Tensor) -> None:
+        assert zero.should_refresh_expected_hook_count()
+        zero.update_hook_state_and_maybe_run_epilogue(2)
+
+    module.weight.register_hook(hook)
+    with observed(SimpleNamespace(module=module, optimizer=zero), told):
+        module(torch.ones(1, 3)).sum().backward()
+    assert told.events[2:] == ["backward begins", "hooks begins", "hooks ends", "backward ends"]
+    assert zero.called == 2
+    module(torch.ones(1, 3)).sum().backward()
+    assert (len(told.events), zero.called) == (6, 4)
+
+
 @pytest.mark.usefixtures("group")
 def test_an_all_to_all_is_its_launch_and_its_awaiting(monkeypatch: pytest.MonkeyPatch) -> None:
     told, exchange = Told(), dist.all_to_all_single
