@@ -63,7 +63,8 @@ class TrainingRun:
         seconds: of the slowest rank.
         samples, spectrum_tokens, target_tokens: that were learnt from; padding and fill do not count.
         shares: of the time of a step, mean of the ranks: data, forward, backward, optimizer, engine, logging,
-            loop, which make up the whole, and all-to-all, which lies within forward and backward.
+            loop, which make up the whole; all-to-all, which lies within forward and backward; and hooks, the
+            part of engine that runs within the backward pass.
         all_to_all_bytes: that a rank sends to others in a step, mean of the ranks.
         flops: of all steps on all ranks.
         active: parameters that worked for a spectrum token: the dense part and the experts that it was sent
@@ -298,7 +299,7 @@ def _shares(parts: Mapping[str, float]) -> dict[str, float]:
     found["engine"] = step - sum(found[name] for name in MODEL)
     found[LOGGING] = parts[LOGGING]
     found["loop"] = total - step - parts[DATA] - parts[LOGGING]
-    found[ALL_TO_ALL] = parts[ALL_TO_ALL]
+    found |= {name: parts[name] for name in (HOOKS, ALL_TO_ALL)}
     return {name: seconds / total for name, seconds in found.items()}
 
 

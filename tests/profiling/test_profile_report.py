@@ -35,7 +35,7 @@ from mmspec_ds.profiling.trainee import DecodingRun, TrainingRun
 
 SHARES = {
     "data": 0.02, "forward": 0.3, "backward": 0.5, "optimizer": 0.1, "engine": 0.05, "logging": 0.01,
-    "loop": 0.02, "all-to-all": 0.2,
+    "loop": 0.02, "all-to-all": 0.2, "hooks": 0.01,
 }  # fmt: skip
 
 

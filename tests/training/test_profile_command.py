@@ -48,6 +48,7 @@ def test_sparse_against_dense_on_two_ranks(launcher: Any, run_file: Path) -> Non
         parts = ("data", "forward", "backward", "optimizer", "engine", "logging", "loop")
         assert sum(values(figures, f"share/{part}")[0] for part in parts) == pytest.approx(1)
         assert min(values(figures, f"share/{part}")[0] for part in parts) > 0
+        assert values(figures, "share/hooks")[0] > 0
         assert len(values(figures, "decoding/beam_2/latency")) == 2
     per_second, seconds = (values(a, f"training/{key}") for key in ("samples_per_second", "seconds_per_step"))
     assert (
