@@ -52,6 +52,7 @@ BASIC_ROWS = (
     Row("training/samples_per_second", "training, samples/s"),
     Row("training/tokens_per_second", "training, tokens/s"),
     Row("training/seconds_per_step", "ms of a step", 1e3),
+    Row("training/processor_seconds_per_step", "processor ms of a step", 1e3),
     Row("training/flops_per_second", "GFLOP/s", 1e-9),
 )
 SHARE_ROWS = (
@@ -116,6 +117,7 @@ def _of_run(run: TrainingRun) -> dict[str, float]:
         "training/samples_per_second": run.samples / run.seconds,
         "training/tokens_per_second": tokens / run.seconds,
         "training/seconds_per_step": run.seconds / run.steps,
+        "training/processor_seconds_per_step": run.processor_seconds / run.steps,
         "training/flops_per_second": flops.total / run.seconds,
         **{f"share/{name}": share for name, share in run.shares.items()},
         "share/outside": 1 - sum(run.shares[name] for name in MODEL),

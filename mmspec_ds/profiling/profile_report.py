@@ -57,6 +57,7 @@ def tail_lines(profile: Profile) -> list[str]:
     lines = [
         f"training: {effort.runs} run(s) of {effort.steps} steps after {effort.warm_up}{turns}; {spread}",
         "a token is one of a spectrum or of a SMILES, padding is none; a step is one update of all ranks",
+        "processor time: of all threads and ranks; other programs on the machine disturb it least",
         "engine: reduction of gradients, clipping, ZeRO's copies; loop: schedules and agreement of the ranks",
     ]
     if not any(any(model.figures["share/logging"].values) for model in profile.models):

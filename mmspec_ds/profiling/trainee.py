@@ -61,6 +61,7 @@ class TrainingRun:
     Attributes:
         steps: updates.
         seconds: of the slowest rank.
+        processor_seconds: of all threads of all ranks.
         samples, spectrum_tokens, target_tokens: that were learnt from; padding and fill do not count.
         shares: of the time of a step, mean of the ranks: data, forward, backward, optimizer, engine, logging,
             loop, which make up the whole; all-to-all, which lies within forward and backward; and hooks, the
@@ -73,6 +74,7 @@ class TrainingRun:
 
     steps: int
     seconds: float
+    processor_seconds: float
     samples: float
     spectrum_tokens: float
     target_tokens: float
@@ -174,12 +176,13 @@ class Trainee:
         seen: list[_Seen] = []
         self._watch.read()
         dist.barrier()
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         with observed(self.session.engine, self._watch), self._watch.timing(TOTAL):
             for _ in range(steps):
                 self._update(seen)
         self._wait()
-        seconds, sent = time.perf_counter() - started, self._watch.bytes_sent
+        seconds = (time.perf_counter() - started, time.process_time() - worked)
+        sent = self._watch.bytes_sent
         return self._told(steps, seconds, sent, self._watch.read(), seen)
 
     def _update(self, seen: list[_Seen]) -> None:
@@ -221,7 +224,12 @@ class Trainee:
             torch.cuda.synchronize()
 
     def _told(
-        self, steps: int, seconds: float, sent: float, parts: Mapping[str, float], seen: Sequence[_Seen]
+        self,
+        steps: int,
+        seconds: tuple[float, float],
+        sent: float,
+        parts: Mapping[str, float],
+        seen: Sequence[_Seen],
     ) -> TrainingRun:
         """What the ranks found, put together."""
         own = PassFlops.nothing()
@@ -235,7 +243,8 @@ class Trainee:
         world = len(everyone)
         return TrainingRun(
             steps=steps,
-            seconds=max(rank[0] for rank in everyone),
+            seconds=max(rank[0][0] for rank in everyone),
+            processor_seconds=sum(rank[0][1] for rank in everyone),
             samples=sum(rank[1] for rank in everyone),
             spectrum_tokens=sum(rank[5] for rank in everyone),
             target_tokens=float(sum(one.target_tokens for one in seen)),

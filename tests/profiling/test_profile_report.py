@@ -42,7 +42,8 @@ SHARES = {
 def made_run(seconds: float) -> TrainingRun:
     forward = dict.fromkeys(FLOP_PARTS, 1e9)
     return TrainingRun(
-        steps=10, seconds=seconds, samples=100, spectrum_tokens=3000, target_tokens=1000, shares=SHARES,
+        steps=10, seconds=seconds,
+        processor_seconds=4.0, samples=100, spectrum_tokens=3000, target_tokens=1000, shares=SHARES,
         all_to_all_bytes=5e6, flops=PassFlops(forward, {p: 2 * v for p, v in forward.items()}), active=2e6,
     )  # fmt: skip
 
@@ -82,6 +83,7 @@ def test_figures_of_a_training_run_by_hand() -> None:
     assert figures["training/samples_per_second"] == 50
     assert figures["training/tokens_per_second"] == 2000
     assert figures["training/seconds_per_step"] == 0.2
+    assert figures["training/processor_seconds_per_step"] == 0.4
     assert figures["training/flops_per_second"] == 9e9
     assert figures["share/outside"] == pytest.approx(0.1)
     assert figures["all_to_all/bytes_per_step"] == 5e6
