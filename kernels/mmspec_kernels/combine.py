@@ -40,29 +40,21 @@ class _Combine(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows_ND: Tensor, weight_TK: Tensor, plan: Dispatch) -> Tensor:
-        ctx.save_for_backward(rows_ND, weight_TK, plan.token_N, plan.row_TK, plan.used_TK)
+        ctx.save_for_backward(rows_ND, weight_TK, plan.token_N, plan.pair_N)
         return _weighted_rows(rows_ND, plan.row_TK, (weight_TK * plan.used_TK).to(rows_ND.dtype))
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
-        rows_ND, weight_TK, token_N, row_TK, used_TK = ctx.saved_tensors
-        drows_ND, dot_N = weighted_gradient(grad_outputs[0], rows_ND, weight_TK, token_N, row_TK, used_TK)
-        grad_weight_TK = torch.zeros_like(weight_TK)
-        grad_weight_TK[used_TK] = dot_N[row_TK[used_TK]].to(weight_TK.dtype)
-        return drows_ND, grad_weight_TK, None
-
-
-def weighted_gradient(
-    grad_TD: Tensor, rows_ND: Tensor, weight_TK: Tensor, token_N: Tensor, row_TK: Tensor, used_TK: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Gradients of a weighted sum of rows, to the rows [N, D] and to the weight of each row [N]."""
-    grad_ND = grad_TD.index_select(0, token_N)
-    wide = torch.promote_types(rows_ND.dtype, torch.float32)
-    # Row by row products as batched dot products: no buffer of all products.
-    dot_N = torch.bmm(grad_ND.to(wide)[:, None], rows_ND.to(wide)[:, :, None]).view(-1)
-    weight_N = torch.empty_like(dot_N)
-    weight_N[row_TK[used_TK]] = weight_TK[used_TK].to(dot_N.dtype)
-    return grad_ND.mul_(weight_N[:, None].to(grad_ND.dtype)), dot_N
+        rows_ND, weight_TK, token_N, pair_N = ctx.saved_tensors
+        grad_ND = grad_outputs[0].index_select(0, token_N)
+        wide = torch.promote_types(rows_ND.dtype, torch.float32)
+        # Row by row products as batched dot products: no buffer of all products.
+        dot_N = torch.bmm(grad_ND.to(wide)[:, None], rows_ND.to(wide)[:, :, None]).view(-1)
+        grad_weight_P = weight_TK.new_zeros(weight_TK.numel())
+        grad_weight_P.index_copy_(0, pair_N, dot_N.to(weight_TK.dtype))
+        weight_N = weight_TK.flatten().index_select(0, pair_N)
+        grad_ND.mul_(weight_N[:, None].to(grad_ND.dtype))
+        return grad_ND, grad_weight_P.view_as(weight_TK), None
 
 
 def _weighted_rows(rows_ND: Tensor, row_TK: Tensor, weight_TK: Tensor | None) -> Tensor:

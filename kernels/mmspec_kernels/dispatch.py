@@ -13,11 +13,12 @@ from mmspec_kernels.backend import Backend, uses_triton
 
 @dataclass(frozen=True)
 class Dispatch:
-    """`token_N` int64 is the token of each row, rows sorted by expert and within an expert by token and
-    choice; `row_TK` int64 is the row of each token-expert pair, valid where `used_TK`; `counts_E` int64 rows
-    of each expert."""
+    """`token_N` int64 is the token of each row and `pair_N` int64 the token-expert pair, token * K + choice,
+    rows sorted by expert and within an expert by pair; `row_TK` int64 is the row of each token-expert pair,
+    valid where `used_TK`; `counts_E` int64 rows of each expert."""
 
     token_N: Tensor
+    pair_N: Tensor
     row_TK: Tensor
     used_TK: Tensor
     counts_E: Tensor
@@ -50,4 +51,4 @@ def dispatch(index_TK: Tensor, num_experts: int, *, trim: bool = True, backend: 
         row_N[order] = torch.arange(tokens * k, device=order.device)
     if trim:
         order = order[: int(counts.sum())]
-    return Dispatch(order // k, row_N.view(tokens, k), used_TK, counts)
+    return Dispatch(order // k, order, row_N.view(tokens, k), used_TK, counts)

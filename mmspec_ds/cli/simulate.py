@@ -20,6 +20,15 @@ def add(commands: Commands) -> None:
     command.add_argument("--smiles", type=Path, help="take the molecules from this file, one SMILES a line")
     command.add_argument("--noise-free", action="store_true", help="without measurement noise")
     command.add_argument(
+        "--noise",
+        type=_setting,
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="other noise than the default, for instance missing_peak=0.1 (keys: docs/simulator.md); after"
+        " --noise-free this and no other",
+    )
+    command.add_argument(
         "--shifts",
         choices=("table", "csp5"),
         default="table",
@@ -35,6 +44,7 @@ def _simulate(options: argparse.Namespace) -> int:
     from mmspec_ds.spectra.simulator.noise import NoiseSettings
     from mmspec_ds.spectra.simulator.simulate import SimulationSettings, simulate_dataset
 
+    noise = (NoiseSettings.off() if options.noise_free else NoiseSettings()).model_dump() | dict(options.noise)
     settings = validated(
         SimulationSettings,
         {
@@ -42,7 +52,7 @@ def _simulate(options: argparse.Namespace) -> int:
             "max_heavy_atoms": options.max_heavy_atoms,
             "seed": options.seed,
             "shifts": options.shifts,
-            "noise": NoiseSettings.off() if options.noise_free else NoiseSettings(),
+            "noise": noise,
         },
         "simulate",
     )
@@ -60,3 +70,11 @@ def _simulate(options: argparse.Namespace) -> int:
     for reason, count in summary.skipped.items():
         print(f"skipped: {count:,} {reason}")
     return 0
+
+
+def _setting(text: str) -> tuple[str, float]:
+    key, _, value = text.partition("=")
+    try:
+        return key, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a name, = and a number") from None

@@ -3,7 +3,7 @@
 Axes: B samples, S places of the padded sequence, T tokens of one modality in the whole batch, L SMILES tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -51,17 +51,21 @@ class Batch:
     ids: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
+        """The same batch on another device; from pinned memory the copy does not hold up the host."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> "Batch":
+        """The same batch in page-locked memory, from which a GPU copies by itself."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         tokens = {
-            m: ModalityTokens(
-                *(getattr(t, name).to(device, non_blocking=True) for name in t.__dataclass_fields__)
-            )
+            m: ModalityTokens(*(change(getattr(t, name)) for name in t.__dataclass_fields__))
             for m, t in self.spectra.tokens.items()
         }
-        spectra = SpectraBatch(self.spectra.modality_BS.to(device, non_blocking=True), tokens)
         return replace(
             self,
-            spectra=spectra,
-            target_BL=self.target_BL.to(device, non_blocking=True),
-            weight_B=self.weight_B.to(device, non_blocking=True),
+            spectra=SpectraBatch(change(self.spectra.modality_BS), tokens),
+            target_BL=change(self.target_BL),
+            weight_B=change(self.weight_B),
         )

@@ -67,7 +67,7 @@ def in_chunks(plan: Dispatch, chunks: int) -> Dispatch:
     moved_N[order_N] = every_N
     # By where and not by selection, which would make the host wait for a device.
     row_TK = moved_N[torch.where(plan.used_TK, plan.row_TK, rows)]
-    return replace(plan, token_N=plan.token_N[order_N], row_TK=row_TK)
+    return replace(plan, token_N=plan.token_N[order_N], pair_N=plan.pair_N[order_N], row_TK=row_TK)
 
 
 class Exchange:

@@ -12,7 +12,6 @@ from typing import Any, cast
 import torch
 from mmspec_kernels import (
     NOT_ROUTED,
-    Dispatch,
     ExpertWeights,
     Routing,
     combine,
@@ -28,7 +27,8 @@ from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_parallel import ALONE, Placement, exchange
 from mmspec_ds.moe.experts import Expert, physical_order
 from mmspec_ds.moe.settings import MoESettings
-from mmspec_ds.moe.statistics import RoutingReport, routing_report, structure_sums
+from mmspec_ds.moe.statistics import RoutingReport, routing_report
+from mmspec_ds.moe.structure import StructuralSums
 
 
 class Gate(nn.Module):
@@ -92,9 +92,6 @@ class ExpertBank(nn.Module):
 class SparseDispatch(nn.Module):
     """One pass of tokens through the gate and their experts."""
 
-    serves_EM: Tensor
-    shared_E: Tensor
-
     def __init__(
         self,
         gate: Gate,
@@ -107,12 +104,13 @@ class SparseDispatch(nn.Module):
         self.gate, self.experts, self.settings = gate, experts, settings
         self.ep_group: Any | None = None
         self.data_group: Any | None = None
-        self.structure_margin = structure_margin
+        self.modalities = len(modalities)
         order = physical_order(settings.experts)
-        serves = torch.tensor([[m in e.modalities for m in modalities] for e in order])
-        shared = torch.tensor([e.family == "shared" for e in order])
-        self.register_buffer("serves_EM", serves, persistent=False)
-        self.register_buffer("shared_E", shared, persistent=False)
+        serves_EM = torch.tensor([[m in e.modalities for m in modalities] for e in order])
+        shared_E = torch.tensor([e.family == "shared" for e in order])
+        self.structure = None
+        if structure_margin is not None:
+            self.structure = StructuralSums(serves_EM, shared_E, structure_margin)
 
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
@@ -121,7 +119,8 @@ class SparseDispatch(nn.Module):
 
         routing = self.gate(hidden_TD, modality_T, temperature)
         kept_TK, weight_TK = self._within_capacity(routing)
-        if self.ep_group is None and not self._needs_structure():
+        structure = self.structure if self.training else None
+        if self.ep_group is None and structure is None:
             out_TD = sparse_ffn(hidden_TD, kept_TK, weight_TK, self.experts.weights())
             return out_TD.view_as(hidden_BSD), self._report(routing, kept_TK, modality_T)
 
@@ -131,12 +130,17 @@ class SparseDispatch(nn.Module):
         report = self._report(routing, kept_TK, modality_T)  # while rows travel
         rows_ND = way.through(self.experts)
         out_TD = combine(rows_ND, weight_TK, way.plan)
-        if self._needs_structure():
-            report = report.with_structure(self._structure(rows_ND, weight_TK, kept_TK, way.plan, modality_BS))
+        if structure is not None:
+            pair_N, token_N = way.plan.pair_N, way.plan.token_N
+            weight_N, expert_N = weight_TK.flatten()[pair_N], kept_TK.flatten()[pair_N]
+            samples, places = modality_BS.shape
+            report = report.with_structure(
+                structure(rows_ND, weight_N, token_N // places, modality_T[token_N], expert_N, samples)
+            )
         return out_TD.view_as(hidden_BSD), report
 
     def _report(self, routing: Routing, kept_TK: Tensor, modality_T: Tensor) -> RoutingReport:
-        return routing_report(routing, kept_TK, modality_T, self.serves_EM.shape[1])
+        return routing_report(routing, kept_TK, modality_T, self.modalities)
 
     def _within_capacity(self, routing: Routing) -> tuple[Tensor, Tensor]:
         if self.settings.mode == "dropless":
@@ -145,30 +149,6 @@ class SparseDispatch(nn.Module):
             routing.index_TK, len(self.settings.experts), self.settings.capacity_factor, self.data_group
         )
         return kept_TK, routing.weight_TK * (kept_TK != NOT_ROUTED)
-
-    def _needs_structure(self) -> bool:
-        return self.structure_margin is not None and self.training
-
-    def _structure(
-        self, rows_ND: Tensor, weight_TK: Tensor, kept_TK: Tensor, plan: Dispatch, modality_BS: Tensor
-    ) -> Tensor:
-        assert self.structure_margin is not None
-        samples, places = modality_BS.shape
-        experts, modalities = self.serves_EM.shape
-        row_of_pair = plan.row_TK[plan.used_TK]
-        weight_N = weight_TK.new_zeros(len(rows_ND)).index_put((row_of_pair,), weight_TK[plan.used_TK])
-        expert_N = torch.empty_like(plan.token_N)
-        expert_N[row_of_pair] = kept_TK[plan.used_TK]
-        group_N = plan.token_N // places * modalities + modality_BS.flatten()[plan.token_N]
-        return structure_sums(
-            rows_ND,
-            weight_N,
-            group_N * experts + expert_N,
-            samples,
-            self.serves_EM,
-            self.shared_E,
-            self.structure_margin,
-        )
 
 
 class SparseFeedForward(nn.Module):

@@ -199,9 +199,9 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
 
     forward["attention"] = layers * (8.0 * places * d * d + 4.0 * places * batch.places * d)
     if sizes.widths:
-        router, reported, sums = _routing(sizes, places)
-        forward["routing"] = layers * (router + reported)
-        backward["routing"] = layers * (2 * router + sums)
+        router, sums = _routing(sizes, places)
+        forward["routing"] = layers * (router + sums)
+        backward["routing"] = layers * (2 * router + sums)  # tokens' modalities need no gradient
     else:
         forward["feed-forward"] = layers * 4.0 * places * d * sizes.ffn_width
 
@@ -218,15 +218,14 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
     return PassFlops(forward, backward)
 
 
-def _routing(sizes: Dimensions, places: float) -> tuple[float, float, float]:
-    """Of one layer: the router, with the modality's table; what sums probabilities and choices of each
-    modality; the gradient of the first of these sums."""
+def _routing(sizes: Dimensions, places: float) -> tuple[float, float]:
+    """Of one layer: the router, with the modality's table; and what sums probabilities, choices and drops of
+    each modality's tokens."""
     experts = len(sizes.widths)
     router = 2.0 * places * sizes.d_model * experts
     if sizes.prior:
         router += 2.0 * sizes.modalities * sizes.d_model * experts
-    summed = 2.0 * sizes.modalities * places * experts
-    return router, 2 * summed, summed
+    return router, 2.0 * sizes.modalities * places * (2 * experts + 1)
 
 
 def _nothing() -> dict[FlopPart, float]:

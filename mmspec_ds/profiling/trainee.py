@@ -8,7 +8,7 @@ Axes: Y encoder layers, E experts.
 
 import io
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,12 +145,14 @@ class Trainee:
         self.dimensions = Dimensions.of(run, schemas, vocabulary)
         self.threads = torch.get_num_threads()
         self._batches = training_batches(self.session, 0)
-        self._step = self._number = 0
+        self._step = 0
         self._faulty = FirstFault(self.session.device)
         self._watch = Stopwatch(self.session.device)
 
     def close(self) -> None:
-        """Close the files of its log."""
+        """End the thread that makes its batches, if there is one, and close the files of its log."""
+        if isinstance(self._batches, Generator):
+            self._batches.close()
         with _silence():
             self._open.close()
 
@@ -163,12 +165,12 @@ class Trainee:
         """Batches of the first epoch with the longest samples, the longest first."""
         session, lengths = self.session, self.session.data.train.lengths
         selections = sorted(session.batches.epoch(0), key=lambda one: -int(lengths[one.indices].max()))
-        return [batch_of(session, selection, 0) for selection in selections[:count]]
+        return [batch_of(session, selection, 0).to(session.device) for selection in selections[:count]]
 
     def pass_once(self, batch: Batch) -> None:
         """One micro-batch, timed by nobody."""
         with _silence():
-            self._learn(batch)
+            self._learn(batch, 0)
 
     def train(self, steps: int) -> TrainingRun:
         """So many updates. Every rank calls this."""
@@ -193,9 +195,10 @@ class Trainee:
             largest([0.0, 0.0], session.device)  # the ranks' agreement on whether to stop
         while norm is None:
             with self._watch.timing(DATA):
-                batch = next(self._batches)
+                number, made = next(self._batches)
+                batch = made.to(session.device)
             with self._watch.timing(STEP):
-                norm, loss = self._learn(batch)
+                norm, loss = self._learn(batch, number)
             given = (BatchSize.of(batch), batch.spectra.mask_BS, batch.weight_B)
             seen.append(_Seen(*given, loss.spectrum_tokens, loss.target_tokens, loss.reports))
         self._step += 1
@@ -204,14 +207,12 @@ class Trainee:
             with self._watch.timing(LOGGING), _silence():
                 self._log(norm, loss)
 
-    def _learn(self, batch: Batch) -> tuple[Tensor | None, StepLoss]:
+    def _learn(self, batch: Batch, number: int) -> tuple[Tensor | None, StepLoss]:
         session = self.session
         done = session.budget.progress(self._step, 0.0)
         now = curriculum_at(done, session.run.objective)
         rate = learning_rate_at(session.budget.progress(self._step + 1, 0.0), self.run.training)
-        norm, loss = training_step(session, batch, now, rate, self._number)
-        self._number += 1
-        return norm, loss
+        return training_step(session, batch, now, rate, number)
 
     def _log(self, norm: Tensor, loss: StepLoss) -> None:
         self._faulty.step()

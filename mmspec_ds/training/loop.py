@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mmspec_ds.config import RunConfig
+from mmspec_ds.data.ahead import made_ahead
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.sampler import Selection
@@ -70,7 +71,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     step, batches, seconds, stopping = state.step, state.batches, state.seconds, False
     tokens, since = torch.zeros((), device=session.device), time.monotonic()
     faulty = FirstFault(session.device)
-    for number, batch in enumerate(training_batches(session, state.batches), state.batches):
+    for number, made in training_batches(session, state.batches):
         if step % agree_every == 0:
             asked, seconds = largest([float(stop.asked), time.monotonic() - started], session.device)
             stopping = asked > 0
@@ -79,6 +80,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
             break
         now = curriculum_at(done, session.run.objective)
         rate = learning_rate_at(budget.progress(step + 1, seconds), settings)
+        batch = made.to(session.device)
         norm, loss = training_step(session, batch, now, rate, number)
         tokens += loss.target_tokens + loss.spectrum_tokens
         if norm is None:
@@ -195,12 +197,6 @@ def _kept(run: RunConfig) -> str:
     return f"step {steps[-1]} is the last that is saved: start again with --resume"
 
 
-def training_batches(session: Session, start: int) -> Iterator[Batch]:
-    """This rank's micro-batches for ever, from number `start` of the whole run, on the device."""
-    for number, selection in enumerate(_selections(session, start), start):
-        yield batch_of(session, selection, number)
-
-
 def _selections(session: Session, start: int) -> Iterator[Selection]:
     epoch, skip = divmod(start, len(session.batches))
     while True:
@@ -208,16 +204,25 @@ def _selections(session: Session, start: int) -> Iterator[Selection]:
         epoch, skip = epoch + 1, 0
 
 
+def training_batches(session: Session, start: int) -> Iterator[tuple[int, Batch]]:
+    """Micro-batches for ever, from number `start`, each with its number. On a GPU a thread makes them ahead, in
+    memory that the GPU copies from by itself; on a CPU there is no core to spare for that."""
+    numbered = enumerate(_selections(session, start), start)
+    made = ((number, batch_of(session, selection, number)) for number, selection in numbered)
+    if session.device.type == "cuda":
+        return made_ahead((number, batch.pinned()) for number, batch in made)
+    return made
+
+
 def batch_of(session: Session, selection: Selection, number: int) -> Batch:
-    """Micro-batch `number` of the run, on the device."""
+    """Micro-batch `number` of the run, on the CPU."""
     dropout = session.run.data.modality_dropout
     rng = None
     if dropout:
         rng = np.random.default_rng((session.run.seed, number))
         # The draws of the ranks before this one: what is left out does not depend on how a batch is shared.
         rng.random((dist.get_rank() * len(selection.indices), len(session.data.train.schemas)))
-    batch = collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
-    return batch.to(session.device)
+    return collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
 
 
 def step_scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float, speed: float) -> dict[str, float]:

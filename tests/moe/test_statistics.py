@@ -11,16 +11,23 @@ from torch import Tensor
 from mmspec_ds.moe.statistics import (
     RoutingReport,
     routing_report,
-    structure_sums,
     sum_over_ranks,
     to_vector,
     with_values,
 )
+from mmspec_ds.moe.structure import StructuralSums
 
 SAMPLES, MODALITIES, EXPERTS, WIDTH = 5, 4, 6, 3
 SERVES_EM = torch.zeros(EXPERTS, MODALITIES, dtype=torch.bool)
 SERVES_EM[2, [0, 1]] = SERVES_EM[3, 2] = SERVES_EM[4, [1, 3]] = True
 SHARED_E = torch.tensor([True, True, False, False, False, False])
+
+
+def structure_sums(rows: Tensor, weights: Tensor, bins: Tensor, samples: int) -> Tensor:
+    """Those of rows in bins of (sample, modality, expert), with margin 1."""
+    sample, modality, expert = bins // (MODALITIES * EXPERTS), bins // EXPERTS % MODALITIES, bins % EXPERTS
+    sums: Tensor = StructuralSums(SERVES_EM, SHARED_E, 1.0)(rows, weights, sample, modality, expert, samples)
+    return sums
 
 
 def drawn(rows: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -64,7 +71,7 @@ def plain_structure(outputs: Tensor, weights: Tensor, bins: Tensor, margin: floa
 @pytest.mark.parametrize("rows", [0, 1, 40, 400])
 def test_structure_is_that_of_a_loop_over_molecules(rows: int) -> None:
     outputs, weights, bins = drawn(rows, seed=rows)
-    found = structure_sums(outputs.float(), weights.float(), bins, SAMPLES, SERVES_EM, SHARED_E, 1.0)
+    found = structure_sums(outputs.float(), weights.float(), bins, SAMPLES)
     expected = plain_structure(outputs, weights, bins, 1.0)
     torch.testing.assert_close(found.double(), torch.tensor(expected).double(), rtol=2e-5, atol=1e-6)
     if rows == 400:
@@ -77,14 +84,14 @@ def test_structure_worked_out_by_hand() -> None:
     rows = torch.tensor([[1.0, 0], [4, 0], [2, 3], [0, 0.25], [0, 0]])
     weights = torch.tensor([2.0, 1.0, 0.5, 0.5, 0.5])
     bins = torch.tensor([0 * EXPERTS, 0, 2 * EXPERTS, 2 * EXPERTS + 3, 1 * EXPERTS + 3])
-    found = structure_sums(rows, weights, bins, 1, SERVES_EM, SHARED_E, 1.0)
+    found = structure_sums(rows, weights, bins, 1)
     assert found.tolist() == pytest.approx([9.0, 1.0, 0.75, 1.0], abs=1e-5)
 
 
 def test_the_gradient_of_the_structure_is_the_numerical_one() -> None:
     outputs, weights, bins = drawn(60, seed=3)
     outputs32, weights32 = outputs.float().requires_grad_(), weights.float().requires_grad_()
-    sums = structure_sums(outputs32, weights32, bins, SAMPLES, SERVES_EM, SHARED_E, 1.0)
+    sums = structure_sums(outputs32, weights32, bins, SAMPLES)
     (sums[0] + sums[2]).backward()
 
     def plain() -> float:
@@ -108,7 +115,7 @@ def test_the_gradient_of_the_structure_is_the_numerical_one() -> None:
 
 def test_equal_pooled_outputs_have_a_finite_gradient() -> None:
     rows = torch.ones(2, 2, requires_grad=True)
-    sums = structure_sums(rows, torch.ones(2), torch.tensor([3, 2 * EXPERTS + 3]), 1, SERVES_EM, SHARED_E, 1.0)
+    sums = structure_sums(rows, torch.ones(2), torch.tensor([3, 2 * EXPERTS + 3]), 1)
     sums[2].backward()
     assert sums[2].item() == pytest.approx(1.0, abs=1e-5)
     assert rows.grad is not None

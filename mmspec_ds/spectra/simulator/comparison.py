@@ -4,7 +4,7 @@ use."""
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Infrared, TandemMS
+from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Infrared, Multiplet, TandemMS
 
 MZ_TOLERANCE = 0.002
 """Dalton. The published peaks have five decimals; the benchmark's text rounds to 0.1."""
@@ -23,6 +23,14 @@ def hydrogen_errors(made: HydrogenNMR, published: HydrogenNMR) -> FloatArray:
     """Absolute differences (ppm) of the centres of two lists of multiplets, each multiplet standing for its
     hydrogens, paired so that their sum is least."""
     return _least_differences(_centres(made), _centres(published))
+
+
+def paired_multiplets(made: HydrogenNMR, published: HydrogenNMR) -> list[tuple[Multiplet, Multiplet]]:
+    """Multiplets of two lists, simulated and published, paired so that the sum of their distances is least."""
+    ours, theirs = made.multiplets, published.multiplets
+    centres = [np.array([multiplet.centroid_ppm for multiplet in one]) for one in (ours, theirs)]
+    rows, columns = linear_sum_assignment(np.abs(centres[0][:, None] - centres[1][None, :]))
+    return [(ours[row], theirs[column]) for row, column in zip(rows, columns)]
 
 
 def smoothed_root(spectrum: Infrared) -> FloatArray:

@@ -12,10 +12,11 @@ from rdkit import Chem
 from mmspec_ds.spectra.simulator.environments import hybridisation
 
 SPECTROMETER_MHZ = 500.0
-"""Proton frequency. Widths of the published sample's multiplets rise with their couplings by 1 / (486 MHz);
-its 13C lines are at 125.76 MHz, a quarter of 500."""
+"""Proton frequency. On the published sample's 1H curves the outer lines of 150 doublets, triplets and quartets
+of 4 Hz and more stand as far apart (ppm) as the J of its lists (Hz) say at 501 MHz; at 400 MHz they would be a
+quarter further apart. Its 13C lines are at 125.76 MHz, a quarter of 500."""
 LINE_PPM = 0.033
-"""Width of a singlet between its edges, by the same regression."""
+"""Width of a singlet between its edges: what a regression of the published edges on the couplings leaves."""
 LETTERS = ("", "d", "t", "q", "p", "h", "hept")
 """Names of n equal couplings, spelt as the benchmark spells them."""
 EQUAL_HZ = 0.75

@@ -4,6 +4,7 @@ The invariants are our own (element, hybridisation, hydrogens, charge, ring, aro
 BLAKE2, so a table of shifts does not depend on how a release of RDKit numbers its fingerprints.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -36,7 +37,8 @@ class Surroundings(NamedTuple):
 
 def surroundings(mol: Chem.Mol) -> Surroundings:
     """Everything that the shifts of a molecule's atoms are looked up by."""
-    return Surroundings(coarse_names(mol), environment_keys(mol))
+    names = coarse_names(mol)
+    return Surroundings(names, environment_keys(mol, names))
 
 
 def coarse_names(mol: Chem.Mol) -> list[str]:
@@ -56,16 +58,18 @@ def coarse_names(mol: Chem.Mol) -> list[str]:
     return names
 
 
-def environment_keys(mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> list[list[int]]:
+def environment_keys(
+    mol: Chem.Mol, names: Sequence[str] | None = None, max_radius: int = MAX_RADIUS
+) -> list[list[int]]:
     """Keys of every atom, each the refinement of the one before: [atom][0] is the coarse name's, [atom][1] adds
     the hybridisation of the neighbours (a conjugated ketone is not acetone), [atom][1 + r] is that of radius
-    r, 1 to `max_radius`."""
+    r, 1 to `max_radius`. `names` are the coarse names, where they are known."""
     neighbours = [
         [(_BOND.get(bond.GetBondType(), "~"), bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
         for atom in mol.GetAtoms()
     ]
     kinds = [f"{atom.GetSymbol()} {hybridisation(atom)} {int(atom.GetIsAromatic())}" for atom in mol.GetAtoms()]
-    names = coarse_names(mol)
+    names = coarse_names(mol) if names is None else names
     keys = [
         [
             named_key(f"coarse {name}"),

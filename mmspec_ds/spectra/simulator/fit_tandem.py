@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import Modality, Record, TandemMS
 from mmspec_ds.spectra.simulator.comparison import MZ_TOLERANCE, peak_recall, sqrt_cosine
+from mmspec_ds.spectra.simulator.folds import folds_of
 from mmspec_ds.spectra.simulator.fragment_features import FEATURES, describe
 from mmspec_ds.spectra.simulator.fragment_scorer import (
     BINS,
@@ -111,22 +112,30 @@ def fit(examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS) -> Fra
     )
 
 
+def held_out_scorers(examples: Sequence[Example], folds: int, epochs: int = EPOCHS) -> list[FragmentScorer]:
+    """For each example the scorer that was fitted without its fold; no InChIKey block is in two folds."""
+    fold_of = folds_of([example.mol for example in examples], folds)
+    scorers = [
+        fit([example for example, own in zip(examples, fold_of) if own != fold], epochs=epochs)
+        for fold in range(folds)
+    ]
+    return [scorers[fold] for fold in fold_of]
+
+
 def cross_validate(
     examples: Sequence[Example], folds: int = 5, epochs: int = EPOCHS
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Weighted recall, cosine of square roots and number of peaks, each [polarity, energy], of molecules that
     the scorer was not fitted on; the folds go round the rows."""
     sums = {name: np.zeros((len(POLARITIES), len(ENERGIES_EV))) for name in ("recall", "cosine", "peaks")}
-    for fold in range(folds):
-        scorer = fit([e for at, e in enumerate(examples) if at % folds != fold], epochs=epochs)
-        for example in examples[fold::folds]:
-            for place, (made, published) in enumerate(
-                zip(spectra_of(example.mol, scorer), example.spectra, strict=True)
-            ):
-                where = divmod(place, len(ENERGIES_EV))
-                sums["recall"][where] += peak_recall(made, published)
-                sums["cosine"][where] += sqrt_cosine(made, published)
-                sums["peaks"][where] += len(made.mz)
+    for example, scorer in zip(examples, held_out_scorers(examples, folds, epochs), strict=True):
+        for place, (made, published) in enumerate(
+            zip(spectra_of(example.mol, scorer), example.spectra, strict=True)
+        ):
+            where = divmod(place, len(ENERGIES_EV))
+            sums["recall"][where] += peak_recall(made, published)
+            sums["cosine"][where] += sqrt_cosine(made, published)
+            sums["peaks"][where] += len(made.mz)
     return {name: values / len(examples) for name, values in sums.items()}
 
 

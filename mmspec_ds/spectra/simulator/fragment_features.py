@@ -4,6 +4,7 @@ Axes: F fragments, A heavy atoms, B bonds, C cut or content classes.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,8 @@ def describe(mol: Chem.Mol, membership: BoolMatrix) -> DescribedFragments:
     at_begin, at_end = inside[:, begins], inside[:, ends]
     keeps_begin, keeps_end = at_begin * (1.0 - at_end), at_end * (1.0 - at_begin)
     cut_FB = keeps_begin + keeps_end
-    contents_AC, sites_AC = _contents(mol), _sites(mol)
+    facts = _facts(mol)
+    contents_AC, sites_AC = _contents(facts), _sites(facts)
     held = inside @ contents_AC
     left = contents_AC.sum(axis=0) - held
     kept = keeps_begin @ sites_AC[begins] + keeps_end @ sites_AC[ends]
@@ -71,8 +73,9 @@ def describe(mol: Chem.Mol, membership: BoolMatrix) -> DescribedFragments:
     hydrogens = np.array([atom.GetTotalNumHs() for atom in mol.GetAtoms()], dtype=np.int64)
     valences = cut_FB @ orders
     scalars = _scalars(mol, inside, cut_FB, valences)
+    bonds_BC = _bonds(mol, facts)
     features = np.concatenate(
-        [np.log1p(held), np.log1p(left), kept, lost, cut_FB @ _bonds(mol), scalars], axis=1, dtype=np.float32
+        [np.log1p(held), np.log1p(left), kept, lost, cut_FB @ bonds_BC, scalars], axis=1, dtype=np.float32
     )
     return DescribedFragments(
         features,
@@ -106,13 +109,37 @@ def _scalars(mol: Chem.Mol, inside: FloatMatrix, cut_FB: FloatMatrix, valences: 
     return np.stack([*columns, *whole], axis=1).astype(np.float32)
 
 
-def _contents(mol: Chem.Mol) -> FloatMatrix:
+class _Facts(NamedTuple):
+    """What is asked of atoms again and again, by index: looked up once for a molecule."""
+
+    atoms: list[Chem.Atom]
+    numbers: list[int]
+    near: list[list[int]]
+    """Indices of the neighbours."""
+    sp3: list[bool]
+    carbonyl: list[bool]
+    pi: list[bool]
+    """Whether the atom has a double, triple or aromatic bond."""
+
+
+def _facts(mol: Chem.Mol) -> _Facts:
+    atoms = list(mol.GetAtoms())
+    return _Facts(
+        atoms,
+        [atom.GetAtomicNum() for atom in atoms],
+        [[other.GetIdx() for other in atom.GetNeighbors()] for atom in atoms],
+        [hybridisation(atom) == "sp3" for atom in atoms],
+        [_is_carbonyl(atom) for atom in atoms],
+        [_has_pi(atom) for atom in atoms],
+    )
+
+
+def _contents(facts: _Facts) -> FloatMatrix:
     """[A, C] what each atom adds to CONTENTS."""
     rows = []
-    for atom in mol.GetAtoms():
-        number, hydrogens = atom.GetAtomicNum(), atom.GetTotalNumHs()
-        sp3, aromatic = hybridisation(atom) == "sp3", atom.GetIsAromatic()
-        amine = number == 7 and sp3 and not any(_is_carbonyl(other) for other in atom.GetNeighbors())
+    for atom, number, near, sp3 in zip(facts.atoms, facts.numbers, facts.near, facts.sp3):
+        hydrogens, aromatic = atom.GetTotalNumHs(), atom.GetIsAromatic()
+        amine = number == 7 and sp3 and not any(facts.carbonyl[other] for other in near)
         acidic = number in (7, 8, 16)
         rows.append(
             [
@@ -125,40 +152,39 @@ def _contents(mol: Chem.Mol) -> FloatMatrix:
     return np.array(rows, dtype=np.float32)
 
 
-def _sites(mol: Chem.Mol) -> FloatMatrix:
+def _sites(facts: _Facts) -> FloatMatrix:
     """[A, C] which of SITES each atom is."""
     rows = []
-    for atom in mol.GetAtoms():
-        number = atom.GetAtomicNum()
+    for atom, number, near, carbonyl in zip(facts.atoms, facts.numbers, facts.near, facts.carbonyl):
         carbon = number == 6
         rows.append(
             [
-                carbon, number == 7, number == 8, number in (15, 16), number in _HALOGENS, _is_carbonyl(atom),
-                carbon and any(other.GetAtomicNum() in (7, 8, 16) for other in atom.GetNeighbors()),
-                carbon and any(_has_pi(other) for other in atom.GetNeighbors()), atom.GetIsAromatic(),
+                carbon, number == 7, number == 8, number in (15, 16), number in _HALOGENS, carbonyl,
+                carbon and any(facts.numbers[other] in (7, 8, 16) for other in near),
+                carbon and any(facts.pi[other] for other in near), atom.GetIsAromatic(),
                 carbon and atom.GetDegree() == 4,
             ]
         )  # fmt: skip
     return np.array(rows, dtype=np.float32)
 
 
-def _bonds(mol: Chem.Mol) -> FloatMatrix:
+def _bonds(mol: Chem.Mol, facts: _Facts) -> FloatMatrix:
     """[B, C] which of BONDS each bond is."""
     rows = []
     for bond in mol.GetBonds():
-        ends = (bond.GetBeginAtom(), bond.GetEndAtom())
-        numbers = sorted(end.GetAtomicNum() for end in ends)
-        kind = bond.GetBondType()
+        begin, end = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        numbers = sorted((facts.numbers[begin], facts.numbers[end]))
+        kind, aromatic = bond.GetBondType(), bond.GetIsAromatic()
         single = kind == Chem.BondType.SINGLE
-        acyl = single and any(_is_carbonyl(end) for end in ends)
+        acyl = single and (facts.carbonyl[begin] or facts.carbonyl[end])
         rows.append(
             [
                 numbers == [6, 6], numbers == [6, 7], numbers == [6, 8], numbers == [6, 16],
                 numbers[0] == 6 and numbers[1] in _HALOGENS, numbers[0] > 6,
                 acyl and numbers == [6, 7], acyl and numbers == [6, 8],
-                kind in (Chem.BondType.DOUBLE, Chem.BondType.TRIPLE), bond.GetIsAromatic(),
-                bond.IsInRing() and not bond.GetIsAromatic(),
-                single and any(_beside_pi(end, bond) for end in ends),
+                kind in (Chem.BondType.DOUBLE, Chem.BondType.TRIPLE), aromatic,
+                bond.IsInRing() and not aromatic,
+                single and (_beside_pi(facts, begin, end) or _beside_pi(facts, end, begin)),
             ]
         )  # fmt: skip
     return np.array(rows, dtype=np.float32).reshape(len(rows), len(BONDS))
@@ -176,8 +202,6 @@ def _has_pi(atom: Chem.Atom) -> bool:
     return any(bond.GetBondType() in _UNSATURATED for bond in atom.GetBonds())
 
 
-def _beside_pi(atom: Chem.Atom, bond: Chem.Bond) -> bool:
-    """Whether a neighbour of `atom` other than across `bond` has a pi bond."""
-    return any(
-        other.GetIdx() != bond.GetIdx() and _has_pi(other.GetOtherAtom(atom)) for other in atom.GetBonds()
-    )
+def _beside_pi(facts: _Facts, atom: int, partner: int) -> bool:
+    """Whether a neighbour of `atom` other than `partner` has a pi bond."""
+    return any(other != partner and facts.pi[other] for other in facts.near[atom])

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Self, assert_never
 
 import numpy as np
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.records import (
@@ -28,6 +28,8 @@ SPURIOUS_WIDTH_PPM = 0.034
 
 class NoiseSettings(Settings):
     """How much noise is drawn; the defaults are the measurement noise of the starter set."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     carbon_ppm: float = Field(default=2.0, ge=0, description="standard deviation of each 13C line, ppm")
     hydrogen_ppm: float = Field(default=0.2, ge=0, description="standard deviation of each 1H shift, ppm")

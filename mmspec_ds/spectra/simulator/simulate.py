@@ -4,11 +4,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from multiprocessing import get_context
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -33,12 +33,11 @@ from mmspec_ds.spectra.simulator.noise import (
     molecule_generator,
     without_shift_errors,
 )
+from mmspec_ds.spectra.simulator.processes import ordered_map
 from mmspec_ds.spectra.simulator.shifts import MoleculeShifts, ShiftSource, looked_up, scattered
 from mmspec_ds.spectra.simulator.smiles_file import read_smiles_file, simulable_molecule
 from mmspec_ds.spectra.simulator.tandem import tandem_spectra
 
-CHUNK = 64
-"""Molecules that a worker takes at a time."""
 Progress = Callable[[int, int], None]
 """Called with the number of molecules done and of all."""
 
@@ -128,10 +127,11 @@ def simulate_dataset(
 
     The molecules are the project's enumeration or those of `smiles_file`. A molecule's file follows from the
     hash of its InChIKey's first block, so no skeleton is in two files, whatever else is simulated. The files
-    appear together when all are whole; the number of workers does not change a byte of the records.
+    appear together when all are whole; the number of workers does not change a byte of the records. Memory
+    holds the SMILES of all molecules and the records of one row group.
 
     Raises:
-        DataError: a line of the SMILES file cannot be used and `skip_invalid` is off.
+        DataError: a line of the SMILES file cannot be used and `skip_invalid` is off, or a process ended early.
         ConfigError: there are too few molecules for the three files, or fewer than `molecules` exist, or shifts
             are to come from `csp5` and it is not installed.
     """
@@ -143,23 +143,16 @@ def simulate_dataset(
     for name, part in parts.items():
         if not part:
             raise ConfigError(f"{len(blocks)} molecules leave none for {name}.parquet: ask for more")
-    done = 0
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     files = {}
-    with _scratch(out) as scratch, _mapper(workers) as simulate_all:
-        make = partial(simulate_record, seed=settings.seed, noise=settings.noise, shifts=settings.shifts)
-
-        def counted(part: list[str]) -> Iterator[Record]:
-            nonlocal done
-            for record in simulate_all(make, part):
-                yield record
-                done += 1
-                if progress is not None:
-                    progress(done, len(blocks))
-
+    make = partial(simulate_record, seed=settings.seed, noise=settings.noise, shifts=settings.shifts)
+    order = [smiles for part in parts.values() for smiles in part]
+    with _scratch(out) as scratch, closing(ordered_map(make, order, workers)) as simulated:
+        records = _counted(simulated, len(order), progress)
         for name, part in parts.items():
-            files[out / f"{name}.parquet"] = write_records(scratch / f"{name}.parquet", counted(part))
+            one_file = islice(records, len(part))
+            files[out / f"{name}.parquet"] = write_records(scratch / f"{name}.parquet", one_file)
         for target in files:
             os.replace(scratch / target.name, target)
     return SimulationSummary(files, skipped)
@@ -189,6 +182,13 @@ def _molecules(
     return dict(pairs[index] for index in order), skipped
 
 
+def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:
+    for done, record in enumerate(records, start=1):
+        if progress is not None:
+            progress(done, total)
+        yield record
+
+
 def _split(blocks: dict[str, str], settings: SimulationSettings) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {"train": []}
     parts |= {"val": []} if settings.validation else {}
@@ -206,13 +206,3 @@ def _scratch(out: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _mapper(workers: int) -> Iterator[Callable[[Callable[[str], Record], list[str]], Iterator[Record]]]:
-    """An ordered map over SMILES: in this process, or over `workers` fresh ones."""
-    if workers <= 1:
-        yield lambda function, items: map(function, items)
-        return
-    with get_context("spawn").Pool(workers) as pool:
-        yield lambda function, items: pool.imap(function, items, chunksize=CHUNK)

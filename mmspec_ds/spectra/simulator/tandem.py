@@ -20,6 +20,7 @@ from mmspec_ds.spectra.simulator.fragment_scorer import (
     shipped_scorer,
 )
 from mmspec_ds.spectra.simulator.fragmentation import fragments
+from mmspec_ds.spectra.simulator.processes import one_blas_thread
 
 KEPT_SHARE = 0.95
 """Of the expected intensity: the largest peaks that together hold it are kept."""
@@ -44,8 +45,9 @@ def tandem_spectra(mol: Chem.Mol) -> tuple[TandemMS, ...]:
 
 def spectra_of(mol: Chem.Mol, scorer: FragmentScorer) -> tuple[TandemMS, ...]:
     """The six spectra by a given scorer."""
-    described = describe(mol, fragments(mol))
-    scores = scorer.scores(described.features)
+    with one_blas_thread():
+        described = describe(mol, fragments(mol))
+        scores = scorer.scores(described.features)
     spectra = []
     for index, polarity in enumerate(POLARITIES):
         grid = ion_grid(described, polarity)
@@ -56,7 +58,10 @@ def spectra_of(mol: Chem.Mol, scorer: FragmentScorer) -> tuple[TandemMS, ...]:
 
 def _spectrum(mz: FloatArray, shares: FloatArray, polarity: Polarity, energy_ev: float) -> TandemMS:
     shares = np.where(mz >= LOWEST_MZ, shares, 0.0)
-    falling = np.argsort(-shares, kind="stable")
+    chosen = np.arange(len(shares))
+    if len(shares) > MAX_PEAKS:  # sort no more than may be kept; ties with the last of them stay in
+        chosen = np.flatnonzero(shares >= np.partition(shares, -MAX_PEAKS)[-MAX_PEAKS])
+    falling = chosen[np.argsort(-shares[chosen], kind="stable")]
     enough = int(np.searchsorted(np.cumsum(shares[falling]), KEPT_SHARE * shares.sum())) + 1
     kept = np.sort(falling[: min(enough, MAX_PEAKS)])
     return TandemMS(mz[kept].copy(), 100.0 * shares[kept] / shares[kept].max(), polarity, energy_ev)

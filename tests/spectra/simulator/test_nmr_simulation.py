@@ -3,13 +3,20 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from rdkit import Chem
 
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet
-from mmspec_ds.spectra.simulator.comparison import carbon_errors, hydrogen_errors
-from mmspec_ds.spectra.simulator.couplings import LINE_PPM, merge_couplings, multiplet_name, vicinal_hz
+from mmspec_ds.spectra.simulator.comparison import carbon_errors, hydrogen_errors, paired_multiplets
+from mmspec_ds.spectra.simulator.couplings import (
+    LINE_PPM,
+    SPECTROMETER_MHZ,
+    merge_couplings,
+    multiplet_name,
+    vicinal_hz,
+)
 from mmspec_ds.spectra.simulator.environments import surroundings
 from mmspec_ds.spectra.simulator.nmr import carbon_nmr, exchangeable_singles, hydrogen_nmr
 from mmspec_ds.spectra.simulator.shifts import looked_up
@@ -146,6 +153,34 @@ def test_published_shifts_are_met(shared_data: Path) -> None:
     assert np.median(np.concatenate(as_many)) <= 2.0  # measured 1.5
     assert len(as_many) >= 65  # measured 74 of 100
     assert np.median(np.concatenate(hydrogen)) <= 0.30  # measured 0.09
+
+
+def test_published_couplings_and_curves_agree_at_500_mhz(shared_data: Path) -> None:
+    """Distance of the outer lines of doublets, triplets and quartets on the curve (ppm) against n J of the list
+    (Hz)."""
+    columns = ["h_nmr_peaks", "h_nmr_spectra"]
+    hertz = ppm = 0.0
+    for row in pq.read_table(shared_data / "alberts" / "example_data_1.parquet", columns=columns).to_pylist():
+        curve = np.array(row["h_nmr_spectra"])
+        axis = np.linspace(10.0, -2.0, len(curve))
+        for peak in row["h_nmr_peaks"]:
+            lines = {"d": 2, "t": 3, "q": 4}.get(peak["category"])
+            if lines is None or float(peak["j_values"].strip("_")) < 4.0:
+                continue
+            inside = np.flatnonzero((axis <= peak["rangeMax"]) & (axis >= peak["rangeMin"]))
+            high = curve > 0.1 * curve[inside].max(initial=0.0)
+            tops = [i for i in inside[1:-1] if high[i] and curve[i - 1] < curve[i] >= curve[i + 1]]
+            if len(tops) == lines:
+                hertz += (lines - 1) * float(peak["j_values"].strip("_"))
+                ppm += axis[tops[0]] - axis[tops[-1]]
+    assert hertz / ppm == pytest.approx(SPECTROMETER_MHZ, rel=0.01)  # measured 501
+
+
+def test_multiplets_are_paired_so_that_their_distances_are_least() -> None:
+    one, two, three = (Multiplet(shift, shift, shift, "s", 1) for shift in (1.0, 3.0, 7.0))
+    near_one, near_three = (Multiplet(shift, shift, shift, "s", 1) for shift in (1.4, 6.0))
+    pairs = paired_multiplets(HydrogenNMR((three, two, one)), HydrogenNMR((near_three, near_one)))
+    assert pairs == [(three, near_three), (one, near_one)]
 
 
 def test_errors_pair_lines_so_that_their_sum_is_least() -> None:

@@ -1,0 +1,91 @@
+"""The structural sums: whether shared experts agree across modalities and modality experts stand apart
+(equations 26 to 28).
+
+Axes: N token-expert pairs, D model width, B samples, M modalities, E experts, X pooled outputs of a sample.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class StructuralSums(nn.Module):
+    """Agreement and separation of pooled outputs, summed and counted.
+
+    The pooled output of an expert over some tokens of a molecule is the mean of FFN_e(h), weighted by the
+    router's probabilities. Of a shared expert there is one for each modality, and its agreement is the squared
+    distance of every two of them. Of a modality expert there are two, over the modalities that it serves and
+    over the others, and its separation is max(0, margin - distance). Rows are summed straight into these
+    pools: an interaction expert's rows go to a last one that nobody reads.
+
+    Args:
+        serves_EM: True where a modality expert serves a modality.
+        shared_E: True for shared experts.
+        margin: gamma.
+    """
+
+    pool_ME: Tensor
+
+    def __init__(self, serves_EM: Tensor, shared_E: Tensor, margin: float) -> None:
+        super().__init__()
+        self.margin, self.modalities = margin, serves_EM.shape[1]
+        shared, own = shared_E.nonzero().squeeze(1), serves_EM.any(1).nonzero().squeeze(1)
+        self.shared, self.own = len(shared), len(own)
+        self.pools = self.modalities * self.shared + 2 * self.own + 1
+        pool_ME = torch.full((self.modalities, len(shared_E)), self.pools - 1)
+        modality_M1 = torch.arange(self.modalities)[:, None]
+        pool_ME[:, shared] = modality_M1 * self.shared + torch.arange(self.shared)
+        outside_ME = (~serves_EM[own]).long().T
+        pool_ME[:, own] = self.modalities * self.shared + outside_ME * self.own + torch.arange(self.own)
+        self.register_buffer("pool_ME", pool_ME, persistent=False)
+
+    def forward(
+        self,
+        rows_ND: Tensor,
+        weight_N: Tensor,
+        sample_N: Tensor,
+        modality_N: Tensor,
+        expert_N: Tensor,
+        samples: int,
+    ) -> Tensor:
+        """[agreement, its count, separation, its count], float32.
+
+        Args:
+            rows_ND: outputs of experts, one row for each token-expert pair.
+            weight_N: router weights of the rows.
+            sample_N, modality_N, expert_N: where each row belongs, int64.
+            samples: B.
+        """
+        place_N = sample_N * self.pools + self.pool_ME[modality_N, expert_N]
+        weighted_ND = rows_ND.float() * weight_N[:, None]
+        total = weighted_ND.new_zeros(samples * self.pools, rows_ND.shape[1]).index_add(0, place_N, weighted_ND)
+        mass = weight_N.new_zeros(samples * self.pools).index_add(0, place_N, weight_N)
+        mean_BXD = (total / mass.clamp_min(1e-12)[:, None]).view(samples, self.pools, rows_ND.shape[1])
+        present_BX = (mass > 0).view(samples, self.pools)
+        of_shared, of_own = slice(self.modalities * self.shared), slice(self.modalities * self.shared, -1)
+        agreement = _agreement(
+            mean_BXD[:, of_shared].unflatten(1, (self.modalities, self.shared)),
+            present_BX[:, of_shared].unflatten(1, (self.modalities, self.shared)),
+        )
+        separation = _separation(
+            mean_BXD[:, of_own].unflatten(1, (2, self.own)),
+            present_BX[:, of_own].unflatten(1, (2, self.own)),
+            self.margin,
+        )
+        return torch.stack([*agreement, *separation])
+
+
+def _agreement(mean_BMED: Tensor, present_BME: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distances of every two modalities' means. Those of n points sum up to n times the squared
+    distances from their centre, which needs no pairs. An absent mean is zero."""
+    count_BE = present_BME.sum(1)
+    centre_B1ED = (mean_BMED.sum(1) / count_BE.clamp_min(1)[..., None])[:, None]
+    spread_BME = (mean_BMED - centre_B1ED).square().sum(-1) * present_BME
+    return (spread_BME.sum(1) * count_BE).sum(), (count_BE * (count_BE - 1)).sum() / 2
+
+
+def _separation(mean_B2ED: Tensor, present_B2E: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Shortfalls of the distance between the tokens that an expert serves and the others."""
+    comparable_BE = present_B2E.all(1)
+    distance_BE = ((mean_B2ED[:, 0] - mean_B2ED[:, 1]).square().sum(-1) + 1e-12).sqrt()
+    return (F.relu(margin - distance_BE) * comparable_BE).sum(), comparable_BE.sum().float()
