@@ -15,6 +15,7 @@ LONGEST = 350
 ANYBODYS = {"mmspec_ds", "mmspec_ds.errors", "mmspec_ds.files", "mmspec_ds.settings"}
 """What all rooms may import."""
 
+MEASURED = ("config", "data", "models", "moe", "profiling", "training")  # that is, training's own step
 ARROWS: dict[str, set[str]] = {
     "mmspec_kernels": set(),
     "mmspec_ds.errors": set(),
@@ -45,18 +46,16 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.figures",
         "mmspec_ds.models",
         "mmspec_ds.moe",
+        "mmspec_ds.profiling.flops",
         "mmspec_ds.spectra",
         "mmspec_ds.molecules",
     },
+    "mmspec_ds.profiling.flops": {"mmspec_ds.config", "mmspec_ds.data.batch", "mmspec_ds.models.embeddings"}
+    | {"mmspec_ds.moe", "mmspec_ds.spectra"},
     "mmspec_ds.training.settings": set(),
     "mmspec_ds.training.engine_file": {"mmspec_ds.training.settings"},
-    "mmspec_ds.evaluation": {
-        "mmspec_ds.config",
-        "mmspec_ds.data",
-        "mmspec_ds.models",
-        "mmspec_ds.spectra",
-        "mmspec_ds.molecules",
-    },
+    "mmspec_ds.evaluation": {"mmspec_ds.config", "mmspec_ds.data", "mmspec_ds.models", "mmspec_ds.molecules"}
+    | {"mmspec_ds.spectra"},
     "mmspec_ds.profiling": {
         "mmspec_ds.config",
         "mmspec_ds.data",
@@ -68,6 +67,8 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.training.engine_file",
         "mmspec_ds.training.settings",
     },
+    "mmspec_ds.profiling.trainee": {f"mmspec_ds.{room}" for room in MEASURED},
+    "mmspec_ds.profiling.compare": {f"mmspec_ds.{room}" for room in MEASURED},
     "mmspec_ds.reporting": {"mmspec_ds.config", "mmspec_ds.evaluation", "mmspec_ds.figures", "mmspec_ds.moe"}
     | {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.training.monitor"},
     "mmspec_ds.cli": {"mmspec_ds.config", "mmspec_ds.data", "mmspec_ds.evaluation", "mmspec_ds.models"}

@@ -9,7 +9,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mmspec_ds.cli import evaluate, export, inspect, plan, predict, prepare, report, simulate, train, upcycle
+from mmspec_ds.cli import (
+    evaluate,
+    export,
+    inspect,
+    plan,
+    predict,
+    prepare,
+    profile,
+    report,
+    simulate,
+    train,
+    upcycle,
+)
 from mmspec_ds.errors import UserError
 
 
@@ -49,6 +61,18 @@ def make_parser() -> argparse.ArgumentParser:
     """All commands with their options; each `--help` ends with a worked example."""
     parser = argparse.ArgumentParser(prog="mmspec", description="Read molecular structures out of spectra.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (simulate, inspect, prepare, plan, train, report, upcycle, evaluate, predict, export):
+    for command in (
+        simulate,
+        inspect,
+        prepare,
+        plan,
+        profile,
+        train,
+        report,
+        upcycle,
+        evaluate,
+        predict,
+        export,
+    ):
         command.add(commands)
     return parser

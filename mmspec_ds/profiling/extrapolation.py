@@ -1,14 +1,12 @@
 """The time of a step on a cluster, on paper: arithmetic at a share of the peak, and bytes over stated
 bandwidths.
-
-Axes: B samples, S places, L target tokens, D model width, F feed-forward width, V vocabulary.
 """
 
 from dataclasses import dataclass
 
 from mmspec_ds.config import RunConfig
+from mmspec_ds.profiling.flops import BatchSize, Dimensions, pass_flops
 from mmspec_ds.profiling.plan import PlanRow
-from mmspec_ds.profiling.sizes import ModelSizes
 from mmspec_ds.profiling.tokens import TokenFigures
 
 
@@ -63,24 +61,14 @@ class StepTime:
         return self.compute / self.total
 
 
-def step_flops(run: RunConfig, sizes: ModelSizes, figures: TokenFigures) -> float:
-    """Floating-point operations of a step on one rank: matrix products, two for a multiplication and an
-    addition, the backward pass twice the forward one. Attention counts its full rectangle, also where it is
-    causal."""
-    samples, model, d = run.training.batch_size, run.model, run.model.d_model
-    places, tokens, targets = samples * figures.padded, samples * figures.mean, samples * figures.target
-    attention = places * (4 * d * d + 2 * figures.padded * d)
-    if sizes.widths:
-        width = sum(sizes.widths) / len(sizes.widths)
-        fed = tokens * sizes.k * 2 * d * width + places * d * len(sizes.widths)
-    else:
-        fed = places * 2 * d * model.ffn_width
-    encoder = model.encoder_layers * (attention + fed)
-    of_target = 6 * d * d + 2 * (figures.target + figures.padded) * d + 2 * d * model.ffn_width
-    decoder = model.decoder_layers * (targets * of_target + places * 2 * d * d)
-    head = targets * figures.vocabulary * d
-    again = 4 / 3 if run.training.activation_checkpointing else 1.0
-    return 6 * run.training.gradient_accumulation * (encoder * again + decoder + head)
+def step_flops(run: RunConfig, figures: TokenFigures) -> float:
+    """Floating-point operations of a step on one rank, see `flops`: of batches of average size, every expert
+    with its even share."""
+    samples = run.training.batch_size
+    tokens = {m: samples * figures.mean * share for m, share in figures.shares.items()}
+    batch = BatchSize(samples, figures.padded, tokens, figures.target)
+    dimensions = Dimensions.of(run, figures.schemas, figures.vocabulary)
+    return run.training.gradient_accumulation * pass_flops(dimensions, batch).total
 
 
 def step_time(row: PlanRow, flops: float, cluster: Cluster = Cluster()) -> StepTime:

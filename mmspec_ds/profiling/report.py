@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from mmspec_ds.config import RunConfig
 from mmspec_ds.profiling.extrapolation import Cluster, StepTime, step_flops, step_time
@@ -25,6 +24,7 @@ from mmspec_ds.profiling.plan import (
     ways_out,
 )
 from mmspec_ds.profiling.sizes import ModelSizes
+from mmspec_ds.profiling.tables import say, show
 from mmspec_ds.profiling.tokens import TokenFigures, token_figures
 from mmspec_ds.training.engine_file import EngineFile
 
@@ -120,7 +120,7 @@ def _own(rows: Sequence[PlanRow], run: RunConfig, engine: EngineFile) -> PlanRow
 
 
 def _scaled(planner: Planner, numbers: Sequence[int], memory: float) -> Iterator[Scaled]:
-    flops = step_flops(planner.run, planner.sizes, planner.figures)
+    flops = step_flops(planner.run, planner.figures)
     for number in numbers:
         rows = planner.rows(number, memory)
         best, own = recommended(rows), _own(rows, planner.run, planner.engine)
@@ -235,34 +235,16 @@ def print_report(report: Report, console: Console | None = None) -> None:
     """Tables on a terminal, aligned lines elsewhere."""
     console = console or Console()
     for line in head_lines(report):
-        _say(console, line)
-    _show(console, HEADS, table_rows(report))
+        say(console, line)
+    show(console, HEADS, table_rows(report))
     for line in tail_lines(report):
-        _say(console, line)
+        say(console, line)
     if report.scaled:
-        _say(console, "a step on paper, traffic in GB of a rank:")
-        _show(console, SCALE_HEADS, scale_rows(report))
-    _say(console, "assumed:")
+        say(console, "a step on paper, traffic in GB of a rank:")
+        show(console, SCALE_HEADS, scale_rows(report))
+    say(console, "assumed:")
     for line in report.assumptions:
-        _say(console, f"  - {line}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-
-def _show(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if console.is_terminal:
-        table = Table()
-        for head in heads:
-            table.add_column(head, justify="left" if head in ("", "row") else "right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-        return
-    widths = [max(len(cell) for cell in column) for column in zip(heads, *rows)]
-    for row in (heads, *rows):
-        _say(console, "  ".join(cell.rjust(width) for cell, width in zip(row, widths)).rstrip())
+        say(console, f"  - {line}")
 
 
 def write_report(path: Path, report: Report) -> None:

@@ -14,6 +14,7 @@ from mmspec_ds.data.sampler import BucketSampler
 from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.data.shards.dataset import split_of
 from mmspec_ds.data.shards.folder import is_prepared, open_folder
+from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
@@ -82,8 +83,21 @@ def token_figures(run: RunConfig, tokens: int | None = None) -> TokenFigures:
     return figures if tokens is None else figures.of_length(tokens)
 
 
-def _from_data(run: RunConfig) -> TokenFigures:
-    """From the first records.
+@dataclass(frozen=True)
+class Sample:
+    """The first records of a run's training files, with targets, and what their numbers mean."""
+
+    dataset: SpectraDataset
+    encoding: InputEncoding
+    vocabulary: Vocabulary
+
+
+def first_records(run: RunConfig, vocabularies: Vocabularies | None = None) -> Sample:
+    """At most `SAMPLE` records from the beginning of `data.train`, what cannot be used left out.
+
+    Args:
+        run: the settings.
+        vocabularies: those of the weights that the run begins with; else they are learnt from these records.
 
     Raises:
         DataError: there are none.
@@ -96,19 +110,35 @@ def _from_data(run: RunConfig) -> TokenFigures:
         skip_long_targets=True,
         max_records=SAMPLE,
     )
+    source = vocabularies.source if vocabularies else None
     if is_prepared(run.data.train[0]):
         encoding = InputEncoding.from_settings(run.data)
         shards = split_of(open_folder(run.data.train[0], run.data), "train", run.data)
         dataset = shards.subset(np.arange(min(SAMPLE, len(shards))))
-    elif run.data.representation == "compressed":
-        encoding = InputEncoding.from_settings(run.data)
+    elif run.data.representation == "compressed" or source is not None:
+        encoding = InputEncoding.from_settings(run.data, source)
         dataset = read_dataset(run.data.train, encoding, options)
     else:
         learner = TextLearner(run.data)
         dataset = read_dataset(run.data.train, learner, options)
-        encoding, _ = learner.finish()
-    target = Vocabulary.build(tokenize_smiles(one) for one in dataset.smiles if one is not None)
-    dataset = dataset.with_targets(target)
+        encoding, tables = learner.finish()
+        tokens = {m: replace(one, discrete=tables[m][one.discrete]) for m, one in dataset.tokens.items()}
+        dataset = replace(dataset, tokens=tokens, schemas=encoding.schemas)
+    if vocabularies is None:
+        target = Vocabulary.build(tokenize_smiles(one) for one in dataset.smiles if one is not None)
+    else:
+        target = vocabularies.target
+    return Sample(dataset.with_targets(target), encoding, target)
+
+
+def _from_data(run: RunConfig) -> TokenFigures:
+    """From the first records.
+
+    Raises:
+        DataError: there are none.
+    """
+    sample = first_records(run)
+    dataset, encoding, target = sample.dataset, sample.encoding, sample.vocabulary
     batch_size = run.training.batch_size
     loads = [_load(dataset, chosen) for chosen, _ in BucketSampler(dataset.lengths, batch_size).epoch(0)]
     counts = {modality: int(packed.counts.sum()) for modality, packed in dataset.tokens.items()}

@@ -21,6 +21,7 @@ from mmspec_ds.data.collate import collate
 from mmspec_ds.data.sampler import Selection
 from mmspec_ds.errors import UserError
 from mmspec_ds.moe.schedule import Curriculum, curriculum_at
+from mmspec_ds.profiling.flops import BatchSize, computed_rows, pass_flops
 from mmspec_ds.training.budget import learning_rate_at
 from mmspec_ds.training.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState
 from mmspec_ds.training.distributed import (
@@ -72,7 +73,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     step, batches, seconds, stopping = state.step, state.batches, state.seconds, False
     rates = Rates(session.device, dist.get_world_size())
     faulty = FirstFault(session.device)
-    for number, made in _batches(session, state.batches):
+    for number, made in training_batches(session, state.batches):
         if step % agree_every == 0:
             asked, seconds = largest([float(stop.asked), time.monotonic() - started], session.device)
             stopping = asked > 0
@@ -82,7 +83,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
         now = curriculum_at(done, session.run.objective)
         rate = learning_rate_at(budget.progress(step + 1, seconds), settings)
         batch = made.to(session.device)
-        norm, loss = _step(session, batch, now, rate, number)
+        norm, loss = training_step(session, batch, now, rate, number)
         rates.count(loss.target_tokens + loss.spectrum_tokens, float(made.weight_B.sum()))
         if norm is None:
             continue
@@ -91,7 +92,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
         faulty.see(step, norm)
         if step % settings.log_every == 0:
             _refuse_faulty(session, faulty)
-            values = _scalars(loss, norm, now, rate) | rates.scalars(_flops_per_token(session, loss))
+            values = step_scalars(loss, norm, now, rate) | rates.scalars(_flops_per_token(session, batch, loss))
             _log(session, step, budget.progress(step, seconds), seconds, values)
             rates.restart()
         if step % settings.validate_every == 0:
@@ -115,7 +116,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     return finished
 
 
-def _step(
+def training_step(
     session: Session, batch: Batch, now: Curriculum, rate: float, number: int
 ) -> tuple[Tensor | None, StepLoss]:
     """Micro-batch `number` of the run: the norm of the gradient, if an update was completed, and its loss."""
@@ -204,24 +205,24 @@ def _kept(run: RunConfig) -> str:
 
 
 def _selections(session: Session, start: int) -> Iterator[Selection]:
-    """Micro-batches for ever, from number `start` of the whole run."""
     epoch, skip = divmod(start, len(session.batches))
     while True:
         yield from session.batches.epoch(epoch)[skip:]
         epoch, skip = epoch + 1, 0
 
 
-def _batches(session: Session, start: int) -> Iterator[tuple[int, Batch]]:
+def training_batches(session: Session, start: int) -> Iterator[tuple[int, Batch]]:
     """Micro-batches for ever, from number `start`, each with its number. On a GPU a thread makes them ahead, in
     memory that the GPU copies from by itself; on a CPU there is no core to spare for that."""
     numbered = enumerate(_selections(session, start), start)
-    made = ((number, _batch(session, selection, number)) for number, selection in numbered)
+    made = ((number, batch_of(session, selection, number)) for number, selection in numbered)
     if session.device.type == "cuda":
         return made_ahead((number, batch.pinned()) for number, batch in made)
     return made
 
 
-def _batch(session: Session, selection: Selection, number: int) -> Batch:
+def batch_of(session: Session, selection: Selection, number: int) -> Batch:
+    """Micro-batch `number` of the run, on the CPU."""
     dropout = session.run.data.modality_dropout
     rng = None
     if dropout:
@@ -231,7 +232,8 @@ def _batch(session: Session, selection: Selection, number: int) -> Batch:
     return collate(session.data.train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
 
 
-def _scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float) -> dict[str, float]:
+def step_scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float) -> dict[str, float]:
+    """What a step logs, by tag."""
     values = {"loss/total": float(loss.total.detach()), "loss/train": float(loss.parts["task"])}
     values["gradient/norm"] = float(norm)
     values |= {f"auxiliary/{name}": float(v) for name, v in loss.parts.items() if name != "task"}
@@ -241,10 +243,13 @@ def _scalars(loss: StepLoss, norm: Tensor, now: Curriculum, rate: float) -> dict
     return values | routing_scalars(loss.reports)
 
 
-def _flops_per_token(session: Session, loss: StepLoss) -> float:
-    """The model's arithmetic in this step, forward and backward, by its tokens."""
-    spectrum, target = float(loss.spectrum_tokens), float(loss.target_tokens)
-    return session.arithmetic.of_step(spectrum, target, loss.reports) / max(spectrum + target, 1.0)
+def _flops_per_token(session: Session, batch: Batch, loss: StepLoss) -> float:
+    """The model's operations in this step, forward and backward, by its tokens. This rank's batch stands for
+    those of the others; what the experts had to do is of all ranks."""
+    world, moe = dist.get_world_size(), session.run.moe
+    rows_YE = [(computed_rows(report, moe) / world).tolist() for report in loss.reports] if moe else None
+    flops = pass_flops(session.dimensions, BatchSize.of(batch), rows_YE).total * world
+    return flops / max(float(loss.spectrum_tokens) + float(loss.target_tokens), 1.0)
 
 
 def _final(state: TrainerState, seconds: float) -> dict[str, float]:

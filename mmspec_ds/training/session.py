@@ -22,6 +22,7 @@ from mmspec_ds.models.factory import build_elucidator
 from mmspec_ds.models.weights import WEIGHTS
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.layer import relative_costs
+from mmspec_ds.profiling.flops import Dimensions
 from mmspec_ds.training.budget import Budget
 from mmspec_ds.training.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState, restore
 from mmspec_ds.training.distributed import check_topology, device_of_rank, everyones, limit_waiting, share_cores
@@ -31,7 +32,6 @@ from mmspec_ds.training.engine_state import EngineState
 from mmspec_ds.training.monitor import environment
 from mmspec_ds.training.monitor.monitor import SECONDS_BETWEEN_LINES, Monitor
 from mmspec_ds.training.monitor.observer import Observer
-from mmspec_ds.training.monitor.rates import Arithmetic
 from mmspec_ds.training.monitor.record import METRICS
 from mmspec_ds.training.objective import Objective
 from mmspec_ds.training.start import description, find_start, load_local_weights, moved
@@ -54,20 +54,22 @@ class Session:
     about: Mapping[str, Any]
     monitor: Monitor
     observer: Observer
-    arithmetic: Arithmetic
+    dimensions: Dimensions
 
 
 def prepare(
-    run: RunConfig, engine_file: EngineFile, *, resume: bool, overwrite: bool
+    run: RunConfig, engine_file: EngineFile, *, resume: bool, overwrite: bool, data: TrainingData | None = None
 ) -> tuple[Session, TrainerState]:
-    """Find where to begin, read the data, build the model and its engine, open the run's folder."""
+    """Find where to begin, read the data (unless they are given), build the model and its engine, open the
+    run's folder."""
     settings = run.training
     threads, device = share_cores(settings.threads), device_of_rank()
     rank, world = dist.get_rank(), dist.get_world_size()
     check_topology(settings.ep_size)
     start = find_start(run, resume=resume, overwrite=overwrite)
     spoken = _spoken(run.name) if rank == 0 else None
-    data = read_training(run.data, spoken, start.vocabularies, part=(rank, world))
+    if data is None:
+        data = read_training(run.data, spoken, start.vocabularies, part=(rank, world))
     dist.barrier()  # no rank may still be looking when the folder changes
     if rank == 0:
         open_folder(run, data, resume=start.checkpoint is not None)
@@ -110,7 +112,7 @@ def prepare(
         about=description(run, data.vocabularies),
         monitor=monitor,
         observer=make_observer(run, data, objective, device, monitor),
-        arithmetic=Arithmetic.of(objective.model, run.moe),
+        dimensions=Dimensions.of(run, data.encoding.schemas, len(data.vocabularies.target)),
     )
     return session, state
 

@@ -14,6 +14,7 @@ from mmspec_ds.errors import ConfigError
 from mmspec_ds.profiling import plan
 from mmspec_ds.profiling.activations import measure_activations
 from mmspec_ds.profiling.extrapolation import step_flops
+from mmspec_ds.profiling.flops import Dimensions
 from mmspec_ds.profiling.memory import Holding, Phase, RankMemory
 from mmspec_ds.profiling.plan import Change, Planner, PlanRow, check_request, recommended, smallest
 from mmspec_ds.profiling.report import make_report, print_report, write_report
@@ -140,7 +141,11 @@ def test_flops_by_hand(make_run: Any) -> None:
     # and to 10, keys and values of the 10; logits. Two operations each, and twice as many in the backward pass.
     encoder = 10 * (4 * d * d + 2 * 10 * d + 2 * d * f)
     decoder = 3 * (6 * d * d + 2 * 3 * d + 2 * 10 * d + 2 * d * f) + 10 * 2 * d * d
-    assert step_flops(run, planner.sizes, figures) == 6 * (encoder + decoder + 3 * v * d)
+    sizes = Dimensions.of(run, figures.schemas, v)
+    features = sum(figures.shares[m] * count for m, count in sizes.features.items())
+    embedding = 10 * d * features + d * sizes.waves  # its inputs need no gradient
+    by_hand = 6 * (encoder + decoder + 3 * v * d) + 4 * embedding
+    assert step_flops(run, figures) == pytest.approx(by_hand, rel=1e-12)
 
 
 def test_report_names_a_way_out(make_run: Any) -> None:

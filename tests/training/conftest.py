@@ -126,6 +126,10 @@ class Launcher:
         arguments = ("train", str(file or self.run_file), f"name={name}", *arguments)
         return self._launch(name, arguments, ranks, when, faults=faults, patience=patience)
 
+    def start(self, log: str, *arguments: str, ranks: int = 1) -> Finished:
+        """Any command; what it prints goes to a log of this name."""
+        return self._launch(log, arguments, ranks)
+
     def train_many(self, runs: Mapping[str, Sequence[str]], ranks: int) -> dict[str, Finished]:
         """Train under several names, each with its overrides, one after the other in the same processes."""
         lists = [json.dumps([f"name={name}", *overrides]) for name, overrides in runs.items()]

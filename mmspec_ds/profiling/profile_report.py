@@ -1,0 +1,188 @@
+"""A profile as a table (in the manner of the paper's table 12), as JSON, and in TensorBoard."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mmspec_ds.files import replacing
+from mmspec_ds.profiling.compare import Profile
+from mmspec_ds.profiling.figures import Figure, Figures, Row, all_rows
+from mmspec_ds.profiling.tables import aligned, say, show
+
+LETTERS = "AB"
+
+
+def print_profile(profile: Profile, console: Console | None = None) -> None:
+    """Head, table and what was assumed."""
+    console = console or Console()
+    for line in head_lines(profile):
+        say(console, line)
+    heads, rows = heads_of(profile), table_rows(profile)
+    if console.is_terminal:
+        show(console, heads, rows, left=("",))
+    else:
+        for line in aligned(heads, rows, first_left=True):
+            say(console, line)
+    for line in tail_lines(profile):
+        say(console, line)
+
+
+def head_lines(profile: Profile) -> list[str]:
+    """What was measured, and on what."""
+    where = profile.environment
+    lines = [
+        f"{where['ranks']} rank(s) on {where['device']}, torch {where['torch']}, deepspeed {where['deepspeed']}"
+    ]
+    for letter, model in zip(LETTERS, profile.models):
+        about = model.about
+        lines.append(
+            f"{letter}: {model.name}, {about['kind']}; {about['precision']}, ZeRO {about['zero_stage']},"
+            f" expert-parallel size {about['ep_size']}, {about['threads']} thread(s) each,"
+            f" {about['batch_size']} samples x {about['gradient_accumulation']} for each rank and step;"
+            f" weights: {about['weights']}"
+        )
+        lines.append(f"   data: {about['data']}")
+    return lines
+
+
+def tail_lines(profile: Profile) -> list[str]:
+    """How it was measured."""
+    effort = profile.effort
+    turns = ", in turn for A and B" if len(profile.models) > 1 else ""
+    spread = "mean ± standard deviation" if effort.runs > 1 else "one run"
+    lines = [
+        f"training: {effort.runs} run(s) of {effort.steps} steps after {effort.warm_up}{turns}; {spread}",
+        "a token is one of a spectrum or of a SMILES, padding is none; a step is one update of all ranks",
+        "processor time: of all threads and ranks; other programs on the machine disturb it least",
+        "engine: reduction of gradients, clipping, ZeRO's copies; loop: schedules and agreement of the ranks",
+    ]
+    if not any(any(model.figures["share/logging"].values) for model in profile.models):
+        lines.append("logging: no step of these runs was one that is logged, see training.log_every")
+    if any("memory/peak" in model.figures for model in profile.models):
+        lines.append(
+            f"memory: {profile.environment['memory']}, of the rank that takes most, each model in a process of"
+            " its own; kinds are at their most at different times and do not sum up to the peak"
+        )
+    if profile.max_tokens is not None:
+        lines.append(
+            f"decoding: {effort.samples} samples of each rank in one batch for samples/s, one alone for the"
+            f" latency, at most {profile.max_tokens} tokens"
+        )
+    return lines
+
+
+def heads_of(profile: Profile) -> list[str]:
+    """Of the columns."""
+    names = [f"{letter}: {model.name}" for letter, model in zip(LETTERS, profile.models)]
+    return ["", *names, *(["A/B"] if len(names) > 1 else [])]
+
+
+def table_rows(profile: Profile) -> list[list[str]]:
+    """The cells of the table; rows of what was not measured are left out."""
+    rows = []
+    for row in all_rows(profile.effort.beams):
+        if any(row.key in model.figures for model in profile.models):
+            cells = [_cell(model.figures, row) for model in profile.models]
+            rows.append([row.label, *cells, *_ratio(profile, row)])
+    return rows
+
+
+def _ratio(profile: Profile, row: Row) -> list[str]:
+    if len(profile.models) < 2:
+        return []
+    figure = profile.ratios.get(row.key)
+    if figure is None or not row.compared:
+        return [""]
+    if figure.mean < 0.1:
+        return [number(figure.mean, 2)]
+    deviation = f"{figure.deviation or 0.0:.2f}"
+    return [f"{figure.mean:.2f}" + (f" ± {deviation}" if float(deviation) else "")]
+
+
+def _cell(figures: Figures, row: Row) -> str:
+    figure = figures.get(row.key)
+    if figure is None:
+        return "-"
+    text = number(figure.mean * row.scale)
+    if not _varies(figure):
+        return text
+    assert figure.deviation is not None
+    return f"{text} ± {number(figure.deviation * row.scale, 2)}"
+
+
+def _varies(figure: Figure) -> bool:
+    """Whether a deviation tells something: what is counted is the same in every run, but for its batches."""
+    return figure.deviation is not None and figure.deviation > 1e-6 * abs(figure.mean)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """So many significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    text = f"{value:.{digits}g}"
+    return text if "e" not in text else f"{value:.{digits + 4}f}".rstrip("0")
+
+
+def write_profile(path: Path, profile: Profile) -> None:
+    """The profile as JSON, in base units (seconds, bytes, operations, shares of 1), unrounded. The file appears
+    whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(to_json(profile), indent=2) + "\n", encoding="utf-8")
+
+
+def to_json(profile: Profile) -> dict[str, Any]:
+    """The profile as plain values."""
+    return {
+        "environment": dict(profile.environment),
+        "effort": asdict(profile.effort),
+        "max_tokens": profile.max_tokens,
+        "models": [
+            {"name": model.name, "about": dict(model.about), "figures": _figures_json(model.figures)}
+            for model in profile.models
+        ],
+        "ratios": _figures_json(profile.ratios),
+    }
+
+
+def _figures_json(figures: Figures) -> dict[str, Any]:
+    return {
+        key: {"mean": one.mean, "standard_deviation": one.deviation, "values": list(one.values)}
+        for key, one in sorted(figures.items())
+    }
+
+
+def write_tensorboard(folder: Path, profile: Profile) -> None:
+    """A run of TensorBoard for each model with its scalars, a step for each run of the measurement; the ratios;
+    the whole table as text."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    tracks: list[tuple[str, Figures]] = [
+        (f"{letter}_{model.name}", model.figures) for letter, model in zip(LETTERS, profile.models)
+    ]
+    if profile.ratios:
+        tracks.append(("A_over_B", profile.ratios))
+    for name, figures in tracks:
+        with SummaryWriter(str(folder / name)) as writer:
+            for key, figure in sorted(figures.items()):
+                for step, value in enumerate(figure.values):
+                    writer.add_scalar(f"profile_{key}", value, step)
+            if name == tracks[0][0]:
+                writer.add_text("profile/table", markdown(profile))
+
+
+def markdown(profile: Profile) -> str:
+    """Head, table and notes as Markdown."""
+    heads, rows = heads_of(profile), table_rows(profile)
+    lines = [*head_lines(profile), "", _pipes(heads), _pipes(["---", *["---:"] * (len(heads) - 1)])]
+    lines += [_pipes([row[0].strip(), *row[1:]]) for row in rows]
+    return "\n".join([*lines, "", *(f"- {line}" for line in tail_lines(profile))])
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,182 @@
+"""When the parts of a training step begin and end, told by the step itself while it runs.
+
+On a GPU times are those of the stream: events are recorded where a part is launched, and read when the run of
+steps is over, so that nothing waits within it.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+
+from mmspec_ds.profiling.collectives import bytes_to_others
+
+FORWARD, BACKWARD, OPTIMIZER, ALL_TO_ALL = "forward", "backward", "optimizer", "all-to-all"
+HOOKS = "hooks"
+"""What ZeRO does within the backward pass, gradient by gradient."""
+
+
+class Observer(Protocol):
+    """Who is told."""
+
+    def begin(self, part: str) -> None:
+        """A part of a step begins."""
+
+    def end(self, part: str) -> None:
+        """It ends."""
+
+    def sent(self, size: float) -> None:
+        """So many bytes leave this rank in an all-to-all."""
+
+
+class Stopwatch:
+    """Adds up the time of parts. Parts may lie within others.
+
+    Args:
+        device: where the work is done.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_stream = device.type == "cuda"
+        self._open: dict[str, list[Any]] = defaultdict(list)
+        self._spans: list[tuple[str, Any, Any]] = []
+        self.bytes_sent = 0.0
+
+    def begin(self, part: str) -> None:
+        """See `Observer`."""
+        self._open[part].append(self._now())
+
+    def end(self, part: str) -> None:
+        """See `Observer`."""
+        self._spans.append((part, self._open[part].pop(), self._now()))
+
+    def sent(self, size: float) -> None:
+        """See `Observer`."""
+        self.bytes_sent += size
+
+    @contextmanager
+    def timing(self, part: str) -> Iterator[None]:
+        """Within is a part."""
+        self.begin(part)
+        yield
+        self.end(part)
+
+    def read(self) -> dict[str, float]:
+        """Seconds of each part since the last reading; 0 for what did not occur."""
+        if self._on_stream:
+            torch.cuda.synchronize()
+        seconds: dict[str, float] = defaultdict(float)
+        for part, begun, ended in self._spans:
+            seconds[part] += begun.elapsed_time(ended) / 1e3 if self._on_stream else ended - begun
+        self._spans.clear()
+        self.bytes_sent = 0.0
+        return seconds
+
+    def _now(self) -> Any:
+        if not self._on_stream:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+
+@contextmanager
+def observed(engine: Any, observer: Observer) -> Iterator[None]:
+    """Within, the steps of a DeepSpeed engine tell the observer of their parts.
+
+    The forward pass is that of the engine's module, the backward pass autograd's run (ZeRO's hooks are within,
+    and told of as well), the optimizer that of torch without ZeRO's copies around it, and an all-to-all its
+    launch and whatever waits for it: what is hidden behind computation does not count.
+    """
+    optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)  # ZeRO's has torch's within
+    handles = [
+        engine.module.register_forward_pre_hook(lambda *_: observer.begin(FORWARD)),
+        engine.module.register_forward_hook(lambda *_: observer.end(FORWARD)),
+        optimizer.register_step_pre_hook(lambda *_: observer.begin(OPTIMIZER)),
+        optimizer.register_step_post_hook(lambda *_: observer.end(OPTIMIZER)),
+    ]
+    with ExitStack() as stack:
+        for handle in handles:
+            stack.callback(handle.remove)
+        stack.enter_context(_backward_observed(observer))
+        stack.enter_context(_all_to_all_observed(observer))
+        stack.enter_context(_hooks_observed(engine.optimizer, observer))
+        yield
+
+
+@contextmanager
+def _backward_observed(observer: Observer) -> Iterator[None]:
+    backward = torch.autograd.backward
+
+    def told(*args: Any, **kwargs: Any) -> None:
+        observer.begin(BACKWARD)
+        backward(*args, **kwargs)
+        observer.end(BACKWARD)
+
+    torch.autograd.backward = told
+    try:
+        yield
+    finally:
+        torch.autograd.backward = backward
+
+
+@contextmanager
+def _hooks_observed(optimizer: Any, observer: Observer) -> Iterator[None]:
+    """The hook of ZeRO 1 and 2 on each gradient, from the first function that it calls to the last one
+    (DeepSpeed 0.19.8, `create_gradient_handling_hooks`)."""
+    first, last = "should_refresh_expected_hook_count", "update_hook_state_and_maybe_run_epilogue"
+    if not (hasattr(optimizer, first) and hasattr(optimizer, last)):
+        yield
+        return
+    begins, ends = getattr(optimizer, first), getattr(optimizer, last)
+
+    def beginning() -> Any:
+        observer.begin(HOOKS)
+        return begins()
+
+    def ending(expected: int) -> None:
+        ends(expected)
+        observer.end(HOOKS)
+
+    setattr(optimizer, first, beginning)
+    setattr(optimizer, last, ending)
+    try:
+        yield
+    finally:
+        delattr(optimizer, first)
+        delattr(optimizer, last)
+
+
+@contextmanager
+def _all_to_all_observed(observer: Observer) -> Iterator[None]:
+    exchange = dist.all_to_all_single
+
+    def told(out: Any, rows: Any, received: Any = None, sent: Any = None, **how: Any) -> Any:
+        observer.begin(ALL_TO_ALL)
+        observer.sent(bytes_to_others("all_to_all_single", rows, sent, how.get("group")))
+        work = exchange(out, rows, received, sent, **how)
+        observer.end(ALL_TO_ALL)
+        return None if work is None else _ObservedWork(work, observer)
+
+    setattr(dist, exchange.__name__, told)
+    try:
+        yield
+    finally:
+        setattr(dist, exchange.__name__, exchange)
+
+
+class _ObservedWork:
+    """A collective under way whose awaiting is told."""
+
+    def __init__(self, work: Any, observer: Observer) -> None:
+        self._work, self._observer = work, observer
+
+    def wait(self) -> Any:
+        self._observer.begin(ALL_TO_ALL)
+        done = self._work.wait()
+        self._observer.end(ALL_TO_ALL)
+        return done
