@@ -1,5 +1,6 @@
 """The page as text: what it says, that it needs nothing else, and what it says where something is missing."""
 
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from mmspec_ds.cli import main
 from mmspec_ds.errors import DataError
 from mmspec_ds.moe.settings import paper_experts
 from mmspec_ds.reporting.curves import drawings
-from mmspec_ds.reporting.drawing import LIGHT, by_family, expert_colours, smoothed
+from mmspec_ds.reporting.drawing import LIGHT, Drawing, by_family, expert_colours, smoothed
 from mmspec_ds.reporting.examples import Example, Proposal, choose, find_examples
 from mmspec_ds.reporting.folder import RunFolder
 from mmspec_ds.reporting.page import ReportRequest, write_report
@@ -64,6 +65,14 @@ def page(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = tmp_path_factory.mktemp("page") / "report.html"
     write_report(ReportRequest(template, page, ask=6, show=4))
     return page
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the drawing of the figures, which takes the time, where only the words are looked at."""
+    out = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(out, format="png")
+    monkeypatch.setattr(Drawing, "png", lambda self, theme: out.getvalue())
 
 
 def test_the_page_says_what_the_run_did(page: Path) -> None:
@@ -141,6 +150,7 @@ def change_settings(folder: Path, **data: Any) -> None:
     path.write_text(yaml.safe_dump(content | {"data": content["data"] | data}))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_missing_is_told(run_folder: Path, tmp_path: Path) -> None:
     forget(run_folder, "start", "end", "validation", "conflict", "proposals")
     (run_folder / "evaluation.json").unlink()
@@ -156,6 +166,7 @@ def test_what_is_missing_is_told(run_folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "page_png" / "loss.png").is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_dense_run_has_no_routing(run_folder: Path, tmp_path: Path) -> None:
     content = yaml.safe_load((run_folder / "config.yaml").read_text())
     (run_folder / "config.yaml").write_text(yaml.safe_dump(content | {"moe": None}))
@@ -250,6 +261,7 @@ def test_what_is_no_run_is_refused(run_folder: Path, missing: str, told: str) ->
     assert not (run_folder / "report.html").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(run_folder), "--molecules", "3"]) == 0
     assert "The first 3 molecules of val.parquet" in capsys.readouterr().out

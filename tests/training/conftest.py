@@ -71,6 +71,7 @@ def run_file(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "validate_every": 1000,
             "threads": 1,
             "pictures": 0,
+            "conflict_samples": 0,
         },
     }
     path = folder / "run.yaml"

@@ -20,6 +20,7 @@ ADAM = (
     "training.steps=12",
     "training.validate_every=6",
     "training.keep_checkpoints=2",
+    "training.conflict_samples=4",
     "model.dropout=0.1",
     "data.modality_dropout=0.2",
 )
