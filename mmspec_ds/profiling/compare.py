@@ -19,6 +19,7 @@ import torch.distributed as dist
 from mmspec_ds.config import RunConfig
 from mmspec_ds.errors import DataError, UserError
 from mmspec_ds.profiling.figures import (
+    Figure,
     Figures,
     decoding_figures,
     memory_figures,
@@ -93,7 +94,7 @@ class _Contestant:
     run: RunConfig
     data: RunData
     memory: PeakMemory | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     trainee: Trainee | None = None
 
 
