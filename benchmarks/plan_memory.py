@@ -226,8 +226,10 @@ def train(run_file: Path) -> None:
     from mmspec_ds.data.sampler import BucketSampler
     from mmspec_ds.moe.expert_parallel import Placement
     from mmspec_ds.moe.schedule import Curriculum
+    from mmspec_ds.profiling.resident import memory_of_process, reset_peak
     from mmspec_ds.training.distributed import process_group
-    from mmspec_ds.training.engine import clip_gradients, engine_config, make_engine
+    from mmspec_ds.training.engine import engine_config, make_engine, update
+    from mmspec_ds.training.engine_file import read_engine
     from mmspec_ds.training.session import make_objective
 
     run = load_run(run_file)
@@ -244,14 +246,13 @@ def train(run_file: Path) -> None:
         now = Curriculum(balance=0.01, temperature=2.0)
 
         def steps(run: RunConfig, batches: Sequence[Batch]) -> None:
-            config = engine_config(run.engine, settings, torch.device("cpu"))
+            config = engine_config(read_engine(run.engine), settings, torch.device("cpu"))
             engine = make_engine(make_objective(run, data, placement), config, settings)
             engine.train()
             for batch in batches:
                 counted.calls, counted.sent = 0, 0.0
                 engine.backward(engine(batch, now).total)
-                clip_gradients(engine, placement, settings.gradient_clipping)
-                engine.step()
+                update(engine, placement, settings.gradient_clipping)
 
         # What Python, DeepSpeed and oneDNN load when they are first used is not the run's: a small run goes
         # first.
@@ -267,19 +268,6 @@ def train(run_file: Path) -> None:
         peak = after["VmHWM"] - before["VmRSS"]
         told = {"peak": peak - shared, "collectives": counted.calls, "sent": counted.sent}
         print(f"measured {json.dumps(told)}\n{time.perf_counter() - started:.0f} s", flush=True)
-
-
-def reset_peak() -> dict[str, int]:
-    """Let VmHWM start anew from what is resident now (Linux 4.0 and later)."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return memory_of_process()
-
-
-def memory_of_process() -> dict[str, int]:
-    """The kernel's figures of this process, bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    fields = (line.split() for line in lines if line.endswith(" kB"))
-    return {field[0].rstrip(":"): 1024 * int(field[1]) for field in fields}
 
 
 def write(row: dict[str, object]) -> None:

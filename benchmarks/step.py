@@ -35,6 +35,7 @@ import torch
 from runner import RESULTS, commit, device_name
 
 from mmspec_ds.config import RunConfig, load_run
+from mmspec_ds.profiling.resident import memory_of_process, reset_peak
 
 NAMES = ("sparse", "dense text", "dense equal", "dense widest")
 DEFAULT_RUN = Path(__file__).parents[1] / "ds_configs/runs/alberts.yaml"
@@ -60,9 +61,9 @@ class Contestant:
 
         selection = self.batches[number % len(self.batches)]
         started, processor = time.perf_counter(), time.process_time()
-        batch = loop._batch(self.session, selection, number).to(self.session.device)
+        batch = loop.batch_of(self.session, selection, number).to(self.session.device)
         now = curriculum_at(0.1, self.session.run.objective)
-        loop._step(self.session, batch, now, 1e-4, number)
+        loop.training_step(self.session, batch, now, 1e-4, number)
         if self.session.device.type == "cuda":
             torch.cuda.synchronize()
         self.seconds.append(time.perf_counter() - started)
@@ -146,13 +147,12 @@ def report_peak(name: str, options: argparse.Namespace, folder: Path) -> None:
     from mmspec_ds.training import session as building
     from mmspec_ds.training.distributed import process_group
 
-    before = 0.0
+    before = 0
     make = building.make_objective
 
     def marked(*arguments: Any) -> Any:
         nonlocal before
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew
-        before = resident("VmRSS")
+        before = reset_peak()["VmRSS"]
         return make(*arguments)
 
     building.make_objective = marked
@@ -162,16 +162,10 @@ def report_peak(name: str, options: argparse.Namespace, folder: Path) -> None:
         one.batches.sort(key=lambda selection: -lengths[selection.indices].max())
         for number in range(3):  # the longest
             one.step(number)
-    peak = resident("VmHWM") - before
+    peak = memory_of_process()["VmHWM"] - before
     if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated() / 1e6
-    print(json.dumps(peak))
-
-
-def resident(field: str) -> float:
-    """Megabytes of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
+        peak = torch.cuda.max_memory_allocated()
+    print(json.dumps(peak / 1e6))
 
 
 def main() -> None:

@@ -225,7 +225,7 @@ def _routing(sizes: Dimensions, places: float) -> tuple[float, float]:
     router = 2.0 * places * sizes.d_model * experts
     if sizes.prior:
         router += 2.0 * sizes.modalities * sizes.d_model * experts
-    return router, 2.0 * sizes.modalities * places * (2 * experts + 1)
+    return router, 2.0 * sizes.modalities * places * (2 * experts + 2)
 
 
 def _nothing() -> dict[FlopPart, float]:

@@ -63,7 +63,8 @@ def prepare(
     """Find where to begin, read the data (unless they are given), build the model and its engine, open the
     run's folder."""
     settings = run.training
-    threads, device = share_cores(settings.threads), device_of_rank()
+    device = device_of_rank()  # before the first collective: NCCL takes the GPU that is current then
+    threads = share_cores(settings.threads)
     rank, world = dist.get_rank(), dist.get_world_size()
     check_topology(settings.ep_size)
     start = find_start(run, resume=resume, overwrite=overwrite)
