@@ -192,9 +192,10 @@ def settle_plan(folder: Path, plan: Plan) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if any(folder.iterdir()):
-            raise DataError("is not empty: expected a new folder, or one that was begun", path=folder) from None
         with replacing(path) as partial:
+            # A plan that was cut off is this file; it is written over.
+            if any(other != partial for other in folder.iterdir()):
+                raise DataError("is not empty: expected a new folder, or one that was begun", path=folder) from None
             partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return
     except ValueError:
