@@ -20,7 +20,12 @@ from mmspec_ds.spectra import benchmark_schema as schema
 from mmspec_ds.spectra import compression
 from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM, ListColumn, float_values
 from mmspec_ds.spectra.records import FloatArray
-from mmspec_ds.spectra.settings import CarbonNMRSettings, CompressionSettings, HydrogenNMRSettings
+from mmspec_ds.spectra.settings import (
+    CarbonNMRSettings,
+    CompressionSettings,
+    HydrogenNMRSettings,
+    InfraredSettings,
+)
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -139,15 +144,18 @@ def ir_columns(
     counts_N = np.zeros(len(lengths_N), dtype=np.int64)
     parts = [np.empty((0, ir.window), dtype=np.float32)]
     values, usable = float_values(lists.values), np.flatnonzero(usable_N)
+    if not len(usable):
+        return ColumnTokens(_no_fields(np.int16, 0), parts[0], counts_N, doubtful_N)
+    assert points is not None  # as they have that length
+    resampled = _Resampling(points, ir)
     for start in range(0, len(usable), _CURVES):
-        assert points is not None
         rows = usable[start : start + _CURVES]
         absorbance = _curves(values, lists.offsets[rows], points)
         finite = np.isfinite(absorbance).all(axis=1)
         if not finite.all():
             doubtful_N[rows[~finite]] = True
             rows, absorbance = rows[finite], absorbance[finite]
-        intensity = _normalised(_resampled(absorbance, settings))
+        intensity = _normalised(resampled(absorbance))
         windows = np.lib.stride_tricks.sliding_window_view(intensity, ir.window, axis=1)[:, :: ir.stride]
         parts.append(windows.astype(np.float32).reshape(-1, ir.window))
         counts_N[rows] = ir.tokens
@@ -163,23 +171,30 @@ def _curves(values: FloatArray, starts: IntArray, points: int) -> FloatArray:
     return values[starts[:, None] + np.arange(points)].astype(np.float64)
 
 
-def _resampled(absorbance: FloatArray, settings: CompressionSettings) -> FloatArray:
-    """numpy.interp of every row at once, by the same arithmetic: [rows, points] to [rows, intervals]."""
-    ir = settings.ir
-    measured = np.linspace(400.0, 4000.0, absorbance.shape[1])
-    wanted = np.linspace(ir.lowest_cm1, ir.highest_cm1, ir.intervals)
-    left = np.clip(np.searchsorted(measured, wanted, side="right") - 1, 0, len(measured) - 2)
-    before, after = np.take(absorbance, left, axis=1), np.take(absorbance, left + 1, axis=1)
-    after -= before
-    after /= measured[left + 1] - measured[left]
-    after *= wanted - measured[left]
-    after += before
-    outside = (wanted < measured[0]) | (wanted > measured[-1])
-    if outside.any():
-        after[:, outside] = absorbance.min(axis=1, keepdims=True)
-    # The last point is a stored value, and not what a slope makes of the one before it.
-    after[:, wanted == measured[-1]] = absorbance[:, -1:]
-    return after
+class _Resampling:
+    """numpy.interp of many rows at once, by the same arithmetic, from `points` even points to the intervals."""
+
+    def __init__(self, points: int, ir: InfraredSettings) -> None:
+        measured = np.linspace(400.0, 4000.0, points)
+        wanted = np.linspace(ir.lowest_cm1, ir.highest_cm1, ir.intervals)
+        self._left = np.clip(np.searchsorted(measured, wanted, side="right") - 1, 0, points - 2)
+        self._span = measured[self._left + 1] - measured[self._left]
+        self._beyond = wanted - measured[self._left]
+        self._outside = (wanted < measured[0]) | (wanted > measured[-1])
+        self._last = wanted == measured[-1]
+
+    def __call__(self, absorbance: FloatArray) -> FloatArray:
+        """[rows, points] to [rows, intervals]."""
+        before, after = np.take(absorbance, self._left, axis=1), np.take(absorbance, self._left + 1, axis=1)
+        after -= before
+        after /= self._span
+        after *= self._beyond
+        after += before
+        if self._outside.any():
+            after[:, self._outside] = absorbance.min(axis=1, keepdims=True)
+        # The last point is a stored value, and not what a slope makes of the one before it.
+        after[:, self._last] = absorbance[:, -1:]
+        return after
 
 
 def _normalised(intensity: FloatArray) -> FloatArray:

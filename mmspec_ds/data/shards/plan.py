@@ -193,9 +193,10 @@ def settle_plan(folder: Path, plan: Plan) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         with replacing(path) as partial:
-            # A plan that was cut off is this file; it is written over.
-            if any(other != partial for other in folder.iterdir()):
-                raise DataError("is not empty: expected a new folder, or one that was begun", path=folder) from None
+            strangers = [other for other in folder.iterdir() if other != partial]  # which a kill may have left
+            if strangers:
+                why = "is not empty: expected a new folder, or one that was begun"
+                raise DataError(why, path=folder) from None
             partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return
     except ValueError:

@@ -29,7 +29,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 
-_TYPES = {
+_TYPES: Mapping[str, type[np.generic]] = {
     "I16": np.int16,
     "I32": np.int32,
     "I64": np.int64,
@@ -37,7 +37,7 @@ _TYPES = {
     "U8": np.uint8,
     "F32": np.float32,
 }
-_NAMES: Mapping[type[np.generic], str] = {kind: name for name, kind in _TYPES.items()}
+_NAMES = {kind: name for name, kind in _TYPES.items()}
 _ALIGNMENT = 8
 
 
@@ -169,7 +169,7 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], about: Mapp
         file.write(struct.pack("<Q", len(text)))
         file.write(text)
         for _, array in ordered:
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def open_shard(path: Path, modalities: Sequence[Modality] | None = None) -> Shard:
