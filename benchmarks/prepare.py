@@ -49,7 +49,7 @@ CONTESTANTS = (
     "pandas, same tokens, benchmark",
     "pandas, same tokens, inchikey",
 )
-"""What they make, and what divides it: the rule of the benchmark, which its text has too, or InChIKey blocks."""
+"""What they make, and how it is divided: as the benchmark does, which its text is too, or by InChIKey."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Both peers read as one does with pandas, the whole file, every column. `benchmark_text` makes what the
 benchmark's own script makes (Alberts et al. 2024: its text rules, its duplicates, its split, its files of
-lines); `tokens` makes what a prepared folder holds, by the same operators, record by record, divided by InChIKey
-or as the benchmark does.
+lines); `tokens` makes what a prepared folder holds, by the same operators, record by record, divided by
+InChIKey or as the benchmark does.
 """
 
 from collections.abc import Iterator, Sequence

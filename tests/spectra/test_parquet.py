@@ -241,6 +241,18 @@ def test_columns_that_are_not_asked_for_are_not_touched(written: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_fields_that_are_not_read_are_not_touched(written: Path) -> None:
+    modalities = [Modality.H_NMR, Modality.C_NMR]
+    before = list(read_records(written, modalities=modalities))
+    for path in ("c_nmr_peaks.list.element.integral", "h_nmr_peaks.list.element.delta"):
+        damage(written, path, 0)
+    for left, right in zip(read_records(written, modalities=modalities), before, strict=True):
+        assert_equal(left, right)
+    damage(written, "c_nmr_peaks.list.element.delta (ppm)", 0)
+    with pytest.raises(DataError, match="cannot be read as parquet"):
+        list(read_records(written, modalities=modalities))
+
+
 def test_reading_is_lazy_by_row_group(tmp_path: Path) -> None:
     path = tmp_path / "spectra.parquet"
     generator = np.random.default_rng(0)
