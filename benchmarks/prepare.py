@@ -177,6 +177,8 @@ def speed(options: argparse.Namespace, folder: Path) -> list[Row]:
     for _ in range(options.repeats):
         for name in CONTESTANTS:
             results[name].append(started(name, files, 1, {cores[-1]}))
+            rate = options.rows[0] / results[name][-1]["processor"]
+            print(f"{name}: {rate:,.0f} rows per second of processor time", flush=True)
     return [row_of("speed", name, options.rows[0], found, 1) for name, found in results.items()]
 
 
