@@ -210,8 +210,8 @@ class RowReader:
         """The parquet columns, as paths, that hold what is read of an Arrow column."""
         if not column.fields:
             return [column.name]
-        # Not by `ParquetFile.schema`: it and the footer keep each other alive until the garbage collector comes,
-        # 4 MB for a file of 200 row groups.
+        # Not by `ParquetFile.schema`: it and the footer keep each other alive until garbage is collected, 4 MB
+        # for a file of 200 row groups.
         group = self._file.metadata.row_group(0)
         paths = [group.column(number).path_in_schema for number in range(group.num_columns)]
         endings = tuple(f".{name}" for name in column.fields)
