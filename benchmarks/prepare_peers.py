@@ -2,7 +2,8 @@
 
 Both peers read as one does with pandas, the whole file, every column. `benchmark_text` makes what the
 benchmark's own script makes (Alberts et al. 2024: its text rules, its duplicates, its split, its files of
-lines); `tokens` makes what a prepared folder holds, by the same operators, record by record.
+lines); `tokens` makes what a prepared folder holds, by the same operators, record by record, divided by
+InChIKey or as the benchmark does.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,20 +54,26 @@ def benchmark_text(files: Sequence[Path], out: Path) -> int:
     return len(data)
 
 
-def tokens(files: Sequence[Path], out: Path) -> int:
-    """The arrays of a prepared folder, divided by InChIKey, in three files."""
+def tokens(files: Sequence[Path], out: Path, *, by_inchikey: bool) -> int:
+    """The arrays of a prepared folder, in three files."""
     settings, modalities = CompressionSettings(), tuple(Modality)
     rows = []
     for file in files:
         for record in records(file):
             assert record.smiles is not None
             smiles = canonical_smiles(record.smiles)
-            draw = draw_of(inchikey_block(smiles), 0) / 2**64
+            draw = draw_of(inchikey_block(smiles), 0) / 2**64 if by_inchikey else 0.0
             compressed = compress_record(record, modalities, settings)
             rows.append({"smiles": smiles, "words": tokenize_smiles(smiles), "draw": draw} | compressed)
     data = pd.DataFrame(rows).drop_duplicates(subset="smiles")
-    split = np.where(data["draw"] < 0.05, "val", np.where(data["draw"] < 0.15, "test", "train"))
-    for name, part in data.groupby(split):
+    if by_inchikey:
+        side = np.where(data["draw"] < 0.05, "val", np.where(data["draw"] < 0.15, "test", "train"))
+        parts = {str(name): part for name, part in data.groupby(side)}
+    else:
+        rest, test = cut(data, 0.1)
+        train, validation = cut(rest, 0.05)
+        parts = {"train": train, "val": validation, "test": test}
+    for name, part in parts.items():
         arrays: dict[str, Any] = {
             "smiles": np.array(part["smiles"]),
             "words": np.concatenate(list(part["words"])),

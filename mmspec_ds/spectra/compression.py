@@ -196,12 +196,20 @@ def compress_formula(formula: str) -> Tokens:
     Raises:
         ValueError: the text is no formula.
     """
+    return discrete_tokens(Modality.FORMULA, formula_ids(formula), fields=2)
+
+
+def formula_ids(formula: str) -> list[list[int]]:
+    """Element and count of each token of `compress_formula`.
+
+    Raises:
+        ValueError: the text is no formula.
+    """
     counts, charge = parse_formula(formula)
     if charge:
         counts["+" if charge > 0 else "-"] = abs(charge)
     other = _SYMBOL_IDS["other"]
-    rows = [[_SYMBOL_IDS.get(symbol, other), _clip(count, 0, _COUNTS - 1)] for symbol, count in counts.items()]
-    return discrete_tokens(Modality.FORMULA, rows, fields=2)
+    return [[_SYMBOL_IDS.get(symbol, other), _clip(count, 0, _COUNTS - 1)] for symbol, count in counts.items()]
 
 
 def discrete_tokens(modality: Modality, rows: Sequence[Sequence[int]], fields: int) -> Tokens:

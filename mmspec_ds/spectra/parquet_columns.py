@@ -57,6 +57,8 @@ class SpectrumColumn(ABC):
 
     expected: str
     """The type of the column in words, for errors."""
+    fields: tuple[str, ...] = ()
+    """Those that are read of a list of structs; others are not loaded."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -82,6 +84,7 @@ class HydrogenColumn(SpectrumColumn):
     """1H multiplets: category, centroid, j_values, nH, rangeMax, rangeMin."""
 
     expected = f"a list of structs with {', '.join(schema.H_NMR_NEEDED)}"
+    fields = schema.H_NMR_NEEDED
 
     def accepts(self, column_type: pa.DataType) -> bool:
         fields = _struct_fields(column_type)
@@ -125,6 +128,7 @@ class CarbonColumn(SpectrumColumn):
     """13C lines: the shift; integral, intensity and width are not read."""
 
     expected = f"a list of structs with {schema.CARBON_SHIFT}"
+    fields = (schema.CARBON_SHIFT,)
 
     def accepts(self, column_type: pa.DataType) -> bool:
         return _is_number(_struct_fields(column_type).get(schema.CARBON_SHIFT))

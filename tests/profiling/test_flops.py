@@ -144,9 +144,8 @@ def test_what_capacity_drops_is_not_computed() -> None:
         load_ME=torch.tensor([[3.0, 0.0], [4.0, 3.0]]),
         dropped_M=torch.zeros(2),
         tokens_M=torch.tensor([2.0, 3.0]),
-        **dict.fromkeys(
-            ("entropy", "z", "agreement", "agreement_count", "separation", "separation_count"), nothing
-        ),
+        entropy_M=torch.zeros(2),
+        **dict.fromkeys(("z", "agreement", "agreement_count", "separation", "separation_count"), nothing),
     )
     experts = [{"family": "shared", "width": 16}] * 2
     free = MoESettings.model_validate({"experts": experts, "k": 2})

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmspec_ds.spectra import benchmark_schema as schema
+from mmspec_ds.spectra.compression import compress_ir
 from mmspec_ds.spectra.compression_columns import (
     ColumnTokens,
     c_nmr_columns,
@@ -205,6 +206,28 @@ def test_an_odd_curve_makes_its_row_doubtful(odd: list[Any]) -> None:
     assert found.doubtful.tolist() == [False, True, False, False]
     assert found.counts.tolist() == [2, 0, 0, 2]
     assert found.continuous.tolist() == [[0, 0.25], [0.5, 1], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64(), pa.int32()], ids=str)
+def test_curves_are_the_same_however_many_there_are(kind: pa.DataType) -> None:
+    rng, options = np.random.default_rng(0), CompressionSettings()
+    rows: list[Any] = [rng.integers(-20, 200, POINTS).tolist() for _ in range(110)]
+    # Between the others, at the edges of what is done at a time, and more of them than that.
+    odd = [5, 31, 32, *range(64, 100)]
+    for number, row in enumerate(odd):
+        rows[row] = (None, [1] * (POINTS + 1), [2] * (POINTS - 1) + [None])[number % 3]
+    array = pa.array(rows, pa.list_(kind))
+    for start in (0, 3):
+        batch = pa.record_batch({schema.IR: array}).slice(start)
+        found = ir_columns(batch, [schema.IR], options, POINTS)
+        assert np.flatnonzero(found.doubtful).tolist() == [
+            row - start for number, row in enumerate(odd) if number % 3
+        ]
+        sound = [row for row in range(start, len(rows)) if row not in odd]
+        assert (np.flatnonzero(found.counts) + start).tolist() == sound
+        spectra = [Infrared(np.array(rows[row], dtype=np.float64)) for row in sound]
+        expected = [compress_ir(spectrum, options.ir).continuous for spectrum in spectra]
+        np.testing.assert_array_equal(found.continuous, np.concatenate(expected))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from mmspec_ds.spectra.registry import REGISTRY, compress_record
 from mmspec_ds.spectra.settings import CompressionSettings
 from mmspec_ds.spectra.tokens import Tokens
 
-_ROWS = 512  # of a batch: 5 MB of IR as float64
+_ROWS = 256  # of a batch: 2 MB of IR, which the allocators give again and again without a page fault
 _BUFFER_BYTES = 1 << 20  # of each column, instead of the whole column of a row group
 
 Operator = Callable[[pa.RecordBatch, Sequence[str], CompressionSettings], ColumnTokens]

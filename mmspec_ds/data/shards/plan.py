@@ -192,9 +192,11 @@ def settle_plan(folder: Path, plan: Plan) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if any(folder.iterdir()):
-            raise DataError("is not empty: expected a new folder, or one that was begun", path=folder) from None
         with replacing(path) as partial:
+            strangers = [other for other in folder.iterdir() if other != partial]  # which a kill may have left
+            if strangers:
+                why = "is not empty: expected a new folder, or one that was begun"
+                raise DataError(why, path=folder) from None
             partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return
     except ValueError:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from mmspec_ds.data.shards.distinct import DistinctMolecules
 from mmspec_ds.data.shards.encode import Rejected
 from mmspec_ds.data.shards.plan import PLAN, Plan, PrepareSettings, check_same_plan, make_plan, settle_plan
-from mmspec_ds.data.shards.rows import Shard, open_shard, write_shard
+from mmspec_ds.data.shards.rows import Shard, open_shard, write_arrays, write_shard
 from mmspec_ds.data.shards.workers import Candidate, candidates, shard_name
 from mmspec_ds.data.splits import SPLITS, DrawArray, assign_splits
 from mmspec_ds.errors import DataError
@@ -172,7 +171,7 @@ def _finish(plan: Plan, out: Path, tally: _Tally) -> None:
     draws: list[DrawArray] = [open_shard(out / name).rows.draw for name in names]
     split_N = assign_splits(plan.settings.split, np.concatenate(draws))
     with replacing(out / SPLIT_FILE) as partial:
-        save_file({"split": split_N}, partial)
+        write_arrays(partial, {"split": split_N}, {})
     files = {
         name: {key: entry[key] for key in ("bytes", "sha256")} for name, entry in zip(names, tally.entries)
     }

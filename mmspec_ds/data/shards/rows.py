@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
 
 from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, counts_at, offsets_of, ranges
 from mmspec_ds.data.shards.distinct import HashArray
@@ -30,7 +29,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 
-_TYPES = {
+_TYPES: Mapping[str, type[np.generic]] = {
     "I16": np.int16,
     "I32": np.int32,
     "I64": np.int64,
@@ -38,6 +37,8 @@ _TYPES = {
     "U8": np.uint8,
     "F32": np.float32,
 }
+_NAMES = {kind: name for name, kind in _TYPES.items()}
+_ALIGNMENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +142,34 @@ class Shard:
 
 def write_shard(path: Path, rows: ShardRows, words: Sequence[str], **about: Any) -> None:
     """Write a shard's file; `about` is kept in its head, as JSON."""
-    # Under one key: the order of several is not defined, and equal shards are to be equal files.
-    head = {"about": json.dumps({"words": list(words), **about})}
-    arrays = {name: np.ascontiguousarray(array) for name, array in rows.arrays().items()}
-    save_file(arrays, path, metadata=head)
+    write_arrays(path, rows.arrays(), {"words": list(words), **about})
+
+
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], about: Mapping[str, Any]) -> None:
+    """Write arrays by name, and `about` as JSON, in the safetensors format.
+
+    Not by that library's own writer: it goes through a temporary file that only its owner may read, and that
+    stays behind, under a name nobody knows, where the process is killed.
+    """
+    # The widest numbers first, so that all begin at a multiple of their size.
+    ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
+    # All of `about` under one key, as the format has nothing but texts there.
+    head: dict[str, Any] = {"__metadata__": {"about": json.dumps(about)}}
+    place = 0
+    for name, array in ordered:
+        head[name] = {
+            "dtype": _NAMES[array.dtype.type],
+            "shape": array.shape,
+            "data_offsets": (place, place + array.nbytes),
+        }
+        place += array.nbytes
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)))
+        file.write(text)
+        for _, array in ordered:
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def open_shard(path: Path, modalities: Sequence[Modality] | None = None) -> Shard:
