@@ -256,7 +256,7 @@ def test_both_ways_of_decoding_forget_what_is_dropped(workshop) -> None:
     encoded = model.encode(workshop.spectra(workshop.samples(3)))
     ways = [
         CachedDecoding(model.decoder, encoded, beams=2, max_tokens=4),
-        PrefixDecoding(model.decoder, encoded, beams=2),
+        PrefixDecoding(model.decoder, encoded),
     ]
     for way in ways:
         way.logits(torch.ones(3, 2, dtype=torch.int64))
