@@ -19,6 +19,7 @@ from mmspec_ds.models.beam import Candidate, SearchRules, search
 from mmspec_ds.models.decoding import CachedDecoding, Decoding, PrefixDecoding
 from mmspec_ds.models.elucidator import Elucidator
 from mmspec_ds.models.factory import build_elucidator
+from mmspec_ds.models.packed import packed
 from mmspec_ds.models.settings import ModelSettings
 from mmspec_ds.moe.settings import MoESettings
 from mmspec_ds.molecules.vocabulary import Vocabulary
@@ -57,8 +58,8 @@ SHAPES = {
     ),
 }
 
-# Tokens of a molecule of each modality, the means of the benchmark's published sample (example_data_1.parquet, read
-# with ds_configs/runs/alberts.yaml): as the paper compresses spectra, and as the benchmark's text.
+# Tokens of a molecule of each modality, the means of the benchmark's published sample (example_data_1.parquet,
+# read with ds_configs/runs/alberts.yaml): as the paper compresses spectra, and as the benchmark's text.
 COMPRESSED = {Modality.H_NMR: 9, Modality.C_NMR: 16, Modality.IR: 256, Modality.MS: 69}
 TEXT = {Modality.H_NMR: 59, Modality.C_NMR: 17, Modality.IR: 401, Modality.MS: 143}
 TEXT_WORDS = {Modality.H_NMR: 896, Modality.C_NMR: 864, Modality.IR: 105, Modality.MS: 1840}
@@ -98,6 +99,10 @@ class Work:
 
     model: Elucidator
     spectra: SpectraBatch
+
+    def packed(self) -> "Work":
+        """As `predict_dataset` decodes it."""
+        return Work(packed(self.model), self.spectra)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Work":
         """The model in this dtype, both on this device."""

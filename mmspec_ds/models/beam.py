@@ -170,8 +170,8 @@ class _Beams:
         return self.written_BKL[:, :, -1]
 
     def extend(self, log_p_BKV: Tensor) -> Tensor:
-        """Replace the live hypotheses by their best extensions; returns the parent of each, [B, K]. There is one
-        at first, and K grows to the beam in one step or, if the vocabulary is smaller, in a few."""
+        """Replace the live hypotheses by their best extensions; returns the parent of each, [B, K]. There is
+        one at first, and K grows to the beam in one step or, if the vocabulary is smaller, in a few."""
         total_BX = (self.sum_BK.unsqueeze(2) + log_p_BKV).flatten(1)
         self.sum_BK, chosen_BK = _largest(total_BX, self.rules.beam)
         parents_BK = chosen_BK // log_p_BKV.shape[2]
@@ -245,8 +245,8 @@ def log_probabilities(logits_BKV: Tensor, *, first: bool) -> Tensor:
 
 
 def _closed_up(open_B: Tensor) -> Tensor:
-    """The numbers of the samples that are open, as many as can be at their own places, the last ones in those of
-    the samples that are not."""
+    """The numbers of the samples that are open: as many as can be at their own places, the last ones in the
+    places of samples that are not."""
     count = int(open_B.sum())
     remaining = torch.arange(count, device=open_B.device)
     remaining[~open_B[:count]] = count + open_B[count:].nonzero()[:, 0]
