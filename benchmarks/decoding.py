@@ -132,7 +132,7 @@ def run(options: argparse.Namespace, dtype: str, device: torch.device) -> list[R
     timed(contestants, device, options.repeats)
     for name, one in contestants.items():
         print(summary(name, one, contestants, shape))
-    what = f"beam {shape.beam} batch {shape.batch} steps {shape.steps}"
+    what = f"beam {shape.beam} {shape.batch}x{shape.steps}"
     return [
         runner.make_row(
             ("decoding", options.shape, dtype, what, name),
