@@ -16,7 +16,7 @@ from torch import Tensor
 from mmspec_ds.data.batch import Batch, ModalityTokens, SpectraBatch
 from mmspec_ds.data.encoding import text_schema
 from mmspec_ds.models.beam import Candidate, SearchRules, search
-from mmspec_ds.models.decoding import CachedDecoding, Decoding, PrefixDecoding
+from mmspec_ds.models.decoding import CachedDecoding, Decoding
 from mmspec_ds.models.elucidator import Elucidator
 from mmspec_ds.models.factory import build_elucidator
 from mmspec_ds.models.packed import packed
@@ -79,20 +79,6 @@ class Endless:
         return logits_BKV
 
 
-def decode(work: "Work", shape: Shape, *, cached: bool = True) -> list[list[Candidate]]:
-    """`beam_search`, of exactly as many steps as the shape says."""
-    model, spectra = work.model, work.spectra
-    rules = SearchRules(shape.beam, shape.beam, shape.steps, length_penalty=1.0)
-    with torch.inference_mode():
-        encoded = model.encode(spectra)
-        decoding: Decoding = (
-            CachedDecoding(model.decoder, encoded, beams=shape.beam, max_tokens=shape.steps)
-            if cached
-            else PrefixDecoding(model.decoder, encoded)
-        )
-        return search(Endless(decoding), len(spectra.modality_BS), rules, spectra.modality_BS.device)
-
-
 @dataclass(frozen=True)
 class Work:
     """A model and the spectra that it is to decode."""
@@ -108,6 +94,16 @@ class Work:
         """The model in this dtype, both on this device."""
         batch = Batch(self.spectra, torch.empty(0, dtype=torch.int64), torch.empty(0))
         return Work(self.model.to(device, dtype), batch.to(device).spectra)
+
+
+def decode(work: Work, shape: Shape) -> list[list[Candidate]]:
+    """`beam_search`, of exactly as many steps as the shape says."""
+    model, spectra = work.model, work.spectra
+    rules = SearchRules(shape.beam, shape.beam, shape.steps, length_penalty=1.0)
+    with torch.inference_mode():
+        encoded = model.encode(spectra)
+        decoding = CachedDecoding(model.decoder, encoded, beams=shape.beam, max_tokens=shape.steps)
+        return search(Endless(decoding), len(spectra.modality_BS), rules, spectra.modality_BS.device)
 
 
 def one_modality(shape: Shape) -> Work:
