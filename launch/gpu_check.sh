@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Check the kernels on this machine's GPU: correctness, memory checks, then speed. Under 8 minutes.
-# Needs torch, triton and pytest (hypothesis for the dispatch), and this checkout; nothing else.
+# Check the kernels on this machine's GPU: correctness, memory checks, then speed. Under 10 minutes.
+# Needs torch, triton and pytest (hypothesis for the dispatch), and this checkout; for decoding pydantic as well, and
+# transformers to compare with.
 #
 #   launch/gpu_check.sh [OUTPUT_FOLDER]
 #
@@ -10,7 +11,7 @@ cd "$(dirname "$0")/.."
 out=${1:-gpu_check}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-export PYTHONPATH="$PWD/kernels:$PWD/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$PWD:$PWD/kernels:$PWD/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
 python=${PYTHON:-python}
 failed=0
 summary="$out/summary.txt"
@@ -42,11 +43,13 @@ if [ -z "$device" ]; then
     files="$checks/check_route.py"
     shapes="tiny"
     record="--no-csv"
+    decode="--shape tiny --threads 1"
 else
     note "$device"
     files="$checks/check_route.py $checks/check_experts.py"
     shapes="paper decode-64 paper-4096"
     record=""
+    decode="--shape paper-64 --dtype bfloat16"
 fi
 
 if $python -c 'import hypothesis' 2>/dev/null; then
@@ -69,11 +72,23 @@ unset TRITON_INTERPRET
 for shape in $shapes; do
     step "speed_$shape" 100 $python benchmarks/kernels.py --shape "$shape" --no-deepspeed $record
 done
+# Beam search: correctness in float64, then speed against transformers, and sparse against dense at beam 5.
+if $python -c 'import pydantic' 2>/dev/null; then
+    step decoding 120 $python benchmarks/decoding.py $decode $record
+    step decoding_sparse 120 $python benchmarks/decoding.py --sparse-and-dense --batch 1 $decode $record
+    decodings="decoding decoding_sparse"
+else
+    decodings=""
+    note "decoding skipped: pydantic is not installed"
+fi
 
 echo
 echo "===== summary ====="
 cat "$summary"
 for shape in $shapes; do
     [ -f "$out/speed_$shape.log" ] && echo "--- $shape" && grep -v '^$' "$out/speed_$shape.log" | tail -n 24
+done
+for name in $decodings; do
+    [ -f "$out/$name.log" ] && echo "--- $name" && grep -v '^$' "$out/$name.log" | tail -n 12
 done
 exit $failed

@@ -10,6 +10,7 @@ from mmspec_ds.data.collate import collate
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.models.beam import beam_search
 from mmspec_ds.models.elucidator import Elucidator
+from mmspec_ds.models.packed import packed
 from mmspec_ds.molecules.vocabulary import Vocabulary
 
 
@@ -54,6 +55,7 @@ def predict_dataset(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     device = next(model.parameters()).device
+    model = packed(model)
     spectra_only = replace(dataset, targets=None)
     order = np.argsort(-dataset.lengths, kind="stable")
     proposals: list[list[ScoredSmiles]] = [[] for _ in range(len(dataset))]

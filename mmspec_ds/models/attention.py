@@ -29,8 +29,9 @@ def attend(
 ) -> Tensor:
     """Scaled dot-product attention of Q places to S places, heads joined again: [B, Q, D].
 
-    `mask_B11S` is True where there is something to attend to; a row without any would give NaN
-    (see `attendable`). The mask stays boolean and is broadcast by the kernel, never materialised.
+    `mask_B11S` (or [B, 1, Q, S], where the places that ask differ) is True where there is something to attend
+    to; a row without any would give NaN (see `attendable`). The mask stays boolean and is broadcast by the
+    kernel, never materialised.
     """
     queries_BHQC = split_heads(queries_BQD, memory.keys_BHSC.shape[1])
     mixed_BHQC = F.scaled_dot_product_attention(

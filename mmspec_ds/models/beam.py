@@ -14,7 +14,7 @@ max_tokens; for length_penalty >= 0 no descendant scores more than g / max_token
 pool is full and its worst score is at least that, the pool is final. The bound depends on max_tokens: a limit
 close to the longest molecule that is expected lets the search stop early.
 
-Axes: B samples that are still searched, K beams, N places of the pool, L tokens, V vocabulary.
+Axes: B samples that are still searched, K live hypotheses, N places of the pool, L tokens, V vocabulary.
 """
 
 from collections.abc import Iterator
@@ -101,7 +101,7 @@ def beam_search(
         if cached:
             decoding = CachedDecoding(model.decoder, encoded, beams=beam, max_tokens=rules.max_tokens)
         else:
-            decoding = PrefixDecoding(model.decoder, encoded, beams=beam)
+            decoding = PrefixDecoding(model.decoder, encoded)
         return search(decoding, len(encoded.modality_BS), rules, encoded.modality_BS.device)
 
 
@@ -142,8 +142,8 @@ def search(decoding: Decoding, samples: int, rules: SearchRules, device: torch.d
             break
         decoding.reorder(parents_BK)
         open_B = beams.open_B()
-        if not bool(open_B.all()):
-            remaining = open_B.nonzero()[:, 0]
+        if not bool(open_B.all()):  # the only wait for the device in a step
+            remaining = _closed_up(open_B)
             beams.keep(remaining, finished=(~open_B).nonzero()[:, 0])
             decoding.keep(remaining)
         if len(beams.last_BK) == 0:
@@ -159,9 +159,8 @@ class _Beams:
         self.rules = rules
         self.found: list[list[Candidate]] = [[] for _ in range(samples)]
         self.sample_B = torch.arange(samples, device=device)
-        self.written_BKL = torch.full((samples, rules.beam, 1), Vocabulary.BOS, device=device)
-        self.sum_BK = torch.full((samples, rules.beam), IMPOSSIBLE, dtype=torch.float64, device=device)
-        self.sum_BK[:, 0] = 0.0  # there is one hypothesis at first
+        self.written_BKL = torch.full((samples, 1, 1), Vocabulary.BOS, device=device)
+        self.sum_BK = torch.zeros(samples, 1, dtype=torch.float64, device=device)
         self.pool_BNL = torch.empty(samples, rules.n_best, 1, dtype=torch.int64, device=device)
         self.score_BN = torch.full((samples, rules.n_best), IMPOSSIBLE, dtype=torch.float64, device=device)
 
@@ -171,7 +170,8 @@ class _Beams:
         return self.written_BKL[:, :, -1]
 
     def extend(self, log_p_BKV: Tensor) -> Tensor:
-        """Replace the live hypotheses by their best extensions; returns the parent of each, [B, K]."""
+        """Replace the live hypotheses by their best extensions; returns the parent of each, [B, K]. There is
+        one at first, and K grows to the beam in one step or, if the vocabulary is smaller, in a few."""
         total_BX = (self.sum_BK.unsqueeze(2) + log_p_BKV).flatten(1)
         self.sum_BK, chosen_BK = _largest(total_BX, self.rules.beam)
         parents_BK = chosen_BK // log_p_BKV.shape[2]
@@ -242,6 +242,15 @@ def log_probabilities(logits_BKV: Tensor, *, first: bool) -> Tensor:
     log_p_BKV = log_p_BKV.nan_to_num(nan=IMPOSSIBLE, neginf=IMPOSSIBLE)
     log_p_BKV[..., NEVER_WRITTEN] = IMPOSSIBLE
     return log_p_BKV
+
+
+def _closed_up(open_B: Tensor) -> Tensor:
+    """The numbers of the samples that are open: as many as can be at their own places, the last ones in the
+    places of samples that are not."""
+    count = int(open_B.sum())
+    remaining = torch.arange(count, device=open_B.device)
+    remaining[~open_B[:count]] = count + open_B[count:].nonzero()[:, 0]
+    return remaining
 
 
 def _largest(values_BX: Tensor, count: int) -> tuple[Tensor, Tensor]:

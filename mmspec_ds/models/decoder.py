@@ -1,7 +1,7 @@
 """The decoder: causal self-attention, attention to the encoder's states, a feed-forward network.
 
-Axes: B samples, L target places, S places of the encoder, D model width, V vocabulary, K beams of a sample,
-G rows of the cache (B * K when it was made), H heads, C width of a head.
+Axes: B samples, L target places, S places of the encoder, D model width, V vocabulary, K hypotheses of a
+sample, N slots of a sample, H heads, C width of a head, Q places of a target or hypotheses of a sample.
 """
 
 from collections.abc import Iterable
@@ -26,54 +26,67 @@ from mmspec_ds.models.settings import ModelSettings
 
 
 class LayerCache(NamedTuple):
-    """What one layer keeps: the encoder's keys and values per sample, and its own per written token, [slots,
-    D]."""
+    """What one layer keeps for each sample: the encoder's keys and values [B, H, S, C], and those of the
+    tokens that its hypotheses wrote [B, H, N, C]."""
 
     memory: KeysValues
-    keys_ND: Tensor
-    values_ND: Tensor
+    written: KeysValues
 
 
 class DecodingCache:
-    """Keys and values of K hypotheses for each of B samples while they grow.
+    """Keys and values of the hypotheses of B samples while they grow.
 
-    The encoder's keys and values exist once per sample. A hypothesis' own are written once, into a slot, and
-    never moved: a hypothesis is the list of its slots (`slots_BKL`), so that reordering beams and dropping
-    samples rewrites small integers, and attention gathers the rows that it needs.
+    The encoder's keys and values exist once per sample. A hypothesis' own are written once, into a slot of its
+    sample, and never moved. All hypotheses of a sample attend to all its slots in one product, and
+    `sees_BKN` masks what is not their own past: reordering beams moves booleans. Gathering each one's past
+    instead reads and writes as many numbers as the product reads, before the product reads them again: 3.4 ms
+    a layer for 80 hypotheses of 20 tokens (d 512, one thread), against 1.4.
+
+    Samples leave without a copy of those that stay, but for the few that move into their places.
     """
 
-    def __init__(self, layers: list[LayerCache], mask_B11S: Tensor, beams: int) -> None:
+    def __init__(self, layers: list[LayerCache], mask_B11S: Tensor) -> None:
         self.layers = layers
         self.mask_B11S = mask_B11S
-        self.slots_BKL = torch.empty(len(mask_B11S), beams, 0, dtype=torch.int64, device=mask_B11S.device)
-        self._rows = len(mask_B11S) * beams
+        self.length = 0
+        self.slots = 0
+        self.sees_BKN = torch.empty(len(mask_B11S), 0, 0, dtype=torch.bool, device=mask_B11S.device)
 
-    @property
-    def length(self) -> int:
-        """Number of tokens that each hypothesis has read."""
-        return self.slots_BKL.shape[2]
-
-    def open_slots(self) -> Tensor:
-        """Add a slot to every hypothesis; returns the new slots [B * K]."""
-        samples, beams, length = self.slots_BKL.shape
-        new = torch.arange(samples * beams, device=self.slots_BKL.device) + length * self._rows
-        self.slots_BKL = torch.cat([self.slots_BKL, new.view(samples, beams, 1)], dim=2)
+    def open_slots(self, hypotheses: int) -> slice:
+        """Add a slot for each of so many hypotheses of every sample: as many as were there, or as many as one
+        likes at first. Returns the new slots."""
+        new = slice(self.slots, self.slots + hypotheses)
+        own_KK = torch.eye(hypotheses, dtype=torch.bool, device=self.sees_BKN.device)
+        own_BKK = own_KK.expand(len(self.sees_BKN), -1, -1)
+        self.sees_BKN = torch.cat([self.sees_BKN, own_BKK], dim=2) if self.length else own_BKK
+        self.slots += hypotheses
+        self.length += 1
         return new
 
     def reorder(self, parents_BK: Tensor) -> None:
-        """Hypothesis k of a sample becomes a copy of hypothesis `parents_BK[b, k]` of that sample."""
-        self.slots_BKL = self.slots_BKL.take_along_dim(parents_BK.unsqueeze(2), dim=1)
+        """Hypothesis k of a sample becomes a copy of hypothesis `parents_BK[b, k]` of that sample. There may be
+        more or fewer of them than before."""
+        self.sees_BKN = self.sees_BKN.take_along_dim(parents_BK.unsqueeze(2), dim=1)
 
     def keep(self, samples: Tensor) -> None:
-        """Forget all samples but those with these numbers."""
-        self.slots_BKL = self.slots_BKL[samples]
-        self.mask_B11S = self.mask_B11S[samples]
+        """Sample `samples[b]` becomes sample b; those that are not named are forgotten. Cheap where most of
+        them keep their number."""
+        moved = (samples != torch.arange(len(samples), device=samples.device)).nonzero()[:, 0]
+
+        def kept(values_BHXC: Tensor, used: int) -> Tensor:
+            values_BHXC[moved, :, :used] = values_BHXC[samples[moved], :, :used]
+            return values_BHXC[: len(samples)]
+
+        places = self.mask_B11S.shape[3]
         self.layers = [
-            layer._replace(
-                memory=KeysValues(layer.memory.keys_BHSC[samples], layer.memory.values_BHSC[samples])
+            LayerCache(
+                KeysValues(*(kept(values, places) for values in layer.memory)),
+                KeysValues(*(kept(values, self.slots) for values in layer.written)),
             )
             for layer in self.layers
         ]
+        self.sees_BKN = self.sees_BKN[samples]
+        self.mask_B11S = self.mask_B11S[samples]
 
 
 class DecoderLayer(nn.Module):
@@ -96,19 +109,15 @@ class DecoderLayer(nn.Module):
         hidden_BLD = hidden_BLD + self.dropout(attended_BLD)
         return self._read(hidden_BLD, self.cross_attention.remember(memory_BSD), mask_B11S)
 
-    def step(self, hidden_BKD: Tensor, cache: DecodingCache, layer: LayerCache, new_slots: Tensor) -> Tensor:
+    def step(self, hidden_BKD: Tensor, cache: DecodingCache, layer: LayerCache, new: slice) -> Tensor:
         """One place of each of K hypotheses, after those in the cache."""
-        attention = self.self_attention
+        attention, written = self.self_attention, layer.written
         queries_BKD, keys_BKD, values_BKD = attention.project(self.self_norm(hidden_BKD))
-        layer.keys_ND[new_slots] = keys_BKD.flatten(0, 1)
-        layer.values_ND[new_slots] = values_BKD.flatten(0, 1)
-        slots_GL = cache.slots_BKL.flatten(0, 1)
-        past = KeysValues(
-            split_heads(F.embedding(slots_GL, layer.keys_ND), attention.heads),
-            split_heads(F.embedding(slots_GL, layer.values_ND), attention.heads),
-        )
-        attended_G1D = attention.output(attend(queries_BKD.flatten(0, 1).unsqueeze(1), past))
-        return self._read(hidden_BKD + attended_G1D.view_as(hidden_BKD), layer.memory, cache.mask_B11S)
+        written.keys_BHSC[:, :, new] = split_heads(keys_BKD, attention.heads)
+        written.values_BHSC[:, :, new] = split_heads(values_BKD, attention.heads)
+        past = KeysValues(written.keys_BHSC[:, :, : new.stop], written.values_BHSC[:, :, : new.stop])
+        attended_BKD = attention.output(attend(queries_BKD, past, cache.sees_BKN.unsqueeze(1)))
+        return self._read(hidden_BKD + attended_BKD, layer.memory, cache.mask_B11S)
 
     def _read(self, hidden_BQD: Tensor, memory: KeysValues, mask_B11S: Tensor) -> Tensor:
         """The two sublayers that treat every place alike, be it a place of a target or a beam."""
@@ -152,26 +161,28 @@ class Decoder(nn.Module):
             hidden_BLD = layer(hidden_BLD, memory_BSD, mask_B11S)
         return self._logits(hidden_BLD)
 
+    @torch.no_grad()
     def start(self, memory_BSD: Tensor, mask_BS: Tensor, *, beams: int, capacity: int) -> DecodingCache:
-        """A cache for `beams` hypotheses per sample of at most `capacity` tokens each, BOS included."""
+        """A cache for at most `beams` hypotheses per sample of at most `capacity` tokens each, BOS included."""
         self._check_length(capacity)
-        slots = len(memory_BSD) * beams * capacity
-        layers = [
-            LayerCache(
-                layer.cross_attention.remember(memory_BSD),
-                memory_BSD.new_empty(slots, memory_BSD.shape[2]),
-                memory_BSD.new_empty(slots, memory_BSD.shape[2]),
-            )
-            for layer in self._layers()
-        ]
-        return DecodingCache(layers, attendable(mask_BS), beams)
 
+        def layer_cache(attention: CrossAttention) -> LayerCache:
+            # Heads of their own storage: as views of the fused product their rows are 4 kB apart at d 512.
+            memory = KeysValues(*(values.contiguous() for values in attention.remember(memory_BSD)))
+            samples, heads, _, head_width = memory.keys_BHSC.shape
+            size = (samples, heads, beams * capacity, head_width)
+            return LayerCache(memory, KeysValues(memory_BSD.new_empty(size), memory_BSD.new_empty(size)))
+
+        layers = [layer_cache(layer.cross_attention) for layer in self._layers()]
+        return DecodingCache(layers, attendable(mask_BS))
+
+    @torch.no_grad()
     def step(self, tokens_BK: Tensor, cache: DecodingCache) -> Tensor:
         """Append a token to each hypothesis of the cache; logits of the next one, [B, K, V]."""
-        new_slots = cache.open_slots()
+        new = cache.open_slots(tokens_BK.shape[1])
         hidden_BKD = self.tokens(tokens_BK) + self.places.weight[cache.length - 1]
         for layer, kept in zip(self._layers(), cache.layers, strict=True):
-            hidden_BKD = layer.step(hidden_BKD, cache, kept, new_slots)
+            hidden_BKD = layer.step(hidden_BKD, cache, kept, new)
         return self._logits(hidden_BKD)
 
     def _layers(self) -> Iterable[DecoderLayer]:

@@ -14,7 +14,7 @@ from mmspec_ds.models.encoder import EncoderOutput
 
 
 class Decoding(Protocol):
-    """K growing hypotheses for each of B samples."""
+    """K growing hypotheses for each of B samples; K may change from step to step."""
 
     def logits(self, tokens_BK: Tensor) -> Tensor:
         """Append a token to each hypothesis (BOS first); logits of the next one, [B, K, V]."""
@@ -25,7 +25,7 @@ class Decoding(Protocol):
         ...
 
     def keep(self, samples: Tensor) -> None:
-        """Go on with the samples of these numbers only."""
+        """Go on with the samples of these numbers only, in this order."""
         ...
 
 
@@ -53,15 +53,15 @@ class PrefixDecoding:
     """Each step runs the whole prefix through `Decoder.forward`, as in training: slow, and independent of the
     cache, whose reference it is."""
 
-    def __init__(self, decoder: Decoder, encoded: EncoderOutput, *, beams: int) -> None:
+    def __init__(self, decoder: Decoder, encoded: EncoderOutput) -> None:
         self._decoder = decoder
         self._memory_BSD, self._mask_BS = encoded.hidden_BSD, encoded.mask_BS
-        samples = len(encoded.hidden_BSD)
-        self._prefix_BKL = torch.empty(samples, beams, 0, dtype=torch.int64, device=encoded.hidden_BSD.device)
+        self._prefix_BKL: Tensor | None = None
 
     def logits(self, tokens_BK: Tensor) -> Tensor:
         """See `Decoding`."""
-        self._prefix_BKL = torch.cat([self._prefix_BKL, tokens_BK.unsqueeze(2)], dim=2)
+        before = [] if self._prefix_BKL is None else [self._prefix_BKL]
+        self._prefix_BKL = torch.cat([*before, tokens_BK.unsqueeze(2)], dim=2)
         samples, beams, _ = self._prefix_BKL.shape
         logits = self._decoder(
             self._prefix_BKL.flatten(0, 1),
@@ -72,9 +72,11 @@ class PrefixDecoding:
 
     def reorder(self, parents_BK: Tensor) -> None:
         """See `Decoding`."""
+        assert self._prefix_BKL is not None, "there is nothing to reorder before the first step"
         self._prefix_BKL = self._prefix_BKL.take_along_dim(parents_BK.unsqueeze(2), dim=1)
 
     def keep(self, samples: Tensor) -> None:
         """See `Decoding`."""
-        self._prefix_BKL = self._prefix_BKL[samples]
+        if self._prefix_BKL is not None:
+            self._prefix_BKL = self._prefix_BKL[samples]
         self._memory_BSD, self._mask_BS = self._memory_BSD[samples], self._mask_BS[samples]

@@ -24,7 +24,7 @@ from mmspec_kernels import (
 from torch import Tensor, nn
 
 from mmspec_ds.moe.capacity import keep_within_capacity
-from mmspec_ds.moe.expert_parallel import ALONE, Placement, exchange
+from mmspec_ds.moe.expert_parallel import ALONE, LocalExperts, Placement, exchange
 from mmspec_ds.moe.experts import Expert, physical_order
 from mmspec_ds.moe.settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, routing_report
@@ -88,6 +88,19 @@ class ExpertBank(nn.Module):
         """Outputs of rows that are in the order of these experts; `counts` are the rows of each."""
         return expert_ffn(rows_ND, counts, self.weights())
 
+    def mix(self, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """The weighted sum of each token's experts, all of which are here."""
+        return sparse_ffn(hidden_TD, index_TK, weight_TK, self.weights())
+
+
+def mix_through(
+    experts: LocalExperts, count: int, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor
+) -> Tensor:
+    """What `ExpertBank.mix` gives, for `count` experts computed in any other way."""
+    plan = dispatch(index_TK, count)
+    rows_ND = experts(gather(hidden_TD, plan), plan.counts_E.tolist())
+    return combine(rows_ND, weight_TK, plan)
+
 
 class SparseDispatch(nn.Module):
     """One pass of tokens through the gate and their experts."""
@@ -121,7 +134,7 @@ class SparseDispatch(nn.Module):
         kept_TK, weight_TK = self._within_capacity(routing)
         structure = self.structure if self.training else None
         if self.ep_group is None and structure is None:
-            out_TD = sparse_ffn(hidden_TD, kept_TK, weight_TK, self.experts.weights())
+            out_TD = self.experts.mix(hidden_TD, kept_TK, weight_TK)
             return out_TD.view_as(hidden_BSD), self._report(routing, kept_TK, modality_T)
 
         plan = dispatch(kept_TK, len(self.settings.experts))

@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmspec_ds.models.beam import Candidate, SearchRules, _Beams, beam_search, greedy_search, search
+from mmspec_ds.models.beam import (
+    Candidate,
+    SearchRules,
+    _Beams,
+    _closed_up,
+    beam_search,
+    greedy_search,
+    search,
+)
 from mmspec_ds.models.decoding import CachedDecoding, PrefixDecoding
 
 EOS, A, B, C = 2, 4, 5, 6
@@ -146,6 +154,27 @@ def test_finished_samples_leave_the_batch_and_cost_nothing() -> None:
     assert table.rows == [3, 2, 2, 2, 1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("open_B", "expected"),
+    [("110110", [0, 1, 4, 3]), ("0011", [2, 3]), ("1110", [0, 1, 2]), ("0000", []), ("0101", [3, 1])],
+)
+def test_samples_that_stay_keep_their_places(open_B: str, expected: list[int]) -> None:
+    assert _closed_up(torch.tensor([mark == "1" for mark in open_B])).tolist() == expected
+
+
+def test_hypotheses_are_as_many_as_differ() -> None:
+    class Counted(Table):
+        widths: list[int] = []
+
+        def logits(self, tokens_BK: Tensor) -> Tensor:
+            self.widths.append(tokens_BK.shape[1])
+            return super().logits(tokens_BK)
+
+    table = Counted(lambda sample, prefix: [0.0] * 7)
+    run(table, beam=30, n_best=2, max_tokens=3)
+    assert table.widths == [1, 7, 30]
+
+
 def random_table(seed: int, spread: float) -> Callable[[int, tuple[int, ...]], list[float]]:
     def logits(sample: int, prefix: tuple[int, ...]) -> list[float]:
         source = torch.Generator().manual_seed(hash((seed, sample, prefix)) % 2**31)
@@ -256,7 +285,7 @@ def test_both_ways_of_decoding_forget_what_is_dropped(workshop) -> None:
     encoded = model.encode(workshop.spectra(workshop.samples(3)))
     ways = [
         CachedDecoding(model.decoder, encoded, beams=2, max_tokens=4),
-        PrefixDecoding(model.decoder, encoded, beams=2),
+        PrefixDecoding(model.decoder, encoded),
     ]
     for way in ways:
         way.logits(torch.ones(3, 2, dtype=torch.int64))
