@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default=",".join(NAMES), help="contestants, with commas")
+    parser.add_argument("--no-csv", action="store_true", help="write no row")
     parser.add_argument("--no-memory", action="store_true", help="leave the fresh processes out")
     parser.add_argument("--memory", choices=NAMES, help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args()
@@ -196,7 +197,7 @@ def main() -> None:
 def write(results: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
     """Rows for the eye and for the file."""
     first = next(iter(results.values()))
-    path = RESULTS.with_name("step.csv")
+    path = Path(os.devnull) if options.no_csv else RESULTS.with_name("step.csv")
     head = ["date", "commit", "device", "run", "batch_size", "steps", "contestant", *first]
     new = not path.exists()
     with path.open("a", newline="") as file:

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Check the kernels on this machine's GPU: correctness, memory checks, then speed. Under 10 minutes.
+# Check the kernels on this machine's GPU: correctness, memory checks, then speed. About 10 minutes.
 # Needs torch, triton and pytest (hypothesis for the dispatch), and this checkout; for decoding pydantic as well, and
-# transformers to compare with.
+# transformers to compare with; for training steps the whole project's packages and a parquet file of the benchmark's
+# schema.
 #
-#   launch/gpu_check.sh [OUTPUT_FOLDER]
+#   launch/gpu_check.sh [OUTPUT_FOLDER [RECORDS.parquet]]
 #
 # Without a GPU it says so, and runs the same checks small: kernels in Triton's interpreter, speed of the CPU path.
 set -u
 cd "$(dirname "$0")/.."
 out=${1:-gpu_check}
+records=${2:-}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 export PYTHONPATH="$PWD:$PWD/kernels:$PWD/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
@@ -44,12 +46,15 @@ if [ -z "$device" ]; then
     shapes="tiny"
     record="--no-csv"
     decode="--shape tiny --threads 1"
+    train="--run ds_configs/runs/demo.yaml --batch-size 2 --steps 2 --warm-up 1 --threads 1 --only sparse"
+    train="$train --no-memory --no-csv"
 else
     note "$device"
     files="$checks/check_route.py $checks/check_experts.py"
     shapes="paper decode-64 paper-4096"
     record=""
     decode="--shape paper-64 --dtype bfloat16"
+    train="--batch-size 64 --steps 30"
 fi
 
 if $python -c 'import hypothesis' 2>/dev/null; then
@@ -76,10 +81,19 @@ done
 if $python -c 'import pydantic' 2>/dev/null; then
     step decoding 120 $python benchmarks/decoding.py $decode $record
     step decoding_sparse 120 $python benchmarks/decoding.py --sparse-and-dense --batch 1 $decode $record
-    decodings="decoding decoding_sparse"
+    whole="decoding decoding_sparse"
 else
-    decodings=""
+    whole=""
     note "decoding skipped: pydantic is not installed"
+fi
+# Training steps at the paper's sizes: sparse, the paper's dense baseline, and two with the sparse one's spectra.
+if [ -z "$records" ]; then
+    note "training steps skipped: no RECORDS.parquet was named"
+elif $python -c 'import deepspeed, pyarrow, pydantic, rdkit, safetensors' 2>/dev/null; then
+    step training 240 $python benchmarks/step.py "$records" $train
+    whole="$whole training"
+else
+    note "training steps skipped: one of deepspeed, pyarrow, pydantic, rdkit, safetensors is not installed"
 fi
 
 echo
@@ -88,7 +102,7 @@ cat "$summary"
 for shape in $shapes; do
     [ -f "$out/speed_$shape.log" ] && echo "--- $shape" && grep -v '^$' "$out/speed_$shape.log" | tail -n 24
 done
-for name in $decodings; do
+for name in $whole; do
     [ -f "$out/$name.log" ] && echo "--- $name" && grep -v '^$' "$out/$name.log" | tail -n 12
 done
 exit $failed
