@@ -2,7 +2,7 @@
 
 torch multiplies float32 on a CPU by MKL, which brings the weight into order in every call. oneDNN, which is
 part of torch as well, keeps it in order: on one thread of an AMD EPYC a product with [512, 2048] takes 0.81 of
-the time for 3,200 rows, 0.72 for 80, and 0.37 for 5, and GELU costs next to nothing on the way out. Results
+the time for 3,200 rows, 0.74 for 80, and 0.37 for 5, and GELU costs little on the way out. Results
 differ by rounding.
 
 oneDNN's operators are private names of torch, those of its own compiler; they are used in this file alone.
