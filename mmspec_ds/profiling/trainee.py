@@ -23,6 +23,8 @@ from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.models.beam import beam_search
+from mmspec_ds.models.elucidator import Elucidator
+from mmspec_ds.models.packed import packed
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.profiling.flops import BatchSize, Dimensions, PassFlops, computed_rows, expert_flops, pass_flops
@@ -288,18 +290,17 @@ class Trainee:
         """Search for the structures of a batch, and of single samples one after the other. Every rank calls
         this, with as many samples."""
         torch.set_num_threads(self.threads)
-        together = self._search_seconds([batch], beam, max_tokens)
-        one_by_one = self._search_seconds(alone, beam, max_tokens) / len(alone)
+        model = packed(self.session.objective.model)  # as predictions do
+        together = self._search_seconds(model, [batch], beam, max_tokens)
+        one_by_one = self._search_seconds(model, alone, beam, max_tokens) / len(alone)
         slowest, latency = largest([together, one_by_one], self.session.device)
         return DecodingRun(latency, dist.get_world_size() * len(batch.weight_B) / slowest)
 
-    def _search_seconds(self, batches: Sequence[Batch], beam: int, max_tokens: int) -> float:
+    def _search_seconds(self, model: Elucidator, batches: Sequence[Batch], beam: int, max_tokens: int) -> float:
         dist.barrier()
         started = time.perf_counter()
         for batch in batches:
-            beam_search(
-                self.session.objective.model, batch.spectra, beam=beam, n_best=beam, max_tokens=max_tokens
-            )
+            beam_search(model, batch.spectra, beam=beam, n_best=beam, max_tokens=max_tokens)
         self._wait()
         return time.perf_counter() - started
 
