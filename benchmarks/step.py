@@ -198,7 +198,7 @@ def write(results: dict[str, dict[str, float]], options: argparse.Namespace) -> 
     """Rows for the eye and for the file."""
     first = next(iter(results.values()))
     path = Path(os.devnull) if options.no_csv else RESULTS.with_name("step.csv")
-    head = ["date", "commit", "device", "run", "batch_size", "steps", "contestant", *first]
+    head = ["date", "commit", "device", "run", "overrides", "batch_size", "steps", "contestant", *first]
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, head, lineterminator="\n")
@@ -212,6 +212,7 @@ def write(results: dict[str, dict[str, float]], options: argparse.Namespace) -> 
                     "commit": commit(),
                     "device": device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
                     "run": options.run.stem,
+                    "overrides": " ".join(options.overrides),
                     "batch_size": options.batch_size,
                     "steps": options.steps,
                     "contestant": name,
