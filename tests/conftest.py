@@ -129,7 +129,7 @@ class Browser:
         os.close(self._out)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A headless Chromium; a test that needs it skips where none is installed."""
     program = next((path for name in CHROMIUM if (path := shutil.which(name)) is not None), None)

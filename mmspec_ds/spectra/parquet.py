@@ -208,14 +208,16 @@ class RowReader:
 
     def _leaves_of(self, column: SpectrumColumn) -> list[str]:
         """The parquet columns, as paths, that hold what is read of an Arrow column."""
-        if not column.fields:
+        if not column.fields or not self._file.num_row_groups:
             return [column.name]
         # Not by `ParquetFile.schema`: it and the footer keep each other alive until garbage is collected, 4 MB
         # for a file of 200 row groups.
         group = self._file.metadata.row_group(0)
         paths = [group.column(number).path_in_schema for number in range(group.num_columns)]
         endings = tuple(f".{name}" for name in column.fields)
-        return [path for path in paths if path.startswith(f"{column.name}.") and path.endswith(endings)]
+        # A column of nulls alone is its own leaf.
+        mine = [path for path in paths if path == column.name or path.startswith(f"{column.name}.")]
+        return [path for path in mine if path == column.name or path.endswith(endings)]
 
     def _type_of(self, name: str) -> pa.DataType:
         if self._schema.names.count(name) > 1:
@@ -252,8 +254,8 @@ class RowReader:
     ) -> Iterator[pa.RecordBatch]:
         """The columns that are read (or those of these names), at most `rows` rows at a time, of all row groups
         or of some."""
-        if columns is None:
-            columns = self._leaves
+        expected = columns or [*self._texts, *(decoder.name for decoder in self.decoders)]
+        columns = columns or self._leaves
         for group in range(self._file.num_row_groups) if groups is None else groups:
             batches = self._file.iter_batches(rows, [group], columns, use_threads=False)
             while True:
@@ -261,6 +263,8 @@ class RowReader:
                     batch = next(batches, None)
                 if batch is None:
                     break
+                for name in set(expected).difference(batch.schema.names):
+                    raise DataError("the file describes the column in two ways", path=self._path, column=name)
                 yield batch
 
     def load(self, batch: pa.RecordBatch) -> None:

@@ -86,6 +86,7 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_interrupts,
         )
 
     def run(self, script: str, *arguments: str, **changes: str) -> tuple[int, str, str]:
@@ -108,6 +109,11 @@ class Bench:
         process.send_signal(number)
         process.communicate(timeout=20)
         return process.returncode
+
+
+def heed_interrupts() -> None:
+    """Before a program starts: what runs in the background inherits that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -74,7 +74,11 @@ def test_an_interrupt_ends_all_processes() -> None:
     )
     command = [sys.executable, "-c", script]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+    # Who runs in the background inherits that SIGINT is ignored.
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=heed
+    ) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "done\n"
