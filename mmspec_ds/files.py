@@ -7,6 +7,7 @@ describes them; it ends with a checksum of itself. What it does not vouch for is
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,16 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def readable_as_usual(path: Path) -> Iterator[None]:
+    """What is written to `path` within has the permissions of any new file, though the writer, as safetensors
+    does, puts a private file of its own in its place."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    yield
+    path.chmod(mode)
 
 
 def to_disk(path: Path) -> None:

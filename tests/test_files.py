@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import MANIFEST, entry_of, faults, read_manifest, replacing, sha256_of, write_manifest
+from mmspec_ds.files import (
+    MANIFEST,
+    entry_of,
+    faults,
+    read_manifest,
+    readable_as_usual,
+    replacing,
+    sha256_of,
+    write_manifest,
+)
 
 
 def test_a_file_is_replaced_when_all_went_well(tmp_path: Path) -> None:
@@ -20,6 +29,16 @@ def test_a_file_is_replaced_when_all_went_well(tmp_path: Path) -> None:
         write_half(path)
     assert path.read_text() == "new"
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_private_file_of_a_library_is_made_readable(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain", tmp_path / "weights.safetensors"
+    plain.touch()
+    with readable_as_usual(path):
+        private = tmp_path / "private"
+        private.touch(mode=0o600)
+        private.replace(path)
+    assert path.stat().st_mode == plain.stat().st_mode
 
 
 def write_half(path: Path) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.files import readable_as_usual
 from mmspec_ds.models.elucidator import Elucidator
 
 WEIGHTS = "model.safetensors"
@@ -38,7 +39,8 @@ def write_weights(weights: Mapping[str, Tensor], path: Path, temperature: float)
     # One key: the order of several changes from one process to the next, and with it the file's own checksum.
     about = json.dumps({"temperature": temperature, "sha256": checksum(tensors)})
     try:
-        save_file(tensors, path, metadata={ABOUT: about})
+        with readable_as_usual(path):
+            save_file(tensors, path, metadata={ABOUT: about})
     except SafetensorError as error:  # it hides the system's error in its text
         raise OSError(str(error)) from None
 

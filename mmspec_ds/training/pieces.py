@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import to_disk
+from mmspec_ds.files import readable_as_usual, to_disk
 
 BUFFER = "buffer"
 
@@ -47,7 +47,8 @@ def write_pieces(path: Path, pieces: Iterable[tuple[str, str, int, Tensor]]) -> 
         for kind, name, start, values in pieces
     }
     try:
-        save_file(tensors, path)
+        with readable_as_usual(path):
+            save_file(tensors, path)
     except SafetensorError as error:  # it hides the system's error in its text
         raise OSError(str(error)) from None
     to_disk(path)
