@@ -1,0 +1,58 @@
+"""The registry of benchmarks: what is measured, beside what, by which script.
+
+python benchmarks/run.py                              # lists them
+python benchmarks/run.py step ROWS.parquet --steps 5  # runs one with its own options; --help tells them
+"""
+
+import argparse
+import runpy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script of this folder, what it measures, and beside what."""
+
+    script: str
+    measures: str
+    beside: str
+
+
+REGISTRY = {
+    "layer": Benchmark(
+        "kernels.py", "the sparse layer", "DeepSpeed's MoE, F.grouped_mm, a loop, the dense layer"
+    ),
+    "step": Benchmark("step.py", "a training step", "the paper's dense baseline; dense with the same spectra"),
+    "decoding": Benchmark(
+        "decoding.py", "beam search", "transformers with the same weights; the dense baseline"
+    ),
+    "preparation": Benchmark("prepare.py", "preparing data", "plain pandas by the same rules"),
+    "traffic": Benchmark("traffic.py", "what a step sends", "the least that the routing implies"),
+    "planner": Benchmark("plan_memory.py", "mmspec plan", "measured trainings"),
+    "simulator": Benchmark("simulator.py", "simulated spectra", "published and measured ones"),
+    "measured": Benchmark("measured_molecules.py", "answers to measured spectra", "the true structures"),
+    "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
+}
+
+
+def main() -> None:
+    """List the benchmarks, or become one."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], add_help=False)
+    parser.add_argument("name", nargs="?", choices=tuple(REGISTRY))
+    options, rest = parser.parse_known_args()
+    if options.name is None:
+        for name, one in REGISTRY.items():
+            print(f"{name:12} {one.script:22} {one.measures}, beside {one.beside}")
+        return
+    script = FOLDER / REGISTRY[options.name].script
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "kernels")]
+    sys.argv = [str(script), *rest]
+    runpy.run_path(str(script), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
