@@ -208,12 +208,11 @@ class RowReader:
 
     def _leaves_of(self, column: SpectrumColumn) -> list[str]:
         """The parquet columns, as paths, that hold what is read of an Arrow column."""
-        if not column.fields or not self._file.num_row_groups:
+        if not column.fields:
             return [column.name]
         # Not by `ParquetFile.schema`: it and the footer keep each other alive until garbage is collected, 4 MB
-        # for a file of 200 row groups.
-        group = self._file.metadata.row_group(0)
-        paths = [group.column(number).path_in_schema for number in range(group.num_columns)]
+        # for a file of 200 row groups. Not by the columns of a row group: a damaged one ends the process.
+        paths = [".".join(parts) for parts in self._file.reader.column_paths]
         endings = tuple(f".{name}" for name in column.fields)
         # A column of nulls alone is its own leaf.
         mine = [path for path in paths if path == column.name or path.startswith(f"{column.name}.")]
