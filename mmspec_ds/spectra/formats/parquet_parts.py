@@ -1,15 +1,19 @@
 """The benchmark's parquet, as one more format: `spectra.parquet` in the contract of the readers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.spectra.formats.measured import looks_like_measured
-from mmspec_ds.spectra.formats.part import Item, Part, Rejected, one_line
+from mmspec_ds.spectra.formats.part import Item, Part, RecordFault, Rejected, one_line
+from mmspec_ds.spectra.formats.peaks import clean_peaks
 from mmspec_ds.spectra.formats.settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.spectra.formats.source import Head
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
-from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.records import Modality, Record, Spectrum, TandemMS
 
 _MAGIC = "PAR1"
 
@@ -38,8 +42,28 @@ def read_parquet(
     for record in read_records(path, modalities=asked, require_smiles=False, on_invalid="skip", report=report):
         yield from skipped
         skipped.clear()
-        yield Part(record.id, record.spectra, record.smiles, record.formula)
+        yield _part(path, record, settings)
     yield from skipped
+
+
+def _part(path: Path, record: Record, settings: FormatSettings) -> Item:
+    """The record, its MS/MS peaks by the rules of `peaks` where they are not in order."""
+    remarks: list[str] = []
+    spectra: list[Spectrum] = []
+    for spectrum in record.spectra:
+        if isinstance(spectrum, TandemMS) and not _in_order(spectrum):
+            try:
+                mz, intensity, more = clean_peaks(spectrum.mz, spectrum.intensity, settings.ms.max_peaks)
+            except RecordFault as fault:
+                return _rejected(path, record.id, str(fault))
+            spectrum = replace(spectrum, mz=mz, intensity=intensity)
+            remarks += more
+        spectra.append(spectrum)
+    return Part(record.id, tuple(spectra), record.smiles, record.formula, remarks=tuple(remarks))
+
+
+def _in_order(spectrum: TandemMS) -> bool:
+    return bool((np.diff(spectrum.mz) > 0).all() and (spectrum.intensity > 0).all())
 
 
 def _rejected(path: Path, record: str, reason: str) -> Rejected:

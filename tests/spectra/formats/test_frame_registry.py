@@ -1,7 +1,9 @@
 """The formats: how one is found, what is said where none is, and the benchmark's parquet among them."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from mmspec_ds.errors import DataError
 from mmspec_ds.spectra.formats.part import Part, Rejected, one_line
 from mmspec_ds.spectra.formats.registry import FORMATS, find_format, read_file, suffix_of
-from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.parquet_writer import write_records
+from mmspec_ds.spectra.records import Modality, Record, TandemMS
 
 
 def test_names_are_unique_and_every_format_holds_something() -> None:
@@ -61,6 +64,27 @@ def test_a_bad_row_is_rejected_in_its_place(sound_files: Path, tmp_path: Path) -
     assert isinstance(bad, Rejected)
     assert (bad.id, bad.number) == ("bad.parquet:1", 1)
     assert str(bad).startswith(f"{path}, record 1: column smiles: invalid SMILES 'C1CC'")
+
+
+def test_peaks_of_a_parquet_file_are_put_in_order(tmp_path: Path) -> None:
+    mz, intensity = np.array([77.0, 51.0, 77.0]), np.array([30.0, 50.0, 20.0])
+    beyond = replace(TandemMS(mz, intensity, "positive", 20.0), mz=np.array([77.0, 51.0, 2e11]))
+    rows = [
+        Record("0", (TandemMS(mz, intensity, "positive", 20.0),), "c1ccccc1", "C6H6"),
+        Record("1", (beyond,), "c1ccccc1", "C6H6"),
+    ]
+    path = tmp_path / "unordered.parquet"
+    write_records(path, rows)
+    part, rejected = list(read_file(path))
+    assert isinstance(part, Part)
+    assert isinstance(rejected, Rejected)
+    (spectrum,) = part.spectra
+    assert isinstance(spectrum, TandemMS)
+    assert spectrum.mz.tolist() == [51.0, 77.0]
+    assert spectrum.intensity.tolist() == [100.0, 100.0], "30 and 20 at one m/z are 50, and so the base peak"
+    assert part.remarks == ("1 peak of an m/z that was there already added to it",)
+    assert rejected.id == "unordered.parquet:1"
+    assert "m/z" in rejected.reason
 
 
 def test_one_line() -> None:
