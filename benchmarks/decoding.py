@@ -21,7 +21,7 @@ import torch
 from decoding_work import Shape
 from runner import Cost, Row, Work
 
-from mmspec_ds.models.beam import Candidate, beam_search
+from mmspec_ds.nn.beam import Candidate, beam_search
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

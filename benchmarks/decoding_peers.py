@@ -14,8 +14,8 @@ import torch
 from decoding_work import NEVER, SMILES_TOKENS, Shape, Work
 from torch import Tensor
 
-from mmspec_ds.models.beam import NEVER_WRITTEN
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.nn.beam import NEVER_WRITTEN
 
 if TYPE_CHECKING:
     from transformers import PegasusForConditionalGeneration

@@ -15,18 +15,18 @@ from torch import Tensor
 
 from mmspec_ds.data.batch import Batch, ModalityTokens, SpectraBatch
 from mmspec_ds.data.encoding import text_schema
-from mmspec_ds.models.beam import Candidate, SearchRules, search
-from mmspec_ds.models.decoding import CachedDecoding, Decoding
-from mmspec_ds.models.elucidator import Elucidator
-from mmspec_ds.models.factory import build_elucidator
-from mmspec_ds.models.packed import packed
-from mmspec_ds.models.settings import ModelSettings
-from mmspec_ds.moe.settings import MoESettings
+from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.nn.beam import Candidate, SearchRules, search
+from mmspec_ds.nn.decoding import CachedDecoding, Decoding
+from mmspec_ds.nn.model_settings import ModelSettings
+from mmspec_ds.nn.packed_weights import packed
+from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.spectra.settings import CompressionSettings
 from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.model import Elucidator
 
 NEVER = -1e9
 """Logit of a token that must not be written."""

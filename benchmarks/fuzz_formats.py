@@ -3,7 +3,7 @@
     python benchmarks/fuzz_formats.py --minutes 10 --format mzml
 
 Each round takes a sound file, damages it (bits, cuts, repeats, foreign bytes, numbers that are none), and reads
-it. Anything else than the contract of `mmspec_ds.spectra.formats` is a finding: another exception, a part that
+it. Anything else than the contract of `mmspec_ds.readers` is a finding: another exception, a part that
 breaks the promises of its record, a reason of more than one line, a reading of more than ten seconds. Findings
 are kept, file and all, in --out, and end the run with status 1. The same seed gives the same rounds.
 """
@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.formats.part import Item, Part, Rejected
-from mmspec_ds.spectra.formats.registry import FORMATS, Format, find_format
-from mmspec_ds.spectra.formats.settings import DEFAULT_SETTINGS
+from mmspec_ds.readers.format_registry import FORMATS, Format, find_format
+from mmspec_ds.readers.part import Item, Part, Rejected
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Spectrum, TandemMS
 
-SOUND_FILES = Path(__file__).parents[1] / "tests/spectra/formats/files"
+SOUND_FILES = Path(__file__).parents[1] / "tests/readers/files"
 SLOWEST_SECONDS = 10.0
 MOST_ITEMS = 10_000
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from rdkit import Chem, rdBase
 
 from mmspec_ds.molecules.smiles import inchikey_block
-from mmspec_ds.spectra.simulator.smiles_file import simulable_molecule
+from mmspec_ds.simulator.smiles_file import simulable_molecule
 
 _SMILES_COLUMNS = ("smiles", "mapped_smiles")
 _ELEMENTS = frozenset((6, 7, 8, 9, 15, 16, 17, 35))

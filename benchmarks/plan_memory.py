@@ -121,7 +121,7 @@ def main() -> int:
 
 def make_data(folder: Path) -> None:
     """Simulated molecules with all 256 IR tokens."""
-    from mmspec_ds.spectra.simulator.simulate import SimulationSettings, simulate_dataset
+    from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 
     simulate_dataset(folder, SimulationSettings(molecules=260, max_heavy_atoms=8, seed=0))
 
@@ -156,7 +156,7 @@ def planned(case: Case, run_file: Path) -> Any:
     from mmspec_ds.config import load_run
     from mmspec_ds.profiling.plan import Planner
     from mmspec_ds.profiling.tokens import token_figures
-    from mmspec_ds.training.engine_file import read_engine
+    from mmspec_ds.trainer.engine_file import read_engine
 
     run = load_run(run_file)
     rows = Planner(run, read_engine(run.engine), token_figures(run)).rows(case.ranks, 1e12)
@@ -227,10 +227,10 @@ def train(run_file: Path) -> None:
     from mmspec_ds.moe.expert_parallel import Placement
     from mmspec_ds.moe.schedule import Curriculum
     from mmspec_ds.profiling.resident import memory_of_process, reset_peak
-    from mmspec_ds.training.distributed import process_group
-    from mmspec_ds.training.engine import engine_config, make_engine, update
-    from mmspec_ds.training.engine_file import read_engine
-    from mmspec_ds.training.session import make_objective
+    from mmspec_ds.trainer.distributed import process_group
+    from mmspec_ds.trainer.engine import engine_config, make_engine, update
+    from mmspec_ds.trainer.engine_file import read_engine
+    from mmspec_ds.trainer.session import make_objective
 
     run = load_run(run_file)
     settings = run.training

@@ -18,6 +18,7 @@ from mmspec_ds.data.splits import draw_of
 from mmspec_ds.molecules.smiles import canonical_smiles, inchikey_block, tokenize_smiles
 from mmspec_ds.spectra import benchmark_schema as schema
 from mmspec_ds.spectra.benchmark_text import text_tokens
+from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.records import (
     CarbonNMR,
     HydrogenNMR,
@@ -29,7 +30,6 @@ from mmspec_ds.spectra.records import (
     TandemMS,
 )
 from mmspec_ds.spectra.registry import compress_record
-from mmspec_ds.spectra.settings import CompressionSettings
 
 TEXT_ORDER = (Modality.FORMULA, Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
 

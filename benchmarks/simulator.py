@@ -26,10 +26,7 @@ import torch
 from simulator_sources import Row, flat, measured_rows, source_rows, speed_rows
 
 from mmspec_ds.molecules.smiles import inchikey_block
-from mmspec_ds.spectra.parquet import read_records
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet, Record, TandemMS
-from mmspec_ds.spectra.simulator import fit_infrared, fit_tandem
-from mmspec_ds.spectra.simulator.comparison import (
+from mmspec_ds.simulator.comparison import (
     carbon_errors,
     hydrogen_errors,
     paired_multiplets,
@@ -38,18 +35,21 @@ from mmspec_ds.spectra.simulator.comparison import (
     smoothed_root,
     sqrt_cosine,
 )
-from mmspec_ds.spectra.simulator.csp5_shifts import csp5_shifts
-from mmspec_ds.spectra.simulator.environments import surroundings
-from mmspec_ds.spectra.simulator.fragment_scorer import (
+from mmspec_ds.simulator.csp5_shifts import csp5_shifts
+from mmspec_ds.simulator.environments import surroundings
+from mmspec_ds.simulator.fragment_scorer import (
     ENERGIES_EV,
     POLARITIES,
     FragmentScorer,
     shipped_scorer,
 )
-from mmspec_ds.spectra.simulator.infrared import infrared
-from mmspec_ds.spectra.simulator.nmr import carbon_nmr, hydrogen_nmr
-from mmspec_ds.spectra.simulator.shifts import ShiftSource, looked_up
-from mmspec_ds.spectra.simulator.tandem import spectra_of
+from mmspec_ds.simulator.infrared import infrared
+from mmspec_ds.simulator.nmr import carbon_nmr, hydrogen_nmr
+from mmspec_ds.simulator.shifts import ShiftSource, looked_up
+from mmspec_ds.simulator.tandem import spectra_of
+from mmspec_ds.spectra.parquet import read_records
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet, Record, TandemMS
+from tools import fit_infrared, fit_tandem
 
 RESULTS = Path(__file__).with_name("results") / "simulator.csv"
 

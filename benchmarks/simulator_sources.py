@@ -14,16 +14,16 @@ import pyarrow.parquet as pq
 from rdkit import Chem, rdBase
 
 from mmspec_ds.molecules.smiles import inchikey_block
+from mmspec_ds.simulator.comparison import carbon_errors, hydrogen_errors
+from mmspec_ds.simulator.environments import surroundings
+from mmspec_ds.simulator.nmr import hydrogen_nmr
+from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.shift_table import load_tables
+from mmspec_ds.simulator.shifts import looked_up
+from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet
-from mmspec_ds.spectra.simulator.comparison import carbon_errors, hydrogen_errors
-from mmspec_ds.spectra.simulator.environments import surroundings
-from mmspec_ds.spectra.simulator.fit_shifts import NUCLEI, read_assigned
-from mmspec_ds.spectra.simulator.label_shifts import molecules_to_label
-from mmspec_ds.spectra.simulator.nmr import hydrogen_nmr
-from mmspec_ds.spectra.simulator.noise import NoiseSettings
-from mmspec_ds.spectra.simulator.shift_table import load_tables
-from mmspec_ds.spectra.simulator.shifts import looked_up
-from mmspec_ds.spectra.simulator.simulate import simulate_record
+from tools.fit_shifts import NUCLEI, read_assigned
+from tools.label_shifts import molecules_to_label
 
 LABELLED, EVERY = 5140, 2
 """How `label_shifts` chose the patent molecules of the shipped table: --number and --every."""

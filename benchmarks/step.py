@@ -57,7 +57,7 @@ class Contestant:
     def step(self, number: int) -> None:
         """One training step, timed."""
         from mmspec_ds.moe.schedule import curriculum_at
-        from mmspec_ds.training import loop
+        from mmspec_ds.trainer import loop
 
         selection = self.batches[number % len(self.batches)]
         started, processor = time.perf_counter(), time.process_time()
@@ -97,8 +97,8 @@ def run_of(name: str, options: argparse.Namespace, folder: Path) -> RunConfig:
 
 def contestant(name: str, options: argparse.Namespace, folder: Path) -> Contestant:
     """Data read, model and engine built; a process group is there."""
-    from mmspec_ds.training.engine_file import read_engine
-    from mmspec_ds.training.session import prepare
+    from mmspec_ds.trainer.engine_file import read_engine
+    from mmspec_ds.trainer.session import prepare
 
     run = run_of(name, options, folder)
     session, _ = prepare(run, read_engine(run.engine), resume=False, overwrite=True)
@@ -107,7 +107,7 @@ def contestant(name: str, options: argparse.Namespace, folder: Path) -> Contesta
 
 def compete(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
     """Seconds a sample of each."""
-    from mmspec_ds.training.distributed import process_group
+    from mmspec_ds.trainer.distributed import process_group
 
     with process_group(10):
         everyone = [contestant(name, options, folder) for name in options.only]
@@ -144,8 +144,8 @@ def peak_megabytes(name: str, options: argparse.Namespace) -> float:
 
 def report_peak(name: str, options: argparse.Namespace, folder: Path) -> None:
     """In a fresh process: train on the longest batches and print the peak."""
-    from mmspec_ds.training import session as building
-    from mmspec_ds.training.distributed import process_group
+    from mmspec_ds.trainer import session as building
+    from mmspec_ds.trainer.distributed import process_group
 
     before = 0
     make = building.make_objective

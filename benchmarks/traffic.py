@@ -26,18 +26,18 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mmspec_ds.data.batch import Batch, ModalityTokens, SpectraBatch
-from mmspec_ds.models.factory import build_elucidator
-from mmspec_ds.models.settings import ModelSettings
 from mmspec_ds.moe import deepspeed_layer, layer
 from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings, paper_experts
 from mmspec_ds.moe.schedule import Curriculum
-from mmspec_ds.moe.settings import MoESettings, ObjectiveSettings, paper_experts
+from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.profiling.collectives import Call, Counter
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import ContinuousField, TokenSchema
-from mmspec_ds.training.engine import make_engine
-from mmspec_ds.training.objective import Objective
-from mmspec_ds.training.settings import TrainingSettings
+from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.objective import Objective
+from mmspec_ds.trainer.engine import make_engine
+from mmspec_ds.trainer.training_settings import TrainingSettings
 
 RESULTS = runner.RESULTS.with_name("traffic.csv")
 SIZES = ModelSettings(

@@ -8,13 +8,13 @@ from typing import Any, Self, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.errors import ConfigError
-from mmspec_ds.models.settings import ModelSettings
-from mmspec_ds.moe.settings import MoESettings, ObjectiveSettings
+from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
+from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.registry import modality_by_name
-from mmspec_ds.training.settings import TrainingSettings
+from mmspec_ds.trainer.training_settings import TrainingSettings
 
 S = TypeVar("S", bound=Settings)
 

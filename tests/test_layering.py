@@ -15,77 +15,83 @@ LONGEST = 350
 ANYBODYS = {"mmspec_ds", "mmspec_ds.errors", "mmspec_ds.files", "mmspec_ds.settings"}
 """What all rooms may import."""
 
-MEASURED = ("config", "data", "models", "moe", "profiling", "training")  # that is, training's own step
 ARROWS: dict[str, set[str]] = {
     "mmspec_kernels": set(),
     "mmspec_ds.errors": set(),
     "mmspec_ds.files": set(),
     "mmspec_ds.settings": set(),
     "mmspec_ds.molecules": set(),
+    "mmspec_ds.figures": {"mmspec_ds.molecules"},
     "mmspec_ds.spectra": {"mmspec_ds.molecules"},
-    "mmspec_ds.data": {"mmspec_ds.spectra", "mmspec_ds.molecules"},
+    "mmspec_ds.readers": {"mmspec_ds.molecules", "mmspec_ds.spectra"},
+    "mmspec_ds.simulator": {"mmspec_ds.molecules", "mmspec_ds.spectra"},
+    "mmspec_ds.data": {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.readers"},
     "mmspec_ds.moe": {"mmspec_kernels"},
-    "mmspec_ds.models": {
+    "mmspec_ds.nn": {
         "mmspec_ds.moe",
+        "mmspec_ds.spectra",
         "mmspec_ds.data.batch",
-        "mmspec_ds.spectra.records",
-        "mmspec_ds.spectra.tokens",
         "mmspec_ds.molecules.vocabulary",
     },
-    "mmspec_ds.config": {
-        "mmspec_ds.data.settings",
-        "mmspec_ds.models.settings",
-        "mmspec_ds.moe.settings",
-        "mmspec_ds.spectra.registry",
-        "mmspec_ds.training.settings",
-    },
-    "mmspec_ds.figures": {"mmspec_ds.molecules"},
-    "mmspec_ds.training": {
-        "mmspec_ds.config",
-        "mmspec_ds.data",
-        "mmspec_ds.figures",
-        "mmspec_ds.models",
-        "mmspec_ds.moe",
-        "mmspec_ds.profiling.flops",
-        "mmspec_ds.spectra",
-        "mmspec_ds.molecules",
-    },
-    "mmspec_ds.profiling.flops": {"mmspec_ds.config", "mmspec_ds.data.batch", "mmspec_ds.models.embeddings"}
-    | {"mmspec_ds.moe", "mmspec_ds.spectra"},
-    "mmspec_ds.training.settings": set(),
-    "mmspec_ds.training.engine_file": {"mmspec_ds.training.settings"},
-    "mmspec_ds.evaluation": {"mmspec_ds.config", "mmspec_ds.data", "mmspec_ds.models", "mmspec_ds.molecules"}
-    | {"mmspec_ds.spectra"},
-    "mmspec_ds.profiling": {
-        "mmspec_ds.config",
+    "mmspec_ds.trainer": set(),
+    "mmspec_ds.evaluation": {"mmspec_ds.molecules", "mmspec_ds.spectra"},
+    "mmspec_ds.systems": {
         "mmspec_ds.data",
         "mmspec_ds.evaluation",
-        "mmspec_ds.models",
+        "mmspec_ds.figures",
         "mmspec_ds.moe",
         "mmspec_ds.molecules",
+        "mmspec_ds.nn",
+        "mmspec_ds.readers",
         "mmspec_ds.spectra",
-        "mmspec_ds.training.engine_file",
-        "mmspec_ds.training.settings",
+        "mmspec_ds.trainer",
     },
-    "mmspec_ds.profiling.trainee": {f"mmspec_ds.{room}" for room in MEASURED},
-    "mmspec_ds.profiling.compare": {f"mmspec_ds.{room}" for room in MEASURED},
-    "mmspec_ds.reporting": {"mmspec_ds.config", "mmspec_ds.evaluation", "mmspec_ds.figures", "mmspec_ds.moe"}
-    | {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.training.monitor"},
-    "mmspec_ds.cli": {"mmspec_ds.config", "mmspec_ds.data", "mmspec_ds.evaluation", "mmspec_ds.models"}
-    | {"mmspec_ds.profiling", "mmspec_ds.reporting", "mmspec_ds.spectra", "mmspec_ds.training"},
+    "mmspec_ds.profiling": {
+        "mmspec_ds.data",
+        "mmspec_ds.moe",
+        "mmspec_ds.nn",
+        "mmspec_ds.spectra",
+        "mmspec_ds.systems",
+        "mmspec_ds.trainer",
+    },
+    "mmspec_ds.reporting": {
+        "mmspec_ds.evaluation",
+        "mmspec_ds.figures",
+        "mmspec_ds.molecules",
+        "mmspec_ds.spectra",
+        "mmspec_ds.systems",
+        "mmspec_ds.trainer",
+    },
+    "mmspec_ds.cli": {
+        "mmspec_ds.data",
+        "mmspec_ds.evaluation",
+        "mmspec_ds.profiling",
+        "mmspec_ds.readers",
+        "mmspec_ds.reporting",
+        "mmspec_ds.simulator",
+        "mmspec_ds.spectra",
+        "mmspec_ds.systems",
+        "mmspec_ds.trainer",
+    },
     "mmspec_ds.__main__": {"mmspec_ds.cli"},
 }
 """Room, or module with rules of its own: what it may import beside itself. The longest name counts."""
 
 ONLY_IN = {
-    "deepspeed": {"mmspec_ds.moe.deepspeed_layer", "mmspec_ds.training.engine"},
-    "rdkit": {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.evaluation"},
+    "deepspeed": {"mmspec_ds.moe.deepspeed_layer", "mmspec_ds.trainer.engine"},
+    "rdkit": {
+        "mmspec_ds.molecules",
+        "mmspec_ds.readers",
+        "mmspec_ds.simulator",
+        "mmspec_ds.spectra",
+        "mmspec_ds.evaluation",
+    },
     "triton": {"mmspec_kernels"},
-    "tensorboard": {"mmspec_ds.training"},
+    "tensorboard": {"mmspec_ds.trainer"},
 }
 """Libraries that some rooms must do without."""
 
-PRIVATE_NAMES_OF_DEEPSPEED = {"mmspec_ds.moe.deepspeed_layer", "mmspec_ds.training.engine_state"}
+PRIVATE_NAMES_OF_DEEPSPEED = {"mmspec_ds.moe.deepspeed_layer", "mmspec_ds.trainer.engine_state"}
 READS_NO_ENVIRONMENT = ("environ", "getenv", "putenv")
 
 
@@ -216,7 +222,7 @@ def test_no_import_cycle() -> None:
 
 
 def test_the_environment_is_left_alone() -> None:
-    assert environment_readers(ROOT) == ['mmspec_ds.training.distributed: os.environ["LOCAL_RANK"] = "0"']
+    assert environment_readers(ROOT) == ['mmspec_ds.trainer.distributed: os.environ["LOCAL_RANK"] = "0"']
 
 
 def test_private_names_of_deepspeed_are_in_two_files() -> None:
@@ -238,15 +244,15 @@ def test_every_room_is_packaged() -> None:
 GOOD = {
     "mmspec_ds/__init__.py": "",
     "mmspec_ds/errors.py": "",
-    "mmspec_ds/cli.py": "def main():\n    from mmspec_ds.training.loop import train\n",
+    "mmspec_ds/cli.py": "def main():\n    from mmspec_ds.trainer.loop import train\n",
     "mmspec_ds/moe/layer.py": "from mmspec_kernels import route\nfrom mmspec_ds.errors import A\n",
-    "mmspec_ds/models/encoder.py": "from mmspec_ds.moe import layer\nfrom mmspec_ds.data.batch import Batch\n",
+    "mmspec_ds/nn/encoder.py": "from mmspec_ds.moe import layer\nfrom mmspec_ds.data.batch import Batch\n",
     "mmspec_ds/data/batch.py": "import numpy\n",
     "mmspec_ds/data/reading.py": "from mmspec_ds.data import batch\n",
-    "mmspec_ds/training/loop.py": "import deepspeed_like\nfrom mmspec_ds.training.settings import S\n",
-    "mmspec_ds/training/settings.py": "from mmspec_ds.settings import Settings\n",
+    "mmspec_ds/trainer/loop.py": "import deepspeed_like\nfrom mmspec_ds.trainer.training_settings import S\n",
+    "mmspec_ds/trainer/training_settings.py": "from mmspec_ds.settings import Settings\n",
     "mmspec_ds/settings.py": "",
-    "mmspec_ds/evaluation/evaluate.py": "from mmspec_ds.models import encoder\n",
+    "mmspec_ds/systems/elucidation/evaluate.py": "from mmspec_ds.nn import encoder\n",
     "kernels/mmspec_kernels/__init__.py": "from mmspec_kernels.route import route\n",
     "kernels/mmspec_kernels/route.py": "import triton\n",
 }
@@ -272,8 +278,8 @@ def test_the_checker_accepts_a_house_in_order(tmp_path: Path) -> None:
     [
         (
             "mmspec_ds/moe/layer.py",
-            "import mmspec_ds.models.encoder",
-            "mmspec_ds.moe.layer -> mmspec_ds.models.encoder",
+            "import mmspec_ds.nn.encoder",
+            "mmspec_ds.moe.layer -> mmspec_ds.nn.encoder",
         ),
         (
             "mmspec_ds/moe/layer.py",
@@ -283,25 +289,25 @@ def test_the_checker_accepts_a_house_in_order(tmp_path: Path) -> None:
         ("mmspec_ds/moe/layer.py", "import deepspeed", "mmspec_ds.moe.layer -> deepspeed"),
         ("mmspec_ds/moe/layer.py", "import triton.language as tl", "mmspec_ds.moe.layer -> triton"),
         (
-            "mmspec_ds/models/encoder.py",
+            "mmspec_ds/nn/encoder.py",
             "from mmspec_ds.data import reading",
-            "mmspec_ds.models.encoder -> mmspec_ds.data.reading",
+            "mmspec_ds.nn.encoder -> mmspec_ds.data.reading",
         ),
-        ("mmspec_ds/models/encoder.py", "from rdkit import Chem", "mmspec_ds.models.encoder -> rdkit"),
+        ("mmspec_ds/nn/encoder.py", "from rdkit import Chem", "mmspec_ds.nn.encoder -> rdkit"),
         (
-            "mmspec_ds/evaluation/evaluate.py",
-            "def f():\n    from mmspec_ds.training import loop",
-            "mmspec_ds.evaluation.evaluate -> mmspec_ds.training.loop",
-        ),
-        (
-            "mmspec_ds/training/settings.py",
-            "from mmspec_ds.training import loop",
-            "mmspec_ds.training.settings -> mmspec_ds.training.loop",
+            "mmspec_ds/systems/elucidation/evaluate.py",
+            "def f():\n    from mmspec_ds.trainer import loop",
+            "mmspec_ds.systems.elucidation.evaluate -> mmspec_ds.trainer.loop",
         ),
         (
-            "mmspec_ds/training/loop.py",
+            "mmspec_ds/trainer/training_settings.py",
+            "from mmspec_ds.trainer import loop",
+            "mmspec_ds.trainer.training_settings -> mmspec_ds.trainer.loop",
+        ),
+        (
+            "mmspec_ds/trainer/loop.py",
             "from mmspec_ds.cli import main",
-            "mmspec_ds.training.loop -> mmspec_ds.cli",
+            "mmspec_ds.trainer.loop -> mmspec_ds.cli",
         ),
         ("mmspec_ds/errors.py", "import mmspec_ds.cli", "mmspec_ds.errors -> mmspec_ds.cli"),
         (
@@ -341,5 +347,5 @@ def test_the_checker_finds_who_reads_the_environment(tmp_path: Path, line: str) 
     ],
 )
 def test_the_checker_finds_private_names_of_deepspeed(tmp_path: Path, line: str, told: str) -> None:
-    root = build(tmp_path, {"mmspec_ds/training/engine.py": line + "\n"})
-    assert private_names_of_deepspeed(root) == [f"mmspec_ds.training.engine: {told}"]
+    root = build(tmp_path, {"mmspec_ds/trainer/engine.py": line + "\n"})
+    assert private_names_of_deepspeed(root) == [f"mmspec_ds.trainer.engine: {told}"]

@@ -30,16 +30,16 @@ def add(commands: Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from mmspec_ds.evaluation.evaluate import (
+    from mmspec_ds.evaluation.score_table import print_results, write_results
+    from mmspec_ds.spectra.registry import modality_by_name
+    from mmspec_ds.systems.elucidation.evaluate import (
         Question,
         evaluate_controls,
         evaluate_model,
         read_question,
         shared_with_training,
     )
-    from mmspec_ds.evaluation.report import print_results, write_results
-    from mmspec_ds.evaluation.trained import load_model
-    from mmspec_ds.spectra.registry import modality_by_name
+    from mmspec_ds.systems.elucidation.trained import load_model
 
     check_writable(options.json)
     named = options.modalities.split(",") if options.modalities else None

@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from mmspec_ds.training.export import export
+    from mmspec_ds.trainer.export import export
 
     about = export(options.model, options.folder, options.step)
     print(f"{options.folder}: {about['parameters']:,} parameters")

@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from mmspec_ds.evaluation.inspection import inspect_file, plot_parts, report_lines
+    from mmspec_ds.readers.inspection import inspect_file, plot_parts, report_lines
     from mmspec_ds.spectra.registry import modality_by_name
 
     check_writable(options.plot)

@@ -38,8 +38,8 @@ def _several(text: str) -> list[int]:
 
 def _plan(options: argparse.Namespace) -> int:
     from mmspec_ds.config import load_run
-    from mmspec_ds.profiling.report import make_report, print_report, write_report
-    from mmspec_ds.training.engine_file import read_engine
+    from mmspec_ds.profiling.plan_report import make_report, print_report, write_report
+    from mmspec_ds.trainer.engine_file import read_engine
 
     check_writable(options.json)
     run = load_run(options.run, options.overrides)

@@ -14,8 +14,8 @@ from mmspec_ds.cli.common import Commands, Counter, add_command, check_writable,
 from mmspec_ds.errors import DataError
 
 if TYPE_CHECKING:
-    from mmspec_ds.evaluation.inquiries import Answered, Inquiry
-    from mmspec_ds.evaluation.predict_files import Answer
+    from mmspec_ds.readers.requests import Answered, Inquiry
+    from mmspec_ds.systems.elucidation.predict_files import Answer
 
 _SPECTRA = {"h_nmr": "1H NMR", "c_nmr": "13C NMR", "ir": "IR", "msms": "MS/MS"}
 _SECONDS_BETWEEN_LINES = 10.0
@@ -65,8 +65,8 @@ def _predict(options: argparse.Namespace) -> int:
     for path in (*options.files, *chain.from_iterable(spectra.values())):
         if not path.exists():  # a slip of the pen is told at once; inside a batch it is a line of its own
             raise DataError("there is no such file", path=path)
-    from mmspec_ds.evaluation.predict_files import predict_inquiries
-    from mmspec_ds.evaluation.trained import load_model
+    from mmspec_ds.systems.elucidation.predict_files import predict_inquiries
+    from mmspec_ds.systems.elucidation.trained import load_model
 
     trained = load_model(options.model)
     beam = max(options.beam or options.top, options.top)
@@ -93,8 +93,8 @@ def _inquiries(
     options: argparse.Namespace, spectra: dict[str, list[Path]], answered: "Answered"
 ) -> "Iterator[Inquiry]":
     """What is asked: one record of the files named by modality, or the records of files."""
-    from mmspec_ds.evaluation.batches import SPECTRA, inquire_all
-    from mmspec_ds.evaluation.inquiries import Source, inquire_sources
+    from mmspec_ds.readers.batches import SPECTRA, inquire_all
+    from mmspec_ds.readers.requests import Source, inquire_sources
 
     if options.files:
         yield from inquire_all(options.files, options.formula, answered)
@@ -109,7 +109,7 @@ def _write(
     answers: "Callable[[Answered], Iterator[Answer]]", path: Path, resume: bool, tally: "_Tally"
 ) -> None:
     """All answers into a file, with a bar on a terminal and a line now and then elsewhere."""
-    from mmspec_ds.evaluation.answers import AnswersFile
+    from mmspec_ds.systems.elucidation.answers import AnswersFile
 
     with AnswersFile(path, resume=resume) as file, Counter("predicting") as counter:
         told = time.monotonic()

@@ -41,8 +41,8 @@ def add(commands: Commands) -> None:
 
 def _simulate(options: argparse.Namespace) -> int:
     from mmspec_ds.config import validated
-    from mmspec_ds.spectra.simulator.noise import NoiseSettings
-    from mmspec_ds.spectra.simulator.simulate import SimulationSettings, simulate_dataset
+    from mmspec_ds.simulator.noise import NoiseSettings
+    from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 
     noise = (NoiseSettings.off() if options.noise_free else NoiseSettings()).model_dump() | dict(options.noise)
     settings = validated(

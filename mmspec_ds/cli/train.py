@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     from mmspec_ds.config import load_run
-    from mmspec_ds.training.loop import train
+    from mmspec_ds.trainer.loop import train
 
     skip = ["data.skip_invalid=true"] if options.skip_invalid else []
     run = load_run(options.run, [*options.overrides, *skip])

@@ -12,7 +12,7 @@ from mmspec_ds.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from mmspec_ds.config import RunConfig
-    from mmspec_ds.models.elucidator import Elucidator
+    from mmspec_ds.systems.elucidation.model import Elucidator
 
 NO_SIZES = {"dropout"}
 """Keys of the model block that a run may change without another shape of the weights."""
@@ -37,8 +37,8 @@ def add(commands: Commands) -> None:
 
 def _upcycle(options: argparse.Namespace) -> int:
     from mmspec_ds.config import load_run
-    from mmspec_ds.evaluation.trained import load_model
-    from mmspec_ds.models.upcycling import taken_units, upcycle
+    from mmspec_ds.systems.elucidation.trained import load_model
+    from mmspec_ds.systems.elucidation.upcycling import taken_units, upcycle
 
     if options.out.exists():
         raise DataError("exists already: expected the name of a new folder", path=options.out)
@@ -97,7 +97,7 @@ def _leaves(name: str, block: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _write(folder: Path, run: "RunConfig", dense: Path, model: "Elucidator") -> None:
     """Write what the folder of a run holds: whole or not at all."""
     from mmspec_ds.config import dump_run
-    from mmspec_ds.models.weights import WEIGHTS, write_weights
+    from mmspec_ds.nn.weights import WEIGHTS, write_weights
 
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:

@@ -7,12 +7,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.benchmark_text import text_tokens
+from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY, compress_record
-from mmspec_ds.spectra.settings import CompressionSettings
 from mmspec_ds.spectra.tokens import DiscreteField, Tokens, TokenSchema
 
 

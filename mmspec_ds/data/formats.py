@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import canonical_smiles
-from mmspec_ds.spectra.formats.part import Part, Rejected
-from mmspec_ds.spectra.formats.registry import read_file
+from mmspec_ds.readers.format_registry import read_file
+from mmspec_ds.readers.part import Part, Rejected
 from mmspec_ds.spectra.parquet import ReadReport
 from mmspec_ds.spectra.records import Modality, Record
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import Samples, SpectraDataset, shared_blocks
 from mmspec_ds.data.encoding import Encoder, InputEncoding, TextLearner
 from mmspec_ds.data.formats import ALL_REQUIRED, BENCHMARK, ReadOptions, records_of_file
 from mmspec_ds.data.packed import TokenPacker
-from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.data.shards.dataset import ShardedDataset, split_of
 from mmspec_ds.data.shards.folder import is_prepared, open_folder
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.spectra.formats.registry import find_format
+from mmspec_ds.readers.format_registry import find_format
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.tokens import Tokens, TokenSchema
@@ -50,7 +50,7 @@ def read_dataset(
     """Read and encode files; what is kept of a record is its id, its SMILES and its packed tokens.
 
     Args:
-        paths: files of the benchmark's schema, or of any other format of `spectra.formats`.
+        paths: files of the benchmark's schema, or of any other format of `readers`.
         encoder: makes tokens of a record.
         options: what is asked of a record.
         progress: called now and then, and at the end, with the number of records read so far.

@@ -15,8 +15,8 @@ from deepspeed.moe.sharded_moe import MOELayer, TopKGate
 from deepspeed.utils import groups
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
+from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.layer import ExpertBank, Gate, SparseDispatch, SparseFeedForward
-from mmspec_ds.moe.settings import MoESettings
 
 
 class DeepSpeedGate(Gate, TopKGate):

@@ -10,7 +10,7 @@ import torch
 from mmspec_kernels import ExpertWeights
 from torch import nn
 
-from mmspec_ds.moe.settings import ExpertSettings
+from mmspec_ds.moe.expert_settings import ExpertSettings
 
 
 def physical_order(experts: Sequence[ExpertSettings]) -> tuple[ExpertSettings, ...]:

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_parallel import ALONE, LocalExperts, Placement, exchange
+from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import Expert, physical_order
-from mmspec_ds.moe.settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, routing_report
 from mmspec_ds.moe.structure import StructuralSums
 

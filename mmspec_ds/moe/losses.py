@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mmspec_ds.moe.expert_settings import ObjectiveSettings
 from mmspec_ds.moe.schedule import Curriculum
-from mmspec_ds.moe.settings import ObjectiveSettings
 from mmspec_ds.moe.statistics import RoutingReport
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from mmspec_ds.moe.settings import ObjectiveSettings
+from mmspec_ds.moe.expert_settings import ObjectiveSettings
 
 
 @dataclass(frozen=True)

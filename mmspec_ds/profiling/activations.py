@@ -16,13 +16,13 @@ import torch
 
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
-from mmspec_ds.models.elucidator import Elucidator
-from mmspec_ds.models.factory import build_elucidator
-from mmspec_ds.moe.settings import MoESettings
+from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.profiling.ledger import PARTS, Part, layer_parts, pass_bytes
 from mmspec_ds.profiling.sizes import stages
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.model import Elucidator
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -29,7 +29,7 @@ from mmspec_ds.profiling.figures import (
 from mmspec_ds.profiling.peak import PeakMemory, Task, measurable, measure_peak
 from mmspec_ds.profiling.run_data import RunData, run_data
 from mmspec_ds.profiling.trainee import Trainee
-from mmspec_ds.training.distributed import (
+from mmspec_ds.trainer.distributed import (
     check_topology,
     device_of_rank,
     everyones,
@@ -37,7 +37,7 @@ from mmspec_ds.training.distributed import (
     is_lost_contact,
     process_group,
 )
-from mmspec_ds.training.engine_file import read_engine
+from mmspec_ds.trainer.engine_file import read_engine
 
 Say = Callable[[str], None]
 

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import Batch
-from mmspec_ds.models.embeddings import RealProjection, SpectraEmbedding
+from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import physical_order
-from mmspec_ds.moe.settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport
+from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 

@@ -19,8 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmspec_ds.data.batch import Batch
-from mmspec_ds.models.elucidator import Elucidator, sequence_loss
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
+from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
 
 Part = Literal[
     "embedding",

@@ -13,7 +13,7 @@ from mmspec_ds.profiling.memory import STAGE_0_BUCKET, Holding, RankMemory, rank
 from mmspec_ds.profiling.sizes import model_sizes
 from mmspec_ds.profiling.tokens import TokenFigures
 from mmspec_ds.profiling.traffic import Exchanges, Traffic, rank_traffic
-from mmspec_ds.training.engine_file import EngineFile
+from mmspec_ds.trainer.engine_file import EngineFile
 
 RESERVE = 0.1
 """Share of a GPU's memory that is left to the driver, the collectives' buffers and fragmentation."""

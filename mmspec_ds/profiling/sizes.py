@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 
 from mmspec_ds.config import RunConfig
-from mmspec_ds.models.factory import build_elucidator
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.elucidation.factory import build_elucidator
 
 _EXPERTS = ".deepspeed_experts."
 

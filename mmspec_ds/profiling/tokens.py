@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmspec_ds.config import RunConfig
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.encoding import InputEncoding, TextLearner, text_schema
 from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset
 from mmspec_ds.data.sampler import BucketSampler
-from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.data.shards.dataset import split_of
 from mmspec_ds.data.shards.folder import is_prepared, open_folder
 from mmspec_ds.data.vocabularies import Vocabularies

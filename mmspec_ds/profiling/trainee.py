@@ -22,11 +22,10 @@ from torch import Tensor
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
-from mmspec_ds.models.beam import beam_search
-from mmspec_ds.models.elucidator import Elucidator
-from mmspec_ds.models.packed import packed
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport
+from mmspec_ds.nn.beam import beam_search
+from mmspec_ds.nn.packed_weights import packed
 from mmspec_ds.profiling.flops import BatchSize, Dimensions, PassFlops, computed_rows, expert_flops, pass_flops
 from mmspec_ds.profiling.run_data import RunData
 from mmspec_ds.profiling.sizes import model_sizes
@@ -39,14 +38,15 @@ from mmspec_ds.profiling.stopwatch import (
     Stopwatch,
     observed,
 )
-from mmspec_ds.training.budget import learning_rate_at
-from mmspec_ds.training.distributed import device_of_rank, everyones, largest
-from mmspec_ds.training.engine import FirstFault
-from mmspec_ds.training.engine_file import read_engine
-from mmspec_ds.training.loop import batch_of, step_scalars, training_batches, training_step
-from mmspec_ds.training.monitor.rates import Rates
-from mmspec_ds.training.objective import StepLoss
-from mmspec_ds.training.session import prepare
+from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.objective import StepLoss
+from mmspec_ds.trainer.budget import learning_rate_at
+from mmspec_ds.trainer.distributed import device_of_rank, everyones, largest
+from mmspec_ds.trainer.engine import FirstFault
+from mmspec_ds.trainer.engine_file import read_engine
+from mmspec_ds.trainer.loop import batch_of, step_scalars, training_batches, training_step
+from mmspec_ds.trainer.monitor.rates import Rates
+from mmspec_ds.trainer.session import prepare
 
 DATA, STEP, LOGGING, TOTAL = "data", "step", "logging", "total"
 

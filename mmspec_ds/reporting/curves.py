@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mmspec_ds.moe.experts import physical_order
-from mmspec_ds.reporting.drawing import (
+from mmspec_ds.reporting.charts import (
     BETWEEN,
     Axes,
     Drawing,

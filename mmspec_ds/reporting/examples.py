@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.errors import UserError
-from mmspec_ds.evaluation.evaluate import Question, read_question
 from mmspec_ds.evaluation.metrics import (
     EvaluationResult,
     canonical_or_none,
@@ -13,8 +12,9 @@ from mmspec_ds.evaluation.metrics import (
     score_candidates,
     tanimoto,
 )
-from mmspec_ds.evaluation.predict import ScoredSmiles, predict_dataset
-from mmspec_ds.evaluation.trained import load_model
+from mmspec_ds.systems.elucidation.evaluate import Question, read_question
+from mmspec_ds.systems.elucidation.predict import ScoredSmiles, predict_dataset
+from mmspec_ds.systems.elucidation.trained import load_model
 
 BEAM = 10
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from mmspec_ds.config import RunConfig, load_run
 from mmspec_ds.errors import DataError
-from mmspec_ds.training.monitor.record import METRICS, read_metrics
-from mmspec_ds.training.monitor.routing import RoutingTable
+from mmspec_ds.systems.elucidation.routing import RoutingTable
+from mmspec_ds.trainer.monitor.record import METRICS, read_metrics
 
 Entry = dict[str, Any]
 Series = tuple[list[int], list[float]]

@@ -12,8 +12,8 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.figures.maps import draw_maps
 from mmspec_ds.files import replacing
 from mmspec_ds.reporting import sections
+from mmspec_ds.reporting.charts import DARK, LIGHT
 from mmspec_ds.reporting.curves import drawings
-from mmspec_ds.reporting.drawing import DARK, LIGHT
 from mmspec_ds.reporting.examples import Examples, find_examples
 from mmspec_ds.reporting.folder import RunFolder
 from mmspec_ds.reporting.html import escape

@@ -7,12 +7,12 @@ import numpy as np
 
 from mmspec_ds.figures.maps import Map
 from mmspec_ds.moe.experts import physical_order
-from mmspec_ds.reporting.drawing import DARK, LIGHT, Drawing, by_family, expert_colours
+from mmspec_ds.reporting.charts import DARK, LIGHT, Drawing, by_family, expert_colours
 from mmspec_ds.reporting.examples import Examples
 from mmspec_ds.reporting.folder import Entry, RunFolder
 from mmspec_ds.reporting.html import escape, facts, map_table, picture, section, table, tiles
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.training.monitor.routing import FAMILIES, expert_names
+from mmspec_ds.systems.elucidation.routing import FAMILIES, expert_names
 
 Pictures = Mapping[str, tuple[Drawing, bytes, bytes]]
 """By the name of a drawing: it, as PNG for light pages, and for dark ones."""

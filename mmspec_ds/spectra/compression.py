@@ -12,6 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmspec_ds.molecules.formula import parse_formula
+from mmspec_ds.spectra.compression_settings import (
+    CarbonNMRSettings,
+    HydrogenNMRSettings,
+    InfraredSettings,
+    TandemMSSettings,
+)
 from mmspec_ds.spectra.records import (
     CarbonNMR,
     FloatArray,
@@ -20,12 +26,6 @@ from mmspec_ds.spectra.records import (
     Modality,
     Multiplet,
     TandemMS,
-)
-from mmspec_ds.spectra.settings import (
-    CarbonNMRSettings,
-    HydrogenNMRSettings,
-    InfraredSettings,
-    TandemMSSettings,
 )
 from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, Tokens, TokenSchema
 

@@ -18,14 +18,14 @@ import pyarrow.compute as pc
 
 from mmspec_ds.spectra import benchmark_schema as schema
 from mmspec_ds.spectra import compression
-from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM, ListColumn, float_values
-from mmspec_ds.spectra.records import FloatArray
-from mmspec_ds.spectra.settings import (
+from mmspec_ds.spectra.compression_settings import (
     CarbonNMRSettings,
     CompressionSettings,
     HydrogenNMRSettings,
     InfraredSettings,
 )
+from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM, ListColumn, float_values
+from mmspec_ds.spectra.records import FloatArray
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

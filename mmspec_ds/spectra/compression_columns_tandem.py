@@ -11,9 +11,9 @@ import pyarrow as pa
 from mmspec_ds.spectra import compression
 from mmspec_ds.spectra.benchmark_schema import MSColumn
 from mmspec_ds.spectra.compression_columns import BoolArray, ColumnTokens, IntArray, Items, places
+from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.parquet_columns import ListColumn, float_values
 from mmspec_ds.spectra.records import FloatArray
-from mmspec_ds.spectra.settings import CompressionSettings
 
 
 def ms_columns(

@@ -8,8 +8,8 @@ from typing import Literal
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.spectra import compression
+from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Record, TandemMS
-from mmspec_ds.spectra.settings import CompressionSettings
 from mmspec_ds.spectra.tokens import Tokens, TokenSchema
 
 TokenKind = Literal["multiplet", "line", "window", "peak", "element"]

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset
-from mmspec_ds.evaluation.trained import load_model
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.systems.elucidation.trained import load_model
 
 COLUMNS = ("h_nmr_shift", "c_nmr_shift", "ms2")
 

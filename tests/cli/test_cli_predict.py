@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmspec_ds.evaluation.inquiries import Source, inquire_sources
-from mmspec_ds.evaluation.trained import load_model
+from mmspec_ds.readers.requests import Source, inquire_sources
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.systems.elucidation.trained import load_model
 
-FILES = Path(__file__).parents[1] / "spectra/formats/files"
+FILES = Path(__file__).parents[1] / "readers/files"
 
 
 def answers(told: Any, status: int = 0) -> list[dict[str, Any]]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mmspec_ds.evaluation import predict_files
+from mmspec_ds.systems.elucidation import predict_files
 
-FILES = Path(__file__).parents[1] / "spectra/formats/files"
+FILES = Path(__file__).parents[1] / "readers/files"
 HEADER = "id,h_nmr,c_nmr,ir,msms,formula\n"
 
 

@@ -12,9 +12,9 @@ import yaml
 from mmspec_ds.config import load_run
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.vocabularies import Vocabularies
-from mmspec_ds.evaluation.trained import load_model
-from mmspec_ds.models.factory import build_elucidator
-from mmspec_ds.models.weights import write_weights
+from mmspec_ds.nn.weights import write_weights
+from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.trained import load_model
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-FILES = Path(__file__).parents[1] / "spectra/formats/files"
+FILES = Path(__file__).parents[1] / "readers/files"
 
 
 def test_files_and_a_drawing(mmspec: Any, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import CarbonNMR, Infrared, Modality, Record
-from mmspec_ds.spectra.simulator.noise import NoiseSettings
-from mmspec_ds.spectra.simulator.simulate import simulate_record
 
 
 def only(record: Record) -> tuple[CarbonNMR, Infrared]:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.spectra.records import Modality
 
 

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.encoding import InputEncoding, TextLearner
-from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.spectra.compression_settings import CarbonNMRSettings, CompressionSettings
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet, Record
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.spectra.settings import CarbonNMRSettings, CompressionSettings
 
 ETHANOL = Record(
     "ethanol",

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset, read_training
-from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.benchmark_text import text_tokens

@@ -12,14 +12,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mmspec_ds.models.encoder import Encoder
-from mmspec_ds.models.settings import ModelSettings
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
+from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings
 from mmspec_ds.moe.experts import Expert
 from mmspec_ds.moe.layer import SparseFeedForward
-from mmspec_ds.moe.settings import ExpertSettings, MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector
+from mmspec_ds.nn.encoder import Encoder
+from mmspec_ds.nn.model_settings import ModelSettings
 
 D, WIDTHS, PLACES = 8, (32, 16, 48, 16), 5
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}

@@ -18,8 +18,8 @@ from torch import nn
 
 from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.moe.expert_settings import MoESettings, paper_experts
 from mmspec_ds.moe.layer import ExpertBank, Gate, SparseDispatch, SparseFeedForward
-from mmspec_ds.moe.settings import MoESettings, paper_experts
 
 PINNED = "0.19.8"
 MODALITIES = ("h_nmr", "c_nmr", "ir", "ms", "formula")

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 import torch
 
+from mmspec_ds.moe.expert_settings import ExpertSettings, paper_experts
 from mmspec_ds.moe.experts import Expert, physical_order
-from mmspec_ds.moe.settings import ExpertSettings, paper_experts
 
 
 def of_widths(*widths: int) -> tuple[ExpertSettings, ...]:

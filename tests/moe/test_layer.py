@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mmspec_ds.moe.capacity import keep_within_capacity
+from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings
 from mmspec_ds.moe.experts import Expert, physical_order
 from mmspec_ds.moe.layer import SparseFeedForward
-from mmspec_ds.moe.settings import ExpertSettings, MoESettings
 
 D, MODALITIES = 8, ("a", "b", "c")
 EXPERTS = (

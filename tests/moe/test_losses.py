@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings, paper_experts
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.losses import (
     auxiliary_losses,
@@ -18,7 +19,6 @@ from mmspec_ds.moe.losses import (
     z_loss,
 )
 from mmspec_ds.moe.schedule import Curriculum
-from mmspec_ds.moe.settings import MoESettings, ObjectiveSettings, paper_experts
 from mmspec_ds.moe.statistics import RoutingReport
 
 LN2 = math.log(2)

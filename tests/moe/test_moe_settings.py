@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from mmspec_ds.moe.settings import ExpertSettings, MoESettings, ObjectiveSettings
+from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings, ObjectiveSettings
 
 
 def test_the_default_is_the_papers_table_9() -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
+from mmspec_ds.moe.expert_settings import MoESettings, paper_experts
 from mmspec_ds.moe.experts import Expert
 from mmspec_ds.moe.layer import ExpertBank
-from mmspec_ds.moe.settings import MoESettings, paper_experts
 
 
 @pytest.mark.parametrize(

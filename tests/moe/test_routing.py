@@ -10,8 +10,8 @@ import pytest
 import torch
 from mmspec_kernels import Routing
 
+from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings
 from mmspec_ds.moe.layer import Gate
-from mmspec_ds.moe.settings import ExpertSettings, MoESettings
 
 LN2, LN3 = math.log(2), math.log(3)
 TWO = tuple(ExpertSettings(family="shared", width=16) for _ in range(2))

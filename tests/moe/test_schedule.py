@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from mmspec_ds.moe.expert_settings import ObjectiveSettings
 from mmspec_ds.moe.schedule import balance_weight, curriculum_at, router_temperature
-from mmspec_ds.moe.settings import ObjectiveSettings
 
 
 @pytest.mark.parametrize(

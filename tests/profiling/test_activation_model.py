@@ -8,13 +8,13 @@ from torch import nn
 
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.encoding import InputEncoding
-from mmspec_ds.models.elucidator import Elucidator
-from mmspec_ds.models.factory import build_elucidator
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.profiling.activations import Load, made_up_batch, measure_activations
 from mmspec_ds.profiling.ledger import PARTS, Ledger, PassBytes, Place, kept_bytes, pass_bytes
 from mmspec_ds.profiling.sizes import model_sizes, numel
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.model import Elucidator
 
 SHARES = {Modality.H_NMR: 0.1, Modality.C_NMR: 0.1, Modality.IR: 0.5, Modality.MS: 0.3}
 VOCABULARY = 20

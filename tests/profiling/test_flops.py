@@ -16,11 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.encoding import InputEncoding
-from mmspec_ds.models.elucidator import sequence_loss
-from mmspec_ds.models.factory import build_elucidator
 from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
+from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.layer import SparseFeedForward
-from mmspec_ds.moe.settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
 from mmspec_ds.profiling.activations import Load, made_up_batch
 from mmspec_ds.profiling.flops import (
@@ -33,6 +31,8 @@ from mmspec_ds.profiling.flops import (
     pass_flops,
 )
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.model import sequence_loss
 
 VOCABULARY = 37
 LOAD = Load(3, 40, 100, 12)

@@ -9,12 +9,12 @@ import torch
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.collate import collate
 from mmspec_ds.errors import UserError
-from mmspec_ds.models.factory import build_elucidator
 from mmspec_ds.profiling import peak
 from mmspec_ds.profiling.ledger import kept_bytes
 from mmspec_ds.profiling.peak import PeakMemory, Task, measure_peak
 from mmspec_ds.profiling.resident import is_measured
 from mmspec_ds.profiling.run_data import run_data
+from mmspec_ds.systems.elucidation.factory import build_elucidator
 
 WIDE = ("moe=null", "model.d_model=160", "model.ffn_width=640", "training.batch_size=24", "training.threads=1")
 

@@ -10,8 +10,8 @@ from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.reading import read_dataset
 from mmspec_ds.profiling.activations import Load, made_up_batch
 from mmspec_ds.profiling.tokens import token_figures
+from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.simulator.simulate import SimulationSettings, simulate_dataset
 
 
 @pytest.fixture(scope="module")

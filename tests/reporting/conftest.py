@@ -14,12 +14,12 @@ import yaml
 from mmspec_ds.config import load_run
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.vocabularies import Vocabularies
-from mmspec_ds.models.factory import build_elucidator
-from mmspec_ds.models.weights import write_weights
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.nn.weights import write_weights
 from mmspec_ds.spectra.parquet import write_records
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record
+from mmspec_ds.systems.elucidation.factory import build_elucidator
 
 SMILES = ("CCO", "CCN", "CC(C)=O", "CC#N", "CCCO", "CC(C)O")
 EXPERTS = [

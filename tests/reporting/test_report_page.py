@@ -14,9 +14,9 @@ from PIL import Image
 
 from mmspec_ds.cli import main
 from mmspec_ds.errors import DataError
-from mmspec_ds.moe.settings import paper_experts
+from mmspec_ds.moe.expert_settings import paper_experts
+from mmspec_ds.reporting.charts import LIGHT, Drawing, by_family, expert_colours, smoothed
 from mmspec_ds.reporting.curves import drawings
-from mmspec_ds.reporting.drawing import LIGHT, Drawing, by_family, expert_colours, smoothed
 from mmspec_ds.reporting.examples import Example, Proposal, choose, find_examples
 from mmspec_ds.reporting.folder import RunFolder
 from mmspec_ds.reporting.page import ReportRequest, write_report

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from mmspec_ds.spectra import compression
 from mmspec_ds.spectra.compression import FORMULA_SYMBOLS, MULTIPLICITIES
-from mmspec_ds.spectra.parquet import read_records
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Multiplet, TandemMS
-from mmspec_ds.spectra.registry import REGISTRY, compress_record
-from mmspec_ds.spectra.settings import (
+from mmspec_ds.spectra.compression_settings import (
     CarbonNMRSettings,
     CompressionSettings,
     HydrogenNMRSettings,
     InfraredSettings,
     TandemMSSettings,
 )
+from mmspec_ds.spectra.parquet import read_records
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Multiplet, TandemMS
+from mmspec_ds.spectra.registry import REGISTRY, compress_record
 from mmspec_ds.spectra.tokens import Tokens, TokenSchema
 
 

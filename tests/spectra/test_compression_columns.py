@@ -21,6 +21,7 @@ from mmspec_ds.spectra.compression_columns import (
     ir_columns,
 )
 from mmspec_ds.spectra.compression_columns_tandem import ms_columns
+from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.parquet import SPECTRAL_MODALITIES, read_records, write_records
 from mmspec_ds.spectra.records import (
     CarbonNMR,
@@ -34,7 +35,6 @@ from mmspec_ds.spectra.records import (
     TandemMS,
 )
 from mmspec_ds.spectra.registry import compress_record
-from mmspec_ds.spectra.settings import CompressionSettings
 
 SLOTS: list[tuple[Polarity, float]] = [(p, e) for p in schema.POLARITIES for e in (10.0, 20.0, 40.0)]
 POINTS = 60

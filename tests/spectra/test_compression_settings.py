@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mmspec_ds.spectra.settings import CompressionSettings, InfraredSettings
+from mmspec_ds.spectra.compression_settings import CompressionSettings, InfraredSettings
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.spectra.compression_settings import CompressionSettings, TandemMSSettings
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Multiplet, Record, TandemMS
 from mmspec_ds.spectra.registry import REGISTRY, compress_record, modality_by_name
-from mmspec_ds.spectra.settings import CompressionSettings, TandemMSSettings
 
 OPTIONS = CompressionSettings()
 

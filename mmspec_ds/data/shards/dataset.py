@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, offsets_of
-from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.data.shards.distinct import molecule_hash
 from mmspec_ds.data.shards.folder import PreparedFolder
 from mmspec_ds.data.shards.rows import Shard

@@ -33,11 +33,11 @@ from mmspec_ds.spectra.compression_columns import (
     ir_columns,
 )
 from mmspec_ds.spectra.compression_columns_tandem import ms_columns
+from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.parquet import BATCH_ROWS, RowReader
 from mmspec_ds.spectra.parquet_columns import InfraredColumn
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, compress_record
-from mmspec_ds.spectra.settings import CompressionSettings
 from mmspec_ds.spectra.tokens import Tokens
 
 _ROWS = 256  # of a batch: 2 MB of IR, which the allocators give again and again without a page fault

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.shards.plan import FORMAT, KIND, flat
 from mmspec_ds.data.shards.prepare import SPLIT_FILE
 from mmspec_ds.data.shards.rows import Shard, open_arrays, open_shard

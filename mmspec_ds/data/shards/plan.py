@@ -14,15 +14,15 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from mmspec_ds.data.settings import DataSettings
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.parquet import available_modalities, row_groups
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
-from mmspec_ds.spectra.settings import CompressionSettings
 
 PLAN = "plan.json"
 KIND = "mmspec shards"

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.reading import ReadOptions, read_dataset
-from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.data.shards.dataset import ShardedDataset
 from mmspec_ds.data.shards.folder import open_folder, verify_folder
 from mmspec_ds.data.shards.plan import PLAN, PrepareSettings

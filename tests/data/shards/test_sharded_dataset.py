@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mmspec_ds.data.collate import collate
+from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.reading import TrainingData, read_training
 from mmspec_ds.data.sampler import BucketSampler
-from mmspec_ds.data.settings import DataSettings
 from mmspec_ds.data.shards.dataset import ShardedDataset
 from mmspec_ds.data.shards.folder import verify_folder
 from mmspec_ds.data.shards.plan import PrepareSettings

@@ -1,0 +1,198 @@
+"""The decoder: causal self-attention, attention to the encoder's states, a feed-forward network.
+
+Axes: B samples, L target places, S places of the encoder, D model width, V vocabulary, K hypotheses of a
+sample, N slots of a sample, H heads, C width of a head, Q places of a target or hypotheses of a sample.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec_ds.nn.attention import (
+    CrossAttention,
+    KeysValues,
+    SelfAttention,
+    attend,
+    attendable,
+    split_heads,
+)
+from mmspec_ds.nn.dropout import Dropout
+from mmspec_ds.nn.feedforward import DenseFeedForward
+from mmspec_ds.nn.initialization import init_embedding
+from mmspec_ds.nn.model_settings import ModelSettings
+
+
+class LayerCache(NamedTuple):
+    """What one layer keeps for each sample: the encoder's keys and values [B, H, S, C], and those of the
+    tokens that its hypotheses wrote [B, H, N, C]."""
+
+    memory: KeysValues
+    written: KeysValues
+
+
+class DecodingCache:
+    """Keys and values of the hypotheses of B samples while they grow.
+
+    The encoder's keys and values exist once per sample. A hypothesis' own are written once, into a slot of its
+    sample, and never moved. All hypotheses of a sample attend to all its slots in one product, and
+    `sees_BKN` masks what is not their own past: reordering beams moves booleans. Gathering each one's past
+    instead reads and writes as many numbers as the product reads, before the product reads them again: 3.4 ms
+    a layer for 80 hypotheses of 20 tokens (d 512, one thread), against 1.4.
+
+    Samples leave without a copy of those that stay, but for the few that move into their places.
+    """
+
+    def __init__(self, layers: list[LayerCache], mask_B11S: Tensor) -> None:
+        self.layers = layers
+        self.mask_B11S = mask_B11S
+        self.length = 0
+        self.slots = 0
+        self.sees_BKN = torch.empty(len(mask_B11S), 0, 0, dtype=torch.bool, device=mask_B11S.device)
+
+    def open_slots(self, hypotheses: int) -> slice:
+        """Add a slot for each of so many hypotheses of every sample: as many as were there, or as many as one
+        likes at first. Returns the new slots."""
+        new = slice(self.slots, self.slots + hypotheses)
+        own_KK = torch.eye(hypotheses, dtype=torch.bool, device=self.sees_BKN.device)
+        own_BKK = own_KK.expand(len(self.sees_BKN), -1, -1)
+        self.sees_BKN = torch.cat([self.sees_BKN, own_BKK], dim=2) if self.length else own_BKK
+        self.slots += hypotheses
+        self.length += 1
+        return new
+
+    def reorder(self, parents_BK: Tensor) -> None:
+        """Hypothesis k of a sample becomes a copy of hypothesis `parents_BK[b, k]` of that sample. There may be
+        more or fewer of them than before."""
+        self.sees_BKN = self.sees_BKN.take_along_dim(parents_BK.unsqueeze(2), dim=1)
+
+    def keep(self, samples: Tensor) -> None:
+        """Sample `samples[b]` becomes sample b; those that are not named are forgotten. Cheap where most of
+        them keep their number."""
+        moved = (samples != torch.arange(len(samples), device=samples.device)).nonzero()[:, 0]
+
+        def kept(values_BHXC: Tensor, used: int) -> Tensor:
+            values_BHXC[moved, :, :used] = values_BHXC[samples[moved], :, :used]
+            return values_BHXC[: len(samples)]
+
+        places = self.mask_B11S.shape[3]
+        self.layers = [
+            LayerCache(
+                KeysValues(*(kept(values, places) for values in layer.memory)),
+                KeysValues(*(kept(values, self.slots) for values in layer.written)),
+            )
+            for layer in self.layers
+        ]
+        self.sees_BKN = self.sees_BKN[samples]
+        self.mask_B11S = self.mask_B11S[samples]
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm: self-attention, attention to the encoder, feed-forward, each added to the residual stream."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        width = settings.d_model
+        self.self_norm = nn.LayerNorm(width)
+        self.self_attention = SelfAttention(width, settings.heads)
+        self.cross_norm = nn.LayerNorm(width)
+        self.cross_attention = CrossAttention(width, settings.heads)
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.feedforward = DenseFeedForward(width, settings.ffn_width)
+        self.dropout = Dropout(settings.dropout)
+
+    def forward(self, hidden_BLD: Tensor, memory_BSD: Tensor, mask_B11S: Tensor) -> Tensor:
+        """All places at once."""
+        attended_BLD = self.self_attention(self.self_norm(hidden_BLD), causal=True)
+        hidden_BLD = hidden_BLD + self.dropout(attended_BLD)
+        return self._read(hidden_BLD, self.cross_attention.remember(memory_BSD), mask_B11S)
+
+    def step(self, hidden_BKD: Tensor, cache: DecodingCache, layer: LayerCache, new: slice) -> Tensor:
+        """One place of each of K hypotheses, after those in the cache."""
+        attention, written = self.self_attention, layer.written
+        queries_BKD, keys_BKD, values_BKD = attention.project(self.self_norm(hidden_BKD))
+        written.keys_BHSC[:, :, new] = split_heads(keys_BKD, attention.heads)
+        written.values_BHSC[:, :, new] = split_heads(values_BKD, attention.heads)
+        past = KeysValues(written.keys_BHSC[:, :, : new.stop], written.values_BHSC[:, :, : new.stop])
+        attended_BKD = attention.output(attend(queries_BKD, past, cache.sees_BKN.unsqueeze(1)))
+        return self._read(hidden_BKD + attended_BKD, layer.memory, cache.mask_B11S)
+
+    def _read(self, hidden_BQD: Tensor, memory: KeysValues, mask_B11S: Tensor) -> Tensor:
+        """The two sublayers that treat every place alike, be it a place of a target or a beam."""
+        read_BQD = self.cross_attention(self.cross_norm(hidden_BQD), memory, mask_B11S)
+        hidden_BQD = hidden_BQD + self.dropout(read_BQD)
+        fed_BQD, _ = self.feedforward(self.feedforward_norm(hidden_BQD))
+        return hidden_BQD + self.dropout(fed_BQD)
+
+
+class Decoder(nn.Module):
+    """Target tokens and the encoder's states to logits of each next token.
+
+    Places are learned. The output shares the table of the token embeddings.
+    """
+
+    def __init__(self, settings: ModelSettings, vocabulary_size: int) -> None:
+        super().__init__()
+        self.max_tokens = settings.max_target_tokens
+        self.tokens = init_embedding(nn.Embedding(vocabulary_size, settings.d_model))
+        self.places = init_embedding(nn.Embedding(settings.max_target_tokens, settings.d_model))
+        self.dropout = Dropout(settings.dropout)
+        self.layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
+        self.norm = nn.LayerNorm(settings.d_model)
+
+    def forward(self, target_BL: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+        """Logits [B, L, V]: those at place l predict the token after `target_BL[:, l]` and see none after it.
+
+        Args:
+            target_BL: BOS and the tokens so far; padding may follow, its logits mean nothing.
+            memory_BSD: the encoder's states.
+            mask_BS: True where there is a token.
+
+        Raises:
+            ValueError: the target is longer than `max_target_tokens`.
+        """
+        self._check_length(target_BL.shape[1])
+        mask_B11S = attendable(mask_BS)
+        hidden_BLD = self.tokens(target_BL) + self.places.weight[: target_BL.shape[1]]
+        hidden_BLD = self.dropout(hidden_BLD)
+        for layer in self.layers:
+            hidden_BLD = layer(hidden_BLD, memory_BSD, mask_B11S)
+        return self._logits(hidden_BLD)
+
+    @torch.no_grad()
+    def start(self, memory_BSD: Tensor, mask_BS: Tensor, *, beams: int, capacity: int) -> DecodingCache:
+        """A cache for at most `beams` hypotheses per sample of at most `capacity` tokens each, BOS included."""
+        self._check_length(capacity)
+
+        def layer_cache(attention: CrossAttention) -> LayerCache:
+            # Heads of their own storage: as views of the fused product their rows are 4 kB apart at d 512.
+            memory = KeysValues(*(values.contiguous() for values in attention.remember(memory_BSD)))
+            samples, heads, _, head_width = memory.keys_BHSC.shape
+            size = (samples, heads, beams * capacity, head_width)
+            return LayerCache(memory, KeysValues(memory_BSD.new_empty(size), memory_BSD.new_empty(size)))
+
+        layers = [layer_cache(layer.cross_attention) for layer in self._layers()]
+        return DecodingCache(layers, attendable(mask_BS))
+
+    @torch.no_grad()
+    def step(self, tokens_BK: Tensor, cache: DecodingCache) -> Tensor:
+        """Append a token to each hypothesis of the cache; logits of the next one, [B, K, V]."""
+        new = cache.open_slots(tokens_BK.shape[1])
+        hidden_BKD = self.tokens(tokens_BK) + self.places.weight[cache.length - 1]
+        for layer, kept in zip(self._layers(), cache.layers, strict=True):
+            hidden_BKD = layer.step(hidden_BKD, cache, kept, new)
+        return self._logits(hidden_BKD)
+
+    def _layers(self) -> Iterable[DecoderLayer]:
+        return cast("Iterable[DecoderLayer]", self.layers)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        return F.linear(self.norm(hidden), self.tokens.weight)
+
+    def _check_length(self, length: int) -> None:
+        if length > self.max_tokens:
+            raise ValueError(
+                f"a target of {length} tokens is longer than the model's max_target_tokens, {self.max_tokens}"
+            )

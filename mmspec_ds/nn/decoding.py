@@ -1,0 +1,82 @@
+"""What a search asks of a decoder, step by step; and two ways to answer: with a cache, and without.
+
+Axes: B samples that are still searched, K hypotheses of each, L tokens so far, S places of the encoder,
+V vocabulary.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mmspec_ds.nn.decoder import Decoder
+from mmspec_ds.nn.encoder import EncoderOutput
+
+
+class Decoding(Protocol):
+    """K growing hypotheses for each of B samples; K may change from step to step."""
+
+    def logits(self, tokens_BK: Tensor) -> Tensor:
+        """Append a token to each hypothesis (BOS first); logits of the next one, [B, K, V]."""
+        ...
+
+    def reorder(self, parents_BK: Tensor) -> None:
+        """Hypothesis k of a sample becomes a copy of hypothesis `parents_BK[b, k]` of that sample."""
+        ...
+
+    def keep(self, samples: Tensor) -> None:
+        """Go on with the samples of these numbers only, in this order."""
+        ...
+
+
+class CachedDecoding:
+    """Each step computes one new token per hypothesis from the keys and values of those before it."""
+
+    def __init__(self, decoder: Decoder, encoded: EncoderOutput, *, beams: int, max_tokens: int) -> None:
+        self._decoder = decoder
+        self._cache = decoder.start(encoded.hidden_BSD, encoded.mask_BS, beams=beams, capacity=max_tokens)
+
+    def logits(self, tokens_BK: Tensor) -> Tensor:
+        """See `Decoding`."""
+        return self._decoder.step(tokens_BK, self._cache)
+
+    def reorder(self, parents_BK: Tensor) -> None:
+        """See `Decoding`."""
+        self._cache.reorder(parents_BK)
+
+    def keep(self, samples: Tensor) -> None:
+        """See `Decoding`."""
+        self._cache.keep(samples)
+
+
+class PrefixDecoding:
+    """Each step runs the whole prefix through `Decoder.forward`, as in training: slow, and independent of the
+    cache, whose reference it is."""
+
+    def __init__(self, decoder: Decoder, encoded: EncoderOutput) -> None:
+        self._decoder = decoder
+        self._memory_BSD, self._mask_BS = encoded.hidden_BSD, encoded.mask_BS
+        self._prefix_BKL: Tensor | None = None
+
+    def logits(self, tokens_BK: Tensor) -> Tensor:
+        """See `Decoding`."""
+        before = [] if self._prefix_BKL is None else [self._prefix_BKL]
+        self._prefix_BKL = torch.cat([*before, tokens_BK.unsqueeze(2)], dim=2)
+        samples, beams, _ = self._prefix_BKL.shape
+        logits = self._decoder(
+            self._prefix_BKL.flatten(0, 1),
+            self._memory_BSD.repeat_interleave(beams, dim=0),
+            self._mask_BS.repeat_interleave(beams, dim=0),
+        )
+        return logits[:, -1].unflatten(0, (samples, beams))
+
+    def reorder(self, parents_BK: Tensor) -> None:
+        """See `Decoding`."""
+        assert self._prefix_BKL is not None, "there is nothing to reorder before the first step"
+        self._prefix_BKL = self._prefix_BKL.take_along_dim(parents_BK.unsqueeze(2), dim=1)
+
+    def keep(self, samples: Tensor) -> None:
+        """See `Decoding`."""
+        if self._prefix_BKL is not None:
+            self._prefix_BKL = self._prefix_BKL[samples]
+        self._memory_BSD, self._mask_BS = self._memory_BSD[samples], self._mask_BS[samples]

@@ -1,0 +1,226 @@
+"""From the ragged tokens of a batch to a padded sequence of vectors.
+
+Axes: B samples, S places, D model width, T tokens of one modality, N tokens of all modalities, F fields,
+V rows of the table of all discrete values, K sinusoid features, R real-valued features of a token.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import accumulate
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec_ds.data.batch import ModalityTokens, SpectraBatch
+from mmspec_ds.nn.initialization import EMBEDDING_STD, init_embedding
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.tokens import TokenSchema
+
+ORDER_WAVELENGTHS = (2.0, 4096.0)
+"""Shortest and longest wavelength of the sinusoids of a place, in places: they tell neighbours apart and do
+not repeat within any sequence that a spectrum gives."""
+
+
+def geometric_wavelengths(shortest: float, longest: float, count: int) -> list[float]:
+    """`count` wavelengths from `shortest` to `longest`, each a constant multiple of the one before."""
+    ratio = (longest / shortest) ** (1.0 / max(count - 1, 1))
+    return [shortest * ratio**i for i in range(count)]
+
+
+class Sinusoids(nn.Module):
+    """sin(2 pi x / wavelength), then cos, of `features` / 2 wavelengths spaced geometrically.
+
+    The phase is reduced in float64, whatever the model's dtype: m/z 500 at a wavelength of 0.01 is 50,000
+    turns, of which bfloat16 would keep nothing and float32 two decimals.
+    """
+
+    turns_per_unit: Tensor
+
+    def __init__(self, wavelengths: tuple[float, float], features: int) -> None:
+        super().__init__()
+        shortest, longest = wavelengths
+        if not 0 < shortest < longest:
+            raise ValueError(f"wavelengths must be 0 < shortest < longest, not {shortest} and {longest}")
+        self._turns = [1.0 / length for length in geometric_wavelengths(shortest, longest, features // 2)]
+        self.register_buffer("turns_per_unit", torch.tensor(self._turns, dtype=torch.float64), persistent=False)
+
+    def forward(self, values: Tensor, dtype: torch.dtype) -> Tensor:
+        """[...] to [..., features]."""
+        turns = values.to(torch.float64).unsqueeze(-1) * self.turns_per_unit
+        phase = ((turns - turns.round()) * (2 * math.pi)).to(torch.promote_types(dtype, torch.float32))
+        return torch.cat([phase.sin(), phase.cos()], dim=-1).to(dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Follow the model to its device, but not to its dtype."""
+        super()._apply(fn, recurse)
+        self.turns_per_unit = torch.tensor(self._turns, dtype=torch.float64, device=self.turns_per_unit.device)
+        return self
+
+
+class DiscreteTable(nn.Module):
+    """One table for all discrete fields of all modalities, and a row for each modality itself.
+
+    A token's embedding is the sum of its fields' rows: one `embedding_bag` for the whole batch. The rows of
+    an ordinal field are a learned table plus a learned projection of sinusoids of the value, so neighbouring
+    bins start alike and a bin that is rarely seen learns from its neighbours.
+    """
+
+    def __init__(self, schemas: Mapping[Modality, TokenSchema], d_model: int, features: int) -> None:
+        super().__init__()
+        fields = [field for schema in schemas.values() for field in schema.discrete]
+        starts = list(accumulate((field.size for field in fields), initial=0))
+        first_field = 0
+        for i, (modality, schema) in enumerate(schemas.items()):
+            last_field = first_field + len(schema.discrete)
+            # The modality's own row follows those of all fields, and is read like the row 0 of one field more.
+            bounds = [
+                [*starts[first_field:last_field], starts[-1] + i],
+                [f.size for f in schema.discrete] + [1],
+            ]
+            self.register_buffer(f"fields_{modality.name}", torch.tensor(bounds), persistent=False)
+            first_field = last_field
+        self.table = init_embedding(nn.Embedding(starts[-1] + len(schemas), d_model))
+        self._ordinal_rows: list[tuple[int, int]] = []
+        self.ordinal_projections = nn.ParameterList()
+        for field, start in zip(fields, starts):
+            if field.ordinal:
+                waves = Sinusoids((2.0, 4.0 * field.size), features)(torch.arange(field.size), torch.float32)
+                self.register_buffer(f"waves_{len(self._ordinal_rows)}", waves, persistent=False)
+                self._ordinal_rows.append((start, start + field.size))
+                # Half of the summed squares of the features are 1: sin^2 + cos^2 over features / 2
+                # wavelengths.
+                weight = torch.randn(features, d_model) * (EMBEDDING_STD / math.sqrt(features / 2))
+                self.ordinal_projections.append(nn.Parameter(weight))
+
+    def forward(self, tokens: Mapping[Modality, ModalityTokens]) -> Tensor:
+        """The tokens of all modalities, one modality after the other: [N, D]."""
+        rows, offsets, used = [], [], 0
+        for modality, part in tokens.items():
+            rows_TF = self._rows(modality, part.discrete_TF)
+            count, width = rows_TF.shape
+            rows.append(rows_TF.flatten())
+            offsets.append(torch.arange(used, used + count * width, width, device=rows_TF.device))
+            used += count * width
+        return F.embedding_bag(torch.cat(rows), self.effective_table(), torch.cat(offsets), mode="sum")
+
+    def effective_table(self) -> Tensor:
+        """The table with the projected sinusoids of ordinal fields added: [V, D]."""
+        pieces, done = [], 0
+        for i, (start, stop) in enumerate(self._ordinal_rows):
+            # DeepSpeed's bf16 converts parameters and leaves buffers.
+            waves = getattr(self, f"waves_{i}").to(self.table.weight.dtype)
+            pieces.append(self.table.weight[done:start])
+            pieces.append(torch.addmm(self.table.weight[start:stop], waves, self.ordinal_projections[i]))
+            done = stop
+        return torch.cat([*pieces, self.table.weight[done:]])
+
+    def _rows(self, modality: Modality, discrete_TF: Tensor) -> Tensor:
+        """Row numbers of a token's fields and, last, of its modality."""
+        starts_F, sizes_F = getattr(self, f"fields_{modality.name}")
+        value_TF = F.pad(discrete_TF, (0, 1))
+        # A value out of range would silently read another field's row. On a GPU the check would wait for it.
+        if value_TF.device.type == "cpu" and bool(((value_TF < 0) | (value_TF >= sizes_F)).any()):
+            raise ValueError(f"a discrete value of {modality.name} is outside 0 .. size-1 of its field")
+        return value_TF + starts_F
+
+
+class RealProjection(nn.Module):
+    """The real-valued part of one modality's tokens: plain fields as they are, others as sinusoids, and the
+    place of an ordered token as sinusoids, all in one linear projection without bias (the modality's own row
+    is the bias)."""
+
+    def __init__(self, schema: TokenSchema, d_model: int, features: int) -> None:
+        super().__init__()
+        self._plain = [i for i, field in enumerate(schema.continuous) if field.wavelengths is None]
+        self._waved = [i for i, field in enumerate(schema.continuous) if field.wavelengths is not None]
+        self.waves = nn.ModuleList(
+            Sinusoids(field.wavelengths, features)
+            for field in schema.continuous
+            if field.wavelengths is not None
+        )
+        self.order = Sinusoids(ORDER_WAVELENGTHS, features) if schema.ordered else None
+        waved_features = features * (len(self._waved) + schema.ordered)
+        self.weight_RD = nn.Parameter(torch.randn(len(self._plain) + waved_features, d_model) * EMBEDDING_STD)
+        with torch.no_grad():
+            self.weight_RD[len(self._plain) :] /= math.sqrt(features / 2)
+
+    def forward(self, tokens: ModalityTokens) -> Tensor:
+        """[T, D]."""
+        dtype = self.weight_RD.dtype
+        features = [tokens.continuous_TF[:, self._plain].to(dtype)]
+        for column, waves in zip(self._waved, self.waves, strict=True):
+            features.append(waves(tokens.continuous_TF[:, column], dtype))
+        if self.order is not None:
+            features.append(self.order(tokens.order_T, dtype))
+        return torch.cat(features, dim=-1) @ self.weight_RD
+
+
+class SpectraEmbedding(nn.Module):
+    """Embeds the tokens of all modalities and lays them out as a padded sequence; padding is zero.
+
+    A token is the sum of its discrete fields, its continuous fields, its place if its modality is ordered,
+    and its modality. A modality that a batch lacks takes part with no tokens, so that every parameter has a
+    gradient on every rank and step.
+    """
+
+    def __init__(self, schemas: Mapping[Modality, TokenSchema], d_model: int, features: int = 64) -> None:
+        super().__init__()
+        if not schemas:
+            raise ValueError("a model needs at least one modality")
+        self.schemas = {m: schemas[m] for m in sorted(schemas)}
+        self.d_model = d_model
+        self.discrete = DiscreteTable(self.schemas, d_model, features)
+        self.real = nn.ModuleDict(
+            {
+                m.name: RealProjection(s, d_model, features)
+                for m, s in self.schemas.items()
+                if s.continuous or s.ordered
+            }
+        )
+
+    def forward(self, spectra: SpectraBatch) -> Tensor:
+        """[B, S, D].
+
+        Raises:
+            ValueError: the batch holds a modality that the model was not built for, fields that do not fit
+                the schema, or (checked on a CPU only) a discrete value out of range.
+        """
+        tokens = self._in_order(spectra)
+        content_ND = self.discrete(tokens)
+        real = [self.real[m.name](part) if m.name in self.real else None for m, part in tokens.items()]
+        counts = [len(part.place_T) for part in tokens.values()]
+        content_ND = torch.cat(
+            [
+                part if add is None else part + add
+                for part, add in zip(content_ND.split(counts), real, strict=True)
+            ]
+        )
+        place_N = torch.cat([part.place_T for part in tokens.values()])
+        padded_PD = content_ND.new_zeros(spectra.modality_BS.numel(), self.d_model)
+        return padded_PD.index_copy(0, place_N, content_ND).view(*spectra.modality_BS.shape, self.d_model)
+
+    def _in_order(self, spectra: SpectraBatch) -> dict[Modality, ModalityTokens]:
+        """Tokens of every modality of the schema, in its order; none where the batch lacks one."""
+        unknown = [Modality(m).name for m in spectra.tokens if m not in self.schemas]
+        if unknown:
+            known = ", ".join(m.name for m in self.schemas)
+            raise ValueError(f"the batch holds {', '.join(unknown)}, but the model was built for {known}")
+        return {m: self._tokens(spectra, m) for m in self.schemas}
+
+    def _tokens(self, spectra: SpectraBatch, modality: Modality) -> ModalityTokens:
+        schema, part = self.schemas[modality], spectra.tokens.get(modality)
+        widths = (len(schema.discrete), len(schema.continuous))
+        if part is None:
+            whole: dict[str, Any] = {"dtype": torch.int64, "device": spectra.modality_BS.device}
+            none_T = torch.empty(0, **whole)
+            real_TF = torch.empty(0, widths[1], device=spectra.modality_BS.device)
+            return ModalityTokens(none_T, none_T, torch.empty(0, widths[0], **whole), real_TF)
+        found = (part.discrete_TF.shape[1], part.continuous_TF.shape[1])
+        if found != widths:
+            raise ValueError(
+                f"{modality.name} tokens have {found[0]} discrete and {found[1]} continuous fields, "
+                f"the schema has {widths[0]} and {widths[1]}"
+            )
+        return part

@@ -1,0 +1,112 @@
+"""Linear layers and experts whose weights lie in memory as a processor's matrix products read them.
+
+torch multiplies float32 on a CPU by MKL, which brings the weight into order in every call. oneDNN, which is
+part of torch as well, keeps it in order: on one thread of an AMD EPYC a product with [512, 2048] takes 0.81 of
+the time for 3,200 rows, 0.74 for 80, and 0.37 for 5, and GELU costs little on the way out. Results
+differ by rounding.
+
+oneDNN's operators are private names of torch, those of its own compiler; they are used in this file alone.
+
+Axes: B samples, S places, T tokens, D model width, K choices of a token, N rows in the order of the experts.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from mmspec_ds.moe.layer import ExpertBank, mix_through
+from mmspec_ds.nn.feedforward import DenseFeedForward
+
+BLOCK_ROWS = 1024
+"""Rows of an expert that are taken at once, so that hidden values stay in cache."""
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class PackedLinear(nn.Module):
+    """hidden weight^T + bias with weight [out, in], followed by GELU if so asked. It computes with the weight
+    as it is now, and cannot be trained."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> None:
+        super().__init__()
+        self.weight, self.bias = weight, bias
+        self._after = "gelu" if gelu else "none"
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous())
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        out = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, self.bias, self._after, [], "none")
+        return cast(Tensor, out)
+
+
+class PackedFeedForward(nn.Module):
+    """`DenseFeedForward` of packed layers."""
+
+    def __init__(self, widen: PackedLinear, narrow: PackedLinear) -> None:
+        super().__init__()
+        self.widen, self.narrow = widen, narrow
+
+    def forward(
+        self, hidden_BSD: Tensor, modality_BS: Tensor | None = None, temperature: float = 1.0
+    ) -> tuple[Tensor, None]:
+        """[B, S, D] to [B, S, D]; it has nothing to report."""
+        return self.narrow(self.widen(hidden_BSD)), None
+
+
+class PackedExperts(nn.Module):
+    """`ExpertBank` of packed experts."""
+
+    def __init__(self, bank: ExpertBank) -> None:
+        super().__init__()
+        experts = [
+            PackedFeedForward(PackedLinear(w1.T, b1, gelu=True), PackedLinear(w2.T, b2))
+            for w1, b1, w2, b2 in bank.weights()
+        ]
+        self.deepspeed_experts = nn.ModuleList(experts)
+
+    def forward(self, rows_ND: Tensor, counts: Sequence[int]) -> Tensor:
+        """Outputs of rows that are in the order of these experts; `counts` are the rows of each."""
+        parts = [rows_ND[:0]]
+        for expert, own_ND in zip(self.deepspeed_experts, rows_ND.split(list(counts))):
+            parts += [expert(block_ND)[0] for block_ND in own_ND.split(BLOCK_ROWS) if len(block_ND)]
+        return torch.cat(parts)
+
+    def mix(self, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor) -> Tensor:
+        """The weighted sum of each token's experts."""
+        return mix_through(self, len(self.deepspeed_experts), hidden_TD, index_TK, weight_TK)
+
+
+def packed(model: M) -> M:
+    """A replica of a model for inference on a CPU in float32; elsewhere the model itself.
+
+    The replica computes with copies of the weights of its linear layers and experts, which take their memory
+    once more, and shares everything else with the model, which stays as it is. Make it once for many searches:
+    packing 44 million weights takes about 0.15 s. Later changes of the model's weights do not reach it.
+    """
+    if not _can_pack(model):
+        return model
+    with torch.no_grad():
+        return cast(M, _replica(model))
+
+
+def _can_pack(model: nn.Module) -> bool:
+    there = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return there and all(p.device.type == "cpu" and p.dtype == torch.float32 for p in model.parameters())
+
+
+def _replica(module: nn.Module) -> nn.Module:
+    if isinstance(module, DenseFeedForward):
+        widen = PackedLinear(module.widen.weight, module.widen.bias, gelu=True)
+        return PackedFeedForward(widen, PackedLinear(module.narrow.weight, module.narrow.bias))
+    if isinstance(module, ExpertBank):
+        return PackedExperts(module)
+    if type(module) is nn.Linear:
+        return PackedLinear(module.weight, module.bias)
+    replica = copy.copy(module)
+    replica._modules = {
+        name: None if child is None else _replica(child) for name, child in module._modules.items()
+    }
+    return replica

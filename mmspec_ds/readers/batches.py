@@ -1,0 +1,200 @@
+"""Records of many files: folders, and tables that say which files belong together.
+
+The rules
+- A file of spectra: each of its records is a record.
+- A manifest, a CSV whose first line names the columns `id` and some of `h_nmr`, `c_nmr`, `ir`, `msms`,
+  `formula`: each row is a record of the files that it names, relative to the CSV; several MS/MS files are
+  parted by semicolons, and an empty cell is a spectrum that was not measured.
+- A folder with a `manifest.csv` is that manifest.
+- Of any other folder each sub-folder is a record, made of all files and Bruker experiments in it, files of no
+  known format left out; a file that lies directly in the folder is read as a file. Hidden ones are passed over.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.readers.bruker import looks_like_bruker
+from mmspec_ds.readers.part import Part, one_line
+from mmspec_ds.readers.requests import (
+    Answered,
+    Inquiry,
+    Source,
+    inquire_file,
+    inquire_sources,
+    nothing_answered,
+)
+from mmspec_ds.readers.source import Head, read_head, read_lines, readable
+from mmspec_ds.spectra.records import Modality
+
+MANIFEST = "manifest.csv"
+ID, FORMULA = "id", "formula"
+SPECTRA = {"h_nmr": Modality.H_NMR, "c_nmr": Modality.C_NMR, "ir": Modality.IR, "msms": Modality.MS}
+"""Columns of files, which are also the options of the command line."""
+
+_EXPERIMENT = ("procs", "acqus", "pdata")
+
+
+def inquire_all(
+    paths: Sequence[Path], formula: str | None = None, answered: Answered = nothing_answered
+) -> Iterator[Inquiry]:
+    """All records of files, folders and manifests, in order, one at a time; what cannot be read is an inquiry
+    with an error, under the name of the file or folder.
+
+    Args:
+        paths: what is there.
+        formula: of every record, if it is known.
+        answered: records to leave out.
+    """
+    for path in paths:
+        try:
+            yield from _inquire(path, formula, answered)
+        except (DataError, OSError) as error:
+            if not answered(path.name or str(path)):
+                yield _unreadable(path, error)
+
+
+def _unreadable(path: Path, error: DataError | OSError) -> Inquiry:
+    """An inquiry that says why a file or folder as a whole gives no record."""
+    if isinstance(error, OSError):
+        error = DataError(f"cannot be read: {error.strerror or error}", path=path)
+    return Inquiry(path.name or str(path), error=one_line(error, 400))
+
+
+def _inquire(path: Path, formula: str | None, answered: Answered) -> Iterator[Inquiry]:
+    head = read_head(path)
+    if not head.is_folder:
+        if looks_like_manifest(head):
+            yield from inquire_manifest(path, formula, answered)
+        else:
+            yield from inquire_file(path, formula, answered)
+    elif (path / MANIFEST).is_file():
+        yield from inquire_manifest(path / MANIFEST, formula, answered)
+    elif _is_experiment(path):
+        yield from inquire_file(path, formula, answered)
+    else:
+        yield from inquire_folder(path, formula, answered)
+
+
+def inquire_folder(folder: Path, formula: str | None, answered: Answered) -> Iterator[Inquiry]:
+    """A record of each sub-folder, under its name, and each record of every file beside them, by their names.
+
+    Raises:
+        DataError: the folder is empty or cannot be read.
+    """
+    entries = _visible(folder)
+    if not entries:
+        raise DataError("the folder is empty", path=folder)
+    for entry in entries:
+        if not entry.is_dir():
+            yield from inquire_file(entry, formula, answered)
+        elif not answered(entry.name):
+            try:
+                yield inquire_sources(entry.name, _sources_in(entry), formula, unknown_files=True)
+            except (DataError, OSError) as error:
+                yield _unreadable(entry, error)
+
+
+def _sources_in(folder: Path) -> list[Source]:
+    """What a record's folder holds: its files, and the Bruker experiments in it or in a folder in it."""
+    if _is_experiment(folder):
+        return [Source(folder)]
+    entries = _visible(folder)
+    bruker = [Source(folder)] if looks_like_bruker(Head(folder, "", is_folder=True)) else []
+    return bruker + [Source(one) for one in entries if not (one.is_dir() and one.name.isdecimal() and bruker)]
+
+
+def _is_experiment(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _EXPERIMENT)
+
+
+def _visible(folder: Path) -> list[Path]:
+    with readable(folder):
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def looks_like_manifest(head: Head) -> bool:
+    """By its first line: `id` and a column of files."""
+    columns = _columns(head.text.partition("\n")[0].partition("\r")[0])
+    return ID in columns and not SPECTRA.keys().isdisjoint(columns)
+
+
+def _columns(line: str) -> list[str]:
+    try:
+        return [cell.strip().lower() for cell in next(csv.reader([line]), [])]
+    except csv.Error:
+        return []
+
+
+def inquire_manifest(path: Path, formula: str | None, answered: Answered) -> Iterator[Inquiry]:
+    """A record of each row; a row that cannot be used is an inquiry with an error.
+
+    Args:
+        path: the CSV.
+        formula: of every record, if it is known; a row's own must agree.
+        answered: rows to leave out.
+
+    Raises:
+        DataError: the file cannot be read, or its columns are not those of a manifest.
+    """
+    lines = (line.text for line in read_lines(path))
+    first = next(lines, "")
+    columns = _columns(first)
+    known = [ID, *SPECTRA, FORMULA]
+    wrong = next((name for name in columns if name not in known or columns.count(name) > 1), None)
+    if wrong is not None:
+        how = "there twice" if wrong in known else "unknown"
+        raise DataError(f"the column {one_line(wrong, 40)!r} is {how} (known: {', '.join(known)})", path=path)
+    seen: set[str] = set()
+    rows = csv.reader(lines)
+    rows_read = 0
+    try:
+        for number, cells in enumerate(rows, 1):
+            if not any(cell.strip() for cell in cells):
+                continue
+            rows_read += 1
+            yield from _row(path, number, columns, cells, (formula, seen, answered))
+    except csv.Error as error:
+        raise DataError(f"is no CSV after row {number}: {one_line(error)}", path=path) from None
+    if not rows_read:
+        raise DataError("the manifest has no row", path=path)
+
+
+def _row(
+    path: Path,
+    number: int,
+    columns: Sequence[str],
+    cells: Sequence[str],
+    common: tuple[str | None, set[str], Answered],
+) -> Iterator[Inquiry]:
+    """The inquiry of one row, none if it was answered; rows count from 1, the header not included."""
+    formula, seen, answered = common
+    row = {name: cell.strip() for name, cell in zip(columns, cells)}
+    name = row.get(ID) or f"{path.name}:{number}"
+    if answered(name):
+        seen.add(name)
+        return
+    where = f"{path}, row {number}"
+    if len(cells) != len(columns):
+        fault = f"{where}: {len(cells)} cells, expected {len(columns)} as in the first line"
+    elif not row[ID]:
+        fault = f"{where}: the id is missing"
+    elif name in seen:
+        fault = f"{where}: the id {one_line(name, 60)!r} is there twice"
+    else:
+        seen.add(name)
+        yield _row_inquiry(name, path, row, formula, where)
+        return
+    yield Inquiry(name, error=fault)
+
+
+def _row_inquiry(name: str, path: Path, row: dict[str, str], formula: str | None, where: str) -> Inquiry:
+    sources = []
+    for column, modality in SPECTRA.items():
+        cell = row.get(column, "")
+        texts = cell.split(";") if modality is Modality.MS else [cell]
+        sources += [Source(path.parent / text.strip(), modality) for text in texts if text.strip()]
+    if not sources:
+        return Inquiry(name, error=f"{where}: names no file")
+    return inquire_sources(name, sources, formula, stated=Part(where, (), formula=row.get(FORMULA) or None))

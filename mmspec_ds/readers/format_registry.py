@@ -1,0 +1,226 @@
+"""All formats of files, and how the one of a given file is found."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.readers import (
+    bruker,
+    infrared_table,
+    jcamp,
+    massbank,
+    massspecgym,
+    measured,
+    mgf,
+    msp,
+    mzml,
+    mzxml,
+    nmr_table,
+    nmredata,
+    parquet_parts,
+)
+from mmspec_ds.readers.part import Item
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
+from mmspec_ds.readers.source import Head, read_head
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
+
+Reader = Callable[[Path, Modality | None, FormatSettings], Iterator[Item]]
+
+SPECTRA = (Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of files.
+
+    Attributes:
+        name: as `--format` and messages give it.
+        label: as tables give it.
+        suffixes: of its files, lower case, with the dot; ".gz" after them is understood.
+        modalities: what such a file may hold.
+        looks_like: whether the head of a file (or a folder) is of this format. False where in doubt: the
+            suffix then decides.
+        read: the reader.
+    """
+
+    name: str
+    label: str
+    suffixes: tuple[str, ...]
+    modalities: tuple[Modality, ...]
+    looks_like: Callable[[Head], bool]
+    read: Reader
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        name="parquet",
+        label="parquet of the benchmark",
+        suffixes=(".parquet",),
+        modalities=SPECTRA,
+        looks_like=parquet_parts.looks_like_parquet,
+        read=parquet_parts.read_parquet,
+    ),
+    Format(
+        name="measured",
+        label="parquet of measured shifts and MS/MS",
+        suffixes=(".parquet",),
+        modalities=(Modality.H_NMR, Modality.C_NMR, Modality.MS),
+        looks_like=measured.looks_like_measured,
+        read=measured.read_measured,
+    ),
+    Format(
+        name="mzml",
+        label="mzML",
+        suffixes=(".mzml",),
+        modalities=(Modality.MS,),
+        looks_like=mzml.looks_like_mzml,
+        read=mzml.read_mzml,
+    ),
+    Format(
+        name="mzxml",
+        label="mzXML",
+        suffixes=(".mzxml",),
+        modalities=(Modality.MS,),
+        looks_like=mzxml.looks_like_mzxml,
+        read=mzxml.read_mzxml,
+    ),
+    Format(
+        name="massbank",
+        label="MassBank record",
+        suffixes=(),
+        modalities=(Modality.MS,),
+        looks_like=massbank.looks_like_massbank,
+        read=massbank.read_massbank,
+    ),
+    Format(
+        name="massspecgym",
+        label="MassSpecGym table",
+        suffixes=(".tsv",),
+        modalities=(Modality.MS,),
+        looks_like=massspecgym.looks_like_massspecgym,
+        read=massspecgym.read_massspecgym,
+    ),
+    Format(
+        name="mgf",
+        label="MGF",
+        suffixes=(".mgf",),
+        modalities=(Modality.MS,),
+        looks_like=mgf.looks_like_mgf,
+        read=mgf.read_mgf,
+    ),
+    Format(
+        name="msp",
+        label="MSP",
+        suffixes=(".msp",),
+        modalities=(Modality.MS,),
+        looks_like=msp.looks_like_msp,
+        read=msp.read_msp,
+    ),
+    Format(
+        name="jcamp",
+        label="JCAMP-DX",
+        suffixes=(".jdx", ".dx", ".jcamp", ".jcm"),
+        modalities=(Modality.H_NMR, Modality.C_NMR, Modality.IR),
+        looks_like=jcamp.looks_like_jcamp,
+        read=jcamp.read_jcamp,
+    ),
+    Format(
+        name="bruker",
+        label="Bruker processed folder",
+        suffixes=(),
+        modalities=(Modality.H_NMR, Modality.C_NMR),
+        looks_like=bruker.looks_like_bruker,
+        read=bruker.read_bruker,
+    ),
+    Format(
+        name="nmredata",
+        label="NMReDATA SDF",
+        suffixes=(".sdf", ".sd"),
+        modalities=(Modality.H_NMR, Modality.C_NMR),
+        looks_like=nmredata.looks_like_nmredata,
+        read=nmredata.read_nmredata,
+    ),
+    Format(
+        name="nmr-table",
+        label="NMR peak list",
+        suffixes=(".csv", ".txt", ".tsv"),
+        modalities=(Modality.H_NMR, Modality.C_NMR),
+        looks_like=nmr_table.looks_like_nmr_table,
+        read=nmr_table.read_nmr_table,
+    ),
+    Format(
+        name="ir-table",
+        label="IR table",
+        suffixes=(".csv", ".txt", ".tsv", ".xy"),
+        modalities=(Modality.IR,),
+        looks_like=infrared_table.looks_like_infrared_table,
+        read=infrared_table.read_infrared_table,
+    ),
+)
+"""Every format. Where several look like a file's content, the first counts: strict ones before lax ones."""
+
+
+def read_file(
+    path: Path, modality: Modality | None = None, settings: FormatSettings = DEFAULT_SETTINGS
+) -> Iterator[Item]:
+    """The records of a file of any known format, one by one.
+
+    Args:
+        path: the file, or the folder of a format that is one.
+        modality: what the file holds, where its format leaves that open (a CSV of shifts); of a file of many
+            modalities, the one to read.
+        settings: of the readers.
+
+    Yields:
+        A `Part` or a `Rejected` for each record.
+
+    Raises:
+        DataError: at once if the format is not known or does not hold that modality; while iterating, if the
+            file cannot be read or has no record at all. Names the file.
+    """
+    return _some(path, find_format(path, modality).read(path, modality, settings))
+
+
+def find_format(path: Path, modality: Modality | None = None) -> Format:
+    """The format of a file: one that its suffix names and its content confirms, else one that its content
+    shows, else one that its suffix names.
+
+    Raises:
+        DataError: the file cannot be opened, is of no known format, or of one without that modality.
+    """
+    head = read_head(path)
+    named = [one for one in FORMATS if suffix_of(path) in one.suffixes]
+    shown = [one for one in FORMATS if one.looks_like(head)]
+    candidates = [one for one in shown if one in named] + shown + ([] if head.is_folder else named)
+    if not candidates:
+        known = ", ".join(one.label for one in FORMATS)
+        kind = "a folder of no known format" if head.is_folder else "of no known format"
+        raise DataError(f"is {kind} (known: {known})", path=path)
+    if modality is None:
+        return candidates[0]
+    for one in candidates:
+        if modality in one.modalities:
+            return one
+    holds = ", ".join(REGISTRY[m].label for m in candidates[0].modalities)
+    asked = REGISTRY[modality].label
+    raise DataError(f"is {candidates[0].label}, which holds {holds}, not {asked}", path=path)
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that tells the format: lower case, that before ".gz" if there is one."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _some(path: Path, items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, of which there must be one."""
+    empty = True
+    for item in items:
+        empty = False
+        yield item
+    if empty:
+        raise DataError("no record in the file", path=path)

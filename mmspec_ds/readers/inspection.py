@@ -1,0 +1,232 @@
+"""What a file of spectra was understood to say: counts and remarks in words, and its first spectra drawn."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.format_registry import find_format, read_file
+from mmspec_ds.readers.part import Part, Rejected, one_line
+from mmspec_ds.readers.spectrum_drawing import draw
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Spectrum, TandemMS
+from mmspec_ds.spectra.registry import REGISTRY
+
+PANELS = 12
+"""Spectra in one drawing."""
+_REASONS = 10
+_REMARKS = 10
+_MOST_KINDS = 100
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_SHOWN_KEYS = (keys.NAME, keys.ADDUCT, keys.COLLISION_ENERGY, keys.SOLVENT, keys.FREQUENCY_MHZ, keys.INSTRUMENT)
+
+
+@dataclass
+class RemarkKind:
+    """Remarks that differ in their numbers alone: the first, how many, and whether another one differs."""
+
+    first: str
+    count: int = 0
+    varied: bool = False
+
+    def add(self, remark: str) -> None:
+        """Count one more."""
+        self.count += 1
+        self.varied |= remark != self.first
+
+
+@dataclass
+class Inspection:
+    """What became of one file.
+
+    Attributes:
+        path: the file.
+        format: the label of its format.
+        parts: how many records gave a part.
+        rejected: how many were at fault.
+        passed_over: how many were sound, but of no use (survey scans).
+        spectra: how many, by modality.
+        slots: how many MS/MS spectra, by polarity and energy as the model reads it.
+        remarks: how many parts have a remark, by remark with its numbers as "N", and the first one of its kind.
+        reasons: of the first few rejected records, one line each.
+        first: the first few parts.
+        fault: why the reading ended before the end of the file, if it did.
+    """
+
+    path: Path
+    format: str
+    parts: int = 0
+    rejected: int = 0
+    passed_over: int = 0
+    spectra: Counter[Modality] = field(default_factory=Counter)
+    slots: Counter[str] = field(default_factory=Counter)
+    remarks: dict[str, "RemarkKind"] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    first: list[Part] = field(default_factory=list)
+    fault: DataError | None = None
+
+
+def inspect_file(path: Path, modality: Modality | None = None, keep: int = 5) -> Inspection:
+    """Read a whole file, in memory that does not grow with it.
+
+    Args:
+        path: the file, of any format of `formats.registry`.
+        modality: as for `read_file`.
+        keep: how many parts to keep for words and drawings.
+
+    Raises:
+        DataError: the file cannot be read at all; of a file that ends in the middle, what was there is told,
+            and the `fault` of the inspection.
+    """
+    found = Inspection(path, find_format(path, modality).label)
+    try:
+        for item in read_file(path, modality):
+            if isinstance(item, Rejected):
+                _count_rejected(found, item)
+            else:
+                _count_part(found, item, keep)
+    except DataError as error:
+        if not found.parts:
+            raise
+        found.fault = error
+    return found
+
+
+def _count_rejected(found: Inspection, item: Rejected) -> None:
+    if not item.fault:
+        found.passed_over += 1
+        return
+    found.rejected += 1
+    if len(found.reasons) < _REASONS:
+        line = f", line {item.line}" if item.line is not None else ""
+        found.reasons.append(f"record {item.number}{line}: {item.reason}")
+
+
+def _count_part(found: Inspection, part: Part, keep: int) -> None:
+    found.parts += 1
+    found.spectra.update(spectrum.modality for spectrum in part.spectra)
+    found.slots.update(_slot(spectrum) for spectrum in part.spectra if isinstance(spectrum, TandemMS))
+    for remark in part.remarks:
+        kind = _NUMBER.sub("N", remark)
+        if kind not in found.remarks and len(found.remarks) >= _MOST_KINDS:
+            kind, remark = "", "others"
+        found.remarks.setdefault(kind, RemarkKind(remark)).add(remark)
+    if len(found.first) < keep:
+        found.first.append(part)
+
+
+def report_lines(found: Inspection) -> Iterator[str]:
+    """The inspection as a page of text, line by line."""
+    yield str(found.path)
+    yield f"  format    {found.format}"
+    passed = (
+        f", {found.passed_over} passed over (no spectra of a kind that is read)" if found.passed_over else ""
+    )
+    yield f"  records   {found.parts} read, {found.rejected} rejected{passed}"
+    if found.spectra:
+        kinds = (f"{count} {REGISTRY[modality].label}" for modality, count in sorted(found.spectra.items()))
+        yield f"  spectra   {', '.join(kinds)}"
+    if found.slots:
+        slots = (f"{count} at {slot}" for slot, count in sorted(found.slots.items()))
+        yield f"  MS/MS     {', '.join(slots)}"
+    if found.remarks:
+        yield "  remarks"
+        kinds_of_remark = sorted(found.remarks.values(), key=lambda kind: -kind.count)
+        for kind in kinds_of_remark[:_REMARKS]:
+            yield f"    {kind.count} x {kind.first}{' (the first; numbers vary)' if kind.varied else ''}"
+    if found.reasons:
+        more = f", the first {len(found.reasons)}" if found.rejected > len(found.reasons) else ""
+        yield f"  rejected{more}"
+        yield from (f"    {reason}" for reason in found.reasons)
+    for part in found.first:
+        yield from _part_lines(part)
+
+
+def _part_lines(part: Part) -> Iterator[str]:
+    known = [one_line(part.metadata[key], 60) for key in _SHOWN_KEYS if key in part.metadata]
+    known += [one_line(text, 80) for text in (part.formula, part.smiles) if text is not None]
+    yield f"  {part.id}  {', '.join(known)}"
+    yield from (f"    {described(spectrum, part)}" for spectrum in part.spectra)
+
+
+def described(spectrum: Spectrum, part: Part) -> str:
+    """One spectrum in a line."""
+    label = REGISTRY[spectrum.modality].label
+    match spectrum:
+        case TandemMS(mz=mz, intensity=intensity):
+            precursor = part.metadata.get(keys.PRECURSOR_MZ)
+            of = f" of m/z {float(precursor):.4f}" if precursor is not None else ""
+            return (
+                f"{label}{of}, {_slot(spectrum)}: {len(mz)} peaks from {mz[0]:.4f} to {mz[-1]:.4f},"
+                f" the strongest at {mz[intensity.argmax()]:.4f}"
+            )
+        case HydrogenNMR(multiplets=multiplets):
+            hydrogens = sum(one.hydrogens for one in multiplets)
+            listed = ", ".join(
+                f"{one.centroid_ppm:.2f} ({one.category}, {one.hydrogens}H)" for one in multiplets[:8]
+            )
+            return f"{label}, {len(multiplets)} multiplets, {hydrogens} H: {listed}{_and_more(multiplets, 8)}"
+        case CarbonNMR(shifts_ppm=shifts):
+            listed = ", ".join(f"{ppm:.1f}" for ppm in shifts[:12])
+            return f"{label}, {len(shifts)} lines: {listed}{_and_more(shifts, 12)}"
+        case Infrared(absorbance=absorbance, start_cm1=start, stop_cm1=stop):
+            return f"{label}, {len(absorbance)} points from {start:g} to {stop:g} cm-1, absorbance"
+    raise AssertionError(f"no words for {type(spectrum).__name__}")
+
+
+def _and_more(things: Sequence[object], shown: int) -> str:
+    return " ..." if len(things) > shown else ""
+
+
+def _slot(spectrum: TandemMS) -> str:
+    energy = spectrum.collision_energy_ev
+    return f"{spectrum.polarity} {'unknown energy' if energy is None else f'{energy:g} eV'}"
+
+
+def plot_parts(parts: Sequence[Part], path: Path) -> int:
+    """Draw the first spectra of parts, at most 12, into a PNG, which appears whole or not at all.
+
+    Returns:
+        The number of spectra drawn.
+
+    Raises:
+        DataError: there is nothing to draw, or the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [(part, spectrum) for part in parts for spectrum in part.spectra][:PANELS]
+    if not panels:
+        raise DataError("nothing to draw: no spectrum could be read", path=path)
+    columns = 1 if len(panels) <= 3 else 2
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(7.0 * columns, 2.6 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, (part, spectrum) in enumerate(panels, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        draw(spectrum, part, axes)
+        axes.set_title(_title(part, spectrum), fontsize=8, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        figure.savefig(partial, format="png", dpi=110)
+        os.replace(partial, path)
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}", path=path) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(panels)
+
+
+def _title(part: Part, spectrum: Spectrum) -> str:
+    """Without "$", between which matplotlib sets mathematics."""
+    words = [part.id, REGISTRY[spectrum.modality].label]
+    if isinstance(spectrum, TandemMS):
+        words.append(_slot(spectrum))
+    name = part.metadata.get(keys.NAME)
+    if name is not None:
+        words.append(one_line(name, 50))
+    return "  ".join(words).replace("$", r"\$")

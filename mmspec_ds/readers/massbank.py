@@ -1,0 +1,129 @@
+"""Records of MassBank (record format 2): "TAG: value" lines, peaks under PK$PEAK, "//" at the end.
+
+One record a file is the rule; several, one after the other, are read as well.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.part import Item, RecordFault
+from mmspec_ds.readers.peaks import PeakList
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
+from mmspec_ds.readers.source import Head, Line, read_lines
+from mmspec_ds.readers.tandem import (
+    ACCESSION,
+    FORMULA,
+    INSTRUMENT_TYPE,
+    MS_LEVEL,
+    POLARITY,
+    SMILES,
+    Fields,
+    tandem_part,
+)
+from mmspec_ds.spectra.records import Modality
+
+_TAGS = {
+    "ACCESSION": ACCESSION,
+    "RECORD_TITLE": keys.NAME,
+    "LICENSE": "license",
+    "CH$FORMULA": FORMULA,
+    "CH$SMILES": SMILES,
+    "AC$INSTRUMENT": keys.INSTRUMENT,
+    "AC$INSTRUMENT_TYPE": INSTRUMENT_TYPE,
+}
+_SUBTAGS = {
+    ("CH$LINK", "INCHIKEY"): keys.INCHIKEY,
+    ("AC$MASS_SPECTROMETRY", "MS_TYPE"): MS_LEVEL,
+    ("AC$MASS_SPECTROMETRY", "ION_MODE"): POLARITY,
+    ("AC$MASS_SPECTROMETRY", "COLLISION_ENERGY"): keys.COLLISION_ENERGY,
+    ("AC$MASS_SPECTROMETRY", "FRAGMENTATION_MODE"): "fragmentation_mode",
+    ("AC$MASS_SPECTROMETRY", "IONIZATION"): "ionization",
+    ("MS$FOCUSED_ION", "PRECURSOR_M/Z"): keys.PRECURSOR_MZ,
+    ("MS$FOCUSED_ION", "PRECURSOR_TYPE"): keys.ADDUCT,
+}
+
+
+def looks_like_massbank(head: Head) -> bool:
+    """By its first tag."""
+    return head.text.lstrip().startswith("ACCESSION:")
+
+
+def read_massbank(
+    path: Path, modality: Modality | None = None, settings: FormatSettings = DEFAULT_SETTINGS
+) -> Iterator[Item]:
+    """The spectra of MassBank records, a part each: intensities as measured (the second column; the third, of
+    relative ones, is rounded). A record with another number of peaks than PK$NUM_PEAK, or without "//", is
+    rejected as truncated.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    record = _Record()
+    number = 0
+    for line in read_lines(path):
+        if line.text.strip() == "//":
+            if record.line is not None:
+                yield record.item(path, number, settings)
+                number += 1
+            record = _Record()
+        else:
+            record.take(line)
+    if record.line is not None:
+        fault = RecordFault('the record has no "//" at its end: truncated or damaged', line=record.line)
+        yield fault.rejected(path, number)
+
+
+class _Record:
+    """One record while it is read; its first fault is kept, the rest of it passed over."""
+
+    def __init__(self) -> None:
+        self.line: int | None = None
+        self.tag = ""
+        self.fields, self.peaks = Fields(), PeakList()
+        self.declared: str | None = None
+        self.fault: RecordFault | None = None
+
+    def take(self, line: Line) -> None:
+        """A line of the record."""
+        if not line.text.strip() or self.fault is not None:
+            return
+        if self.line is None:
+            self.line = line.number
+        try:
+            if line.text[0].isspace():
+                if self.tag == "PK$PEAK":
+                    self.peaks.add(line.text.split(), line.number)
+            else:
+                self._take_tag(line)
+        except RecordFault as fault:
+            self.fault = fault
+
+    def _take_tag(self, line: Line) -> None:
+        self.tag, colon, value = line.text.partition(":")
+        if not colon:
+            raise RecordFault(f'{line.text[:40]!r} is no "TAG: value"', line=line.number)
+        value = value.strip()
+        if self.tag == "PK$NUM_PEAK":
+            self.declared = value
+        elif self.tag in _TAGS:
+            self.fields.set(_TAGS[self.tag], value)
+        else:
+            subtag, _, rest = value.partition(" ")
+            name = _SUBTAGS.get((self.tag, subtag))
+            if name is not None:
+                self.fields.set(name, rest)
+
+    def item(self, path: Path, number: int, settings: FormatSettings) -> Item:
+        """What the record gives, now that it has ended."""
+        try:
+            if self.fault is not None:
+                raise self.fault
+            if self.declared is None or self.declared != str(len(self.peaks)):
+                raise RecordFault(
+                    f"PK$NUM_PEAK is {(self.declared or 'missing')[:20]}, {len(self.peaks)} peaks found:"
+                    " truncated or damaged"
+                )
+            return tandem_part(path, number, self.peaks.arrays(), self.fields, settings.ms)
+        except RecordFault as fault:
+            return fault.rejected(path, number, self.line)

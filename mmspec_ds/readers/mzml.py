@@ -1,0 +1,168 @@
+"""mzML (HUPO-PSI, 1.1; 1.0 and 0.99 where they agree), by the accessions of its vocabulary.
+
+Read element by element, so that one damaged spectrum costs that spectrum alone and memory stays flat.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.binary_arrays import decode_array
+from mmspec_ds.readers.part import Item, Part, RecordFault
+from mmspec_ds.readers.peaks import local_maxima
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
+from mmspec_ds.readers.source import Head
+from mmspec_ds.readers.tandem import MS_LEVEL, POLARITY, Fields, check_level, tandem_part
+from mmspec_ds.readers.xml_records import children, descendant, local_name, read_elements
+from mmspec_ds.spectra.records import FloatArray, Modality
+
+_ROOTS = frozenset({"mzML", "indexedmzML"})
+_SPECTRUM, _GROUP = "spectrum", "referenceableParamGroup"
+
+_LEVEL, _TITLE = "MS:1000511", "MS:1000796"
+_NEGATIVE, _POSITIVE = "MS:1000129", "MS:1000130"
+_PROFILE = "MS:1000128"
+_SELECTED_MZ = ("MS:1000744", "MS:1000040")
+"""The second in files before 1.1."""
+_ISOLATED_MZ, _CHARGE = "MS:1000827", "MS:1000041"
+_ENERGY, _NORMALISED_ENERGY = "MS:1000045", "MS:1000138"
+_RAMP_START, _RAMP_END = "MS:1002013", "MS:1002014"
+_MZ_ARRAY, _INTENSITY_ARRAY = "MS:1000514", "MS:1000515"
+_TYPES = {"MS:1000521": "<f4", "MS:1000523": "<f8", "MS:1000519": "<i4", "MS:1000522": "<i8"}
+_PACKING: Mapping[str, tuple[bool, str | None]] = {
+    "MS:1000576": (False, None),
+    "MS:1000574": (True, None),
+    "MS:1002312": (False, "numpress linear"),
+    "MS:1002313": (False, "numpress pic"),
+    "MS:1002314": (False, "numpress slof"),
+    "MS:1002746": (True, "numpress linear"),
+    "MS:1002747": (True, "numpress pic"),
+    "MS:1002748": (True, "numpress slof"),
+}
+"""Whether zlib was used, and which numpress."""
+
+Terms = dict[str, str]
+"""Accession and value of each term of an element."""
+Groups = Mapping[str, Terms]
+
+
+def looks_like_mzml(head: Head) -> bool:
+    """By its root element."""
+    return "<mzML" in head.text or "<indexedmzML" in head.text
+
+
+def read_mzml(
+    path: Path, modality: Modality | None = None, settings: FormatSettings = DEFAULT_SETTINGS
+) -> Iterator[Item]:
+    """The MS/MS spectra of an mzML file, a part each. Spectra of other levels and of other kinds are rejected
+    without fault; of a spectrum in profile mode the local maxima are its peaks.
+
+    Raises:
+        DataError: the file cannot be read; after the spectra before the place, if it is truncated.
+    """
+    groups: dict[str, Terms] = {}
+    number = 0
+    for element in read_elements(path, _ROOTS, frozenset({_SPECTRUM, _GROUP})):
+        if local_name(element) == _GROUP:
+            groups[element.get("id", "")] = _terms(element, groups)
+            continue
+        try:
+            yield _part(path, number, element, groups, settings)
+        except RecordFault as fault:
+            yield fault.rejected(path, number)
+        number += 1
+
+
+def _part(path: Path, number: int, spectrum: Element, groups: Groups, settings: FormatSettings) -> Part:
+    terms = _terms_of_scan(spectrum, groups)
+    fields = Fields()
+    fields.set(keys.NAME, spectrum.get("id", ""))
+    fields.set("title", terms.get(_TITLE, ""))
+    precursor = descendant(spectrum, "precursorList", "precursor")
+    if precursor is None:
+        precursor = descendant(spectrum, "spectrumDescription", "precursorList", "precursor")
+    level = terms.get(_LEVEL, "2" if precursor is not None else "")
+    if not level:
+        raise RecordFault("a spectrum without MS level and precursor; MS/MS is level 2", fault=False)
+    check_level(level)
+    fields.set(MS_LEVEL, level)
+    if _NEGATIVE in terms or _POSITIVE in terms:
+        fields.set(POLARITY, "negative" if _NEGATIVE in terms else "positive")
+    if precursor is not None:
+        _set_precursor(fields, precursor, groups)
+    mz, intensity = _arrays(spectrum, groups)
+    if _PROFILE in terms:
+        mz, intensity = local_maxima(mz, intensity)
+    return tandem_part(path, number, (mz, intensity), fields, settings.ms)
+
+
+def _terms(element: Element, groups: Groups) -> Terms:
+    """The terms of an element, those of the groups that it refers to included."""
+    terms: Terms = {}
+    for child in element:
+        if local_name(child) == "cvParam":
+            terms[child.get("accession", "")] = child.get("value", "")
+        elif local_name(child) == "referenceableParamGroupRef":
+            terms = {**groups.get(child.get("ref", ""), {}), **terms}
+    return terms
+
+
+def _terms_of_scan(spectrum: Element, groups: Groups) -> Terms:
+    """The terms of a spectrum and of its scan: before 1.1, some of them stood there."""
+    terms = _terms(spectrum, groups)
+    for names in (("spectrumDescription",), ("spectrumDescription", "scan"), ("scanList", "scan")):
+        element = descendant(spectrum, *names)
+        if element is not None:
+            terms = {**_terms(element, groups), **terms}
+    return terms
+
+
+def _set_precursor(fields: Fields, precursor: Element, groups: Groups) -> None:
+    ion = descendant(precursor, "selectedIonList", "selectedIon")
+    ion_terms = _terms(ion, groups) if ion is not None else {}
+    window = descendant(precursor, "isolationWindow")
+    window_terms = _terms(window, groups) if window is not None else {}
+    for mz in (*(ion_terms.get(term, "") for term in _SELECTED_MZ), window_terms.get(_ISOLATED_MZ, "")):
+        fields.set(keys.PRECURSOR_MZ, mz)
+    fields.set(keys.CHARGE, ion_terms.get(_CHARGE, ""))
+    activation = descendant(precursor, "activation")
+    terms = _terms(activation, groups) if activation is not None else {}
+    if _ENERGY in terms:
+        fields.set(keys.COLLISION_ENERGY, f"{terms[_ENERGY]} eV")
+    elif _NORMALISED_ENERGY in terms:
+        fields.set(keys.COLLISION_ENERGY, f"{terms[_NORMALISED_ENERGY]} NCE")
+    elif _RAMP_START in terms and _RAMP_END in terms:
+        fields.set(keys.COLLISION_ENERGY, f"{terms[_RAMP_START]}-{terms[_RAMP_END]} eV")
+
+
+def _arrays(spectrum: Element, groups: Groups) -> tuple[FloatArray, FloatArray]:
+    """m/z and intensities."""
+    arrays = descendant(spectrum, "binaryDataArrayList")
+    found: dict[str, FloatArray] = {}
+    for element in children(arrays, "binaryDataArray") if arrays is not None else ():
+        terms = _terms(element, groups)
+        kind = next((kind for kind in (_MZ_ARRAY, _INTENSITY_ARRAY) if kind in terms), None)
+        if kind is not None:
+            length = element.get("arrayLength", spectrum.get("defaultArrayLength", ""))
+            found[kind] = _array(element, terms, length)
+    if len(found) < 2:
+        missing = "m/z" if _MZ_ARRAY not in found else "intensity"
+        raise RecordFault(f"the spectrum has no {missing} array")
+    return found[_MZ_ARRAY], found[_INTENSITY_ARRAY]
+
+
+def _array(element: Element, terms: Terms, length: str) -> FloatArray:
+    if not (length.isascii() and length.isdecimal()):
+        raise RecordFault(f"the array length is {length[:20]!r}, expected a count")
+    packing = [_PACKING[term] for term in terms if term in _PACKING]
+    numpress = next((name for _, name in packing if name is not None), None)
+    dtype = next((_TYPES[term] for term in terms if term in _TYPES), "<f8" if numpress else None)
+    if dtype is None or not packing:
+        raise RecordFault(
+            "a binary array is of a type or compression that is not read (known: 32 and 64 bit, zlib, numpress)"
+        )
+    text = descendant(element, "binary")
+    content = (text.text or "") if text is not None else ""
+    deflated = any(zlib for zlib, _ in packing)
+    return decode_array(content, int(length[:12]), dtype, deflated=deflated, numpress=numpress)

@@ -1,0 +1,305 @@
+"""NMReDATA: assigned NMR spectra in the tags of an SDF file (Pupier et al., Magn. Reson. Chem. 2018, 56, 703;
+the tags and the attributes of signals as on nmredata.org, versions 1.0 to 2.0).
+
+Of the assignment only the number of hydrogens under each label is used.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmspec_ds.molecules.formula import parse_formula
+from mmspec_ds.molecules.smiles import canonical_smiles
+from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.nmr_parts import (
+    carbon_lines,
+    check_shift,
+    listed_multiplet,
+    multiplicity,
+    scaled_hydrogens,
+    whole_hydrogens,
+)
+from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
+from mmspec_ds.readers.sdf import SDRecord, hydrogens_of_labels, molecule_of, read_records
+from mmspec_ds.readers.source import Head, Line
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet, Spectrum
+
+if TYPE_CHECKING:
+    from rdkit import Chem
+
+UNKNOWN_SHIFT = 777.777
+"""What the format writes for a shift that is not known."""
+
+_TAG = re.compile(r">.*<\s*NMREDATA_", re.IGNORECASE)
+_HYDROGEN, _CARBON = "NMREDATA_1D_1H", "NMREDATA_1D_13C"
+_SHIFT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*(?:(?:-|–)\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*)?")
+_KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)\s*=(.*)", re.DOTALL)
+_BETWEEN = re.compile(r",|\s+(?=[A-Z][A-Za-z0-9]*=)")
+_COUPLING = re.compile(r"\s*([+-]?\d+\.?\d*)\s*(?:Hz)?\s*(?:\(.*)?")
+_MOST_SIGNALS = 5000
+
+
+def looks_like_nmredata(head: Head) -> bool:
+    """By a tag of the format."""
+    return bool(_TAG.search(head.text))
+
+
+@dataclass(slots=True)
+class _Signal:
+    """One line of a 1D tag: a shift or a range, and its attributes, each a list."""
+
+    line: int
+    low: float
+    high: float
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def shift(self) -> float:
+        return (self.low + self.high) / 2
+
+    def first(self, key: str) -> str:
+        """The first value of an attribute, or nothing."""
+        values = self.attributes.get(key, [])
+        return values[0] if values else ""
+
+
+def read_nmredata(
+    path: Path, modality: Modality | None = None, settings: FormatSettings = DEFAULT_SETTINGS
+) -> Iterator[Item]:
+    """The records of an SDF file, a part each with its 1H and 13C spectra. SMILES and formula are those of the
+    structure where RDKit reads it, else of the tags.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    for number, record in enumerate(read_records(path)):
+        try:
+            yield _part(path, number, record, modality)
+        except RecordFault as fault:
+            yield fault.rejected(path, number, record.line)
+
+
+def _part(path: Path, number: int, record: SDRecord, modality: Modality | None) -> Part:
+    if record.too_long:
+        raise RecordFault("the record is longer than any molecule's")
+    if not record.ended:
+        raise RecordFault("the record has no $$$$: cut off")
+    molecule = molecule_of(record)
+    remarks: list[str] = []
+    spectra: list[Spectrum] = []
+    if modality in (None, Modality.H_NMR) and (signals := _signals(record, _HYDROGEN, remarks)):
+        spectra.append(_hydrogen(signals, record, molecule, remarks))
+    if modality in (None, Modality.C_NMR) and (signals := _signals(record, _CARBON, remarks)):
+        spectra.append(_carbon(signals, remarks))
+    if not spectra:
+        wanted = {Modality.H_NMR: _HYDROGEN, Modality.C_NMR: _CARBON}
+        names = " or ".join(wanted.values()) if modality is None else wanted.get(modality, "a 1D spectrum")
+        raise RecordFault(f"no signals in a tag {names}", fault=False)
+    return Part(
+        part_id(path, number),
+        tuple(spectra),
+        _smiles(record, molecule),
+        _formula(record, molecule),
+        _metadata(record),
+        tuple(remarks),
+    )
+
+
+def _signals(record: SDRecord, tag: str, remarks: list[str]) -> list[_Signal]:
+    """The signals of the first tag of the name that has any and is no DEPT; further ones are other spectra."""
+    found: list[_Signal] = []
+    further = 0
+    for name, values in record.tags:
+        if name.partition("#")[0] != tag:
+            continue
+        lines = _entries(values)
+        dept = any(re.match(r"\s*(sequence|pulseprogram)\s*=.*dept", line.text, re.I) for line in lines)
+        if found or dept:
+            further += 1
+        else:
+            found = _parsed(lines)
+    if further:
+        remarks.append(f"{further} further tags {tag} are not read")
+    return found
+
+
+def _entries(values: list[Line]) -> list[Line]:
+    """Entries of a tag: parted by backslashes where there are any, whatever the line ends (since 1.1), else by
+    lines; what follows a semicolon is a comment."""
+    if not any("\\" in line.text for line in values):
+        entries = values
+    else:
+        entries, held, start = [], "", values[0].number
+        for line in values:
+            pieces = line.text.split("\\")
+            for piece in pieces[:-1]:
+                entries.append(Line(start, held + piece))
+                held, start = "", line.number
+            held += pieces[-1]
+        entries.append(Line(start, held))
+    return [Line(entry.number, entry.text.partition(";")[0]) for entry in entries]
+
+
+def _parsed(lines: list[Line]) -> list[_Signal]:
+    signals = []
+    for line in lines:
+        if not line.text.strip() or _KEY.match(line.text):
+            continue  # Larmor=, Spectrum_Location= and the like
+        head, *rest = _BETWEEN.split(line.text)
+        if "=" in head or re.match(r"\s*[A-Za-z_]+\s*=", line.text):
+            continue
+        found = _SHIFT.fullmatch(head)
+        if found is None:
+            raise RecordFault(f"the shift {one_line(head, 30)!r} is no number", line=line.number)
+        first = float(found[1])
+        second = float(found[2]) if found[2] else first
+        if first == UNKNOWN_SHIFT:
+            continue
+        signal = _Signal(line.number, min(first, second), max(first, second))
+        key = ""
+        for text in rest:
+            pair = _KEY.match(text)
+            key, text = (pair[1].upper(), pair[2]) if pair else (key, text)
+            if key and text.strip():
+                signal.attributes.setdefault(key, []).append(text.strip())
+        signals.append(signal)
+        if len(signals) > _MOST_SIGNALS:
+            raise RecordFault(f"more than {_MOST_SIGNALS} signals", line=line.number)
+    return signals
+
+
+def _hydrogen(
+    signals: list[_Signal], record: SDRecord, molecule: "Chem.Mol | None", remarks: list[str]
+) -> HydrogenNMR:
+    for signal in signals:
+        check_shift(signal.low, "1H", signal.line)
+        check_shift(signal.high, "1H", signal.line)
+    counts = _hydrogens(signals, hydrogens_of_labels(_assignment(record), molecule), remarks)
+    multiplets: dict[Multiplet, None] = {}
+    unnamed = 0
+    for signal, count in zip(signals, counts):
+        said = signal.first("S")
+        category = multiplicity(said) if said else None
+        if said and category is None:
+            raise RecordFault(f"the multiplicity {one_line(said, 30)!r} is unknown", line=signal.line)
+        unnamed += not said
+        edges = (signal.low, signal.high) if signal.high > signal.low else None
+        try:
+            multiplet = listed_multiplet(signal.shift, category or "m", count, _couplings(signal), edges)
+        except RecordFault as fault:
+            raise RecordFault(fault.reason, line=signal.line) from None
+        multiplets.setdefault(multiplet)
+    if unnamed:
+        remarks.append(f"{unnamed} signals without a multiplicity taken for m")
+    if len(multiplets) < len(signals):
+        remarks.append(f"{len(signals) - len(multiplets)} repeated signals left out")
+    return HydrogenNMR(tuple(sorted(multiplets, key=lambda multiplet: -multiplet.centroid_ppm)))
+
+
+def _hydrogens(signals: list[_Signal], by_label: Mapping[str, int], remarks: list[str]) -> list[int]:
+    """Of each signal: N, else the atoms of its labels, else the integrals E of all, else one."""
+    counts: list[int | None] = []
+    for signal in signals:
+        said = [one for one in signal.attributes.get("N", []) if re.fullmatch(r"\d{1,3}", one)]
+        labels = [label.strip("()") for label in signal.attributes.get("L", [])]
+        assigned = sum(by_label.get(label, 0) for label in labels)
+        counts.append(sum(map(int, said)) if said else assigned or None)
+    missing = sum(count is None for count in counts)
+    if missing == 0:
+        return [count or 1 for count in counts]
+    integrals = [_float(signal.first("E")) for signal in signals]
+    if all(integral is not None and integral > 0 for integral in integrals):
+        whole = [integral for integral in integrals if integral is not None]
+        scaled, remark = whole_hydrogens(whole) if max(whole) < 20 else scaled_hydrogens(whole)
+        remarks.append(remark or "hydrogens from the integrals E")
+        return scaled
+    remarks.append(f"{missing} signals without N, known label or integrals: one hydrogen taken for each")
+    return [count or 1 for count in counts]
+
+
+def _couplings(signal: _Signal) -> list[float]:
+    constants = []
+    for text in signal.attributes.get("J", []):
+        found = _COUPLING.fullmatch(text)
+        if found is None:
+            raise RecordFault(f"the coupling {one_line(text, 30)!r} is no number", line=signal.line)
+        if value := abs(float(found[1])):
+            constants.append(value)
+    return constants
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _carbon(signals: list[_Signal], remarks: list[str]) -> CarbonNMR:
+    for signal in signals:
+        check_shift(signal.shift, "13C", signal.line)
+    reading = carbon_lines([signal.shift for signal in signals])
+    remarks += reading.remarks
+    assert isinstance(reading.spectrum, CarbonNMR)
+    return reading.spectrum
+
+
+def _assignment(record: SDRecord) -> dict[str, list[str]]:
+    """Atoms by label: "a, 4.8020, H1, H2"."""
+    found: dict[str, list[str]] = {}
+    for line in _entries(record.lines_of("NMREDATA_ASSIGNMENT")):
+        label, *rest = [piece.strip() for piece in line.text.split(",")]
+        if label and "=" not in label and len(rest) > 1:
+            found.setdefault(label.strip("()"), []).extend(rest[1:])
+    return found
+
+
+def _smiles(record: SDRecord, molecule: "Chem.Mol | None") -> str | None:
+    from rdkit import Chem, rdBase
+
+    if molecule is not None:
+        with rdBase.BlockLogs():
+            try:
+                return canonical_smiles(Chem.MolToSmiles(Chem.RemoveHs(molecule)))
+            except (ValueError, RuntimeError):
+                pass
+    said = record.text_of("NMREDATA_SMILES").strip("\\ ")
+    try:
+        return canonical_smiles(said) if said else None
+    except ValueError:
+        return None
+
+
+def _formula(record: SDRecord, molecule: "Chem.Mol | None") -> str | None:
+    formula = record.text_of("NMREDATA_FORMULA").strip("\\ ")
+    if not formula and molecule is not None:
+        from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+
+        formula = CalcMolFormula(molecule)
+    try:
+        parse_formula(formula)
+    except ValueError:
+        return None
+    return formula
+
+
+def _metadata(record: SDRecord) -> dict[str, str | float | int]:
+    found: dict[str, str | float | int] = {}
+    for key, tag in (
+        (keys.SOLVENT, "NMREDATA_SOLVENT"),
+        ("level", "NMREDATA_LEVEL"),
+        ("nmredata_version", "NMREDATA_VERSION"),
+        ("temperature", "NMREDATA_TEMPERATURE"),
+        ("id", "NMREDATA_ID"),
+    ):
+        if value := one_line(record.text_of(tag).replace("\\", " ")).strip():
+            found[key] = value
+    if name := one_line(record.name):
+        found[keys.NAME] = name
+    for line in record.lines_of(_HYDROGEN):
+        if larmor := re.match(r"\s*Larmor\s*=\s*(\d+\.?\d*)", line.text):
+            found[keys.FREQUENCY_MHZ] = float(larmor[1])
+    return found

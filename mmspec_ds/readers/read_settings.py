@@ -1,0 +1,43 @@
+"""The settings of the readers of files: limits, and the rules that a chemist may want otherwise."""
+
+from pydantic import Field
+
+from mmspec_ds.readers.picking.pick_settings import InfraredProcessingSettings, NMRProcessingSettings
+from mmspec_ds.settings import Settings
+
+
+class TandemReadSettings(Settings):
+    """MS/MS files."""
+
+    max_peaks: int = Field(
+        default=1000, ge=1, description="strongest peaks kept of a spectrum; a model reads 100 of them at most"
+    )
+    map_energies: bool = Field(
+        default=True, description="replace a measured collision energy by the nearest one of the benchmark"
+    )
+    assumed_energy_ev: float = Field(
+        default=20.0, gt=0, description="taken where a file has no collision energy that can be understood"
+    )
+
+
+class NMRReadSettings(Settings):
+    """NMR files: what happens to continuous spectra."""
+
+    processing: NMRProcessingSettings = NMRProcessingSettings()
+
+
+class InfraredReadSettings(Settings):
+    """IR files: the grid, and how a curve gets on it."""
+
+    processing: InfraredProcessingSettings = InfraredProcessingSettings()
+
+
+class FormatSettings(Settings):
+    """What every reader is given; a block for each kind of instrument."""
+
+    ms: TandemReadSettings = TandemReadSettings()
+    nmr: NMRReadSettings = NMRReadSettings()
+    ir: InfraredReadSettings = InfraredReadSettings()
+
+
+DEFAULT_SETTINGS = FormatSettings()

@@ -1,0 +1,159 @@
+"""What a model is asked about: a record made of one or several files, or the reason why there is none."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.readers.assembly import assemble
+from mmspec_ds.readers.format_registry import find_format, read_file
+from mmspec_ds.readers.part import Part, Rejected, one_line
+from mmspec_ds.spectra.records import Modality, Record
+
+Answered = Callable[[str], bool]
+"""Whether an id was answered before, so that it need not be read again; asked once for each id, in order."""
+
+MOST_REMARKS = 50
+"""Of one record: each of a thousand spectra may have some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of a record, and the modality that it is said to hold (None: what it says itself)."""
+
+    path: Path
+    modality: Modality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """One thing to answer.
+
+    Attributes:
+        id: in the answer.
+        record: the spectra, if they could be read.
+        error: one line if not.
+        remarks: what the readers changed, guessed or left out.
+    """
+
+    id: str
+    record: Record | None = None
+    error: str | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def nothing_answered(_: str) -> bool:
+    """For a first run."""
+    return False
+
+
+def inquire_file(path: Path, formula: str | None, answered: Answered = nothing_answered) -> Iterator[Inquiry]:
+    """Every record of a file, one by one, named "<file name>:<number>"; a fault of the file itself comes last,
+    under the file's name. Records that are sound but of no use (a survey scan) are passed over.
+
+    Args:
+        path: of any format of `readers`.
+        formula: of the molecule, if it is known; one that contradicts the file is an error of the record.
+        answered: records to leave out.
+    """
+    useful = False
+    try:
+        for item in read_file(path):
+            if isinstance(item, Rejected) and not item.fault:
+                continue
+            useful = True
+            if answered(item.id):
+                continue
+            if isinstance(item, Rejected):
+                yield Inquiry(item.id, error=str(item))
+            else:
+                yield _of_parts(item.id, [item], formula, item.remarks)
+        fault = None if useful else f"{path}: no record with spectra of a kind that is read"
+    except DataError as error:
+        fault = one_line(error, 400)
+    if fault is not None and not answered(path.name):
+        yield Inquiry(path.name, error=fault)
+
+
+def inquire_sources(
+    name: str,
+    sources: Sequence[Source],
+    formula: str | None,
+    *,
+    stated: Part | None = None,
+    unknown_files: bool = False,
+) -> Inquiry:
+    """One record of all that several files say of a molecule.
+
+    A record of a file that is at fault is left out with a remark, as long as the file has another one.
+
+    Args:
+        name: the id.
+        sources: its files.
+        formula: of the molecule, if it is known.
+        stated: what else is said of the molecule, and where: a part without spectra.
+        unknown_files: leave out, with a remark, files of no known format instead of refusing them: a
+            chemist's folder has notes and drawings in it.
+
+    Returns:
+        The record, or an error: a file that cannot be read, or parts that contradict each other.
+    """
+    parts: list[Part] = []
+    remarks: list[str] = []
+    for source in sources:
+        if unknown_files and not _is_known(source.path):
+            remarks.append(f"{source.path.name}: left out, of no known format")
+            continue
+        try:
+            found, more = _parts(source)
+        except DataError as error:
+            return Inquiry(name, error=one_line(error, 400), remarks=_limited(remarks))
+        parts += found
+        remarks += more
+    if not parts:
+        return Inquiry(name, error="no file with spectra", remarks=_limited(remarks))
+    return _of_parts(name, parts if stated is None else [stated, *parts], formula, remarks)
+
+
+def _is_known(path: Path) -> bool:
+    try:
+        find_format(path)
+    except DataError:
+        return False
+    return True
+
+
+def _parts(source: Source) -> tuple[list[Part], list[str]]:
+    """The parts that a file gives, and the remarks, each with the record it belongs to.
+
+    Raises:
+        DataError: the file cannot be read, or none of its records can be used.
+    """
+    parts: list[Part] = []
+    remarks: list[str] = []
+    faults: list[str] = []
+    for item in read_file(source.path, source.modality):
+        if isinstance(item, Part):
+            parts.append(item)
+            remarks += (f"{item.id}: {remark}" for remark in item.remarks)
+        elif item.fault:
+            faults.append(str(item))
+            remarks.append(f"{item.id}: left out, {item.reason}")
+    if not parts:
+        raise DataError(faults[0] if faults else f"{source.path}: no spectrum of a kind that is read")
+    return parts, remarks
+
+
+def _of_parts(name: str, parts: Sequence[Part], formula: str | None, remarks: Sequence[str]) -> Inquiry:
+    try:
+        record = assemble(parts, record_id=name, formula=formula)
+    except DataError as error:
+        return Inquiry(name, error=one_line(error, 400), remarks=_limited(remarks))
+    return Inquiry(name, record, remarks=_limited(remarks))
+
+
+def _limited(remarks: Sequence[str]) -> tuple[str, ...]:
+    once = tuple(dict.fromkeys(remarks))
+    if len(once) <= MOST_REMARKS:
+        return once
+    return (*once[: MOST_REMARKS - 1], f"and {len(once) - MOST_REMARKS + 1} more remarks")

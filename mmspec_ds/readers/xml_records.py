@@ -1,0 +1,146 @@
+"""Records of an XML file, one at a time in flat memory, from files that nobody vouches for.
+
+A document type declaration is refused before the parser proper sees it: no format here has one, and it is where
+entities, internal and external, are declared. Depth, elements and bytes of one record are bounded.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from xml.parsers import expat
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.readers.part import one_line
+from mmspec_ds.readers.source import open_bytes
+
+_CHUNK = 65_536
+_DEEPEST = 100
+_MOST_ELEMENTS = 200_000
+_LARGEST_RECORD = 256 * 2**20
+
+
+def read_elements(path: Path, roots: frozenset[str], records: frozenset[str]) -> Iterator[Element]:
+    """The elements of these names, in the order of their ends, each with all that is in it. Everything else is
+    let go as soon as it is read, and so is an element when the next one is asked for.
+
+    Args:
+        path: the file, plain or gzip.
+        roots: names that the outermost element may have.
+        records: names of the elements wanted; one may stand inside another, and comes before it then.
+
+    Raises:
+        DataError: the file cannot be read, is no well-formed XML, has another root or a document type
+            declaration, or one of the bounds is passed.
+    """
+    with open_bytes(path) as file:
+        start = file.read(_CHUNK)
+        _check_prolog(path, start)
+        yield from _Walk(path, roots, records).elements(start, file)
+
+
+class _Walk:
+    """One pass over one file."""
+
+    def __init__(self, path: Path, roots: frozenset[str], records: frozenset[str]) -> None:
+        self._path, self._roots, self._records = path, roots, records
+        self._open: list[Element] = []
+        self._inside = 0
+        """Open elements that are records."""
+        self._seen = self._bytes = 0
+        """Elements and bytes since the last record."""
+
+    def elements(self, start: bytes, file: BinaryIO) -> Iterator[Element]:
+        parser: XMLPullParser[Element] = XMLPullParser(events=("start", "end"))
+        chunk = start
+        while True:
+            self._bytes += len(chunk)
+            for event, element in self._events(parser, chunk):
+                if event == "start":
+                    self._begin(element)
+                else:
+                    yield from self._end(element)
+            if not chunk:
+                return
+            chunk = file.read(_CHUNK)
+
+    def _events(self, parser: "XMLPullParser[Element]", chunk: bytes) -> Iterator[tuple[str, Element]]:
+        """Beginnings and ends of elements within the next bytes, of which none say that the file has ended."""
+        try:
+            if chunk:
+                parser.feed(chunk)
+            else:
+                parser.close()
+            # What is wrong with the bytes is told here, after the events before the place.
+            yield from cast(Iterator[tuple[str, Element]], parser.read_events())
+        except (ParseError, ValueError, LookupError) as error:
+            raise DataError(f"damaged or truncated XML: {one_line(error)}", path=self._path) from None
+
+    def _begin(self, element: Element) -> None:
+        name = local_name(element)
+        if not self._open and name not in self._roots:
+            expected = " or ".join(sorted(self._roots))
+            raise DataError(f"the XML is of {one_line(name, 40)}, expected {expected}", path=self._path)
+        self._open.append(element)
+        self._inside += name in self._records
+        self._seen += 1
+        if len(self._open) > _DEEPEST:
+            raise DataError(f"elements nested more than {_DEEPEST} deep", path=self._path)
+        if self._seen > _MOST_ELEMENTS or self._bytes > _LARGEST_RECORD:
+            raise DataError(
+                f"more than {_MOST_ELEMENTS:,} elements or {_LARGEST_RECORD // 2**20} MiB without a record",
+                path=self._path,
+            )
+
+    def _end(self, element: Element) -> Iterator[Element]:
+        self._open.pop()
+        is_record = local_name(element) in self._records
+        self._inside -= is_record
+        if is_record:
+            self._seen = self._bytes = 0
+            yield element
+        if self._open and (is_record or not self._inside):
+            self._open[-1].remove(element)
+
+
+def _check_prolog(path: Path, start: bytes) -> None:
+    """Refuse a document type declaration, in whatever encoding."""
+    parser = expat.ParserCreate()
+
+    def refuse(*_: object) -> None:
+        raise DataError("has a document type declaration (DTD), which is refused", path=path)
+
+    def stop(*_: object) -> None:
+        raise _RootSeen
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = stop
+    try:
+        parser.Parse(start, False)
+    except _RootSeen:
+        return
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise DataError(f"is no XML: {one_line(error)}", path=path) from None
+    raise DataError(f"no XML element within the first {len(start):,} bytes", path=path)
+
+
+class _RootSeen(Exception):
+    """The first element has begun: no declaration can follow."""
+
+
+def local_name(element: Element) -> str:
+    """The name without its namespace."""
+    return element.tag.rpartition("}")[2]
+
+
+def children(element: Element, name: str) -> Iterator[Element]:
+    """The children of a name, whatever its namespace."""
+    return (child for child in element if local_name(child) == name)
+
+
+def descendant(element: Element, *names: str) -> Element | None:
+    """The first child of the first name, of that the first child of the second, and so on."""
+    found: Element | None = element
+    for name in names:
+        found = next(children(found, name), None) if found is not None else None
+    return found

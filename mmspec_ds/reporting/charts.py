@@ -1,0 +1,160 @@
+"""Figures of a report, drawn by matplotlib, once for light paper and once for dark.
+
+Sizes are chosen so that letters can be read on a page of 400 pixels as well as of 1,280.
+"""
+
+import colorsys
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmspec_ds.moe.expert_settings import ExpertSettings
+from mmspec_ds.reporting.folder import Series
+from mmspec_ds.systems.elucidation.routing import FAMILIES
+
+Axes = Any
+"""matplotlib.axes.Axes"""
+
+WIDTH, DPI = 4.9, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM, BETWEEN = 0.62, 0.12, 0.30, 0.46, 0.42
+"""Inches around the axes, and between those of a figure."""
+_HUES = {"shared": 212, "interaction": 280}
+_HUES_SERVING = (150, 32, 95, 350)
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a page: of letters, of lines between, and of curves."""
+
+    ink: str
+    pale: str
+    grid: str
+    curves: tuple[str, ...]
+    lightness: tuple[float, float]
+
+
+LIGHT = Theme(
+    ink="#1f2328",
+    pale="#656d76",
+    grid="#e4e7eb",
+    curves=("#0b66c3", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#0f766e", "#be185d", "#4b5563"),
+    lightness=(0.34, 0.72),
+)
+DARK = Theme(
+    ink="#e6edf3",
+    pale="#9198a1",
+    grid="#30363d",
+    curves=("#58a6ff", "#ffa657", "#56d364", "#d2a8ff", "#e3b341", "#39c5cf", "#ff7bb0", "#b1bac4"),
+    lightness=(0.42, 0.78),
+)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the axes of a figure: what it is of, and what draws it."""
+
+    title: str
+    draw: Callable[[Axes, Theme], None]
+    height: float = 1.7
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure: the end of its axis of steps, a name for its file, words for who cannot see it, and its panels
+    from top to bottom."""
+
+    last_step: int
+    name: str
+    words: str
+    panels: tuple[Panel, ...]
+
+    def png(self, theme: Theme) -> bytes:
+        """The figure on a transparent ground."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        between = BETWEEN * (len(self.panels) - 1)
+        height = sum(panel.height for panel in self.panels) + _TOP + _BOTTOM + between
+        figure = Figure(figsize=(WIDTH, height), dpi=DPI)
+        FigureCanvasAgg(figure)
+        top = height - _TOP
+        for number, panel in enumerate(self.panels, 1):
+            place = (_LEFT, top - panel.height, WIDTH - _LEFT - _RIGHT, panel.height)
+            axes = figure.add_axes((place[0] / WIDTH, place[1] / height, place[2] / WIDTH, place[3] / height))
+            _dress(axes, theme, panel.title, last=number == len(self.panels))
+            panel.draw(axes, theme)
+            axes.set_xlim(0, self.last_step * 1.01)
+            top -= panel.height + BETWEEN
+        out = io.BytesIO()
+        figure.savefig(out, format="png", transparent=True)
+        return _small(out.getvalue())
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """The mean over a window around each point, a twentieth of the curve wide and narrower at its ends."""
+    half = len(values) // 40
+    return [float(np.mean(values[max(0, at - half) : at + half + 1])) for at in range(len(values))]
+
+
+def expert_colours(experts: Sequence[ExpertSettings], theme: Theme) -> list[str]:
+    """A hue for each family, and for each group of modalities that experts serve; within it a lightness for
+    each expert. As #rrggbb."""
+    groups = list(dict.fromkeys(one.modalities for one in experts if one.family == "modality"))
+    kinds = [(one.family, one.modalities) for one in experts]
+    dark, light = theme.lightness
+    colours = []
+    for at, (family, modalities) in enumerate(kinds):
+        hue = _HUES_SERVING[groups.index(modalities) % len(_HUES_SERVING)] if modalities else _HUES[family]
+        alike = [number for number, other in enumerate(kinds) if other == (family, modalities)]
+        share = alike.index(at) / max(len(alike) - 1, 1)
+        rgb = colorsys.hls_to_rgb(hue / 360, dark + (light - dark) * share, 0.58)
+        colours.append("#" + "".join(f"{round(255 * part):02x}" for part in rgb))
+    return colours
+
+
+def by_family(experts: Sequence[ExpertSettings]) -> list[int]:
+    """The experts' numbers, family after family."""
+    kinds = [(FAMILIES.index(one.family), one.modalities) for one in experts]
+    return sorted(range(len(experts)), key=lambda number: (*kinds[number], number))
+
+
+def line(series: Series, number: int, *, from_zero: bool = False) -> Callable[[Axes, Theme], None]:
+    """Draws one curve in the theme's colour of that number."""
+
+    def draw(axes: Axes, theme: Theme) -> None:
+        axes.plot(*series, color=theme.curves[number], linewidth=1.4)
+        if from_zero:
+            axes.set_ylim(bottom=0)
+
+    return draw
+
+
+def _dress(axes: Axes, theme: Theme, title: str, *, last: bool) -> None:
+    axes.set_facecolor("none")
+    axes.set_title(title, loc="left", fontsize=10, color=theme.ink, pad=5)
+    axes.tick_params(colors=theme.pale, labelsize=9, length=3, width=0.7, labelbottom=last)
+    axes.grid(visible=True, color=theme.grid, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.01)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(theme.grid)
+    axes.locator_params(axis="y", nbins=4)
+    if last:
+        axes.set_xlabel("step", fontsize=9, color=theme.pale, labelpad=2)
+
+
+def legend(axes: Axes, theme: Theme, columns: int = 1) -> None:
+    """Names of the curves, without a frame."""
+    axes.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, ncols=columns, handlelength=1.4)
+
+
+def _small(png: bytes) -> bytes:
+    """The same picture with a palette of 128 colours: a third of the bytes."""
+    image = Image.open(io.BytesIO(png)).quantize(128, method=Image.Quantize.FASTOCTREE)
+    out = io.BytesIO()
+    image.save(out, format="png", optimize=True)
+    return out.getvalue()

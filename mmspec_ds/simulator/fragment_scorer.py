@@ -1,0 +1,109 @@
+"""The fitted scorer of fragments: how much of a spectrum each one claims, with how many hydrogens.
+
+One small network with a hidden layer and a direct linear path, for both polarities and three energies at once.
+`fit_tandem` makes its weights, `tables/README.md` says from what.
+
+Axes: F fragments, P peaks, S spectra (polarity by energy).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mmspec_ds.simulator.fragment_features import DescribedFragments, FloatMatrix
+from mmspec_ds.spectra.records import Polarity
+
+POLARITIES: tuple[Polarity, ...] = ("positive", "negative")
+ENERGIES_EV = (10.0, 20.0, 40.0)
+ELECTRON_MASS = 0.000548579909
+HYDROGEN_MASS = 1.00782503223
+FEWEST_MISSING, BINS = -4, 10
+"""Molecules of hydrogen that an ion lacks to have all the bonds that it lost replaced by hydrogens: from -4,
+which also saturates multiple bonds and rings of the fragment, to 5."""
+MASS_DECIMALS = 5
+"""Fragments of one elemental composition have one mass to this many decimals (dalton)."""
+
+
+@dataclass(frozen=True)
+class IonGrid:
+    """The even-electron ions of one molecule in one polarity.
+
+    `place` [F, BINS] says to which peak a fragment with so many hydrogens adds, -1 to none; `mz` [P] is rising.
+    """
+
+    place: npt.NDArray[np.int64]
+    mz: npt.NDArray[np.float64]
+
+
+def ion_grid(described: DescribedFragments, polarity: Polarity) -> IonGrid:
+    """Ions of all fragments: v open valences take v + 1 hydrogens (v - 1 for an anion), less 2 for each missing
+    molecule of hydrogen; none holds more hydrogens than the molecule with its charge."""
+    charge = 1 if polarity == "positive" else -1
+    available = int(described.hydrogens[0]) + charge
+    missing = np.arange(FEWEST_MISSING, FEWEST_MISSING + BINS)
+    hydrogens = (described.hydrogens + described.valences + charge)[:, None] - 2 * missing
+    possible = (hydrogens >= 0) & (hydrogens <= available)
+    masses, composition = np.unique(described.heavy_mass.round(MASS_DECIMALS), return_inverse=True)
+    key = composition.reshape(-1, 1) * (available + 1) + hydrogens
+    keys, peak = np.unique(key[possible], return_inverse=True)
+    mz = masses[keys // (available + 1)] + keys % (available + 1) * HYDROGEN_MASS - charge * ELECTRON_MASS
+    order = np.argsort(mz, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    place = np.full(possible.shape, -1)
+    place[possible] = rank[peak.ravel()]
+    return IonGrid(place, mz[order])
+
+
+@dataclass(frozen=True)
+class FragmentScorer:
+    """Weights of the scorer, all float32: `shift` and `scale` [FEATURES] standardise, the rest are the
+    layers."""
+
+    shift: FloatMatrix
+    scale: FloatMatrix
+    hidden: FloatMatrix
+    hidden_bias: FloatMatrix
+    output: FloatMatrix
+    direct: FloatMatrix
+    output_bias: FloatMatrix
+
+    def scores(self, features: FloatMatrix) -> FloatMatrix:
+        """Logarithm of what each fragment claims, [S, F, BINS]; S runs over polarities, then energies."""
+        standard = (features - self.shift) * self.scale
+        out = np.tanh(standard @ self.hidden + self.hidden_bias) @ self.output
+        out += standard @ self.direct + self.output_bias
+        spectra = len(POLARITIES) * len(ENERGIES_EV)
+        return np.ascontiguousarray(out.reshape(len(features), spectra, BINS).transpose(1, 0, 2))
+
+
+def intensities(scores: FloatMatrix, grid: IonGrid) -> npt.NDArray[np.float64]:
+    """Shares [P] of one spectrum's intensity, from scores [F, BINS] of one polarity and energy; their sum is
+    1."""
+    possible = grid.place >= 0
+    logs = scores[possible]
+    claims = np.exp(logs - logs.max())
+    shares = np.bincount(grid.place[possible], weights=claims, minlength=len(grid.mz))
+    return shares / shares.sum()
+
+
+@cache
+def shipped_scorer() -> FragmentScorer:
+    """The scorer that the project ships; read once per process."""
+    with as_file(files(__package__) / "tables" / "tandem.npz") as path:
+        return read_scorer(path)
+
+
+def read_scorer(path: Path) -> FragmentScorer:
+    """A scorer from a file that `write_scorer` made."""
+    with np.load(path, allow_pickle=False) as stored:
+        return FragmentScorer(**{name: stored[name] for name in FragmentScorer.__dataclass_fields__})
+
+
+def write_scorer(path: Path, scorer: FragmentScorer) -> None:
+    """Store the weights."""
+    np.savez_compressed(path, **{name: getattr(scorer, name) for name in FragmentScorer.__dataclass_fields__})

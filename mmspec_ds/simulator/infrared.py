@@ -1,0 +1,105 @@
+"""IR absorbance as a fitted function of the groups in a molecule.
+
+The square root of the smoothed spectrum is linear in the square roots of counts: of atom kinds, of their coarse
+environments and of those of radius 1. A kind that the published molecules never showed adds nothing itself, but
+its coarser descriptions do. `fit_infrared` makes the coefficients, `tables/README.md` says from what.
+
+Axes: D descriptors, G points of the stored grid.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rdkit import Chem
+
+from mmspec_ds.simulator.environments import Surroundings, hybridisation, named_key
+from mmspec_ds.spectra.records import FloatArray, Infrared
+
+POINTS = 1800
+"""Points from 400 to 4000 cm-1, as in the benchmark."""
+START_CM1, STOP_CM1 = 400.0, 4000.0
+STORED_POINTS = 451
+"""Points of the coefficients, 8 cm-1 apart: less than the 10 cm-1 with which the spectra were smoothed."""
+_COARSE, _RADIUS_1 = 0, 2
+"""Places of these environments among an atom's keys."""
+
+
+@dataclass(frozen=True)
+class InfraredModel:
+    """Mean [G] of the square root spectrum (of length 1 on the published grid), `mean_counts` [D] and
+    `coefficients` [D, G] of the descriptors, whose keys are in `rows`."""
+
+    rows: dict[int, int]
+    mean: npt.NDArray[np.float32]
+    mean_counts: npt.NDArray[np.float32]
+    coefficients: npt.NDArray[np.float32]
+
+    def root(self, counts: Counter[int]) -> FloatArray:
+        """Square root [G] of the absorbance, never below zero."""
+        values = np.zeros(len(self.rows), dtype=np.float32)
+        for key, count in counts.items():
+            row = self.rows.get(key)
+            if row is not None:
+                values[row] = count**0.5
+        return np.clip(self.mean + (values - self.mean_counts) @ self.coefficients, 0.0, None).astype(float)
+
+
+def descriptors(mol: Chem.Mol, around: Surroundings) -> Counter[int]:
+    """How often each descriptor occurs, by key."""
+    return Counter(_keys(mol, around))
+
+
+def infrared(mol: Chem.Mol, around: Surroundings, model: InfraredModel | None = None) -> Infrared:
+    """The IR spectrum without noise: 1800 points from 400 to 4000 cm-1, the largest 1."""
+    model = shipped_model() if model is None else model
+    root = model.root(descriptors(mol, around))
+    absorbance = np.interp(_grid(POINTS), _grid(STORED_POINTS), root) ** 2
+    top = absorbance.max()
+    return Infrared(absorbance / top if top > 0 else absorbance, START_CM1, STOP_CM1)
+
+
+@cache
+def shipped_model() -> InfraredModel:
+    """The model that the project ships; read once per process."""
+    with as_file(files(__package__) / "tables" / "infrared.npz") as path:
+        return read_model(path)
+
+
+def read_model(path: Path) -> InfraredModel:
+    """A model from a file that `write_model` made."""
+    with np.load(path, allow_pickle=False) as stored:
+        coefficients = stored["coefficients"].astype(np.float32) * stored["step"]
+        rows = {int(key): row for row, key in enumerate(stored["keys"])}
+        return InfraredModel(rows, stored["mean"], stored["mean_counts"], coefficients)
+
+
+def write_model(path: Path, model: InfraredModel) -> None:
+    """Store the model, its coefficients as multiples of a step of 1/127 of each point's largest."""
+    largest = np.abs(model.coefficients).max(axis=0)
+    step = np.where(largest > 0, largest / 127.0, 1.0).astype(np.float32)
+    np.savez_compressed(
+        path,
+        keys=np.array(sorted(model.rows, key=lambda key: model.rows[key]), dtype=np.int64),
+        mean=model.mean,
+        mean_counts=model.mean_counts,
+        coefficients=np.rint(model.coefficients / step).astype(np.int8),
+        step=step,
+    )
+
+
+@cache
+def _grid(points: int) -> FloatArray:
+    return np.linspace(START_CM1, STOP_CM1, points)
+
+
+def _keys(mol: Chem.Mol, around: Surroundings) -> Iterator[int]:
+    for atom, keys in zip(mol.GetAtoms(), around.keys):
+        yield named_key(f"atom {atom.GetSymbol()} {hybridisation(atom)} H{atom.GetTotalNumHs()}")
+        yield keys[_COARSE]
+        yield keys[_RADIUS_1]

@@ -1,0 +1,71 @@
+"""Chemical shifts of the atoms of one molecule, with how far each may be off; from the table or from `csp5`."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+from rdkit import Chem
+
+from mmspec_ds.simulator.environments import Surroundings
+from mmspec_ds.simulator.shift_table import load_tables
+
+ShiftSource = Literal["table", "csp5"]
+AtomShifts = Mapping[int, float]
+"""Shift in ppm by atom index: of 13C for carbons, of 1H for atoms that bear hydrogens. Equal for equivalent
+atoms."""
+
+
+class PredictedShifts(NamedTuple):
+    """Shifts and their spreads (standard deviation, ppm) of the atoms of one nucleus, by atom index."""
+
+    ppm: AtomShifts
+    spread_ppm: AtomShifts
+
+
+class MoleculeShifts(NamedTuple):
+    """What is predicted for one molecule."""
+
+    carbon: PredictedShifts
+    hydrogen: PredictedShifts
+
+
+def looked_up(mol: Chem.Mol, around: Surroundings) -> MoleculeShifts:
+    """Shifts from the table that ships with the project."""
+    groups = equivalent_atoms(mol)
+    tables = load_tables()
+    found = {}
+    for nucleus in ("C", "H"):
+        asked = [atoms for atoms in groups if _has(mol.GetAtomWithIdx(atoms[0]), nucleus)]
+        predicted = tables[nucleus].predict_with_spread(around, [atoms[0] for atoms in asked])
+        found[nucleus] = PredictedShifts(
+            {atom: one[0] for atoms, one in zip(asked, predicted) for atom in atoms},
+            {atom: one[1] for atoms, one in zip(asked, predicted) for atom in atoms},
+        )
+    return MoleculeShifts(found["C"], found["H"])
+
+
+def equivalent_atoms(mol: Chem.Mol) -> list[list[int]]:
+    """Atoms in groups that symmetry makes equal, in the order of their first members."""
+    groups = defaultdict(list)
+    for atom, rank in enumerate(Chem.CanonicalRankAtoms(mol, breakTies=False)):
+        groups[rank].append(atom)
+    return list(groups.values())
+
+
+def scattered(
+    mol: Chem.Mol, shifts: PredictedShifts, error_ppm: float, spreads: float, random: np.random.Generator
+) -> AtomShifts:
+    """Shifts with an error drawn for each group of equivalent atoms: of standard deviation `error_ppm`, and
+    another of `spreads` times the shift's own spread."""
+    groups = [atoms for atoms in equivalent_atoms(mol) if atoms[0] in shifts.ppm]
+    draws = random.standard_normal((2, len(groups)))
+    return {
+        atom: shifts.ppm[atom] + error_ppm * draw + spreads * shifts.spread_ppm[atom] * own
+        for atoms, draw, own in zip(groups, *draws.tolist())
+        for atom in atoms
+    }
+
+
+def _has(atom: Chem.Atom, nucleus: str) -> bool:
+    return atom.GetAtomicNum() == 6 if nucleus == "C" else atom.GetTotalNumHs() > 0

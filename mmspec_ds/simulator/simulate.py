@@ -1,0 +1,208 @@
+"""Simulated data sets: molecules, their four kinds of spectra, and three files in the benchmark's schema."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from rdkit import Chem
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+
+from mmspec_ds.errors import ConfigError
+from mmspec_ds.molecules.smiles import inchikey_block
+from mmspec_ds.settings import Settings
+from mmspec_ds.simulator.csp5_shifts import csp5_shifts, require_csp5
+from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_blocks
+from mmspec_ds.simulator.environments import Surroundings, surroundings
+from mmspec_ds.simulator.infrared import infrared
+from mmspec_ds.simulator.nmr import carbon_nmr, exchangeable_singles, hydrogen_nmr
+from mmspec_ds.simulator.noise import (
+    NoiseSettings,
+    add_noise,
+    molecule_generator,
+    without_shift_errors,
+)
+from mmspec_ds.simulator.processes import ordered_map
+from mmspec_ds.simulator.shifts import MoleculeShifts, ShiftSource, looked_up, scattered
+from mmspec_ds.simulator.smiles_file import read_smiles_file, simulable_molecule
+from mmspec_ds.simulator.tandem import tandem_spectra
+from mmspec_ds.spectra.parquet import write_records
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Record, Spectrum
+
+Progress = Callable[[int, int], None]
+"""Called with the number of molecules done and of all."""
+
+
+class SimulationSettings(Settings):
+    """What to simulate. `validation` and `test` are shares of the molecules; with 0 the file is not written."""
+
+    molecules: int = Field(default=15_000, ge=1, description="molecules to enumerate")
+    max_heavy_atoms: int = Field(default=8, ge=MIN_HEAVY_ATOMS, description="largest enumerated molecule")
+    seed: int = Field(default=0, ge=0, description="seed of the enumeration and of the noise")
+    validation: float = Field(default=0.04, ge=0, lt=1)
+    test: float = Field(default=0.06, ge=0, lt=1)
+    shifts: ShiftSource = Field(default="table", description="`table`, or the optional package `csp5`")
+    noise: NoiseSettings = NoiseSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation {self.validation} and test {self.test} leave nothing to train on")
+        return self
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """What `simulate_dataset` wrote: molecules in each file, and lines of a SMILES file left out by reason."""
+
+    files: dict[Path, int]
+    skipped: dict[str, int]
+
+
+def simulate_record(
+    smiles: str, seed: int = 0, noise: NoiseSettings | None = None, shifts: ShiftSource = "table"
+) -> Record:
+    """All spectra of one molecule: 13C, 1H, IR and MS/MS in both polarities at 10, 20 and 40 eV.
+
+    Stereochemistry is dropped: the simulation does not see it. The noise (the default one unless given)
+    depends on `seed` and the molecule alone. With `shifts` "csp5" the table answers for molecules that get no
+    geometry.
+
+    Raises:
+        ValueError: the SMILES is no molecule, or several, or has no hydrogen on carbon.
+        ConfigError: `shifts` is "csp5" and that package is not installed.
+    """
+    noise = NoiseSettings() if noise is None else noise
+    mol = simulable_molecule(smiles)
+    canonical = Chem.MolToSmiles(mol)
+    around = surroundings(mol)
+    random = molecule_generator(seed, canonical)
+    hydrogen, carbon = _nmr(mol, _predicted(mol, around, shifts), noise, random)
+    spectra: tuple[Spectrum, ...] = (hydrogen, carbon, infrared(mol, around), *tandem_spectra(mol))
+    record = Record(id=canonical, spectra=spectra, smiles=canonical, formula=CalcMolFormula(mol))
+    return add_noise(record, without_shift_errors(noise), random)
+
+
+def _predicted(mol: Chem.Mol, around: Surroundings, source: ShiftSource) -> MoleculeShifts:
+    found = csp5_shifts([mol])[0] if source == "csp5" else None
+    return looked_up(mol, around) if found is None else found
+
+
+def _nmr(
+    mol: Chem.Mol, predicted: MoleculeShifts, noise: NoiseSettings, random: np.random.Generator
+) -> tuple[HydrogenNMR, CarbonNMR]:
+    """Both NMR spectra, with errors of the atoms' shifts and with exchangeable hydrogens that are not seen.
+
+    A carbon's error is drawn before fluorine splits its line: the lines of a multiplet move together. Those of
+    1H multiplets are drawn with the rest of the noise, so that what couples with what does not depend on them.
+    """
+    of_carbon, of_hydrogen, of_exchange = random.spawn(3)
+    carbon = scattered(mol, predicted.carbon, noise.carbon_ppm, noise.shift_spread, of_carbon)
+    hydrogen = scattered(mol, predicted.hydrogen, 0.0, noise.shift_spread, of_hydrogen)
+    exchangeable = exchangeable_singles(mol)
+    missed = of_exchange.random(len(exchangeable)) < noise.missing_exchangeable
+    unseen = frozenset(atom for atom, miss in zip(exchangeable, missed) if miss)
+    return hydrogen_nmr(mol, hydrogen, unseen), carbon_nmr(mol, carbon)
+
+
+def simulate_dataset(
+    out_dir: Path | str,
+    settings: SimulationSettings | None = None,
+    *,
+    smiles_file: Path | str | None = None,
+    skip_invalid: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> SimulationSummary:
+    """Write `train.parquet`, `val.parquet` and `test.parquet` in the benchmark's schema.
+
+    The molecules are the project's enumeration or those of `smiles_file`. A molecule's file follows from the
+    hash of its InChIKey's first block, so no skeleton is in two files, whatever else is simulated. The files
+    appear together when all are whole; the number of workers does not change a byte of the records. Memory
+    holds the SMILES of all molecules and the records of one row group.
+
+    Raises:
+        DataError: a line of the SMILES file cannot be used and `skip_invalid` is off, or a process ended early.
+        ConfigError: there are too few molecules for the three files, or fewer than `molecules` exist, or shifts
+            are to come from `csp5` and it is not installed.
+    """
+    settings = SimulationSettings() if settings is None else settings
+    if settings.shifts == "csp5":
+        require_csp5()
+    blocks, skipped = _molecules(settings, smiles_file, skip_invalid)
+    parts = _split(blocks, settings)
+    for name, part in parts.items():
+        if not part:
+            raise ConfigError(f"{len(blocks)} molecules leave none for {name}.parquet: ask for more")
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    files = {}
+    make = partial(simulate_record, seed=settings.seed, noise=settings.noise, shifts=settings.shifts)
+    order = [smiles for part in parts.values() for smiles in part]
+    with _scratch(out) as scratch, closing(ordered_map(make, order, workers)) as simulated:
+        records = _counted(simulated, len(order), progress)
+        for name, part in parts.items():
+            one_file = islice(records, len(part))
+            files[out / f"{name}.parquet"] = write_records(scratch / f"{name}.parquet", one_file)
+        for target in files:
+            os.replace(scratch / target.name, target)
+    return SimulationSummary(files, skipped)
+
+
+def part_of(block: str, validation: float, test: float) -> str:
+    """`train`, `val` or `test` for an InChIKey's first block, in the given shares."""
+    draw = int.from_bytes(sha256(block.encode()).digest()[:8], "big") / 2**64
+    return "test" if draw < test else "val" if draw < test + validation else "train"
+
+
+def _molecules(
+    settings: SimulationSettings, smiles_file: Path | str | None, skip_invalid: bool
+) -> tuple[dict[str, str], dict[str, int]]:
+    """SMILES to InChIKey block, in seeded order, so that a file read from its start is no sorted sample."""
+    skipped: dict[str, int] = {}
+    if smiles_file is not None:
+        molecules, skipped = read_smiles_file(smiles_file, skip_invalid)
+        blocks = {smiles: inchikey_block(smiles) for smiles in molecules}
+    else:
+        try:
+            blocks = enumerate_blocks(settings.molecules, settings.max_heavy_atoms, settings.seed)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    pairs = list(blocks.items())
+    order = np.random.default_rng([settings.seed, 7]).permutation(len(pairs))
+    return dict(pairs[index] for index in order), skipped
+
+
+def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:
+    for done, record in enumerate(records, start=1):
+        if progress is not None:
+            progress(done, total)
+        yield record
+
+
+def _split(blocks: dict[str, str], settings: SimulationSettings) -> dict[str, list[str]]:
+    parts: dict[str, list[str]] = {"train": []}
+    parts |= {"val": []} if settings.validation else {}
+    parts |= {"test": []} if settings.test else {}
+    for smiles, block in blocks.items():
+        parts[part_of(block, settings.validation, settings.test)].append(smiles)
+    return parts
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder inside `out` for unfinished files; gone afterwards, whatever happened."""
+    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,67 @@
+"""Tandem mass spectra by breaking bonds: every part that two splits leave, with hydrogens moved, and a fitted
+scorer that says how much of the intensity each one claims.
+
+Masses are exact; isotopes other than those that the molecule names are not simulated, as in the benchmark.
+"""
+
+import numpy as np
+from rdkit import Chem
+
+from mmspec_ds.simulator.fragment_features import describe, heavy_masses
+from mmspec_ds.simulator.fragment_scorer import (
+    ELECTRON_MASS,
+    ENERGIES_EV,
+    HYDROGEN_MASS,
+    POLARITIES,
+    FragmentScorer,
+    intensities,
+    ion_grid,
+    shipped_scorer,
+)
+from mmspec_ds.simulator.fragmentation import fragments
+from mmspec_ds.simulator.processes import one_blas_thread
+from mmspec_ds.spectra.records import FloatArray, Polarity, TandemMS
+
+KEPT_SHARE = 0.95
+"""Of the expected intensity: the largest peaks that together hold it are kept."""
+MAX_PEAKS = 80
+LOWEST_MZ = 14.0
+
+
+def precursor_mz(mol: Chem.Mol, polarity: Polarity) -> float:
+    """m/z of [M+H]+ or [M-H]-."""
+    sign = 1 if polarity == "positive" else -1
+    hydrogens = sum(atom.GetTotalNumHs() for atom in mol.GetAtoms())
+    return float(heavy_masses(mol).sum()) + (hydrogens + sign) * HYDROGEN_MASS - sign * ELECTRON_MASS
+
+
+def tandem_spectra(mol: Chem.Mol) -> tuple[TandemMS, ...]:
+    """The six spectra of the benchmark without noise: both polarities at 10, 20 and 40 eV.
+
+    Peaks rise in m/z; intensities are relative to the largest, 100; at most MAX_PEAKS in each.
+    """
+    return spectra_of(mol, shipped_scorer())
+
+
+def spectra_of(mol: Chem.Mol, scorer: FragmentScorer) -> tuple[TandemMS, ...]:
+    """The six spectra by a given scorer."""
+    with one_blas_thread():
+        described = describe(mol, fragments(mol))
+        scores = scorer.scores(described.features)
+    spectra = []
+    for index, polarity in enumerate(POLARITIES):
+        grid = ion_grid(described, polarity)
+        for place, energy in enumerate(ENERGIES_EV, start=index * len(ENERGIES_EV)):
+            spectra.append(_spectrum(grid.mz, intensities(scores[place], grid), polarity, energy))
+    return tuple(spectra)
+
+
+def _spectrum(mz: FloatArray, shares: FloatArray, polarity: Polarity, energy_ev: float) -> TandemMS:
+    shares = np.where(mz >= LOWEST_MZ, shares, 0.0)
+    chosen = np.arange(len(shares))
+    if len(shares) > MAX_PEAKS:  # sort no more than may be kept; ties with the last of them stay in
+        chosen = np.flatnonzero(shares >= np.partition(shares, -MAX_PEAKS)[-MAX_PEAKS])
+    falling = chosen[np.argsort(-shares[chosen], kind="stable")]
+    enough = int(np.searchsorted(np.cumsum(shares[falling]), KEPT_SHARE * shares.sum())) + 1
+    kept = np.sort(falling[: min(enough, MAX_PEAKS)])
+    return TandemMS(mz[kept].copy(), 100.0 * shares[kept] / shares[kept].max(), polarity, energy_ev)

@@ -1,0 +1,91 @@
+"""The whole objective of a step, over the global batch (equation 8 and algorithm 1).
+
+Axes: B samples, L target tokens, Y layers, E experts, M modalities.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from mmspec_ds.data.batch import Batch
+from mmspec_ds.moe.expert_settings import ObjectiveSettings
+from mmspec_ds.moe.layer import SparseFeedForward
+from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum
+from mmspec_ds.moe.schedule import Curriculum
+from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector, with_values
+from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """`total` to differentiate; `parts` the task loss and each unweighted auxiliary loss, of the global batch;
+    `target_tokens` and `spectrum_tokens` of the global batch; the layers' `reports`, summed over ranks."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+    target_tokens: Tensor
+    spectrum_tokens: Tensor
+    reports: tuple[RoutingReport, ...]
+
+
+class Objective(nn.Module):
+    """A model with its objective: what the engine calls.
+
+    Every mean is over the global batch, whatever share of it a rank holds: one all-reduce of sums and counts.
+    Gradients averaged over the ranks are then those of the loss of the whole batch.
+
+    Args:
+        model: the elucidator.
+        settings: weights of the auxiliary losses.
+        cost_E: relative cost of each expert; None for a dense model.
+        group: the data-parallel group, None for one process.
+    """
+
+    cost_E: Tensor
+
+    def __init__(
+        self, model: Elucidator, settings: ObjectiveSettings, cost_E: Tensor | None, group: Any | None = None
+    ) -> None:
+        super().__init__()
+        self.model, self.settings, self.group = model, settings, group
+        self.register_buffer("cost_E", torch.zeros(0) if cost_E is None else cost_E, persistent=False)
+
+    def forward(self, batch: Batch, now: Curriculum) -> StepLoss:
+        smoothing = self.settings.label_smoothing if self.training else 0.0
+        output = self.model(batch, now.temperature)
+        loss_sum, target_tokens = sequence_loss(
+            output.logits_BLV, batch.target_BL, batch.weight_B, label_smoothing=smoothing
+        )
+        spectrum_tokens = batch.spectra.mask_BS.sum()
+        sums = torch.stack([loss_sum.float(), target_tokens.float(), spectrum_tokens.float()])
+        reports = cast(tuple[RoutingReport, ...], output.reports) if len(self.cost_E) else ()
+
+        everywhere = sum_over_ranks(torch.cat([sums, *(to_vector(r) for r in reports)]), self.group)
+        parts = self._parts(everywhere, with_values(reports, everywhere[len(sums) :]))
+        known = everywhere.detach()
+        return StepLoss(
+            total=parts["task"] + self._weighted(parts, now),
+            parts={name: value.detach() for name, value in parts.items()},
+            target_tokens=known[1],
+            spectrum_tokens=known[2],
+            reports=with_values(reports, known[len(sums) :]),
+        )
+
+    def rebalance(self, reports: tuple[RoutingReport, ...]) -> None:
+        """Move the routers' selection biases, where they are in use, after a step."""
+        for layer, report in zip(self.model.encoder.layers, reports):
+            cast(SparseFeedForward, layer.feedforward).rebalance(report)
+
+    def _parts(self, everywhere: Tensor, reports: tuple[RoutingReport, ...]) -> Mapping[str, Tensor]:
+        task = everywhere[0] / everywhere[1].detach().clamp_min(1)
+        auxiliary = auxiliary_losses(reports, self.cost_E, self.settings) if reports else {}
+        return {"task": task, **auxiliary}
+
+    def _weighted(self, parts: Mapping[str, Tensor], now: Curriculum) -> Tensor:
+        auxiliary = {name: value for name, value in parts.items() if name != "task"}
+        if not auxiliary:
+            return parts["task"].new_zeros(())
+        return weighted_sum(auxiliary, self.settings, now)

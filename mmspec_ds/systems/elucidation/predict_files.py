@@ -1,0 +1,94 @@
+"""Answers to inquiries: piece by piece, one for every record, with what the model read of it and what not."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from mmspec_ds.data.reading import pack
+from mmspec_ds.errors import DataError
+from mmspec_ds.readers.part import one_line
+from mmspec_ds.readers.requests import Inquiry
+from mmspec_ds.spectra.records import Modality, Record
+from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.spectra.tokens import Tokens
+from mmspec_ds.systems.elucidation.predict import ScoredSmiles, predict_dataset
+from mmspec_ds.systems.elucidation.trained import TrainedModel
+
+PIECE = 256
+"""Records that are decoded together: enough to find neighbours of like length, little enough to hold, and to do
+again when a run is cut off."""
+
+Answer = dict[str, Any]
+
+
+def predict_inquiries(
+    trained: TrainedModel, inquiries: Iterable[Inquiry], *, beam: int, n_best: int
+) -> Iterator[Answer]:
+    """One answer for each inquiry, in their order; memory holds a piece of them.
+
+    Yields:
+        `id`; `candidates`, a list of `smiles` and `score` with the best first, or `error`; of a record that was
+        read, `read`, the names of the modalities that the model was given (`formula` among them), and `unused`,
+        what the record has besides; `remarks`, what was changed, guessed or left out on the way.
+    """
+    source = iter(inquiries)
+    while piece := list(islice(source, PIECE)):
+        yield from _answered(trained, piece, beam, n_best)
+
+
+def _answered(trained: TrainedModel, piece: Sequence[Inquiry], beam: int, n_best: int) -> Iterator[Answer]:
+    """The answers of one piece."""
+    encoded: list[tuple[Record, dict[Modality, Tokens]]] = []
+    faults: dict[int, str] = {}
+    for place, inquiry in enumerate(piece):
+        try:
+            encoded.append(_encoded(trained, inquiry))
+        except DataError as error:
+            faults[place] = str(error)
+    found: Iterator[list[ScoredSmiles]] = iter(())
+    if encoded:
+        dataset = pack(encoded, trained.encoding.schemas)
+        found = iter(predict_dataset(trained.model, dataset, trained.vocabulary, beam=beam, n_best=n_best))
+    tokens = (one for _, one in encoded)
+    for place, inquiry in enumerate(piece):
+        answer: Answer = {"id": inquiry.id}
+        if place in faults:
+            answer["error"] = faults[place]
+        else:
+            answer["candidates"] = [{"smiles": c.smiles, "score": c.score} for c in next(found)]
+            answer["read"], answer["unused"] = _uses(inquiry.record, next(tokens))
+        yield {**answer, "remarks": list(inquiry.remarks)}
+
+
+def _encoded(trained: TrainedModel, inquiry: Inquiry) -> tuple[Record, dict[Modality, Tokens]]:
+    """The record with the tokens of it that the model reads, of spectra at least.
+
+    Raises:
+        DataError: there is no record, or nothing in it for this model.
+    """
+    record = inquiry.record
+    if record is None:
+        raise DataError(inquiry.error or "nothing was read")
+    try:
+        tokens = trained.encoding.encode(record)
+    except ValueError as error:
+        raise DataError(one_line(error, 400)) from None
+    tokens = {modality: one for modality, one in tokens.items() if len(one)}
+    if not tokens.keys() - {Modality.FORMULA}:
+        wanted = " or ".join(_names(set(trained.encoding.modalities) - {Modality.FORMULA}))
+        has = ", ".join(_names({spectrum.modality for spectrum in record.spectra})) or "no spectrum"
+        raise DataError(f"nothing that this model reads: expected {wanted}, got {has}")
+    return record, tokens
+
+
+def _uses(record: Record | None, tokens: dict[Modality, Tokens]) -> tuple[list[str], list[str]]:
+    """The modalities that were read, and those of the record that were not."""
+    assert record is not None
+    there = {spectrum.modality for spectrum in record.spectra}
+    if record.formula is not None:
+        there.add(Modality.FORMULA)
+    return _names(set(tokens)), _names(there - tokens.keys())
+
+
+def _names(modalities: Iterable[Modality]) -> list[str]:
+    return [REGISTRY[modality].name for modality in sorted(modalities)]

@@ -1,0 +1,84 @@
+"""The TensorBoard side of a run: curves, their layout, pictures, texts, settings with the final figures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from mmspec_ds.config import RunConfig
+from mmspec_ds.trainer.monitor.layout import Layout
+
+FOLDER = "tensorboard"
+_BLOCKS = ("model", "moe", "objective", "training")
+"""Blocks of a run file whose values are shown with the final figures; the others name files."""
+
+
+class Board:
+    """A run's TensorBoard folder.
+
+    Args:
+        folder: of the run.
+        layout: of the curves.
+        resume_at: a resumed run's step. TensorBoard drops what it holds of later steps, pictures too; that of
+            the checkpoint itself stays.
+    """
+
+    def __init__(self, folder: Path, layout: Layout, resume_at: int = 0) -> None:
+        # A first part says where it starts as well: TensorBoard takes the first such mark for a beginning, and
+        # drops nothing for it.
+        self._writer = SummaryWriter(folder / FOLDER, purge_step=resume_at + 1 if resume_at else 0)
+        self._writer.add_custom_scalars(layout)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Points of curves, by tag."""
+        for tag, value in values.items():
+            self._writer.add_scalar(tag, value, step)
+
+    def picture(self, step: int, tag: str, image: Image.Image) -> None:
+        """A picture."""
+        self._writer.add_image(tag, np.asarray(image), step, dataformats="HWC")
+
+    def text(self, step: int, tag: str, markdown: str) -> None:
+        """A text in Markdown."""
+        self._writer.add_text(tag, markdown, step)
+
+    def final(self, step: int, run: RunConfig, figures: Mapping[str, float]) -> None:
+        """The final figures, and on the page "HParams" a row of them with the run's settings."""
+        self.scalars(step, figures)
+        for summary in hparams(settings_of(run), dict(figures)):
+            self._writer._get_file_writer().add_summary(summary)
+
+    def flush(self) -> None:
+        """Let a reader see what there is."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """No more."""
+        self._writer.close()
+
+
+def settings_of(run: RunConfig) -> dict[str, str | int | float | bool]:
+    """Values of a run file by their dotted keys; a list as text, and None left out."""
+    content = run.model_dump(mode="json")
+    found: dict[str, str | int | float | bool] = {
+        "seed": run.seed,
+        "data.modalities": ",".join(run.data.modalities),
+    }
+    for block in _BLOCKS:
+        for key, value in _flat(content[block] or {}, block).items():
+            if key == "moe.experts":
+                value = ", ".join(f"{one['family']} {one['width']}" for one in value)
+            if value is not None:
+                found[key] = value if isinstance(value, str | int | float | bool) else str(value)
+    return found
+
+
+def _flat(content: Mapping[str, Any], before: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        found |= _flat(value, f"{before}.{key}") if isinstance(value, Mapping) else {f"{before}.{key}": value}
+    return found

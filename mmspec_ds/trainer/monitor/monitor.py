@@ -1,0 +1,117 @@
+"""What a run tells: a progress bar or plain lines, TensorBoard, `metrics.jsonl`."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from mmspec_ds.config import RunConfig
+from mmspec_ds.systems.elucidation.routing import RoutingTable
+from mmspec_ds.trainer.monitor.board import FOLDER, Board
+from mmspec_ds.trainer.monitor.layout import make_layout
+from mmspec_ds.trainer.monitor.record import MetricsFile
+from mmspec_ds.trainer.monitor.trace import StepTrace
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class Monitor:
+    """The voice of rank 0. The other ranks' monitors are silent; every rank traces its own steps.
+
+    Args:
+        run: what is trained.
+        rank: of this process.
+        resume_at: a resumed run's step: what an interrupted run wrote beyond it is superseded.
+    """
+
+    def __init__(self, run: RunConfig, rank: int, *, resume_at: int = 0) -> None:
+        self.active, self.run, self.name = rank == 0, run, run.name
+        self.trace = StepTrace(run.folder / FOLDER, run.training.trace_steps, rank)
+        if not self.active:
+            return
+        self.console = Console()
+        layout = make_layout(
+            run.data.chosen_modalities(),
+            sparse=run.moe is not None,
+            conflict=run.training.conflict_samples > 0,
+        )
+        self.board = Board(run.folder, layout, resume_at)
+        self.metrics = MetricsFile(run.folder, resume_at)
+        self.last_line = time.monotonic()
+        self.progress: Progress | None = None
+        self.task = TaskID(0)
+        if self.console.is_terminal:
+            self._show_progress()
+
+    def say(self, line: str) -> None:
+        """A line of its own."""
+        if self.active:
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def start(self, step: int, about: Mapping[str, Any]) -> None:
+        """Where this part of the run begins, and on what."""
+        if self.active:
+            self.metrics.write("start", step, about)
+
+    def step(self, step: int, done: float, eta_seconds: float, values: Mapping[str, float]) -> None:
+        """The scalars of a step; `done` is the fraction of the budget, `values` go to TensorBoard by tag."""
+        if not self.active:
+            return
+        self.board.scalars(step, values)
+        self.metrics.write("train", step, values)
+        status = (
+            f"step {step}  loss {values['loss/train']:.3f}  "
+            f"{values['throughput/tokens_per_second']:,.0f} tokens/s"
+        )
+        if self.progress is not None:
+            self.progress.update(self.task, completed=done, status=status)
+        elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
+            self.last_line = time.monotonic()
+            self.say(f"{self.name}  {100 * done:3.0f} %  {status}  ETA {_clock(eta_seconds)}")
+
+    def validation(self, step: int, loss: float, best: bool, routing: RoutingTable | None) -> None:
+        """The result of a validation."""
+        if not self.active:
+            return
+        self.board.scalars(step, {"loss/validation": loss})
+        told = {} if routing is None else {"routing": routing.to_json()}
+        self.metrics.write("validation", step, {"loss/validation": loss, **told})
+        self.say(f"{self.name}  step {step}  validation loss {loss:.4f}{'  (best)' if best else ''}")
+
+    def end(self, step: int, finished: bool, figures: Mapping[str, float]) -> None:
+        """Where this part of the run ends, with its final figures by tag."""
+        if self.active:
+            self.board.final(step, self.run, figures)
+            self.metrics.write("end", step, {"finished": finished, **figures})
+
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write out what is left."""
+        self.trace.close()
+        if self.active:
+            if self.progress is not None:
+                self.progress.stop()
+            self.board.close()
+            self.metrics.close()
+
+    def _show_progress(self) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=self.console,
+        )
+        self.task = self.progress.add_task(self.name, total=1.0, status="")
+        self.progress.start()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
