@@ -10,8 +10,9 @@ import numpy as np
 from mmspec_ds.readers.part import RecordFault, Trace
 from mmspec_ds.readers.picking.curve import NMRCurve, Nucleus
 from mmspec_ds.readers.picking.first_order import LETTERS
+from mmspec_ds.readers.picking.hydrogens import unit_of
 from mmspec_ds.readers.picking.nmr import multiplets_of_peaks, pick_carbon, pick_hydrogen
-from mmspec_ds.readers.picking.pick_settings import NMRProcessingSettings
+from mmspec_ds.readers.picking.pick_settings import MultipletSettings, NMRProcessingSettings
 from mmspec_ds.spectra.benchmark_schema import CATEGORY
 from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Multiplet
@@ -109,8 +110,8 @@ def from_curve(curve: NMRCurve, settings: NMRProcessingSettings) -> Reading:
         picked = (pick_hydrogen if curve.nucleus == "1H" else pick_carbon)(curve, settings)
     except ValueError as error:
         raise RecordFault(str(error)) from None
-    lines = picked.picked.lines.hz / curve.frequency_mhz
-    trace = Trace(curve.ppm, curve.intensity, "ppm", lines)
+    lines = picked.lines.hz / curve.frequency_mhz
+    trace = Trace(picked.curve.ppm, picked.curve.intensity, "ppm", lines)
     spectrum, left_out = _plausible(picked.spectrum)
     remarks = (f"{left_out} picked beyond any {curve.nucleus} shift left out",) if left_out else ()
     return Reading(spectrum, trace, picked.remarks + remarks)
@@ -190,7 +191,7 @@ def hydrogen_lines(
     positive = relative > _LEAST_RELATIVE
     if not positive.all():
         remarks.append(f"{int((~positive).sum())} lines of zero or negative intensity left out")
-    spectrum, more = multiplets_of_peaks(ppm[positive], relative[positive], mhz, settings.multiplets)
+    spectrum, more = multiplets_of_peaks(ppm[positive], relative[positive], mhz, settings)
     return Reading(spectrum, None, (*remarks, *more))
 
 
@@ -280,11 +281,8 @@ def scaled_hydrogens(integrals: Sequence[float]) -> tuple[list[int], str]:
         RecordFault: an integral is not finite and positive.
     """
     _check_integrals(integrals)
-    from mmspec_ds.readers.picking.hydrogens import Neighbours, count_hydrogens
-    from mmspec_ds.readers.picking.pick_settings import MultipletSettings
-
     areas = np.array(integrals, dtype=np.float64)
-    unit = count_hydrogens(areas, [Neighbours(False, False)] * (len(areas) - 1), MultipletSettings()).unit
+    unit = unit_of(areas, MultipletSettings())
     counts = [min(200, max(1, round(float(area) / unit))) for area in areas]
     return counts, f"integrals divided by {unit:.3g} and rounded to whole hydrogens"
 
