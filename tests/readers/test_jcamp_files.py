@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.jcamp import read_jcamp
-from mmspec_ds.readers.jcamp_writer import write_jcamp
+from tests.readers.jcamp_writer import write_jcamp
 from mmspec_ds.readers.part import Item, Part, Rejected
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Multiplet
 
