@@ -14,7 +14,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
-    from mmspec_ds.readers.requests import Answered, Inquiry
+    from mmspec_ds.readers.requests import Answered, Request
     from mmspec_ds.systems.elucidation.predict_files import Answer
 
 _SPECTRA = {"h_nmr": "1H NMR", "c_nmr": "13C NMR", "ir": "IR", "msms": "MS/MS"}
@@ -64,15 +64,15 @@ def _predict(options: argparse.Namespace) -> int:
     for path in (*options.files, *chain.from_iterable(spectra.values())):
         if not path.exists():  # a slip of the pen is told at once; inside a batch it is a line of its own
             raise DataError("there is no such file", path=path)
-    from mmspec_ds.systems.elucidation.predict_files import predict_inquiries
+    from mmspec_ds.systems.elucidation.predict_files import predict_requests
     from mmspec_ds.systems.elucidation.trained import load_model
 
     trained = load_model(options.model)
     beam = max(options.beam or options.top, options.top)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        inquiries = _inquiries(options, spectra, answered)
-        return predict_inquiries(trained, inquiries, beam=beam, n_best=options.top)
+        requests = _requests(options, spectra, answered)
+        return predict_requests(trained, requests, beam=beam, n_best=options.top)
 
     tally = _Tally()
     if options.out is None:
@@ -88,20 +88,20 @@ def _predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def _inquiries(
+def _requests(
     options: argparse.Namespace, spectra: dict[str, list[Path]], answered: "Answered"
-) -> "Iterator[Inquiry]":
+) -> "Iterator[Request]":
     """What is asked: one record of the files named by modality, or the records of files."""
-    from mmspec_ds.readers.batches import SPECTRA, inquire_all
-    from mmspec_ds.readers.requests import Source, inquire_sources
+    from mmspec_ds.readers.batches import SPECTRA, read_requests
+    from mmspec_ds.readers.requests import Source, request_of_sources
 
     if options.files:
-        yield from inquire_all(options.files, options.formula, answered)
+        yield from read_requests(options.files, options.formula, answered)
         return
     sources = [Source(path, SPECTRA[name]) for name, paths in spectra.items() for path in paths]
     name = "+".join(dict.fromkeys(source.path.name for source in sources))
     if not answered(name):
-        yield inquire_sources(name, sources, options.formula)
+        yield request_of_sources(name, sources, options.formula)
 
 
 def _write(
