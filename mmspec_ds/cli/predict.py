@@ -3,22 +3,21 @@
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, Counter, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
 from mmspec_ds.errors import DataError
+from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
     from mmspec_ds.readers.requests import Answered, Request
     from mmspec_ds.systems.elucidation.predict_files import Answer
 
 _SPECTRA = {"h_nmr": "1H NMR", "c_nmr": "13C NMR", "ir": "IR", "msms": "MS/MS"}
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def add(commands: Commands) -> None:
@@ -111,15 +110,11 @@ def _write(
     """All answers into a file, with a bar on a terminal and a line now and then elsewhere."""
     from mmspec_ds.systems.elucidation.answers import AnswersFile
 
-    with AnswersFile(path, resume=resume) as file, Counter("predicting") as counter:
-        told = time.monotonic()
+    with AnswersFile(path, resume=resume) as file, ProgressLines("predicting") as progress:
         for answer in answers(file.answered):
             file.write(answer)
             tally.add(answer)
-            counter.at(tally.all, what=str(tally))
-            if not sys.stderr.isatty() and time.monotonic() - told > _SECONDS_BETWEEN_LINES:
-                told = time.monotonic()
-                print(tally, flush=True)
+            progress.at(tally.all, status=str(tally), line=f"predicting: {tally}")
         before = f", {file.kept} answered before" if file.kept else ""
     print(f"{path}: {tally}{before}")
 
