@@ -91,7 +91,7 @@ class Columns:
 def find_columns(header: Sequence[str]) -> Columns | None:
     """The columns of an NMR list, or None where the header names no shift, range or limits.
 
-    A column called Peak, Signal or Position is the shift only where no other column is, and another one is known.
+    A column called Peak, Signal or Position is the shift only where no other is, beside a column that is known.
     """
     if {"ADDRESS", "FREQUENCY"} <= {cell.upper() for cell in header}:
         # TopSpin's peak list; the units are in the next line: [Hz] [PPM].
