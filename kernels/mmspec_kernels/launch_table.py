@@ -1,6 +1,6 @@
 """How every kernel is launched, for each class of device. The one place to tune.
 
-`python -m mmspec_kernels.compile_check` compiles each entry for its device and refuses spills. No autotuner: it
+`tools/compile_kernels.py` compiles each entry for its device and refuses spills. No autotuner: it
 needs a driver at import of the kernels, and a choice that depends on timing noise makes runs differ.
 """
 
