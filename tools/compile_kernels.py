@@ -24,6 +24,7 @@ import triton
 from mmspec_kernels import kernels_backward, kernels_combine, kernels_dispatch, kernels_forward, kernels_route
 from mmspec_kernels.launch_table import (
     COMBINE_FEATURES,
+    COMBINE_POOLS,
     COMBINE_TOKENS,
     PAIR_BLOCK,
     PAIR_FEATURES,
@@ -158,7 +159,11 @@ def _small_kernels() -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
     }, {}  # fmt: skip
     for indexed in (False, True):
         yield "combine_rows", {**combination, "INDEXED": indexed, "WEIGHTED": indexed}, rows
-        yield "combine_and_pool", {**combination, "INDEXED": indexed, "POOLS": 19, "PADDED": 32}, rows
+        yield (
+            "combine_and_pool",
+            {**combination, "INDEXED": indexed, "POOLS": 19, "BLOCK_P": COMBINE_POOLS},
+            rows,
+        )
         yield "combine_rows_gradient", {**pairs, "POOLED": indexed}, rows
     yield "pair_gradient", combination, {}
     yield "score_gradient", {**pairs, "WIDTHS": WIDTHS, "COLUMN": 128}, {"out_ptr": "*fp32"}

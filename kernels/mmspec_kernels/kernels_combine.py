@@ -42,20 +42,20 @@ def combine_rows(
 @triton.jit
 def combine_and_pool(
     rows_ptr, row_ptr, weight_ptr, place_ptr, out_ptr, sum_ptr, mass_ptr, length,
-    D: tl.constexpr, TOPK: tl.constexpr, INDEXED: tl.constexpr, POOLS: tl.constexpr, PADDED: tl.constexpr,
-    BLOCK: tl.constexpr, BLOCK_D: tl.constexpr,
+    D: tl.constexpr, TOPK: tl.constexpr, INDEXED: tl.constexpr, POOLS: tl.constexpr,
+    BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_P: tl.constexpr,
 ):  # fmt: skip
     """`combine_rows`, and from the same read the sums of each sample's pools: one-hot matrix products.
 
     Rows are weighted already unless INDEXED. `place` is sample * POOLS + pool. `sum` [samples, POOLS, D] takes
-    weight * row, `mass` [samples, POOLS] the weights, both float32. PADDED is the next power of 2 from POOLS,
-    16 or more. Grid: samples of `length` tokens, blocks of D.
+    weight * row, `mass` [samples, POOLS] the weights, both float32. Grid: samples of `length` tokens, blocks of
+    D, blocks of pools, each of which reads the rows again.
     """
     sample = tl.program_id(0)
     feature = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
-    pool = tl.arange(0, PADDED)
-    sums = tl.zeros((PADDED, BLOCK_D), dtype=tl.float32)
-    mass = tl.zeros((PADDED,), dtype=tl.float32)
+    pool = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
+    sums = tl.zeros((BLOCK_P, BLOCK_D), dtype=tl.float32)
+    mass = tl.zeros((BLOCK_P,), dtype=tl.float32)
     element = rows_ptr.dtype.element_ty
     for start in range(0, length, BLOCK):
         local = start + tl.arange(0, BLOCK)
@@ -81,8 +81,9 @@ def combine_and_pool(
             hot = (place - sample * POOLS)[None, :] == pool[:, None]
             sums = tl.dot(hot.to(element), tile, sums, input_precision="ieee")
             mass += tl.sum(tl.where(hot, weight[None, :], 0.0), axis=1)
-        out = out_ptr + token.to(tl.int64)[:, None] * D + feature[None, :]
-        tl.store(out, total.to(out_ptr.dtype.element_ty), mask=inside)
+        if tl.program_id(2) == 0:
+            out = out_ptr + token.to(tl.int64)[:, None] * D + feature[None, :]
+            tl.store(out, total.to(out_ptr.dtype.element_ty), mask=inside)
     place = sample * POOLS + pool
     tl.store(
         sum_ptr + place.to(tl.int64)[:, None] * D + feature[None, :], sums,

@@ -12,7 +12,13 @@ import triton
 from torch import Tensor
 
 from mmspec_kernels import kernels_combine
-from mmspec_kernels.launch_table import COMBINE_FEATURES, COMBINE_TOKENS, PAIR_BLOCK, PAIR_FEATURES
+from mmspec_kernels.launch_table import (
+    COMBINE_FEATURES,
+    COMBINE_POOLS,
+    COMBINE_TOKENS,
+    PAIR_BLOCK,
+    PAIR_FEATURES,
+)
 
 _BLOCKS = {"BLOCK": COMBINE_TOKENS, "BLOCK_D": COMBINE_FEATURES}
 
@@ -44,10 +50,11 @@ def add_and_pool(
     out = torch.empty(tokens, d_model, dtype=rows.dtype, device=device)
     sums = torch.empty(samples, pools, d_model, dtype=torch.float32, device=device)
     mass = torch.empty(samples, pools, dtype=torch.float32, device=device)
-    kernels_combine.combine_and_pool[(samples, triton.cdiv(d_model, COMBINE_FEATURES))](
+    grid = (samples, triton.cdiv(d_model, COMBINE_FEATURES), triton.cdiv(pools, COMBINE_POOLS))
+    kernels_combine.combine_and_pool[grid](
         rows, place_TK if row_TK is None else row_TK, weight_TK, place_TK, out, sums, mass,
         tokens // max(1, samples), D=d_model, TOPK=top_k, INDEXED=row_TK is not None, POOLS=pools,
-        PADDED=max(16, triton.next_power_of_2(pools)), **_BLOCKS,
+        BLOCK_P=COMBINE_POOLS, **_BLOCKS,
     )  # fmt: skip
     return out, sums, mass
 
