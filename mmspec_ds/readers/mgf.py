@@ -4,11 +4,11 @@ Read by hand, since the readers of the libraries end at the first bad peak; writ
 The keys of GNPS, MassSpecGym and matchms are known (see `tandem`).
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from mmspec_ds.files import replacing
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line
 from mmspec_ds.readers.peaks import PeakList
@@ -118,18 +118,13 @@ def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
         The number of blocks written.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     written = 0
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            for part in parts:
-                for spectrum in part.spectra:
-                    if isinstance(spectrum, TandemMS):
-                        _write_block(file, part, spectrum)
-                        written += 1
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        for part in parts:
+            for spectrum in part.spectra:
+                if isinstance(spectrum, TandemMS):
+                    _write_block(file, part, spectrum)
+                    written += 1
     return written
 
 

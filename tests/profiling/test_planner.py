@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ import pytest
 from rich.console import Console
 
 from mmspec_ds.errors import ConfigError
-from mmspec_ds.profiling import plan
-from mmspec_ds.profiling.activations import measure_activations
 from mmspec_ds.profiling.extrapolation import step_flops
 from mmspec_ds.profiling.flops import Dimensions
 from mmspec_ds.profiling.memory import Holding, Phase, RankMemory
@@ -23,22 +20,6 @@ from mmspec_ds.profiling.traffic import Traffic
 from mmspec_ds.trainer.engine_file import read_engine
 
 SMALL_BUCKETS = {"zero_optimization": {"stage": 1, "reduce_bucket_size": 10_000}}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _measured_once() -> Iterator[None]:
-    """The small passes of one model need to be run once."""
-    known: dict[Any, Any] = {}
-
-    def measure(run: Any, schemas: Any, vocabulary: int, shares: Any, dtype: Any) -> Any:
-        key = (run.model.model_dump_json(), repr(run.moe), vocabulary, tuple(shares.items()), dtype)
-        if key not in known:
-            known[key] = measure_activations(run, schemas, vocabulary, shares, dtype)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "measure_activations", measure)
-        yield
 
 
 def make_planner(run: Any, tokens: int = 60) -> Planner:
