@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.profiling import plan
+from mmspec_ds.profiling.activations import batch_tensors, pass_stages
 from mmspec_ds.profiling.extrapolation import step_flops
 from mmspec_ds.profiling.flops import Dimensions
 from mmspec_ds.profiling.memory import Holding, Phase, RankMemory
@@ -20,6 +23,23 @@ from mmspec_ds.profiling.traffic import Traffic
 from mmspec_ds.trainer.engine_file import read_engine
 
 SMALL_BUCKETS = {"zero_optimization": {"stage": 1, "reduce_bucket_size": 10_000}}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _watched_once() -> Iterator[None]:
+    """A pass of one model and one batch size needs to be watched once."""
+    known: dict[Any, Any] = {}
+
+    def watch(run: Any, schemas: Any, vocabulary: int, batch: Any, **how: Any) -> Any:
+        shapes = tuple(tensor.shape for tensor in batch_tensors(batch))
+        key = (run.model.model_dump_json(), repr(run.moe), vocabulary, shapes, repr(how))
+        if key not in known:
+            known[key] = pass_stages(run, schemas, vocabulary, batch, **how)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "pass_stages", watch)
+        yield
 
 
 def make_planner(run: Any, tokens: int = 60) -> Planner:
