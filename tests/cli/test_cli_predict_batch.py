@@ -59,7 +59,7 @@ def test_broken_rows_are_lines(mmspec: Any, house: Path, manifest: Path) -> None
         (f"short,{h_0}", "row 9: 2 cells, expected 6"),
         (f"long,{h_0},,,,,,", "row 10: 8 cells, expected 6"),
         (f"formula,{h_0},,,massbank.txt,C2H6O", "the formula of massbank.txt:0 is C8H9NO2, that of"),
-        (f"formula2,{h_0},,,,H2O+beer", "is no molecular formula"),
+        (f"formula2,{h_0},,,,H2O+beer", "is not a molecular formula"),
         (f"mixed,{h_0},,,massbank.txt;gnps.mgf,", "not one molecule"),
         ("cut,,cut.csv,,,", "cut.csv, record 0, line 4: the shift 'abc' is no number"),
         (f"several,{h_0},,,massbank.txt; massbank.txt ,C8H9NO2", None),
