@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmspec_ds.config import RunConfig
-from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.profiling.activations import (
@@ -39,22 +38,6 @@ def full_model(run: RunConfig, width: int | None, **options: Any) -> Elucidator:
     return build_elucidator(run.model, moe, schemas, VOCABULARY, structure_margin=1.0, **options).train()
 
 
-def saved_bytes(model: Elucidator, batch: Batch) -> int:
-    """Bytes that autograd saves for the backward pass, each storage once, parameters and buffers excluded."""
-    own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
-    saved: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        pass_loss(model, batch).backward()
-    return sum(saved.values())
-
-
 def peak(found: list[StageBytes]) -> float:
     """The most alive at once in a pass."""
     before, most = 0.0, 0.0
@@ -65,7 +48,9 @@ def peak(found: list[StageBytes]) -> float:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
-def test_estimate_equals_what_a_real_pass_saves(make_run: Any, dense: bool, dtype: torch.dtype) -> None:
+def test_estimate_equals_what_a_real_pass_saves(
+    make_run: Any, saved_bytes: Any, dense: bool, dtype: torch.dtype
+) -> None:
     run = make_run(*(["moe=null"] if dense else []))
     schemas = InputEncoding.from_settings(run.data).schemas
     batch = made_up_batch(Load(samples=7, places=210, tokens=1200, targets=55), schemas, VOCABULARY, SHARES)
