@@ -27,7 +27,8 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.assembly import merge_by_energy
 from mmspec_ds.readers.mass_fields import Fields
-from mmspec_ds.readers.nmr_parts import carbon_lines, listed_multiplet, multiplicity
+from mmspec_ds.readers.multiplicities import multiplicity
+from mmspec_ds.readers.nmr_lists import carbon_lines, listed_multiplet
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head

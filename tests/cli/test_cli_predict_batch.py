@@ -61,7 +61,7 @@ def test_broken_rows_are_lines(mmspec: Any, house: Path, manifest: Path) -> None
         (f"formula,{h_0},,,massbank.txt,C2H6O", "the formula of massbank.txt:0 is C8H9NO2, that of"),
         (f"formula2,{h_0},,,,H2O+beer", "is not a molecular formula"),
         (f"mixed,{h_0},,,massbank.txt;gnps.mgf,", "not one molecule"),
-        ("cut,,cut.csv,,,", "cut.csv, record 0, line 4: the shift 'abc' is no number"),
+        ("cut,,cut.csv,,,", "cut.csv, record 0, line 4: the shift 'abc' is not a number"),
         (f"several,{h_0},,,massbank.txt; massbank.txt ,C8H9NO2", None),
         (f"folder,{h_0},instruments,,,", "is a folder of no known format"),
         ("only_ms,,,,massbank.txt,", "nothing that this model reads"),
