@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.profiling.ledger import PARTS, Part, layer_parts, pass_bytes
@@ -23,6 +22,7 @@ from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -118,7 +118,7 @@ class ActivationModel:
 
 
 def measure_activations(
-    run: RunConfig,
+    run: ElucidationRun,
     schemas: Mapping[Modality, TokenSchema],
     vocabulary: int,
     shares: Mapping[Modality, float],
@@ -181,7 +181,7 @@ def _fit(terms_XF: FloatArray, bytes_XP: FloatArray, used_F: npt.NDArray[np.bool
 
 
 def _small_model(
-    run: RunConfig, schemas: Mapping[Modality, TokenSchema], vocabulary: int, width: int
+    run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int, width: int
 ) -> Elucidator:
     settings = run.model.model_copy(update={"encoder_layers": 2, "decoder_layers": 2, "max_target_tokens": 128})
     margin = run.objective.margin if run.objective.structure else None
@@ -189,7 +189,7 @@ def _small_model(
     return build_elucidator(settings, moe, schemas, vocabulary, structure_margin=margin).train()
 
 
-def _probe_widths(run: RunConfig) -> tuple[int, ...]:
+def _probe_widths(run: ElucidationRun) -> tuple[int, ...]:
     """Widths of the experts of the small models: the mean of the run's, or what is small enough, and half of
     that. All experts of a model are alike, so that routing does not matter."""
     if run.moe is None:

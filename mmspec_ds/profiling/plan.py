@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.profiling.activations import ActivationModel, measure_activations
 from mmspec_ds.profiling.memory import STAGE_0_BUCKET, Holding, RankMemory, rank_memory
 from mmspec_ds.profiling.sizes import model_sizes
 from mmspec_ds.profiling.tokens import TokenFigures
 from mmspec_ds.profiling.traffic import Exchanges, Traffic, rank_traffic
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.engine_file import EngineFile
 
 RESERVE = 0.1
@@ -56,7 +56,7 @@ class Change:
 class Planner:
     """Plans of one run. The small passes that activations are read off are run once for each precision."""
 
-    def __init__(self, run: RunConfig, engine: EngineFile, figures: TokenFigures) -> None:
+    def __init__(self, run: ElucidationRun, engine: EngineFile, figures: TokenFigures) -> None:
         self.run, self.engine, self.figures = run, engine, figures
         self.sizes = model_sizes(run, figures.schemas, figures.vocabulary)
         self._activations: dict[torch.dtype, ActivationModel] = {}
@@ -136,7 +136,7 @@ class Planner:
         return self._activations[dtype]
 
 
-def check_request(run: RunConfig, world: int, memory: float) -> None:
+def check_request(run: ElucidationRun, world: int, memory: float) -> None:
     """Refuse what no plan can be made for.
 
     Raises:

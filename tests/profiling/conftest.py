@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mmspec_ds.config import RunConfig, load_run
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.run_file import load_run
 
 EXPERTS = [
     {"family": "shared", "width": 64},
@@ -17,14 +18,14 @@ EXPERTS = [
     {"family": "interaction", "width": 32},
 ]
 
-MakeRun = Callable[..., RunConfig]
+MakeRun = Callable[..., ElucidationRun]
 
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """Makes a run of three encoder and two decoder layers; overrides as on the command line."""
 
-    def make(*overrides: str, engine: dict[str, Any] | None = None) -> RunConfig:
+    def make(*overrides: str, engine: dict[str, Any] | None = None) -> ElucidationRun:
         (tmp_path / "engine.json").write_text(json.dumps(engine or {"zero_optimization": {"stage": 1}}))
         run = {
             "name": "tiny",
