@@ -199,5 +199,6 @@ def _most_compressed(data: DataSettings) -> dict[Modality, int]:
         Modality.IR: settings.ir.tokens,
         Modality.MS: settings.ms.max_tokens,
         Modality.FORMULA: ASSUMED_FORMULA,
+        Modality.HSQC: settings.hsqc.max_tokens,
     }
     return {modality: most[modality] for modality in data.chosen_modalities()}

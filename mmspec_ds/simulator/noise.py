@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.records import (
+    HSQC,
     CarbonNMR,
     FloatArray,
     HydrogenNMR,
@@ -97,6 +98,8 @@ def _add_to(spectrum: Spectrum, settings: NoiseSettings, random: np.random.Gener
             return noisy_infrared(spectrum, settings, random)
         case TandemMS():
             return noisy_tandem(spectrum, settings, random)
+        case HSQC():
+            return spectrum
         case _ as unknown:
             assert_never(unknown)
 

@@ -13,6 +13,7 @@ FORMULA = "molecular_formula"
 H_NMR = "h_nmr_peaks"
 C_NMR = "c_nmr_peaks"
 IR = "ir_spectra"
+HSQC = "hsqc_nmr_peaks"
 CARBON_SHIFT = "delta (ppm)"
 
 POLARITIES: tuple[Polarity, ...] = ("positive", "negative")
@@ -80,6 +81,7 @@ def modality_column(modality: Modality) -> str:
         Modality.IR: IR,
         Modality.MS: "msms_{positive,negative}_{10,20,40}ev",
         Modality.FORMULA: FORMULA,
+        Modality.HSQC: HSQC,
     }[modality]
 
 

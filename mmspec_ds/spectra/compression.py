@@ -14,11 +14,13 @@ import numpy as np
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.spectra.compression_settings import (
     CarbonNMRSettings,
+    HSQCSettings,
     HydrogenNMRSettings,
     InfraredSettings,
     TandemMSSettings,
 )
 from mmspec_ds.spectra.records import (
+    HSQC,
     CarbonNMR,
     FloatArray,
     HydrogenNMR,
@@ -178,6 +180,45 @@ def compress_ms(spectrum: TandemMS, max_peaks: int) -> Tokens:
 def energy_bin(energy_ev: float | None) -> int:
     """The value of the energy field."""
     return 0 if energy_ev is None else 1 + _clip(int(energy_ev // _ENERGY_BIN_EV), 0, _ENERGY_BINS - 1)
+
+
+def hsqc_schema(settings: HSQCSettings) -> TokenSchema:
+    """13C shift, 1H shift, hydrogens (0 for unknown), whether the intensity is known, and the intensity."""
+    carbon = _bin(settings.carbon_highest_ppm - settings.carbon_lowest_ppm, settings.carbon_bin_ppm) + 1
+    hydrogen = _bin(settings.hydrogen_highest_ppm - settings.hydrogen_lowest_ppm, settings.hydrogen_bin_ppm) + 1
+    return TokenSchema(
+        discrete=(
+            DiscreteField("carbon_shift", carbon, ordinal=True),
+            DiscreteField("hydrogen_shift", hydrogen, ordinal=True),
+            DiscreteField("hydrogens", HYDROGENS, ordinal=True),
+            DiscreteField("intensity_known", 2),
+        ),
+        continuous=(ContinuousField("intensity"),),
+    )
+
+
+def compress_hsqc(spectrum: HSQC, settings: HSQCSettings) -> Tokens:
+    """One token a cross peak, from high to low 13C shift, at most `max_tokens`. Intensities are relative to the
+    largest in size and keep their sign; an unknown one is 0, with `intensity_known` 0."""
+    low_c, width_c = settings.carbon_lowest_ppm, settings.carbon_bin_ppm
+    low_h, width_h = settings.hydrogen_lowest_ppm, settings.hydrogen_bin_ppm
+    last_c = _bin(settings.carbon_highest_ppm - low_c, width_c)
+    last_h = _bin(settings.hydrogen_highest_ppm - low_h, width_h)
+    ordered = sorted(spectrum.peaks, key=lambda peak: (-peak.carbon_ppm, -peak.hydrogen_ppm))
+    largest = max((abs(peak.intensity) for peak in ordered if peak.intensity is not None), default=0.0) or 1.0
+    kept = ordered[: settings.max_tokens]
+    rows = [
+        [
+            _clip(_bin(peak.carbon_ppm - low_c, width_c), 0, last_c),
+            _clip(_bin(peak.hydrogen_ppm - low_h, width_h), 0, last_h),
+            _clip(peak.hydrogens or 0, 0, HYDROGENS - 1),
+            int(peak.intensity is not None),
+        ]
+        for peak in kept
+    ]
+    intensity = np.array([[(peak.intensity or 0.0) / largest] for peak in kept], dtype=np.float32)
+    discrete = np.array(rows, dtype=np.int16).reshape(len(rows), 4)
+    return Tokens(Modality.HSQC, discrete, intensity.reshape(len(rows), 1))
 
 
 def formula_schema() -> TokenSchema:

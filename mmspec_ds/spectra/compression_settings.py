@@ -89,6 +89,24 @@ class TandemMSSettings(Settings):
     )
 
 
+class HSQCSettings(Settings):
+    """HSQC: one token a cross peak."""
+
+    max_tokens: int = Field(default=256, ge=1, description="peaks kept, from high to low 13C shift")
+    carbon_bin_ppm: float = Field(default=0.1, gt=0, description="width of a 13C shift bin")
+    carbon_lowest_ppm: float = -20.0
+    carbon_highest_ppm: float = 250.0
+    hydrogen_bin_ppm: float = Field(default=0.1, gt=0, description="width of a 1H shift bin")
+    hydrogen_lowest_ppm: float = -2.0
+    hydrogen_highest_ppm: float = 18.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_range(self.carbon_lowest_ppm, self.carbon_highest_ppm, self.carbon_bin_ppm)
+        _check_range(self.hydrogen_lowest_ppm, self.hydrogen_highest_ppm, self.hydrogen_bin_ppm)
+        return self
+
+
 class CompressionSettings(Settings):
     """The operators phi_m (paper eq. 2), one block each."""
 
@@ -96,3 +114,4 @@ class CompressionSettings(Settings):
     c_nmr: CarbonNMRSettings = CarbonNMRSettings()
     ir: InfraredSettings = InfraredSettings()
     ms: TandemMSSettings = TandemMSSettings()
+    hsqc: HSQCSettings = HSQCSettings()

@@ -9,10 +9,10 @@ from typing import Literal
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.spectra import compression
 from mmspec_ds.spectra.compression_settings import CompressionSettings
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Record, TandemMS
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Infrared, Modality, Record, TandemMS
 from mmspec_ds.spectra.tokens import Tokens, TokenSchema
 
-TokenKind = Literal["multiplet", "line", "window", "peak", "element"]
+TokenKind = Literal["multiplet", "line", "window", "peak", "element", "cross peak"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,11 @@ def _compress_formula(record: Record, settings: CompressionSettings) -> Tokens |
     return compression.compress_formula(record.formula) if record.formula is not None else None
 
 
+def _compress_hsqc(record: Record, settings: CompressionSettings) -> Tokens | None:
+    peaks = [peak for s in record.spectra if isinstance(s, HSQC) for peak in s.peaks]
+    return compression.compress_hsqc(HSQC(tuple(peaks)), settings.hsqc) if peaks else None
+
+
 _ENTRIES = (
     ModalityEntry(
         Modality.H_NMR,
@@ -112,6 +117,15 @@ _ENTRIES = (
         token_kind="element",
         schema=lambda settings: compression.formula_schema(),
         compress=_compress_formula,
+    ),
+    ModalityEntry(
+        Modality.HSQC,
+        name="hsqc",
+        label="HSQC",
+        unit="ppm",
+        token_kind="cross peak",
+        schema=lambda settings: compression.hsqc_schema(settings.hsqc),
+        compress=_compress_hsqc,
     ),
 )
 

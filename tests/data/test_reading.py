@@ -16,7 +16,7 @@ from mmspec_ds.spectra.benchmark_text import text_tokens
 from mmspec_ds.spectra.parquet import ReadReport, read_records, write_records
 from mmspec_ds.spectra.records import CarbonNMR, Modality, Record
 
-H, C, IR, MS, FORMULA = Modality
+H, C, IR, MS, FORMULA, HSQC = Modality
 
 
 def encoding(**options):

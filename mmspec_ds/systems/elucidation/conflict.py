@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import SparseFeedForward
-from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.records import Modality, table_rows
 from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
 
 
@@ -45,7 +45,8 @@ def modality_conflict(model: Elucidator, batch: Batch, group: Any | None = None)
         pulls = torch.autograd.grad(loss / tokens.clamp_min(1), [out_BSD for _, out_BSD in calls])
     modality_BS = batch.spectra.modality_BS
     present = [modality for modality in Modality if modality in batch.spectra.tokens]
-    gram_MM = torch.zeros(len(Modality), len(Modality), dtype=torch.float64, device=modality_BS.device)
+    rows = table_rows(present)
+    gram_MM = torch.zeros(rows, rows, dtype=torch.float64, device=modality_BS.device)
     for network, (hidden_BSD, _), pull_BSD in zip(networks, calls, pulls):
         parts = {}
         for modality in present:

@@ -26,7 +26,7 @@ from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
-from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.records import Modality, table_rows
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
@@ -60,7 +60,7 @@ class Dimensions:
     waves: int
     widths: tuple[int, ...] = ()
     k: int = 0
-    modalities: int = len(Modality)
+    modalities: int = table_rows(())
     prior: bool = False
     checkpointing: bool = False
 
@@ -82,6 +82,7 @@ class Dimensions:
             waves=model.sinusoid_features * sum(ordinal),
             widths=tuple(expert.width for expert in physical_order(moe.experts)) if moe else (),
             k=moe.k if moe else 0,
+            modalities=table_rows(schemas),
             prior=bool(moe and (moe.tag_routing or moe.router_aware)),
             checkpointing=run.training.activation_checkpointing,
         )
