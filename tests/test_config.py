@@ -121,6 +121,15 @@ def test_values_that_do_not_fit(write: Write, override: str, told: str) -> None:
     assert told in refusal(write(MINIMAL + MOE), override)
 
 
+def test_the_system_is_elucidation_unless_the_file_says_otherwise(write: Write) -> None:
+    run = load_run(write(MINIMAL))
+    assert (type(run), run.system) == (ElucidationRun, "elucidation")
+    assert load_run(write(MINIMAL + "system: elucidation\n")) == run
+    told = refusal(write(MINIMAL), "system=elucidaton")
+    assert "system: unknown system 'elucidaton'; did you mean 'elucidation'?" in told
+    assert "unknown system 7; known systems: elucidation" in refusal(write(MINIMAL), "system=7")
+
+
 def test_all_that_is_wrong_is_told_at_once(write: Write) -> None:
     told = refusal(write(MINIMAL), "seed=x", "model.d_modle=3", "training.steps=0")
     assert all(part in told for part in ("seed: ", "model.d_modle: ", "training.steps: "))

@@ -45,7 +45,7 @@ def load_run(path: Path, overrides: Iterable[str] = (), kind: type[RunSettings] 
     content = read_yaml(path, overrides)
     name = content.setdefault("system", DEFAULT)
     if name not in SYSTEMS:
-        raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(str(name), SYSTEMS, "systems")}")
+        raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(str(name), SYSTEMS, 'systems')}")
     found: type[RunSettings] = import_module(f"{SYSTEMS[name]}.run_settings").Run
     if not issubclass(found, kind):
         raise ConfigError(f"{path}: system is {name!r}: this command does not know such models")

@@ -20,9 +20,8 @@ def main(arguments: list[str]) -> int:
     with process_group(2), stop_requested() as stop:
         for overrides in lists:
             run = load_run(Path(file), json.loads(overrides))
-            session, state = prepare(
-                run, system_of(run), read_engine(run.engine), resume=False, overwrite=False
-            )
+            engine = read_engine(run.engine)
+            session, state = prepare(run, system_of(run), engine, resume=False, overwrite=False)
             with session.monitor:
                 run_steps(session, state, stop)
     return 0
