@@ -36,6 +36,7 @@ def add(commands: Commands) -> None:
 
 
 def _upcycle(options: argparse.Namespace) -> int:
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
     from mmspec_ds.systems.elucidation.trained import load_model
     from mmspec_ds.systems.elucidation.upcycling import taken_units, upcycle
     from mmspec_ds.systems.run_file import load_run
