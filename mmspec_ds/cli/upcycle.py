@@ -1,7 +1,6 @@
 """`mmspec upcycle`."""
 
 import argparse
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmspec_ds.cli.common import Commands, add_command
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.files import replacing
 
 if TYPE_CHECKING:
     from mmspec_ds.systems.elucidation.model import Elucidator
@@ -99,8 +99,7 @@ def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator"
     """Write what the folder of a run holds: whole or not at all."""
     from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
+    with replacing(folder) as partial:
         partial.mkdir()
         shutil.copyfile(run.engine, partial / "engine.json")
         settings = run.model_copy(update={"engine": Path("engine.json")}).to_yaml()
@@ -108,6 +107,3 @@ def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator"
         shutil.copyfile(dense / "vocabulary.json", partial / "vocabulary.json")
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
         write_weights(weights, partial / WEIGHTS)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
