@@ -17,7 +17,7 @@ def peaks(number: int, energy: float) -> TandemMS:
 
 def test_every_modality_has_one_entry_under_its_name() -> None:
     assert list(REGISTRY) == list(Modality)
-    assert [entry.name for entry in REGISTRY.values()] == ["h_nmr", "c_nmr", "ir", "ms", "formula"]
+    assert [entry.name for entry in REGISTRY.values()] == ["h_nmr", "c_nmr", "ir", "ms", "formula", "hsqc"]
     for modality, entry in REGISTRY.items():
         assert entry.modality is modality
         assert modality_by_name(entry.name) is modality
