@@ -12,8 +12,9 @@ from mmspec_ds.readers.picking.curve import NMRCurve, Nucleus
 from mmspec_ds.readers.picking.first_order import LETTERS
 from mmspec_ds.readers.picking.nmr import multiplets_of_peaks, pick_carbon, pick_hydrogen
 from mmspec_ds.readers.picking.pick_settings import NMRProcessingSettings
-from mmspec_ds.spectra.benchmark_schema import CATEGORY
-from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM
+from mmspec_ds.spectra.modalities.c_nmr import SHIFT_LIMITS_PPM as C_SHIFT_PPM
+from mmspec_ds.spectra.modalities.h_nmr import CATEGORY
+from mmspec_ds.spectra.modalities.h_nmr import SHIFT_LIMITS_PPM as H_SHIFT_PPM
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Multiplet
 
 BENCHMARK_MHZ = 500.0

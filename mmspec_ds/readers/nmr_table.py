@@ -25,7 +25,7 @@ from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
-from mmspec_ds.spectra.benchmark_schema import CATEGORY
+from mmspec_ds.spectra.modalities.h_nmr import CATEGORY
 from mmspec_ds.spectra.records import HydrogenNMR, Modality, Multiplet
 
 ALIASES: dict[str, frozenset[str]] = {
