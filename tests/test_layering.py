@@ -12,13 +12,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LONGEST = 350
 
-ANYBODYS = {"mmspec_ds", "mmspec_ds.errors", "mmspec_ds.files", "mmspec_ds.settings"}
+ANYBODYS = {
+    "mmspec_ds",
+    "mmspec_ds.errors",
+    "mmspec_ds.files",
+    "mmspec_ds.processes",
+    "mmspec_ds.progress",
+    "mmspec_ds.settings",
+}
 """What all rooms may import."""
 
 ARROWS: dict[str, set[str]] = {
     "mmspec_kernels": set(),
     "mmspec_ds.errors": set(),
     "mmspec_ds.files": set(),
+    "mmspec_ds.processes": set(),
+    "mmspec_ds.progress": set(),
     "mmspec_ds.settings": set(),
     "mmspec_ds.molecules": set(),
     "mmspec_ds.figures": {"mmspec_ds.molecules"},

@@ -34,29 +34,6 @@ def check_writable(path: Path | None) -> None:
         raise DataError("cannot be written: its folder does not exist", path=path)
 
 
-class Counter:
-    """A progress bar on a terminal; elsewhere nothing, for the result is printed in the end."""
-
-    def __init__(self, what: str, total: int | None = None) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task(what, total=total)
-
-    def __enter__(self) -> "Counter":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def at(self, done: int, total: int | None = None, what: str | None = None) -> None:
-        """How far it is; `what` is written before the bar from now on."""
-        self._progress.update(self._task, completed=done, total=total, description=what)
-
-
 def positive(text: str) -> int:
     try:
         number = int(text)

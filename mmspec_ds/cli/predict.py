@@ -3,22 +3,21 @@
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, Counter, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
 from mmspec_ds.errors import DataError
+from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
-    from mmspec_ds.readers.requests import Answered, Inquiry
+    from mmspec_ds.readers.requests import Answered, Request
     from mmspec_ds.systems.elucidation.predict_files import Answer
 
 _SPECTRA = {"h_nmr": "1H NMR", "c_nmr": "13C NMR", "ir": "IR", "msms": "MS/MS"}
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def add(commands: Commands) -> None:
@@ -65,15 +64,15 @@ def _predict(options: argparse.Namespace) -> int:
     for path in (*options.files, *chain.from_iterable(spectra.values())):
         if not path.exists():  # a slip of the pen is told at once; inside a batch it is a line of its own
             raise DataError("there is no such file", path=path)
-    from mmspec_ds.systems.elucidation.predict_files import predict_inquiries
+    from mmspec_ds.systems.elucidation.predict_files import predict_requests
     from mmspec_ds.systems.elucidation.trained import load_model
 
     trained = load_model(options.model)
     beam = max(options.beam or options.top, options.top)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        inquiries = _inquiries(options, spectra, answered)
-        return predict_inquiries(trained, inquiries, beam=beam, n_best=options.top)
+        requests = _requests(options, spectra, answered)
+        return predict_requests(trained, requests, beam=beam, n_best=options.top)
 
     tally = _Tally()
     if options.out is None:
@@ -89,20 +88,20 @@ def _predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def _inquiries(
+def _requests(
     options: argparse.Namespace, spectra: dict[str, list[Path]], answered: "Answered"
-) -> "Iterator[Inquiry]":
+) -> "Iterator[Request]":
     """What is asked: one record of the files named by modality, or the records of files."""
-    from mmspec_ds.readers.batches import SPECTRA, inquire_all
-    from mmspec_ds.readers.requests import Source, inquire_sources
+    from mmspec_ds.readers.batches import SPECTRA, read_requests
+    from mmspec_ds.readers.requests import Source, request_of_sources
 
     if options.files:
-        yield from inquire_all(options.files, options.formula, answered)
+        yield from read_requests(options.files, options.formula, answered)
         return
     sources = [Source(path, SPECTRA[name]) for name, paths in spectra.items() for path in paths]
     name = "+".join(dict.fromkeys(source.path.name for source in sources))
     if not answered(name):
-        yield inquire_sources(name, sources, options.formula)
+        yield request_of_sources(name, sources, options.formula)
 
 
 def _write(
@@ -111,15 +110,11 @@ def _write(
     """All answers into a file, with a bar on a terminal and a line now and then elsewhere."""
     from mmspec_ds.systems.elucidation.answers import AnswersFile
 
-    with AnswersFile(path, resume=resume) as file, Counter("predicting") as counter:
-        told = time.monotonic()
+    with AnswersFile(path, resume=resume) as file, ProgressLines("predicting") as progress:
         for answer in answers(file.answered):
             file.write(answer)
             tally.add(answer)
-            counter.at(tally.all, what=str(tally))
-            if not sys.stderr.isatty() and time.monotonic() - told > _SECONDS_BETWEEN_LINES:
-                told = time.monotonic()
-                print(tally, flush=True)
+            progress.at(tally.all, status=str(tally), line=f"predicting: {tally}")
         before = f", {file.kept} answered before" if file.kept else ""
     print(f"{path}: {tally}{before}")
 

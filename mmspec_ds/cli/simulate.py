@@ -4,7 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from mmspec_ds.cli.common import Commands, Counter, add_command, positive
+from mmspec_ds.cli.common import Commands, add_command, positive
+from mmspec_ds.progress import ProgressLines
 
 
 def add(commands: Commands) -> None:
@@ -56,14 +57,14 @@ def _simulate(options: argparse.Namespace) -> int:
         },
         "simulate",
     )
-    with Counter("simulating") as counter:
+    with ProgressLines("simulating", unit="molecules") as progress:
         summary = simulate_dataset(
             options.out,
             settings,
             smiles_file=options.smiles,
             skip_invalid=options.skip_invalid,
             workers=options.workers,
-            progress=counter.at,
+            progress=progress.at,
         )
     for path, count in summary.files.items():
         print(f"{path}: {count:,} molecules")

@@ -26,7 +26,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
+class Request:
     """One thing to answer.
 
     Attributes:
@@ -47,7 +47,9 @@ def nothing_answered(_: str) -> bool:
     return False
 
 
-def inquire_file(path: Path, formula: str | None, answered: Answered = nothing_answered) -> Iterator[Inquiry]:
+def requests_of_file(
+    path: Path, formula: str | None, answered: Answered = nothing_answered
+) -> Iterator[Request]:
     """Every record of a file, one by one, named "<file name>:<number>"; a fault of the file itself comes last,
     under the file's name. Records that are sound but of no use (a survey scan) are passed over.
 
@@ -65,24 +67,24 @@ def inquire_file(path: Path, formula: str | None, answered: Answered = nothing_a
             if answered(item.id):
                 continue
             if isinstance(item, Rejected):
-                yield Inquiry(item.id, error=str(item))
+                yield Request(item.id, error=str(item))
             else:
                 yield _of_parts(item.id, [item], formula, item.remarks)
         fault = None if useful else f"{path}: no record with spectra of a kind that is read"
     except DataError as error:
         fault = one_line(error, 400)
     if fault is not None and not answered(path.name):
-        yield Inquiry(path.name, error=fault)
+        yield Request(path.name, error=fault)
 
 
-def inquire_sources(
+def request_of_sources(
     name: str,
     sources: Sequence[Source],
     formula: str | None,
     *,
     stated: Part | None = None,
     unknown_files: bool = False,
-) -> Inquiry:
+) -> Request:
     """One record of all that several files say of a molecule.
 
     A record of a file that is at fault is left out with a remark, as long as the file has another one.
@@ -107,11 +109,11 @@ def inquire_sources(
         try:
             found, more = _parts(source)
         except DataError as error:
-            return Inquiry(name, error=one_line(error, 400), remarks=_limited(remarks))
+            return Request(name, error=one_line(error, 400), remarks=_limited(remarks))
         parts += found
         remarks += more
     if not parts:
-        return Inquiry(name, error="no file with spectra", remarks=_limited(remarks))
+        return Request(name, error="no file with spectra", remarks=_limited(remarks))
     return _of_parts(name, parts if stated is None else [stated, *parts], formula, remarks)
 
 
@@ -144,12 +146,12 @@ def _parts(source: Source) -> tuple[list[Part], list[str]]:
     return parts, remarks
 
 
-def _of_parts(name: str, parts: Sequence[Part], formula: str | None, remarks: Sequence[str]) -> Inquiry:
+def _of_parts(name: str, parts: Sequence[Part], formula: str | None, remarks: Sequence[str]) -> Request:
     try:
         record = assemble(parts, record_id=name, formula=formula)
     except DataError as error:
-        return Inquiry(name, error=one_line(error, 400), remarks=_limited(remarks))
-    return Inquiry(name, record, remarks=_limited(remarks))
+        return Request(name, error=one_line(error, 400), remarks=_limited(remarks))
+    return Request(name, record, remarks=_limited(remarks))
 
 
 def _limited(remarks: Sequence[str]) -> tuple[str, ...]:

@@ -66,8 +66,8 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         """m/z and relative intensity, with collision energy and polarity as attributes of the peak.
 
         With `precursor` a token tells what it is (0: a peak, 1: the precursor, 2: a precursor of unknown m/z),
-        and that of a precursor its adduct, its charge (0: unknown, then -3 to -1, 1 to 3) and the collision
-        energy in bins of 1 eV (0: unknown).
+        and that of a precursor its adduct, its charge (0: unknown, then -3 to -1, 1 to 3) and the measured
+        collision energy in bins of 1 eV (0: unknown).
         """
         discrete = [DiscreteField("energy", _ENERGY_BINS + 1, ordinal=True), DiscreteField("polarity", 2)]
         if settings.precursor:
@@ -122,15 +122,17 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         spectra = [one for row in rows for one in row]
         # None becomes NaN.
         known = np.array(
-            [(s.collision_energy_ev, s.precursor_mz, s.charge or 0) for s in spectra], dtype=np.float64
-        ).reshape(-1, 3)
+            [(s.collision_energy_ev, s.measured_energy_ev, s.precursor_mz, s.charge or 0) for s in spectra],
+            dtype=np.float64,
+        ).reshape(-1, 4)
         return TandemColumns(
             np.array([len(row) for row in rows], dtype=np.int64),
             np.array([len(one.mz) for one in spectra], dtype=np.int64),
             np.array([one.polarity == "negative" for one in spectra], dtype=np.bool_),
             known[:, 0],
             known[:, 1],
-            known[:, 2].astype(np.int64),
+            known[:, 2],
+            known[:, 3].astype(np.int64),
             [one.adduct for one in spectra],
             _end_to_end([one.mz for one in spectra]),
             _end_to_end([one.intensity for one in spectra]),
@@ -145,14 +147,14 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
     def spectra(self, columns: TandemColumns) -> list[tuple[Spectrum, ...]]:
         mz, intensity = columns.mz_I.astype(np.float64), columns.intensity_I.astype(np.float64)
         spectra: list[Spectrum] = []
-        names = ("negative_S", "energy_S", "precursor_S", "charge_S")
+        names = ("negative_S", "energy_S", "measured_S", "precursor_S", "charge_S")
         known = zip(*(getattr(columns, name).tolist() for name in names), columns.adduct_S)
         for (start, end), one in zip(bounds_of(columns.peaks_S), known):
-            negative, energy, precursor, charge, adduct = one
+            negative, *numbers, charge, adduct = one
             polarity: Polarity = "negative" if negative else "positive"
-            energy, precursor = (None if value != value else value for value in (energy, precursor))
+            energy, measured, precursor = (None if value != value else value for value in numbers)
             peaks = mz[start:end].copy(), intensity[start:end].copy()
-            spectra.append(TandemMS(*peaks, polarity, energy, precursor, adduct, charge or None))
+            spectra.append(TandemMS(*peaks, polarity, energy, precursor, adduct, charge or None, measured))
         return [tuple(spectra[a:b]) for a, b in bounds_of(columns.counts_N)]
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
@@ -199,13 +201,14 @@ def _energy_bins(energy: FloatArray, width: float, count: int) -> FloatArray:
 
 def _precursors(columns: TandemColumns) -> npt.NDArray[np.int16]:
     """The fields that a precursor has besides those of its peaks, [S, 4]."""
+    energy_S = np.where(np.isnan(columns.measured_S), columns.energy_S, columns.measured_S)
     charge = np.clip(columns.charge_S, -MOST_CHARGES, MOST_CHARGES)
     adducts = [0 if text is None else _ADDUCT_IDS.get(text, 1) for text in columns.adduct_S]
     fields = [
         np.where(np.isnan(columns.precursor_S), 2, 1),
         np.array(adducts, dtype=np.int64),
         np.where(charge == 0, 0, charge + MOST_CHARGES + (charge < 0)),
-        _energy_bins(columns.energy_S, 1.0, _MEASURED_BINS),
+        _energy_bins(energy_S, 1.0, _MEASURED_BINS),
     ]
     return np.stack(fields, axis=1).astype(np.int16)
 

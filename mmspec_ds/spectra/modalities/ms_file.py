@@ -39,11 +39,14 @@ LIST_COLUMN = "msms_spectra"
 _BENCHMARK = re.compile(r"msms_(?P<cfmid>cfmid_)?(?P<polarity>positive|negative)_(?P<energy>10|20|40)ev")
 _PAIRS = pa.list_(pa.list_(pa.float64()))
 _SLOTS = [(polarity, energy) for polarity in POLARITIES for energy in ENERGIES_EV]
+_ENTRY_TEXTS = ("column", "polarity", "adduct")
+_ENTRY_NUMBERS = ("collision_energy_ev", "measured_energy_ev", "precursor_mz", "charge")
 _ENTRY = pa.struct(
     {
         "column": pa.string(),
         "polarity": pa.string(),
         "collision_energy_ev": pa.float64(),
+        "measured_energy_ev": pa.float64(),
         "precursor_mz": pa.float64(),
         "adduct": pa.string(),
         "charge": pa.int32(),
@@ -55,13 +58,15 @@ _ENTRY = pa.struct(
 
 @dataclass(frozen=True, slots=True)
 class TandemColumns:
-    """The spectra of N rows: `counts_N` of each row; of each spectrum its number of peaks, its polarity, its
-    collision energy in eV and precursor m/z (NaN: unknown), its charge (0: unknown) and adduct; the peaks."""
+    """The spectra of N rows: `counts_N` of each row; of each spectrum its number of peaks, its polarity, the
+    collision energy and the measured one in eV and precursor m/z (NaN: unknown), its charge (0: unknown) and
+    adduct; the peaks."""
 
     counts_N: IntArray
     peaks_S: IntArray
     negative_S: BoolArray
     energy_S: FloatArray
+    measured_S: FloatArray
     precursor_S: FloatArray
     charge_S: IntArray
     adduct_S: Sequence[str | None]
@@ -107,10 +112,13 @@ def file_columns(names: Collection[str]) -> list[FileColumn]:
         FileColumn(one.name, lambda kind: is_number(item_type(item_type(kind))), "a list of pairs of numbers")
         for one in ms_columns(names)
     ]
-    texts, numbers = ("column", "polarity", "adduct"), ("collision_energy_ev", "precursor_mz", "charge")
+    _texts, _numbers = (
+        ("column", "polarity", "adduct"),
+        ("collision_energy_ev", "measured_energy_ev", "precursor_mz", "charge"),
+    )
     entries = FileColumn(
         LIST_COLUMN,
-        lambda kind: struct_of(kind, numbers, texts) and _has_lists(kind),
+        lambda kind: struct_of(kind, _ENTRY_NUMBERS, _ENTRY_TEXTS) and _has_lists(kind),
         f"a list of structs with {', '.join(field.name for field in _ENTRY)}",
     )
     return [*pairs, *([entries] if LIST_COLUMN in names else [])]
@@ -161,7 +169,8 @@ def decode(cells: Mapping[str, pa.Array]) -> tuple[TandemColumns, list[Faults]]:
     starts_S, peaks_S = slot_starts_NC[present_NC], slot_counts_NC[present_NC]
     negative_S = np.array([column.polarity == "negative" for column in columns], dtype=np.bool_)[slot_S]
     energy_S = np.array([column.energy_ev for column in columns], dtype=np.float64)[slot_S]
-    precursor_S, charge_S = np.full(len(row_S), np.nan), np.zeros(len(row_S), dtype=np.int64)
+    measured_S, precursor_S = np.full((2, len(row_S)), np.nan)
+    charge_S = np.zeros(len(row_S), dtype=np.int64)
     adduct_S: list[str | None] = [None] * len(row_S)
     if listed is not None:
         kept = good_N[listed.row_S]
@@ -171,13 +180,14 @@ def decode(cells: Mapping[str, pa.Array]) -> tuple[TandemColumns, list[Faults]]:
         row_S = np.concatenate([row_S, listed.row_S[kept]])
         order = np.argsort(row_S, kind="stable")
         row_S = row_S[order]
-        starts_S, peaks_S, negative_S, energy_S, precursor_S, charge_S = (
+        starts_S, peaks_S, negative_S, energy_S, measured_S, precursor_S, charge_S = (
             np.concatenate([mine, theirs[kept]])[order]
             for mine, theirs in (
                 (starts_S, listed.starts_S),
                 (peaks_S, listed.peaks_S),
                 (negative_S, listed.negative_S),
                 (energy_S, listed.energy_S),
+                (measured_S, listed.measured_S),
                 (precursor_S, listed.precursor_S),
                 (charge_S, listed.charge_S),
             )
@@ -191,6 +201,7 @@ def decode(cells: Mapping[str, pa.Array]) -> tuple[TandemColumns, list[Faults]]:
         peaks_S,
         negative_S,
         energy_S,
+        measured_S,
         precursor_S,
         charge_S,
         adduct_S,
@@ -251,15 +262,13 @@ class _Listed:
         found = lists.faults(LIST_COLUMN)
         faults.append(found)
         self.present_N, self.row_S = lists.present_N, lists.row_I
-        numbers = {
-            name: lists.pick(optional_field(lists.values, name))
-            for name in ("collision_energy_ev", "precursor_mz", "charge")
-        }
-        self.energy_S, self.precursor_S = numbers["collision_energy_ev"], numbers["precursor_mz"]
+        numbers = {name: lists.pick(optional_field(lists.values, name)) for name in _ENTRY_NUMBERS}
+        self.energy_S, self.measured_S = numbers["collision_energy_ev"], numbers["measured_energy_ev"]
+        self.precursor_S = numbers["precursor_mz"]
         self.charge_S = np.nan_to_num(numbers["charge"]).astype(np.int64)
         texts = {
             name: lists.pick(np.array(lists.values.field(name).to_pylist(), dtype=object))
-            for name in ("column", "polarity", "adduct")
+            for name in _ENTRY_TEXTS
         }
         self.adduct_S: list[str | None] = texts["adduct"].tolist()
         polarity, named = texts["polarity"], texts["column"]
@@ -320,7 +329,8 @@ def arrays(records: Sequence[Record]) -> dict[str, pa.Array]:
                 slots[column][row] = np.stack([spectrum.mz, spectrum.intensity], axis=1)
             else:
                 column, plain = None, False
-            plain &= (spectrum.precursor_mz, spectrum.adduct, spectrum.charge) == (None, None, None)
+            more = (spectrum.precursor_mz, spectrum.adduct, spectrum.charge, spectrum.measured_energy_ev)
+            plain &= more == (None, None, None, None)
             listed.append(_entry(spectrum, column))
         kept = [one["column"] for one in listed]
         entries.append(None if plain and kept == [n for n in names if n in kept] else listed)
@@ -335,6 +345,7 @@ def _entry(spectrum: TandemMS, column: str | None) -> dict[str, Any]:
         "column": column,
         "polarity": spectrum.polarity,
         "collision_energy_ev": spectrum.collision_energy_ev,
+        "measured_energy_ev": spectrum.measured_energy_ev,
         "precursor_mz": spectrum.precursor_mz,
         "adduct": spectrum.adduct,
         "charge": spectrum.charge,

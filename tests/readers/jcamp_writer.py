@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mmspec_ds.readers import part as keys
-from mmspec_ds.readers.nmr_parts import BENCHMARK_MHZ
+from mmspec_ds.readers.nmr_lists import BENCHMARK_MHZ
 from mmspec_ds.readers.part import Part, one_line
 from mmspec_ds.readers.picking.first_order import LETTERS
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Infrared, Multiplet
