@@ -1,6 +1,5 @@
 """What a file of spectra was understood to say: counts and remarks in words, and its first spectra drawn."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.files import replacing
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
@@ -210,14 +210,11 @@ def plot_parts(parts: Sequence[Part], path: Path) -> int:
         draw(spectrum, part, axes)
         axes.set_title(_title(part, spectrum), fontsize=8, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        figure.savefig(partial, format="png", dpi=110)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            figure.savefig(partial, format="png", dpi=110)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", path=path) from None
-    finally:
-        partial.unlink(missing_ok=True)
     return len(panels)
 
 

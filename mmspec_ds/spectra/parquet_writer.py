@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmspec_ds.files import replacing
 from mmspec_ds.spectra.columns import item_type
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
@@ -38,30 +39,25 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> in
             400 to 4000 cm-1.
     """
     target = Path(path)
-    partial, wider = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("partial", "wider"))
     written, source, schema = 0, iter(records), written_schema()
-    writer = pq.ParquetWriter(partial, schema, compression="zstd")
-    try:
-        while group := list(islice(source, _ROW_GROUP)):
-            table = pa.Table.from_batches([_to_batch(group)])
-            needed = _joined(schema, table.schema)
-            if needed != schema:
-                # Some record needs another column or field: what is written gets it too, with nulls.
-                writer.close()
-                writer = pq.ParquetWriter(wider, needed, compression="zstd")
-                with pq.ParquetFile(partial) as narrow:
-                    for number in range(narrow.num_row_groups):
-                        writer.write_table(_widened(narrow.read_row_group(number), needed))
-                os.replace(wider, partial)
-                schema = needed
-            writer.write_table(_widened(table, schema))
-            written += len(group)
-        writer.close()
-        os.replace(partial, target)
-    finally:
-        writer.close()
-        for leftover in (partial, wider):
-            leftover.unlink(missing_ok=True)
+    with replacing(target) as partial:
+        writer = pq.ParquetWriter(partial, schema, compression="zstd")
+        try:
+            while group := list(islice(source, _ROW_GROUP)):
+                table = pa.Table.from_batches([_to_batch(group)])
+                needed = _joined(schema, table.schema)
+                if needed != schema:
+                    # Some record needs another column or field: the rows so far get it too, with nulls.
+                    writer.close()
+                    with replacing(partial) as wider, pq.ParquetFile(partial) as narrow:
+                        writer = pq.ParquetWriter(wider, needed, compression="zstd")
+                        for number in range(narrow.num_row_groups):
+                            writer.write_table(_widened(narrow.read_row_group(number), needed))
+                    schema = needed
+                writer.write_table(_widened(table, schema))
+                written += len(group)
+        finally:
+            writer.close()
     return written
 
 

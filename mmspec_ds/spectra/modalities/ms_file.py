@@ -112,10 +112,6 @@ def file_columns(names: Collection[str]) -> list[FileColumn]:
         FileColumn(one.name, lambda kind: is_number(item_type(item_type(kind))), "a list of pairs of numbers")
         for one in ms_columns(names)
     ]
-    _texts, _numbers = (
-        ("column", "polarity", "adduct"),
-        ("collision_energy_ev", "measured_energy_ev", "precursor_mz", "charge"),
-    )
     entries = FileColumn(
         LIST_COLUMN,
         lambda kind: struct_of(kind, _ENTRY_NUMBERS, _ENTRY_TEXTS) and _has_lists(kind),
