@@ -17,7 +17,7 @@ from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.delimited import DelimitedTable, read_table, sample_table, to_number
 from mmspec_ds.readers.hsqc_table import is_hsqc_header
 from mmspec_ds.readers.multiplicities import multiplicity
-from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header
+from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header, is_whole
 from mmspec_ds.readers.nmr_lists import (
     ListedSignal,
     Reading,
@@ -42,7 +42,7 @@ _WORDS_13C = re.compile(r"(?<![0-9.a-z])(?:13\s*c|c13)(?![a-z0-9])|\bc[-_ ]?nmr|
 
 def looks_like_nmr_table(head: Head) -> bool:
     """Rows with a shift under a header that names it, or rows of a shift and a multiplicity."""
-    table = sample_table(head.text, is_nmr_header)
+    table = sample_table(head.text, is_nmr_header, is_whole=is_whole)
     rows = list(table.rows)[:50] if table is not None else []
     if table is None or not rows or any(len(row.cells) > _MOST_CELLS for row in rows[:20]):
         return False
@@ -79,7 +79,7 @@ def read_nmr_table(
 
 
 def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Part:
-    table = read_table(path, is_nmr_header)
+    table = read_table(path, is_nmr_header, is_whole=is_whole)
     columns = find_columns(table.header) if table.named and table.header is not None else None
     rows = []
     for row in table.rows:
