@@ -15,7 +15,7 @@ import numpy as np
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.delimited import DelimitedTable, read_table, sample_table, to_number
-from mmspec_ds.readers.hsqc_table import is_hsqc_header
+from mmspec_ds.readers.hsqc_table import looks_like_hsqc_table
 from mmspec_ds.readers.multiplicities import multiplicity
 from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header, is_whole
 from mmspec_ds.readers.nmr_lists import (
@@ -44,10 +44,15 @@ def looks_like_nmr_table(head: Head) -> bool:
     """Rows with a shift under a header that names it, or rows of a shift and a multiplicity."""
     table = sample_table(head.text, is_nmr_header, is_whole=is_whole)
     rows = list(table.rows)[:50] if table is not None else []
-    if table is None or not rows or any(len(row.cells) > _MOST_CELLS for row in rows[:20]):
+    if (
+        table is None
+        or not rows
+        or looks_like_hsqc_table(head)
+        or any(len(row.cells) > _MOST_CELLS for row in rows[:20])
+    ):
         return False
     if table.named and table.header is not None:
-        columns = None if is_hsqc_header(table.header) else find_columns(table.header)
+        columns = find_columns(table.header)
         return columns is not None and any(_has_shift(row.cells, columns) for row in rows)
     shifts = [shift_of(row.cells[0]) for row in rows]
     if not all(shift is not None and abs(shift) <= 300 for shift in shifts):
