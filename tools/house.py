@@ -102,9 +102,8 @@ def measure(repo: Path) -> dict[str, float]:
     rooms: dict[str, set[str]] = {}
     for module, imported in graph.items():
         rooms.setdefault(room_of(module), set()).update(room_of(one) for one in imported)
-    folders = {room for room in rooms if any(module.startswith(f"{room}.") for module in modules)} - {
-        "mmspec_ds"
-    }
+    single = {room for room, path in modules.items() if path.parent == repo / "mmspec_ds"}
+    folders = rooms.keys() - single
     without_self = {room: (rooms[room] & folders) - {room} for room in folders}
     return {
         "lines": sum(lines.values()),
