@@ -36,6 +36,7 @@ from mmspec_ds.trainer.distributed import (
 from mmspec_ds.trainer.engine import FirstFault, set_learning_rate, update
 from mmspec_ds.trainer.engine_file import read_engine
 from mmspec_ds.trainer.monitor.rates import Rates
+from mmspec_ds.trainer.run_lock import run_lock
 from mmspec_ds.trainer.session import Session, prepare
 
 
@@ -54,7 +55,7 @@ def train(run: RunConfig, *, resume: bool = False, overwrite: bool = False) -> b
         UserError: a fault in settings, data or run, such as a rank that is lost.
     """
     engine_file = read_engine(run.engine)
-    with process_group(run.training.timeout_minutes), stop_requested() as stop:
+    with process_group(run.training.timeout_minutes), run_lock(run.folder), stop_requested() as stop:
         try:
             session, state = prepare(run, engine_file, resume=resume, overwrite=overwrite)
             with session.monitor:
