@@ -38,10 +38,10 @@ def _told_once(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from mmspec_ds.config import load_run
+    from mmspec_ds.systems.run_file import load_run, system_of
     from mmspec_ds.trainer.loop import train
 
     skip = ["data.skip_invalid=true"] if options.skip_invalid else []
     run = load_run(options.run, [*options.overrides, *skip])
-    finished = train(run, resume=options.resume, overwrite=options.overwrite)
+    finished = train(run, system_of(run), resume=options.resume, overwrite=options.overwrite)
     return 0 if finished else STOPPED

@@ -180,21 +180,21 @@ def check_topology(ep_size: int) -> None:
 
 
 def largest(values: list[float], device: torch.device) -> list[float]:
-    """The element-wise maximum over all ranks: what one has seen, all know."""
+    """The element-wise maximum over all ranks, on every rank."""
     together = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(together, op=dist.ReduceOp.MAX)
     return together.tolist()
 
 
-def everyones(value: Any) -> list[Any]:
-    """What each rank passed, in the order of the ranks."""
+def gather_objects(value: Any) -> list[Any]:
+    """The values that the ranks passed, in the order of the ranks, on every rank."""
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, value)
     return gathered
 
 
-def from_first(make: Callable[[], T]) -> T:
-    """What rank 0 makes of it, on every rank."""
+def broadcast_from_rank0(make: Callable[[], T]) -> T:
+    """The result of calling `make` on rank 0, on every rank."""
     box: list[Any] = [make() if dist.get_rank() == 0 else None]
     dist.broadcast_object_list(box)
     made: T = box[0]

@@ -2,8 +2,8 @@
 
 The file `.lock` in the run's folder is created exclusively, which is atomic on local disks and on NFS. Its
 holder touches it every HEARTBEAT seconds. A lock is stale when its process has ended, which the same machine
-can see, or, seen from another machine, when nobody has touched it for STALE seconds. Clocks of machines are never
-compared.
+can see, or, seen from another machine, when nobody has touched it for STALE seconds. Clocks of machines are
+never compared.
 """
 
 import json
