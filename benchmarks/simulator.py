@@ -26,15 +26,6 @@ import torch
 from simulator_sources import Row, flat, measured_rows, source_rows, speed_rows
 
 from mmspec_ds.molecules.smiles import inchikey_block
-from mmspec_ds.simulator.comparison import (
-    carbon_errors,
-    hydrogen_errors,
-    paired_multiplets,
-    peak_precision,
-    peak_recall,
-    smoothed_root,
-    sqrt_cosine,
-)
 from mmspec_ds.simulator.csp5_shifts import csp5_shifts
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.fragment_scorer import (
@@ -45,11 +36,20 @@ from mmspec_ds.simulator.fragment_scorer import (
 )
 from mmspec_ds.simulator.infrared import infrared
 from mmspec_ds.simulator.nmr import carbon_nmr, hydrogen_nmr
-from mmspec_ds.simulator.shifts import ShiftSource, looked_up
+from mmspec_ds.simulator.shifts import ShiftSource, table_shifts
 from mmspec_ds.simulator.tandem import spectra_of
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet, Record, TandemMS
 from tools import fit_infrared, fit_tandem
+from tools.spectrum_comparison import (
+    carbon_errors,
+    hydrogen_errors,
+    paired_multiplets,
+    peak_precision,
+    peak_recall,
+    smoothed_root,
+    sqrt_cosine,
+)
 
 RESULTS = Path(__file__).with_name("results") / "simulator.csv"
 
@@ -62,7 +62,7 @@ def nmr_rows(file: str, records: Sequence[Record], source: ShiftSource = "table"
     for record in records:
         mol = flat(record.smiles or "")
         found = csp5_shifts([mol])[0] if source == "csp5" else None
-        predicted = looked_up(mol, surroundings(mol)) if found is None else found
+        predicted = table_shifts(mol, surroundings(mol)) if found is None else found
         made_c, made_h = carbon_nmr(mol, predicted.carbon.ppm), hydrogen_nmr(mol, predicted.hydrogen.ppm)
         for published in record.of(Modality.C_NMR):
             assert isinstance(published, CarbonNMR)

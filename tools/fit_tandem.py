@@ -20,7 +20,6 @@ import torch
 from rdkit import Chem
 from torch import Tensor, nn
 
-from mmspec_ds.simulator.comparison import MZ_TOLERANCE, peak_recall, sqrt_cosine
 from mmspec_ds.simulator.fragment_features import FEATURES, describe
 from mmspec_ds.simulator.fragment_scorer import (
     BINS,
@@ -29,13 +28,13 @@ from mmspec_ds.simulator.fragment_scorer import (
     FragmentScorer,
     IonGrid,
     ion_grid,
-    write_scorer,
 )
 from mmspec_ds.simulator.fragmentation import fragments
 from mmspec_ds.simulator.tandem import spectra_of
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import Modality, Record, TandemMS
 from tools.folds import folds_of
+from tools.spectrum_comparison import MZ_TOLERANCE, peak_recall, sqrt_cosine
 
 OUTPUTS = len(POLARITIES) * len(ENERGIES_EV) * BINS
 HIDDEN, EPOCHS, BATCH = 48, 120, 10
@@ -193,6 +192,11 @@ def _shares(spectrum: TandemMS, mz: npt.NDArray[np.float64]) -> npt.NDArray[np.f
     near = np.abs(mz[nearest] - spectrum.mz) < MZ_TOLERANCE
     np.add.at(shares, nearest[near], spectrum.intensity[near] / spectrum.intensity.sum())
     return shares
+
+
+def write_scorer(path: Path, scorer: FragmentScorer) -> None:
+    """Store the weights."""
+    np.savez_compressed(path, **{name: getattr(scorer, name) for name in FragmentScorer.__dataclass_fields__})
 
 
 def main(arguments: list[str] | None = None) -> None:

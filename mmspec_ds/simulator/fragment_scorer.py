@@ -102,8 +102,3 @@ def read_scorer(path: Path) -> FragmentScorer:
     """A scorer from a file that `write_scorer` made."""
     with np.load(path, allow_pickle=False) as stored:
         return FragmentScorer(**{name: stored[name] for name in FragmentScorer.__dataclass_fields__})
-
-
-def write_scorer(path: Path, scorer: FragmentScorer) -> None:
-    """Store the weights."""
-    np.savez_compressed(path, **{name: getattr(scorer, name) for name in FragmentScorer.__dataclass_fields__})

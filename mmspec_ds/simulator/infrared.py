@@ -79,20 +79,6 @@ def read_model(path: Path) -> InfraredModel:
         return InfraredModel(rows, stored["mean"], stored["mean_counts"], coefficients)
 
 
-def write_model(path: Path, model: InfraredModel) -> None:
-    """Store the model, its coefficients as multiples of a step of 1/127 of each point's largest."""
-    largest = np.abs(model.coefficients).max(axis=0)
-    step = np.where(largest > 0, largest / 127.0, 1.0).astype(np.float32)
-    np.savez_compressed(
-        path,
-        keys=np.array(sorted(model.rows, key=lambda key: model.rows[key]), dtype=np.int64),
-        mean=model.mean,
-        mean_counts=model.mean_counts,
-        coefficients=np.rint(model.coefficients / step).astype(np.int8),
-        step=step,
-    )
-
-
 @cache
 def _grid(points: int) -> FloatArray:
     return np.linspace(START_CM1, STOP_CM1, points)

@@ -99,38 +99,6 @@ def read_tables(path: Path) -> dict[str, ShiftTable]:
     return tables
 
 
-def write_tables(path: Path, tables: Mapping[str, ShiftTable]) -> None:
-    """Store tables compactly: sorted by median so that the differences compress, keys as KEY_BYTES bytes."""
-    arrays: dict[str, np.ndarray] = {}
-    for nucleus, table in tables.items():
-        step = STEP_PPM[nucleus]
-        keys = sorted(
-            table.median_ppm, key=lambda key: (round(table.median_ppm[key] / step), table.count[key], key)
-        )
-        medians = np.array([round(table.median_ppm[key] / step) for key in keys], dtype=np.int32)
-        arrays[f"{nucleus}_keys"] = _pack_keys(keys)
-        arrays[f"{nucleus}_median"] = np.diff(medians, prepend=0).astype(np.int32)
-        arrays[f"{nucleus}_spread"] = _spreads([table.spread_ppm[key] for key in keys], step)
-        arrays[f"{nucleus}_count"] = np.array([min(table.count[key], 255) for key in keys], dtype=np.uint8)
-        names = sorted(table.coarse)
-        arrays[f"{nucleus}_coarse_names"] = np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
-        arrays[f"{nucleus}_coarse"] = np.array(
-            [round(table.coarse[n][0] / step) for n in names], dtype=np.int32
-        )
-        arrays[f"{nucleus}_coarse_spread"] = _spreads([table.coarse[name][1] for name in names], step)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-
-
-def _spreads(values: Sequence[float], step: float) -> np.ndarray:
-    steps = np.rint(np.array(values, dtype=float) / (step * SPREAD_STEPS))
-    return np.clip(steps, 0, 255).astype(np.uint8)
-
-
-def _pack_keys(keys: Sequence[int]) -> np.ndarray:
-    from_big_endian = np.array(keys, dtype=">u8").view(np.uint8).reshape(-1, 8)
-    return np.ascontiguousarray(from_big_endian[:, 2:])
-
-
 def _unpack_keys(packed: np.ndarray) -> list[int]:
     wide = np.zeros((len(packed), 8), dtype=np.uint8)
     wide[:, 2:] = packed

@@ -1,4 +1,4 @@
-"""Simulated data sets: molecules, their four kinds of spectra, and three files in the benchmark's schema."""
+"""Simulated data sets: molecules, their spectra, and three files in the benchmark's schema."""
 
 import os
 import shutil
@@ -23,20 +23,21 @@ from mmspec_ds.processes import ordered_map
 from mmspec_ds.settings import Settings
 from mmspec_ds.simulator.csp5_shifts import csp5_shifts, require_csp5
 from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_blocks
-from mmspec_ds.simulator.environments import Surroundings, surroundings
+from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.infrared import infrared
-from mmspec_ds.simulator.nmr import carbon_nmr, exchangeable_singles, hydrogen_nmr
-from mmspec_ds.simulator.noise import (
-    NoiseSettings,
-    add_noise,
-    molecule_generator,
-    without_shift_errors,
+from mmspec_ds.simulator.nmr import (
+    AssignedMultiplet,
+    assigned_multiplets,
+    carbon_nmr,
+    exchangeable_singles,
+    hsqc,
 )
-from mmspec_ds.simulator.shifts import MoleculeShifts, ShiftSource, looked_up, scattered
+from mmspec_ds.simulator.noise import NoiseSettings, add_noise, molecule_generator, multiplet_errors
+from mmspec_ds.simulator.shifts import AtomShifts, MoleculeShifts, ShiftSource, scattered, table_shifts
 from mmspec_ds.simulator.smiles_file import read_smiles_file, simulable_molecule
 from mmspec_ds.simulator.tandem import tandem_spectra
 from mmspec_ds.spectra.parquet import write_records
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Record, Spectrum
+from mmspec_ds.spectra.records import HydrogenNMR, Record, Spectrum
 
 CHUNK = 16
 """Molecules that a process takes at a time: 0.2 s of work, and a result of 0.3 MB."""
@@ -74,14 +75,15 @@ class SimulationSummary:
 def simulate_record(
     smiles: str, seed: int = 0, noise: NoiseSettings | None = None, shifts: ShiftSource = "table"
 ) -> Record:
-    """All spectra of one molecule: 13C, 1H, IR and MS/MS in both polarities at 10, 20 and 40 eV.
+    """All spectra of one molecule: 1H, 13C with attached hydrogens, IR, MS/MS in both polarities at 10, 20 and
+    40 eV, and HSQC.
 
-    Stereochemistry is dropped: the simulation does not see it. The noise (the default one unless given)
-    depends on `seed` and the molecule alone. With `shifts` "csp5" the table answers for molecules that get no
-    geometry.
+    Stereochemistry is dropped. The noise (the default one unless given) depends on `seed` and the molecule
+    alone. Errors of the shifts are those of the sample: HSQC shares them with the 1H and 13C spectra and adds
+    small ones of its own. With `shifts` "csp5", molecules that get no geometry have shifts from the table.
 
     Raises:
-        ValueError: the SMILES is no molecule, or several, or has no hydrogen on carbon.
+        ValueError: the SMILES is not a valid structure, or several molecules, or has no hydrogen on carbon.
         ConfigError: `shifts` is "csp5" and that package is not installed.
     """
     noise = NoiseSettings() if noise is None else noise
@@ -89,24 +91,32 @@ def simulate_record(
     canonical = Chem.MolToSmiles(mol)
     around = surroundings(mol)
     random = molecule_generator(seed, canonical)
-    hydrogen, carbon = _nmr(mol, _predicted(mol, around, shifts), noise, random)
-    spectra: tuple[Spectrum, ...] = (hydrogen, carbon, infrared(mol, around), *tandem_spectra(mol))
-    record = Record(id=canonical, spectra=spectra, smiles=canonical, formula=CalcMolFormula(mol))
-    return add_noise(record, without_shift_errors(noise), random)
+    predicted = csp5_shifts([mol])[0] if shifts == "csp5" else None
+    carbon_ppm, assigned = _positions(mol, predicted or table_shifts(mol, around), noise, random)
+    one_dimensional: list[Spectrum] = [
+        HydrogenNMR(tuple(one.multiplet for one in assigned)),
+        carbon_nmr(mol, carbon_ppm),
+        infrared(mol, around),
+        *tandem_spectra(mol),
+    ]
+    # HSQC has the last stream: seeds give the other spectra that they gave before there was an HSQC.
+    streams = random.spawn(len(one_dimensional) + 1)
+    errors = multiplet_errors(len(assigned), noise, streams[0])
+    cross_peaks = hsqc(mol, carbon_ppm, assigned, errors.tolist())
+    # The errors of 13C shifts were drawn before fluorine split the lines.
+    spectra = add_noise(
+        [*one_dimensional, cross_peaks], noise.model_copy(update={"carbon_ppm": 0.0}), streams, errors
+    )
+    return Record(id=canonical, spectra=spectra, smiles=canonical, formula=CalcMolFormula(mol))
 
 
-def _predicted(mol: Chem.Mol, around: Surroundings, source: ShiftSource) -> MoleculeShifts:
-    found = csp5_shifts([mol])[0] if source == "csp5" else None
-    return looked_up(mol, around) if found is None else found
-
-
-def _nmr(
+def _positions(
     mol: Chem.Mol, predicted: MoleculeShifts, noise: NoiseSettings, random: np.random.Generator
-) -> tuple[HydrogenNMR, CarbonNMR]:
-    """Both NMR spectra, with errors of the atoms' shifts and with exchangeable hydrogens that are not seen.
+) -> tuple[AtomShifts, list[AssignedMultiplet]]:
+    """13C shifts with their errors, and 1H multiplets without the exchangeable hydrogens that are not seen.
 
-    A carbon's error is drawn before fluorine splits its line: the lines of a multiplet move together. Those of
-    1H multiplets are drawn with the rest of the noise, so that what couples with what does not depend on them.
+    A carbon's error is drawn before fluorine splits its line: the lines of a multiplet move together. Errors
+    of 1H multiplets are drawn later, so they do not change which hydrogens couple.
     """
     of_carbon, of_hydrogen, of_exchange = random.spawn(3)
     carbon = scattered(mol, predicted.carbon, noise.carbon_ppm, noise.shift_spread, of_carbon)
@@ -114,7 +124,7 @@ def _nmr(
     exchangeable = exchangeable_singles(mol)
     missed = of_exchange.random(len(exchangeable)) < noise.missing_exchangeable
     unseen = frozenset(atom for atom, miss in zip(exchangeable, missed) if miss)
-    return hydrogen_nmr(mol, hydrogen, unseen), carbon_nmr(mol, carbon)
+    return carbon, assigned_multiplets(mol, hydrogen, unseen)
 
 
 def simulate_dataset(
