@@ -13,7 +13,7 @@ from rdkit import Chem
 from mmspec_ds.simulator.environments import hybridisation
 
 CARBON_MHZ = 125.76
-"""13C frequency of the published lists: their CF3 quartets of 272 Hz are 2.165 ppm apart."""
+"""13C frequency of the published lists: the lines of their CF3 quartets (272 Hz) are 2.165 ppm apart."""
 RESOLVED_PPM = 0.008
 """Lines nearer than 1 Hz are one: the published lines are 0.012 ppm wide."""
 

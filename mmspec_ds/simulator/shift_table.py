@@ -25,7 +25,7 @@ class ShiftTable:
     """Median shift and spread (ppm) and number of observations of each environment of one nucleus.
 
     A spread is half the distance between the 16th and the 84th percentile, the standard deviation of a normal
-    distribution. `coarse` maps the coarse names to median and spread; it answers for what no key knows.
+    distribution. `coarse` maps the coarse names to median and spread, for atoms without a known key.
     """
 
     median_ppm: Mapping[int, float]
@@ -41,10 +41,10 @@ class ShiftTable:
     def predict_with_spread(self, around: Surroundings, atoms: Sequence[int]) -> list[tuple[float, float]]:
         """Shift of each of `atoms` and the standard deviation that it may be off by, in ppm.
 
-        Starts from the coarse environment and moves towards the median of each wider one as far as its
-        number of observations n deserves, n / (n + PRIOR_COUNT): a single odd observation of a large
-        environment does not outweigh hundreds of a smaller one. The spread follows by one observation less:
-        a single one has none of its own.
+        The shift starts at the median of the coarse environment and moves towards that of each wider one by
+        n / (n + PRIOR_COUNT), where n is its number of observations: one odd observation of a large environment
+        does not outweigh hundreds of a smaller one. The spread moves likewise with n - 1, because a single
+        observation has no spread.
         """
         predicted = []
         for atom in atoms:
@@ -80,7 +80,7 @@ def _load_shipped() -> Mapping[str, ShiftTable]:
 
 
 def read_tables(path: Path) -> dict[str, ShiftTable]:
-    """Tables by nucleus from a file that `write_tables` made."""
+    """Tables by nucleus from a file of `tools/fit_shifts.py`."""
     tables = {}
     with np.load(path, allow_pickle=False) as stored:
         for nucleus, step in STEP_PPM.items():
@@ -106,7 +106,7 @@ def _unpack_keys(packed: np.ndarray) -> list[int]:
 
 
 def _distance(name: str, other: str) -> int:
-    """How unlike two coarse names are: element 100, hybridisation 20, a hydrogen 4, a neighbour 3."""
+    """Dissimilarity of two coarse names: element 100, hybridisation 20, a hydrogen 4, a neighbour 3."""
     element, hybrid, hydrogens, *around = name.split()
     element_2, hybrid_2, hydrogens_2, *around_2 = other.split()
     apart = 100 * (element != element_2) + 20 * (hybrid != hybrid_2)

@@ -1,15 +1,14 @@
 """Simulated data sets: molecules, their spectra, and three files in the benchmark's schema."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
@@ -43,7 +42,7 @@ CHUNK = 16
 """Molecules that a process takes at a time: 0.2 s of work, and a result of 0.3 MB."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of molecules done and of all."""
+"""Called with the number of simulated molecules and their total."""
 
 
 class SimulationSettings(Settings):
@@ -66,7 +65,7 @@ class SimulationSettings(Settings):
 
 @dataclass(frozen=True)
 class SimulationSummary:
-    """What `simulate_dataset` wrote: molecules in each file, and lines of a SMILES file left out by reason."""
+    """The number of molecules in each written file, and of lines left out of a SMILES file, by reason."""
 
     files: dict[Path, int]
     skipped: dict[str, int]
@@ -138,10 +137,10 @@ def simulate_dataset(
 ) -> SimulationSummary:
     """Write `train.parquet`, `val.parquet` and `test.parquet` in the benchmark's schema.
 
-    The molecules are the project's enumeration or those of `smiles_file`. A molecule's file follows from the
-    hash of its InChIKey's first block, so no skeleton is in two files, whatever else is simulated. The files
-    appear together when all are whole; the number of workers does not change a byte of the records. Memory
-    holds the SMILES of all molecules and the records of one row group.
+    The molecules are enumerated, or read from `smiles_file`. The file of a molecule follows from the hash of
+    the first block of its InChIKey, so no skeleton is in two files, whatever else is simulated. The files
+    appear together at the end. The records do not depend on the number of workers. Memory holds the SMILES of
+    all molecules and the records of one row group.
 
     Raises:
         DataError: a line of the SMILES file cannot be used and `skip_invalid` is off, or a process ended early.
@@ -156,26 +155,23 @@ def simulate_dataset(
     for name, part in parts.items():
         if not part:
             raise ConfigError(f"{len(blocks)} molecules leave none for {name}.parquet: ask for more")
-    out = Path(out_dir)
+    out, files = Path(out_dir), {}
     out.mkdir(parents=True, exist_ok=True)
-    files = {}
     make = partial(simulate_record, seed=settings.seed, noise=settings.noise, shifts=settings.shifts)
     order = [smiles for part in parts.values() for smiles in part]
-    with (
-        _scratch(out) as scratch,
-        closing(ordered_map(make, order, workers, task="simulates", chunk=CHUNK)) as simulated,
-    ):
+    simulated = ordered_map(make, order, workers, task="simulates", chunk=CHUNK)
+    with TemporaryDirectory(prefix=".partial-", dir=out) as scratch, closing(simulated):
         records = _counted(simulated, len(order), progress)
         for name, part in parts.items():
-            one_file = islice(records, len(part))
-            files[out / f"{name}.parquet"] = write_records(scratch / f"{name}.parquet", one_file)
-        for target in files:
-            os.replace(scratch / target.name, target)
+            target = Path(scratch) / f"{name}.parquet"
+            files[out / target.name] = write_records(target, islice(records, len(part)))
+        for path in files:
+            os.replace(Path(scratch) / path.name, path)
     return SimulationSummary(files, skipped)
 
 
 def part_of(block: str, validation: float, test: float) -> str:
-    """`train`, `val` or `test` for an InChIKey's first block, in the given shares."""
+    """`train`, `val` or `test` for the first block of an InChIKey, in the given shares."""
     draw = int.from_bytes(sha256(block.encode()).digest()[:8], "big") / 2**64
     return "test" if draw < test else "val" if draw < test + validation else "train"
 
@@ -183,7 +179,7 @@ def part_of(block: str, validation: float, test: float) -> str:
 def _molecules(
     settings: SimulationSettings, smiles_file: Path | str | None, skip_invalid: bool
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """SMILES to InChIKey block, in seeded order, so that a file read from its start is no sorted sample."""
+    """SMILES to InChIKey block, in seeded order: the first molecules of a file are a fair sample of it."""
     skipped: dict[str, int] = {}
     if smiles_file is not None:
         molecules, skipped = read_smiles_file(smiles_file, skip_invalid)
@@ -198,27 +194,16 @@ def _molecules(
     return dict(pairs[index] for index in order), skipped
 
 
-def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:
-    for done, record in enumerate(records, start=1):
-        if progress is not None:
-            progress(done, total)
-        yield record
-
-
 def _split(blocks: dict[str, str], settings: SimulationSettings) -> dict[str, list[str]]:
-    parts: dict[str, list[str]] = {"train": []}
-    parts |= {"val": []} if settings.validation else {}
-    parts |= {"test": []} if settings.test else {}
+    wanted = {"train": 1.0, "val": settings.validation, "test": settings.test}
+    parts: dict[str, list[str]] = {name: [] for name, share in wanted.items() if share}
     for smiles, block in blocks.items():
         parts[part_of(block, settings.validation, settings.test)].append(smiles)
     return parts
 
 
-@contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A folder inside `out` for unfinished files; gone afterwards, whatever happened."""
-    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:
+    for done, record in enumerate(records, start=1):
+        if progress is not None:
+            progress(done, total)
+        yield record
