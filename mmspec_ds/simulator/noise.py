@@ -60,7 +60,7 @@ class NoiseSettings(Settings):
         default=0.3, ge=0, description="standard deviation between HSQC peak and 13C line, ppm"
     )
     hsqc_hydrogen_ppm: float = Field(
-        default=0.02, ge=0, description="standard deviation between HSQC peak and 1H multiplet, ppm"
+        default=0.01, ge=0, description="standard deviation between HSQC peak and 1H multiplet, ppm"
     )
     hsqc_intensity: float = Field(
         default=0.3, ge=0, description="standard deviation of the logarithm of HSQC intensity"
