@@ -1,6 +1,6 @@
-"""Fit the IR model that ships with the project, and say how good it is on molecules left out.
+"""Fit the IR model that the simulator ships, and measure it on molecules left out.
 
-Run as `python -m tools.fit_infrared example_data_1.parquet tables/infrared.npz`. The
+Run from a checkout as `python -m tools.fit_infrared example_data_1.parquet tables/infrared.npz`. The
 spectra are those of the benchmark's published sample (Alberts et al. 2024, from molecular dynamics; MIT). A
 ridge takes square roots of counts to the smoothed square root of the spectrum, of length 1. `tables/README.md`
 has the figures.
@@ -33,10 +33,10 @@ from tools.folds import folds_of
 from tools.spectrum_comparison import smoothed_root
 
 PENALTY = 10.0
-"""Of the ridge. 3 tells molecules apart better (0.886 matched, 0.807 mismatched), 30 fits no better (0.894,
-0.839)."""
+"""Penalty of the ridge. 3 separates molecules better (0.886 matched, 0.807 mismatched), 30 fits no better
+(0.894, 0.839)."""
 MIN_MOLECULES = 2
-"""That a descriptor must occur in."""
+"""The fewest molecules in which a descriptor must occur."""
 
 
 @dataclass(frozen=True)

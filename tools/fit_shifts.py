@@ -1,6 +1,6 @@
-"""Fit the table of shifts that ships with the project, and say how good it is.
+"""Fit the table of shifts that the simulator ships, and measure its errors on held-out molecules.
 
-Run as `python -m tools.fit_shifts cascade_assigned_shifts.parquet csp5_shifts.parquet
+Run from a checkout as `python -m tools.fit_shifts cascade_assigned_shifts.parquet csp5_shifts.parquet
 --out OUT.npz --hold-out example_data_1.parquet`: no molecule whose InChIKey block is in that file is used.
 The sources are CASCADE (Guan et al., Chem. Sci. 2021, 12, 12012; github patonlab/CASCADE, MIT): Exp5K, measured
 13C, and DFT8K, computed 13C and 1H; and what the package csp5 (MIT) predicts for patent molecules, which
