@@ -65,7 +65,7 @@ def run_settings(name: str, data: Path, output: Path, options: argparse.Namespac
         "modalities": modalities,
     }
     return run | {
-        "name": f"{name}-{seed}",
+        "name": f"{name.replace('+', '_')}-{seed}",
         "seed": seed,
         "engine": str((DEMO.parent / run["engine"]).resolve()),
         "output": str(output),
