@@ -1,7 +1,6 @@
 """`mmspec upcycle`."""
 
 import argparse
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmspec_ds.cli.common import Commands, add_command
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.files import replacing
 
 if TYPE_CHECKING:
     from mmspec_ds.config import RunConfig
@@ -99,8 +99,7 @@ def _write(folder: Path, run: "RunConfig", dense: Path, model: "Elucidator") -> 
     from mmspec_ds.config import dump_run
     from mmspec_ds.nn.weights import WEIGHTS, write_weights
 
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
+    with replacing(folder) as partial:
         partial.mkdir()
         shutil.copyfile(run.engine, partial / "engine.json")
         settings = dump_run(run.model_copy(update={"engine": Path("engine.json")}))
@@ -108,6 +107,3 @@ def _write(folder: Path, run: "RunConfig", dense: Path, model: "Elucidator") -> 
         shutil.copyfile(dense / "vocabulary.json", partial / "vocabulary.json")
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
         write_weights(weights, partial / WEIGHTS, model.temperature)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -1,7 +1,5 @@
 """A plan in words, as a table, and as JSON."""
 
-import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from mmspec_ds.config import RunConfig
+from mmspec_ds.files import write_json
 from mmspec_ds.profiling.extrapolation import Cluster, StepTime, step_flops, step_time
 from mmspec_ds.profiling.plan import (
     RESERVE,
@@ -249,12 +248,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 def write_report(path: Path, report: Report) -> None:
     """The plan as JSON, bytes and seconds unrounded. The file appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(to_json(report), indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_json(path, to_json(report))
 
 
 def to_json(report: Report) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def requests_of_manifest(path: Path, formula: str | None, answered: Answered) ->
             rows_read += 1
             yield from _row(path, number, columns, cells, (formula, seen, answered))
     except csv.Error as error:
-        raise DataError(f"is no CSV after row {number}: {one_line(error)}", path=path) from None
+        raise DataError(f"is not a CSV after row {number}: {one_line(error)}", path=path) from None
     if not rows_read:
         raise DataError("the manifest has no row", path=path)
 

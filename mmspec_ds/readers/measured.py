@@ -26,11 +26,13 @@ import pyarrow.parquet as pq
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.assembly import merge_by_energy
-from mmspec_ds.readers.nmr_parts import carbon_lines, listed_multiplet, multiplicity
+from mmspec_ds.readers.mass_fields import Fields
+from mmspec_ds.readers.multiplicities import multiplicity
+from mmspec_ds.readers.nmr_lists import carbon_lines, listed_multiplet
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
-from mmspec_ds.readers.tandem import Fields, known_formula, known_smiles, tandem_part
+from mmspec_ds.readers.tandem import items_of, known_formula, known_smiles, tandem_part
 from mmspec_ds.spectra.records import FloatArray, HydrogenNMR, Modality, Spectrum, TandemMS
 
 H_SHIFTS, C_SHIFTS, TANDEM = "h_nmr_shift", "c_nmr_shift", "ms2"
@@ -70,11 +72,7 @@ def read_measured(
     Raises:
         DataError: the file cannot be read as parquet.
     """
-    for number, row in enumerate(_rows(path)):
-        try:
-            yield _part(path, number, row, modality, settings)
-        except RecordFault as fault:
-            yield fault.rejected(path, number)
+    yield from items_of(path, _rows(path), lambda number, row: _part(path, number, row, modality, settings))
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:

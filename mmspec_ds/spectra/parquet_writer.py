@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmspec_ds.files import replacing
 from mmspec_ds.spectra import benchmark_schema as schema
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Multiplet, Record, TandemMS
 
@@ -34,16 +35,14 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> in
             other than 10, 20 or 40 eV, an IR grid other than 400 to 4000 cm-1.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     written, source = 0, iter(records)
-    try:
-        with pq.ParquetWriter(partial, schema.written_schema(), compression="zstd") as writer:
-            while group := list(islice(source, _ROW_GROUP)):
-                writer.write_batch(_to_batch(group))
-                written += len(group)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        replacing(target) as partial,
+        pq.ParquetWriter(partial, schema.written_schema(), compression="zstd") as writer,
+    ):
+        while group := list(islice(source, _ROW_GROUP)):
+            writer.write_batch(_to_batch(group))
+            written += len(group)
     return written
 
 

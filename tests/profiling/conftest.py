@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from torch import Tensor
 
 from mmspec_ds.config import RunConfig, load_run
+from mmspec_ds.data.batch import Batch
+from mmspec_ds.profiling.activations import pass_loss
+from mmspec_ds.systems.elucidation.model import Elucidator
 
 EXPERTS = [
     {"family": "shared", "width": 64},
@@ -46,3 +51,26 @@ def make_run(tmp_path: Path) -> MakeRun:
         return load_run(tmp_path / "run.yaml", overrides)
 
     return make
+
+
+@pytest.fixture
+def saved_bytes() -> Callable[[Elucidator, Batch], int]:
+    """Counts the bytes that autograd saves for a backward pass, each storage once, parameters and buffers
+    excluded. The graph holds the storages, so that no address is used twice."""
+
+    def count(model: Elucidator, batch: Batch) -> int:
+        own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+        saved: dict[int, int] = {}
+
+        def pack(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                saved[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = pass_loss(model, batch)
+        del loss
+        return sum(saved.values())
+
+    return count

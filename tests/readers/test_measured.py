@@ -104,7 +104,7 @@ def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
         ({"ms2": [TANDEM, {**TANDEM, "accession": "B", "mz": None}]}, "B left out: "),
         ({"ms2": [TANDEM, None]}, "an MS/MS spectrum left out: no spectrum with fields"),
         ({"ms2": [TANDEM, {**TANDEM, "accession": "B", "ion_mode": "NEGATIVE"}]}, "B left out: the ion mode"),
-        ({"smiles": "C1CC"}, "SMILES C1CC is no molecule, left out"),
+        ({"smiles": "C1CC"}, "SMILES C1CC is not a valid structure, left out"),
         ({"formula": "water"}, "formula water is not understood, left out"),
         ({"h_nmr_shift": [3.0, 2.0]}, "no shift is listed twice: one hydrogen taken for every signal"),
     ],

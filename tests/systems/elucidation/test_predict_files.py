@@ -86,7 +86,7 @@ def test_a_folder_with_what_cannot_be_opened(tmp_path: Path) -> None:
     assert list(found) == ["gone.mgf", "loop", "pipe.mgf", "sub"]
     assert "there is no such file" in found["gone.mgf"]
     assert "loop: cannot be read: " in found["loop"]
-    assert "is no regular file" in found["pipe.mgf"]
+    assert "is not a regular file" in found["pipe.mgf"]
     (empty,) = read_requests([tmp_path / "sub/none"])
     assert empty.error is not None
     assert "there is no such file" in empty.error

@@ -5,7 +5,6 @@ first-order lines beside them for the programs that read only tables. Labels tha
 there, in its order; lines have at most 80 characters.
 """
 
-import os
 import re
 from collections.abc import Iterable
 from itertools import product
@@ -13,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mmspec_ds.files import replacing
 from mmspec_ds.readers import part as keys
-from mmspec_ds.readers.nmr_parts import BENCHMARK_MHZ
+from mmspec_ds.readers.nmr_lists import BENCHMARK_MHZ
 from mmspec_ds.readers.part import Part, one_line
 from mmspec_ds.readers.picking.first_order import LETTERS
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Infrared, Multiplet
@@ -52,14 +52,9 @@ def write_jcamp(path: Path | str, parts: Iterable[Part]) -> int:
     if len(blocks) > 1:
         head = ["##TITLE= " + _ORIGIN, "##JCAMP-DX= 5.01", "##DATA TYPE= LINK", f"##BLOCKS= {len(blocks)}"]
         blocks = [[*head, *_owner()], *blocks, ["##END="]]
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with replacing(Path(path)) as partial:
         text = "\n".join(line for block in blocks for line in block) + "\n"
         partial.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
     return written
 
 

@@ -1,4 +1,4 @@
-"""What the NMR readers share: curves made even, lists checked and put into the benchmark's terms."""
+"""Listed NMR signals of all formats, checked and put into the terms of the records."""
 
 import math
 import re
@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mmspec_ds.readers.part import RecordFault, Trace
-from mmspec_ds.readers.picking.curve import NMRCurve, Nucleus
+from mmspec_ds.readers.multiplicities import attached_hydrogens, multiplicity
+from mmspec_ds.readers.part import RecordFault, Trace, one_line
+from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.picking.first_order import LETTERS
-from mmspec_ds.readers.picking.nmr import multiplets_of_peaks, pick_carbon, pick_hydrogen
+from mmspec_ds.readers.picking.nmr import multiplets_of_peaks
 from mmspec_ds.readers.picking.pick_settings import NMRProcessingSettings
-from mmspec_ds.spectra.benchmark_schema import CATEGORY
 from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM
-from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Multiplet
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HSQCPeak, HydrogenNMR, Multiplet
 
 BENCHMARK_MHZ = 500.0
-"""Field at which the extent of a multiplet is reckoned where a list gives none: the published sample's doublets
+"""Field at which the extent of a multiplet is computed where a list gives none: the published sample's doublets
 are wider than its singlets by J / 480 MHz, and its curves have the J of its lists at 500 MHz."""
 LINE_PPM = 0.034
 """Extent of a singlet, the median of the published sample's."""
@@ -26,40 +26,13 @@ SAME_SHIFT_PPM = 0.0005
 
 _MOST_LISTED = 5000
 _LEAST_RELATIVE = 1e-9
-_UNEVEN = 0.02  # of a step: more, and the curve is interpolated to even steps
-_WORDS = {
-    "singlet": "s",
-    "doublet": "d",
-    "triplet": "t",
-    "quartet": "q",
-    "quadruplet": "q",
-    "quintet": "p",
-    "pentet": "p",
-    "quint": "p",
-    "quin": "p",
-    "pent": "p",
-    "qn": "p",
-    "sextet": "h",
-    "hextet": "h",
-    "sext": "h",
-    "sxt": "h",
-    "hex": "h",
-    "septet": "hept",
-    "heptet": "hept",
-    "sept": "hept",
-    "spt": "hept",
-    "sep": "hept",
-    "multiplet": "m",
-}
-_BROAD = re.compile(r"\b(broad|br\.?|app(arent)?\.?)(?=\s|$|[a-z)])|\bof\b|[\s.,;:()/-]+")
-_LONGEST_WORDS = sorted(_WORDS, key=len, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A spectrum with the curve it was picked from, if any, remarks, and metadata of its own."""
 
-    spectrum: HydrogenNMR | CarbonNMR
+    spectrum: HydrogenNMR | CarbonNMR | HSQC
     trace: Trace | None = None
     remarks: tuple[str, ...] = ()
     metadata: Mapping[str, str | float | int] = field(default_factory=dict)
@@ -67,72 +40,6 @@ class Reading:
     def with_remarks(self, remarks: Sequence[str]) -> "Reading":
         """The same with more remarks before its own."""
         return replace(self, remarks=(*remarks, *self.remarks))
-
-
-def make_curve(ppm: FloatArray, values: FloatArray, nucleus: Nucleus, mhz: float, solvent: str) -> NMRCurve:
-    """A curve with rising even shifts; single points without a value are interpolated.
-
-    Raises:
-        RecordFault: too few points, more than a tenth of them without a value, all equal, or shifts beyond any
-            spectrum of the nucleus.
-    """
-    finite = np.isfinite(values) & np.isfinite(ppm)
-    if finite.sum() < 64:
-        raise RecordFault(f"a curve of {int(finite.sum())} points with a value, expected at least 64")
-    if finite.mean() < 0.9:
-        raise RecordFault(f"{int((~finite).sum())} of {len(values)} points are missing, NaN or infinite")
-    largest = float(np.abs(values[finite]).max())
-    if largest and not 1e-100 < largest < 1e100:
-        raise RecordFault(f"intensities up to {largest:.3g}, expected 1e-100 to 1e100")
-    ppm, values = ppm[finite], values[finite]
-    order = np.argsort(ppm, kind="stable")
-    ppm, values = ppm[order], values[order]
-    low, high = float(ppm[0]), float(ppm[-1])
-    span = 1000.0 if nucleus == "13C" else 200.0
-    if not (abs(low) < 1000 and abs(high) < 1000 and 0 < high - low <= span):
-        raise RecordFault(f"shifts from {low:g} to {high:g} ppm, no {nucleus} spectrum: is the unit right?")
-    even = np.linspace(low, high, len(ppm))
-    if np.abs(ppm - even).max() > _UNEVEN * float(even[1] - even[0]):
-        values = np.interp(even, ppm, values)
-    if np.ptp(values) == 0:
-        raise RecordFault("all intensities are equal: no spectrum")
-    return NMRCurve(even, values, nucleus, mhz, solvent)
-
-
-def from_curve(curve: NMRCurve, settings: NMRProcessingSettings) -> Reading:
-    """The spectrum picked from a curve.
-
-    Raises:
-        RecordFault: no line rises over the noise, or too many do.
-    """
-    try:
-        picked = (pick_hydrogen if curve.nucleus == "1H" else pick_carbon)(curve, settings)
-    except ValueError as error:
-        raise RecordFault(str(error)) from None
-    lines = picked.picked.lines.hz / curve.frequency_mhz
-    trace = Trace(curve.ppm, curve.intensity, "ppm", lines)
-    spectrum, left_out = _plausible(picked.spectrum)
-    remarks = (f"{left_out} picked beyond any {curve.nucleus} shift left out",) if left_out else ()
-    return Reading(spectrum, trace, picked.remarks + remarks)
-
-
-def _plausible(spectrum: HydrogenNMR | CarbonNMR) -> tuple[HydrogenNMR | CarbonNMR, int]:
-    """The spectrum without what lies beyond the limits of shifts, and how much that is."""
-    if isinstance(spectrum, CarbonNMR):
-        low, high = C_SHIFT_PPM
-        shifts = tuple(shift for shift in spectrum.shifts_ppm if low <= shift <= high)
-        kept: HydrogenNMR | CarbonNMR = CarbonNMR(shifts)
-        left_out = len(spectrum.shifts_ppm) - len(shifts)
-        empty = not shifts
-    else:
-        low, high = H_SHIFT_PPM
-        multiplets = tuple(m for m in spectrum.multiplets if low <= m.min_ppm and m.max_ppm <= high)
-        kept = HydrogenNMR(multiplets)
-        left_out = len(spectrum.multiplets) - len(multiplets)
-        empty = not multiplets
-    if empty:
-        raise RecordFault(f"every line lies outside {low:g} to {high:g} ppm: are the shifts referenced?")
-    return kept, left_out
 
 
 def check_shift(ppm: float, nucleus: Nucleus, line: int | None = None) -> float:
@@ -147,22 +54,127 @@ def check_shift(ppm: float, nucleus: Nucleus, line: int | None = None) -> float:
     return ppm
 
 
-def carbon_lines(shifts: Sequence[float] | FloatArray) -> Reading:
+def carbon_lines(shifts: Sequence[float] | FloatArray, multiplicities: Sequence[str] = ()) -> Reading:
     """A 13C spectrum of listed shifts, from high to low, each once.
+
+    Args:
+        shifts: in ppm.
+        multiplicities: of each line as written, from which the hydrogens on its carbon are told; empty where
+            none are listed.
 
     Raises:
         RecordFault: there is none, too many, or one is impossible.
     """
     if not 0 < len(shifts) <= _MOST_LISTED:
         raise RecordFault(f"{len(shifts)} shifts in the list, expected 1 to {_MOST_LISTED}")
-    ordered = sorted((check_shift(float(shift), "13C") for shift in shifts), reverse=True)
-    kept = [ordered[0]]
-    for shift in ordered[1:]:
-        if kept[-1] - shift >= SAME_SHIFT_PPM:
-            kept.append(shift)
-    repeated = len(ordered) - len(kept)
-    remarks = (f"{repeated} repeated shifts left out: a line is listed once",) if repeated else ()
-    return Reading(CarbonNMR(tuple(kept)), None, remarks)
+    attached, remark = attached_hydrogens(multiplicities)
+    lines = zip((check_shift(float(shift), "13C") for shift in shifts), attached or [None] * len(shifts))
+    kept: list[tuple[float, int | None]] = []
+    for shift, hydrogens in sorted(lines, key=lambda line: -line[0]):
+        if kept and kept[-1][0] - shift < SAME_SHIFT_PPM:
+            kept[-1] = kept[-1][0], _agreed(kept[-1][1], hydrogens)
+        else:
+            kept.append((shift, hydrogens))
+    repeated = len(shifts) - len(kept)
+    remarks = [f"{repeated} repeated shifts left out: a line is listed once"] if repeated else []
+    known = tuple(hydrogens for _, hydrogens in kept) if attached else ()
+    return Reading(
+        CarbonNMR(tuple(shift for shift, _ in kept), known), None, (*remarks, *([remark] if remark else []))
+    )
+
+
+def _agreed(first: int | None, second: int | None) -> int | None:
+    """What two atoms of one line have in common; None where they contradict each other."""
+    return first if second in (None, first) else second if first is None else None
+
+
+def hsqc_peaks(peaks: Sequence[HSQCPeak], lines: Sequence[int | None] | None = None) -> Reading:
+    """An HSQC spectrum of listed cross peaks, by falling carbon and hydrogen shift, each once.
+
+    Args:
+        peaks: in any order.
+        lines: of the file, for faults.
+
+    Raises:
+        RecordFault: there is none, too many, or a number is impossible.
+    """
+    if not 0 < len(peaks) <= _MOST_LISTED:
+        raise RecordFault(f"{len(peaks)} cross peaks in the list, expected 1 to {_MOST_LISTED}")
+    for peak, line in zip(peaks, lines or [None] * len(peaks)):
+        check_shift(peak.carbon_ppm, "13C", line)
+        check_shift(peak.hydrogen_ppm, "1H", line)
+        if peak.hydrogens is not None and not 0 < peak.hydrogens <= 200:
+            raise RecordFault(f"{peak.hydrogens} hydrogens in a cross peak, expected 1 to 200", line=line)
+        if peak.intensity is not None and not abs(peak.intensity) < 1e100:
+            raise RecordFault(f"an intensity of {peak.intensity:g}, expected a finite number", line=line)
+    kept = sorted(dict.fromkeys(peaks), key=lambda peak: (-peak.carbon_ppm, -peak.hydrogen_ppm))
+    repeated = len(peaks) - len(kept)
+    remarks = (f"{repeated} repeated cross peaks left out",) if repeated else ()
+    return Reading(HSQC(tuple(kept)), None, remarks)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSignal:
+    """A 1H signal as a list has it.
+
+    Attributes:
+        shift: in ppm.
+        letters: the multiplicity as written; empty where there is none.
+        integral: hydrogens or an area of any scale; None where there is none.
+        j_hz: couplings.
+        edges: in ppm, in any order; None where there are none.
+        line: of the file.
+    """
+
+    shift: float
+    letters: str = ""
+    integral: float | None = None
+    j_hz: tuple[float, ...] = ()
+    edges: tuple[float, float] | None = None
+    line: int | None = None
+
+
+def hydrogen_list(signals: Sequence[ListedSignal]) -> Reading:
+    """A 1H spectrum of listed multiplets, from high to low shift, each once.
+
+    Raises:
+        RecordFault: a number is impossible or a multiplicity unknown; names the line.
+    """
+    for signal in signals:
+        for shift in (signal.shift, *(signal.edges or ())):
+            check_shift(shift, "1H", signal.line)
+    remarks: list[str] = []
+    multiplets: dict[Multiplet, None] = {}
+    for signal, count in zip(signals, _hydrogens(signals, remarks)):
+        category = multiplicity(signal.letters) if signal.letters else "m"
+        if category is None:
+            said = one_line(signal.letters, 30)
+            raise RecordFault(f"the multiplicity {said!r} is unknown", line=signal.line)
+        try:
+            multiplet = listed_multiplet(signal.shift, category, count, signal.j_hz, signal.edges)
+        except RecordFault as fault:
+            raise RecordFault(fault.reason, line=signal.line) from None
+        multiplets.setdefault(multiplet)
+    if unnamed := sum(not signal.letters for signal in signals):
+        remarks.append(f"{unnamed} signals without a multiplicity taken for m")
+    if len(multiplets) < len(signals):
+        remarks.append(f"{len(signals) - len(multiplets)} repeated signals left out")
+    ordered = sorted(multiplets, key=lambda multiplet: -multiplet.centroid_ppm)
+    return Reading(HydrogenNMR(tuple(ordered)), None, tuple(remarks))
+
+
+def _hydrogens(signals: Sequence[ListedSignal], remarks: list[str]) -> list[int]:
+    known = [signal.integral for signal in signals if signal.integral is not None]
+    if not known:
+        remarks.append("no integrals: one hydrogen taken for every signal")
+        return [1] * len(signals)
+    counts, remark = whole_hydrogens(known)
+    if remark:
+        remarks.append(remark)
+    if len(known) < len(signals):
+        remarks.append(f"{len(signals) - len(known)} signals without an integral taken for one hydrogen")
+    left = iter(counts)
+    return [1 if signal.integral is None else next(left) for signal in signals]
 
 
 def hydrogen_lines(
@@ -194,31 +206,6 @@ def hydrogen_lines(
     return Reading(spectrum, None, (*remarks, *more))
 
 
-def multiplicity(text: str) -> str | None:
-    """The benchmark's letters for a multiplicity as reports write it: "br s" is s, "quint." is p, "dt" is dt,
-    "doublet of triplets" is dt; None if it cannot be read."""
-    if len(text) > 80:
-        return None
-    rest = _BROAD.sub(" ", f" {text.lower()} ").replace(" ", "")
-    letters = ""
-    while rest:
-        word = next((one for one in _LONGEST_WORDS if rest.startswith(one)), None)
-        if word is not None:
-            letters += _WORDS[word]
-            rest = rest[len(word) :].removeprefix("s") if len(word) > 5 else rest[len(word) :]
-        elif rest.startswith("hept"):
-            letters, rest = letters + "hept", rest[4:]
-        elif rest[0] in "sdtqphm":
-            letters, rest = letters + rest[0], rest[1:]
-        elif rest[0] == "b" and not letters:  # "bs", "bd"
-            rest = rest[1:]
-        else:
-            return None
-    if "m" in letters:
-        return "m"
-    return letters if CATEGORY.fullmatch(letters) else None
-
-
 def listed_multiplet(
     centroid: float,
     category: str,
@@ -226,7 +213,7 @@ def listed_multiplet(
     j_hz: Sequence[float],
     edges: tuple[float, float] | None = None,
 ) -> Multiplet:
-    """A multiplet of a list; without edges, they are reckoned from its couplings at 500 MHz.
+    """A multiplet of a list; without edges, they are computed from its couplings at 500 MHz.
 
     Raises:
         RecordFault: a number is impossible.

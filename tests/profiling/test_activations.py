@@ -1,4 +1,4 @@
-"""Activations at any size against a direct count of the full model; parameters against the model itself."""
+"""Activations from shapes alone against real passes; parameters against the model itself."""
 
 from typing import Any
 
@@ -9,9 +9,16 @@ from torch import nn
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.moe.expert_parallel import Placement
-from mmspec_ds.profiling.activations import Load, made_up_batch, measure_activations
-from mmspec_ds.profiling.ledger import PARTS, Ledger, PassBytes, Place, kept_bytes, pass_bytes
-from mmspec_ds.profiling.sizes import model_sizes, numel
+from mmspec_ds.profiling.activations import (
+    Load,
+    batch_tensors,
+    made_up_batch,
+    pass_loss,
+    pass_stages,
+)
+from mmspec_ds.profiling.ledger import Ledger, StageBytes, watch_pass
+from mmspec_ds.profiling.resident import memory_of_process, reset_peak
+from mmspec_ds.profiling.sizes import model_sizes, numel, stages
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import Elucidator
@@ -31,74 +38,88 @@ def full_model(run: RunConfig, width: int | None, **options: Any) -> Elucidator:
     return build_elucidator(run.model, moe, schemas, VOCABULARY, structure_margin=1.0, **options).train()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
-@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
-def test_estimate_equals_a_direct_count(make_run: Any, dense: bool, dtype: torch.dtype) -> None:
-    run = make_run(*(["moe=null"] if dense else []))
-    schemas = InputEncoding.from_settings(run.data).schemas
-    load = Load(samples=7, places=210, tokens=1200, targets=55)
-    model = full_model(run, 48).to(dtype)
-    direct = sum(kept_bytes(model, made_up_batch(load, schemas, VOCABULARY, SHARES)).values())
-    found = measure_activations(run, schemas, VOCABULARY, SHARES, dtype)
-    stages = found.stages(load, 0.0 if dense else 48.0, 3, 2)
-    assert sum(stage.kept for stage in stages) == pytest.approx(direct, rel=0.02)
-
-
-def peak(passed: PassBytes) -> int:
+def peak(found: list[StageBytes]) -> float:
     """The most alive at once in a pass."""
-    before, most = 0, 0
-    for part in PARTS:
-        most, before = max(most, before + passed.working[part]), before + passed.kept[part]
+    before, most = 0.0, 0.0
+    for stage in found:
+        most, before = max(most, before + stage.working), before + stage.kept
     return most
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+def test_estimate_equals_what_a_real_pass_saves(
+    make_run: Any, saved_bytes: Any, dense: bool, dtype: torch.dtype
+) -> None:
+    run = make_run(*(["moe=null"] if dense else []))
+    schemas = InputEncoding.from_settings(run.data).schemas
+    batch = made_up_batch(Load(samples=7, places=210, tokens=1200, targets=55), schemas, VOCABULARY, SHARES)
+    direct = saved_bytes(full_model(run, 48).to(dtype), batch)
+    found = pass_stages(run, schemas, VOCABULARY, batch, width=48, dtype=dtype, checkpointing=False)
+    assert [stage.name for stage in found] == stages(3, 2)
+    assert sum(stage.kept for stage in found) == pytest.approx(direct, rel=0.05)
+
+
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "checkpointed"])
-def test_peak_of_a_pass(make_run: Any, checkpointing: bool) -> None:
+def test_estimate_equals_a_real_pass_stage_by_stage(make_run: Any, checkpointing: bool) -> None:
     run = make_run("model.encoder_layers=4")
     schemas = InputEncoding.from_settings(run.data).schemas
-    load = Load(samples=6, places=256, tokens=1500, targets=40)
+    batch = made_up_batch(Load(samples=6, places=256, tokens=1500, targets=40), schemas, VOCABULARY, SHARES)
     model = full_model(run, 48, activation_checkpointing=checkpointing)
-    direct = peak(pass_bytes(model, made_up_batch(load, schemas, VOCABULARY, SHARES)))
-    found = measure_activations(run, schemas, VOCABULARY, SHARES, torch.float32)
-    before, most = 0.0, 0.0
-    for stage in found.stages(load, 48.0, 4, 2, checkpointing=checkpointing):
-        most, before = max(most, before + stage.working), before + stage.kept
-    assert most == pytest.approx(direct, rel=0.05)
+    real = watch_pass(model, batch_tensors(batch), lambda: pass_loss(model, batch))
+    found = pass_stages(
+        run, schemas, VOCABULARY, batch, width=48, dtype=torch.float32, checkpointing=checkpointing
+    )
+    assert peak(found) == pytest.approx(peak(real), rel=0.05)
+    for ours, theirs in zip(found, real, strict=True):
+        assert ours.kept == pytest.approx(theirs.kept, rel=0.05), ours.name
 
 
-def test_measuring_leaves_no_trace(make_run: Any) -> None:
+def test_an_estimate_leaves_no_trace(make_run: Any) -> None:
     run = make_run()
     schemas = InputEncoding.from_settings(run.data).schemas
+    batch = made_up_batch(Load(2, 16, 30, 8), schemas, VOCABULARY, SHARES)
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    measure_activations(run, schemas, VOCABULARY, SHARES, torch.float32)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    pass_stages(run, schemas, VOCABULARY, batch, width=48, dtype=torch.float32, checkpointing=True)
     assert torch.equal(torch.rand(2), expected)
+    assert torch.nn.functional.scaled_dot_product_attention is attention
     model = full_model(run, 48)
-    pass_bytes(model, made_up_batch(Load(2, 16, 30, 8), schemas, VOCABULARY, SHARES))
+    watch_pass(model, batch_tensors(batch), lambda: pass_loss(model, batch))
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+def test_a_large_model_takes_no_memory(make_run: Any) -> None:
+    """200,000,000 parameters of a layer's experts would be 800 MB."""
+    run = make_run("model.d_model=1024", "model.heads=16")
+    schemas = InputEncoding.from_settings(run.data).schemas
+    batch = made_up_batch(Load(2, 16, 30, 8), schemas, VOCABULARY, SHARES)
+    before = reset_peak()["VmRSS"]
+    pass_stages(run, schemas, VOCABULARY, batch, width=24_000, dtype=torch.float32, checkpointing=False)
+    assert memory_of_process()["VmHWM"] - before < 200e6
+
+
 def test_ledger_follows_storages() -> None:
     layer, rows = nn.Linear(16, 32), torch.randn(100, 16)
-    place = Place("encoder layer")
-    ledger = Ledger(place)
-    ledger.ignore({p.untyped_storage().data_ptr() for p in (layer.weight, layer.bias, rows)})
+    ledger = Ledger("forward")
+    ledger.ignore([layer.weight, layer.bias, rows])
     with ledger:
         out = layer(rows)  # 100 x 32 floats
         twice = out * 2
         del out  # a product with a number keeps nothing
         total = twice.flatten().sum()
-        place.part = "head"
+        ledger.stage = "backward"
         total.backward()
     assert layer.weight.grad is not None
     assert layer.bias.grad is not None
-    most = ledger.most([layer.weight.grad, layer.bias.grad])
-    assert most["encoder layer"] == 2 * 100 * 32 * 4
-    assert most["embedding"] == 0
+    timeline = ledger.timeline([layer.weight.grad, layer.bias.grad])
+    most = {name: max(alive for stage, alive in timeline if stage == name) for name in ("forward", "backward")}
+    assert most["forward"] == 2 * 100 * 32 * 4
     # `twice`, the sum, and the gradient of `out`, whose expanded parent is one number.
-    assert most["head"] == pytest.approx(2 * 100 * 32 * 4, abs=64)
+    assert most["backward"] == pytest.approx(2 * 100 * 32 * 4, abs=64)
 
 
 @pytest.mark.parametrize("override", ["seed=0", "moe=null", "model.d_model=64", "data.formula=true"])
