@@ -42,8 +42,9 @@ class Step(NamedTuple):
     order: int
 
 
-def enumerate_molecules(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> list[str]:
-    """Canonical SMILES (no stereo) of `count` sensible molecules of 4 to `max_heavy_atoms` heavy atoms.
+def enumerate_molecules(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> dict[str, str]:
+    """Canonical SMILES (no stereo) of `count` sensible molecules of 4 to `max_heavy_atoms` heavy atoms, with
+    the first block of the InChIKey of each.
 
     Up to 6 heavy atoms every molecule that the rules allow is taken (or a seeded sample, if they are more than
     `count`). Molecules of 7 heavy atoms are two thirds of the rest, those of 8 two thirds of what is then
@@ -55,11 +56,6 @@ def enumerate_molecules(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> 
     Raises:
         ValueError: `count` or `max_heavy_atoms` is too small, or there are fewer than `count` molecules.
     """
-    return list(enumerate_blocks(count, max_heavy_atoms, seed))
-
-
-def enumerate_blocks(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> dict[str, str]:
-    """The molecules of `enumerate_molecules` with the first block of the InChIKey of each."""
     if count < 1 or max_heavy_atoms < MIN_HEAVY_ATOMS:
         raise ValueError(
             f"count >= 1 and max_heavy_atoms >= {MIN_HEAVY_ATOMS} expected, not {count} and {max_heavy_atoms}"

@@ -68,13 +68,9 @@ class ShiftTable:
         return self._nearest[name]
 
 
+@cache
 def load_tables() -> Mapping[str, ShiftTable]:
     """The tables that the project ships, by nucleus (`C`, `H`); read once per process."""
-    return _load_shipped()
-
-
-@cache
-def _load_shipped() -> Mapping[str, ShiftTable]:
     with as_file(files(__package__) / "tables" / "shifts.npz") as path:
         return read_tables(path)
 

@@ -21,7 +21,7 @@ from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.processes import ordered_map
 from mmspec_ds.settings import Settings
 from mmspec_ds.simulator.csp5_shifts import csp5_shifts, require_csp5
-from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_blocks
+from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_molecules
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.infrared import infrared
 from mmspec_ds.simulator.nmr import (
@@ -186,7 +186,7 @@ def _molecules(
         blocks = {smiles: inchikey_block(smiles) for smiles in molecules}
     else:
         try:
-            blocks = enumerate_blocks(settings.molecules, settings.max_heavy_atoms, settings.seed)
+            blocks = enumerate_molecules(settings.molecules, settings.max_heavy_atoms, settings.seed)
         except ValueError as error:
             raise ConfigError(str(error)) from None
     pairs = list(blocks.items())
