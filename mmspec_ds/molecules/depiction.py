@@ -8,7 +8,8 @@ from rdkit.Chem.Draw import rdMolDraw2D
 
 
 def structure_png(smiles: str, width: int, height: int) -> bytes | None:
-    """A structure on white, as the bytes of a PNG of so many pixels; None when the text is not a valid structure."""
+    """A structure on white, as the bytes of a PNG of so many pixels; None when the text is not a valid
+    structure."""
     molecule = _laid_out(smiles)
     if molecule is None:
         return None

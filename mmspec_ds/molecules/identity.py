@@ -48,8 +48,8 @@ def identify(smiles: str, grouping: Grouping) -> Identity:
 
 
 def _parsed(smiles: str) -> Chem.Mol:
-    """The molecule, without the search for stereo where the text has neither a mark of it nor a hydrogen to fold
-    in: the same identities of 113,000 molecules in 94 % of the time."""
+    """The molecule, without the search for stereo where the text has neither a mark of it nor a hydrogen to
+    fold in: the same identities of 113,000 molecules in 94 % of the time."""
     if _WITHOUT_STEREO.fullmatch(smiles) and "[H" not in smiles:
         with rdBase.BlockLogs():
             molecule = Chem.MolFromSmiles(smiles, sanitize=False)

@@ -47,8 +47,8 @@ def write_smiles(molecule: Chem.Mol) -> str:
     """The canonical SMILES of a molecule, stereo kept.
 
     RDKit reads a bond between a metal and an atom with a full octet as dative, and would write
-    "O=C([O-][K+])C" as "CC(=O)[O-]->[K+]". A dative bond is written as a single one where RDKit reads it back as
-    the same molecule, else with its arrow.
+    "CC(=O)[O-][K+]" as "CC(=O)[O-]->[K+]". A dative bond is written as a single one where RDKit reads that back
+    as the same molecule, else with its arrow.
     """
     text = str(Chem.MolToSmiles(molecule))
     if "->" not in text and "<-" not in text:

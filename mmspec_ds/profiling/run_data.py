@@ -9,12 +9,12 @@ import numpy as np
 from mmspec_ds.config import RunConfig
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.encoding import InputEncoding
-from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.data.reading import TrainingData, read_training
 from mmspec_ds.data.shards.folder import is_prepared
 from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.profiling.tokens import TokenFigures, first_records, token_figures
+from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 

@@ -20,6 +20,7 @@ from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.profiling.activations import Load
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY, block_of
 from mmspec_ds.spectra.tokens import TokenSchema
 
 SAMPLE = 2048
@@ -30,9 +31,6 @@ ASSUMED_VOCABULARY = 128
 
 ASSUMED_WORDS = 10_000
 """Words of a modality's text where no data can be read: the benchmark's MS/MS has some ten thousand."""
-
-ASSUMED_FORMULA = 6
-"""Tokens of a molecular formula where no data can be read: C, H, N, O, S and a halogen."""
 
 
 @dataclass(frozen=True)
@@ -192,13 +190,5 @@ def _from_settings(run: RunConfig, why: str) -> TokenFigures:
 
 
 def _most_compressed(data: DataSettings) -> dict[Modality, int]:
-    settings = data.compression
-    most = {
-        Modality.H_NMR: settings.h_nmr.max_tokens,
-        Modality.C_NMR: settings.c_nmr.max_tokens,
-        Modality.IR: settings.ir.tokens,
-        Modality.MS: settings.ms.max_tokens,
-        Modality.FORMULA: ASSUMED_FORMULA,
-        Modality.HSQC: settings.hsqc.max_tokens,
-    }
-    return {modality: most[modality] for modality in data.chosen_modalities()}
+    entries = {modality: REGISTRY[modality] for modality in data.chosen_modalities()}
+    return {m: one.most_tokens(block_of(one, data.compression)) for m, one in entries.items()}

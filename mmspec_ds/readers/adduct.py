@@ -64,7 +64,9 @@ def parse_adduct(text: str) -> Adduct | None:
     Args:
         text: as written in a file.
     """
-    bare = _COMMENT.sub("", text.strip()[:_LONGEST].replace("−", "-").replace("–", "-"))
+    if len(text) > _LONGEST:
+        return None
+    bare = _COMMENT.sub("", text.strip().replace("−", "-").replace("–", "-"))
     bare = re.sub(r"\(([\d+-]+)\)$", r"\1", "".join(bare.split()))  # "[M+2H](2+)"
     bracketed = _BRACKETS.fullmatch(bare)
     inner, stated = (bracketed["inner"], bracketed["charge"]) if bracketed else (bare, "")

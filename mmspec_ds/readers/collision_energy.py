@@ -17,7 +17,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from mmspec_ds.spectra.benchmark_schema import ENERGIES_EV
+from mmspec_ds.spectra.modalities.ms_file import ENERGIES_EV
 
 HIGHEST_EV = 1000.0
 _CHARGE_FACTORS = (1.0, 0.9, 0.85, 0.8, 0.75)

@@ -96,7 +96,7 @@ def kind_of(fields: Fields) -> str | None:
     """
     values = fields.values
     title = [word.strip().lower() for word in values.get(keys.NAME, "").split(";")[1:]]
-    level = _level(values.get(MS_LEVEL, "")) or (1 if "ms" in title else None)
+    level = _level(values[MS_LEVEL]) if MS_LEVEL in values else 1 if "ms" in title else None
     if level == 2:
         return None
     methods = [values.get(name, "").lower() for name in (IONIZATION, INSTRUMENT_TYPE, keys.INSTRUMENT)]

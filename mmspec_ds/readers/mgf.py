@@ -7,6 +7,7 @@ The keys of GNPS, MassSpecGym and matchms are known (see `mass_fields`).
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.mass_fields import FORMULA, POLARITY, SMILES
@@ -102,6 +103,9 @@ def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
 
     Returns:
         The number of blocks written.
+
+    Raises:
+        DataError: there is no MS/MS spectrum.
     """
     written = 0
     with replacing(Path(path)) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
@@ -110,6 +114,8 @@ def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
                 if isinstance(spectrum, TandemMS):
                     file.write("\n".join(_block_lines(part, spectrum)))
                     written += 1
+        if not written:
+            raise DataError("no MS/MS spectrum to write", path=path)
     return written
 
 

@@ -1,8 +1,8 @@
 """MSP, the text format of NIST, as NIST, MoNA, MassBank, MS-DIAL, GOLM and matchms write it.
 
 "Key: value" lines, then "Num Peaks: n" and the peaks. Peaks are pairs of m/z and intensity, one or several a
-line, with blanks, tabs, commas or semicolons between them, as "mz:intensity" or in parentheses; text in quotes is an
-annotation. A comma inside a number is a decimal mark if that gives as many peaks as are declared.
+line, with blanks, tabs, commas or semicolons between them, as "mz:intensity" or in parentheses; text in quotes
+is an annotation. A comma inside a number is a decimal mark if that gives as many peaks as are declared.
 """
 
 import re

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from mmspec_ds.spectra.benchmark_schema import CATEGORY
+from mmspec_ds.spectra.modalities.h_nmr import CATEGORY
 
 _WORDS = {
     "singlet": "s",

@@ -7,7 +7,8 @@ from mmspec_ds.readers.part import RecordFault, Trace
 from mmspec_ds.readers.picking.curve import NMRCurve, Nucleus
 from mmspec_ds.readers.picking.nmr import pick_carbon, pick_hydrogen
 from mmspec_ds.readers.picking.pick_settings import NMRProcessingSettings
-from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM
+from mmspec_ds.spectra.modalities.c_nmr import SHIFT_LIMITS_PPM as C_SHIFT_PPM
+from mmspec_ds.spectra.modalities.h_nmr import SHIFT_LIMITS_PPM as H_SHIFT_PPM
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR
 
 _UNEVEN = 0.02  # of a step: more, and the curve is interpolated to even steps

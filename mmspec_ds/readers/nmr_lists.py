@@ -13,7 +13,8 @@ from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.picking.first_order import LETTERS
 from mmspec_ds.readers.picking.nmr import multiplets_of_peaks
 from mmspec_ds.readers.picking.pick_settings import NMRProcessingSettings
-from mmspec_ds.spectra.parquet_columns import C_SHIFT_PPM, H_SHIFT_PPM
+from mmspec_ds.spectra.modalities.c_nmr import SHIFT_LIMITS_PPM as C_SHIFT_PPM
+from mmspec_ds.spectra.modalities.h_nmr import SHIFT_LIMITS_PPM as H_SHIFT_PPM
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HSQCPeak, HydrogenNMR, Multiplet
 
 BENCHMARK_MHZ = 500.0

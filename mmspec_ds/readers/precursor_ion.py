@@ -64,9 +64,7 @@ def read_ion(
             remarks.append(f"{told}: the ion mode counts, the adduct is left out")
             adduct = by_adduct = None
         elif _sign(adduct.of_ions) not in (None, by_adduct):
-            remarks.append(
-                f"the adduct {adduct} is {by_adduct}, but the ions in it are {_sign(adduct.of_ions)}"
-            )
+            remarks.append(f"the adduct {adduct} is {by_adduct}, but its ions are {_sign(adduct.of_ions)}")
     charge, by_charge = _charge(charge_text, remarks)
     found = polarity or by_adduct or by_charge
     if found is None:

@@ -106,7 +106,6 @@ def tandem_part(
     check_kind(fields)
     fields.pop(MS_LEVEL)
     told = list(remarks)
-    metadata: dict[str, str | float | int] = {}
     precursor = _precursor(fields, told)
     ion = read_ion(
         fields.pop(POLARITY),
@@ -126,7 +125,9 @@ def tandem_part(
         keys.ADDUCT: ion.adduct or ion.written,
         keys.MEASURED_EV: measured,
     }
-    metadata = {name: value for name, value in stated.items() if value is not None}
+    metadata: dict[str, str | float | int] = {
+        name: value for name, value in stated.items() if value is not None
+    }
     for name, text in fields.values.items():
         metadata.setdefault(name, one_line(text, _LONGEST_VALUE))
     spectrum = TandemMS(mz, intensity, ion.polarity, energy, precursor, ion.adduct, ion.charge, measured)
@@ -140,12 +141,12 @@ def _precursor(fields: Fields, remarks: list[str]) -> float | None:
     if window is not None:
         low, high, target = (float(word) for word in window.split())
         if value is None:
-            remarks.append(f"no m/z of a selected ion, that of the isolation window taken: {target:g}")
+            remarks.append(f"no m/z of a selected ion, that of the isolation window taken: {target:.4f}")
             value = target
         elif not low <= value <= high:
             remarks.append(
                 f"the selected ion {value:.4f} lies outside the isolation window {low:g} to {high:g}, its"
-                f" target {target:g} taken as the precursor m/z"
+                f" target {target:.4f} taken as the precursor m/z"
             )
             value = target
     if value is None:
@@ -167,7 +168,7 @@ def _precursor_mz(text: str, remarks: list[str]) -> float:
         hint = " (a decimal comma?)" if "," in word else ""
         raise RecordFault(f"precursor m/z {one_line(text, 40)!r}, expected a number above 0{hint}")
     if "," in word:
-        remarks.append(f"precursor m/z {one_line(word, 20)} read as {value:g}: a decimal comma")
+        remarks.append(f"precursor m/z {one_line(word, 20)} read as {value!r}: a decimal comma")
     return value
 
 

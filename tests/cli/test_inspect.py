@@ -23,6 +23,16 @@ def test_a_bad_file_is_one_line_and_the_others_are_shown(mmspec: Any, tmp_path: 
     assert "  records   3 read, 0 rejected\n" in told.out
 
 
+def test_spectra_are_written_into_one_mgf(mmspec: Any, tmp_path: Path) -> None:
+    out = tmp_path / "all.mgf"
+    told = mmspec("inspect", FILES / "psims.mzML", FILES / "mona.msp", "--write", out)
+    assert told.status == 0
+    assert told.out.endswith(f"5 spectra written to {out}\n")
+    again = mmspec("inspect", out)
+    assert "  records   5 read, 0 rejected\n" in again.out
+    mmspec("inspect", FILES / "c_nmr.csv", "--write", out).is_one_line("no MS/MS spectrum to write")
+
+
 def test_wrong_usage(mmspec: Any, tmp_path: Path) -> None:
     mmspec("inspect", FILES / "gnps.mgf", "--modality", "ir").is_one_line("is MGF, which holds MS/MS, not IR")
     mmspec("inspect", FILES / "gnps.mgf", "--plot", tmp_path / "no" / "a.png").is_one_line(

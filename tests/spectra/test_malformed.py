@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.benchmark_schema import written_schema
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, count_rows, read_records
+from mmspec_ds.spectra.parquet_writer import written_schema
 from mmspec_ds.spectra.records import Modality
 
 Row = dict[str, Any]

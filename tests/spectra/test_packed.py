@@ -3,20 +3,19 @@
 import numpy as np
 import pytest
 
-from mmspec_ds.data.packed import PackedIds, TokenPacker, ranges
-from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, Tokens, TokenSchema
+from mmspec_ds.spectra.packed import PackedIds, PackedTokens, offsets_of, places, ranges
+from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
 
 SCHEMA = TokenSchema(
     discrete=(DiscreteField("bin", 9),), continuous=(ContinuousField("a"), ContinuousField("b"))
 )
 
 
-def tokens(*bins):
-    discrete = np.array(bins, dtype=np.int16)[:, None]
-    return Tokens(
-        Modality.MS, discrete, np.stack([discrete[:, 0] / 2, discrete[:, 0] + 100], 1).astype(np.float32)
-    )
+def tokens(*rows):
+    """Samples of these bins."""
+    discrete = np.array([value for row in rows for value in row], dtype=np.int16)[:, None]
+    continuous = np.stack([discrete[:, 0] / 2, discrete[:, 0] + 100], 1).astype(np.float32)
+    return PackedTokens(discrete, continuous, offsets_of([len(row) for row in rows]))
 
 
 def test_ranges():
@@ -39,12 +38,13 @@ def test_ids_that_do_not_fit_are_refused():
         PackedIds.of([[40_000]])
 
 
-def test_tokens_over_several_chunks(monkeypatch):
-    monkeypatch.setattr(TokenPacker, "CHUNK", 2)
-    packer = TokenPacker(Modality.MS, SCHEMA)
-    for one in (tokens(1, 2), None, tokens(3), tokens(4, 5)):
-        packer.add(one)
-    packed = packer.pack()
+def test_places():
+    assert places(np.array([2, 0, 3])).tolist() == [0, 1, 0, 1, 2]
+
+
+def test_tokens_of_several_parts():
+    packed = PackedTokens.joined([tokens([1, 2], []), tokens(), tokens([3]), tokens([4, 5])])
+    assert len(packed) == 5
     assert packed.discrete.tolist() == [[1], [2], [3], [4], [5]]
     assert packed.continuous[:, 1].tolist() == [101, 102, 103, 104, 105]
     assert packed.counts.tolist() == [2, 0, 1, 2]
@@ -54,14 +54,14 @@ def test_tokens_over_several_chunks(monkeypatch):
     assert chosen.offsets.tolist() == [0, 2, 2, 4]
 
 
-def test_nothing_packs_to_empty_arrays_of_the_right_width():
-    packed = TokenPacker(Modality.MS, SCHEMA).pack()
+def test_empty_rows_have_arrays_of_the_right_width():
+    packed = PackedTokens.empty(SCHEMA, rows=2)
     assert packed.discrete.shape == (0, 1)
     assert packed.continuous.shape == (0, 2)
-    assert packed.offsets.tolist() == [0]
+    assert packed.offsets.tolist() == [0, 0, 0]
 
 
 def test_tokens_of_other_fields_are_refused():
-    packer = TokenPacker(Modality.MS, TokenSchema(discrete=(DiscreteField("bin", 9),)))
-    with pytest.raises(ValueError, match="MS: tokens of"):
-        packer.add(tokens(1))
+    other = PackedTokens.empty(TokenSchema(discrete=(DiscreteField("bin", 9),)))
+    with pytest.raises(ValueError, match="dimension"):
+        PackedTokens.joined([other, tokens([1])])

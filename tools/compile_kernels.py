@@ -1,8 +1,8 @@
 """The gate before a GPU: compile every shipped kernel for every class of device, and read the machine code.
 
-    python -m mmspec_kernels.compile_check [--target sm_90] [--variant gelu] [--jobs 2]
+    PYTHONPATH=kernels python tools/compile_kernels.py [--target sm_90] [--variant gelu] [--jobs 2]
 
-No GPU is needed; Triton compiles ahead of time with the assemblers that it brings along. The check fails when a
+It needs torch and triton alone, and no GPU: Triton brings its assemblers along. The check fails when a
 kernel spills registers, or when a matrix product has no instruction of the device's matrix unit: HMMA on sm_80,
 HGMMA on sm_90, tcgen05 (UTCHMMA in machine code) on sm_100, MFMA on gfx942. Run it without TRITON_INTERPRET.
 """
@@ -21,12 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-
-from mmspec_kernels import kernels_backward, kernels_dispatch, kernels_forward, kernels_route
+from mmspec_kernels import kernels_backward, kernels_combine, kernels_dispatch, kernels_forward, kernels_route
 from mmspec_kernels.launch_table import (
     COMBINE_FEATURES,
+    COMBINE_POOLS,
     COMBINE_TOKENS,
     PAIR_BLOCK,
     PAIR_FEATURES,
@@ -40,6 +38,8 @@ from mmspec_kernels.launch_table import (
     Target,
     launch_for,
 )
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
 
 TARGETS: dict[Target, GPUTarget] = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -55,16 +55,17 @@ D_MODEL = 512
 WIDTHS = (2048, 512) * 4
 """The paper's layer."""
 
-INTEGERS = {"depth", "rows", "tokens", "pairs", "blocks", "first", "expert", "row", "columns"}
+INTEGERS = {"depth", "length", "rows", "tokens", "pairs", "blocks", "first", "expert", "row", "columns"}
 FLOATS = {"inverse_temperature", "share"}
 POINTERS = {
     "*i64": {"geometry_ptr", "modality_ptr"},
     "*i32": {
-        "pair_ptr", "tile_ptr", "total_ptr", "wide_ptr", "narrow_ptr", "count_ptr", "block_count_ptr",
-        "block_first_ptr",
+        "pair_ptr", "tile_ptr", "place_ptr", "total_ptr", "wide_ptr", "narrow_ptr", "count_ptr",
+        "block_count_ptr", "block_first_ptr",
     },
     "*fp32": {
-        "weight_ptr", "dot_ptr", "dw1_ptr", "db1_ptr", "dw2_ptr", "db2_ptr", "prior_ptr", "selection_ptr",
+        "weight_ptr", "dot_ptr", "sum_ptr", "mass_ptr", "dsum_ptr", "dmass_ptr", "dw1_ptr", "db1_ptr",
+        "dw2_ptr", "db2_ptr", "prior_ptr", "selection_ptr",
         "chosen_ptr", "probability_ptr", "lse_ptr", "logit_ptr", "dchosen_ptr", "dprobability_ptr", "dlse_ptr",
         "dlogit_ptr", "dweight_ptr",
     },
@@ -98,7 +99,7 @@ class Outcome:
 
 def kernel_named(name: str) -> Any:
     """The kernel of that name."""
-    modules = (kernels_forward, kernels_backward, kernels_dispatch, kernels_route)
+    modules = (kernels_forward, kernels_backward, kernels_combine, kernels_dispatch, kernels_route)
     return next(getattr(m, name) for m in modules if hasattr(m, name))
 
 
@@ -120,10 +121,12 @@ def _product_constants(launch: Launch, gated: bool, even: bool) -> Iterator[tupl
             {**over_rows, "ACTIVATE": activate, "BN": launch.narrow, "BK": launch.second.inner},
             launch.second,
         )
-    yield "hidden_gradient", {
-        **over_rows, "TOPK": 2, "PARTS": launch.hidden_parts, "BN": launch.wide // launch.hidden_parts,
-        "BK": launch.hidden_gradient.inner,
-    }, launch.hidden_gradient  # fmt: skip
+    # With pools each pair has an output gradient of its own, as if there were one choice.
+    for top_k in (1, 2):
+        yield "hidden_gradient", {
+            **over_rows, "TOPK": top_k, "PARTS": launch.hidden_parts, "BN": launch.wide // launch.hidden_parts,
+            "BK": launch.hidden_gradient.inner,
+        }, launch.hidden_gradient  # fmt: skip
     yield "input_gradient", {
         **over_rows, "PACKED": columns * scale, "BN": launch.narrow, "BK": launch.input_gradient.inner
     }, launch.input_gradient  # fmt: skip
@@ -133,18 +136,20 @@ def _product_constants(launch: Launch, gated: bool, even: bool) -> Iterator[tupl
         "BM": tile.rows, "BN": tile.columns, "BK": tile.step.inner,
     }, tile.step  # fmt: skip
     tile = launch.second_weight
-    yield "second_weight_gradient", {
-        **common, "WIDTHS": WIDTHS, "PACKED": columns, "TOPK": 2, "SPLITS": 4,
-        "BM": tile.rows, "BN": tile.columns, "BK": tile.step.inner,
-    }, tile.step  # fmt: skip
+    for top_k in (1, 2):
+        yield "second_weight_gradient", {
+            **common, "WIDTHS": WIDTHS, "PACKED": columns, "TOPK": top_k, "SPLITS": 4,
+            "BM": tile.rows, "BN": tile.columns, "BK": tile.step.inner,
+        }, tile.step  # fmt: skip
 
 
 def _small_kernels() -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
     """Kernel, constants and types of everything that is not bound by matrix products."""
     experts = len(WIDTHS)
     sizes = {"EXPERTS": experts, "BUCKETS": 16}
-    index, slots = {"index_ptr": "*i64"}, {"index_ptr": "*i16"}
-    rows = {"index_ptr": "*i8", "row_ptr": "*i64"}
+    index, rows = {"index_ptr": "*i64"}, {"row_ptr": "*i64"}
+    combination = {"D": D_MODEL, "TOPK": 2, "BLOCK": COMBINE_TOKENS, "BLOCK_D": COMBINE_FEATURES}
+    pairs = {"D": D_MODEL, "TOPK": 2, "BLOCK": PAIR_BLOCK, "BLOCK_D": PAIR_FEATURES}
     yield "count_pairs", {**sizes, "BLOCK": SORT_BLOCK}, index
     yield "scan_counts", {**sizes, "CHUNK": SCAN_BLOCK}, {}
     yield "place_pairs", {**sizes, "BLOCK": SORT_BLOCK}, {**index, "row_ptr": "*i32"}
@@ -152,24 +157,16 @@ def _small_kernels() -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
         "WIDTHS": WIDTHS, "RANKS": (0, 4, 1, 5, 2, 6, 3, 7), "D": D_MODEL, "BM": 128, "BN": 128,
         "NARROW_BN": 128, "GROUP": 8, "CHUNK": TILE_CHUNK,
     }, {}  # fmt: skip
-    yield (
-        "combine_slots",
-        {"D": D_MODEL, "TOPK": 2, "BLOCK": COMBINE_TOKENS, "BLOCK_D": COMBINE_FEATURES},
-        slots,
-    )
-    yield (
-        "combine_rows",
-        {"D": D_MODEL, "TOPK": 2, "WEIGHTED": True, "BLOCK": COMBINE_TOKENS, "BLOCK_D": COMBINE_FEATURES},
-        rows,
-    )
-    yield (
-        "combine_rows_gradient",
-        {"D": D_MODEL, "TOPK": 2, "BLOCK": PAIR_BLOCK, "BLOCK_D": PAIR_FEATURES},
-        rows,
-    )
-    yield "score_gradient", {
-        "WIDTHS": WIDTHS, "D": D_MODEL, "TOPK": 2, "COLUMN": 128, "BLOCK": PAIR_BLOCK, "BLOCK_D": PAIR_FEATURES
-    }, {"out_ptr": "*fp32"}  # fmt: skip
+    for indexed in (False, True):
+        yield "combine_rows", {**combination, "INDEXED": indexed, "WEIGHTED": indexed}, rows
+        yield (
+            "combine_and_pool",
+            {**combination, "INDEXED": indexed, "POOLS": 19, "BLOCK_P": COMBINE_POOLS},
+            rows,
+        )
+        yield "combine_rows_gradient", {**pairs, "POOLED": indexed}, rows
+    yield "pair_gradient", combination, {}
+    yield "score_gradient", {**pairs, "WIDTHS": WIDTHS, "COLUMN": 128}, {"out_ptr": "*fp32"}
     route = {"D": D_MODEL, "E": experts, "EP": 16, "BLOCK": ROUTE_TOKENS, "BLOCK_D": ROUTE_FEATURES}
     yield "route_tokens", {
         **route, "TOPK": 2, "PRIOR": True, "SELECTION": True, "RENORMALISE": True
@@ -309,7 +306,7 @@ def _compile_alone(job: Job) -> Outcome:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compile, print the table, and return 1 if anything failed."""
     every = [*VARIANTS, "small"]
-    parser = argparse.ArgumentParser(prog="python -m mmspec_kernels.compile_check", description=__doc__)
+    parser = argparse.ArgumentParser(prog="compile_kernels.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--target", choices=list(TARGETS), action="append", help="default: all")
     parser.add_argument("--variant", choices=every, action="append", help="default: all")
