@@ -19,7 +19,6 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
@@ -28,6 +27,7 @@ from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 _SMALL = 64
 """Elements up to which real-valued tensors stay real."""
@@ -45,7 +45,7 @@ class Load:
 
 
 def pass_stages(
-    run: RunConfig,
+    run: ElucidationRun,
     schemas: Mapping[Modality, TokenSchema],
     vocabulary: int,
     batch: Batch,

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.profiling.activations import made_up_batch, pass_stages
@@ -15,6 +14,7 @@ from mmspec_ds.profiling.memory import STAGE_0_BUCKET, Holding, RankMemory, rank
 from mmspec_ds.profiling.sizes import model_sizes
 from mmspec_ds.profiling.tokens import TokenFigures
 from mmspec_ds.profiling.traffic import Exchanges, Traffic, rank_traffic
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.engine_file import EngineFile
 
 RESERVE = 0.1
@@ -58,7 +58,7 @@ class Change:
 class Planner:
     """Plans of one run. A pass is watched once for each batch size, width, precision and checkpointing."""
 
-    def __init__(self, run: RunConfig, engine: EngineFile, figures: TokenFigures) -> None:
+    def __init__(self, run: ElucidationRun, engine: EngineFile, figures: TokenFigures) -> None:
         self.run, self.engine, self.figures = run, engine, figures
         self.sizes = model_sizes(run, figures.schemas, figures.vocabulary)
         self._passes: dict[tuple[object, ...], list[StageBytes]] = {}
@@ -142,7 +142,7 @@ class Planner:
         return self._passes[key]
 
 
-def check_request(run: RunConfig, world: int, memory: float) -> None:
+def check_request(run: ElucidationRun, world: int, memory: float) -> None:
     """Refuse what no plan can be made for.
 
     Raises:

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.files import write_json
 from mmspec_ds.profiling.extrapolation import Cluster, StepTime, step_flops, step_time
 from mmspec_ds.profiling.plan import (
@@ -25,6 +24,7 @@ from mmspec_ds.profiling.plan import (
 from mmspec_ds.profiling.sizes import ModelSizes
 from mmspec_ds.profiling.tables import say, show
 from mmspec_ds.profiling.tokens import TokenFigures, token_figures
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.engine_file import EngineFile
 
 HEADS = (
@@ -70,7 +70,7 @@ class Report:
 
 
 def make_report(
-    run: RunConfig,
+    run: ElucidationRun,
     engine: EngineFile,
     gpus: int,
     memory: float,
@@ -111,7 +111,7 @@ def make_report(
     )
 
 
-def _own(rows: Sequence[PlanRow], run: RunConfig, engine: EngineFile) -> PlanRow | None:
+def _own(rows: Sequence[PlanRow], run: ElucidationRun, engine: EngineFile) -> PlanRow | None:
     """The row that the run file and its engine file ask for, where its ep works."""
     asked = (engine.stage, engine.offload, run.training.ep_size)
     found = (r for r in rows if (r.holding.stage, r.holding.offload, r.holding.ep_size) == asked)

@@ -53,6 +53,7 @@ class Inspection:
         spectra: number of spectra by modality.
         slots: number of MS/MS spectra by polarity and energy as the model reads them.
         remarks: remarks by their text with numbers as "N".
+        others: what the passed-over records are, likewise.
         reasons: why the first few records were rejected, one line each.
         first: the first few parts.
         fault: why the reading ended before the end of the file, if it did.
@@ -66,6 +67,7 @@ class Inspection:
     spectra: Counter[Modality] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)
     remarks: dict[str, RemarkKind] = field(default_factory=dict)
+    others: dict[str, RemarkKind] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     first: list[Part] = field(default_factory=list)
     fault: DataError | None = None
@@ -100,6 +102,7 @@ def inspect_file(path: Path, modality: Modality | None = None, keep: int = 5) ->
 def _count_rejected(found: Inspection, item: Rejected) -> None:
     if not item.fault:
         found.passed_over += 1
+        _count_kind(found.others, item.reason)
         return
     found.rejected += 1
     if len(found.reasons) < _REASONS:
@@ -112,21 +115,24 @@ def _count_part(found: Inspection, part: Part, keep: int) -> None:
     found.spectra.update(spectrum.modality for spectrum in part.spectra)
     found.slots.update(_slot(spectrum) for spectrum in part.spectra if isinstance(spectrum, TandemMS))
     for remark in part.remarks:
-        kind = _NUMBER.sub("N", remark)
-        if kind not in found.remarks and len(found.remarks) >= _MOST_KINDS:
-            kind, remark = "", "others"
-        found.remarks.setdefault(kind, RemarkKind(remark)).add(remark)
+        _count_kind(found.remarks, remark)
     if len(found.first) < keep:
         found.first.append(part)
+
+
+def _count_kind(kinds: dict[str, RemarkKind], text: str) -> None:
+    """Count a text among those that differ from it in numbers alone."""
+    kind = _NUMBER.sub("N", text)
+    if kind not in kinds and len(kinds) >= _MOST_KINDS:
+        kind, text = "", "others"
+    kinds.setdefault(kind, RemarkKind(text)).add(text)
 
 
 def report_lines(found: Inspection) -> Iterator[str]:
     """The inspection as lines of text."""
     yield str(found.path)
     yield f"  format    {found.format}"
-    passed = (
-        f", {found.passed_over} passed over (no spectra of a kind that is read)" if found.passed_over else ""
-    )
+    passed = f", {found.passed_over} passed over" if found.passed_over else ""
     yield f"  records   {found.parts} read, {found.rejected} rejected{passed}"
     if found.spectra:
         kinds = (f"{count} {REGISTRY[modality].label}" for modality, count in sorted(found.spectra.items()))
@@ -134,10 +140,10 @@ def report_lines(found: Inspection) -> Iterator[str]:
     if found.slots:
         slots = (f"{count} at {slot}" for slot, count in sorted(found.slots.items()))
         yield f"  MS/MS     {', '.join(slots)}"
-    if found.remarks:
-        yield "  remarks"
-        kinds_of_remark = sorted(found.remarks.values(), key=lambda kind: -kind.count)
-        for kind in kinds_of_remark[:_REMARKS]:
+    for title, kinds_of in (("passed over", found.others), ("remarks", found.remarks)):
+        if kinds_of:
+            yield f"  {title}"
+        for kind in sorted(kinds_of.values(), key=lambda kind: -kind.count)[:_REMARKS]:
             yield f"    {kind.count} x {kind.first}{' (the first; numbers vary)' if kind.varied else ''}"
     if found.reasons:
         more = f", the first {len(found.reasons)}" if found.rejected > len(found.reasons) else ""
@@ -151,16 +157,16 @@ def _part_lines(part: Part) -> Iterator[str]:
     known = [one_line(part.metadata[key], 60) for key in _SHOWN_KEYS if key in part.metadata]
     known += [one_line(text, 80) for text in (part.formula, part.smiles) if text is not None]
     yield f"  {part.id}  {', '.join(known)}"
-    yield from (f"    {described(spectrum, part)}" for spectrum in part.spectra)
+    yield from (f"    {described(spectrum)}" for spectrum in part.spectra)
 
 
-def described(spectrum: Spectrum, part: Part) -> str:
+def described(spectrum: Spectrum) -> str:
     """One spectrum as a line of text."""
     label = REGISTRY[spectrum.modality].label
     match spectrum:
         case TandemMS(mz=mz, intensity=intensity):
             return (
-                f"{label}{_precursor(spectrum, part)}, {_slot(spectrum)}: {len(mz)} peaks from {mz[0]:.4f} to"
+                f"{label}{_precursor(spectrum)}, {_slot(spectrum)}: {len(mz)} peaks from {mz[0]:.4f} to"
                 f" {mz[-1]:.4f}, the strongest at {mz[intensity.argmax()]:.4f}"
             )
         case HydrogenNMR(multiplets=multiplets):
@@ -187,8 +193,8 @@ def _listed(texts: Sequence[str], limit: int) -> str:
     return ", ".join(texts[:limit]) + (" ..." if len(texts) > limit else "")
 
 
-def _precursor(spectrum: TandemMS, part: Part) -> str:
-    """What is known of the precursor: m/z, adduct and charge, and the energy that the file states."""
+def _precursor(spectrum: TandemMS) -> str:
+    """What is known of the precursor: m/z, adduct and charge."""
     known = [f"m/z {spectrum.precursor_mz:.4f}"] if spectrum.precursor_mz is not None else []
     known += [spectrum.adduct] if spectrum.adduct is not None else []
     known += [f"charge {spectrum.charge:+d}"] if spectrum.charge is not None else []

@@ -10,10 +10,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from mmspec_ds.config import RunConfig, load_run
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.profiling.activations import pass_loss
 from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.run_file import load_run
 
 EXPERTS = [
     {"family": "shared", "width": 64},
@@ -22,14 +23,14 @@ EXPERTS = [
     {"family": "interaction", "width": 32},
 ]
 
-MakeRun = Callable[..., RunConfig]
+MakeRun = Callable[..., ElucidationRun]
 
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """Makes a run of three encoder and two decoder layers; overrides as on the command line."""
 
-    def make(*overrides: str, engine: dict[str, Any] | None = None) -> RunConfig:
+    def make(*overrides: str, engine: dict[str, Any] | None = None) -> ElucidationRun:
         (tmp_path / "engine.json").write_text(json.dumps(engine or {"zero_optimization": {"stage": 1}}))
         run = {
             "name": "tiny",

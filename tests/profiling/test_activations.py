@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.profiling.activations import (
@@ -22,12 +21,13 @@ from mmspec_ds.profiling.sizes import model_sizes, numel, stages
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 SHARES = {Modality.H_NMR: 0.1, Modality.C_NMR: 0.1, Modality.IR: 0.5, Modality.MS: 0.3}
 VOCABULARY = 20
 
 
-def full_model(run: RunConfig, width: int | None, **options: Any) -> Elucidator:
+def full_model(run: ElucidationRun, width: int | None, **options: Any) -> Elucidator:
     """The run's model, its experts all of one width."""
     moe = run.moe
     if moe is not None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.collate import collate
 from mmspec_ds.errors import UserError
 from mmspec_ds.profiling import peak
@@ -14,11 +13,12 @@ from mmspec_ds.profiling.peak import PeakMemory, Task, measure_peak
 from mmspec_ds.profiling.resident import is_measured
 from mmspec_ds.profiling.run_data import run_data
 from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 WIDE = ("moe=null", "model.d_model=160", "model.ffn_width=640", "training.batch_size=24", "training.threads=1")
 
 
-def task_of(run: RunConfig, folder: Path) -> Task:
+def task_of(run: ElucidationRun, folder: Path) -> Task:
     return Task(run, scratch=folder, meeting=folder / "meeting", rank=0, world=1, generated=False, tokens=100)
 
 

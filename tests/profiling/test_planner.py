@@ -14,12 +14,12 @@ from mmspec_ds.errors import ConfigError
 from mmspec_ds.profiling import plan
 from mmspec_ds.profiling.activations import batch_tensors, pass_stages
 from mmspec_ds.profiling.extrapolation import step_flops
-from mmspec_ds.profiling.flops import Dimensions
 from mmspec_ds.profiling.memory import Holding, Phase, RankMemory
 from mmspec_ds.profiling.plan import Change, Planner, PlanRow, check_request, recommended, smallest
 from mmspec_ds.profiling.plan_report import make_report, print_report, write_report
 from mmspec_ds.profiling.tokens import token_figures
 from mmspec_ds.profiling.traffic import Traffic
+from mmspec_ds.systems.elucidation.flops import Dimensions
 from mmspec_ds.trainer.engine_file import read_engine
 
 SMALL_BUCKETS = {"zero_optimization": {"stage": 1, "reduce_bucket_size": 10_000}}

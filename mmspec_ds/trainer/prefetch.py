@@ -1,6 +1,6 @@
-"""Items of an iterator made ahead by a thread."""
+"""Items of an iterator, computed by a thread before they are asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -10,7 +10,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.1
 
 
-def made_ahead(items: Iterator[T], depth: int = 2) -> Iterator[T]:
+def prefetch(items: Iterator[T], depth: int = 2) -> Generator[T, None, None]:
     """The same items in the same order; up to `depth` wait ready while the caller is busy with one.
 
     An error in the making is raised where its item would have come. When the caller closes the generator, the
@@ -39,7 +39,7 @@ def made_ahead(items: Iterator[T], depth: int = 2) -> Iterator[T]:
         except BaseException as error:
             put(None, error)
 
-    thread = Thread(target=make, name="made ahead", daemon=True)
+    thread = Thread(target=make, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:

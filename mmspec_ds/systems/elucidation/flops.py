@@ -21,7 +21,6 @@ from typing import Literal, Self, cast, get_args
 import torch
 from torch import Tensor
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import physical_order
@@ -29,6 +28,7 @@ from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
 from mmspec_ds.spectra.records import Modality, table_rows
 from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 FlopPart = Literal["embedding", "attention", "feed-forward", "routing", "decoder", "head"]
 """Embedding of the spectra; the encoder's attention with its projections; its feed-forward networks or experts;
@@ -65,7 +65,7 @@ class Dimensions:
     checkpointing: bool = False
 
     @classmethod
-    def of(cls, run: RunConfig, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> Self:
+    def of(cls, run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> Self:
         """Those of a run's model; `vocabulary` is of SMILES tokens, specials included."""
         model, moe = run.model, run.moe
         with torch.device("meta"):

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmspec_ds.data.ahead import made_ahead
+from mmspec_ds.trainer.prefetch import prefetch
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "made ahead"]
+    return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 7])
 @pytest.mark.parametrize("count", [0, 1, 25])
 def test_the_same_items_in_the_same_order(count: int, depth: int) -> None:
-    assert list(made_ahead(iter(range(count)), depth)) == list(range(count))
+    assert list(prefetch(iter(range(count)), depth)) == list(range(count))
     assert threads() == []
 
 
@@ -26,7 +26,7 @@ def test_an_error_comes_where_its_item_would_have_come() -> None:
         yield 2
         raise ValueError("the third")
 
-    items = made_ahead(faulty())
+    items = prefetch(faulty())
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(items)
@@ -43,7 +43,7 @@ def test_no_more_than_depth_wait_and_closing_ends_the_thread() -> None:
             yield number
             number += 1
 
-    items = made_ahead(endless(), 3)
+    items = prefetch(endless(), 3)
     assert next(items) == 0
     deadline = time.monotonic() + 10
     while len(made) < 5 and time.monotonic() < deadline:
@@ -56,4 +56,4 @@ def test_no_more_than_depth_wait_and_closing_ends_the_thread() -> None:
 
 def test_a_depth_of_nothing() -> None:
     with pytest.raises(ValueError, match="depth is 0"):
-        next(made_ahead(iter([1]), 0))
+        next(prefetch(iter([1]), 0))
