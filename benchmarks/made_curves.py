@@ -1,4 +1,4 @@
-"""1H curves made from textbook first-order spectra, and how many of their signals `readers.picking` reads right.
+"""1H curves made from textbook first-order spectra, and how many of their signals are read right.
 
 python benchmarks/run.py curves                    # tuned and held-out molecules, every condition
 python benchmarks/run.py curves --rows ROWS.csv    # also writes one CSV row for each line of the table
@@ -15,7 +15,6 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -271,10 +270,14 @@ def score_curve(
         score.both += counted and named
     if tell and (score.both < score.signals or score.invented):
         said = ", ".join(
-            f"{m.centroid_ppm:.2f} ({m.category}, {m.hydrogens}H)" for m in sorted(found, key=lambda m: m.centroid_ppm)
+            f"{m.centroid_ppm:.2f} ({m.category}, {m.hydrogens}H)"
+            for m in sorted(found, key=lambda m: m.centroid_ppm)
         )
         right = ", ".join(f"{e.ppm:.2f} ({'/'.join(sorted(e.names))}, {e.hydrogens}H)" for e in expected)
-        print(f"{condition.name} {molecule.name} {curve.frequency_mhz:g}\n   right {right}\n   found {said}", remarks)
+        print(
+            f"{condition.name} {molecule.name} {curve.frequency_mhz:g}\n   right {right}\n   found {said}",
+            remarks,
+        )
     return score
 
 

@@ -34,6 +34,10 @@ REGISTRY = {
     "traffic": Benchmark("traffic.py", "what a step sends", "the least that the routing implies"),
     "planner": Benchmark("plan_memory.py", "mmspec plan", "measured trainings"),
     "simulator": Benchmark("simulator.py", "simulated spectra", "published and measured ones"),
+    "modalities": Benchmark(
+        "modality_gain.py", "models with HSQC, DEPT and precursors", "the same models without"
+    ),
+    "curves": Benchmark("made_curves.py", "1H curves read", "the known spectra that they were made from"),
     "measured": Benchmark("measured_molecules.py", "answers to measured spectra", "the true structures"),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
@@ -49,7 +53,7 @@ def main() -> None:
             print(f"{name:12} {one.script:22} {one.measures}, beside {one.beside}")
         return
     script = FOLDER / REGISTRY[options.name].script
-    sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "kernels")]
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent), str(FOLDER.parent / "kernels")]
     sys.argv = [str(script), *rest]
     runpy.run_path(str(script), run_name="__main__")
 

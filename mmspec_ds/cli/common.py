@@ -10,10 +10,23 @@ from mmspec_ds.errors import DataError
 Commands = Any  # argparse keeps the type of add_subparsers() private
 
 
+class Command(argparse.ArgumentParser):
+    """The parser of one command; `when_chosen` adds the options for which a room must be imported."""
+
+    when_chosen: "Callable[[Command], None] | None" = None
+
+    def parse_known_args(self, *arguments: Any, **named: Any) -> Any:
+        """As the parent does, once the command's own options are there."""
+        add, self.when_chosen = self.when_chosen, None
+        if add is not None:
+            add(self)
+        return super().parse_known_args(*arguments, **named)
+
+
 def add_command(
     commands: Commands, run: Callable[[argparse.Namespace], int], what: str, example: str
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
+) -> Command:
+    command: Command = commands.add_parser(
         run.__name__.removeprefix("_"),
         help=what,
         description=what[:1].upper() + what[1:] + ".",
@@ -32,29 +45,6 @@ def check_writable(path: Path | None) -> None:
         raise DataError("cannot be written: it is a folder, expected a file", path=path)
     if not path.parent.is_dir():
         raise DataError("cannot be written: its folder does not exist", path=path)
-
-
-class Counter:
-    """A progress bar on a terminal; elsewhere nothing, for the result is printed in the end."""
-
-    def __init__(self, what: str, total: int | None = None) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task(what, total=total)
-
-    def __enter__(self) -> "Counter":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def at(self, done: int, total: int | None = None, what: str | None = None) -> None:
-        """How far it is; `what` is written before the bar from now on."""
-        self._progress.update(self._task, completed=done, total=total, description=what)
 
 
 def positive(text: str) -> int:

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mmspec_ds.cli.common import Commands, Counter, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.progress import ProgressLines
 
 
 def add(commands: Commands) -> None:
@@ -56,8 +57,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         dataset = read_question(trained, question)
         for remark, count in dataset.remarks.items():
             print(f"{folder}: {remark}: {count}")
-        with Counter(f"decoding with {folder}", len(dataset)) as counter:
-            results[str(folder)] = evaluate_model(trained, dataset, question.beam, counter.at)
+        with ProgressLines(f"decoding with {folder}", len(dataset), unit="molecules") as progress:
+            results[str(folder)] = evaluate_model(trained, dataset, question.beam, progress.at)
         if options.controls and folder == options.models[0]:
             shared = shared_with_training(dataset, trained, options.controls)
             print(f"canonical SMILES shared with the training files: {shared} of {len(dataset)}")

@@ -3,22 +3,19 @@
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, Counter, add_command, check_writable, positive
+from mmspec_ds.cli.common import Command, Commands, add_command, check_writable, positive
 from mmspec_ds.errors import DataError
+from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
-    from mmspec_ds.readers.requests import Answered, Inquiry
+    from mmspec_ds.readers.requests import Answered, Request
     from mmspec_ds.systems.elucidation.predict_files import Answer
-
-_SPECTRA = {"h_nmr": "1H NMR", "c_nmr": "13C NMR", "ir": "IR", "msms": "MS/MS"}
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def add(commands: Commands) -> None:
@@ -35,16 +32,8 @@ def add(commands: Commands) -> None:
         nargs="*",
         metavar="FILE",
         help="every record of files of any format that `mmspec inspect` reads; of a folder, every sub-folder;"
-        " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, formula), every row",
+        " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, hsqc, formula), every row",
     )
-    for name, label in _SPECTRA.items():
-        command.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=Path,
-            action="append",
-            metavar="FILE",
-            help=f"{label} of one record{', may be given again' if name == 'msms' else ''}",
-        )
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
     command.add_argument("--beam", type=positive, help="beam width (default: as --top)")
@@ -53,27 +42,46 @@ def add(commands: Commands) -> None:
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
     )
     command.set_defaults(usage=command.error)
+    command.when_chosen = _add_spectra
+
+
+def _add_spectra(command: Command) -> None:
+    """An option for each modality."""
+    from mmspec_ds.readers.batches import SPECTRA
+    from mmspec_ds.spectra.registry import REGISTRY
+
+    for name, modality in SPECTRA.items():
+        command.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            action="append",
+            metavar="FILE",
+            help=f"{REGISTRY[modality].label} of one record{', may be given again' if name == 'msms' else ''}",
+        )
 
 
 def _predict(options: argparse.Namespace) -> int:
-    spectra = {name: getattr(options, name) or [] for name in _SPECTRA}
+    from mmspec_ds.readers.batches import SPECTRA
+
+    spectra = {name: getattr(options, name) or [] for name in SPECTRA}
     if bool(options.files) == any(spectra.values()):
-        options.usage("expected either FILE... or spectra of one record (--h-nmr, --c-nmr, --ir, --msms)")
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in SPECTRA)
+        options.usage(f"expected either FILE... or spectra of one record ({names})")
     if options.resume and options.out is None:
         options.usage("--resume needs --out")
     check_writable(options.out)
     for path in (*options.files, *chain.from_iterable(spectra.values())):
         if not path.exists():  # a slip of the pen is told at once; inside a batch it is a line of its own
             raise DataError("there is no such file", path=path)
-    from mmspec_ds.systems.elucidation.predict_files import predict_inquiries
+    from mmspec_ds.systems.elucidation.predict_files import predict_requests
     from mmspec_ds.systems.elucidation.trained import load_model
 
     trained = load_model(options.model)
     beam = max(options.beam or options.top, options.top)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        inquiries = _inquiries(options, spectra, answered)
-        return predict_inquiries(trained, inquiries, beam=beam, n_best=options.top)
+        requests = _requests(options, spectra, answered)
+        return predict_requests(trained, requests, beam=beam, n_best=options.top)
 
     tally = _Tally()
     if options.out is None:
@@ -89,20 +97,20 @@ def _predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def _inquiries(
+def _requests(
     options: argparse.Namespace, spectra: dict[str, list[Path]], answered: "Answered"
-) -> "Iterator[Inquiry]":
+) -> "Iterator[Request]":
     """What is asked: one record of the files named by modality, or the records of files."""
-    from mmspec_ds.readers.batches import SPECTRA, inquire_all
-    from mmspec_ds.readers.requests import Source, inquire_sources
+    from mmspec_ds.readers.batches import SPECTRA, read_requests
+    from mmspec_ds.readers.requests import Source, request_of_sources
 
     if options.files:
-        yield from inquire_all(options.files, options.formula, answered)
+        yield from read_requests(options.files, options.formula, answered)
         return
     sources = [Source(path, SPECTRA[name]) for name, paths in spectra.items() for path in paths]
     name = "+".join(dict.fromkeys(source.path.name for source in sources))
     if not answered(name):
-        yield inquire_sources(name, sources, options.formula)
+        yield request_of_sources(name, sources, options.formula)
 
 
 def _write(
@@ -111,15 +119,11 @@ def _write(
     """All answers into a file, with a bar on a terminal and a line now and then elsewhere."""
     from mmspec_ds.systems.elucidation.answers import AnswersFile
 
-    with AnswersFile(path, resume=resume) as file, Counter("predicting") as counter:
-        told = time.monotonic()
+    with AnswersFile(path, resume=resume) as file, ProgressLines("predicting") as progress:
         for answer in answers(file.answered):
             file.write(answer)
             tally.add(answer)
-            counter.at(tally.all, what=str(tally))
-            if not sys.stderr.isatty() and time.monotonic() - told > _SECONDS_BETWEEN_LINES:
-                told = time.monotonic()
-                print(tally, flush=True)
+            progress.at(tally.all, status=str(tally), line=f"predicting: {tally}")
         before = f", {file.kept} answered before" if file.kept else ""
     print(f"{path}: {tally}{before}")
 

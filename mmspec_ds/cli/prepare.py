@@ -3,14 +3,12 @@
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from mmspec_ds.cli.common import Commands, Counter, add_command, positive
+from mmspec_ds.cli.common import Commands, add_command, positive
 from mmspec_ds.errors import UserError
-
-_SECONDS_BETWEEN_LINES = 10.0
+from mmspec_ds.progress import ProgressLines
 
 
 def add(commands: Commands) -> None:
@@ -56,14 +54,14 @@ def _prepare(options: argparse.Namespace) -> int:
     if not options.files or options.out is None:
         options.wrong_usage("expected parquet files, and --out with a folder for the shards")
     settings = _settings(options)
-    with _Told("preparing") as told:
+    with ProgressLines("preparing", unit="rows", last_line=True) as progress:
         summary = prepare_shards(
             options.files,
             options.out,
             settings,
             skip_invalid=options.skip_invalid,
             workers=options.workers,
-            progress=told.at,
+            progress=progress.at,
         )
     print(f"{options.out}: {summary.shards:,} shards, {summary.bytes / 1e6:,.1f} MB")
     for name, count in summary.splits.items():
@@ -79,9 +77,11 @@ def _prepare(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> Any:
     """What to store, from the options and the run file."""
-    from mmspec_ds.config import load_run, validated
     from mmspec_ds.data.shards.plan import PrepareSettings
     from mmspec_ds.data.splits import BENCHMARK_SEED
+    from mmspec_ds.settings import validated
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+    from mmspec_ds.systems.run_file import load_run
 
     split: dict[str, Any] = {"rule": options.split, "seed": options.seed}
     shares = {name: getattr(options, name) for name in ("validation", "test")}
@@ -92,7 +92,7 @@ def _settings(options: argparse.Namespace) -> Any:
         split["seed"] = BENCHMARK_SEED if options.split == "benchmark" else 0
     content: dict[str, Any] = {"split": split}
     if options.run is not None:
-        data = load_run(options.run).data
+        data = load_run(options.run, (), ElucidationRun).data
         content |= {"modalities": data.modalities, "compression": data.compression}
     return validated(PrepareSettings, content, "prepare")
 
@@ -111,34 +111,3 @@ def _verify(folder: Path) -> int:
         f"{folder}: {summary.shards:,} shards, {sum(summary.splits.values()):,} molecules, as they were written"
     )
     return 0
-
-
-class _Told:
-    """A progress bar on a terminal; elsewhere a line now and then, on stderr."""
-
-    def __init__(self, what: str) -> None:
-        self._what, self._bar = what, Counter(what) if sys.stderr.isatty() else None
-        self._began = self._last = time.monotonic()
-        self._first: int | None = None
-
-    def __enter__(self) -> "_Told":
-        if self._bar is not None:
-            self._bar.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.__exit__()
-
-    def at(self, done: int, total: int) -> None:
-        if self._bar is not None:
-            self._bar.at(done, total)
-            return
-        if self._first is None:  # what an earlier start has done is not done by this one
-            self._first = done
-        now = time.monotonic()
-        if now - self._last < _SECONDS_BETWEEN_LINES and done < total:
-            return
-        self._last = now
-        speed = (done - self._first) / max(now - self._began, 1e-9)
-        print(f"{self._what}: {done:,} of {total:,} rows, {speed:,.0f} rows/s", file=sys.stderr, flush=True)

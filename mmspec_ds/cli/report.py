@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mmspec_ds.cli.common import Commands, Counter, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.progress import ProgressLines
 
 
 def add(commands: Commands) -> None:
@@ -46,8 +47,8 @@ def _report(options: argparse.Namespace) -> int:
         check_writable(page)
     ask = 0 if options.no_examples else options.molecules
     request = ReportRequest(options.run, page, tuple(options.data), ask)
-    with Counter("reading molecules", ask) as counter:
-        examples = write_report(request, counter.at)
+    with ProgressLines("reading molecules", ask, unit="molecules") as progress:
+        examples = write_report(request, progress.at)
     print(examples.remark)
     print(f"{page}, and its pictures in {request.pictures}")
     return 0

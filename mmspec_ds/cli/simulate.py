@@ -4,7 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from mmspec_ds.cli.common import Commands, Counter, add_command, positive
+from mmspec_ds.cli.common import Commands, add_command, positive
+from mmspec_ds.progress import ProgressLines
 
 
 def add(commands: Commands) -> None:
@@ -40,7 +41,7 @@ def add(commands: Commands) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from mmspec_ds.config import validated
+    from mmspec_ds.settings import validated
     from mmspec_ds.simulator.noise import NoiseSettings
     from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 
@@ -56,14 +57,14 @@ def _simulate(options: argparse.Namespace) -> int:
         },
         "simulate",
     )
-    with Counter("simulating") as counter:
+    with ProgressLines("simulating", unit="molecules") as progress:
         summary = simulate_dataset(
             options.out,
             settings,
             smiles_file=options.smiles,
             skip_invalid=options.skip_invalid,
             workers=options.workers,
-            progress=counter.at,
+            progress=progress.at,
         )
     for path, count in summary.files.items():
         print(f"{path}: {count:,} molecules")

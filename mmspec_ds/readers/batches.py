@@ -19,27 +19,32 @@ from mmspec_ds.readers.bruker import looks_like_bruker
 from mmspec_ds.readers.part import Part, one_line
 from mmspec_ds.readers.requests import (
     Answered,
-    Inquiry,
+    Request,
     Source,
-    inquire_file,
-    inquire_sources,
     nothing_answered,
+    request_of_sources,
+    requests_of_file,
 )
 from mmspec_ds.readers.source import Head, read_head, read_lines, readable
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
 
 MANIFEST = "manifest.csv"
 ID, FORMULA = "id", "formula"
-SPECTRA = {"h_nmr": Modality.H_NMR, "c_nmr": Modality.C_NMR, "ir": Modality.IR, "msms": Modality.MS}
+SPECTRA = {
+    "msms" if modality is Modality.MS else entry.name: modality
+    for modality, entry in REGISTRY.items()
+    if modality is not Modality.FORMULA
+}
 """Columns of files, which are also the options of the command line."""
 
 _EXPERIMENT = ("procs", "acqus", "pdata")
 
 
-def inquire_all(
+def read_requests(
     paths: Sequence[Path], formula: str | None = None, answered: Answered = nothing_answered
-) -> Iterator[Inquiry]:
-    """All records of files, folders and manifests, in order, one at a time; what cannot be read is an inquiry
+) -> Iterator[Request]:
+    """All records of files, folders and manifests, in order, one at a time; what cannot be read is a request
     with an error, under the name of the file or folder.
 
     Args:
@@ -49,35 +54,35 @@ def inquire_all(
     """
     for path in paths:
         try:
-            yield from _inquire(path, formula, answered)
+            yield from _requests_of_path(path, formula, answered)
         except (DataError, OSError) as error:
             if not answered(path.name or str(path)):
                 yield _unreadable(path, error)
 
 
-def _unreadable(path: Path, error: DataError | OSError) -> Inquiry:
-    """An inquiry that says why a file or folder as a whole gives no record."""
+def _unreadable(path: Path, error: DataError | OSError) -> Request:
+    """a request that says why a file or folder as a whole gives no record."""
     if isinstance(error, OSError):
         error = DataError(f"cannot be read: {error.strerror or error}", path=path)
-    return Inquiry(path.name or str(path), error=one_line(error, 400))
+    return Request(path.name or str(path), error=one_line(error, 400))
 
 
-def _inquire(path: Path, formula: str | None, answered: Answered) -> Iterator[Inquiry]:
+def _requests_of_path(path: Path, formula: str | None, answered: Answered) -> Iterator[Request]:
     head = read_head(path)
     if not head.is_folder:
         if looks_like_manifest(head):
-            yield from inquire_manifest(path, formula, answered)
+            yield from requests_of_manifest(path, formula, answered)
         else:
-            yield from inquire_file(path, formula, answered)
+            yield from requests_of_file(path, formula, answered)
     elif (path / MANIFEST).is_file():
-        yield from inquire_manifest(path / MANIFEST, formula, answered)
+        yield from requests_of_manifest(path / MANIFEST, formula, answered)
     elif _is_experiment(path):
-        yield from inquire_file(path, formula, answered)
+        yield from requests_of_file(path, formula, answered)
     else:
-        yield from inquire_folder(path, formula, answered)
+        yield from requests_of_folder(path, formula, answered)
 
 
-def inquire_folder(folder: Path, formula: str | None, answered: Answered) -> Iterator[Inquiry]:
+def requests_of_folder(folder: Path, formula: str | None, answered: Answered) -> Iterator[Request]:
     """A record of each sub-folder, under its name, and each record of every file beside them, by their names.
 
     Raises:
@@ -88,10 +93,10 @@ def inquire_folder(folder: Path, formula: str | None, answered: Answered) -> Ite
         raise DataError("the folder is empty", path=folder)
     for entry in entries:
         if not entry.is_dir():
-            yield from inquire_file(entry, formula, answered)
+            yield from requests_of_file(entry, formula, answered)
         elif not answered(entry.name):
             try:
-                yield inquire_sources(entry.name, _sources_in(entry), formula, unknown_files=True)
+                yield request_of_sources(entry.name, _sources_in(entry), formula, unknown_files=True)
             except (DataError, OSError) as error:
                 yield _unreadable(entry, error)
 
@@ -127,8 +132,8 @@ def _columns(line: str) -> list[str]:
         return []
 
 
-def inquire_manifest(path: Path, formula: str | None, answered: Answered) -> Iterator[Inquiry]:
-    """A record of each row; a row that cannot be used is an inquiry with an error.
+def requests_of_manifest(path: Path, formula: str | None, answered: Answered) -> Iterator[Request]:
+    """A record of each row; a row that cannot be used is a request with an error.
 
     Args:
         path: the CSV.
@@ -156,7 +161,7 @@ def inquire_manifest(path: Path, formula: str | None, answered: Answered) -> Ite
             rows_read += 1
             yield from _row(path, number, columns, cells, (formula, seen, answered))
     except csv.Error as error:
-        raise DataError(f"is no CSV after row {number}: {one_line(error)}", path=path) from None
+        raise DataError(f"is not a CSV after row {number}: {one_line(error)}", path=path) from None
     if not rows_read:
         raise DataError("the manifest has no row", path=path)
 
@@ -167,8 +172,8 @@ def _row(
     columns: Sequence[str],
     cells: Sequence[str],
     common: tuple[str | None, set[str], Answered],
-) -> Iterator[Inquiry]:
-    """The inquiry of one row, none if it was answered; rows count from 1, the header not included."""
+) -> Iterator[Request]:
+    """The request of one row, none if it was answered; rows count from 1, the header not included."""
     formula, seen, answered = common
     row = {name: cell.strip() for name, cell in zip(columns, cells)}
     name = row.get(ID) or f"{path.name}:{number}"
@@ -184,17 +189,17 @@ def _row(
         fault = f"{where}: the id {one_line(name, 60)!r} is there twice"
     else:
         seen.add(name)
-        yield _row_inquiry(name, path, row, formula, where)
+        yield _row_request(name, path, row, formula, where)
         return
-    yield Inquiry(name, error=fault)
+    yield Request(name, error=fault)
 
 
-def _row_inquiry(name: str, path: Path, row: dict[str, str], formula: str | None, where: str) -> Inquiry:
+def _row_request(name: str, path: Path, row: dict[str, str], formula: str | None, where: str) -> Request:
     sources = []
     for column, modality in SPECTRA.items():
         cell = row.get(column, "")
         texts = cell.split(";") if modality is Modality.MS else [cell]
         sources += [Source(path.parent / text.strip(), modality) for text in texts if text.strip()]
     if not sources:
-        return Inquiry(name, error=f"{where}: names no file")
-    return inquire_sources(name, sources, formula, stated=Part(where, (), formula=row.get(FORMULA) or None))
+        return Request(name, error=f"{where}: names no file")
+    return request_of_sources(name, sources, formula, stated=Part(where, (), formula=row.get(FORMULA) or None))

@@ -1,5 +1,6 @@
 """What a model is asked about: a record made of one or several files, or the reason why there is none."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.readers.assembly import assemble
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS
 from mmspec_ds.spectra.records import Modality, Record
 
 Answered = Callable[[str], bool]
@@ -26,7 +28,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
+class Request:
     """One thing to answer.
 
     Attributes:
@@ -47,7 +49,9 @@ def nothing_answered(_: str) -> bool:
     return False
 
 
-def inquire_file(path: Path, formula: str | None, answered: Answered = nothing_answered) -> Iterator[Inquiry]:
+def requests_of_file(
+    path: Path, formula: str | None, answered: Answered = nothing_answered
+) -> Iterator[Request]:
     """Every record of a file, one by one, named "<file name>:<number>"; a fault of the file itself comes last,
     under the file's name. Records that are sound but of no use (a survey scan) are passed over.
 
@@ -56,33 +60,34 @@ def inquire_file(path: Path, formula: str | None, answered: Answered = nothing_a
         formula: of the molecule, if it is known; one that contradicts the file is an error of the record.
         answered: records to leave out.
     """
-    useful = False
+    useful, other = False, ""
     try:
-        for item in read_file(path):
+        for item in read_file(path, None, DEFAULT_SETTINGS.with_formula(formula)):
             if isinstance(item, Rejected) and not item.fault:
+                other = other or f" ({item.reason})"
                 continue
             useful = True
             if answered(item.id):
                 continue
             if isinstance(item, Rejected):
-                yield Inquiry(item.id, error=str(item))
+                yield Request(item.id, error=str(item))
             else:
                 yield _of_parts(item.id, [item], formula, item.remarks)
-        fault = None if useful else f"{path}: no record with spectra of a kind that is read"
+        fault = None if useful else f"{path}: no record with spectra of a kind that is read{other}"
     except DataError as error:
         fault = one_line(error, 400)
     if fault is not None and not answered(path.name):
-        yield Inquiry(path.name, error=fault)
+        yield Request(path.name, error=fault)
 
 
-def inquire_sources(
+def request_of_sources(
     name: str,
     sources: Sequence[Source],
     formula: str | None,
     *,
     stated: Part | None = None,
     unknown_files: bool = False,
-) -> Inquiry:
+) -> Request:
     """One record of all that several files say of a molecule.
 
     A record of a file that is at fault is left out with a remark, as long as the file has another one.
@@ -105,13 +110,13 @@ def inquire_sources(
             remarks.append(f"{source.path.name}: left out, of no known format")
             continue
         try:
-            found, more = _parts(source)
+            found, more = _parts(source, formula or (stated.formula if stated else None))
         except DataError as error:
-            return Inquiry(name, error=one_line(error, 400), remarks=_limited(remarks))
+            return Request(name, error=one_line(error, 400), remarks=_limited(remarks))
         parts += found
         remarks += more
     if not parts:
-        return Inquiry(name, error="no file with spectra", remarks=_limited(remarks))
+        return Request(name, error="no file with spectra", remarks=_limited(remarks))
     return _of_parts(name, parts if stated is None else [stated, *parts], formula, remarks)
 
 
@@ -123,7 +128,7 @@ def _is_known(path: Path) -> bool:
     return True
 
 
-def _parts(source: Source) -> tuple[list[Part], list[str]]:
+def _parts(source: Source, formula: str | None) -> tuple[list[Part], list[str]]:
     """The parts that a file gives, and the remarks, each with the record it belongs to.
 
     Raises:
@@ -132,24 +137,30 @@ def _parts(source: Source) -> tuple[list[Part], list[str]]:
     parts: list[Part] = []
     remarks: list[str] = []
     faults: list[str] = []
-    for item in read_file(source.path, source.modality):
+    others: Counter[str] = Counter()
+    for item in read_file(source.path, source.modality, DEFAULT_SETTINGS.with_formula(formula)):
         if isinstance(item, Part):
             parts.append(item)
             remarks += (f"{item.id}: {remark}" for remark in item.remarks)
         elif item.fault:
             faults.append(str(item))
             remarks.append(f"{item.id}: left out, {item.reason}")
+        else:
+            others[item.reason] += 1
     if not parts:
-        raise DataError(faults[0] if faults else f"{source.path}: no spectrum of a kind that is read")
+        other = f" ({next(iter(others))})" if others else ""
+        raise DataError(faults[0] if faults else f"{source.path}: no spectrum of a kind that is read{other}")
+    name = source.path.name
+    remarks += (f"{name}: passed over {count} x {reason}" for reason, count in others.items())
     return parts, remarks
 
 
-def _of_parts(name: str, parts: Sequence[Part], formula: str | None, remarks: Sequence[str]) -> Inquiry:
+def _of_parts(name: str, parts: Sequence[Part], formula: str | None, remarks: Sequence[str]) -> Request:
     try:
         record = assemble(parts, record_id=name, formula=formula)
     except DataError as error:
-        return Inquiry(name, error=one_line(error, 400), remarks=_limited(remarks))
-    return Inquiry(name, record, remarks=_limited(remarks))
+        return Request(name, error=one_line(error, 400), remarks=_limited(remarks))
+    return Request(name, record, remarks=_limited(remarks))
 
 
 def _limited(remarks: Sequence[str]) -> tuple[str, ...]:

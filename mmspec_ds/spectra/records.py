@@ -1,6 +1,6 @@
-"""What an instrument gave: spectra of four kinds and the record of one molecule that holds them."""
+"""Spectra as instruments give them, and the record that holds those of one molecule."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, Literal
@@ -15,8 +15,8 @@ Polarity = Literal["positive", "negative"]
 class Modality(IntEnum):
     """The kinds of evidence. The value is the row of a modality in the router's tag and bias tables.
 
-    FORMULA is no instrument: a molecular formula given as input is embedded and routed like a fifth one, and
-    only when a run asks for it.
+    FORMULA is not an instrument: a molecular formula given as input is embedded and routed like a spectrum,
+    but only when a run asks for it. A model that uses no later modality has the rows up to it (`table_rows`).
     """
 
     H_NMR = 0
@@ -24,6 +24,13 @@ class Modality(IntEnum):
     IR = 2
     MS = 3
     FORMULA = 4
+    HSQC = 5
+
+
+def table_rows(used: Iterable[Modality]) -> int:
+    """Rows of the router's tag and bias tables in a model that reads these modalities: those up to FORMULA, and
+    more only where a later modality is used, so that a new modality changes no model that does not read it."""
+    return 1 + max((Modality.FORMULA, *used))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +56,15 @@ class HydrogenNMR:
 
 @dataclass(frozen=True, slots=True)
 class CarbonNMR:
-    """A 13C NMR spectrum as its list of lines in ppm."""
+    """A 13C NMR spectrum as its list of lines in ppm.
+
+    `attached_hydrogens` is the multiplicity of each line as DEPT tells it: 3 for CH3, 2, 1, 0 for a carbon
+    without hydrogen, None where it is not known. An empty tuple means that nothing is known.
+    """
 
     modality: ClassVar[Modality] = Modality.C_NMR
     shifts_ppm: tuple[float, ...]
+    attached_hydrogens: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +79,49 @@ class Infrared:
 
 @dataclass(frozen=True, slots=True)
 class TandemMS:
-    """One MS/MS spectrum: m/z and intensity of each peak (any scale), collision energy in eV or None."""
+    """One MS/MS spectrum: m/z and intensity of each peak (any scale), and what is known of its precursor.
+
+    Attributes:
+        collision_energy_ev: in eV. Readers give the nearest of the benchmark's 10, 20 and 40 eV unless
+            `map_energies` is off; None where nothing is known.
+        precursor_mz: m/z of the ion that was fragmented.
+        adduct: in brackets with its charge, such as "[M+H]+".
+        charge: of the precursor, with its sign.
+        measured_energy_ev: the collision energy of the instrument in eV, before that rule; None where the file
+            has none that can be understood.
+    """
 
     modality: ClassVar[Modality] = Modality.MS
     mz: FloatArray
     intensity: FloatArray
     polarity: Polarity = "positive"
     collision_energy_ev: float | None = None
+    precursor_mz: float | None = None
+    adduct: str | None = None
+    charge: int | None = None
+    measured_energy_ev: float | None = None
 
 
-Spectrum = HydrogenNMR | CarbonNMR | Infrared | TandemMS
+@dataclass(frozen=True, slots=True)
+class HSQCPeak:
+    """One cross peak: shifts of the carbon and of its hydrogen in ppm. `hydrogens` is their number on that
+    carbon; `intensity` is on any scale, negative for CH2 in an edited spectrum. None where not known."""
+
+    carbon_ppm: float
+    hydrogen_ppm: float
+    hydrogens: int | None = None
+    intensity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HSQC:
+    """A 1H-13C HSQC spectrum as its list of cross peaks."""
+
+    modality: ClassVar[Modality] = Modality.HSQC
+    peaks: tuple[HSQCPeak, ...]
+
+
+Spectrum = HydrogenNMR | CarbonNMR | Infrared | TandemMS | HSQC
 
 
 @dataclass(frozen=True, slots=True)

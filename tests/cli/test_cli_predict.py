@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmspec_ds.readers.requests import Source, inquire_sources
+from mmspec_ds.readers.requests import Source, request_of_sources
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.trained import load_model
@@ -27,11 +27,11 @@ def test_several_files_are_the_record_of_the_parquet(mmspec: Any, house: Path, i
     told = answers(mmspec("predict", house / "model", house / "data.parquet", "--top", 3))
     for number, row in enumerate(rows):
         files = {kind: instruments / f"r{number}" / f"{kind}.csv" for kind in ("h_nmr", "c_nmr")}
-        inquiry = inquire_sources(
+        request = request_of_sources(
             "r", [Source(files["h_nmr"], Modality.H_NMR), Source(files["c_nmr"], Modality.C_NMR)], None
         )
-        assert inquiry.record is not None
-        expected, found = encoding.encode(row), encoding.encode(inquiry.record)
+        assert request.record is not None
+        expected, found = encoding.encode(row), encoding.encode(request.record)
         assert list(found) == [Modality.H_NMR, Modality.C_NMR] == list(expected)
         for modality, tokens in expected.items():
             np.testing.assert_array_equal(found[modality].discrete, tokens.discrete)
@@ -99,7 +99,7 @@ def test_picked_lines_are_told(mmspec: Any, house: Path) -> None:
             ("--c-nmr", "r0/c_nmr.csv", "--msms", "massbank.txt", "--formula", "C2H6O"),
             ("the formula of massbank.txt:0 is C8H9NO2, that of the given one is C2H6O: not one molecule",),
         ),
-        (("--c-nmr", "r0/c_nmr.csv", "--formula", "water"), ("'water' is no molecular formula",)),
+        (("--c-nmr", "r0/c_nmr.csv", "--formula", "water"), ("'water' is not a molecular formula",)),
     ],
     ids=lambda value: " ".join(value) if value and value[0].startswith(("-", "n")) else None,
 )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from rdkit import Chem
 from rdkit.Chem.Descriptors import ExactMolWt
+from threadpoolctl import ThreadpoolController
 
-from mmspec_ds.simulator.comparison import MZ_TOLERANCE, peak_precision, peak_recall, sqrt_cosine
+from mmspec_ds.simulator import tandem
 from mmspec_ds.simulator.fragment_features import describe
 from mmspec_ds.simulator.fragment_scorer import (
     BINS,
@@ -17,12 +18,13 @@ from mmspec_ds.simulator.fragment_scorer import (
     ion_grid,
     read_scorer,
     shipped_scorer,
-    write_scorer,
 )
-from mmspec_ds.simulator.fragmentation import fragments
-from mmspec_ds.simulator.tandem import MAX_PEAKS, precursor_mz, spectra_of, tandem_spectra
+from mmspec_ds.simulator.fragmentation import BoolMatrix, fragments
+from mmspec_ds.simulator.simulate import simulate_record
+from mmspec_ds.simulator.tandem import MAX_PEAKS, one_blas_thread, precursor_mz, spectra_of, tandem_spectra
 from mmspec_ds.spectra.records import TandemMS
 from tools import fit_tandem
+from tools.spectrum_comparison import MZ_TOLERANCE, peak_precision, peak_recall, sqrt_cosine
 
 
 def spectra(smiles: str) -> dict[tuple[str, float], TandemMS]:
@@ -90,7 +92,7 @@ def test_scores_by_hand_and_a_stored_scorer(tmp_path: Path) -> None:
         + scorer.output_bias
     )
     assert scorer.scores(features)[3, 4] == pytest.approx(by_hand[30:40], rel=1e-5)
-    write_scorer(tmp_path / "s.npz", scorer)
+    fit_tandem.write_scorer(tmp_path / "s.npz", scorer)
     again = read_scorer(tmp_path / "s.npz")
     assert np.array_equal(again.scores(features), scorer.scores(features))
 
@@ -170,3 +172,29 @@ def test_weighted_recall_of_molecules_left_out(published: list[fit_tandem.Exampl
     found = fit_tandem.cross_validate(published, folds=3)
     assert (found["recall"][:, 1] >= 0.90).all()  # 20 eV; measured 0.93 and 0.92
     assert (found["recall"][:, 0] >= 0.90).all()
+
+
+def blas_threads() -> set[int]:
+    return {library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()}
+
+
+def test_one_thread_while_it_lasts_and_as_many_as_before_afterwards() -> None:
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        before = blas_threads()
+        with one_blas_thread():
+            assert blas_threads() == {1}
+        assert blas_threads() == before != {1}
+
+
+def test_fragments_are_scored_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[int]] = []
+    real = tandem.fragments
+
+    def noted(mol: Chem.Mol) -> BoolMatrix:
+        seen.append(blas_threads())
+        return real(mol)
+
+    monkeypatch.setattr(tandem, "fragments", noted)
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        simulate_record("CCO")
+    assert seen == [{1}]

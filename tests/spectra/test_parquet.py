@@ -296,12 +296,10 @@ PEAK = np.array([50.0])
 @pytest.mark.parametrize(
     ("spectra", "message"),
     [
-        ((TandemMS(PEAK, PEAK, "positive", 35.0),), "MS/MS at 35.0 eV"),
-        ((TandemMS(PEAK, PEAK),), "MS/MS at None eV"),
         ((Infrared(np.zeros(5), 600.0, 4000.0),), "IR grid from 600 to 4000"),
         ((CarbonNMR((1.0,)), CarbonNMR((2.0,))), "two spectra for column c_nmr_peaks"),
     ],
-    ids=["energy", "no_energy", "grid", "twice"],
+    ids=["grid", "twice"],
 )
 def test_what_the_schema_cannot_hold_is_refused(tmp_path: Path, spectra: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -5,6 +5,7 @@ Costs are negative logarithms of probabilities (nats), so that they add up and c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,14 @@ from mmspec_ds.readers.picking.foreign import Place
 from mmspec_ds.readers.picking.pick_settings import MultipletSettings
 
 Kind = Literal[
-    "any", "high", "methyl doublet", "other doublet", "low singlet", "high singlet", "broad singlet", "broad acid"
+    "any",
+    "high",
+    "methyl doublet",
+    "other doublet",
+    "low singlet",
+    "high singlet",
+    "broad singlet",
+    "broad acid",
 ]
 """What decides how likely so many hydrogens are; see `hydrogens.LIKELY`."""
 
@@ -24,7 +32,7 @@ _LEAST_RUN_OF_ALL = 40  # lines of an island that is tried whole as well
 _GROUP, _HIGH_COUPLING, _WIDE_J = 0.7, 0.3, 11.0
 _UNNAMED, _UNNAMED_LINE, _UNNAMED_LINES, _UNNAMED_PAIR = 2.2, 0.15, 12, 4.5
 _UNNAMED_GAP = 4.0  # for each gap that is wider than most couplings
-_CUT, _CUT_NEAR, _CUT_HZ = 1.0, 6.0, 6.0
+_CUT, _CUT_NEAR, _CUT_HZ = 1.0, 7.0, 6.0
 _CUT_QUARTET = 0.5  # halves of an AB quartet are no coincidence
 _QUARTET_ERROR, _LEAST_LEAN = 0.3, 1.3
 _FOREIGN = 2.2  # a foreign signal is there at all, and has any area
@@ -70,16 +78,20 @@ def make_candidates(
     """All candidates, one list for each island of lines that may couple to each other."""
     gaps = np.flatnonzero(np.diff(lines.hz) > settings.widest_coupling_hz)
     edges = [0, *(int(gap) + 1 for gap in gaps), len(lines)]
-    typical = float(np.median(lines.width_hz))
+    typical = float(np.percentile(lines.width_hz, 25))
     islands = []
-    for start, end in zip(edges, edges[1:]):
+    for start, end in pairwise(edges):
         foreign = _foreign(lines, start, end, places, mhz)
         single = {one.first: one for one in foreign if one.first == one.last}
         found = list(foreign)
         for first in range(start, end):
             longest = end if end - start <= _LEAST_RUN_OF_ALL else min(end, first + _LONGEST_RUN)
             for last in range(first, longest):
-                if last > first and lines.hz[last] - lines.hz[first] > _LONGEST_HZ and (first, last) != (start, end - 1):
+                if (
+                    last > first
+                    and lines.hz[last] - lines.hz[first] > _LONGEST_HZ
+                    and (first, last) != (start, end - 1)
+                ):
                     break
                 found.append(_signal(lines, first, last, typical, mhz, start, settings))
                 for between in range(first + 1, last):
@@ -94,8 +106,8 @@ def make_candidates(
 
 
 def _boundary(lines: Lines, start: int, first: int, strong: float) -> float:
-    """Cost of a signal that begins within the reach of a coupling from a strong line before it, in an island that
-    begins at `start`: a coincidence, more so the nearer they are."""
+    """Cost of a signal that begins near a strong line of the same island, which begins at `start`: two signals
+    within the reach of a coupling are a coincidence, more so the nearer they are."""
     before = start + np.flatnonzero(lines.area[start:first] >= strong)
     if not len(before):
         return 0.0
@@ -196,8 +208,8 @@ def _foreign(lines: Lines, start: int, end: int, places: Sequence[Place], mhz: f
     for place in places:
         inside = place.covers(lines.hz / mhz, mhz)
         if not place.half_hz and inside.any():  # one line of them all
-            off = (lines.hz / mhz - place.ppm) / place.sigma_ppm
-            likely = np.where(inside, np.log(np.maximum(lines.area, 1e-300)) - off**2 / 2, -np.inf)
+            away = (lines.hz / mhz - place.ppm) / place.sigma_ppm
+            likely = np.where(inside, np.log(np.maximum(lines.area, 1e-300)) - away**2 / 2, -np.inf)
             inside = np.arange(len(lines)) == int(np.argmax(likely))
         for first in np.flatnonzero(inside[start:end]) + start:
             for last in range(first, end if place.half_hz else first + 1):

@@ -1,10 +1,11 @@
 """The scale of the integrals, and the signals under it, by the least total cost.
 
-For every area that one hydrogen might have, the lines are cut into signals, impurities and foreign signals in the
-cheapest way (dynamic programming, for all scales at once). A signal costs the negative log probability of its
-number of hydrogens and of its integral's relative distance from it. Small numbers are likely, so that the smallest
-plausible scale wins: larger ones come nearer to whole numbers, but that is chance, and the density of whole numbers
-is in the cost. Integrals that fit no whole number (exchangeable hydrogens, overlap) and impurities have a price.
+For every area that one hydrogen might have, the lines are cut into signals, impurities and foreign signals in
+the cheapest way (dynamic programming, for all scales at once). A signal costs the negative logarithm of the
+probability of its number of hydrogens and of its integral's relative distance from it. Small numbers are
+likely, so the smallest plausible scale wins: larger numbers come nearer to any integral, but that is chance, and
+the density of whole numbers is in the cost. Integrals that fit no whole number (exchangeable hydrogens, overlap)
+and impurities have a price.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ LIKELY: dict[str, dict[int, float]] = {
     "any": {1: 0.40, 2: 0.30, 3: 0.16, 4: 0.05, 5: 0.02, 6: 0.03, 8: 0.005, 9: 0.005, 10: 0.003},
     "high": {1: 0.08, 2: 0.14, 3: 0.45, 6: 0.18, 9: 0.05, 12: 0.02},
     "methyl doublet": {1: 0.2, 2: 0.15, 3: 0.3, 6: 0.25, 12: 0.02},
-    "other doublet": {1: 0.55, 2: 0.3, 3: 0.03, 4: 0.06, 6: 0.01},
+    "other doublet": {1: 0.55, 2: 0.3, 3: 0.03, 4: 0.08, 6: 0.01},
     "low singlet": {1: 0.12, 2: 0.2, 3: 0.45, 4: 0.03, 6: 0.1, 9: 0.03, 12: 0.01},
     "high singlet": {1: 0.1, 2: 0.08, 3: 0.25, 6: 0.12, 9: 0.25, 18: 0.03, 27: 0.01},
     "broad singlet": {1: 0.7, 2: 0.2, 3: 0.03, 4: 0.02},
@@ -99,7 +100,12 @@ def count_hydrogens(
     most = settings.most_hydrogens if formula is None else max(2, 2 * formula.total)
     units = whole / 0.9 * np.exp(-np.arange(0.0, np.log(1.2 * most), _STEP))
     cost, totals, _ = prices.cheapest(units)
-    cost = cost + _formula_cost(totals, formula) + np.where(totals > most, 20.0, 0.0) + np.where(totals < 1, 50.0, 0.0)
+    cost = (
+        cost
+        + _formula_cost(totals, formula)
+        + np.where(totals > most, 20.0, 0.0)
+        + np.where(totals < 1, 50.0, 0.0)
+    )
     best = int(np.argmin(cost))
     unit = float(units[best])
     for _ in range(2):
@@ -150,7 +156,9 @@ def unit_of(areas: FloatArray, settings: MultipletSettings) -> float:
 
 def _refined(counted: list[tuple[float, int]], unit: float) -> float:
     """The median of what the signals say: an exchangeable hydrogen must not move the scale of the others."""
-    said = sorted(area / hydrogens for area, hydrogens in counted if abs(area / unit - hydrogens) < 0.3 * hydrogens)
+    said = sorted(
+        area / hydrogens for area, hydrogens in counted if abs(area / unit - hydrogens) < 0.3 * hydrogens
+    )
     return float(np.median(said)) if said else unit
 
 
@@ -184,15 +192,19 @@ class _Prices:
         self.foreign = np.array([bool(one.foreign) for one in self.all])[:, None]
         taken = {i for one in self.all if one.foreign for i in range(one.first, one.last + 1)}
         singles = [one for one in self.all if one.first == one.last and not one.foreign]
-        self.whole = sum(one.area for one in singles if one.first not in taken) or sum(one.area for one in singles)
+        self.whole = sum(one.area for one in singles if one.first not in taken) or sum(
+            one.area for one in singles
+        )
 
     def of_all(self, units: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Cost and hydrogens (0 for what is left out) of each candidate at each scale, both [candidates, scales]."""
+        """Cost and hydrogens (0 for what is left out) of each candidate at each scale, [candidates, scales]."""
         relative = self.area / units
         best, hydrogens = np.full(relative.shape, np.inf), np.ones(relative.shape)
         for number in (np.floor(relative), np.ceil(relative)):
             n = np.clip(number, 1, self.likely.shape[1])
-            error = np.sqrt((self.settings.integral_error**2 + self.broad**2) * n**2 + self.settings.integral_offset**2)
+            error = np.sqrt(
+                (self.settings.integral_error**2 + self.broad**2) * n**2 + self.settings.integral_offset**2
+            )
             whole = self.likely[self.kind, n.astype(int) - 1] + ((relative - n) / error) ** 2 / 2
             whole += np.log(error / relative)
             hydrogens = np.where(whole < best, n, hydrogens)

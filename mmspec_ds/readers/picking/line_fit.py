@@ -21,8 +21,8 @@ _LEAST_SCALE, _MOST_SCALE = 0.6, 1.8  # of an integral over the area of the fitt
 def fit_and_integrate(hz: FloatArray, levelled: FloatArray, lines: Lines, most_fitted: int) -> Lines:
     """The lines after a fit of each island, with areas that add up to the integral of the curve.
 
-    The integral of an island is the sum of its points, plus the feet of its own lines beyond them, less the feet
-    of other islands in them, both taken from the fitted lines.
+    The integral of an island is the sum of its points, plus the feet of its own lines beyond them, less the
+    feet of other islands in them, both taken from the fitted lines.
 
     Args:
         hz: positions of the points, rising and even, [n].
@@ -67,10 +67,10 @@ def _share_within(lines: Lines, low: float, high: float) -> FloatArray:
 
 
 def _fitted(hz: FloatArray, values: FloatArray, lines: Lines, typical: float) -> Lines:
-    """The lines after a fit with one width, or with a width of its own for each broad line where that is better.
+    """The lines after a fit with one width, or with one more for each broad line where that is better.
 
-    A fit in which a line moves by more than its width or has no positive height is not believed: the picked lines
-    are returned.
+    A fit in which a line moves by more than its width or has no positive height is not believed: the picked
+    lines are returned.
     """
     broad = lines.width_hz > _BROAD * typical
     tried = [np.zeros(len(lines), dtype=np.bool_), broad] if broad.any() else [broad]

@@ -17,6 +17,8 @@ _QUIET, _CARBON_QUIET = 0.25, 0.75
 """Share of the pieces of a curve that may be noise alone: 13C lines cover little of it."""
 _NEGATIVE = 0.25
 """A 13C spectrum with a negative line of that share of the highest has negative lines, not just noise."""
+_NARROW_FACTOR = 3.5
+"""Such a line rises so many times over the noise under the narrow Gaussian too."""
 _SAME_SPREADS = 3.0
 """A line found under the wide Gaussian is new if no other lies within so many of its standard deviations."""
 _NEIGHBOUR_HZ = 20.0
@@ -70,10 +72,17 @@ def pick_lines(curve: NMRCurve, settings: PeakPickingSettings, foreign: BoolArra
     except ValueError:
         return Picked(lines, levelled, noise, threshold)
     new = np.abs(broad.hz[:, None] - lines.hz).min(axis=1) > _SAME_SPREADS * wide
+    narrow = _smoothed(levelled, curve, settings.carbon_smoothing_hz)
+    at = np.searchsorted(curve.ppm * curve.frequency_mhz, broad.hz)
+    reach = max(1, round(wide / curve.step_hz))
+    tops = np.array([np.abs(narrow[max(0, i - reach) : i + reach + 1]).max() for i in at])
+    new &= tops > _NARROW_FACTOR * noise
     ends = curve.ppm[[0, -1]] * curve.frequency_mhz  # where the baseline is no more than a guess
     new &= np.abs(broad.hz[:, None] - ends).min(axis=1) > settings.baseline_window_hz
-    joined = Lines(*(np.concatenate([getattr(lines, key), getattr(broad.take(new), key)]) for key in LINE_ARRAYS))
-    return Picked(joined.take(np.argsort(joined.hz)), levelled, noise, threshold)
+    joined = Lines(
+        *(np.concatenate([getattr(lines, key), getattr(broad.take(new), key)]) for key in LINE_ARRAYS)
+    )
+    return Picked(joined.take(np.argsort(joined.hz).tolist()), levelled, noise, threshold)
 
 
 def _under(
@@ -84,7 +93,9 @@ def _under(
     smooth = _smoothed(levelled, curve, spread_hz)
     noise = estimate_noise(smooth, settings.noise_segments, _QUIET if hydrogen else _CARBON_QUIET)
     heights = smooth
-    if not hydrogen and -float(smooth[~foreign].min(initial=0.0)) > _NEGATIVE * float(smooth[~foreign].max(initial=0.0)):
+    if not hydrogen and -float(smooth[~foreign].min(initial=0.0)) > _NEGATIVE * float(
+        smooth[~foreign].max(initial=0.0)
+    ):
         heights = np.abs(smooth)
     highest = float(heights[~foreign].max(initial=0.0))
     share = settings.relative_height if hydrogen else settings.carbon_relative_height
@@ -115,7 +126,7 @@ def _noise_factor(smooth: FloatArray, noise: float, settings: PeakPickingSetting
 
 
 def _beside_no_stronger(lines: Lines, least: float) -> BoolArray:
-    """False for lines lower than a share of the highest one near them: wiggles, sidebands, feet of a bad shim."""
+    """False for lines lower than a share of the highest one near them: wiggles, sidebands, a bad shim."""
     near = np.abs(lines.hz[:, None] - lines.hz) < _NEIGHBOUR_HZ
     keep: BoolArray = lines.height >= least * np.where(near, lines.height, 0.0).max(axis=1)
     return keep

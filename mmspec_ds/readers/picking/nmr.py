@@ -190,7 +190,8 @@ def _counted_remarks(lines: Lines, counted: Counted, mhz: float, formula: str) -
     else:
         other = "".join(f", {total} H is nearly as plausible" for total in counted.alternatives[:3])
         remarks.append(
-            f"scale of the integrals: {counted.total} H in all is the smallest plausible one, a multiple is possible"
+            f"scale of the integrals: {counted.total} H in all is the smallest plausible one, a multiple is"
+            " possible"
             f"{other}"
         )
     unsure = [one for one in counted.signals if abs(one.relative - one.hydrogens) > 0.25]
@@ -203,7 +204,9 @@ def _counted_remarks(lines: Lines, counted: Counted, mhz: float, formula: str) -
             remarks.append(_left_out_remark([float(lines.hz[i]) / mhz for i in which[::-1]], reason))
     if counted.impurities:
         most = max(one.relative for one in counted.impurities)
-        remarks.append(f"{_counted(len(counted.impurities), 'signal')} of up to {most:.2f} H left out as impurities")
+        remarks.append(
+            f"{_counted(len(counted.impurities), 'signal')} of up to {most:.2f} H left out as impurities"
+        )
     return tuple(remarks)
 
 

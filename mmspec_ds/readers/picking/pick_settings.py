@@ -31,7 +31,7 @@ class PeakPickingSettings(Settings):
         default=0.1,
         gt=0,
         lt=1,
-        description="noise peaks of a 13C spectrum that may be taken for lines; their lowest height follows from it",
+        description="noise peaks of a 13C spectrum that may be taken for lines; it gives the lowest height",
     )
     relative_height: float = Field(
         default=0.002, ge=0, lt=1, description="lowest height of a 1H line, as a share of the highest"
@@ -53,9 +53,11 @@ class PeakPickingSettings(Settings):
         default=0.025,
         ge=0,
         lt=1,
-        description="lowest height of a 1H line, as a share of the highest within 20 Hz: wiggles, spinning sidebands",
+        description="lowest height of a 1H line, as a share of the highest within 20 Hz: wiggles, sidebands",
     )
-    most_fitted_lines: int = Field(default=40, ge=1, description="more lines within 25 Hz of each other are not fitted")
+    most_fitted_lines: int = Field(
+        default=40, ge=1, description="more lines within 25 Hz of each other are not fitted"
+    )
     most_lines: int = Field(default=2000, ge=1, description="more lines than this are noise, not a spectrum")
 
 
@@ -66,7 +68,9 @@ class ExclusionSettings(Settings):
     solvent_ppm: float = Field(
         default=0.012, gt=0, description="standard deviation of the place of a solvent's residual 1H signal"
     )
-    carbon_solvent_margin_hz: float = Field(default=25.0, ge=0, description="on both sides of a 13C signal of the solvent")
+    carbon_solvent_margin_hz: float = Field(
+        default=25.0, ge=0, description="on both sides of a 13C signal of the solvent"
+    )
     water: bool = Field(default=True, description="whether water at its place in that solvent is left out")
     water_ppm: float = Field(default=0.03, gt=0, description="standard deviation of the place of water")
     reference_ppm: float = Field(

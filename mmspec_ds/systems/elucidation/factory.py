@@ -6,7 +6,7 @@ from mmspec_ds.moe.expert_parallel import ALONE, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.records import Modality, table_rows
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.model import Elucidator
 
@@ -36,7 +36,7 @@ def build_elucidator(
     """
     if moe is None:
         return Elucidator(settings, schemas, vocabulary_size, activation_checkpointing=activation_checkpointing)
-    modalities = tuple(modality.name.lower() for modality in Modality)
+    modalities = tuple(modality.name.lower() for modality in list(Modality)[: table_rows(schemas)])
 
     def make_feedforward(layer: int) -> SparseFeedForward:
         return sparse_class(settings.d_model, moe, modalities, structure_margin, placement)

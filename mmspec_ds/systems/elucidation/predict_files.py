@@ -1,4 +1,4 @@
-"""Answers to inquiries: piece by piece, one for every record, with what the model read of it and what not."""
+"""Answers to requests: piece by piece, one for every record, with what the model read of it and what not."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -7,10 +7,10 @@ from typing import Any
 from mmspec_ds.data.reading import pack
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.part import one_line
-from mmspec_ds.readers.requests import Inquiry
+from mmspec_ds.readers.requests import Request
+from mmspec_ds.spectra.packed import PackedTokens
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.spectra.tokens import Tokens
 from mmspec_ds.systems.elucidation.predict import ScoredSmiles, predict_dataset
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
@@ -21,28 +21,28 @@ again when a run is cut off."""
 Answer = dict[str, Any]
 
 
-def predict_inquiries(
-    trained: TrainedModel, inquiries: Iterable[Inquiry], *, beam: int, n_best: int
+def predict_requests(
+    trained: TrainedModel, requests: Iterable[Request], *, beam: int, n_best: int
 ) -> Iterator[Answer]:
-    """One answer for each inquiry, in their order; memory holds a piece of them.
+    """One answer for each request, in their order; memory holds a piece of them.
 
     Yields:
         `id`; `candidates`, a list of `smiles` and `score` with the best first, or `error`; of a record that was
         read, `read`, the names of the modalities that the model was given (`formula` among them), and `unused`,
         what the record has besides; `remarks`, what was changed, guessed or left out on the way.
     """
-    source = iter(inquiries)
+    source = iter(requests)
     while piece := list(islice(source, PIECE)):
         yield from _answered(trained, piece, beam, n_best)
 
 
-def _answered(trained: TrainedModel, piece: Sequence[Inquiry], beam: int, n_best: int) -> Iterator[Answer]:
+def _answered(trained: TrainedModel, piece: Sequence[Request], beam: int, n_best: int) -> Iterator[Answer]:
     """The answers of one piece."""
-    encoded: list[tuple[Record, dict[Modality, Tokens]]] = []
+    encoded: list[tuple[Record, dict[Modality, PackedTokens]]] = []
     faults: dict[int, str] = {}
-    for place, inquiry in enumerate(piece):
+    for place, request in enumerate(piece):
         try:
-            encoded.append(_encoded(trained, inquiry))
+            encoded.append(_encoded(trained, request))
         except DataError as error:
             faults[place] = str(error)
     found: Iterator[list[ScoredSmiles]] = iter(())
@@ -50,38 +50,38 @@ def _answered(trained: TrainedModel, piece: Sequence[Inquiry], beam: int, n_best
         dataset = pack(encoded, trained.encoding.schemas)
         found = iter(predict_dataset(trained.model, dataset, trained.vocabulary, beam=beam, n_best=n_best))
     tokens = (one for _, one in encoded)
-    for place, inquiry in enumerate(piece):
-        answer: Answer = {"id": inquiry.id}
+    for place, request in enumerate(piece):
+        answer: Answer = {"id": request.id}
         if place in faults:
             answer["error"] = faults[place]
         else:
             answer["candidates"] = [{"smiles": c.smiles, "score": c.score} for c in next(found)]
-            answer["read"], answer["unused"] = _uses(inquiry.record, next(tokens))
-        yield {**answer, "remarks": list(inquiry.remarks)}
+            answer["read"], answer["unused"] = _uses(request.record, next(tokens))
+        yield {**answer, "remarks": list(request.remarks)}
 
 
-def _encoded(trained: TrainedModel, inquiry: Inquiry) -> tuple[Record, dict[Modality, Tokens]]:
+def _encoded(trained: TrainedModel, request: Request) -> tuple[Record, dict[Modality, PackedTokens]]:
     """The record with the tokens of it that the model reads, of spectra at least.
 
     Raises:
         DataError: there is no record, or nothing in it for this model.
     """
-    record = inquiry.record
+    record = request.record
     if record is None:
-        raise DataError(inquiry.error or "nothing was read")
+        raise DataError(request.error or "nothing was read")
     try:
         tokens = trained.encoding.encode(record)
     except ValueError as error:
         raise DataError(one_line(error, 400)) from None
     tokens = {modality: one for modality, one in tokens.items() if len(one)}
-    if not tokens.keys() - {Modality.FORMULA}:
-        wanted = " or ".join(_names(set(trained.encoding.modalities) - {Modality.FORMULA}))
+    if not any(REGISTRY[modality].is_instrument for modality in tokens):
+        wanted = " or ".join(_names(m for m in trained.encoding.modalities if REGISTRY[m].is_instrument))
         has = ", ".join(_names({spectrum.modality for spectrum in record.spectra})) or "no spectrum"
         raise DataError(f"nothing that this model reads: expected {wanted}, got {has}")
     return record, tokens
 
 
-def _uses(record: Record | None, tokens: dict[Modality, Tokens]) -> tuple[list[str], list[str]]:
+def _uses(record: Record | None, tokens: dict[Modality, PackedTokens]) -> tuple[list[str], list[str]]:
     """The modalities that were read, and those of the record that were not."""
     assert record is not None
     there = {spectrum.modality for spectrum in record.spectra}

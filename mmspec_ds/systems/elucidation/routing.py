@@ -34,7 +34,7 @@ def routing_scalars(reports: Sequence[RoutingReport]) -> dict[str, float]:
     pieces = np.split(np.array(flat), np.cumsum([shape.numel() for shape in shapes])[:-1])
     load, importance, dropped, tokens, entropy = (p.reshape(s) for p, s in zip(pieces, shapes))
     scalars = {}
-    for modality in Modality:
+    for modality in list(Modality)[: len(load)]:
         pairs, name = load[modality].sum(), modality.name.lower()
         if not pairs:
             continue

@@ -59,7 +59,7 @@ def counted(areas: list[float], near: list[bool] | None = None) -> list[int]:
         if i and not near[i - 1]:
             islands.append([])
         joins = bool(i and near[i - 1])
-        islands[-1].append(Candidate(i, i, area, Pattern("s", (), 0.0), 0.0, 0, "any", boundary=3.0 * joins))
+        islands[-1].append(Candidate(i, i, area, Pattern("s", (), 0.0), 0.0, 0, "any", boundary=1.5 * joins))
         if joins:
             islands[-1].append(Candidate(i - 1, i, areas[i - 1] + area, MULTIPLET, 3.4, 1, "any"))
     return [signal.hydrogens for signal in count_hydrogens(islands, SETTINGS).signals]

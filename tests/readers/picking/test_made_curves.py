@@ -14,7 +14,8 @@ SCRIPT = Path(__file__).parents[3] / "benchmarks/made_curves.py"
 @pytest.fixture(scope="module")
 def made() -> ModuleType:
     spec = importlib.util.spec_from_file_location("made_curves", SCRIPT)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["made_curves"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
@@ -22,7 +23,7 @@ def made() -> ModuleType:
 
 
 def test_areas_of_made_curves_are_the_hydrogens(made: ModuleType) -> None:
-    """The integral over the lines of ethyl acetate, 8 H, is 8 times pi / 2 Hz but for the feet beyond the ends."""
+    """The integral over the lines of ethyl acetate, 8 H, is 8 times pi / 2 Hz but for feet beyond the ends."""
     molecule = next(one for one in made.read_molecules() if one.name == "ethyl acetate")
     condition = made.Condition("exact", noise=0.0, spread=0.0)
     curve, expected = made.make_curve(molecule, condition, 0)
@@ -47,8 +48,8 @@ def test_there_are_enough_molecules(made: ModuleType) -> None:
     [("noisy", 0.95, 0.85), ("shifted", 0.92, 0.85), ("impure", 0.92, 0.85), ("everything", 0.92, 0.80)],
 )
 def test_most_signals_are_read_right(made: ModuleType, condition: str, hydrogens: float, both: float) -> None:
-    """Every third molecule of both groups; `benchmarks/run.py curves` reads all. Before the scale was chosen by its
-    likelihood, hydrogens of the shifted, impure and last condition were right for 24 to 45 % of the signals."""
+    """Every third molecule of both groups; `benchmarks/run.py curves` reads all. Before the scale was chosen by
+    its likelihood, hydrogens of the shifted, impure and last condition were right for 24 to 45 %."""
     chosen = next(one for one in made.CONDITIONS if one.name == condition)
     total = made.Score()
     for number, molecule in enumerate(made.read_molecules()):

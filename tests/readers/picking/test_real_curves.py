@@ -28,7 +28,14 @@ def multiplets(part: Part) -> list[Multiplet]:
         ("o-dichlorobenzene-1h-200.jdx", [(7.53, "m", 2), (7.33, "m", 2)]),
         (
             "aspirin-1h.dx",
-            [(8.25, "s", 1), (8.04, "dd", 1), (7.52, "td", 1), (7.28, "td", 1), (7.07, "dd", 1), (2.29, "s", 3)],
+            [
+                (8.25, "s", 1),
+                (8.04, "dd", 1),
+                (7.52, "td", 1),
+                (7.28, "td", 1),
+                (7.07, "dd", 1),
+                (2.29, "s", 3),
+            ],
         ),
     ],
 )
@@ -37,7 +44,9 @@ def test_signals_of_known_compounds(
 ) -> None:
     part = read(shared_cases, name)
     found = multiplets(part)
-    assert [(one.category, one.hydrogens) for one in found] == [(category, count) for _, category, count in expected]
+    assert [(one.category, one.hydrogens) for one in found] == [
+        (category, count) for _, category, count in expected
+    ]
     assert [one.centroid_ppm for one in found] == pytest.approx([ppm for ppm, *_ in expected], abs=0.02)
     assert any("scale of the integrals" in remark for remark in part.remarks)
 

@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.readers.batches import inquire_all
-from mmspec_ds.readers.requests import MOST_REMARKS, Inquiry, Source, inquire_file, inquire_sources
+from mmspec_ds.readers.batches import read_requests
+from mmspec_ds.readers.requests import MOST_REMARKS, Request, Source, request_of_sources, requests_of_file
 from mmspec_ds.spectra.records import CarbonNMR, Modality, Record, TandemMS
 from mmspec_ds.systems.elucidation import predict_files
 from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun, ElucidationTraining
 from mmspec_ds.systems.elucidation.trained import TrainedModel
-from mmspec_ds.trainer.training_settings import TrainingSettings
 
 FILES = Path(__file__).parents[2] / "readers/files"
 
@@ -32,7 +31,7 @@ def trained() -> TrainedModel:
     encoding = InputEncoding((Modality.C_NMR,))
     vocabulary = Vocabulary.build([["C", "O"]])
     model = Elucidator(sizes, encoding.schemas, len(vocabulary)).eval()
-    run = RunConfig(name="small", engine=Path("engine.json"), training=TrainingSettings(steps=1))
+    run = ElucidationRun(name="small", engine=Path("engine.json"), training=ElucidationTraining(steps=1))
     return TrainedModel(run, model, vocabulary, encoding)
 
 
@@ -42,26 +41,26 @@ def test_no_more_than_a_piece_is_asked_for_ahead(
     monkeypatch.setattr(predict_files, "PIECE", 3)
     asked: list[int] = []
 
-    def inquiries() -> Iterator[Inquiry]:
+    def requests() -> Iterator[Request]:
         for number in range(10**9):
             asked.append(number)
-            yield Inquiry(f"r{number}", Record(f"r{number}", (CarbonNMR((float(number),)),)))
+            yield Request(f"r{number}", Record(f"r{number}", (CarbonNMR((float(number),)),)))
 
-    answers = predict_files.predict_inquiries(trained, inquiries(), beam=1, n_best=1)
+    answers = predict_files.predict_requests(trained, requests(), beam=1, n_best=1)
     assert [next(answers)["id"] for _ in range(4)] == ["r0", "r1", "r2", "r3"]
     assert asked == list(range(6))
 
 
 def test_answers_keep_their_order_among_faults(trained: TrainedModel) -> None:
     spectra = {"a": (CarbonNMR((10.0,)),), "c": (CarbonNMR((90.0, 30.0)),)}
-    inquiries = [
-        Inquiry("a", Record("a", spectra["a"]), remarks=("guessed",)),
-        Inquiry("b", error="why"),
-        Inquiry("c", Record("c", spectra["c"], formula="CH4")),
-        Inquiry("d", Record("d", ())),
+    requests = [
+        Request("a", Record("a", spectra["a"]), remarks=("guessed",)),
+        Request("b", error="why"),
+        Request("c", Record("c", spectra["c"], formula="CH4")),
+        Request("d", Record("d", ())),
     ]
-    a, b, c, d = predict_files.predict_inquiries(trained, inquiries, beam=2, n_best=2)
-    (alone,) = predict_files.predict_inquiries(trained, [inquiries[2]], beam=2, n_best=2)
+    a, b, c, d = predict_files.predict_requests(trained, requests, beam=2, n_best=2)
+    (alone,) = predict_files.predict_requests(trained, [requests[2]], beam=2, n_best=2)
     assert list(a) == ["id", "candidates", "read", "unused", "remarks"]
     assert a["remarks"] == ["guessed"]
     assert b == {"id": "b", "error": "why", "remarks": []}
@@ -71,7 +70,7 @@ def test_answers_keep_their_order_among_faults(trained: TrainedModel) -> None:
 
 
 def test_survey_scans_are_no_records() -> None:
-    found = list(inquire_file(FILES / "psims.mzML", None))
+    found = list(requests_of_file(FILES / "psims.mzML", None))
     assert [one.id for one in found] == [f"psims.mzML:{number}" for number in range(1, 1 + len(found))]
     assert all(one.error is None for one in found)
 
@@ -82,12 +81,12 @@ def test_a_folder_with_what_cannot_be_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mgf")
     (tmp_path / "sub").mkdir()
     os.mkfifo(tmp_path / "sub/pipe.mgf")
-    found = {one.id: one.error or "" for one in inquire_all([tmp_path, tmp_path / "sub"])}
+    found = {one.id: one.error or "" for one in read_requests([tmp_path, tmp_path / "sub"])}
     assert list(found) == ["gone.mgf", "loop", "pipe.mgf", "sub"]
     assert "there is no such file" in found["gone.mgf"]
     assert "loop: cannot be read: " in found["loop"]
-    assert "is no regular file" in found["pipe.mgf"]
-    (empty,) = inquire_all([tmp_path / "sub/none"])
+    assert "is not a regular file" in found["pipe.mgf"]
+    (empty,) = read_requests([tmp_path / "sub/none"])
     assert empty.error is not None
     assert "there is no such file" in empty.error
 
@@ -96,14 +95,14 @@ def test_remarks_are_bounded(tmp_path: Path) -> None:
     spectrum = "BEGIN IONS\nPEPMASS=100\nCHARGE=1+\nCOLLISION_ENERGY={0}\n50 1\nEND IONS\n"
     path = tmp_path / "many.mgf"
     path.write_text("".join(spectrum.format(11 + number % 5) for number in range(200)))
-    inquiry = inquire_sources("r", [Source(path, Modality.MS)], None)
-    assert len(inquiry.remarks) == MOST_REMARKS
-    assert inquiry.remarks[-1] == "and 151 more remarks"
-    assert inquiry.record is not None
-    assert all(isinstance(one, TandemMS) for one in inquiry.record.spectra)
+    request = request_of_sources("r", [Source(path, Modality.MS)], None)
+    assert len(request.remarks) == MOST_REMARKS
+    assert request.remarks[-1] == "and 151 more remarks"
+    assert request.record is not None
+    assert all(isinstance(one, TandemMS) for one in request.record.spectra)
 
 
 def test_an_empty_folder_has_a_name_in_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (found,) = inquire_all([Path(".")])
+    (found,) = read_requests([Path(".")])
     assert (found.id, found.error) == (".", ".: the folder is empty")
