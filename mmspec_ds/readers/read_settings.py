@@ -41,8 +41,8 @@ class FormatSettings(Settings):
     ir: InfraredReadSettings = InfraredReadSettings()
 
     def with_formula(self, formula: str | None) -> "FormatSettings":
-        """The settings for a molecule of known formula, which bounds the hydrogens of 1H curves; unchanged where
-        a formula is set already, or the text is not one."""
+        """The settings for a molecule of known formula, which bounds the hydrogens of 1H curves; unchanged
+        where a formula is set already, or the text is not one."""
         known = self.nmr.processing
         if not formula or known.formula:
             return self

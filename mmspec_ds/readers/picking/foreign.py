@@ -75,8 +75,8 @@ def covered(curve: NMRCurve, places: Sequence[Place]) -> BoolArray:
 
 
 def foreign_carbon(lines: Lines, places: Sequence[Place], mhz: float) -> BoolArray:
-    """Which 13C lines are foreign: those at a place, and those that follow one J from another and are at least a
-    quarter as high, because the curve is referenced otherwise than the table of solvents."""
+    """Which 13C lines are foreign: those at a place, and those that follow one J from another and are at least
+    a quarter as high, because the curve is referenced otherwise than the table of solvents."""
     foreign = np.zeros(len(lines), dtype=np.bool_)
     for place in places:
         belongs = place.covers(lines.hz / mhz, mhz)

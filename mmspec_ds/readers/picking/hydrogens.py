@@ -3,9 +3,9 @@
 For every area that one hydrogen might have, the lines are cut into signals, impurities and foreign signals in
 the cheapest way (dynamic programming, for all scales at once). A signal costs the negative logarithm of the
 probability of its number of hydrogens and of its integral's relative distance from it. Small numbers are
-likely, so the smallest plausible scale wins: larger numbers come nearer to any integral, but that is chance, and
-the density of whole numbers is in the cost. Integrals that fit no whole number (exchangeable hydrogens, overlap)
-and impurities have a price.
+likely, so the smallest plausible scale wins: larger numbers come nearer to any integral, but that is chance,
+and the density of whole numbers is in the cost. Integrals that fit no whole number (exchangeable hydrogens,
+overlap) and impurities have a price.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _UNWHOLE = 4.5  # of a signal whose integral fits no whole number
 _IMPURITY, _IMPURITY_FROM, _IMPURITY_SLOPE = 3.1, 0.2, 0.1
 _TINY, _TINY_COST = 0.006, 0.3  # share of the whole area under which an impurity is expected
 _LEAST_SIGNAL = 0.4  # hydrogens
-_PARTNERLESS = 4.0  # of a name that needs more neighbours than there are hydrogens
+_PARTNERLESS = 2.5  # of a name that needs more neighbours than there are hydrogens
 _STEP = 0.01  # of the logarithm of the scale
 _PLAUSIBLE = 3.0  # nats: a scale that is worse by no more is told
 _TOO_MANY, _MISSING, _MISSING_CARBON_BOUND = 3.0, 0.5, 2.5

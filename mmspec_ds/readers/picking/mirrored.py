@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 
 from mmspec_ds.readers.picking.curve import Lines
+from mmspec_ds.readers.picking.first_order import MULTIPLET, explain
+from mmspec_ds.readers.picking.pick_settings import MultipletSettings
 
 _APART_HZ, _FARTHEST_HZ = 12.0, 150.0
 _LEAST_LINES = 4
@@ -13,11 +15,12 @@ _TOLERANCE_HZ = 0.7
 _MOST_RATIO = 2.0
 
 
-def even_out_mirrored(lines: Lines) -> tuple[Lines, list[tuple[float, float]]]:
+def even_out_mirrored(lines: Lines, settings: MultipletSettings) -> tuple[Lines, list[tuple[float, float]]]:
     """The lines with the areas of mirror images made equal, and their middles (higher first) in Hz.
 
     The halves of a symmetric system of two kinds of hydrogens mirror each other line by line. Where relaxation
-    spoils their integrals, the mean is nearer to the truth.
+    spoils their integrals, the mean is nearer to the truth. Multiplets of first order are their own mirror
+    images, and say nothing of each other.
     """
     edges = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(lines.hz) > _APART_HZ)), len(lines)]
     spans = list(pairwise(edges))
@@ -26,12 +29,21 @@ def even_out_mirrored(lines: Lines) -> tuple[Lines, list[tuple[float, float]]]:
         left, right = lines.take(slice(*low)), lines.take(slice(*high))
         if right.hz[0] - left.hz[-1] > _FARTHEST_HZ or not _mirrored(left, right):
             continue
+        if any(_of_first_order(half, settings) for half in (left, right)):
+            continue
         sums = float(left.area.sum()), float(right.area.sum())
         if max(sums) < _MOST_RATIO * min(sums):
             for span, total in zip((low, high), sums):
                 area[slice(*span)] *= sum(sums) / 2 / total
             evened.append((float(right.hz.mean()), float(left.hz.mean())))
     return Lines(lines.hz, lines.height, lines.width_hz, area), evened
+
+
+def _of_first_order(half: Lines, settings: MultipletSettings) -> bool:
+    strong = half.take(half.height > _STRONG * half.height.max())
+    width = float(np.median(strong.width_hz))
+    few = len(strong) <= settings.most_fitted_lines
+    return few and explain(strong.hz, strong.area, width, settings) is not MULTIPLET
 
 
 def _mirrored(left: Lines, right: Lines) -> bool:

@@ -98,7 +98,7 @@ def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedHyd
         remarks.append(f"shifts changed by {-offset:+.3f} ppm: TMS and the solvent show there")
         curve = curve.moved(-offset)
         picked = pick_lines(curve, settings.peaks, covered(curve, places))
-    lines, evened = even_out_mirrored(picked.lines)
+    lines, evened = even_out_mirrored(picked.lines, settings.multiplets)
     remarks += [
         f"signals at {high / mhz:.2f} and {low / mhz:.2f} ppm are mirror images: their integrals averaged"
         for high, low in evened
