@@ -121,8 +121,8 @@ def file_columns(names: Collection[str]) -> list[FileColumn]:
 
 
 def _is_entry(kind: pa.DataType) -> bool:
-    """Whether a type is a list of structs like `_ENTRY`; numbers that are null in all rows may have Arrow's null
-    type."""
+    """Whether a type is a list of structs like `_ENTRY`. Numbers that are null in all rows may have Arrow's
+    null type."""
     if not struct_of(kind, (), _ENTRY_TEXTS):
         return False
     found = {field.name: field.type for field in item_type(kind) or ()}
