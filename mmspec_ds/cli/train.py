@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from mmspec_ds.cli.common import Commands, add_command
+from mmspec_ds.errors import ConfigError, DataError
 
 STOPPED = 143
 
@@ -21,6 +22,19 @@ def add(commands: Commands) -> None:
     again = command.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     again.add_argument("--overwrite", action="store_true", help="discard an earlier run of this name")
+    command.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)  # some launchers append it
+    command.set_defaults(command=_told_once)
+
+
+def _told_once(options: argparse.Namespace) -> int:
+    """Train; an error that every rank finds is told by rank 0."""
+    try:
+        return _train(options)
+    except (ConfigError, DataError):
+        from mmspec_ds.trainer.distributed import let_rank_0_speak
+
+        let_rank_0_speak()
+        raise
 
 
 def _train(options: argparse.Namespace) -> int:

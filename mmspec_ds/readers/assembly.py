@@ -11,15 +11,8 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.readers.part import INCHIKEY, Part
-from mmspec_ds.spectra.records import (
-    CarbonNMR,
-    FloatArray,
-    HydrogenNMR,
-    Infrared,
-    Record,
-    Spectrum,
-    TandemMS,
-)
+from mmspec_ds.spectra.records import FloatArray, Record, Spectrum, TandemMS
+from mmspec_ds.spectra.registry import REGISTRY
 
 PRECURSOR_TOLERANCE = 0.05
 """Precursors of one adduct of one molecule may differ by this m/z: units of a quadrupole are read to 0.1."""
@@ -127,7 +120,7 @@ def _joined_spectra(parts: Sequence[Part]) -> tuple[Spectrum, ...]:
                 tandem.append(spectrum)
             elif type(spectrum) in singles:
                 other = singles[type(spectrum)][0]
-                label = {HydrogenNMR: "1H NMR", CarbonNMR: "13C NMR", Infrared: "IR"}[type(spectrum)]
+                label = REGISTRY[spectrum.modality].label
                 raise DataError(f"{part.id} and {other} both give a {label} spectrum, a record has one")
             else:
                 singles[type(spectrum)] = (part.id, spectrum)

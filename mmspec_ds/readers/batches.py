@@ -27,10 +27,15 @@ from mmspec_ds.readers.requests import (
 )
 from mmspec_ds.readers.source import Head, read_head, read_lines, readable
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
 
 MANIFEST = "manifest.csv"
 ID, FORMULA = "id", "formula"
-SPECTRA = {"h_nmr": Modality.H_NMR, "c_nmr": Modality.C_NMR, "ir": Modality.IR, "msms": Modality.MS}
+SPECTRA = {
+    "msms" if modality is Modality.MS else entry.name: modality
+    for modality, entry in REGISTRY.items()
+    if modality is not Modality.FORMULA
+}
 """Columns of files, which are also the options of the command line."""
 
 _EXPERIMENT = ("procs", "acqus", "pdata")

@@ -25,13 +25,13 @@ from mmspec_ds.readers.part import Item, Part, RecordFault, Rejected, one_line, 
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, read_lines, readable
 from mmspec_ds.spectra.records import FloatArray, Modality
+from mmspec_ds.spectra.registry import REGISTRY
 
 MOST_SPECTRA = 1000
 """Of one folder; an automation run keeps some hundreds of experiments."""
 
 _REAL, _PARAMETERS = "1r", "procs"
 _OTHERS = ("2rr", "3rrr", "fid", "ser")
-_LABELS = {Modality.H_NMR: "1H NMR", Modality.C_NMR: "13C NMR"}
 
 
 def looks_like_bruker(head: Head) -> bool:
@@ -130,7 +130,7 @@ def _picked(
     nucleus = nucleus_of(_nucleus_block(processing, acquisition), modality)
     found = Modality.H_NMR if nucleus == "1H" else Modality.C_NMR
     if modality is not None and modality is not found:
-        raise RecordFault(f"is {_LABELS[found]}, not {_LABELS.get(modality, modality.name)}", fault=False)
+        raise RecordFault(f"is {REGISTRY[found].label}, not {REGISTRY[modality].label}", fault=False)
     if not (folder / _REAL).exists():
         others = [name for name in _OTHERS if (folder / name).exists()]
         raise RecordFault(f"no 1r beside procs ({', '.join(others) or 'not processed'})", fault=not others)

@@ -9,16 +9,16 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, combinations, islice
+from itertools import chain, islice
 from pathlib import Path
 
+from mmspec_ds.readers.decimal_commas import columns_with_decimals, joined
 from mmspec_ds.readers.part import RecordFault, one_line
 from mmspec_ds.readers.source import Line, read_lines
 
 COMMENTS = ("#", "%", "//", "!")
 _SAMPLE = 200
 _LONGEST_LINE = 10_000
-_MOST_COLUMNS = 10  # of a table in which the comma is tried as decimal mark and separator at once
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\.\d*|[+-]?\d{1,3}(?:\.\d{3})+,\d*")
 _FIRST_NUMBER = re.compile(
@@ -26,11 +26,12 @@ _FIRST_NUMBER = re.compile(
 )
 _NOT_A_NUMBER = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "na", "n/a", "null", "none", "-", "?"})
 _REMARK = re.compile(r"\s*\"?([A-Za-z][\w \-/()^]{0,40}?)\"?\s*[:=,;\t]\s*(.+)")
-_INTEGER, _DIGITS = re.compile(r"[+-]?\d+"), re.compile(r"\d+")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+[A-Za-z]{0,3}")
 
 IsHeader = Callable[[Sequence[str]], bool]
 """Whether the cells of a line name the columns of the table that is looked for."""
+IsWhole = Callable[[str], bool]
+"""Whether a column of this name holds whole numbers: a count of the rows, or of hydrogens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,12 @@ class DelimitedTable:
         return ""
 
 
-def read_table(path: Path, is_header: IsHeader | None = None, least_columns: int = 1) -> DelimitedTable:
+def read_table(
+    path: Path,
+    is_header: IsHeader | None = None,
+    least_columns: int = 1,
+    is_whole: IsWhole = lambda _: False,
+) -> DelimitedTable:
     """The table of a file. Data follow the line that names the columns; without one they begin with the first
     line whose first cell is a number or a range of numbers.
 
@@ -85,27 +91,37 @@ def read_table(path: Path, is_header: IsHeader | None = None, least_columns: int
         path: the file.
         is_header: tells the line that names the columns.
         least_columns: that the table must have.
+        is_whole: tells columns without decimals, where the comma may be the decimal mark.
 
     Raises:
         DataError: the file cannot be read as text.
         RecordFault: no line begins with a number, or decimal commas and separators cannot be told apart.
     """
     lines = _short_lines(path)
-    return _table(list(islice(lines, _SAMPLE)), lines, is_header, least_columns)
+    return _table(list(islice(lines, _SAMPLE)), lines, is_header, least_columns, is_whole)
 
 
-def sample_table(text: str, is_header: IsHeader | None = None, least_columns: int = 1) -> DelimitedTable | None:
-    """The table in the head of a file, or None where there is none."""
+def sample_table(
+    text: str,
+    is_header: IsHeader | None = None,
+    least_columns: int = 1,
+    is_whole: IsWhole = lambda _: False,
+) -> DelimitedTable | None:
+    """The table in the head of a file, as `read_table` finds it, or None."""
     lines = [Line(number, line) for number, line in enumerate(text.splitlines()[:_SAMPLE], 1)]
     lines = [line for line in lines if len(line.text) <= _LONGEST_LINE]
     try:
-        return _table(lines, iter(()), is_header, least_columns)
+        return _table(lines, iter(()), is_header, least_columns, is_whole)
     except RecordFault:
         return None
 
 
 def _table(
-    sample: list[Line], more: Iterator[Line], is_header: IsHeader | None, least_columns: int
+    sample: list[Line],
+    more: Iterator[Line],
+    is_header: IsHeader | None,
+    least_columns: int,
+    is_whole: IsWhole,
 ) -> DelimitedTable:
     start = _first_data_line(sample)
     found = _named_header(sample[:start], is_header) if is_header is not None else None
@@ -129,8 +145,7 @@ def _table(
     )
     table = DelimitedTable(delimiter, columns, found is not None, rows, spoken)
     if delimiter == ",":
-        sampled = [Row(line.number, split_cells(line.text, delimiter)) for line in data]
-        _resolve_commas(table, sampled, least_columns)
+        _resolve_commas(table, data, least_columns, is_whole)
     return table
 
 
@@ -141,10 +156,21 @@ def _named_header(lines: Sequence[Line], is_header: IsHeader | None) -> tuple[in
         text = line.text.strip()
         bare = text.lstrip("#%!/ ") if text.startswith(COMMENTS) and ":" not in text else text
         for one in dict.fromkeys((text, bare)):
-            cells = split_cells(one, find_delimiter([one])) if one else ()
-            if cells and is_header(cells):
-                return place, cells
+            for cells in _header_cells(one):
+                if is_header(cells):
+                    return place, cells
     return None
+
+
+def _header_cells(text: str) -> Iterator[tuple[str, ...]]:
+    """The ways to cut a header into cells; names parted by blanks may have blanks in them, and units."""
+    delimiter = find_delimiter([text])
+    if delimiter != " ":
+        yield split_cells(text, delimiter)
+    elif text:
+        yield from dict.fromkeys(
+            tuple(re.split(pattern, text)) for pattern in (r"\s{2,}", r"\s+(?![\[(])", r"\s+")
+        )
 
 
 def find_delimiter(lines: list[str], like: str | None = None) -> str:
@@ -201,116 +227,38 @@ def check_width(row: Row, columns: int, what: str = "the header names") -> None:
         )
 
 
-# The comma as decimal mark and as separator
+def _resolve_commas(table: DelimitedTable, sample: list[Line], least_columns: int, is_whole: IsWhole) -> None:
+    """Put cells together that a decimal comma has parted, and say so in a remark.
 
-
-def _resolve_commas(table: DelimitedTable, sample: list[Row], least_columns: int) -> None:
-    """Join cells that a decimal comma has parted, and say so in a remark."""
-    cells = [row.cells for row in sample]
-    if any(_is_decimal(cell) for row in cells for cell in row):
+    Raises:
+        RecordFault: the columns cannot be told apart.
+    """
+    cells = [split_cells(line.text, ",") for line in sample]
+    header = [is_whole(name) for name in table.header or ()] if table.named else None
+    columns, decimals = columns_with_decimals(cells, header, least_columns)
+    if not columns:
         return
-    if table.named and table.header is not None:
-        columns = len(table.header)
-        if all(len(_without_empty_end(row)) <= columns for row in cells):
-            return
-        with_decimals = _decimal_columns(cells, columns, least_columns)
-    else:
-        columns, with_decimals = _decimal_columns_without_header(cells, least_columns)
-        if not columns:
-            return
-    if with_decimals is None:
+    if decimals is None:
         raise RecordFault(
             "the comma is the decimal mark and the separator, and the columns cannot be told apart: export the"
             " table with semicolons or decimal points",
             line=sample[0].number,
         )
-    rows, decimals = table.rows, with_decimals
-    table.rows = (Row(row.number, _joined_or_fault(row, columns, decimals)) for row in rows)
+    table.rows = _joined_rows(table.rows, columns, decimals)
     places = " and ".join(str(place + 1) for place in decimals)
     role = "the decimal mark" if columns == 1 else "the decimal mark and the separator"
     table.remarks = (f"the comma is read as {role} (decimals in column {places})",)
 
 
-def _is_decimal(cell: str) -> bool:
-    """A number with its decimal mark inside the cell."""
-    return bool(_NUMBER.fullmatch(cell)) and ("." in cell or "," in cell)
-
-
-def _decimal_columns(
-    rows: Sequence[tuple[str, ...]], columns: int, least_columns: int
-) -> tuple[int, ...] | None:
-    """The columns with a decimal comma under which every row has that many columns, None if there are several
-    choices. In a table that may have one column, that is a list of shifts, the first has decimals."""
-    if columns > _MOST_COLUMNS:
-        return None
-    fitting = []
-    for size in range(1, columns + 1):
-        for chosen in combinations(range(columns), size):
-            joined = [_joined(row, columns, chosen) for row in rows]
-            used = {place for row in joined if row for place in chosen if "," in row[place]}
-            if all(joined) and used == set(chosen):
-                fitting.append(chosen)
-    if len(fitting) > 1 and least_columns == 1:
-        first = [chosen for chosen in fitting if chosen[0] == 0]
-        fitting = first if len(first) == 1 else []
-    return fitting[0] if len(fitting) == 1 else None
-
-
-def _decimal_columns_without_header(
-    rows: Sequence[tuple[str, ...]], least_columns: int
-) -> tuple[int, tuple[int, ...] | None]:
-    """Number of columns and those with decimals; no columns where the comma is a mere separator, None for the
-    decimals where it cannot be told. Whole numbers throughout, twice as many as columns, are numbers with
-    decimal commas; a column of whole numbers that all have as many digits is one of decimals."""
-    if any(len(row) > 2 and _INTEGER.fullmatch(row[0]) and _DIGITS.fullmatch(row[1]) for row in rows) and any(
-        cell and not _INTEGER.fullmatch(cell) for row in rows for cell in row
-    ):
-        return 1, None  # "7,28,m,2H": 7.28, or 7 and 28?
-    widths = {len(row) for row in rows}
-    if len(rows) < 2 or not all(_INTEGER.fullmatch(cell) for row in rows for cell in row):
-        return 0, ()
-    count = max(widths)
-    if len(widths) > 1 or (count % 2 and count > least_columns):
-        return (1, None) if count > least_columns else (0, ())
-    if count // 2 < least_columns or count == 1:
-        return 0, ()
-    digits = [{len(row[place]) for row in rows} for place in range(1, count, 2)]
-    if all(len(one) == 1 and one <= {1, 2, 3, 4, 5} for one in digits) or all(max(one) <= 2 for one in digits):
-        return count // 2, tuple(range(count // 2))
-    return (1, None) if all(max(one) <= 4 for one in digits) else (0, ())
-
-
-def _joined(cells: Sequence[str], columns: int, with_decimals: Sequence[int]) -> tuple[str, ...] | None:
-    """The cells of a row as that many columns, or None if they do not fit. A column with decimals takes two
-    cells of digits, or one that is not a number."""
-    found: list[str] = []
-    place = 0
-    for column in range(columns):
-        if place >= len(cells):
-            break
-        cell = cells[place]
-        if column in with_decimals and _INTEGER.fullmatch(cell):
-            if place + 1 >= len(cells) or not _DIGITS.fullmatch(cells[place + 1]):
-                return None
-            cell, place = f"{cell},{cells[place + 1]}", place + 1
-        found.append(cell)
-        place += 1
-    if any(cells[place:]):
-        return None
-    return (*found, *[""] * (columns - len(found)))
-
-
-def _joined_or_fault(row: Row, columns: int, with_decimals: Sequence[int]) -> tuple[str, ...]:
-    joined = _joined(row.cells, columns, with_decimals)
-    if joined is None:
-        raise RecordFault(
-            f"{len(row.cells)} values between commas, which are not {columns} columns with decimal commas",
-            line=row.number,
-        )
-    return joined
-
-
-# Numbers and lines
+def _joined_rows(rows: Iterator[Row], columns: int, decimals: Sequence[int]) -> Iterator[Row]:
+    for row in rows:
+        together = joined(row.cells, columns, decimals)
+        if together is None:
+            raise RecordFault(
+                f"{len(row.cells)} values between commas, which are not {columns} columns with decimal commas",
+                line=row.number,
+            )
+        yield Row(row.number, together)
 
 
 def parse_number(cell: str, row: Row, name: str) -> float:

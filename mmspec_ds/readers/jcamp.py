@@ -17,10 +17,10 @@ from mmspec_ds.readers.picking.infrared import axis_unit, ordinate, to_grid
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, read_head, read_lines
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
 
 _START = re.compile(r"^\s*##\s*(TITLE|JCAMP[\s_-]*DX)\s*=", re.IGNORECASE | re.MULTILINE)
 _LINK = re.compile(r"##\s*DATA\s*TYPE\s*=\s*LINK", re.IGNORECASE)
-_LABELS = {Modality.H_NMR: "1H NMR", Modality.C_NMR: "13C NMR", Modality.IR: "IR", Modality.HSQC: "HSQC"}
 _INFRARED = re.compile(r"INFRA-?\s?RED|\bFT-?IR\b|\bIR\b")
 _LEAST_CURVE = 256
 """Points of a table of IR peaks that is taken for a curve: a list of bands has some tens."""
@@ -117,19 +117,20 @@ def _item(
             raise RecordFault("the block is longer than any spectrum", line=block.line)
         found = _modality_of(block, asked)
         if asked is not None and found is not asked:
-            raise RecordFault(f"is {_LABELS[found]}, not {_LABELS[asked]}", line=block.line, fault=False)
+            raise RecordFault(
+                f"is {REGISTRY[found].label}, not {REGISTRY[asked].label}", line=block.line, fault=False
+            )
         if _rank(block) > survey.best(found):
             better = "curve" if survey.best(found) == 0 else "more telling list"
-            reason = f"{_LABELS[found]} peaks, left out for the {better} in the same file"
+            reason = f"{REGISTRY[found].label} peaks, left out for the {better} in the same file"
             raise RecordFault(reason, line=block.line, fault=False)
         if found is Modality.IR:
             part = _infrared(path, number, block, settings)
         else:
             part = _nmr(path, number, block, asked, settings)
         if left_out := survey.left_out(found):
-            remark = (
-                f"{left_out} further list{'s' * (left_out > 1)} of {_LABELS[found]} peaks in the file left out"
-            )
+            lists = "list" if left_out == 1 else "lists"
+            remark = f"{left_out} further {lists} of {REGISTRY[found].label} peaks in the file left out"
             part = replace(part, remarks=(*part.remarks, remark))
         return part
     except RecordFault as fault:

@@ -8,17 +8,16 @@ number after them the integral, further numbers couplings.
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from mmspec_ds.readers import part as keys
-from mmspec_ds.readers.delimited import DelimitedTable, Row, check_width, read_table, sample_table, to_number
-from mmspec_ds.readers.hsqc_table import is_hsqc_header
-from mmspec_ds.readers.multiplicities import carbon_type, multiplicity
-from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_index, is_nmr_header, is_role, not_of_sample
+from mmspec_ds.readers.delimited import DelimitedTable, read_table, sample_table, to_number
+from mmspec_ds.readers.hsqc_table import looks_like_hsqc_table
+from mmspec_ds.readers.multiplicities import multiplicity
+from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header, is_whole
 from mmspec_ds.readers.nmr_lists import (
     ListedSignal,
     Reading,
@@ -27,7 +26,8 @@ from mmspec_ds.readers.nmr_lists import (
     hydrogen_lines,
     hydrogen_list,
 )
-from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
+from mmspec_ds.readers.nmr_rows import ListedRow, RowList, named_rows, shift_of, unnamed_rows
+from mmspec_ds.readers.part import Item, Part, RecordFault, part_id
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
@@ -35,53 +35,26 @@ from mmspec_ds.spectra.records import Modality
 
 _MOST_ROWS = 5000
 _MOST_CELLS = 40
-_WIDEST_RANGE = 2.0  # ppm between two columns that are limits
-_MOST_HYDROGENS = 20  # in a column of whole numbers that are hydrogens and not intensities
 _HIGHEST_1H = 20.0
-_NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:ppm)?\s*(?:-|–|—|−|to|bis|\.\.+|…)\s*({_NUMBER})\s*(?:ppm)?\s*")
-_COUPLING = re.compile(r"\d+(?:[.,]\d+)?")
-_COUPLING_CELL = re.compile(r"(?:[\d.,;:/|_&\s()=+-]|hz|and|\d?j(?:[a-z]{1,3})?)*", re.IGNORECASE)
-_INTEGRAL = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*(?:×\s*)?H?s?\s*", re.IGNORECASE)
 _WORDS_1H = re.compile(r"(?<![0-9.a-z])(?:1\s*h|h1)(?![a-z0-9])|\bh[-_ ]?nmr|proton", re.IGNORECASE)
 _WORDS_13C = re.compile(r"(?<![0-9.a-z])(?:13\s*c|c13)(?![a-z0-9])|\bc[-_ ]?nmr|carbon", re.IGNORECASE)
 
 
-@dataclass(slots=True)
-class _Signal:
-    """A row of a list, as far as it says anything; `letters` as written."""
-
-    line: int
-    shift: float
-    edges: tuple[float, float] | None = None
-    letters: str = ""
-    integral: float | None = None
-    couplings: list[float] = field(default_factory=list)
-    intensity: float | None = None
-    hz: float | None = None
-    dept: str = ""
-
-
-@dataclass(slots=True)
-class _List:
-    """All rows of a file, and what was assumed of them."""
-
-    signals: list[_Signal]
-    remarks: list[str]
-    lines_only: bool = False
-    """Whether the rows are single lines with intensities instead of multiplets."""
-
-
 def looks_like_nmr_table(head: Head) -> bool:
     """Rows with a shift under a header that names it, or rows of a shift and a multiplicity."""
-    table = sample_table(head.text, is_nmr_header)
+    table = sample_table(head.text, is_nmr_header, is_whole=is_whole)
     rows = list(table.rows)[:50] if table is not None else []
-    if table is None or not rows or any(len(row.cells) > _MOST_CELLS for row in rows[:20]):
+    if (
+        table is None
+        or not rows
+        or looks_like_hsqc_table(head)
+        or any(len(row.cells) > _MOST_CELLS for row in rows[:20])
+    ):
         return False
     if table.named and table.header is not None:
-        columns = None if is_hsqc_header(table.header) else find_columns(table.header)
+        columns = find_columns(table.header)
         return columns is not None and any(_has_shift(row.cells, columns) for row in rows)
-    shifts = [_shift_of(row.cells[0]) for row in rows]
+    shifts = [shift_of(row.cells[0]) for row in rows]
     if not all(shift is not None and abs(shift) <= 300 for shift in shifts):
         return False
     lettered = all(any(multiplicity(cell) is not None for cell in row.cells[1:5]) for row in rows)
@@ -91,7 +64,7 @@ def looks_like_nmr_table(head: Head) -> bool:
 
 def _has_shift(cells: Sequence[str], columns: Columns) -> bool:
     text = columns.cell(cells, "shift") or columns.cell(cells, "range") or columns.cell(cells, "high")
-    return _shift_of(text) is not None
+    return shift_of(text) is not None
 
 
 def read_nmr_table(
@@ -111,7 +84,7 @@ def read_nmr_table(
 
 
 def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Part:
-    table = read_table(path, is_nmr_header)
+    table = read_table(path, is_nmr_header, is_whole=is_whole)
     columns = find_columns(table.header) if table.named and table.header is not None else None
     rows = []
     for row in table.rows:
@@ -119,7 +92,7 @@ def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Pa
             rows.append(row)
         if len(rows) > _MOST_ROWS:
             raise RecordFault(f"more than {_MOST_ROWS} rows: is it a list of peaks?", line=row.number)
-    found = _named_rows(rows, columns) if columns is not None else _unnamed_rows(rows)
+    found = named_rows(rows, columns) if columns is not None else unnamed_rows(rows)
     found.remarks[:0] = table.remarks
     if not found.signals:
         raise RecordFault("no row of the list could be read")
@@ -149,219 +122,7 @@ def _metadata(table: DelimitedTable) -> dict[str, str | float | int]:
     return found
 
 
-# Rows under a header
-
-
-def _named_rows(rows: Sequence[Row], columns: Columns) -> _List:
-    found = _List([], [])
-    roles = [text for row in rows if (text := columns.cell(row.cells, "multiplicity"))]
-    by_role = bool(roles) and all(is_role(text) for text in roles)
-    left_out: list[str] = []
-    for row in rows:
-        if columns.count is not None:
-            row = _within_width(row, columns)
-        role = columns.cell(row.cells, "multiplicity") if by_role else ""
-        signal = _signal(row, columns, "" if by_role else columns.cell(row.cells, "multiplicity"))
-        if not_of_sample(role, columns.cells(row.cells, "note")):
-            left_out.append(f"{signal.shift:g}")
-        else:
-            found.signals.append(signal)
-    if left_out:
-        places = ", ".join(left_out[:5]) + (" ..." if len(left_out) > 5 else "")
-        found.remarks.append(f"{len(left_out)} lines of solvent or impurities left out ({places} ppm)")
-    telling = {"range", "high", "multiplicity", "hydrogens", "integral", "coupling"} & columns.places.keys()
-    has_heights = "intensity" in columns or "area" in columns
-    found.lines_only = has_heights and telling <= ({"multiplicity"} if by_role else set())
-    return found
-
-
-def _within_width(row: Row, columns: Columns) -> Row:
-    """The row; what goes beyond the last column belongs to it if that is the couplings.
-
-    Raises:
-        RecordFault: it has more values than the header has names.
-    """
-    assert columns.count is not None
-    last = columns.count - 1
-    if last in columns.places.get("coupling", []) and len(row.cells) > columns.count:
-        return Row(row.number, (*row.cells[:last], "; ".join(cell for cell in row.cells[last:] if cell)))
-    check_width(row, columns.count)
-    return row
-
-
-def _signal(row: Row, columns: Columns, letters: str) -> _Signal:
-    def cell(kind: str) -> str:
-        return columns.cell(row.cells, kind)
-
-    edges = _edges(row, cell("range"), cell("high"), cell("low"))
-    text = cell("shift")
-    shift = _shift_of(text) if text else None
-    if text and shift is None:
-        raise RecordFault(f"the shift {one_line(text, 30)!r} is not a number", line=row.number)
-    if edges is None and text:
-        edges = _edges(row, text, "", "")
-    if shift is None and edges is not None:
-        shift = sum(edges) / 2
-    if shift is None:
-        raise RecordFault("the shift is missing", line=row.number)
-    signal = _Signal(row.number, shift, edges, letters)
-    if integral := cell("hydrogens") or cell("integral"):
-        signal.integral = _integral(integral, row)
-    for text in columns.cells(row.cells, "coupling"):
-        signal.couplings += _couplings(text, row)
-    signal.intensity = to_number(cell("area") or cell("intensity"))
-    signal.hz = to_number(cell("hz"))
-    signal.dept = cell("dept") or (cell("hydrogens") if cell("hydrogens") in ("0", "1", "2", "3") else "")
-    return signal
-
-
-# Rows without a header
-
-
-def _unnamed_rows(rows: Sequence[Row]) -> _List:
-    found = _List([], [])
-    columns = list(zip(*(row.cells for row in rows))) if rows else []
-    first = 0
-    if len(columns) > 1 and is_index(columns[0]) and all(_shift_of(cell) is not None for cell in columns[1]):
-        first = 1
-        found.remarks.append("no header: the first column counts the rows, the second is taken for the shift")
-    head = [[_plain_number(cell) for cell in column] for column in columns[first : first + 3]]
-    centred, limits = _are_centre_and_limits(head), _are_limits(head, columns[first + 2 :])
-    if centred or limits:
-        what = "shift and limits" if centred else "limits"
-        found.remarks.append(
-            f"no header: the first {3 if centred else 2} numbers are taken for {what} of ranges"
-        )
-    heights = _second_column(columns[first:], found.remarks) if not (centred or limits) else ""
-    for row in rows:
-        cells = row.cells[first:]
-        pair = (cells[1], cells[2]) if centred else (cells[0], cells[1]) if limits else ("", "")
-        rest = cells[3:] if centred else cells[2:] if limits else cells[1:]
-        found.signals.append(_unnamed(row, cells[0], pair, rest, heights))
-    found.lines_only = heights == "intensity"
-    if any(signal.integral is not None and not signal.letters for signal in found.signals) and not heights:
-        found.remarks.append("no header: numbers between shift and multiplicity taken for hydrogens")
-    return found
-
-
-def _plain_number(cell: str) -> float:
-    number = to_number(cell)
-    return math.nan if number is None else number
-
-
-def _are_limits(head: list[list[float]], after: Sequence[Sequence[str]]) -> bool:
-    """Two columns of numbers, the second always below (or always above) the first by up to 2 ppm, and a
-    multiplicity or hydrogens after them."""
-    if len(head) < 2 or not after:
-        return False
-    first, second = np.array(head[0]), np.array(head[1])
-    apart = first - second
-    near = bool((np.abs(apart) <= _WIDEST_RANGE).all() and ((apart > 0).all() or (apart < 0).all()))
-    return near and all(multiplicity(cell) is not None or re.fullmatch(r"\d+\s*H", cell) for cell in after[0])
-
-
-def _are_centre_and_limits(head: list[list[float]]) -> bool:
-    """Three columns of numbers, the first always between the two others, which are up to 2 ppm apart."""
-    if len(head) < 3:
-        return False
-    centre, one, other = (np.array(column) for column in head)
-    inside = (np.minimum(one, other) <= centre) & (centre <= np.maximum(one, other))
-    return bool(inside.all() and (np.abs(one - other) <= _WIDEST_RANGE).all() and (one != other).any())
-
-
-def _second_column(columns: Sequence[Sequence[str]], remarks: list[str]) -> str:
-    """What a second column of numbers without letters behind it is: "integral" or "intensity"; empty where it
-    is something else."""
-    if len(columns) < 2 or any(multiplicity(cell) is not None for column in columns[1:] for cell in column):
-        return ""
-    numbers = [_plain_number(cell) for cell in columns[1]]
-    if not all(math.isfinite(number) for number in numbers):
-        return ""
-    whole = all(number.is_integer() and 1 <= number <= _MOST_HYDROGENS for number in numbers)
-    kind = "integral" if whole else "intensity"
-    remarks.append(f"no header: the second column is taken for {'hydrogens' if whole else 'intensities'}")
-    return kind
-
-
-def _unnamed(row: Row, first: str, limits: tuple[str, str], rest: Sequence[str], heights: str) -> _Signal:
-    """A row of a table without header; `rest` are the cells after shift and limits."""
-    shift = _shift_of(first)
-    if shift is None:
-        raise RecordFault(f"the shift {one_line(first, 30)!r} is not a number", line=row.number)
-    edges = _edges(row, "" if any(limits) else first, *limits)
-    signal = _Signal(row.number, sum(edges) / 2 if edges and limits[0] == first else shift, edges)
-    for text in rest:
-        if not text:
-            continue
-        if not signal.letters and (multiplicity(text) is not None or carbon_type(text) is not None):
-            signal.letters = text
-        elif heights and signal.intensity is None:
-            signal.intensity = to_number(text)
-            signal.integral = signal.intensity if heights == "integral" else None
-        elif heights:
-            continue
-        elif signal.integral is None and _INTEGRAL.fullmatch(text):
-            signal.integral = _integral(text, row)
-        elif signal.letters:
-            signal.couplings += _couplings(text, row)
-        elif to_number(text) is None and not _INTEGRAL.fullmatch(text):
-            raise RecordFault(f"{one_line(text, 30)!r} is not a number or a multiplicity", line=row.number)
-    return signal
-
-
-# Cells
-
-
-def _shift_of(text: str) -> float | None:
-    """A number, with or without "ppm", or the middle of a range."""
-    plain = re.sub(r"\s*(ppm|δ)\s*$", "", text.strip(), flags=re.IGNORECASE)
-    number = to_number(plain) if re.search(r"\d", plain) or plain.lower() == "nan" else None
-    if number is not None:
-        return number
-    found = _RANGE.fullmatch(text)
-    return sum(float(part.replace(",", ".")) for part in found.groups()) / 2 if found else None
-
-
-def _edges(row: Row, text: str, high: str, low: str) -> tuple[float, float] | None:
-    if high and low:
-        pair = to_number(high), to_number(low)
-        if pair[0] is None or pair[1] is None or not (math.isfinite(pair[0]) and math.isfinite(pair[1])):
-            said = one_line(f"{high} to {low}", 40)
-            raise RecordFault(f"the range {said} is not two numbers", line=row.number)
-        return pair[0], pair[1]
-    found = _RANGE.fullmatch(text)
-    if found is None:
-        if text and to_number(re.sub(r"\s*ppm\s*$", "", text, flags=re.IGNORECASE)) is None:
-            raise RecordFault(f"the range {one_line(text, 30)!r} is not two numbers", line=row.number)
-        return None
-    first, second = (float(part.replace(",", ".")) for part in found.groups())
-    return first, second
-
-
-def _integral(text: str, row: Row) -> float:
-    found = _INTEGRAL.fullmatch(text)
-    if found is None:
-        said = one_line(text, 30)
-        raise RecordFault(f"the integral {said!r} is not a number of hydrogens", line=row.number)
-    return float(found[1].replace(",", "."))
-
-
-def _couplings(text: str, row: Row) -> list[float]:
-    """Constants in Hz, in any order: "7.1, 1.5", "7,1 1,5", "J = 7.1 Hz", "1.63_14.08_"."""
-    if not text.strip() or text.strip().lower() in ("none", "-", "–", "n/a", "na", "null"):
-        return []
-    if not _COUPLING_CELL.fullmatch(text):
-        raise RecordFault(f"the couplings {one_line(text, 30)!r} are not numbers", line=row.number)
-    plain = re.sub(r"\d?[jJ][a-zA-Z]{0,3}\s*=?", " ", text)
-    if "." in plain or ", " in plain:
-        plain = plain.replace(",", " ")
-    return [float(one.replace(",", ".")) for one in _COUPLING.findall(plain)]
-
-
-# From rows to spectra
-
-
-def _nucleus(path: Path, table: DelimitedTable, found: _List, modality: Modality | None) -> Nucleus:
+def _nucleus(path: Path, table: DelimitedTable, found: RowList, modality: Modality | None) -> Nucleus:
     if modality in (Modality.H_NMR, Modality.C_NMR):
         return "1H" if modality is Modality.H_NMR else "13C"
     for text in (table.words, path.name):
@@ -379,27 +140,27 @@ def _nucleus(path: Path, table: DelimitedTable, found: _List, modality: Modality
     raise RecordFault("is it 1H or 13C? Neither header, file name nor columns tell: say so on the command line")
 
 
-def _carbon(signals: Sequence[_Signal]) -> Reading:
+def _carbon(signals: Sequence[ListedRow]) -> Reading:
     for signal in signals:
         check_shift(signal.shift, "13C", signal.line)
     letters = [signal.dept or ("" if signal.couplings else signal.letters) for signal in signals]
     return carbon_lines([signal.shift for signal in signals], letters)
 
 
-def _frequency(signals: Sequence[_Signal]) -> float | None:
+def _frequency(signals: Sequence[ListedRow]) -> float | None:
     """The spectrometer's frequency in MHz where the list has positions in Hz and in ppm."""
     ratios = [one.hz / one.shift for one in signals if one.hz and abs(one.shift) > 0.1]
     mhz = median(ratios) if ratios else 0.0
     return mhz if 1 <= mhz <= 2000 else None
 
 
-def _hydrogen_lines(signals: Sequence[_Signal], mhz: float | None, settings: FormatSettings) -> Reading:
+def _hydrogen_lines(signals: Sequence[ListedRow], mhz: float | None, settings: FormatSettings) -> Reading:
     heights = [math.nan if signal.intensity is None else signal.intensity for signal in signals]
     shifts = np.array([signal.shift for signal in signals])
     return hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr.processing)
 
 
-def _listed(signal: _Signal) -> ListedSignal:
+def _listed(signal: ListedRow) -> ListedSignal:
     return ListedSignal(
         signal.shift, signal.letters, signal.integral, tuple(signal.couplings), signal.edges, signal.line
     )

@@ -31,6 +31,7 @@ from mmspec_ds.trainer.engine import FirstFault, set_learning_rate, update
 from mmspec_ds.trainer.engine_file import read_engine
 from mmspec_ds.trainer.monitor.rates import Rates
 from mmspec_ds.trainer.prefetch import prefetch
+from mmspec_ds.trainer.run_lock import run_lock
 from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.session import Session, prepare
 from mmspec_ds.trainer.task import Batch, StepLoss, System, Task
@@ -55,7 +56,7 @@ def train(run: RunSettings, system: System, *, resume: bool = False, overwrite: 
         UserError: a fault in settings, data or run, such as a rank that is lost.
     """
     engine_file = read_engine(run.engine)
-    with process_group(run.training.timeout_minutes), stop_requested() as stop:
+    with process_group(run.training.timeout_minutes), run_lock(run.folder), stop_requested() as stop:
         try:
             session, state = prepare(run, system, engine_file, resume=resume, overwrite=overwrite)
             with session.monitor:

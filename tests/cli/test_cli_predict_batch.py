@@ -84,7 +84,10 @@ def test_broken_rows_are_lines(mmspec: Any, house: Path, manifest: Path) -> None
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("id,h_nmr,cnmr\na,b,c\n", "the column 'cnmr' is unknown (known: id, h_nmr, c_nmr, ir, msms, formula)"),
+        (
+            "id,h_nmr,cnmr\na,b,c\n",
+            "the column 'cnmr' is unknown (known: id, h_nmr, c_nmr, ir, msms, hsqc, formula)",
+        ),
         ("id,h_nmr,h_nmr\na,b,c\n", "the column 'h_nmr' is there twice"),
         ("id,h_nmr\n", "the manifest has no row"),
         ("id,h_nmr\n\n , \n", "the manifest has no row"),
