@@ -36,7 +36,7 @@ _SPELLINGS = {
 _FIELD_OF = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
 
 _NOTHING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
-_MOST_FIELDS = 64
+_MOST_FIELDS = 60
 
 _MS_LEVEL = re.compile(
     r"(?:ms)?\s*(?P<level>\d)(?!\d).*|(?P<survey>ms|full ms|full scan)|(?P<tandem>ms/?ms)"

@@ -4,6 +4,7 @@ Read here, since the readers of the libraries end at the first bad peak; written
 The keys of GNPS, MassSpecGym and matchms are known (see `mass_fields`).
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from mmspec_ds.spectra.records import Modality, TandemMS
 
 _BEGIN, _END = "BEGIN IONS", "END IONS"
 _COMMENTS = ("#", ";", "!", "/")
+_FRAGMENT_CHARGE = re.compile(r"[-+]?\d{1,2}[-+]?")
 _MOST_COMMON = 64
 
 
@@ -73,8 +75,8 @@ class _Block(TextRecord):
             return
         if text[0].isdigit() or text[0] in ".+-" or "=" not in text:
             words = text.split()
-            if len(words) == 3 and words[2].strip("+-").isdecimal():
-                words.pop()  # the charge of the fragment
+            if len(words) == 3 and _FRAGMENT_CHARGE.fullmatch(words[2]):
+                words.pop()
             self.peaks.add(words, line.number)
             return
         key, _, value = text.partition("=")
@@ -99,7 +101,8 @@ def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
     """Write the MS/MS spectra of parts, a block each; the file appears whole or not at all.
 
     Numbers are written with all their digits, so that `read_mgf` gives them back as they were. Spectra of other
-    kinds are left out. The collision energy written is the measured one where it is known.
+    kinds are left out. The collision energy written is the measured one where it is known, and never one that
+    was assumed.
 
     Returns:
         The number of blocks written.
@@ -120,11 +123,13 @@ def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
 
 
 _MGF_KEYS = {keys.NAME: "TITLE", keys.PRECURSOR_MZ: "PEPMASS", keys.CHARGE: "CHARGE"}
-_NOT_WRITTEN = frozenset({keys.MEASURED_EV, SMILES, FORMULA, POLARITY})
+_NOT_WRITTEN = frozenset({keys.MEASURED_EV, keys.ASSUMED_EV, SMILES, FORMULA, POLARITY})
 
 
 def _block_lines(part: Part, spectrum: TandemMS) -> Iterator[str]:
-    charge, ev = spectrum.charge, spectrum.measured_energy_ev or spectrum.collision_energy_ev
+    charge, ev = spectrum.charge, spectrum.measured_energy_ev
+    if ev is None and keys.ASSUMED_EV not in part.metadata:
+        ev = spectrum.collision_energy_ev
     known: dict[str, str | float | int | None] = {
         keys.NAME: part.id,
         keys.COLLISION_ENERGY: None if ev is None else f"{ev!r} eV",
