@@ -1,4 +1,4 @@
-"""The router's temperature is saved with the weights, and everything that decodes or measures reads it there."""
+"""The temperature of the router is saved with the weights; whatever decodes or measures reads it there."""
 
 from collections.abc import Iterator
 from pathlib import Path
