@@ -80,7 +80,7 @@ class EngineState:
         return tuple(sorted({kind for state in states for kind, value in state.items() if _is_whole(value)}))
 
     def updates(self) -> int:
-        """How many updates the optimizer has counted."""
+        """Number of updates that the optimizer has counted."""
         counts = [int(state["step"]) for state in self._inner.state.values() if "step" in state]
         return max(counts, default=0)
 
