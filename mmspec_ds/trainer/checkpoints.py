@@ -143,7 +143,7 @@ class CheckpointFolder:
         return None, []
 
     def steps(self) -> list[int]:
-        """The steps of which there is a checkpoint, whole or not."""
+        """The steps with a checkpoint, whole or not."""
         names = (path.name.removeprefix("step_") for path in self.folder.glob("step_*"))
         return sorted(int(name) for name in names if name.isdigit())
 

@@ -84,7 +84,7 @@ class PieceReader:
             places.sort()
 
     def names(self, kind: str) -> list[str]:
-        """The parameters, or buffers, of which there is something of a kind."""
+        """The names of the parameters, or buffers, with pieces of a kind."""
         return sorted(name for of, name in self._places if of == kind)
 
     def read(self, kind: str, name: str, start: int, stop: int) -> Tensor:

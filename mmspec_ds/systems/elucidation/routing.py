@@ -90,11 +90,11 @@ class RoutingTally:
     def add(self, reports: Sequence[RoutingReport]) -> None:
         """The reports of a batch's layers, summed over ranks; none for a dense model."""
         parts = ("load_ME", "importance_ME", "dropped_M", "tokens_M", "entropy_M")
-        now = [[getattr(report, part).detach() for part in parts] for report in reports]
+        sums = [[getattr(report, part).detach() for part in parts] for report in reports]
         if not self._sums:
-            self._sums = now
+            self._sums = sums
             return
-        self._sums = [[a + b for a, b in zip(*layers)] for layers in zip(self._sums, now)]
+        self._sums = [[a + b for a, b in zip(*layers)] for layers in zip(self._sums, sums)]
 
     def table(self) -> RoutingTable | None:
         """The sums of all batches; None for a dense model."""
