@@ -19,6 +19,7 @@ SMALL = (
     "training.ep_size=1",
     "training.threads=1",
     "training.batch_size=4",
+    "training.log_every=1",
     "model.encoder_layers=1",
     "model.decoder_layers=1",
 )
