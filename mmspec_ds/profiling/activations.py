@@ -9,7 +9,6 @@ Axes: B samples, S places, L target tokens, T tokens, K experts of a token, F fi
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,13 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
+from mmspec_ds.data.batch import Batch
+from mmspec_ds.data.collate import collate
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
+from mmspec_ds.profiling.generated import generated_dataset
 from mmspec_ds.profiling.ledger import StageBytes, watch_pass
+from mmspec_ds.profiling.tokens import Load
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
@@ -31,17 +33,6 @@ from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 _SMALL = 64
 """Elements up to which real-valued tensors stay real."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """One batch on one rank: B samples padded to S `places`, `tokens` real tokens in all, L `targets` that the
-    decoder reads of each sample."""
-
-    samples: int
-    places: int
-    tokens: int
-    targets: int
 
 
 def pass_stages(
@@ -60,7 +51,7 @@ def pass_stages(
         run: the settings.
         schemas: the fields of each modality's tokens.
         vocabulary: SMILES tokens, specials included.
-        batch: see `made_up_batch`.
+        batch: see `generated_batch`.
         width: mean width of the experts of the rank.
         dtype: of the weights.
         checkpointing: whether the encoder's layers keep only their input.
@@ -163,10 +154,11 @@ class _Attention(torch.autograd.Function):
         return tuple(torch.empty_like(tensor) for tensor in ctx.saved_tensors[:3])
 
 
-def made_up_batch(
+def generated_batch(
     load: Load, schemas: Mapping[Modality, TokenSchema], vocabulary: int, shares: Mapping[Modality, float]
 ) -> Batch:
-    """A batch of this load with random contents, whose samples are of equal length within one token.
+    """Return a batch of this load with random contents. One sample has `load.places` tokens, and the others
+    share the rest evenly.
 
     Args:
         load: its size.
@@ -174,30 +166,10 @@ def made_up_batch(
         vocabulary: SMILES tokens, specials included.
         shares: of the modalities among the tokens.
     """
-    per_sample = [load.tokens // load.samples + (i < load.tokens % load.samples) for i in range(load.samples)]
-    modality_BS = torch.full((load.samples, load.places), PADDING)
-    modalities = sorted(schemas)
-    bounds = np.cumsum([shares.get(modality, 0.0) for modality in modalities])
-    bounds = bounds / bounds[-1]
-    for sample, count in enumerate(per_sample):
-        at = np.searchsorted(bounds, (np.arange(count) + 0.5) / count)
-        modality_BS[sample, :count] = torch.tensor(modalities, dtype=torch.int64)[torch.from_numpy(at)]
-    tokens = {modality: _made_up_tokens(modality_BS, modality, schemas[modality]) for modality in modalities}
-    target_BL = torch.randint(4, max(vocabulary, 5), (load.samples, load.targets + 1))
-    return Batch(SpectraBatch(modality_BS, tokens), target_BL, torch.ones(load.samples))
-
-
-def _made_up_tokens(modality_BS: Tensor, modality: Modality, schema: TokenSchema) -> ModalityTokens:
-    place_T = (modality_BS.flatten() == modality).nonzero().squeeze(1)
-    count = len(place_T)
-    discrete = [torch.randint(field.size, (count,)) for field in schema.discrete]
-    none_TF = torch.empty(count, 0, dtype=torch.int64)
-    return ModalityTokens(
-        place_T,
-        torch.arange(count),
-        torch.stack(discrete, 1) if discrete else none_TF,
-        torch.rand(count, len(schema.continuous)),
-    )
+    others = np.diff(np.linspace(0, load.tokens - load.places, load.samples).astype(int))
+    lengths = [load.places, *others]
+    data = generated_dataset(lengths, shares, schemas, targets=load.targets, vocabulary=vocabulary)
+    return collate(data, range(load.samples))
 
 
 def batch_tensors(batch: Batch) -> list[Tensor]:

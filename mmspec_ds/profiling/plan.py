@@ -8,7 +8,7 @@ import torch
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_parallel import Placement
-from mmspec_ds.profiling.activations import made_up_batch, pass_stages
+from mmspec_ds.profiling.activations import generated_batch, pass_stages
 from mmspec_ds.profiling.ledger import StageBytes
 from mmspec_ds.profiling.memory import STAGE_0_BUCKET, Holding, RankMemory, rank_memory
 from mmspec_ds.profiling.sizes import model_sizes
@@ -134,7 +134,7 @@ class Planner:
                 self.run,
                 figures.schemas,
                 figures.vocabulary,
-                made_up_batch(load, figures.schemas, figures.vocabulary, figures.shares),
+                generated_batch(load, figures.schemas, figures.vocabulary, figures.shares),
                 width=width,
                 dtype=torch.bfloat16 if element == 2 else torch.float32,
                 checkpointing=checkpointing,

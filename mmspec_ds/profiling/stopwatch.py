@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
-
-from mmspec_ds.profiling.collectives import bytes_to_others
+from torch import Tensor
 
 FORWARD, BACKWARD, OPTIMIZER, ALL_TO_ALL = "forward", "backward", "optimizer", "all-to-all"
 HOOKS = "hooks"
@@ -180,3 +179,16 @@ class _ObservedWork:
         done = self._work.wait()
         self._observer.end(ALL_TO_ALL)
         return done
+
+
+def bytes_to_others(name: str, tensor: Tensor, splits: list[int] | None, group: Any) -> float:
+    """Return the bytes that a rank sends to the other ranks of the group in a collective.
+
+    Rows of an all-to-all that stay on the rank do not count. The others are those of a ring, which sends least:
+    a rank passes on all parts but one, once or twice."""
+    ranks, size = dist.get_world_size(group), tensor.numel() * tensor.element_size()
+    if name == "all_to_all_single" and splits is not None:
+        return size * (1 - splits[dist.get_rank(group)] / len(tensor)) if len(tensor) else 0.0
+    if name.startswith("all_gather"):
+        return (ranks - 1) * size
+    return (2 if name == "all_reduce" else 1) * (ranks - 1) / ranks * size

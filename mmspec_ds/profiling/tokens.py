@@ -17,7 +17,6 @@ from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.profiling.activations import Load
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, block_of
 from mmspec_ds.spectra.tokens import TokenSchema
@@ -31,6 +30,17 @@ ASSUMED_VOCABULARY = 128
 
 ASSUMED_WORDS = 10_000
 """Words of a modality's text where no data can be read: the benchmark's MS/MS has some ten thousand."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """One batch on one rank: B samples padded to S `places`, `tokens` real tokens in all, L `targets` that the
+    decoder reads of each sample."""
+
+    samples: int
+    places: int
+    tokens: int
+    targets: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class TokenFigures:
 
     def with_batch(self, samples: int) -> "TokenFigures":
         """The same for batches of another size, whose longest sample is as long."""
-        tokens = round(self.largest.tokens * samples / self.largest.samples)
+        tokens = max(self.largest.places, round(self.largest.tokens * samples / self.largest.samples))
         return replace(self, largest=replace(self.largest, samples=samples, tokens=tokens))
 
 
