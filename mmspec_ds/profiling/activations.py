@@ -32,7 +32,7 @@ from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 _SMALL = 64
-"""Elements up to which real-valued tensors stay real."""
+"""Floating-point tensors of up to this many elements stay real."""
 
 
 def pass_stages(
@@ -71,7 +71,7 @@ def pass_stages(
 
 
 def pass_loss(model: Elucidator, batch: Batch) -> Tensor:
-    """A scalar that depends on all that the objective depends on."""
+    """Return a scalar that depends on everything that the objective depends on."""
     output = model(batch, 1.0)
     total, count = sequence_loss(output.logits_BLV, batch.target_BL, batch.weight_B)
     sums = [to_vector(report).sum() for report in output.reports if isinstance(report, RoutingReport)]
@@ -79,14 +79,14 @@ def pass_loss(model: Elucidator, batch: Batch) -> Tensor:
 
 
 def _alike(moe: MoESettings, width: int) -> MoESettings:
-    """Experts of one width, and none left out by capacity or by a small probability: memory must suffice for
-    all."""
+    """Return settings with experts of one width, all of them used: no capacity and no threshold, because
+    memory must suffice for every token."""
     experts = tuple(expert.model_copy(update={"width": width}) for expert in moe.experts)
     return moe.model_copy(update={"experts": experts, "capacity_factor": 1e9, "dynamic_share": 0.0})
 
 
 class ShapesOnly(TorchDispatchMode):
-    """Within, real-valued tensors are on the meta device, whatever device is asked for; integers are real."""
+    """Inside the block, floating-point tensors are on the meta device and integers are real."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -123,9 +123,9 @@ def _to_meta(leaf: Any) -> Any:
 
 @contextmanager
 def _fused_attention() -> Iterator[None]:
-    """Within, attention keeps what a fused kernel keeps. On the meta device torch has the plain products alone,
-    which keep the whole matrix of scores. Not a `TorchFunctionMode`: it is off while checkpointed layers are
-    computed again."""
+    """Inside the block, attention keeps what a fused kernel keeps; on the meta device torch only has the plain
+    products, which keep the matrix of scores. A `TorchFunctionMode` would be off while checkpointed layers are
+    recomputed."""
 
     def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Any:
         return _Attention.apply(query, key, value)
@@ -139,7 +139,7 @@ def _fused_attention() -> Iterator[None]:
 
 
 class _Attention(torch.autograd.Function):
-    """Keeps the inputs, the output, and the logarithm of the normaliser for each query and head."""
+    """Keeps the inputs, the output, and the log of the normaliser of each query and head."""
 
     @staticmethod
     def forward(ctx: Any, query_BHQC: Tensor, key_BHSC: Tensor, value_BHSC: Tensor) -> Tensor:
@@ -173,6 +173,6 @@ def generated_batch(
 
 
 def batch_tensors(batch: Batch) -> list[Tensor]:
-    """All tensors of a batch."""
+    """Return all tensors of a batch."""
     of_tokens = [t for part in batch.spectra.tokens.values() for t in vars(part).values()]
     return [batch.spectra.modality_BS, batch.target_BL, batch.weight_B, *of_tokens]

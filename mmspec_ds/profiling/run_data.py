@@ -1,4 +1,4 @@
-"""What a profile feeds its models: the records that the run file names, or generated ones of their lengths."""
+"""The data of a profile: the records that the run file names, or generated records of the same lengths."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,12 @@ from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 GENERATED_BATCHES = 4
-"""Global batches of generated samples. All are as long as each other: more would add nothing."""
+"""Number of global batches of generated samples; all have the same length, so more would add nothing."""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """Data to profile with: `about` says in words where they come from, `generated` whether they are made
-    up."""
+    """Data to profile with. `about` says where they come from; `generated` is whether they are random."""
 
     data: TrainingData
     about: str
@@ -27,20 +26,20 @@ class RunData:
 
 
 def run_data(run: ElucidationRun, world: int, *, generated: bool = False, tokens: int | None = None) -> RunData:
-    """Records of the run, or generated ones.
+    """Return the records of the run, or generated ones.
 
-    A prepared folder is opened as training opens it. Of other files the first 2,048 records are read, which
-    have the lengths of all if the files are in no particular order; the SMILES vocabulary is then theirs.
+    A prepared folder is opened as training opens it. Of other files the first 2,048 records are read; they
+    represent the rest if the files are in random order. The SMILES vocabulary is then that of these records.
 
     Args:
         run: the settings.
         world: ranks, which share the generated samples.
         generated: generate records even where there are files.
-        tokens: of a generated sample; else as many as the run's records have on average or, where no file can
-            be read, as many as its settings allow. A number means generated records.
+        tokens: of a generated sample, which implies `generated`; by default the mean of the run's records or,
+            where no file can be read, the maximum of its settings.
 
     Raises:
-        DataError: a file is there and cannot be used.
+        DataError: a file exists but cannot be used.
     """
     named = (*run.data.train, *run.data.validation)
     if generated or tokens is not None or not run.data.train:
@@ -66,7 +65,7 @@ def _generated(run: ElucidationRun, world: int, tokens: int | None, why: str) ->
     if start is not None:
         vocabularies = Vocabularies.load(start / VOCABULARY)
     else:
-        vocabularies = Vocabularies(_made_up_words(figures.vocabulary), _made_up_source(run, figures))
+        vocabularies = Vocabularies(_numbered_words(figures.vocabulary), _generated_source(run, figures))
     encoding = InputEncoding.from_settings(run.data, vocabularies.source)
     samples = GENERATED_BATCHES * run.training.batch_size * world
     dataset = generated_dataset(
@@ -82,12 +81,12 @@ def _generated(run: ElucidationRun, world: int, tokens: int | None, why: str) ->
     return RunData(data, about, generated=True)
 
 
-def _made_up_words(size: int) -> Vocabulary:
-    """A vocabulary of so many tokens, specials included."""
+def _numbered_words(size: int) -> Vocabulary:
+    """Return a vocabulary of this size, specials included."""
     return Vocabulary(f"word {number}" for number in range(max(1, size - len(Vocabulary.SPECIALS))))
 
 
-def _made_up_source(run: ElucidationRun, figures: TokenFigures) -> dict[Modality, Vocabulary] | None:
+def _generated_source(run: ElucidationRun, figures: TokenFigures) -> dict[Modality, Vocabulary] | None:
     if run.data.representation == "compressed":
         return None
-    return {m: _made_up_words(schema.discrete[0].size) for m, schema in figures.schemas.items()}
+    return {m: _numbered_words(schema.discrete[0].size) for m, schema in figures.schemas.items()}
