@@ -97,6 +97,7 @@ ONLY_IN = {
     },
     "triton": {"mmspec_kernels"},
     "tensorboard": {"mmspec_ds.trainer"},
+    "tools": set(),
 }
 """Libraries that some rooms must do without."""
 

@@ -51,8 +51,8 @@ def looks_like_massbank(head: Head) -> bool:
 def read_massbank(
     path: Path, modality: Modality | None = None, settings: FormatSettings = DEFAULT_SETTINGS
 ) -> Iterator[Item]:
-    """The spectra of MassBank records, a part each: intensities as measured (the second column; the third, of
-    relative ones, is rounded). A record with another number of peaks than PK$NUM_PEAK, or without "//", is
+    """The spectra of MassBank records, a part each, with the intensities of the second column; the relative
+    ones of the third are rounded. A record with another number of peaks than PK$NUM_PEAK, or without "//", is
     rejected as truncated.
 
     Raises:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -176,6 +177,10 @@ class FileRows:
     def __len__(self) -> int:
         return len(self.smiles)
 
+    @cached_property
+    def _bad_N(self) -> BoolArray:
+        return np.logical_or.reduce([self.no_spectrum_N, *(one.bad_N for one in self.faults)])
+
     def id(self, place: int) -> str:
         """The id of the record at a place."""
         return f"{self.path.name}:{self.first_row + place}"
@@ -186,12 +191,12 @@ class FileRows:
 
     def fault(self, place: int) -> DataError | None:
         """Why the row at a place cannot be used, its SMILES not considered; None where it can."""
+        if not self._bad_N[place]:
+            return None
         for one in self.faults:
             if one.bad_N[place]:
                 return self.error(place, one.column, one.why(place))
-        if self.no_spectrum_N[place]:
-            return self.error(place, self.asked_columns, "every spectrum is null")
-        return None
+        return self.error(place, self.asked_columns, "every spectrum is null")
 
     def smiles_at(self, place: int) -> str | DataError | None:
         """The SMILES of a row, checked, or why it cannot be used."""

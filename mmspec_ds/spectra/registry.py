@@ -29,9 +29,8 @@ _DEFINITIONS: tuple[ModalityDefinition[Any, Any], ...] = (
     HSQCDefinition(),
 )
 
-REGISTRY: Mapping[Modality, ModalityDefinition[Any, Any]] = MappingProxyType(
-    {one.modality: one for one in _DEFINITIONS}
-)
+_REGISTERED = {one.modality: one for one in _DEFINITIONS}
+REGISTRY: Mapping[Modality, ModalityDefinition[Any, Any]] = MappingProxyType(_REGISTERED)
 """Every modality, in the order of `Modality`."""
 
 PAPER_MODALITIES = (Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)

@@ -40,6 +40,8 @@ SHIFT_LIMITS_PPM = (-50.0, 300.0)
 """13C shifts outside are taken for a fault of the file."""
 
 MOST_ATTACHED = 3
+CARBON_TYPES = ("C", "CH", "CH2", "CH3")
+"""Names of carbons by their number of hydrogens."""
 _BENCHMARK_FIELDS = {name: pa.float64() for name in (SHIFT, "integral", "intensity", "width (ppm)")}
 
 
@@ -160,4 +162,12 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
 
     def drawing(self, spectrum: CarbonNMR) -> Drawing:
         shifts = np.array(spectrum.shifts_ppm)
-        return Drawing("sticks", shifts, np.ones(len(shifts)), "13C shift (ppm)", reverse="x")
+        return Drawing(
+            "sticks",
+            shifts,
+            np.ones(len(shifts)),
+            "13C shift (ppm)",
+            reverse="x",
+            groups=spectrum.attached_hydrogens,
+            group_names=CARBON_TYPES,
+        )

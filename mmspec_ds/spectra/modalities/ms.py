@@ -188,7 +188,10 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
 
     def drawing(self, spectrum: TandemMS) -> Drawing:
         relative = 100.0 * spectrum.intensity / spectrum.intensity.max()
-        return Drawing("sticks", spectrum.mz, relative, "m/z", "relative intensity (%)")
+        precursor = spectrum.precursor_mz
+        marker = None if precursor is None else (precursor, spectrum.adduct or "precursor")
+        axes = ("m/z", "relative intensity (%)")
+        return Drawing("sticks", spectrum.mz, relative, *axes, marker=marker, label_format="{:.4f}")
 
 
 def _end_to_end(parts: Sequence[FloatArray]) -> FloatArray:

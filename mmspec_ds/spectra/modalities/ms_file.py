@@ -114,16 +114,21 @@ def file_columns(names: Collection[str]) -> list[FileColumn]:
     ]
     entries = FileColumn(
         LIST_COLUMN,
-        lambda kind: struct_of(kind, _ENTRY_NUMBERS, _ENTRY_TEXTS) and _has_lists(kind),
+        _is_entry,
         f"a list of structs with {', '.join(field.name for field in _ENTRY)}",
     )
     return [*pairs, *([entries] if LIST_COLUMN in names else [])]
 
 
-def _has_lists(kind: pa.DataType) -> bool:
-    entry: Any = item_type(kind)
-    places = [entry.get_field_index(name) for name in ("mz", "intensity")]
-    return min(places) >= 0 and all(is_number(item_type(entry.field(place).type)) for place in places)
+def _is_entry(kind: pa.DataType) -> bool:
+    """Whether a type is a list of structs like `_ENTRY`. Numbers that are null in all rows may have Arrow's
+    null type."""
+    if not struct_of(kind, (), _ENTRY_TEXTS):
+        return False
+    found = {field.name: field.type for field in item_type(kind) or ()}
+    numbers = [found.get(name, pa.null()) for name in _ENTRY_NUMBERS]
+    lists = [item_type(found.get(name)) for name in ("mz", "intensity")]
+    return all(is_number(one) or pa.types.is_null(one) for one in numbers) and all(map(is_number, lists))
 
 
 class _Pool:
@@ -288,27 +293,24 @@ class _Listed:
 
     def _take_peaks(self, lists: ListCells, own_S: BoolArray, pool: _Pool, faults: list[Faults]) -> None:
         """The peaks of entries that have their own."""
-        found, parts = faults[-1], {}
-        for name in ("mz", "intensity"):
-            inner = ListCells(lists.values.field(name))
-            parts[name] = lists.pick(inner.counts_N), lists.pick(offsets_of(inner.counts_N)[:-1]), inner
-        counts = parts["mz"][0]
+        found = faults[-1]
+        inner = [ListCells(lists.values.field(name)) for name in ("mz", "intensity")]
+        counts, sizes = (lists.pick(one.counts_N) for one in inner)
+        whole_S = own_S & (counts == sizes) & (counts > 0)
         found.items(
-            own_S & ((counts == 0) | (counts != parts["intensity"][0])),
+            own_S & ~whole_S,
             self.row_S,
-            lambda at: f"a spectrum has {counts[at]} m/z and {parts['intensity'][0][at]} intensities",
+            lambda at: f"a spectrum has {counts[at]} m/z and {sizes[at]} intensities",
         )
-        self.peaks_S: IntArray = np.where(own_S, counts, 0)
+        self.peaks_S: IntArray = np.where(whole_S, counts, 0)
         mz, intensity = (
-            part.pick(float_values(part.values))[ranges(begin, np.where(own_S, count, 0))]
-            for count, begin, part in parts.values()
+            one.pick(float_values(one.values))[ranges(lists.pick(offsets_of(one.counts_N)[:-1]), self.peaks_S)]
+            for one in inner
         )
-        self.starts_S: IntArray = offsets_of(self.peaks_S)[:-1] + pool.size
-        if len(mz) == len(intensity):
-            pool.add(mz, intensity)
-            row_I = np.repeat(self.row_S, self.peaks_S)
-            sound = (mz > 0) & (mz < np.inf) & (intensity >= 0) & (intensity < np.inf)
-            found.items(~sound, row_I, lambda at: f"peak {mz[at]:g} {intensity[at]:g} is not m/z and intensity")
+        self.starts_S: IntArray = pool.add(mz, intensity) + offsets_of(self.peaks_S)[:-1]
+        sound = (mz > 0) & (mz < np.inf) & (intensity >= 0) & (intensity < np.inf)
+        row_I = np.repeat(self.row_S, self.peaks_S)
+        found.items(~sound, row_I, lambda at: f"peak {mz[at]:g} {intensity[at]:g} is not m/z and intensity")
 
 
 def arrays(records: Sequence[Record]) -> dict[str, pa.Array]:
