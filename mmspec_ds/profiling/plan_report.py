@@ -138,8 +138,8 @@ def _assumptions(row: PlanRow, engine: EngineFile) -> list[str]:
     return [
         "each column is the maximum of its kind in a step; kinds peak at different times, so the total is less",
         f"{RESERVE:.0%} of the memory is reserved for the driver, the collectives' buffers and fragmentation",
-        "activations and work space are those of the longest batch, from the run's own modules on tensors without"
-        " data, in plain torch; the Triton kernels keep fewer copies of rows",
+        "activations and work space are those of the longest batch, from the run's own modules on tensors"
+        " without data, in plain torch; the Triton kernels keep fewer copies of rows",
         "tokens are spread evenly over the experts; memory and traffic of the rank with the widest ones",
         f"the reduce bucket takes {bucket:,} elements, needed or not (zero_optimization.reduce_bucket_size)",
         f"weights in {precision}; ZeRO keeps an fp32 copy of a rank's share in either case",
