@@ -68,7 +68,7 @@ def named_rows(rows: Sequence[Row], columns: Columns) -> RowList:
         found.remarks.append(f"{len(left_out)} lines of solvent or impurities left out ({places} ppm)")
     telling = {"range", "high", "multiplicity", "hydrogens", "integral", "coupling"} & columns.places.keys()
     has_heights = "intensity" in columns or "area" in columns
-    found.lines_only = has_heights and telling <= ({"multiplicity"} if by_role else set())
+    found.lines_only = has_heights and telling <= ({"multiplicity"} if by_role or not roles else set())
     return found
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.delimited import DelimitedTable, read_table, sample_table, to_number
-from mmspec_ds.readers.hsqc_table import is_hsqc_header
+from mmspec_ds.readers.hsqc_table import looks_like_hsqc_table
 from mmspec_ds.readers.multiplicities import multiplicity
-from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header
+from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header, is_whole
 from mmspec_ds.readers.nmr_lists import (
     ListedSignal,
     Reading,
@@ -42,12 +42,17 @@ _WORDS_13C = re.compile(r"(?<![0-9.a-z])(?:13\s*c|c13)(?![a-z0-9])|\bc[-_ ]?nmr|
 
 def looks_like_nmr_table(head: Head) -> bool:
     """Rows with a shift under a header that names it, or rows of a shift and a multiplicity."""
-    table = sample_table(head.text, is_nmr_header)
+    table = sample_table(head.text, is_nmr_header, is_whole=is_whole)
     rows = list(table.rows)[:50] if table is not None else []
-    if table is None or not rows or any(len(row.cells) > _MOST_CELLS for row in rows[:20]):
+    if (
+        table is None
+        or not rows
+        or looks_like_hsqc_table(head)
+        or any(len(row.cells) > _MOST_CELLS for row in rows[:20])
+    ):
         return False
     if table.named and table.header is not None:
-        columns = None if is_hsqc_header(table.header) else find_columns(table.header)
+        columns = find_columns(table.header)
         return columns is not None and any(_has_shift(row.cells, columns) for row in rows)
     shifts = [shift_of(row.cells[0]) for row in rows]
     if not all(shift is not None and abs(shift) <= 300 for shift in shifts):
@@ -79,7 +84,7 @@ def read_nmr_table(
 
 
 def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Part:
-    table = read_table(path, is_nmr_header)
+    table = read_table(path, is_nmr_header, is_whole=is_whole)
     columns = find_columns(table.header) if table.named and table.header is not None else None
     rows = []
     for row in table.rows:
