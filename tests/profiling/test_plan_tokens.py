@@ -73,6 +73,6 @@ def test_generated_batch_has_the_load(make_run: Any) -> None:
     shares = {Modality.H_NMR: 0.25, Modality.C_NMR: 0.0, Modality.IR: 0.5, Modality.MS: 0.25}
     batch = generated_batch(Load(3, 40, 100, 12), schemas, 9, shares)
     counts = batch.spectra.mask_BS.sum(1).tolist()
-    assert (counts, batch.spectra.modality_BS.shape, batch.target_BL.shape) == ([34, 33, 33], (3, 40), (3, 13))
+    assert (counts, batch.spectra.modality_BS.shape, batch.target_BL.shape) == ([40, 30, 30], (3, 40), (3, 13))
     assert np.isclose(len(batch.spectra.tokens[Modality.IR].place_T), 50, atol=2)
     assert len(batch.spectra.tokens[Modality.C_NMR].place_T) == 0
