@@ -48,8 +48,8 @@ class PackedSpectra(Protocol):
 class SpectralFeatures:
     """Converts the samples of a dataset to vectors, one per modality.
 
-    A modality with discrete fields, or with a field that has wavelengths, becomes a histogram over that field or
-    over its first discrete field. Ordinal axes are smoothed; peaks on a continuous axis count with the square
+    A modality with discrete fields, or with a field that has wavelengths, becomes a histogram over that field
+    or over its first discrete field. Ordinal axes are smoothed; peaks on a continuous axis count with the square
     root of their intensity. Each further ordinal field (1H integrals and couplings, for instance) adds a
     histogram in which each token counts with its value of that field. An ordered modality of continuous fields
     alone, such as IR, is its curve.
@@ -147,7 +147,7 @@ def _curve(
 
 
 def _intensity(values_TF: FloatMatrix) -> npt.NDArray[np.floating]:
-    """Return the square root of a peak's intensity, as is usual to compare MS/MS spectra; 1 without intensity."""
+    """Return the square root of a peak's intensity, as is usual for MS/MS; 1 without intensity."""
     return np.sqrt(np.clip(values_TF, 0, None).prod(axis=1))
 
 
