@@ -49,8 +49,8 @@ class SpectralFeatures:
     """Converts the samples of a dataset to vectors, one per modality.
 
     A modality with discrete fields, or with a field that has wavelengths, becomes a histogram over that field
-    or over its first discrete field. Ordinal axes are smoothed; peaks on a continuous axis count with the square
-    root of their intensity. Each further ordinal field (1H integrals and couplings, for instance) adds a
+    or over its first discrete field. Ordinal axes are smoothed; peaks on a continuous axis count with the
+    square root of their intensity. Each further ordinal field (1H integrals and couplings, for instance) adds a
     histogram in which each token counts with its value of that field. An ordered modality of continuous fields
     alone, such as IR, is its curve.
 
