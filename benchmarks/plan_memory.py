@@ -154,10 +154,11 @@ def planned(case: Case, run_file: Path) -> Any:
     """The row of `mmspec plan` for this stage and ep."""
     from mmspec_ds.profiling.plan import Planner
     from mmspec_ds.profiling.tokens import token_figures
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
     from mmspec_ds.systems.run_file import load_run
     from mmspec_ds.trainer.engine_file import read_engine
 
-    run = load_run(run_file)
+    run = load_run(run_file, (), ElucidationRun)
     rows = Planner(run, read_engine(run.engine), token_figures(run)).rows(case.ranks, 1e12)
     wanted = (case.stage, False, case.ep_size)
     return next(r for r in rows if (r.holding.stage, r.holding.offload, r.holding.ep_size) == wanted)
@@ -231,7 +232,7 @@ def train(run_file: Path) -> None:
     from mmspec_ds.trainer.engine import engine_config, make_engine, update
     from mmspec_ds.trainer.engine_file import read_engine
 
-    run = load_run(run_file)
+    run = load_run(run_file, (), ElucidationRun)
     settings = run.training
     torch.set_num_threads(1)
     counted = Counted()

@@ -57,12 +57,12 @@ class Contestant:
 
     def step(self, number: int) -> None:
         """One training step, timed."""
-        from mmspec_ds.trainer.loop import training_step
+        from mmspec_ds.trainer import loop
 
         selection = self.batches[number % len(self.batches)]
         started, processor = time.perf_counter(), time.process_time()
         batch = self.session.task.batch_of(selection, number).to(self.session.device)
-        training_step(self.session, batch, 0.1, 1e-4, number)
+        loop.training_step(self.session, batch, 0.1, 1e-4, number)
         if self.session.device.type == "cuda":
             torch.cuda.synchronize()
         self.seconds.append(time.perf_counter() - started)
@@ -82,7 +82,7 @@ def run_of(name: str, options: argparse.Namespace, folder: Path) -> ElucidationR
         "training.ep_size=1",
         *options.overrides,
     ]
-    sparse = load_run(options.run, changes)
+    sparse = load_run(options.run, changes, ElucidationRun)
     assert sparse.moe is not None, "the run must have experts"
     widths = [expert.width for expert in sparse.moe.experts]
     dense = {
@@ -91,7 +91,7 @@ def run_of(name: str, options: argparse.Namespace, folder: Path) -> ElucidationR
         "dense equal": ["moe=null", f"model.ffn_width={round(sparse.moe.k * statistics.mean(widths))}"],
         "dense widest": ["moe=null", f"model.ffn_width={max(widths)}"],
     }
-    return load_run(options.run, [*changes, *dense[name]])
+    return load_run(options.run, [*changes, *dense[name]], ElucidationRun)
 
 
 def contestant(name: str, options: argparse.Namespace, folder: Path) -> Contestant:

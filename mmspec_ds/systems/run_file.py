@@ -1,7 +1,7 @@
 """Run files of every system: the key `system:` decides which settings a file must hold.
 
-A system is a folder beside this file with two modules: `run_settings`, whose `Run` is the class of its run
-file, and `task`, whose `SYSTEM` makes its tasks. They are imported when a run file asks for them.
+A system is a folder beside this file and a line in `SYSTEMS`. Its modules are imported when a run file asks for
+them.
 """
 
 from collections.abc import Iterable
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from mmspec_ds.trainer.task import System
 
 SYSTEMS = {
-    "elucidation": "mmspec_ds.systems.elucidation",
+    "elucidation": ("mmspec_ds.systems.elucidation.run_settings", "mmspec_ds.systems.elucidation.task"),
 }
-"""The systems by name: the package of each."""
+"""The systems by name: the module whose `Run` is the class of the run file, and the one whose `SYSTEM` makes the
+tasks."""
 
 DEFAULT = "elucidation"
 
@@ -46,7 +47,7 @@ def load_run(path: Path, overrides: Iterable[str] = (), kind: type[RunSettings] 
     name = content.setdefault("system", DEFAULT)
     if name not in SYSTEMS:
         raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(str(name), SYSTEMS, 'systems')}")
-    found: type[RunSettings] = import_module(f"{SYSTEMS[name]}.run_settings").Run
+    found: type[RunSettings] = import_module(SYSTEMS[name][0]).Run
     if not issubclass(found, kind):
         raise ConfigError(f"{path}: system is {name!r}: this command does not know such models")
     run = validated(found, content, str(path))
@@ -71,5 +72,5 @@ def load_run_of(folder: Path, kind: type[RunSettings] = RunSettings) -> RunSetti
 
 def system_of(run: RunSettings) -> "System":
     """The system that makes the task of a run."""
-    system: System = import_module(f"{SYSTEMS[run.system]}.task").SYSTEM
+    system: System = import_module(SYSTEMS[run.system][1]).SYSTEM
     return system
