@@ -5,7 +5,7 @@ The keys of GNPS, MassSpecGym and matchms are known (see `mass_fields`).
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
@@ -40,34 +40,35 @@ def read_mgf(
     Raises:
         DataError: the file cannot be read.
     """
+    for number, block in enumerate(_blocks(path)):
+        yield block.item(path, number, settings)
+
+
+def _blocks(path: Path) -> Iterator["_Block"]:
     common: dict[str, str] = {}
     block: _Block | None = None
-    number = 0
     for line in read_lines(path):
         text = line.text.strip()
         mark = text.upper()
         if mark in (_BEGIN, _END):
             if block is not None:
-                yield block.ended(path, number, mark == _END, settings)
-                number += 1
-            block = _Block(common) if mark == _BEGIN else None
-            if block is not None:
-                block.line = line.number
+                yield block.ended(common if mark == _END else None)
+            block = _Block(line.number) if mark == _BEGIN else None
         elif block is not None:
             block.take(line)
         elif "=" in text and len(common) < _MOST_COMMON:
             key, _, value = text.partition("=")
             common.setdefault(key, value)
     if block is not None:
-        yield block.ended(path, number, False, settings)
+        yield block.ended(None)
 
 
 class _Block(TextRecord):
-    """One block, with the keys of the file's head."""
+    """One block, which begins at a line."""
 
-    def __init__(self, common: dict[str, str]) -> None:
+    def __init__(self, line: int) -> None:
         super().__init__()
-        self._common = common
+        self.line = line
 
     def read_line(self, line: Line) -> None:
         text = line.text.strip()
@@ -87,14 +88,15 @@ class _Block(TextRecord):
                 self.fields.values[keys.CHARGE] = words[2]
         self.fields.set(key, value)
 
-    def ended(self, path: Path, number: int, is_whole: bool, settings: FormatSettings) -> Item:
-        """What the block gives, now that it has ended."""
-        if not is_whole:
-            fault = RecordFault("the block has no END IONS: the file is truncated or damaged")
-            return fault.rejected(path, number, self.line)
-        for key, value in self._common.items():
+    def ended(self, common: Mapping[str, str] | None) -> "_Block":
+        """The block with the keys of the file's head; None if it has no END IONS."""
+        if common is None:
+            self.fault = RecordFault(
+                "the block has no END IONS: the file is truncated or damaged", line=self.line
+            )
+        for key, value in (common or {}).items():
             self.fields.set(key, value, keep=False)
-        return self.item(path, number, settings)
+        return self
 
 
 def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:

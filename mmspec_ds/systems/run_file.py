@@ -23,7 +23,17 @@ SYSTEMS = {
 
 DEFAULT = "elucidation"
 
+SHIPPED = Path(__file__).parents[2] / "ds_configs"
+"""The run files and engine files of the project: beside the package in a checkout and in an installation."""
+
 R = TypeVar("R", bound=RunSettings)
+
+
+def find_run_file(path: Path) -> Path:
+    """The file itself if it exists, else ours: "demo" and "ds_configs/runs/demo.yaml" work in any folder."""
+    own = SHIPPED / "runs" / f"{path}.yaml" if len(path.parts) == 1 else SHIPPED.parent / path
+    shipped = len(path.parts) == 1 or path.parts[0] == SHIPPED.name
+    return own if shipped and not path.exists() and own.exists() else path
 
 
 @overload
@@ -34,7 +44,7 @@ def load_run(path: Path, overrides: Iterable[str] = (), kind: type[RunSettings] 
     """Read a run file and apply `section.key=value` overrides, whose values are YAML.
 
     Args:
-        path: of the file.
+        path: of the file, or the name of one of the project's own, such as "demo".
         overrides: settings to change.
         kind: the settings that the caller can use.
 
@@ -42,6 +52,7 @@ def load_run(path: Path, overrides: Iterable[str] = (), kind: type[RunSettings] 
         ConfigError: an unreadable file, an unknown key (the nearest known one is named), a value that does not
             fit, or a run of another system; one line for everything that is wrong.
     """
+    path = find_run_file(path)
     content = read_yaml(path, overrides)
     name = content.setdefault("system", DEFAULT)
     if name not in SYSTEMS:
