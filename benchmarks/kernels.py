@@ -189,7 +189,7 @@ def exact_results(results: Sequence[Tensor], double: Layer, goals: Sequence[Tens
 
 
 def step(compute: Callable[[], Tensor | Sequence[Tensor]], leaves: Sequence[Tensor]) -> Work:
-    """Forward and backward."""
+    """Work that computes results and their gradients."""
 
     def results() -> list[Tensor]:
         found = compute()

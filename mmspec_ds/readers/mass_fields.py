@@ -36,7 +36,7 @@ _SPELLINGS = {
 _FIELD_OF = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
 
 _NOTHING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
-_MOST_FIELDS = 64
+_MOST_FIELDS = 60
 
 _MS_LEVEL = re.compile(
     r"(?:ms)?\s*(?P<level>\d)(?!\d).*|(?P<survey>ms|full ms|full scan)|(?P<tandem>ms/?ms)"
@@ -45,6 +45,9 @@ _MS_LEVEL = re.compile(
 _IN_SOURCE = -1
 """Stands for an MS level where fragments were made in the ion source."""
 _ELECTRON_IONISATION = re.compile(r"(?<![a-z])ei(?![a-z])|electron (?:ioni[sz]ation|impact)")
+EI = "an EI spectrum (electron ionisation), not MS/MS"
+IN_SOURCE = "an in-source spectrum, not MS/MS"
+"""What `kind_of` says of spectra that have no MS level to tell them from MS/MS."""
 RETENTION_INDEX = frozenset({"retentionindex", "ri", "quantmass"})
 """Fields of gas chromatography."""
 
@@ -103,9 +106,9 @@ def kind_of(fields: Fields) -> str | None:
         return None
     methods = [values.get(name, "").lower() for name in (IONIZATION, INSTRUMENT_TYPE, keys.INSTRUMENT)]
     if any(_ELECTRON_IONISATION.search(method) for method in (*methods, *title)):
-        return "an EI spectrum (electron ionisation), not MS/MS"
+        return EI
     if level == _IN_SOURCE:
-        return "an in-source spectrum, not MS/MS"
+        return IN_SOURCE
     return f"a spectrum of MS level {level}; MS/MS is level 2" if level is not None else None
 
 

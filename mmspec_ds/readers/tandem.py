@@ -115,6 +115,7 @@ def tandem_part(
         keys.CHARGE: ion.charge,
         keys.ADDUCT: ion.adduct or ion.written,
         keys.MEASURED_EV: measured,
+        keys.ASSUMED_EV: energy if measured is None else None,
     }
     metadata: dict[str, str | float | int] = {name: one for name, one in known.items() if one is not None}
     for name, text in fields.values.items():

@@ -74,7 +74,7 @@ class ListCells:
     Attributes:
         present_N: rows whose cell is not null.
         counts_N: items of each row, 0 where the cell is null.
-        values: Arrow's flat values, of which `pick` takes those that belong to rows.
+        values: Arrow's flat values; `pick` selects those that belong to rows.
     """
 
     def __init__(self, array: pa.Array) -> None:
@@ -110,7 +110,7 @@ class ListCells:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Items:
     """Items of N rows, end to end: `counts_N` of each row, and an array [I] for each field."""
 
@@ -120,7 +120,7 @@ class Items:
     def __getitem__(self, name: str) -> Array:
         return self.fields[name]
 
-    @property
+    @cached_property
     def row_I(self) -> IntArray:
         """The row of each item."""
         return np.repeat(np.arange(len(self.counts_N)), self.counts_N)
