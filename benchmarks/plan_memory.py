@@ -5,9 +5,8 @@
 Each case is a short training with the DeepSpeed engine in fresh processes, one for each rank. Measured is the
 peak of the resident set (VmHWM) from just before the model is built, less what grew in mapped files and shared
 memory meanwhile (libraries that load late, gloo's and DeepSpeed's buffers): private memory of the run. glibc
-keeps freed
-blocks for later, so that the resident set would be the peak of all mixtures of sizes: MALLOC_MMAP_THRESHOLD_
-    and MALLOC_TRIM_THRESHOLD_ are set to 64 KiB, with which a block goes back to the system when it is freed.
+keeps freed blocks for later use; MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ are set to 64 KiB, so that
+a freed block goes back to the system.
 
 A small training goes first in the same process, for what is loaded on first use. Reduce buckets are small here.
 DeepSpeed's default of 500 million elements is allocated in full on a GPU, and so the planner counts it in full;

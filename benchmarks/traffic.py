@@ -23,6 +23,7 @@ from typing import Any
 import runner
 import torch
 import torch.distributed as dist
+from collectives import Call, Counter
 from torch import Tensor
 
 from mmspec_ds.data.batch import Batch, ModalityTokens, SpectraBatch
@@ -30,7 +31,6 @@ from mmspec_ds.moe import deepspeed_layer, layer
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings, paper_experts
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.profiling.collectives import Call, Counter
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import ContinuousField, TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
