@@ -2,13 +2,14 @@
 
 import argparse
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmspec_ds.cli.common import Commands, add_command
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import replacing
+from mmspec_ds.settings import flattened
 
 if TYPE_CHECKING:
     from mmspec_ds.systems.elucidation.model import Elucidator
@@ -84,15 +85,7 @@ def _decisive(run: "ElucidationRun") -> Iterator[tuple[str, Any]]:
     if run.data.representation == "text":
         yield "data.max_text_tokens", run.data.max_text_tokens
     else:
-        yield from _leaves("data.compression", run.data.compression.model_dump())
-
-
-def _leaves(name: str, block: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in block.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(f"{name}.{key}", value)
-        else:
-            yield f"{name}.{key}", value
+        yield from flattened(run.data.compression.model_dump(), "data.compression.")
 
 
 def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator") -> None:
