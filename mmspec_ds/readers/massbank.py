@@ -75,7 +75,7 @@ def _records(path: Path) -> Iterator["_Record"]:
 
 
 class _Record(TextRecord):
-    """One record."""
+    """One record of MassBank, read line by line."""
 
     def __init__(self) -> None:
         super().__init__()

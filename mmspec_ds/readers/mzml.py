@@ -158,7 +158,7 @@ def _window(terms: Terms) -> tuple[float, float, float] | None:
 
 
 def _arrays(spectrum: Element, groups: Groups) -> tuple[FloatArray, FloatArray]:
-    """m/z and intensities."""
+    """m/z and intensity of each peak, [peaks] each."""
     arrays = descendant(spectrum, "binaryDataArrayList")
     found: dict[str, FloatArray] = {}
     for element in children(arrays, "binaryDataArray") if arrays is not None else ():

@@ -61,7 +61,7 @@ def mzml_spectrum(
 
 
 def mzml(*spectra: str) -> str:
-    """A file of spectra."""
+    """An mzML file of these spectra."""
     return (
         '<?xml version="1.0"?>\n<mzML xmlns="http://psi.hupo.org/ms/mzml"><run id="r"><spectrumList>'
         f"{''.join(spectra)}</spectrumList></run></mzML>"
@@ -151,7 +151,7 @@ MZML = (
 
 
 def mzxml(*scans: str) -> str:
-    """A file of scans."""
+    """An mzXML file of these scans."""
     return f'<?xml version="1.0"?>\n<mzXML><msRun>{"".join(scans)}</msRun></mzXML>'
 
 
