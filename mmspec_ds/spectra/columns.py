@@ -74,7 +74,7 @@ class ListCells:
     Attributes:
         present_N: rows whose cell is not null.
         counts_N: items of each row, 0 where the cell is null.
-        values: Arrow's flat values, of which `pick` takes those that belong to rows.
+        values: Arrow's flat values; `pick` selects those that belong to rows.
     """
 
     def __init__(self, array: pa.Array) -> None:

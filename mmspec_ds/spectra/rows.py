@@ -48,7 +48,7 @@ class RecordRows:
         return item.smiles if isinstance(item, Record) else item
 
     def fault(self, place: int) -> DataError | None:
-        """Why there is no record."""
+        """Why the record cannot be used, or None."""
         item = self.items[place]
         return item if isinstance(item, DataError) else None
 

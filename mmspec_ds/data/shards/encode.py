@@ -165,7 +165,7 @@ def _rows(
         row=rows,
         molecule=np.array([one.hash for one in molecules], dtype=np.uint64),
         draw=np.array([one.draw for one in molecules], dtype=np.uint64),
-        smiles=PackedText.of([one.canonical for one in molecules]),
+        smiles=PackedText.of_texts([one.canonical for one in molecules]),
         target=PackedIds.of([one.ids for one in molecules]),
         tokens=tokens,
     )
