@@ -21,9 +21,8 @@ from mmspec_ds.nn.beam import Candidate, SearchRules, search
 from mmspec_ds.nn.decoding import CachedDecoding, Decoding
 from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.nn.packed_weights import packed
-from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.spectra.registry import CompressionSettings, schema_of
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import Elucidator
@@ -115,7 +114,7 @@ def one_modality(shape: Shape) -> Work:
 
 def sparse_compressed(shape: Shape) -> Work:
     """The paper's model: compressed spectra and its eight experts."""
-    schemas = {modality: REGISTRY[modality].schema(CompressionSettings()) for modality in COMPRESSED}
+    schemas = {modality: schema_of(modality, CompressionSettings()) for modality in COMPRESSED}
     model = _spread(build_elucidator(shape.settings, MoESettings(), schemas, SMILES_TOKENS))
     return Work(model, random_spectra(schemas, COMPRESSED, shape.batch))
 

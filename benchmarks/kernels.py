@@ -1,6 +1,10 @@
 """Microbenchmarks of the sparse layer and its peers: correctness first, then interleaved medians.
 
-    PYTHONPATH=kernels python benchmarks/kernels.py --shape paper-4096 --threads 2
+    PYTHONPATH=.:kernels python benchmarks/kernels.py --shape paper-4096 --threads 2
+
+In "layer training" the contestant "ours" is what a training runs with objective.structure above 0, the default,
+and no expert parallelism: router, experts, combination and the sums of the structural loss. "ours, no structure"
+leaves the sums out.
 
 Prints a table and appends it to benchmarks/results/results.csv. On a GPU the shapes `paper`, `large` and
 `decode-64` are the ones of interest; on a CPU `paper-4096`.
@@ -16,31 +20,54 @@ from dataclasses import dataclass
 import peers
 import runner
 import torch
-from mmspec_kernels import ExpertWeights, combine, dispatch, gather, route
+from mmspec_kernels import (
+    ExpertWeights,
+    Pools,
+    PoolSums,
+    combine,
+    combine_and_pool,
+    dispatch,
+    gather,
+    route,
+    sparse_ffn_and_pool,
+)
 from peers import Layer
 from runner import Cost, Row, Work
 from torch import Tensor
 
+from mmspec_ds.moe.structure import StructuralSums
+
 
 @dataclass(frozen=True)
 class Shape:
-    """A sparse layer's sizes."""
+    """A sparse layer's sizes; the tokens are those of `samples` molecules."""
 
     tokens: int
+    samples: int
     d_model: int
     widths: tuple[int, ...]
     k: int = 2
 
 
 SHAPES = {
-    "paper": Shape(64 * 1280, 512, (2048, 512) * 4),
-    "paper-4096": Shape(4096, 512, (2048, 512) * 4),
-    "large": Shape(65536, 2048, (8192, 2048) * 32),
-    "decode-1": Shape(1, 512, (2048, 512) * 4),
-    "decode-64": Shape(64, 512, (2048, 512) * 4),
-    "tiny": Shape(96, 64, (128, 32) * 2),
+    "paper": Shape(64 * 1280, 64, 512, (2048, 512) * 4),
+    "paper-4096": Shape(4096, 16, 512, (2048, 512) * 4),
+    "large": Shape(65536, 64, 2048, (8192, 2048) * 32),
+    "decode-1": Shape(1, 1, 512, (2048, 512) * 4),
+    "decode-64": Shape(64, 1, 512, (2048, 512) * 4),
+    "tiny": Shape(96, 4, 64, (128, 32) * 2),
 }
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+MODALITIES = 4
+
+
+def make_structure(shape: Shape, device: torch.device) -> StructuralSums:
+    """The structural sums of the paper's families, in turn: shared, two modality families, interaction."""
+    family = torch.arange(len(shape.widths)) * 4 // len(shape.widths)
+    serves_EM = torch.stack([(family == 1 + m // 2) for m in range(MODALITIES)], 1)
+    return StructuralSums(serves_EM, family == 0, margin=1.0).to(device)
 
 
 def make_layer(shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple[Layer, Tensor, Tensor, Tensor]:
@@ -59,8 +86,8 @@ def make_layer(shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple[
     ]  # fmt: skip
     hidden = parameter(shape.tokens, shape.d_model)
     router = torch.randn(len(experts), shape.d_model, device=device).mul_(0.02).requires_grad_()
-    prior = torch.randn(4, shape.d_model, device=device).mul_(0.02).requires_grad_()
-    modality = torch.randint(0, 4, (shape.tokens,), device=device)
+    prior = torch.randn(MODALITIES, shape.d_model, device=device).mul_(0.02).requires_grad_()
+    modality = torch.randint(0, MODALITIES, (shape.tokens,), device=device)
     routing = route(hidden, modality, router, prior, k=shape.k)
     weight = routing.weight_TK.detach().requires_grad_()
     return Layer(hidden, routing.index_TK, weight, experts), router, prior, modality
@@ -109,7 +136,7 @@ def contestants(layer: Layer) -> dict[str, Callable[[Layer], Tensor]]:
     return found
 
 
-def gate(layer: Layer, found: dict[str, Callable[[Layer], Tensor]]) -> bool:
+def gate(layer: Layer, found: dict[str, Callable[[Layer], Tensor]], pools: Pools) -> bool:
     """Outputs and all gradients of each against the loop in float64; prints what it saw."""
     double = Layer(
         layer.hidden_TD.detach().double().requires_grad_(), layer.index_TK,
@@ -117,32 +144,61 @@ def gate(layer: Layer, found: dict[str, Callable[[Layer], Tensor]]) -> bool:
         [ExpertWeights(*(t.detach().double().requires_grad_() for t in e)) for e in layer.experts],
     )  # fmt: skip
     grad = torch.randn_like(layer.hidden_TD)
-    out = peers.loop(double)
-    exact = [out, *torch.autograd.grad(out, double.leaves(), grad.double())]
+    sums = exact_pools(double, pools)
+    goals = [grad, *(torch.randn_like(t, dtype=torch.float32) for t in sums)]
+    exact = exact_results([peers.loop(double)], double, [grad])
+    exact_pooled = exact_results([peers.loop(double), *sums], double, goals)
     dtype = layer.hidden_TD.dtype
     # Padding and grouping by width add biases in a rounding of their own: four roundings in all.
     limit = (32 if dtype == torch.float32 else 4) * torch.finfo(dtype).eps
     passed = True
-    for name, compute in found.items():
-        out = compute(layer)
-        values = [out, *torch.autograd.grad(out, layer.leaves(), grad)]
+
+    def check(name: str, results: Sequence[Tensor], goals: Sequence[Tensor], exact: Sequence[Tensor]) -> None:
+        nonlocal passed
+        values = [*results, *torch.autograd.grad(results, layer.leaves(), goals)]
         error = max(
             float(((v.double() - e).norm() / e.norm().clamp_min(1e-12)).detach()) for v, e in zip(values, exact)
         )
-        good = error <= limit
-        passed &= good
-        print(
-            f"correct: {name:18} largest relative error {error:.2e} of {limit:.2e} {'' if good else 'FAILED'}"
-        )
+        passed &= error <= limit
+        verdict = "" if error <= limit else "FAILED"
+        print(f"correct: {name:18} largest relative error {error:.2e} of {limit:.2e} {verdict}")
+
+    for name, compute in found.items():
+        check(name, [compute(layer)], [grad], exact)
+    out, pooled = sparse_ffn_and_pool(layer.hidden_TD, layer.index_TK, layer.weight_TK, layer.experts, pools)
+    check("ours with pools", [out, *pooled], goals, exact_pooled)
     return passed
 
 
-def step(compute: Callable[[], Tensor], leaves: Sequence[Tensor]) -> Work:
+def exact_pools(double: Layer, pools: Pools) -> PoolSums:
+    """The sums over pools of the loop's expert outputs."""
+    rows_ND, plan = peers.loop_rows(double)
+    weight_N = double.weight_TK.flatten()[plan.pair_N]
+    place_N = pools.places(plan.used_TK).flatten()[plan.pair_N]
+    size = (pools.samples, pools.pools)
+    empty = rows_ND.new_zeros(pools.samples * pools.pools, rows_ND.shape[1])
+    output = empty.index_add(0, place_N, rows_ND * weight_N[:, None])
+    mass = empty[:, 0].index_add(0, place_N, weight_N)
+    return PoolSums(output.unflatten(0, size), mass.unflatten(0, size))
+
+
+def exact_results(results: Sequence[Tensor], double: Layer, goals: Sequence[Tensor]) -> list[Tensor]:
+    """Results and gradients in float64."""
+    gradients = torch.autograd.grad(results, double.leaves(), [g.double() for g in goals], retain_graph=True)
+    return [*results, *gradients]
+
+
+def step(compute: Callable[[], Tensor | Sequence[Tensor]], leaves: Sequence[Tensor]) -> Work:
     """Forward and backward."""
-    grad = torch.randn_like(compute())
+
+    def results() -> list[Tensor]:
+        found = compute()
+        return [found] if isinstance(found, Tensor) else list(found)
+
+    grads = [torch.randn_like(result) for result in results()]
 
     def work() -> None:
-        torch.autograd.grad(compute(), leaves, grad)
+        torch.autograd.grad(results(), leaves, grads)
 
     return work
 
@@ -157,7 +213,9 @@ def quietly(compute: Callable[[], object]) -> Work:
     return work
 
 
-def part_works(layer: Layer, router: Tensor, prior: Tensor, modality: Tensor) -> dict[str, tuple[Work, Cost]]:
+def part_works(
+    layer: Layer, router: Tensor, prior: Tensor, modality: Tensor, pools: Pools
+) -> dict[str, tuple[Work, Cost]]:
     """Route, dispatch and combine, each alone."""
     (tokens, d_model), item = layer.hidden_TD.shape, layer.hidden_TD.element_size()
     k, experts = layer.index_TK.shape[1], len(layer.experts)
@@ -177,6 +235,10 @@ def part_works(layer: Layer, router: Tensor, prior: Tensor, modality: Tensor) ->
             quietly(lambda: combine(rows, layer.weight_TK, plan)),
             Cost(2.0 * tokens * k * d_model, read * (k + 1.0)),
         ),
+        "combine and pool": (
+            quietly(lambda: combine_and_pool(rows, layer.weight_TK, plan, pools)),
+            Cost(4.0 * tokens * k * d_model, read * (k + 1.0) + 4.0 * pools.samples * pools.pools * d_model),
+        ),
     }
 
 
@@ -186,12 +248,20 @@ def layer_works(
     """The whole sparse layer with its router, forward and backward, beside DeepSpeed's and the dense one."""
     hidden, k = layer.hidden_TD, shape.k
     device, dtype = hidden.device, hidden.dtype
+    structure = make_structure(shape, device)
 
-    def whole() -> Tensor:
+    def trained() -> list[Tensor]:
+        routing = route(hidden, modality, router, prior, k=k)
+        pools = structure.pools(modality, routing.index_TK, shape.samples)
+        out, sums = sparse_ffn_and_pool(hidden, routing.index_TK, routing.weight_TK, layer.experts, pools)
+        return [out, structure(sums)]
+
+    def plain() -> Tensor:
         routing = route(hidden, modality, router, prior, k=k)
         return peers.ours(Layer(hidden, routing.index_TK, routing.weight_TK, layer.experts))
 
-    works = {"ours": step(whole, [hidden, router, prior, *layer.leaves()[2:]])}
+    leaves = [hidden, router, prior, *layer.leaves()[2:]]
+    works = {"ours": step(trained, leaves), "ours, no structure": step(plain, leaves)}
     dense = peers.FeedForward(shape.d_model, max(shape.widths)).to(device, dtype)
     works["dense"] = step(lambda: dense(hidden), [hidden, *dense.parameters()])
     moe = None
@@ -212,7 +282,8 @@ def run(
     shape, dtype = SHAPES[name], DTYPES[dtype_name]
     layer, *routing = make_layer(shape, dtype, device)
     found = contestants(layer)
-    if not gate(layer, found):
+    pools = make_structure(shape, device).pools(routing[2], layer.index_TK, shape.samples)
+    if not gate(layer, found, pools):
         return None
     ceilings = runner.measure_ceilings(device, dtype, small=device.type == "cpu")
     print(f"ceilings: {ceilings.flops / 1e12:.3g} TFLOP/s, {ceilings.bandwidth / 1e9:.3g} GB/s")
@@ -227,7 +298,7 @@ def run(
             own = (others or {}).get(who, cost)
             rows.append(runner.make_row(names, times, own, ceilings, peak, device))
 
-    for operation, (work, cost) in part_works(layer, *routing).items():
+    for operation, (work, cost) in part_works(layer, *routing, pools).items():
         measure(operation, {"ours": work}, cost)
     forward = {who: quietly(lambda c=compute: c(layer)) for who, compute in found.items()}
     measure("experts forward", forward, expert_cost(layer, backward=False))

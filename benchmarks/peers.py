@@ -9,7 +9,7 @@ Axes: T tokens, D model width, F expert width, E experts, K choices, N rows.
 from dataclasses import dataclass
 
 import torch
-from mmspec_kernels import ExpertWeights, combine, dispatch, gather, sparse_ffn
+from mmspec_kernels import Dispatch, ExpertWeights, combine, dispatch, gather, sparse_ffn
 from mmspec_kernels.backend import Backend
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -36,12 +36,18 @@ def ours(layer: Layer, backend: Backend = "auto") -> Tensor:
 
 def loop(layer: Layer) -> Tensor:
     """One expert after another by plain autograd."""
+    rows_ND, plan = loop_rows(layer)
+    return combine(rows_ND, layer.weight_TK, plan, backend="reference")
+
+
+def loop_rows(layer: Layer) -> tuple[Tensor, Dispatch]:
+    """The expert outputs [N, D] in the order of a dispatch, one expert after another."""
     plan = dispatch(layer.index_TK, len(layer.experts), backend="reference")
     rows = gather(layer.hidden_TD, plan, backend="reference").split(plan.counts_E.tolist())
     outputs = [
         torch.addmm(e.b2, F.gelu(torch.addmm(e.b1, part, e.w1)), e.w2) for part, e in zip(rows, layer.experts)
     ]
-    return combine(torch.cat(outputs), layer.weight_TK, plan, backend="reference")
+    return torch.cat(outputs), plan
 
 
 def grouped(rows: Tensor, experts: list[ExpertWeights], counts: Tensor) -> Tensor:

@@ -153,9 +153,9 @@ def compare(case: Case, folder: Path) -> dict[str, object]:
 
 def planned(case: Case, run_file: Path) -> Any:
     """The row of `mmspec plan` for this stage and ep."""
-    from mmspec_ds.config import load_run
     from mmspec_ds.profiling.plan import Planner
     from mmspec_ds.profiling.tokens import token_figures
+    from mmspec_ds.systems.run_file import load_run
     from mmspec_ds.trainer.engine_file import read_engine
 
     run = load_run(run_file)
@@ -219,7 +219,6 @@ def train(run_file: Path) -> None:
     import torch
     import torch.distributed as dist
 
-    from mmspec_ds.config import RunConfig, load_run
     from mmspec_ds.data.batch import Batch
     from mmspec_ds.data.collate import collate
     from mmspec_ds.data.reading import read_training
@@ -227,6 +226,8 @@ def train(run_file: Path) -> None:
     from mmspec_ds.moe.expert_parallel import Placement
     from mmspec_ds.moe.schedule import Curriculum
     from mmspec_ds.profiling.resident import memory_of_process, reset_peak
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+    from mmspec_ds.systems.run_file import load_run
     from mmspec_ds.trainer.distributed import process_group
     from mmspec_ds.trainer.engine import engine_config, make_engine, update
     from mmspec_ds.trainer.engine_file import read_engine
@@ -245,7 +246,7 @@ def train(run_file: Path) -> None:
         placement = Placement(settings.ep_size, rank % settings.ep_size)
         now = Curriculum(balance=0.01, temperature=2.0)
 
-        def steps(run: RunConfig, batches: Sequence[Batch]) -> None:
+        def steps(run: ElucidationRun, batches: Sequence[Batch]) -> None:
             config = engine_config(read_engine(run.engine), settings, torch.device("cpu"))
             engine = make_engine(make_objective(run, data, placement), config, settings)
             engine.train()

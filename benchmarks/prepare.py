@@ -35,7 +35,9 @@ import pyarrow.parquet as pq
 from runner import RESULTS as RUNNER_RESULTS
 from runner import commit
 
-from mmspec_ds.spectra import benchmark_schema as schema
+from mmspec_ds.spectra.modalities import c_nmr, formula, h_nmr, ir
+from mmspec_ds.spectra.modalities.ms_file import ms_columns
+from mmspec_ds.spectra.parquet_writer import SMILES
 
 RESULTS = RUNNER_RESULTS.with_name("prepare.csv")
 WORK = Path(__file__).with_name("prepare_work.py")
@@ -74,7 +76,7 @@ class Row:
 def write_rows(source: Path, smiles: Iterator[str], rows: int, path: Path, columns: list[str] | None) -> None:
     """A parquet file of `rows` rows in groups of 1000, with molecules of `smiles`."""
     table = pq.read_table(source, columns=columns)
-    at = table.schema.get_field_index(schema.SMILES)
+    at = table.schema.get_field_index(SMILES)
     # Rows repeat, numbers of a real file do not: a dictionary of them would make reading them cheaper.
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
     with pq.ParquetWriter(path, table.schema, use_dictionary=texts) as writer:
@@ -83,7 +85,7 @@ def write_rows(source: Path, smiles: Iterator[str], rows: int, path: Path, colum
             group = min(left, FILE_ROWS)
             part = pa.concat_tables([table] * -(-group // table.num_rows)).slice(0, group)
             new = pa.array(list(islice(smiles, group)), pa.string())
-            writer.write_table(part.set_column(at, schema.SMILES, new), row_group_size=FILE_ROWS)
+            writer.write_table(part.set_column(at, SMILES, new), row_group_size=FILE_ROWS)
             left -= group
 
 
@@ -100,8 +102,8 @@ def molecules(path: Path) -> Iterator[str]:
 def needed_columns(source: Path) -> list[str]:
     """The columns that training reads."""
     names = pq.read_schema(source).names
-    spectra = [schema.H_NMR, schema.C_NMR, schema.IR, *(column.name for column in schema.ms_columns(names))]
-    return [schema.SMILES, schema.FORMULA, *spectra]
+    spectra = [h_nmr.COLUMN, c_nmr.COLUMN, ir.COLUMN, *(column.name for column in ms_columns(names))]
+    return [SMILES, formula.COLUMN, *spectra]
 
 
 def started(contestant: str, files: Sequence[Path], workers: int, cores: set[int]) -> dict[str, float]:

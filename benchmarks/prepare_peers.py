@@ -16,9 +16,9 @@ import pandas as pd
 
 from mmspec_ds.data.splits import draw_of
 from mmspec_ds.molecules.smiles import canonical_smiles, inchikey_block, tokenize_smiles
-from mmspec_ds.spectra import benchmark_schema as schema
-from mmspec_ds.spectra.benchmark_text import text_tokens
-from mmspec_ds.spectra.compression_settings import CompressionSettings
+from mmspec_ds.spectra.modalities import c_nmr, formula, h_nmr, ir
+from mmspec_ds.spectra.modalities.ms_file import ms_columns
+from mmspec_ds.spectra.parquet_writer import SMILES
 from mmspec_ds.spectra.records import (
     CarbonNMR,
     HydrogenNMR,
@@ -29,7 +29,7 @@ from mmspec_ds.spectra.records import (
     Spectrum,
     TandemMS,
 )
-from mmspec_ds.spectra.registry import compress_record
+from mmspec_ds.spectra.registry import CompressionSettings, compress_record, text_tokens
 
 TEXT_ORDER = (Modality.FORMULA, Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
 
@@ -89,18 +89,18 @@ def tokens(files: Sequence[Path], out: Path, *, by_inchikey: bool) -> int:
 def records(file: Path) -> Iterator[Record]:
     """The rows of a file as records, from the objects that pandas makes of its cells."""
     data = pd.read_parquet(file)
-    columns = schema.ms_columns(data.columns)
+    columns = ms_columns(data.columns)
     for number in range(len(data)):
         row = data.iloc[number]
         spectra: list[Spectrum] = [
-            HydrogenNMR(tuple(multiplet(cell) for cell in row[schema.H_NMR])),
-            CarbonNMR(tuple(float(cell[schema.CARBON_SHIFT]) for cell in row[schema.C_NMR])),
-            Infrared(np.asarray(row[schema.IR], dtype=np.float64)),
+            HydrogenNMR(tuple(multiplet(cell) for cell in row[h_nmr.COLUMN])),
+            CarbonNMR(tuple(float(cell[c_nmr.SHIFT]) for cell in row[c_nmr.COLUMN])),
+            Infrared(np.asarray(row[ir.COLUMN], dtype=np.float64)),
         ]
         for column in columns:
             peaks = np.array([list(peak) for peak in row[column.name]])
             spectra.append(TandemMS(peaks[:, 0], peaks[:, 1], column.polarity, float(column.energy_ev)))
-        yield Record(f"{file.name}:{number}", tuple(spectra), row[schema.SMILES], row[schema.FORMULA])
+        yield Record(f"{file.name}:{number}", tuple(spectra), row[SMILES], row[formula.COLUMN])
 
 
 def multiplet(cell: dict[str, Any]) -> Multiplet:

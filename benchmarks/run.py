@@ -49,7 +49,7 @@ def main() -> None:
             print(f"{name:12} {one.script:22} {one.measures}, beside {one.beside}")
         return
     script = FOLDER / REGISTRY[options.name].script
-    sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "kernels")]
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent), str(FOLDER.parent / "kernels")]
     sys.argv = [str(script), *rest]
     runpy.run_path(str(script), run_name="__main__")
 

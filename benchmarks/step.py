@@ -34,8 +34,9 @@ from typing import Any
 import torch
 from runner import RESULTS, commit, device_name
 
-from mmspec_ds.config import RunConfig, load_run
 from mmspec_ds.profiling.resident import memory_of_process, reset_peak
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.run_file import load_run
 
 NAMES = ("sparse", "dense text", "dense equal", "dense widest")
 DEFAULT_RUN = Path(__file__).parents[1] / "ds_configs/runs/alberts.yaml"
@@ -71,7 +72,7 @@ class Contestant:
         self.samples += len(selection.indices)
 
 
-def run_of(name: str, options: argparse.Namespace, folder: Path) -> RunConfig:
+def run_of(name: str, options: argparse.Namespace, folder: Path) -> ElucidationRun:
     """The run file with what makes it this contestant."""
     changes = [
         f"name={name.replace(' ', '_')}",

@@ -1,12 +1,13 @@
-"""Files that appear whole or not at all, and manifests that vouch for them.
+"""Files and folders that are written whole or not at all, and manifests of their checksums.
 
-A manifest is a JSON file beside others that lists their sizes and SHA-256 checksums, with whatever else
-describes them; it ends with a checksum of itself. What it does not vouch for is not read.
+A manifest is a JSON file that lists the sizes and SHA-256 checksums of the files beside it, with whatever else
+describes them, and ends with a checksum of itself. Only files that agree with it are read.
 """
 
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,20 +21,35 @@ MANIFEST = "manifest.json"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`: renamed when all went well and is on disk, else removed."""
+    """Yield a temporary path beside `path`, for a file or a folder. It is renamed to `path` when it is written
+    and on disk, and removed after an error. An existing file is replaced; a folder must be empty or absent."""
     partial = path.with_name(f".{path.name}.partial")
+    _remove(partial)
     try:
         yield partial
         to_disk(partial)
         os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+def write_json(path: Path, content: Any, *, indent: int = 2) -> None:
+    """Write a JSON file, whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
 def readable_as_usual(path: Path) -> Iterator[None]:
-    """What is written to `path` within has the permissions of any new file, though the writer, as safetensors
-    does, puts a private file of its own in its place."""
+    """Give `path` the permissions of any new file, although the writer inside the block (safetensors) replaces
+    it by a private file."""
     path.touch()
     mode = stat.S_IMODE(path.stat().st_mode)
     yield
@@ -41,7 +57,7 @@ def readable_as_usual(path: Path) -> Iterator[None]:
 
 
 def to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, would survive a loss of power."""
+    """Write a file, or the names in a folder, through to the disk, so that a power cut does not lose them."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -50,28 +66,27 @@ def to_disk(path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The checksum of a file's content, in hexadecimal digits."""
+    """Return the SHA-256 checksum of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def entry_of(path: Path) -> dict[str, Any]:
-    """What a manifest says of a file."""
+    """Return the manifest entry of a file: its size and checksum."""
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def write_manifest(folder: Path, files: Mapping[str, Mapping[str, Any]], **about: Any) -> None:
-    """Write a folder's manifest: the entries of its files by name, and anything else in JSON about them."""
+    """Write the manifest of a folder: the entries of its files by name, and anything else that is JSON."""
     content: dict[str, Any] = {**about, "files": dict(files)}
-    with replacing(folder / MANIFEST) as partial:
-        partial.write_text(json.dumps({**content, "sha256": _own_checksum(content)}, indent=1) + "\n")
+    write_json(folder / MANIFEST, {**content, "sha256": _own_checksum(content)}, indent=1)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """A folder's manifest.
+    """Read the manifest of a folder.
 
     Raises:
-        DataError: it is missing, or is not what was written.
+        DataError: it is missing, or was altered.
     """
     path = folder / MANIFEST
     try:
@@ -80,15 +95,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError("damaged: it is no manifest", path=path) from None
+        raise DataError("damaged: it is not a manifest", path=path) from None
     if not isinstance(content.get("files"), dict) or expected != _own_checksum(content):
         raise DataError("damaged: its content is not what was written", path=path)
     return dict(content)
 
 
 def faults(folder: Path, manifest: Mapping[str, Any], names: Iterable[str] | None = None) -> list[str]:
-    """What is wrong with the files that a manifest vouches for (all of them, or those of these names): a line
-    for each that is missing, truncated or altered."""
+    """Return a line for each file of a manifest (all of them, or those of these names) that is missing,
+    truncated or altered."""
     found = []
     for name in manifest["files"] if names is None else names:
         entry, path = manifest["files"][name], folder / name

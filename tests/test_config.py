@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmspec_ds.config import RunConfig, dump_run, load_run
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.run_file import load_run
 
 MINIMAL = """\
 name: small
@@ -60,7 +61,7 @@ def refusal(path: Path, *overrides: str) -> str:
             "moe.experts.1.wdith: unknown key; did you mean 'width'?",
         ),
         ("moe: {capcity_factor: 2}", "moe.capcity_factor: unknown key; did you mean 'capacity_factor'?"),
-        ("xyzzy: 1", "xyzzy: unknown key; known keys: name, seed, engine"),
+        ("xyzzy: 1", "xyzzy: unknown key; known keys: system, name, seed, engine"),
         ("1: 2", "1: "),
     ],
     ids=str,
@@ -118,6 +119,15 @@ def test_what_is_missing(write: Write, text: str, told: str) -> None:
 )
 def test_values_that_do_not_fit(write: Write, override: str, told: str) -> None:
     assert told in refusal(write(MINIMAL + MOE), override)
+
+
+def test_the_system_is_elucidation_unless_the_file_says_otherwise(write: Write) -> None:
+    run = load_run(write(MINIMAL))
+    assert (type(run), run.system) == (ElucidationRun, "elucidation")
+    assert load_run(write(MINIMAL + "system: elucidation\n")) == run
+    told = refusal(write(MINIMAL), "system=elucidaton")
+    assert "system: unknown system 'elucidaton'; did you mean 'elucidation'?" in told
+    assert "unknown system 7; known systems: elucidation" in refusal(write(MINIMAL), "system=7")
 
 
 def test_all_that_is_wrong_is_told_at_once(write: Write) -> None:
@@ -197,9 +207,11 @@ def test_what_is_dumped_is_loaded_again(write: Write, tmp_path: Path) -> None:
         write(MINIMAL + MOE), ["seed=7", "data.train=[a.parquet]", "data.compression.ms.max_peaks=3"]
     )
     again = tmp_path / "config.yaml"
-    again.write_text(dump_run(run), encoding="utf-8")
+    again.write_text(run.to_yaml(), encoding="utf-8")
     assert load_run(again) == run
-    assert set(yaml.safe_load(dump_run(run))) == set(RunConfig.model_fields), "defaults are written out too"
+    assert set(yaml.safe_load(run.to_yaml())) == set(ElucidationRun.model_fields), (
+        "defaults are written out too"
+    )
 
 
 RUN_FILES = sorted((Path(__file__).parents[1] / "ds_configs" / "runs").glob("*.yaml"))

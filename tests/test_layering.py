@@ -304,14 +304,14 @@ def test_the_checker_accepts_a_house_in_order(tmp_path: Path) -> None:
         ),
         ("mmspec_ds/nn/encoder.py", "from rdkit import Chem", "mmspec_ds.nn.encoder -> rdkit"),
         (
-            "mmspec_ds/systems/elucidation/evaluate.py",
-            "def f():\n    from mmspec_ds.trainer import loop",
-            "mmspec_ds.systems.elucidation.evaluate -> mmspec_ds.trainer.loop",
+            "mmspec_ds/trainer/loop.py",
+            "def f():\n    from mmspec_ds.systems.elucidation import evaluate",
+            "mmspec_ds.trainer.loop -> mmspec_ds.systems.elucidation.evaluate",
         ),
         (
-            "mmspec_ds/trainer/training_settings.py",
-            "from mmspec_ds.trainer import loop",
-            "mmspec_ds.trainer.training_settings -> mmspec_ds.trainer.loop",
+            "mmspec_ds/trainer/loop.py",
+            "import mmspec_ds.moe.layer",
+            "mmspec_ds.trainer.loop -> mmspec_ds.moe.layer",
         ),
         (
             "mmspec_ds/trainer/loop.py",

@@ -1,21 +1,22 @@
 """The operations of a sparse feed-forward layer whose experts differ in width.
 
-Knows torch and, where there is a GPU, triton; nothing of the models that use it:
+The package needs torch and, on a GPU, triton:
 
-    route      which experts serve each token, and with what weight
-    dispatch   the token-expert pairs in expert order
-    expert_ffn every expert on its rows
-    combine    the weighted sum of a token's expert outputs
+    route             choose the experts of each token and their weights
+    dispatch          sort the token-expert pairs by expert
+    expert_ffn        run every expert on its rows
+    combine           add a token's weighted expert outputs
+    combine_and_pool  do the same, and add them up over pools, such as all outputs of one expert for one sample
 
-`sparse_ffn` is the last three in a row. Each takes `backend`: "auto" runs Triton kernels on CUDA and ROCm and
-plain torch elsewhere. Shapes: T tokens, D model width, F expert width, E experts, K chosen
-experts per token, M modalities, N = T * K token-expert pairs less those that are not used.
+`sparse_ffn` and `sparse_ffn_and_pool` are the last three in a row. Each takes `backend`: "auto" runs Triton
+kernels on CUDA and ROCm and plain torch elsewhere. Shapes: T tokens, D model width, F expert width, E experts,
+K chosen experts per token, M modalities, N = T * K token-expert pairs less those that are not used.
 """
 
-from mmspec_kernels.combine import combine, gather
+from mmspec_kernels.combine import Pools, PoolSums, combine, combine_and_pool, gather
 from mmspec_kernels.dispatch import Dispatch, dispatch
 from mmspec_kernels.experts import expert_ffn
-from mmspec_kernels.layer import sparse_ffn
+from mmspec_kernels.layer import sparse_ffn, sparse_ffn_and_pool
 from mmspec_kernels.route import NOT_ROUTED, Routing, route
 from mmspec_kernels.weights import Activation, ExpertWeights
 
@@ -24,11 +25,15 @@ __all__ = [
     "Activation",
     "Dispatch",
     "ExpertWeights",
+    "PoolSums",
+    "Pools",
     "Routing",
     "combine",
+    "combine_and_pool",
     "dispatch",
     "expert_ffn",
     "gather",
     "route",
     "sparse_ffn",
+    "sparse_ffn_and_pool",
 ]

@@ -1,16 +1,46 @@
-"""Rows of tokens, and the weighted sum of each token's rows. Sums are gathers in a fixed order: no two threads
-meet in one place, and two runs give the same bits.
+"""Rows of tokens, the weighted sum of each token's rows, and sums over pools of rows.
 
-Axes: T tokens, D model width, K chosen experts, N used token-expert pairs.
+On a device every sum is a gather or a matrix product in a fixed order: two runs give the same bits.
+
+Axes: T tokens, D model width, K chosen experts, N used token-expert pairs, B samples, P pools of a sample.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mmspec_kernels.backend import Backend, uses_triton
 from mmspec_kernels.dispatch import Dispatch
+
+
+class Pools(NamedTuple):
+    """Which expert outputs are summed together.
+
+    The T tokens are `samples` blocks of equal length. `pool_TK` int64 is the pool of each token-expert pair
+    within its sample, 0 to `pools` - 1; its value does not matter where a pair is not used.
+    """
+
+    pool_TK: Tensor
+    samples: int
+    pools: int
+
+    def places(self, used_TK: Tensor) -> Tensor:
+        """sample * P + pool of each pair [T, K] int64, -1 where it is not used."""
+        tokens = len(self.pool_TK)
+        length = tokens // max(1, self.samples)
+        if length * self.samples != tokens:
+            raise ValueError(f"{tokens} tokens are not {self.samples} samples of equal length")
+        token_T1 = torch.arange(tokens, device=self.pool_TK.device)[:, None]
+        place_TK = token_T1 // max(1, length) * self.pools + self.pool_TK
+        return place_TK.masked_fill(~used_TK, -1)
+
+
+class PoolSums(NamedTuple):
+    """Sums over the pairs of each pool, float32: `output_BPD` of weight * FFN_e, `weight_BP` of the weights."""
+
+    output_BPD: Tensor
+    weight_BP: Tensor
 
 
 class _Gather(torch.autograd.Function):
@@ -29,7 +59,7 @@ class _Gather(torch.autograd.Function):
         if ctx.triton:
             from mmspec_kernels.triton_combine import add_rows
 
-            return add_rows(grad.contiguous(), row_TK, used_TK, None), None, None
+            return add_rows(grad.contiguous(), _signs(used_TK), row_TK), None, None
         # Where every pair is used the weights are all one.
         weight_TK = None if bool(used_TK.all()) else used_TK.to(grad.dtype)
         return _weighted_rows(grad, row_TK, weight_TK), None, None
@@ -55,6 +85,11 @@ class _Combine(torch.autograd.Function):
         weight_N = weight_TK.flatten().index_select(0, pair_N)
         grad_ND.mul_(weight_N[:, None].to(grad_ND.dtype))
         return grad_ND, grad_weight_P.view_as(weight_TK), None
+
+
+def _signs(used_TK: Tensor) -> Tensor:
+    """0 where a pair is used, -1 elsewhere, int8."""
+    return used_TK.to(torch.int8) - 1
 
 
 def _weighted_rows(rows_ND: Tensor, row_TK: Tensor, weight_TK: Tensor | None) -> Tensor:
@@ -85,7 +120,39 @@ def combine(rows_ND: Tensor, weight_TK: Tensor, plan: Dispatch, *, backend: Back
     if uses_triton(backend, rows_ND):
         from mmspec_kernels.triton_combine import CombineRows
 
-        on_device: Tensor = CombineRows.apply(rows_ND, weight_TK, plan.row_TK, plan.used_TK)
+        on_device: Tensor = CombineRows.apply(rows_ND, weight_TK, plan.row_TK, _signs(plan.used_TK), None)
         return on_device
     combined: Tensor = _Combine.apply(rows_ND, weight_TK, plan)
     return combined
+
+
+def combine_and_pool(
+    rows_ND: Tensor, weight_TK: Tensor, plan: Dispatch, pools: Pools, *, backend: Backend = "auto"
+) -> tuple[Tensor, PoolSums]:
+    """`combine`, and the sums over each pool. With Triton one kernel reads the rows once for both.
+
+    Args:
+        rows_ND: expert outputs in the order of `plan`, which must be trimmed to the used pairs.
+        weight_TK: the router's weights.
+        plan: of `dispatch`.
+        pools: where each pair is pooled.
+        backend: "auto" picks by device.
+
+    Returns:
+        The tokens' sums [T, D] and the pools' sums; differentiable in rows and weights.
+    """
+    place_TK = pools.places(plan.used_TK)
+    if uses_triton(backend, rows_ND):
+        from mmspec_kernels.triton_combine import CombineRows
+
+        size = (pools.samples, pools.pools)
+        out_TD, *sums = CombineRows.apply(rows_ND, weight_TK, plan.row_TK, place_TK.int(), size)
+        return out_TD, PoolSums(*sums)
+    combined: Tensor = _Combine.apply(rows_ND, weight_TK, plan)
+    weight_N, place_N = weight_TK.flatten()[plan.pair_N], place_TK.flatten()[plan.pair_N]
+    weighted_ND = rows_ND.float() * weight_N[:, None]
+    count = pools.samples * pools.pools
+    output = weighted_ND.new_zeros(count, rows_ND.shape[1]).index_add(0, place_N, weighted_ND)
+    mass = weight_N.new_zeros(count).index_add(0, place_N, weight_N)
+    size = (pools.samples, pools.pools)
+    return combined, PoolSums(output.unflatten(0, size), mass.unflatten(0, size))

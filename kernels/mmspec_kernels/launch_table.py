@@ -1,6 +1,6 @@
 """How every kernel is launched, for each class of device. The one place to tune.
 
-`python -m mmspec_kernels.compile_check` compiles each entry for its device and refuses spills. No autotuner: it
+`tools/compile_kernels.py` compiles each entry for its device and refuses spills. No autotuner: it
 needs a driver at import of the kernels, and a choice that depends on timing noise makes runs differ.
 """
 
@@ -79,8 +79,9 @@ SORT_BLOCK, SCAN_BLOCK, TILE_CHUNK = 128, 64, 256
 ROUTE_TOKENS, ROUTE_FEATURES = 32, 64
 """Tokens routed by one program and the step along D. With 64 tokens on 4 warps sm_90 takes a stack frame."""
 
-COMBINE_TOKENS, COMBINE_FEATURES, PAIR_BLOCK, PAIR_FEATURES = 32, 128, 64, 64
-"""Tokens and features combined by one program; pairs whose scores are differentiated, and the step along D."""
+COMBINE_TOKENS, COMBINE_FEATURES, COMBINE_POOLS, PAIR_BLOCK, PAIR_FEATURES = 32, 128, 32, 64, 64
+"""Tokens, features and pools combined by one program; pairs whose scores are differentiated, and the step along
+D."""
 
 FEW_ROWS_PER_EXPERT = 64
 """Below this mean, as in decoding, a tile of 128 rows would be mostly empty: the weights are what moves."""

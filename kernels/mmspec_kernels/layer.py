@@ -1,6 +1,6 @@
 """The sparse layer on one device: dispatch, experts, combine.
 
-Axes: T tokens, D model width, K choices.
+Axes: T tokens, D model width, K choices, B samples, P pools of a sample.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mmspec_kernels.backend import Backend, uses_triton
-from mmspec_kernels.combine import combine, gather
+from mmspec_kernels.combine import Pools, PoolSums, combine, combine_and_pool, gather
 from mmspec_kernels.dispatch import dispatch
 from mmspec_kernels.experts import expert_ffn
 from mmspec_kernels.weights import Activation, ExpertWeights, check_experts, in_autocast_dtype
@@ -24,8 +24,7 @@ def sparse_ffn(
     recompute: bool = False,
     backend: Backend = "auto",
 ) -> Tensor:
-    """sum over a token's chosen experts of weight * FFN_e(hidden) [T, D] (equation 4); tokens with no expert
-    give zeros.
+    """Sum over a token's chosen experts of weight * FFN_e(hidden) (equation 4).
 
     With Triton the gather is part of the first product, activation, weight and scatter of the second, and no
     gathered copy of the tokens exists.
@@ -38,18 +37,54 @@ def sparse_ffn(
         activation: "gelu" or "swiglu".
         recompute: compute the pre-activation again in the backward pass instead of keeping it.
         backend: "auto" picks by device.
+
+    Returns:
+        [T, D]; tokens with no expert get zeros.
     """
+    return _mix(hidden_TD, index_TK, weight_TK, experts, None, activation, recompute, backend)[0]
+
+
+def sparse_ffn_and_pool(
+    hidden_TD: Tensor,
+    index_TK: Tensor,
+    weight_TK: Tensor,
+    experts: Sequence[ExpertWeights],
+    pools: Pools,
+    *,
+    activation: Activation = "gelu",
+    recompute: bool = False,
+    backend: Backend = "auto",
+) -> tuple[Tensor, PoolSums]:
+    """`sparse_ffn`, and the sums of its weighted expert outputs over pools.
+
+    This is what training with a structural loss runs. The expert outputs are read once for both sums.
+
+    Returns:
+        The layer's output [T, D] and the pools' sums [B, P, D] and weights [B, P]; differentiable.
+    """
+    out_TD, sums = _mix(hidden_TD, index_TK, weight_TK, experts, pools, activation, recompute, backend)
+    assert sums is not None
+    return out_TD, sums
+
+
+def _mix(
+    hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, experts: Sequence[ExpertWeights],
+    pools: Pools | None, activation: Activation, recompute: bool, backend: Backend,
+) -> tuple[Tensor, PoolSums | None]:  # fmt: skip
     check_experts(experts, hidden_TD.shape[1], activation)
     hidden_TD, experts = in_autocast_dtype(hidden_TD, experts)
     if uses_triton(backend, hidden_TD):
         from mmspec_kernels.triton_experts import sparse_experts
 
         return sparse_experts(
-            hidden_TD, index_TK, weight_TK, experts, gated=activation == "swiglu", recompute=recompute
-        )
+            hidden_TD, index_TK, weight_TK, experts, gated=activation == "swiglu", recompute=recompute,
+            pools=pools,
+        )  # fmt: skip
     plan = dispatch(index_TK, len(experts), backend="reference")
     rows_ND = expert_ffn(
         gather(hidden_TD, plan, backend="reference"), plan.counts_E.tolist(), experts,
         activation=activation, recompute=recompute, backend="reference",
     )  # fmt: skip
-    return combine(rows_ND, weight_TK, plan, backend="reference")
+    if pools is None:
+        return combine(rows_ND, weight_TK, plan, backend="reference"), None
+    return combine_and_pool(rows_ND, weight_TK, plan, pools, backend="reference")

@@ -10,23 +10,18 @@ import torch
 import triton
 from torch import Tensor
 
-from mmspec_kernels import kernels_backward, kernels_dispatch, kernels_forward
-from mmspec_kernels.launch_table import (
-    COMBINE_FEATURES,
-    COMBINE_TOKENS,
-    PAIR_BLOCK,
-    PAIR_FEATURES,
-    Launch,
-    Step,
-    Tile,
-    is_even,
-)
+from mmspec_kernels import kernels_backward, kernels_forward
+from mmspec_kernels.launch_table import PAIR_BLOCK, PAIR_FEATURES, Launch, Step, Tile, is_even
 from mmspec_kernels.triton_launch import Packed, Schedule, dot_precision, programs_on
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One call: `pair_N` is None when rows are gathered already; `elements` the size of a ragged buffer."""
+    """One call.
+
+    `pair_N` is None when rows are gathered already; `elements` is the size of a ragged buffer; `pair_gradients`
+    says that each pair has an output gradient of its own, [T * K, D], and not that of its token, [T, D].
+    """
 
     widths: tuple[int, ...]
     d_model: int
@@ -38,6 +33,12 @@ class Problem:
     launch: Launch
     schedule: Schedule
     elements: int
+    pair_gradients: bool = False
+
+    @property
+    def grad_top_k(self) -> int:
+        """Choices that share a row of the output's gradient."""
+        return 1 if self.pair_gradients else self.top_k
 
     @property
     def scale(self) -> int:
@@ -140,7 +141,7 @@ def hidden_gradients(
     columns = launch.wide // parts
     kernels_backward.hidden_gradient[(programs_on(grad.device, launch, len(plan.wide) * parts),)](
         grad, pair, weight, weights.w2, pre, dpre, act, dot, plan.wide, plan.geometry, plan.total,
-        problem.rows, problem.d_model, TOPK=problem.top_k, GATED=problem.gated, PARTS=parts,
+        problem.rows, problem.d_model, TOPK=problem.grad_top_k, GATED=problem.gated, PARTS=parts,
         **problem.flags(grad.dtype), **_tiling(launch, launch.hidden_gradient, columns),
     )  # fmt: skip
     if problem.pair_N is None:
@@ -148,14 +149,14 @@ def hidden_gradients(
     score = torch.zeros(problem.rows, dtype=torch.float32, device=grad.device)
     kernels_backward.score_gradient[(max(1, triton.cdiv(problem.rows, PAIR_BLOCK)),)](
         dot, pair, grad, weights.b2, score, plan.geometry, problem.rows,
-        WIDTHS=problem.widths, D=problem.d_model, TOPK=problem.top_k, COLUMN=columns,
+        WIDTHS=problem.widths, D=problem.d_model, TOPK=problem.grad_top_k, COLUMN=columns,
         BLOCK=PAIR_BLOCK, BLOCK_D=PAIR_FEATURES,
     )  # fmt: skip
     return dpre, act, score
 
 
 def input_gradient(problem: Problem, dpre: Tensor, weights: Packed) -> Tensor:
-    """dx of each row [N, D], in the slots of the pairs."""
+    """dx of each row [N, D], in the slots of the pairs; `add_rows` adds the slots of a token."""
     plan, launch = problem.schedule, problem.launch
     slots = torch.empty(problem.rows, problem.d_model, dtype=dpre.dtype, device=dpre.device)
     kernels_backward.input_gradient[(programs_on(dpre.device, launch, len(plan.narrow)),)](
@@ -171,7 +172,7 @@ def weight_gradients(problem: Problem, x: Tensor, grad: Tensor, dpre: Tensor, ac
     pair, weight = problem.indices()
     d_model, experts = problem.d_model, len(problem.widths)
     flags = problem.flags(x.dtype)
-    shared = {"WIDTHS": problem.widths, "TOPK": problem.top_k, **flags}
+    shared = {"WIDTHS": problem.widths, **flags}
 
     tile = problem.launch.first_weight
     down = -(-d_model // tile.rows)
@@ -181,7 +182,7 @@ def weight_gradients(problem: Problem, x: Tensor, grad: Tensor, dpre: Tensor, ac
     dw1, db1 = _partial(x, splits, d_model, columns), _partial(x, splits, columns)
     kernels_backward.first_weight_gradient[(down, across, splits)](
         x, pair, dpre, dw1, db1, problem.schedule.geometry, PACKED=columns, GATED=problem.gated,
-        SPLITS=splits, **shared, **_weight_tiling(tile),
+        TOPK=problem.top_k, SPLITS=splits, **shared, **_weight_tiling(tile),
     )  # fmt: skip
 
     tile = problem.launch.second_weight
@@ -191,7 +192,7 @@ def weight_gradients(problem: Problem, x: Tensor, grad: Tensor, dpre: Tensor, ac
     dw2, db2 = _partial(x, splits, problem.packed, d_model), _partial(x, splits, experts, d_model)
     kernels_backward.second_weight_gradient[(down, across, splits)](
         act, pair, weight, grad, dw2, db2, problem.schedule.geometry, PACKED=problem.packed,
-        SPLITS=splits, **shared, **_weight_tiling(tile),
+        TOPK=problem.grad_top_k, SPLITS=splits, **shared, **_weight_tiling(tile),
     )  # fmt: skip
     return Packed(*(_add_splits(part, x.dtype) for part in (dw1, db1, dw2, db2)))
 
@@ -223,14 +224,3 @@ def _add_splits(partial: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _ragged(problem: Problem, like: Tensor, scale: int) -> Tensor:
     return torch.empty(problem.elements * scale, dtype=like.dtype, device=like.device)
-
-
-def add_slots(slots: Tensor, chosen_TK: Tensor) -> Tensor:
-    """The sum of each token's used slots [T, D]; a negative entry of `chosen_TK` marks one that is not used."""
-    tokens, top_k = chosen_TK.shape
-    d_model = slots.shape[-1]
-    out = torch.empty(tokens, d_model, dtype=slots.dtype, device=slots.device)
-    kernels_dispatch.combine_slots[
-        (max(1, triton.cdiv(tokens, COMBINE_TOKENS)), triton.cdiv(d_model, COMBINE_FEATURES))
-    ](slots, chosen_TK, out, tokens, D=d_model, TOPK=top_k, BLOCK=COMBINE_TOKENS, BLOCK_D=COMBINE_FEATURES)
-    return out

@@ -48,7 +48,7 @@ def activate(pre: Tensor, activation: Activation) -> Tensor:
 def in_autocast_dtype(hidden: Tensor, experts: Sequence[ExpertWeights]) -> tuple[Tensor, list[ExpertWeights]]:
     """Inputs in autocast's dtype where autocast is on, as torch does for its own matrix products."""
     kind = hidden.device.type
-    if not torch.is_autocast_enabled(kind):
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return hidden, list(experts)
     dtype = torch.get_autocast_dtype(kind)
     return hidden.to(dtype), [ExpertWeights(*(t.to(dtype) for t in e)) for e in experts]

@@ -22,6 +22,7 @@ from mmspec_ds.cli import (
     train,
     upcycle,
 )
+from mmspec_ds.cli.common import Command
 from mmspec_ds.errors import UserError
 
 
@@ -60,7 +61,9 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def make_parser() -> argparse.ArgumentParser:
     """All commands with their options; each `--help` ends with a worked example."""
     parser = argparse.ArgumentParser(prog="mmspec", description="Read molecular structures out of spectra.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    # The deepspeed launcher puts it before the command, unless told --no_local_rank; LOCAL_RANK says the same.
+    parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate,
         inspect,

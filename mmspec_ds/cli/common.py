@@ -10,10 +10,23 @@ from mmspec_ds.errors import DataError
 Commands = Any  # argparse keeps the type of add_subparsers() private
 
 
+class Command(argparse.ArgumentParser):
+    """The parser of one command; `when_chosen` adds the options for which a room must be imported."""
+
+    when_chosen: "Callable[[Command], None] | None" = None
+
+    def parse_known_args(self, *arguments: Any, **named: Any) -> Any:
+        """As the parent does, once the command's own options are there."""
+        add, self.when_chosen = self.when_chosen, None
+        if add is not None:
+            add(self)
+        return super().parse_known_args(*arguments, **named)
+
+
 def add_command(
     commands: Commands, run: Callable[[argparse.Namespace], int], what: str, example: str
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
+) -> Command:
+    command: Command = commands.add_parser(
         run.__name__.removeprefix("_"),
         help=what,
         description=what[:1].upper() + what[1:] + ".",

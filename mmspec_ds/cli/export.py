@@ -19,8 +19,10 @@ def add(commands: Commands) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from mmspec_ds.systems.run_file import load_run_of, system_of
     from mmspec_ds.trainer.export import export
 
-    about = export(options.model, options.folder, options.step)
+    run = load_run_of(options.model)
+    about = export(run, system_of(run), options.model, options.folder, options.step)
     print(f"{options.folder}: {about['parameters']:,} parameters")
     return 0

@@ -25,15 +25,20 @@ def add(commands: Commands) -> None:
         "--records", type=positive, default=5, metavar="N", help="records shown of each file (default: 5)"
     )
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw the spectra of these records there")
+    command.add_argument("--write", type=Path, metavar="MGF", help="write all MS/MS spectra of the files there")
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from mmspec_ds.readers.format_registry import read_file
     from mmspec_ds.readers.inspection import inspect_file, plot_parts, report_lines
+    from mmspec_ds.readers.mgf import write_mgf
+    from mmspec_ds.readers.part import Part
     from mmspec_ds.spectra.registry import modality_by_name
 
     check_writable(options.plot)
+    check_writable(options.write)
     modality = modality_by_name(options.modality) if options.modality else None
-    shown, faults = [], []
+    shown, faults, readable = [], [], []
     for path in options.files:
         try:
             found = inspect_file(path, modality, options.records)
@@ -41,6 +46,7 @@ def _inspect(options: argparse.Namespace) -> int:
             faults.append(error)
             continue
         shown += found.first
+        readable.append(path)
         faults += [found.fault] if found.fault is not None else []
         print("\n".join(report_lines(found)), flush=True)
     for fault in faults:
@@ -48,4 +54,8 @@ def _inspect(options: argparse.Namespace) -> int:
     if options.plot is not None:
         drawn = plot_parts(shown, options.plot)
         print(f"{drawn} spectra drawn in {options.plot}")
+    if options.write is not None:
+        items = (item for path in readable for item in read_file(path, modality))
+        written = write_mgf(options.write, (item for item in items if isinstance(item, Part)))
+        print(f"{written} spectra written to {options.write}")
     return 1 if faults else 0

@@ -37,12 +37,13 @@ def _several(text: str) -> list[int]:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from mmspec_ds.config import load_run
     from mmspec_ds.profiling.plan_report import make_report, print_report, write_report
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+    from mmspec_ds.systems.run_file import load_run
     from mmspec_ds.trainer.engine_file import read_engine
 
     check_writable(options.json)
-    run = load_run(options.run, options.overrides)
+    run = load_run(options.run, options.overrides, ElucidationRun)
     engine = read_engine(run.engine)
     report = make_report(
         run, engine, options.gpus, options.memory * 1e9, tokens=options.tokens, extrapolate=options.extrapolate

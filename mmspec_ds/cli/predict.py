@@ -9,15 +9,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Command, Commands, add_command, check_writable, positive
 from mmspec_ds.errors import DataError
 from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
     from mmspec_ds.readers.requests import Answered, Request
     from mmspec_ds.systems.elucidation.predict_files import Answer
-
-_SPECTRA = {"h_nmr": "1H NMR", "c_nmr": "13C NMR", "ir": "IR", "msms": "MS/MS"}
 
 
 def add(commands: Commands) -> None:
@@ -34,16 +32,8 @@ def add(commands: Commands) -> None:
         nargs="*",
         metavar="FILE",
         help="every record of files of any format that `mmspec inspect` reads; of a folder, every sub-folder;"
-        " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, formula), every row",
+        " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, hsqc, formula), every row",
     )
-    for name, label in _SPECTRA.items():
-        command.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=Path,
-            action="append",
-            metavar="FILE",
-            help=f"{label} of one record{', may be given again' if name == 'msms' else ''}",
-        )
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
     command.add_argument("--beam", type=positive, help="beam width (default: as --top)")
@@ -52,12 +42,31 @@ def add(commands: Commands) -> None:
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
     )
     command.set_defaults(usage=command.error)
+    command.when_chosen = _add_spectra
+
+
+def _add_spectra(command: Command) -> None:
+    """An option for each modality."""
+    from mmspec_ds.readers.batches import SPECTRA
+    from mmspec_ds.spectra.registry import REGISTRY
+
+    for name, modality in SPECTRA.items():
+        command.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            action="append",
+            metavar="FILE",
+            help=f"{REGISTRY[modality].label} of one record{', may be given again' if name == 'msms' else ''}",
+        )
 
 
 def _predict(options: argparse.Namespace) -> int:
-    spectra = {name: getattr(options, name) or [] for name in _SPECTRA}
+    from mmspec_ds.readers.batches import SPECTRA
+
+    spectra = {name: getattr(options, name) or [] for name in SPECTRA}
     if bool(options.files) == any(spectra.values()):
-        options.usage("expected either FILE... or spectra of one record (--h-nmr, --c-nmr, --ir, --msms)")
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in SPECTRA)
+        options.usage(f"expected either FILE... or spectra of one record ({names})")
     if options.resume and options.out is None:
         options.usage("--resume needs --out")
     check_writable(options.out)

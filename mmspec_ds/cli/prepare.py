@@ -77,9 +77,11 @@ def _prepare(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> Any:
     """What to store, from the options and the run file."""
-    from mmspec_ds.config import load_run, validated
     from mmspec_ds.data.shards.plan import PrepareSettings
     from mmspec_ds.data.splits import BENCHMARK_SEED
+    from mmspec_ds.settings import validated
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+    from mmspec_ds.systems.run_file import load_run
 
     split: dict[str, Any] = {"rule": options.split, "seed": options.seed}
     shares = {name: getattr(options, name) for name in ("validation", "test")}
@@ -90,7 +92,7 @@ def _settings(options: argparse.Namespace) -> Any:
         split["seed"] = BENCHMARK_SEED if options.split == "benchmark" else 0
     content: dict[str, Any] = {"split": split}
     if options.run is not None:
-        data = load_run(options.run).data
+        data = load_run(options.run, (), ElucidationRun).data
         content |= {"modalities": data.modalities, "compression": data.compression}
     return validated(PrepareSettings, content, "prepare")
 

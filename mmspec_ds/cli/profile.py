@@ -54,17 +54,18 @@ def _several(text: str) -> tuple[int, ...]:
 
 
 def _profile(options: argparse.Namespace) -> int:
-    from mmspec_ds.config import load_run
     from mmspec_ds.profiling.compare import Effort, profile
     from mmspec_ds.profiling.profile_report import print_profile, write_profile, write_tensorboard
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+    from mmspec_ds.systems.run_file import load_run
 
     check_writable(options.json)
     if options.tensorboard is not None and options.tensorboard.is_file():
         raise DataError("cannot be written: it is a file, expected a folder", path=options.tensorboard)
-    runs = [load_run(options.run, [*options.both, *options.overrides])]
+    runs = [load_run(options.run, [*options.both, *options.overrides], ElucidationRun)]
     if options.against:
         path, *overrides = options.against
-        runs.append(load_run(Path(path), [*options.both, *overrides]))
+        runs.append(load_run(Path(path), [*options.both, *overrides], ElucidationRun))
     effort = Effort(
         runs=options.runs,
         steps=options.steps,

@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from mmspec_ds.config import validated
+    from mmspec_ds.settings import validated
     from mmspec_ds.simulator.noise import NoiseSettings
     from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 

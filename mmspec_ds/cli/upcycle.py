@@ -1,7 +1,6 @@
 """`mmspec upcycle`."""
 
 import argparse
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mmspec_ds.cli.common import Commands, add_command
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.files import replacing
 
 if TYPE_CHECKING:
-    from mmspec_ds.config import RunConfig
     from mmspec_ds.systems.elucidation.model import Elucidator
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 NO_SIZES = {"dropout"}
 """Keys of the model block that a run may change without another shape of the weights."""
@@ -36,13 +36,14 @@ def add(commands: Commands) -> None:
 
 
 def _upcycle(options: argparse.Namespace) -> int:
-    from mmspec_ds.config import load_run
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
     from mmspec_ds.systems.elucidation.trained import load_model
     from mmspec_ds.systems.elucidation.upcycling import taken_units, upcycle
+    from mmspec_ds.systems.run_file import load_run
 
     if options.out.exists():
         raise DataError("exists already: expected the name of a new folder", path=options.out)
-    run, trained = load_run(options.run, options.overrides), load_model(options.dense)
+    run, trained = load_run(options.run, options.overrides, ElucidationRun), load_model(options.dense)
     _check(run, options.run, trained.run, options.dense)
     assert run.moe is not None
     sparse = upcycle(trained.model, run.moe, run.objective, run.seed)
@@ -56,7 +57,7 @@ def _upcycle(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check(run: "RunConfig", file: Path, dense: "RunConfig", folder: Path) -> None:
+def _check(run: "ElucidationRun", file: Path, dense: "ElucidationRun", folder: Path) -> None:
     """Refuse two runs that do not fit, with every key in which they differ."""
     if dense.moe is not None:
         raise DataError("has experts already: expected a dense model", path=folder)
@@ -72,7 +73,7 @@ def _check(run: "RunConfig", file: Path, dense: "RunConfig", folder: Path) -> No
         raise ConfigError(f"{file}: does not fit {folder}: {'; '.join(differing)}")
 
 
-def _decisive(run: "RunConfig") -> Iterator[tuple[str, Any]]:
+def _decisive(run: "ElucidationRun") -> Iterator[tuple[str, Any]]:
     """What must agree between a model and the one made of it: its sizes, and what its inputs mean."""
     for key, value in run.model.model_dump().items():
         if key not in NO_SIZES:
@@ -94,20 +95,15 @@ def _leaves(name: str, block: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{name}.{key}", value
 
 
-def _write(folder: Path, run: "RunConfig", dense: Path, model: "Elucidator") -> None:
+def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator") -> None:
     """Write what the folder of a run holds: whole or not at all."""
-    from mmspec_ds.config import dump_run
-    from mmspec_ds.nn.weights import WEIGHTS, write_weights
+    from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
+    with replacing(folder) as partial:
         partial.mkdir()
         shutil.copyfile(run.engine, partial / "engine.json")
-        settings = dump_run(run.model_copy(update={"engine": Path("engine.json")}))
+        settings = run.model_copy(update={"engine": Path("engine.json")}).to_yaml()
         (partial / "config.yaml").write_text(settings, encoding="utf-8")
         shutil.copyfile(dense / "vocabulary.json", partial / "vocabulary.json")
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-        write_weights(weights, partial / WEIGHTS, model.temperature)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        write_weights(weights, partial / WEIGHTS)

@@ -50,6 +50,11 @@ class Batch:
     weight_B: Tensor
     ids: tuple[str, ...] = ()
 
+    @property
+    def samples(self) -> float:
+        """Samples that count."""
+        return float(self.weight_B.sum())
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device; from pinned memory the copy does not hold up the host."""
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))

@@ -10,9 +10,10 @@ import torch
 
 from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
 from mmspec_ds.data.dataset import Samples, SpectraDataset
-from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, counts_at, ranges
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, counts_at, ranges
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
 
 
 def collate(
@@ -64,9 +65,10 @@ def kept_modalities(
     """Which modalities of each sample stay, bool [B, M].
 
     Of the instruments that a sample has, each is dropped with `probability`, but one chosen at random always
-    stays. A formula is no instrument: it is never dropped, and it does not count as the one that stays.
+    stays. What is not an instrument, such as the formula, is never dropped and does not count as the one that
+    stays.
     """
-    instrument_M = np.array([modality is not Modality.FORMULA for modality in modalities])
+    instrument_M = np.array([REGISTRY[modality].is_instrument for modality in modalities])
     present_BM = (counts_BM > 0) & instrument_M
     chance_BM = rng.random(counts_BM.shape)
     dropped_BM = chance_BM < probability

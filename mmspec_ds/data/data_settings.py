@@ -7,9 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.settings import Settings
-from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.registry import modality_by_name
+from mmspec_ds.spectra.registry import PAPER_MODALITIES, REGISTRY, CompressionSettings, modality_by_name
 
 
 class DataSettings(Settings):
@@ -28,7 +27,10 @@ class DataSettings(Settings):
     allow_shared_molecules: bool = Field(
         False, description="let molecules occur in both `train` and `validation`"
     )
-    modalities: tuple[str, ...] = ("h_nmr", "c_nmr", "ir", "ms")
+    modalities: tuple[str, ...] = Field(
+        tuple(REGISTRY[modality].name for modality in PAPER_MODALITIES),
+        description="the spectra to read; by default the four of the paper (hsqc is another)",
+    )
     representation: Literal["compressed", "text"] = Field(
         "compressed",
         description="operators of the paper, or the benchmark's text as the dense baseline reads it",
@@ -53,8 +55,8 @@ class DataSettings(Settings):
                 modality = modality_by_name(name)
             except ConfigError as error:
                 raise ValueError(str(error)) from error
-            if modality is Modality.FORMULA:
-                raise ValueError("the formula is no modality of an instrument: write formula: true")
+            if not REGISTRY[modality].is_instrument:
+                raise ValueError(f"the {name} is not measured by an instrument: write {name}: true")
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"modality {twice!r} is named twice")
@@ -65,6 +67,9 @@ class DataSettings(Settings):
         both = set(self.train) & set(self.validation)
         if both and not self.allow_shared_molecules:
             raise ValueError(f"{min(both)} is named both in train and in validation")
+        unwritten = [name for name in self.modalities if not REGISTRY[modality_by_name(name)].has_text]
+        if self.representation == "text" and unwritten:
+            raise ValueError(f"the benchmark has no text of {', '.join(unwritten)}")
         return self
 
     def chosen_modalities(self) -> tuple[Modality, ...]:

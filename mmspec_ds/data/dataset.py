@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens
 from mmspec_ds.data.splits import draw_of
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import inchikey_block, tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 
@@ -76,6 +76,20 @@ class SpectraDataset:
         sample without a structure is its own block, named by its place."""
         known = {text: inchikey_block(text) for text in set(self.smiles) if text is not None}
         return tuple(f"#{at}" if text is None else known[text] for at, text in enumerate(self.smiles))
+
+    @classmethod
+    def joined(
+        cls, parts: Sequence["SpectraDataset"], schemas: Mapping[Modality, TokenSchema]
+    ) -> "SpectraDataset":
+        """The samples of several, one after the other, without targets and remarks."""
+        empty = {modality: PackedTokens.empty(schema) for modality, schema in schemas.items()}
+        tokens = {
+            m: PackedTokens.joined([none, *(part.tokens[m] for part in parts)]) for m, none in empty.items()
+        }
+        ids, smiles = (
+            tuple(one for part in parts for one in getattr(part, name)) for name in ("ids", "smiles")
+        )
+        return cls(ids, smiles, tokens, schemas)
 
     def fetch(self, indices: npt.ArrayLike) -> tuple["SpectraDataset", IntArray]:
         """This dataset, and the indices themselves."""

@@ -1,6 +1,6 @@
 """How a record becomes the tokens that a model reads, and how a trained model keeps that choice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,23 +8,34 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.data.data_settings import DataSettings
+from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.spectra.benchmark_text import text_tokens
-from mmspec_ds.spectra.compression_settings import CompressionSettings
+from mmspec_ds.spectra.columns import discrete_tokens
+from mmspec_ds.spectra.packed import PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality, Record
-from mmspec_ds.spectra.registry import REGISTRY, compress_record
-from mmspec_ds.spectra.tokens import DiscreteField, Tokens, TokenSchema
+from mmspec_ds.spectra.registry import CompressionSettings, compress_record, schema_of, text_tokens
+from mmspec_ds.spectra.rows import RecordRows, Rows
+from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The tokens of some records by modality, and the records (by their place among these) that have none
+    because they cannot be encoded."""
+
+    tokens: Mapping[Modality, PackedTokens]
+    faults: Mapping[int, DataError] = field(default_factory=dict)
 
 
 class Encoder(Protocol):
-    """What reading needs: the fields of each modality's tokens, and the tokens of a record."""
+    """What reading needs: the fields of each modality's tokens, and the tokens of a batch of records."""
 
     @property
     def schemas(self) -> Mapping[Modality, TokenSchema]:
         """Per modality, in the order of `Modality`."""
 
-    def encode(self, record: Record) -> dict[Modality, Tokens]:
-        """The tokens of each chosen modality that the record has."""
+    def encode_rows(self, rows: Rows, chosen: Sequence[int]) -> Encoded:
+        """The tokens of the records at the places `chosen`, in that order."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +77,32 @@ class InputEncoding:
         """The fields of each modality's tokens, in the order of `Modality`."""
         if self.source is not None:
             return {modality: text_schema(len(self.source[modality])) for modality in self.modalities}
-        return {modality: REGISTRY[modality].schema(self.compression) for modality in self.modalities}
+        return {modality: schema_of(modality, self.compression) for modality in self.modalities}
 
-    def encode(self, record: Record) -> dict[Modality, Tokens]:
+    def encode(self, record: Record) -> dict[Modality, PackedTokens]:
         """The tokens of each chosen modality that the record has; words not in the vocabulary become UNK.
 
         Raises:
-            ValueError: what the record holds cannot be encoded (a formula that is none).
+            ValueError: the record holds what cannot be encoded, such as a formula that cannot be read.
+            DataError: the text cannot say what the record holds.
         """
         if self.source is None:
             return compress_record(record, self.modalities, self.compression)
-        return {
-            modality: _word_tokens(modality, self.source[modality].encode(words))
-            for modality, words in _texts(record, self.modalities, self.max_text_tokens).items()
-        }
+        encoded = self.encode_rows(RecordRows([record.id], [record]), [0])
+        for error in encoded.faults.values():
+            raise error
+        return {modality: one for modality, one in encoded.tokens.items() if len(one)}
+
+    def encode_rows(self, rows: Rows, chosen: Sequence[int]) -> Encoded:
+        """The tokens of the records at the places `chosen`."""
+        if self.source is not None:
+            source = self.source
+            return _texts(rows, chosen, self.modalities, self.max_text_tokens, lambda m, w: source[m].encode(w))
+        tokens = rows.tokens(self.modalities, self.compression)
+        if len(chosen) == len(rows):
+            return Encoded(tokens)
+        places = np.array(chosen, dtype=np.int64)
+        return Encoded({modality: one.subset(places) for modality, one in tokens.items()})
 
 
 class TextLearner:
@@ -104,10 +127,10 @@ class TextLearner:
         """One discrete field, of as many values as there may be words."""
         return {modality: text_schema(self.LIMIT) for modality in self._ids}
 
-    def encode(self, record: Record) -> dict[Modality, Tokens]:
+    def encode_rows(self, rows: Rows, chosen: Sequence[int]) -> Encoded:
         """Tokens of provisional ids."""
-        texts = _texts(record, tuple(self._ids), self._settings.max_text_tokens)
-        return {m: _word_tokens(m, [self._id(m, word) for word in words]) for m, words in texts.items()}
+        limit = self._settings.max_text_tokens
+        return _texts(rows, chosen, tuple(self._ids), limit, lambda m, words: [self._id(m, w) for w in words])
 
     def finish(self) -> tuple[InputEncoding, dict[Modality, npt.NDArray[np.int16]]]:
         """The encoding that was learnt, and per modality a table from provisional ids to its own."""
@@ -133,11 +156,30 @@ def text_schema(words: int) -> TokenSchema:
     return TokenSchema(discrete=(DiscreteField("token", words),), ordered=True)
 
 
-def _texts(record: Record, modalities: Sequence[Modality], limit: int) -> dict[Modality, list[str]]:
-    texts = text_tokens(record)
-    return {modality: texts[modality][:limit] for modality in modalities if texts.get(modality)}
-
-
-def _word_tokens(modality: Modality, ids: Sequence[int]) -> Tokens:
-    discrete = np.array(ids, dtype=np.int16).reshape(len(ids), 1)
-    return Tokens(modality, discrete, np.empty((len(ids), 0), dtype=np.float32))
+def _texts(
+    rows: Rows,
+    chosen: Sequence[int],
+    modalities: Sequence[Modality],
+    limit: int,
+    ids_of: Callable[[Modality, Sequence[str]], Sequence[int]],
+) -> Encoded:
+    """The benchmark's text of some records, at most `limit` words of each modality, as ids."""
+    wanted, faults = set(chosen), {}
+    found: dict[Modality, list[Sequence[int]]] = {modality: [] for modality in modalities}
+    records = [record for place, record in enumerate(rows.records()) if place in wanted]
+    for place, record in enumerate(records):
+        texts: dict[Modality, list[str]] = {}
+        try:
+            texts = text_tokens(record) if isinstance(record, Record) else {}
+        except DataError as error:
+            faults[place] = error
+        for modality, lists in found.items():
+            lists.append(ids_of(modality, texts.get(modality, [])[:limit]))
+    tokens = {
+        modality: discrete_tokens(
+            np.array([word for words in lists for word in words], dtype=np.int16).reshape(-1, 1),
+            offsets_of([len(words) for words in lists]),
+        )
+        for modality, lists in found.items()
+    }
+    return Encoded(tokens, faults)

@@ -1,16 +1,19 @@
-"""What is asked of a record, and the records of files that are not of the benchmark's schema."""
+"""What is asked of a record, and the records of files in any format, in batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import canonical_smiles
-from mmspec_ds.readers.format_registry import read_file
+from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected
-from mmspec_ds.spectra.parquet import ReadReport
+from mmspec_ds.spectra.parquet import BATCH_ROWS, RowReader, available_modalities
 from mmspec_ds.spectra.records import Modality, Record
+from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.spectra.rows import RecordRows, Rows
 
 BENCHMARK = "parquet"
 """The name of the benchmark's schema among the formats."""
@@ -50,44 +53,58 @@ ALL_REQUIRED = ReadOptions()
 """What is asked unless something else is said."""
 
 
-def records_of_file(
-    path: Path, modalities: tuple[Modality, ...], options: ReadOptions, report: ReadReport
-) -> Iterator[Record]:
-    """The records of a file of any format, reduced to `modalities`, SMILES in canonical form.
+def rows_of_file(path: Path, modalities: tuple[Modality, ...], options: ReadOptions) -> Iterator[Rows]:
+    """The records of a file, at most `BATCH_ROWS` at a time, with those that cannot be used.
 
-    Modalities that the file does not hold are simply absent, as a spectrum that was not measured. A record with
-    none of them, without a structure where one is asked for, or without a formula where FORMULA is among the
-    modalities and structures are asked for, is invalid. What is sound but of no use (a survey scan) is passed
-    over.
+    A file of the benchmark's schema is read by whole columns, and only those that are needed. Of any other
+    format, modalities that the file does not hold are simply absent, as a spectrum that was not measured; a
+    record with none of them, without a structure where one is asked for, or without a formula where FORMULA is
+    among the modalities and structures are asked for, is invalid. What is sound but of no use (a survey scan)
+    is passed over.
 
     Raises:
-        DataError: the file cannot be read, or a record is invalid and `options.skip_invalid` is off.
+        DataError: the file cannot be read, or lacks a column.
     """
-    for item in read_file(path):
-        if isinstance(item, Rejected):
-            if not item.fault:
-                continue
-            why: str | Record = str(item)
-        else:
-            why = _record(path, item, modalities, options)
-        if isinstance(why, Record):
-            report.rows_read += 1
-            yield why
-        elif options.skip_invalid:
-            report.count_skipped(item.id, why)
-        else:
-            raise DataError(why)
+    if find_format(path).name == BENCHMARK:
+        with RowReader(
+            path, _present(path, modalities, options), require_smiles=options.require_smiles
+        ) as reader:
+            yield from reader.rows()
+        return
+    items = (item for item in read_file(path) if not isinstance(item, Rejected) or item.fault)
+    while batch := list(islice(items, BATCH_ROWS)):
+        yield RecordRows(
+            [item.id for item in batch], [_record(path, one, modalities, options) for one in batch]
+        )
 
 
-def _record(path: Path, part: Part, modalities: tuple[Modality, ...], options: ReadOptions) -> Record | str:
+def _present(path: Path, modalities: tuple[Modality, ...], options: ReadOptions) -> tuple[Modality, ...]:
+    """The modalities to read from a file of the benchmark's schema."""
+    if options.require_all_modalities:
+        return modalities
+    present = tuple(modality for modality in available_modalities(path) if modality in modalities)
+    if not present:
+        raise DataError(f"the file has no column for any of {_names(modalities)}", path=path)
+    return present
+
+
+def _record(
+    path: Path, item: Part | Rejected, modalities: tuple[Modality, ...], options: ReadOptions
+) -> Record | DataError:
     """The record that a part makes, or why it makes none."""
-    spectra = tuple(spectrum for spectrum in part.spectra if spectrum.modality in modalities)
-    smiles = canonical_smiles(part.smiles) if part.smiles is not None else None
-    where = f"{path}, record {part.id.rpartition(':')[2]}"
+    if isinstance(item, Rejected):
+        return DataError(str(item))
+    spectra = tuple(spectrum for spectrum in item.spectra if spectrum.modality in modalities)
+    smiles = canonical_smiles(item.smiles) if item.smiles is not None else None
+    where = f"{path}, record {item.id.rpartition(':')[2]}"
     if not spectra:
-        return f"{where}: has no spectrum of {', '.join(one.name.lower() for one in modalities)}"
+        return DataError(f"{where}: has no spectrum of {_names(modalities)}")
     if options.require_smiles and smiles is None:
-        return f"{where}: has no SMILES"
-    if options.require_smiles and Modality.FORMULA in modalities and part.formula is None:
-        return f"{where}: has no formula, which is an input of this model"
-    return Record(part.id, spectra, smiles, part.formula)
+        return DataError(f"{where}: has no SMILES")
+    if options.require_smiles and Modality.FORMULA in modalities and item.formula is None:
+        return DataError(f"{where}: has no formula, which is an input of this model")
+    return Record(item.id, spectra, smiles, item.formula)
+
+
+def _names(modalities: tuple[Modality, ...]) -> str:
+    return ", ".join(REGISTRY[modality].name for modality in modalities)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +9,20 @@ import numpy as np
 from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import Samples, SpectraDataset, shared_blocks
 from mmspec_ds.data.encoding import Encoder, InputEncoding, TextLearner
-from mmspec_ds.data.formats import ALL_REQUIRED, BENCHMARK, ReadOptions, records_of_file
-from mmspec_ds.data.packed import TokenPacker
+from mmspec_ds.data.formats import ALL_REQUIRED, ReadOptions, rows_of_file
 from mmspec_ds.data.shards.dataset import ShardedDataset, split_of
 from mmspec_ds.data.shards.folder import is_prepared, open_folder
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.readers.format_registry import find_format
-from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
+from mmspec_ds.spectra.packed import PackedTokens
+from mmspec_ds.spectra.parquet import ReadReport
 from mmspec_ds.spectra.records import Modality, Record
-from mmspec_ds.spectra.tokens import Tokens, TokenSchema
+from mmspec_ds.spectra.rows import Rows
+from mmspec_ds.spectra.tokens import TokenSchema
 
 Progress = Callable[[int], None]
-
-_PROGRESS_EVERY = 100
 
 
 @dataclass(frozen=True)
@@ -64,35 +61,32 @@ def read_dataset(
     """
     report = ReadReport() if report is None else report
     skipped_before = report.rows_skipped
-    records = islice(encoded_records(paths, encoder, options, report), options.max_records)
-    dataset = pack(records, encoder.schemas, progress)
+    parts: list[SpectraDataset] = []
+    for part in _parts(paths, encoder, options, report):
+        left = None if options.max_records is None else options.max_records - sum(map(len, parts))
+        parts.append(part if left is None or len(part) <= left else part.subset(np.arange(left)))
+        if progress is not None:
+            progress(sum(map(len, parts)))
+        if left is not None and left <= len(part):
+            break
     skipped = report.rows_skipped - skipped_before
-    if not len(dataset):
+    if not any(map(len, parts)):
         why = f", the first because {report.reasons[0]}" if report.reasons else ""
         raise DataError(f"no usable record in {', '.join(map(str, paths))}: {skipped} skipped{why}")
+    dataset = SpectraDataset.joined(parts, encoder.schemas)
     return replace(dataset, remarks={"records skipped": skipped} if skipped else {})
 
 
 def pack(
-    records: Iterable[tuple[Record, dict[Modality, Tokens]]],
-    schemas: Mapping[Modality, TokenSchema],
-    progress: Progress | None = None,
+    records: Iterable[tuple[Record, Mapping[Modality, PackedTokens]]], schemas: Mapping[Modality, TokenSchema]
 ) -> SpectraDataset:
-    """A dataset of records with their tokens; `progress` as in `read_dataset`."""
-    packers = {modality: TokenPacker(modality, schema) for modality, schema in schemas.items()}
-    ids: list[str] = []
-    smiles: list[str | None] = []
-    for record, tokens in records:
-        for modality, packer in packers.items():
-            packer.add(tokens.get(modality))
-        ids.append(record.id)
-        smiles.append(record.smiles)
-        if progress is not None and len(ids) % _PROGRESS_EVERY == 0:
-            progress(len(ids))
-    if progress is not None:
-        progress(len(ids))
-    packed = {modality: packer.pack() for modality, packer in packers.items()}
-    return SpectraDataset(ids=tuple(ids), smiles=tuple(smiles), tokens=packed, schemas=schemas)
+    """A dataset of records with their tokens."""
+    empty = {modality: PackedTokens.empty(schema, rows=1) for modality, schema in schemas.items()}
+    parts = [
+        SpectraDataset((record.id,), (record.smiles,), {**empty, **tokens}, schemas)
+        for record, tokens in records
+    ]
+    return SpectraDataset.joined(parts, schemas)
 
 
 def read_training(
@@ -213,65 +207,56 @@ def _read_and_learn(
     return replace(provisional, tokens=tokens, schemas=encoding.schemas), encoding
 
 
-def _records(
-    paths: Sequence[Path], modalities: tuple[Modality, ...], options: ReadOptions, report: ReadReport
-) -> Iterator[Record]:
-    """The records of files: of the benchmark's schema by its own reader, which loads no column in vain, of any
-    other format as its reader gives them."""
-    for path in paths:
-        if find_format(path).name != BENCHMARK:
-            yield from records_of_file(path, modalities, options, report)
-            continue
-        present = modalities
-        if not options.require_all_modalities:
-            present = tuple(modality for modality in available_modalities(path) if modality in modalities)
-            if not present:
-                names = ", ".join(modality.name.lower() for modality in modalities)
-                raise DataError(f"the file has no column for any of {names}", path=path)
-        yield from read_records(
-            path,
-            modalities=present,
-            require_smiles=options.require_smiles,
-            on_invalid="skip" if options.skip_invalid else "raise",
-            report=report,
-        )
-
-
-def encoded_records(
+def _parts(
     paths: Sequence[Path], encoder: Encoder, options: ReadOptions, report: ReadReport
-) -> Iterator[tuple[Record, dict[Modality, Tokens]]]:
-    """The usable records with their tokens; others are counted in `report` or end the reading."""
-    for record in _records(paths, tuple(encoder.schemas), options, report):
-        too_long = _length_fault(record, options.max_target_tokens)
-        if too_long is not None:
-            if not options.skip_long_targets:
-                raise DataError(too_long)
-            report.count_skipped(record.id, too_long)
+) -> Iterator[SpectraDataset]:
+    """The usable records of each batch with their tokens; others are counted in `report` or end the reading."""
+    for path in paths:
+        for rows in rows_of_file(path, tuple(encoder.schemas), options):
+            usable = dict(_usable(rows, options, report))
+            encoded = encoder.encode_rows(rows, list(usable))
+            ids, smiles = [rows.id(place) for place in usable], list(usable.values())
+            lengths = np.sum([packed.counts for packed in encoded.tokens.values()], axis=0)
+            kept = np.flatnonzero(lengths)
+            for at in np.flatnonzero(lengths == 0).tolist():
+                empty = DataError(f"record {ids[at]} has no token in any of the modalities that are read")
+                _skip(report, ids[at], encoded.faults.get(at, empty), options.skip_invalid)
+            part = SpectraDataset(tuple(ids), tuple(smiles), encoded.tokens, encoder.schemas)
+            yield part if len(kept) == len(part) else part.subset(kept)
+
+
+def _usable(rows: Rows, options: ReadOptions, report: ReadReport) -> Iterator[tuple[int, str | None]]:
+    """The places of the records that can be used, and their SMILES."""
+    for place in range(len(rows)):
+        smiles = rows.smiles_at(place)
+        fault = smiles if isinstance(smiles, DataError) else rows.fault(place)
+        if isinstance(smiles, DataError) or fault is not None:
+            assert fault is not None
+            _skip(report, rows.id(place), fault, options.skip_invalid)
             continue
-        try:
-            yield record, _encode(record, encoder)
-        except DataError as error:
-            if not options.skip_invalid:
-                raise
-            report.count_skipped(record.id, str(error))
+        report.rows_read += 1
+        too_long = _length_fault(rows.id(place), smiles, options.max_target_tokens)
+        if too_long is not None:
+            _skip(report, rows.id(place), too_long, options.skip_long_targets)
+            continue
+        yield place, smiles
 
 
-def _encode(record: Record, encoder: Encoder) -> dict[Modality, Tokens]:
-    """The tokens of a record, of which there must be some."""
-    tokens = encoder.encode(record)
-    if not any(len(one) for one in tokens.values()):
-        raise DataError(f"record {record.id} has no token in any of the modalities that are read")
-    return tokens
+def _skip(report: ReadReport, record: str, fault: DataError, skip: bool) -> None:
+    """Count a record that is left out, or refuse it."""
+    if not skip:
+        raise fault
+    report.count_skipped(record, str(fault))
 
 
-def _length_fault(record: Record, limit: int | None) -> str | None:
+def _length_fault(record: str, smiles: str | None, limit: int | None) -> DataError | None:
     """What is wrong with the length of a record's SMILES, if anything."""
-    if record.smiles is None or limit is None:
+    if smiles is None or limit is None:
         return None
-    tokens = len(tokenize_smiles(record.smiles))
+    tokens = len(tokenize_smiles(smiles))
     if tokens <= limit:
         return None
-    return (
-        f"record {record.id} has a SMILES of {tokens} tokens, more than data.max_target_tokens = {limit}; raise"
+    return DataError(
+        f"record {record} has a SMILES of {tokens} tokens, more than data.max_target_tokens = {limit}; raise"
         " that limit, or skip such records with data.skip_long_targets"
     )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.packed import IntArray, PackedTokens, counts_at, ranges
+from mmspec_ds.spectra.packed import IntArray, PackedTokens, counts_at, ranges
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
 

@@ -9,7 +9,10 @@ from rdkit.Chem import rdFingerprintGenerator
 from mmspec_ds.molecules.smiles import canonical_smiles
 
 TOP_K = tuple(range(1, 11))
-"""The ranks that are reported."""
+"""The ranks in a JSON report."""
+
+SHOWN_K = (1, 3, 5, 10)
+"""The ranks in a table."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class EvaluationResult:
 
 
 def canonical_or_none(smiles: str) -> str | None:
-    """The canonical form with stereochemistry, or None when it is no structure."""
+    """The canonical form with stereochemistry, or None for an invalid structure."""
     try:
         return canonical_smiles(smiles)
     except ValueError:
@@ -41,8 +44,8 @@ def canonical_or_none(smiles: str) -> str | None:
 def rank_of(truth: str, candidates: Sequence[str | None]) -> int | None:
     """The rank, from 1, at which a canonical SMILES first stands among canonical candidates, None if nowhere.
 
-    Candidates that are no structure, and repeats of one structure, keep their rank: a model that spends its
-    list on them has fewer guesses. That is the benchmark's rule.
+    Invalid structures and repeated structures keep their rank: a model that spends its list on them has fewer
+    guesses. That is the benchmark's rule.
     """
     return next((rank for rank, candidate in enumerate(candidates, start=1) if candidate == truth), None)
 
@@ -53,7 +56,7 @@ def top_k_shares(ranks: Sequence[int | None]) -> dict[int, float]:
 
 
 def validity_share(candidates: Iterable[Sequence[str | None]]) -> float:
-    """Per cent of all candidates of all molecules that are structures; 0 when there is no candidate."""
+    """Per cent of all candidates of all molecules that are valid structures; 0 without candidates."""
     valid = [candidate is not None for one in candidates for candidate in one]
     return 100 * sum(valid) / len(valid) if valid else 0.0
 
@@ -77,16 +80,16 @@ def score_candidates(
 
     Returns:
         Exact match of canonical SMILES, stereochemistry kept; the similarity is that of the first proposal
-        which is a structure at all, 0 where none is.
+        which is valid, 0 where none is.
 
     Raises:
-        ValueError: no molecule, lists of unequal length, or a truth that is no structure.
+        ValueError: no molecule, lists of unequal length, or an invalid truth.
     """
     if not truths or len(candidates) != len(truths):
         raise ValueError(f"{len(candidates)} lists of candidates for {len(truths)} molecules")
     expected = [canonical_or_none(truth) for truth in truths]
     if None in expected:
-        raise ValueError(f"{truths[expected.index(None)]!r} is no structure to compare with")
+        raise ValueError(f"{truths[expected.index(None)]!r} is not a valid structure")
     canonical = [[canonical_or_none(candidate) for candidate in one] for one in candidates]
     best = [next((candidate for candidate in one if candidate is not None), None) for one in canonical]
     pairs = [(truth, guess) for truth, guess in zip(expected, best) if truth is not None]

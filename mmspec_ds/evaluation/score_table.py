@@ -1,7 +1,5 @@
 """Results side by side: a table on a terminal, plain lines elsewhere, JSON for other programs."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mmspec_ds.evaluation.metrics import EvaluationResult
+from mmspec_ds.evaluation.metrics import SHOWN_K, EvaluationResult
+from mmspec_ds.files import write_json
 
-SHOWN = (1, 3, 5, 10)
-"""The ranks of a table; JSON has all ten."""
-
-_HEADS = ("molecules", *(f"Top-{k} %" for k in SHOWN), "valid %", "Tanimoto", "seconds")
+_HEADS = ("molecules", *(f"Top-{k} %" for k in SHOWN_K), "valid %", "Tanimoto", "seconds")
 
 
 def results_table(results: Mapping[str, EvaluationResult], title: str | None = None) -> Table:
@@ -57,14 +53,9 @@ def write_results(path: Path, results: Mapping[str, EvaluationResult]) -> None:
     body: dict[str, Any] = dict(next(iter(flat.values())))
     if len(flat) > 1:
         body["rows"] = flat
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_json(path, body)
 
 
 def _figures(result: EvaluationResult) -> tuple[str, ...]:
-    ranks = (f"{result.top_k[k]:.2f}" for k in SHOWN)
+    ranks = (f"{result.top_k[k]:.2f}" for k in SHOWN_K)
     return (str(result.n), *ranks, f"{result.validity:.2f}", f"{result.tanimoto:.3f}", f"{result.seconds:.1f}")

@@ -5,6 +5,7 @@ files experts stand under their global numbers, so that a file does not depend o
 """
 
 import re
+from dataclasses import dataclass
 
 from mmspec_ds.moe.expert_parallel import Placement
 
@@ -23,3 +24,24 @@ def global_name(name: str, placement: Placement, experts: int) -> str:
         return name
     before, number, rest = match.groups()
     return f"{before}{placement.local(experts)[int(number)]}{rest}"
+
+
+@dataclass(frozen=True)
+class ExpertSharding:
+    """Names of a rank's parameters where the `experts` of each layer are shared by several ranks."""
+
+    placement: Placement
+    experts: int
+
+    @property
+    def size(self) -> int:
+        """Ranks that share the experts."""
+        return self.placement.size
+
+    def is_sharded(self, name: str) -> bool:
+        """Whether a parameter belongs to an expert."""
+        return is_expert(name)
+
+    def global_name(self, name: str) -> str:
+        """The name in files."""
+        return global_name(name, self.placement, self.experts)

@@ -71,29 +71,6 @@ def in_chunks(plan: Dispatch, chunks: int) -> Dispatch:
 
 
 class Exchange:
-    """The way of a batch's rows through the experts: `send`, other work, `through`. This one goes nowhere: all
-    experts are here.
-
-    Attributes:
-        plan: the order in which rows are to be gathered and combined.
-    """
-
-    def __init__(self, plan: Dispatch) -> None:
-        self.plan = plan
-        self._rows_ND: Tensor | None = None
-
-    def send(self, rows_ND: Tensor) -> None:
-        """Rows [N, D] in the order of `plan`."""
-        self._rows_ND = rows_ND
-
-    def through(self, experts: LocalExperts) -> Tensor:
-        """Their outputs [N, D] in the same order."""
-        assert self._rows_ND is not None, "send comes first"
-        rows_ND, self._rows_ND = self._rows_ND, None
-        return experts(rows_ND, self.plan.counts_E.tolist())
-
-
-class RankExchange(Exchange):
     """The way over the ranks of a group, each of which owns a contiguous block of the experts.
 
     Counts travel while the rows are gathered; the first chunk travels while the caller does other work; then
@@ -117,7 +94,7 @@ class RankExchange(Exchange):
         self._pieces: Sequence[Tensor] = ()
         self._outward: list[Transfer] = []
         self._counts_CPL: list[list[list[int]]] = []
-        super().__init__(in_chunks(plan, chunks))
+        self.plan = in_chunks(plan, chunks)
 
     def send(self, rows_ND: Tensor) -> None:
         """Wait for the counts and start the first chunk."""
@@ -131,7 +108,7 @@ class RankExchange(Exchange):
         self._pieces = rows_ND.split([sum(transfer.sent) for transfer in self._outward])
         self._ticket = self._start(0)
 
-    def through(self, experts: LocalExperts) -> Tensor:
+    def compute(self, experts: LocalExperts) -> Tensor:
         """Outputs of all chunks, in the order of `plan`."""
         homeward = []
         for chunk, outward in enumerate(self._outward):
@@ -147,11 +124,6 @@ class RankExchange(Exchange):
 
     def _start(self, chunk: int) -> Tensor:
         return self._outward[chunk].start(self._pieces[chunk])
-
-
-def exchange(plan: Dispatch, chunks: int, group: Any | None) -> Exchange:
-    """The way of these rows: over the ranks of `group`, or none if that is None."""
-    return Exchange(plan) if group is None else RankExchange(plan, chunks, group)
 
 
 def _by_rank(experts: LocalExperts, rows_RD: Tensor, counts_PL: list[list[int]]) -> Tensor:

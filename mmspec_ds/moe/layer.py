@@ -12,19 +12,24 @@ from typing import Any, cast
 import torch
 from mmspec_kernels import (
     NOT_ROUTED,
+    Dispatch,
     ExpertWeights,
+    Pools,
+    PoolSums,
     Routing,
     combine,
+    combine_and_pool,
     dispatch,
     expert_ffn,
     gather,
     route,
     sparse_ffn,
+    sparse_ffn_and_pool,
 )
 from torch import Tensor, nn
 
 from mmspec_ds.moe.capacity import keep_within_capacity
-from mmspec_ds.moe.expert_parallel import ALONE, LocalExperts, Placement, exchange
+from mmspec_ds.moe.expert_parallel import ALONE, Exchange, LocalExperts, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import Expert, physical_order
 from mmspec_ds.moe.statistics import RoutingReport, routing_report
@@ -88,18 +93,31 @@ class ExpertBank(nn.Module):
         """Outputs of rows that are in the order of these experts; `counts` are the rows of each."""
         return expert_ffn(rows_ND, counts, self.weights())
 
-    def mix(self, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor) -> Tensor:
-        """The weighted sum of each token's experts, all of which are here."""
-        return sparse_ffn(hidden_TD, index_TK, weight_TK, self.weights())
+    def mix(
+        self, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, pools: Pools | None = None
+    ) -> tuple[Tensor, PoolSums | None]:
+        """The weighted sum of each token's experts [T, D], and the sums over pools if they are given."""
+        if pools is None:
+            return sparse_ffn(hidden_TD, index_TK, weight_TK, self.weights()), None
+        return sparse_ffn_and_pool(hidden_TD, index_TK, weight_TK, self.weights(), pools)
 
 
-def mix_through(
+def mix_experts(
     experts: LocalExperts, count: int, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor
 ) -> Tensor:
-    """What `ExpertBank.mix` gives, for `count` experts computed in any other way."""
+    """The weighted sum of each token's experts [T, D], for `count` experts that any function computes."""
     plan = dispatch(index_TK, count)
     rows_ND = experts(gather(hidden_TD, plan), plan.counts_E.tolist())
     return combine(rows_ND, weight_TK, plan)
+
+
+def add_rows(
+    rows_ND: Tensor, weight_TK: Tensor, plan: Dispatch, pools: Pools | None
+) -> tuple[Tensor, PoolSums | None]:
+    """The weighted sum of each token's expert outputs [T, D], and the sums over pools if they are given."""
+    if pools is None:
+        return combine(rows_ND, weight_TK, plan), None
+    return combine_and_pool(rows_ND, weight_TK, plan, pools)
 
 
 class SparseDispatch(nn.Module):
@@ -133,27 +151,20 @@ class SparseDispatch(nn.Module):
         routing = self.gate(hidden_TD, modality_T, temperature)
         kept_TK, weight_TK = self._within_capacity(routing)
         structure = self.structure if self.training else None
-        if self.ep_group is None and structure is None:
-            out_TD = self.experts.mix(hidden_TD, kept_TK, weight_TK)
-            return out_TD.view_as(hidden_BSD), self._report(routing, kept_TK, modality_T)
-
-        plan = dispatch(kept_TK, len(self.settings.experts))
-        way = exchange(plan, self.settings.exchange_chunks, self.ep_group)
-        way.send(gather(hidden_TD, way.plan))
-        report = self._report(routing, kept_TK, modality_T)  # while rows travel
-        rows_ND = way.through(self.experts)
-        out_TD = combine(rows_ND, weight_TK, way.plan)
+        pools = structure.pools(modality_T, kept_TK, len(modality_BS)) if structure is not None else None
+        if self.ep_group is None:
+            report = routing_report(routing, kept_TK, modality_T, self.modalities)
+            out_TD, sums = self.experts.mix(hidden_TD, kept_TK, weight_TK, pools)
+        else:
+            plan = dispatch(kept_TK, len(self.settings.experts))
+            exchange = Exchange(plan, self.settings.exchange_chunks, self.ep_group)
+            exchange.send(gather(hidden_TD, exchange.plan))
+            report = routing_report(routing, kept_TK, modality_T, self.modalities)  # while rows travel
+            rows_ND = exchange.compute(self.experts)
+            out_TD, sums = add_rows(rows_ND, weight_TK, exchange.plan, pools)
         if structure is not None:
-            pair_N, token_N = way.plan.pair_N, way.plan.token_N
-            weight_N, expert_N = weight_TK.flatten()[pair_N], kept_TK.flatten()[pair_N]
-            samples, places = modality_BS.shape
-            report = report.with_structure(
-                structure(rows_ND, weight_N, token_N // places, modality_T[token_N], expert_N, samples)
-            )
+            report = report.with_structure(structure(sums))
         return out_TD.view_as(hidden_BSD), report
-
-    def _report(self, routing: Routing, kept_TK: Tensor, modality_T: Tensor) -> RoutingReport:
-        return routing_report(routing, kept_TK, modality_T, self.modalities)
 
     def _within_capacity(self, routing: Routing) -> tuple[Tensor, Tensor]:
         if self.settings.mode == "dropless":

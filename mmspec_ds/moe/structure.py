@@ -1,22 +1,22 @@
-"""The structural sums: whether shared experts agree across modalities and modality experts stand apart
+"""The structural sums: whether shared experts agree across modalities, and modality experts tell them apart
 (equations 26 to 28).
 
-Axes: N token-expert pairs, D model width, B samples, M modalities, E experts, X pooled outputs of a sample.
+Axes: T tokens, K choices, D model width, B samples, M modalities, E experts, P pools of a sample.
 """
 
 import torch
+from mmspec_kernels import Pools, PoolSums
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class StructuralSums(nn.Module):
-    """Agreement and separation of pooled outputs, summed and counted.
+    """Agreement and separation of pooled expert outputs, summed and counted.
 
     The pooled output of an expert over some tokens of a molecule is the mean of FFN_e(h), weighted by the
-    router's probabilities. Of a shared expert there is one for each modality, and its agreement is the squared
-    distance of every two of them. Of a modality expert there are two, over the modalities that it serves and
-    over the others, and its separation is max(0, margin - distance). Rows are summed straight into these
-    pools: an interaction expert's rows go to a last one that nobody reads.
+    router's probabilities. A shared expert has one for each modality; its agreement is the squared distance of
+    every two of them. A modality expert has two, over the modalities that it serves and over the others; its
+    separation is max(0, margin - distance). Outputs of interaction experts go to a last pool that is not read.
 
     Args:
         serves_EM: True where a modality expert serves a modality.
@@ -31,45 +31,31 @@ class StructuralSums(nn.Module):
         self.margin, self.modalities = margin, serves_EM.shape[1]
         shared, own = shared_E.nonzero().squeeze(1), serves_EM.any(1).nonzero().squeeze(1)
         self.shared, self.own = len(shared), len(own)
-        self.pools = self.modalities * self.shared + 2 * self.own + 1
-        pool_ME = torch.full((self.modalities, len(shared_E)), self.pools - 1)
+        self.count = self.modalities * self.shared + 2 * self.own + 1
+        pool_ME = torch.full((self.modalities, len(shared_E)), self.count - 1)
         modality_M1 = torch.arange(self.modalities)[:, None]
         pool_ME[:, shared] = modality_M1 * self.shared + torch.arange(self.shared)
         outside_ME = (~serves_EM[own]).long().T
         pool_ME[:, own] = self.modalities * self.shared + outside_ME * self.own + torch.arange(self.own)
         self.register_buffer("pool_ME", pool_ME, persistent=False)
 
-    def forward(
-        self,
-        rows_ND: Tensor,
-        weight_N: Tensor,
-        sample_N: Tensor,
-        modality_N: Tensor,
-        expert_N: Tensor,
-        samples: int,
-    ) -> Tensor:
-        """[agreement, its count, separation, its count], float32.
+    def pools(self, modality_T: Tensor, index_TK: Tensor, samples: int) -> Pools:
+        """The pool of each token-expert pair, for tokens that are `samples` blocks of equal length."""
+        pool_TK = self.pool_ME[modality_T.clamp_min(0)[:, None], index_TK.clamp_min(0)]
+        return Pools(pool_TK, samples, self.count)
 
-        Args:
-            rows_ND: outputs of experts, one row for each token-expert pair.
-            weight_N: router weights of the rows.
-            sample_N, modality_N, expert_N: where each row belongs, int64.
-            samples: B.
-        """
-        place_N = sample_N * self.pools + self.pool_ME[modality_N, expert_N]
-        weighted_ND = rows_ND.float() * weight_N[:, None]
-        total = weighted_ND.new_zeros(samples * self.pools, rows_ND.shape[1]).index_add(0, place_N, weighted_ND)
-        mass = weight_N.new_zeros(samples * self.pools).index_add(0, place_N, weight_N)
-        mean_BXD = (total / mass.clamp_min(1e-12)[:, None]).view(samples, self.pools, rows_ND.shape[1])
-        present_BX = (mass > 0).view(samples, self.pools)
+    def forward(self, sums: PoolSums) -> Tensor:
+        """[agreement, its count, separation, its count], float32, from the sums over the pools."""
+        mean_BPD = sums.output_BPD / sums.weight_BP.clamp_min(1e-12)[..., None]
+        present_BP = sums.weight_BP > 0
         of_shared, of_own = slice(self.modalities * self.shared), slice(self.modalities * self.shared, -1)
         agreement = _agreement(
-            mean_BXD[:, of_shared].unflatten(1, (self.modalities, self.shared)),
-            present_BX[:, of_shared].unflatten(1, (self.modalities, self.shared)),
+            mean_BPD[:, of_shared].unflatten(1, (self.modalities, self.shared)),
+            present_BP[:, of_shared].unflatten(1, (self.modalities, self.shared)),
         )
         separation = _separation(
-            mean_BXD[:, of_own].unflatten(1, (2, self.own)),
-            present_BX[:, of_own].unflatten(1, (2, self.own)),
+            mean_BPD[:, of_own].unflatten(1, (2, self.own)),
+            present_BP[:, of_own].unflatten(1, (2, self.own)),
             self.margin,
         )
         return torch.stack([*agreement, *separation])

@@ -1,4 +1,4 @@
-"""Drawings of molecules by RDKit."""
+"""Drawings of molecules, made by RDKit."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from rdkit.Chem.Draw import rdMolDraw2D
 
 
 def structure_png(smiles: str, width: int, height: int) -> bytes | None:
-    """A structure on white, as the bytes of a PNG of so many pixels; None when the text is no molecule."""
+    """A structure on white, as the bytes of a PNG of so many pixels; None when the text is not a valid
+    structure."""
     molecule = _laid_out(smiles)
     if molecule is None:
         return None
@@ -18,8 +19,8 @@ def structure_png(smiles: str, width: int, height: int) -> bytes | None:
 
 
 def structure_svg(smiles: str, width: int, height: int) -> str | None:
-    """A structure without a background, as an SVG element to stand in a page; None when the text is no
-    molecule."""
+    """A structure without a background, as an SVG element to stand in a page; None when the text is
+    not a valid structure."""
     molecule = _laid_out(smiles)
     if molecule is None:
         return None

@@ -1,4 +1,4 @@
-"""Molecular formulas: from the written form to counts."""
+"""Molecular formulas, parsed into counts of elements."""
 
 import re
 
@@ -23,15 +23,15 @@ def parse_formula(formula: str) -> tuple[dict[str, int], int]:
         formula: a formula without brackets, the charge last ("C6H12O6", "C5H12N+", "C2O4-2").
 
     Raises:
-        ValueError: the text is no formula or names an unknown element.
+        ValueError: the text is not a formula or names an unknown element.
     """
     match = _FORMULA.fullmatch(formula)
     if match is None:
-        raise ValueError(f"{formula!r} is no molecular formula (expected one like C11H15FN2O2)")
+        raise ValueError(f"{formula!r} is not a molecular formula (expected one like C11H15FN2O2)")
     counts: dict[str, int] = {}
     for symbol, digits in _ATOM.findall(match["atoms"]):
         if symbol not in _KNOWN:
-            raise ValueError(f"{formula!r} names {symbol}, which is no element")
+            raise ValueError(f"{formula!r} names {symbol}, which is not an element")
         counts[symbol] = counts.get(symbol, 0) + (int(digits) if digits else 1)
     charge = match["charge"] or ""
     sign = -1 if charge.startswith("-") else 1

@@ -1,21 +1,23 @@
-"""SMILES: canonical form, tokens, and the few facts about a molecule that other rooms ask for."""
+"""SMILES: canonical form, tokens and InChIKey."""
 
 import re
+from typing import Any
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdMolDescriptors
 
 _TOKEN = re.compile(
     r"\[[^\[\]\s]+\]"  # a bracket atom with its isotope, stereo, hydrogens and charge is one token
     r"|Br|Cl|[BCNOPSFI]|[bcnops]|\*"  # atoms of the organic subset, aromatic ones, the wildcard
     r"|%\d{2}|%\(\d+\)|\d"  # ring closures
-    r"|[-=#$:~/\\]"  # bonds, with the two that carry double-bond stereo
+    r"|->|<-|[-=#$:~/\\]"  # bonds: dative ones, then all others with the two that carry double-bond stereo
     r"|[().]"  # branches and fragments
 )
+_WITHOUT_ARROWS: Any = Chem.SmilesWriteParams()
+_WITHOUT_ARROWS.includeDativeBonds = False
 
 
 def tokenize_smiles(smiles: str) -> list[str]:
-    """The tokens of a SMILES string; joined again they are the string itself.
+    """Split a SMILES string into tokens; joined again they are the string.
 
     Raises:
         ValueError: a character belongs to no token; names it and its place (counted from 0).
@@ -28,24 +30,40 @@ def tokenize_smiles(smiles: str) -> list[str]:
             if not smiles.startswith(token, place):
                 break
             place += len(token)
-        raise ValueError(f"SMILES {smiles!r} has {smiles[place]!r} at {place}, which is no token")
+        raise ValueError(f"SMILES {smiles!r} has {smiles[place]!r} at {place}, which is not a token")
     return tokens
 
 
 def canonical_smiles(smiles: str) -> str:
-    """RDKit's canonical SMILES, stereo kept.
+    """RDKit's canonical SMILES, stereo kept, as `write_smiles` writes it.
 
     Raises:
-        ValueError: the text is no molecule; the message is one line and says why.
+        ValueError: the text is not a valid structure; the message is one line and says why.
     """
-    return str(Chem.MolToSmiles(parse_smiles(smiles)))
+    return write_smiles(parse_smiles(smiles))
+
+
+def write_smiles(molecule: Chem.Mol) -> str:
+    """The canonical SMILES of a molecule, stereo kept.
+
+    RDKit reads a bond between a metal and an atom with a full octet as dative, and would write
+    "CC(=O)[O-][K+]" as "CC(=O)[O-]->[K+]". A dative bond is written as a single one where RDKit reads that back
+    as the same molecule, else with its arrow.
+    """
+    text = str(Chem.MolToSmiles(molecule))
+    if "->" not in text and "<-" not in text:
+        return text
+    bare = str(Chem.MolToSmiles(molecule, _WITHOUT_ARROWS))
+    with rdBase.BlockLogs():
+        again = Chem.MolFromSmiles(bare)
+    return bare if again is not None and Chem.MolToSmiles(again) == text else text
 
 
 def inchikey_block(smiles: str) -> str:
-    """The first block of the InChIKey: 14 letters that stand for the skeleton, without stereo and isotopes.
+    """The first block of the InChIKey: 14 letters for the skeleton, without stereo and isotopes.
 
     Raises:
-        ValueError: the text is no molecule, or InChI cannot describe it.
+        ValueError: the text is not a valid structure, or InChI cannot describe it.
     """
     molecule = parse_smiles(smiles)
     with rdBase.BlockLogs():
@@ -55,29 +73,11 @@ def inchikey_block(smiles: str) -> str:
     return key.split("-", 1)[0]
 
 
-def heavy_atoms(smiles: str) -> int:
-    """The number of atoms other than hydrogen.
-
-    Raises:
-        ValueError: the text is no molecule.
-    """
-    return int(parse_smiles(smiles).GetNumHeavyAtoms())
-
-
-def molecular_formula(smiles: str) -> str:
-    """The formula in Hill order, the charge last ("C5H12N+").
-
-    Raises:
-        ValueError: the text is no molecule.
-    """
-    return str(rdMolDescriptors.CalcMolFormula(parse_smiles(smiles)))
-
-
 def parse_smiles(smiles: str) -> Chem.Mol:
-    """RDKit's molecule.
+    """Parse a SMILES into RDKit's molecule.
 
     Raises:
-        ValueError: the text is no molecule; the message is one line and says why.
+        ValueError: the text is not a valid structure; the message is one line and says why.
     """
     # RDKit reads what follows a blank as a name and the empty string as a molecule without atoms; neither is
     # what a SMILES column means.
@@ -97,5 +97,5 @@ def _why_invalid(smiles: str) -> str:
     if unchecked is None:
         return "it cannot be parsed"
     problems = Chem.DetectChemistryProblems(unchecked)
-    reason = problems[0].Message() if problems else "it is no molecule that RDKit accepts"
+    reason = problems[0].Message() if problems else "RDKit does not accept it"
     return " ".join(reason.split())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.files import replacing
 
 
 class Vocabulary:
@@ -53,7 +54,7 @@ class Vocabulary:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """All tokens by id, the specials first."""
+        """All tokens by id, the special ones first."""
         return self._tokens
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
@@ -77,12 +78,12 @@ class Vocabulary:
         return tokens
 
     def to_dict(self) -> dict[str, Any]:
-        """A form that JSON can hold."""
+        """The vocabulary in a form that JSON can hold."""
         return {"specials": list(self.SPECIALS), "tokens": list(self._tokens[len(self.SPECIALS) :])}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Vocabulary":
-        """The vocabulary that `to_dict` described.
+        """The vocabulary of what `to_dict` gave.
 
         Raises:
             ValueError: a key is missing or holds something else.
@@ -95,30 +96,25 @@ class Vocabulary:
         return cls(tokens)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON; the file appears whole or not at all."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
+        """Write the vocabulary as JSON; the file appears whole or not at all."""
+        with replacing(Path(path)) as partial:
             partial.write_text(
                 json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
             )
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
-        """Read what `save` wrote.
+        """Read a vocabulary that `save` wrote.
 
         Raises:
-            DataError: the file is missing, cannot be read or holds no vocabulary.
+            DataError: the file is missing, cannot be read or does not hold a vocabulary.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise DataError(f"the vocabulary cannot be read: {error.strerror}", path=path) from error
         except ValueError as error:  # bad UTF-8 and bad JSON
-            raise DataError(f"the vocabulary is no JSON: {error}", path=path) from error
+            raise DataError(f"the vocabulary is not JSON: {error}", path=path) from error
         if not isinstance(content, dict):
             raise DataError("the vocabulary must be a JSON object with the keys specials and tokens", path=path)
         try:

@@ -26,8 +26,7 @@ from torch import Tensor
 
 from mmspec_ds.data.batch import SpectraBatch
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.nn.decoding import CachedDecoding, Decoding, PrefixDecoding
-from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.nn.decoding import CachedDecoding, Decoding, EncoderDecoder, PrefixDecoding
 
 NEVER_WRITTEN = (Vocabulary.PAD, Vocabulary.BOS, Vocabulary.UNK)
 """Tokens that no hypothesis contains; the probability that a model gives them is lost, not shared out."""
@@ -63,7 +62,7 @@ class SearchRules:
 
 
 def beam_search(
-    model: Elucidator,
+    model: EncoderDecoder,
     spectra: SpectraBatch,
     *,
     beam: int = 10,
@@ -105,7 +104,9 @@ def beam_search(
         return search(decoding, len(encoded.modality_BS), rules, encoded.modality_BS.device)
 
 
-def greedy_search(model: Elucidator, spectra: SpectraBatch, max_tokens: int | None = None) -> list[Candidate]:
+def greedy_search(
+    model: EncoderDecoder, spectra: SpectraBatch, max_tokens: int | None = None
+) -> list[Candidate]:
     """The most probable next token, again and again: one candidate per sample, scored with length_penalty 1.
 
     Arguments and errors are those of `beam_search`.
@@ -277,7 +278,7 @@ def _candidate(written: list[int], log_probability: float, rules: SearchRules) -
 
 
 @contextmanager
-def _searching(model: Elucidator) -> Iterator[None]:
+def _searching(model: EncoderDecoder) -> Iterator[None]:
     """Evaluation mode and no gradients, and the modes that the modules had before afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()

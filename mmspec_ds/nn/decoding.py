@@ -4,13 +4,33 @@ Axes: B samples that are still searched, K hypotheses of each, L tokens so far, 
 V vocabulary.
 """
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Protocol, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmspec_ds.data.batch import SpectraBatch
 from mmspec_ds.nn.decoder import Decoder
 from mmspec_ds.nn.encoder import EncoderOutput
+
+
+class EncoderDecoder(Protocol):
+    """A module that encodes spectra once and writes tokens step by step."""
+
+    decoder: Decoder
+
+    def encode(self, spectra: SpectraBatch) -> EncoderOutput:
+        """A state for each token of the spectra."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """As of `nn.Module`."""
+        ...
+
+    def eval(self) -> Self:
+        """As of `nn.Module`."""
+        ...
 
 
 class Decoding(Protocol):

@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from mmspec_ds.moe.layer import ExpertBank, mix_through
+from mmspec_ds.moe.layer import ExpertBank, mix_experts
 from mmspec_ds.nn.feedforward import DenseFeedForward
 
 BLOCK_ROWS = 1024
@@ -74,9 +74,11 @@ class PackedExperts(nn.Module):
             parts += [expert(block_ND)[0] for block_ND in own_ND.split(BLOCK_ROWS) if len(block_ND)]
         return torch.cat(parts)
 
-    def mix(self, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor) -> Tensor:
-        """The weighted sum of each token's experts."""
-        return mix_through(self, len(self.deepspeed_experts), hidden_TD, index_TK, weight_TK)
+    def mix(
+        self, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, pools: None = None
+    ) -> tuple[Tensor, None]:
+        """The weighted sum of each token's experts [T, D], as `ExpertBank.mix` gives it without pools."""
+        return mix_experts(self, len(self.deepspeed_experts), hidden_TD, index_TK, weight_TK), None
 
 
 def packed(model: M) -> M:

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.errors import DataError, UserError
 from mmspec_ds.profiling.figures import (
     Figure,
@@ -29,11 +28,12 @@ from mmspec_ds.profiling.figures import (
 from mmspec_ds.profiling.peak import PeakMemory, Task, measurable, measure_peak
 from mmspec_ds.profiling.run_data import RunData, run_data
 from mmspec_ds.profiling.trainee import Trainee
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.distributed import (
+    broadcast_from_rank0,
     check_topology,
     device_of_rank,
-    everyones,
-    from_first,
+    gather_objects,
     is_lost_contact,
     process_group,
 )
@@ -91,14 +91,14 @@ class Profile:
 class _Contestant:
     """A run on its way to a `Model`."""
 
-    run: RunConfig
+    run: ElucidationRun
     data: RunData
     memory: PeakMemory | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
     trainee: Trainee | None = None
 
 
-def profile(runs: Sequence[RunConfig], effort: Effort, say: Say) -> Profile | None:
+def profile(runs: Sequence[ElucidationRun], effort: Effort, say: Say) -> Profile | None:
     """Measure one run, or two against each other, in this process or in those that a launcher started.
 
     Args:
@@ -138,7 +138,7 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _profiled(runs: Sequence[RunConfig], effort: Effort, say: Say) -> Profile | None:
+def _profiled(runs: Sequence[ElucidationRun], effort: Effort, say: Say) -> Profile | None:
     first = dist.get_rank() == 0
     spoken = say if first else _nothing_said
     with _scratch_folder(runs[0].output) as scratch:
@@ -193,7 +193,7 @@ def _decode(contestants: list[_Contestant], effort: Effort, say: Say) -> int:
     trainees = [_built(one) for one in contestants]
     inputs = [trainee.spectra(effort.samples) for trainee in trainees]
     own = max(batch.target_BL.shape[1] - 1 for batch, _ in inputs)
-    limit = min([max(everyones(own)), *(t.run.model.max_target_tokens for t in trainees)])
+    limit = min([max(gather_objects(own)), *(t.run.model.max_target_tokens for t in trainees)])
     for beam in effort.beams:
         found: list[list[Any]] = [[] for _ in trainees]
         for number in range(effort.runs + 1):
@@ -205,7 +205,7 @@ def _decode(contestants: list[_Contestant], effort: Effort, say: Say) -> int:
     return limit
 
 
-def _with_data(run: RunConfig, effort: Effort) -> _Contestant:
+def _with_data(run: ElucidationRun, effort: Effort) -> _Contestant:
     data = run_data(run, dist.get_world_size(), generated=effort.generated, tokens=effort.tokens)
     return _Contestant(run, data)
 
@@ -226,7 +226,7 @@ def _peak(one: _Contestant, effort: Effort, folder: Path) -> PeakMemory:
         generated=effort.generated,
         tokens=effort.tokens,
     )
-    found: list[PeakMemory] = everyones(measure_peak(task))
+    found: list[PeakMemory] = gather_objects(measure_peak(task))
     return max(found, key=lambda memory: memory.peak)
 
 
@@ -285,7 +285,7 @@ def _scratch_folder(output: Path) -> Iterator[Path]:
         except OSError as error:
             return f"cannot be written: {error.strerror}"
 
-    folder = from_first(make)
+    folder = broadcast_from_rank0(make)
     if isinstance(folder, str):
         raise DataError(folder, path=output)
     try:

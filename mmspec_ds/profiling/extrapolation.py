@@ -4,10 +4,10 @@ bandwidths.
 
 from dataclasses import dataclass
 
-from mmspec_ds.config import RunConfig
-from mmspec_ds.profiling.flops import BatchSize, Dimensions, pass_flops
 from mmspec_ds.profiling.plan import PlanRow
 from mmspec_ds.profiling.tokens import TokenFigures
+from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, pass_flops
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class StepTime:
         return self.compute / self.total
 
 
-def step_flops(run: RunConfig, figures: TokenFigures) -> float:
+def step_flops(run: ElucidationRun, figures: TokenFigures) -> float:
     """Floating-point operations of a step on one rank, see `flops`: of batches of average size, every expert
     with its even share."""
     samples = run.training.batch_size

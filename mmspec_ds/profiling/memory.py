@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mmspec_ds.profiling.activations import StageBytes
+from mmspec_ds.profiling.ledger import StageBytes
 from mmspec_ds.profiling.sizes import ModelSizes, Weight, numel
 
 Optimizer = Literal["adamw", "sgd"]

@@ -19,7 +19,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.errors import UserError
 from mmspec_ds.profiling.resident import (
     give_back_what_is_freed,
@@ -30,6 +29,7 @@ from mmspec_ds.profiling.resident import (
 from mmspec_ds.profiling.run_data import run_data
 from mmspec_ds.profiling.stopwatch import BACKWARD, FORWARD, OPTIMIZER, observed
 from mmspec_ds.profiling.trainee import Trainee
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 PASSES = 3
 """Micro-batches of the longest samples; what is allocated once is there after the first update."""
@@ -58,7 +58,7 @@ class PeakMemory:
 class Task:
     """What a process is to measure; `meeting` is a file where the processes of all ranks find each other."""
 
-    run: RunConfig
+    run: ElucidationRun
     scratch: Path
     meeting: Path
     rank: int
@@ -141,7 +141,7 @@ def _measure(task: Task) -> PeakMemory:
     return PeakMemory(memory.peak(), weights, probe.gradients, optimizer, probe.activations)
 
 
-def _small(run: RunConfig) -> RunConfig:
+def _small(run: ElucidationRun) -> ElucidationRun:
     """A run of the same kinds of operations in a model of a few thousand parameters."""
     model = run.model.model_copy(
         update={"d_model": 32, "heads": 1, "encoder_layers": 1, "decoder_layers": 1, "ffn_width": 32}

@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.errors import ConfigError
-from mmspec_ds.profiling.activations import ActivationModel, measure_activations
+from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.profiling.activations import made_up_batch, pass_stages
+from mmspec_ds.profiling.ledger import StageBytes
 from mmspec_ds.profiling.memory import STAGE_0_BUCKET, Holding, RankMemory, rank_memory
 from mmspec_ds.profiling.sizes import model_sizes
 from mmspec_ds.profiling.tokens import TokenFigures
 from mmspec_ds.profiling.traffic import Exchanges, Traffic, rank_traffic
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.engine_file import EngineFile
 
 RESERVE = 0.1
@@ -54,12 +56,12 @@ class Change:
 
 
 class Planner:
-    """Plans of one run. The small passes that activations are read off are run once for each precision."""
+    """Plans of one run. A pass is watched once for each batch size, width, precision and checkpointing."""
 
-    def __init__(self, run: RunConfig, engine: EngineFile, figures: TokenFigures) -> None:
+    def __init__(self, run: ElucidationRun, engine: EngineFile, figures: TokenFigures) -> None:
         self.run, self.engine, self.figures = run, engine, figures
         self.sizes = model_sizes(run, figures.schemas, figures.vocabulary)
-        self._activations: dict[torch.dtype, ActivationModel] = {}
+        self._passes: dict[tuple[object, ...], list[StageBytes]] = {}
         self._zero: dict[str, Any] = dict(engine.content.get("zero_optimization", {}))
 
     @property
@@ -106,13 +108,7 @@ class Planner:
         checkpointing = (
             run.training.activation_checkpointing if change.checkpointing is None else change.checkpointing
         )
-        stages = self._measured(torch.bfloat16 if holding.element == 2 else torch.float32).stages(
-            self.figures.with_batch(samples).largest,
-            self.sizes.mean_width(placement),
-            run.model.encoder_layers,
-            run.model.decoder_layers,
-            checkpointing=checkpointing,
-        )
+        stages = self._stages(samples, placement, holding.element, checkpointing=checkpointing)
         exchanges = Exchanges(
             tokens=self.figures.mean * samples,
             k=self.sizes.k,
@@ -127,16 +123,26 @@ class Planner:
         traffic = rank_traffic(self.sizes, exchanges, holding, clipping=run.training.gradient_clipping > 0)
         return PlanRow(holding, held, traffic, held.total <= (1 - RESERVE) * memory)
 
-    def _measured(self, dtype: torch.dtype) -> ActivationModel:
-        if dtype not in self._activations:
-            figures = self.figures
-            self._activations[dtype] = measure_activations(
-                self.run, figures.schemas, figures.vocabulary, figures.shares, dtype
+    def _stages(
+        self, samples: int, placement: Placement, element: int, *, checkpointing: bool
+    ) -> list[StageBytes]:
+        width, figures = self.sizes.mean_width(placement), self.figures
+        key = (samples, width, element, checkpointing)
+        if key not in self._passes:
+            load = figures.with_batch(samples).largest
+            self._passes[key] = pass_stages(
+                self.run,
+                figures.schemas,
+                figures.vocabulary,
+                made_up_batch(load, figures.schemas, figures.vocabulary, figures.shares),
+                width=width,
+                dtype=torch.bfloat16 if element == 2 else torch.float32,
+                checkpointing=checkpointing,
             )
-        return self._activations[dtype]
+        return self._passes[key]
 
 
-def check_request(run: RunConfig, world: int, memory: float) -> None:
+def check_request(run: ElucidationRun, world: int, memory: float) -> None:
     """Refuse what no plan can be made for.
 
     Raises:

@@ -1,7 +1,5 @@
 """A plan in words, as a table, and as JSON."""
 
-import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mmspec_ds.config import RunConfig
+from mmspec_ds.files import write_json
 from mmspec_ds.profiling.extrapolation import Cluster, StepTime, step_flops, step_time
 from mmspec_ds.profiling.plan import (
     RESERVE,
@@ -26,6 +24,7 @@ from mmspec_ds.profiling.plan import (
 from mmspec_ds.profiling.sizes import ModelSizes
 from mmspec_ds.profiling.tables import say, show
 from mmspec_ds.profiling.tokens import TokenFigures, token_figures
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.engine_file import EngineFile
 
 HEADS = (
@@ -71,7 +70,7 @@ class Report:
 
 
 def make_report(
-    run: RunConfig,
+    run: ElucidationRun,
     engine: EngineFile,
     gpus: int,
     memory: float,
@@ -112,7 +111,7 @@ def make_report(
     )
 
 
-def _own(rows: Sequence[PlanRow], run: RunConfig, engine: EngineFile) -> PlanRow | None:
+def _own(rows: Sequence[PlanRow], run: ElucidationRun, engine: EngineFile) -> PlanRow | None:
     """The row that the run file and its engine file ask for, where its ep works."""
     asked = (engine.stage, engine.offload, run.training.ep_size)
     found = (r for r in rows if (r.holding.stage, r.holding.offload, r.holding.ep_size) == asked)
@@ -249,12 +248,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 def write_report(path: Path, report: Report) -> None:
     """The plan as JSON, bytes and seconds unrounded. The file appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(to_json(report), indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_json(path, to_json(report))
 
 
 def to_json(report: Report) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A profile as a table (in the manner of the paper's table 12), as JSON, and in TensorBoard."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mmspec_ds.files import replacing
+from mmspec_ds.files import write_json
 from mmspec_ds.profiling.compare import Profile
 from mmspec_ds.profiling.figures import Figure, Figures, Row, all_rows
 from mmspec_ds.profiling.tables import aligned, say, show
@@ -132,8 +131,7 @@ def number(value: float, digits: int = 4) -> str:
 def write_profile(path: Path, profile: Profile) -> None:
     """The profile as JSON, in base units (seconds, bytes, operations, shares of 1), unrounded. The file appears
     whole or not at all."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(to_json(profile), indent=2) + "\n", encoding="utf-8")
+    write_json(path, to_json(profile))
 
 
 def to_json(profile: Profile) -> dict[str, Any]:

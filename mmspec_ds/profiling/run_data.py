@@ -6,17 +6,17 @@ from typing import cast
 
 import numpy as np
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.encoding import InputEncoding
-from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.data.reading import TrainingData, read_training
 from mmspec_ds.data.shards.folder import is_prepared
 from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.profiling.tokens import TokenFigures, first_records, token_figures
+from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 GENERATED_BATCHES = 4
 """Global batches of generated samples. All are as long as each other: more would add nothing."""
@@ -32,7 +32,7 @@ class RunData:
     generated: bool
 
 
-def run_data(run: RunConfig, world: int, *, generated: bool = False, tokens: int | None = None) -> RunData:
+def run_data(run: ElucidationRun, world: int, *, generated: bool = False, tokens: int | None = None) -> RunData:
     """Records of the run, or generated ones.
 
     A prepared folder is opened as training opens it. Of other files the first 2,048 records are read, which
@@ -66,7 +66,7 @@ def run_data(run: RunConfig, world: int, *, generated: bool = False, tokens: int
     return RunData(data, f"the first {len(data.train):,} records of data.train", generated=False)
 
 
-def _generated(run: RunConfig, world: int, tokens: int | None, why: str) -> RunData:
+def _generated(run: ElucidationRun, world: int, tokens: int | None, why: str) -> RunData:
     figures = token_figures(run, tokens)
     start = run.training.start_from
     if start is not None:
@@ -86,7 +86,7 @@ def _made_up_words(size: int) -> Vocabulary:
     return Vocabulary(f"word {number}" for number in range(max(1, size - len(Vocabulary.SPECIALS))))
 
 
-def _made_up_source(run: RunConfig, figures: TokenFigures) -> dict[Modality, Vocabulary] | None:
+def _made_up_source(run: ElucidationRun, figures: TokenFigures) -> dict[Modality, Vocabulary] | None:
     if run.data.representation == "compressed":
         return None
     return {m: _made_up_words(schema.discrete[0].size) for m, schema in figures.schemas.items()}

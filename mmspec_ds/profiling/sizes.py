@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 _EXPERTS = ".deepspeed_experts."
 
@@ -89,7 +89,7 @@ def stages(encoder_layers: int, decoder_layers: int) -> list[str]:
     return ["embedding", *encoder, "middle", *decoder, "head"]
 
 
-def model_sizes(run: RunConfig, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> ModelSizes:
+def model_sizes(run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> ModelSizes:
     """The parameters of `build_elucidator` for a run.
 
     Args:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.encoding import InputEncoding, TextLearner, text_schema
@@ -20,7 +19,9 @@ from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.profiling.activations import Load
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY, block_of
 from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 SAMPLE = 2048
 """Records that are read, from the beginning of the training files."""
@@ -30,9 +31,6 @@ ASSUMED_VOCABULARY = 128
 
 ASSUMED_WORDS = 10_000
 """Words of a modality's text where no data can be read: the benchmark's MS/MS has some ten thousand."""
-
-ASSUMED_FORMULA = 6
-"""Tokens of a molecular formula where no data can be read: C, H, N, O, S and a halogen."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class TokenFigures:
         return replace(self, largest=replace(self.largest, samples=samples, tokens=tokens))
 
 
-def token_figures(run: RunConfig, tokens: int | None = None) -> TokenFigures:
+def token_figures(run: ElucidationRun, tokens: int | None = None) -> TokenFigures:
     """The figures of a run, `tokens` for each sample if that is given."""
     try:
         figures = _from_data(run)
@@ -92,7 +90,7 @@ class Sample:
     vocabulary: Vocabulary
 
 
-def first_records(run: RunConfig, vocabularies: Vocabularies | None = None) -> Sample:
+def first_records(run: ElucidationRun, vocabularies: Vocabularies | None = None) -> Sample:
     """At most `SAMPLE` records from the beginning of `data.train`, what cannot be used left out.
 
     Args:
@@ -131,7 +129,7 @@ def first_records(run: RunConfig, vocabularies: Vocabularies | None = None) -> S
     return Sample(dataset.with_targets(target), encoding, target)
 
 
-def _from_data(run: RunConfig) -> TokenFigures:
+def _from_data(run: ElucidationRun) -> TokenFigures:
     """From the first records.
 
     Raises:
@@ -166,7 +164,7 @@ def _covering(loads: list[Load]) -> Load:
     return replace(most, targets=max(load.targets for load in loads))
 
 
-def _from_settings(run: RunConfig, why: str) -> TokenFigures:
+def _from_settings(run: ElucidationRun, why: str) -> TokenFigures:
     """The most that the settings allow."""
     data = run.data
     if data.representation == "text":
@@ -192,13 +190,5 @@ def _from_settings(run: RunConfig, why: str) -> TokenFigures:
 
 
 def _most_compressed(data: DataSettings) -> dict[Modality, int]:
-    settings = data.compression
-    most = {
-        Modality.H_NMR: settings.h_nmr.max_tokens,
-        Modality.C_NMR: settings.c_nmr.max_tokens,
-        Modality.IR: settings.ir.tokens,
-        Modality.MS: settings.ms.max_tokens,
-        Modality.FORMULA: ASSUMED_FORMULA,
-        Modality.HSQC: settings.hsqc.max_tokens,
-    }
-    return {modality: most[modality] for modality in data.chosen_modalities()}
+    entries = {modality: REGISTRY[modality] for modality in data.chosen_modalities()}
+    return {m: one.most_tokens(block_of(one, data.compression)) for m, one in entries.items()}

@@ -8,25 +8,23 @@ Axes: Y encoder layers, E experts.
 
 import io
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
-from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.beam import beam_search
 from mmspec_ds.nn.packed_weights import packed
-from mmspec_ds.profiling.flops import BatchSize, Dimensions, PassFlops, computed_rows, expert_flops, pass_flops
 from mmspec_ds.profiling.run_data import RunData
 from mmspec_ds.profiling.sizes import model_sizes
 from mmspec_ds.profiling.stopwatch import (
@@ -38,17 +36,25 @@ from mmspec_ds.profiling.stopwatch import (
     Stopwatch,
     observed,
 )
+from mmspec_ds.systems.elucidation.flops import (
+    BatchSize,
+    Dimensions,
+    PassFlops,
+    computed_rows,
+    expert_flops,
+    pass_flops,
+)
 from mmspec_ds.systems.elucidation.model import Elucidator
-from mmspec_ds.systems.elucidation.objective import StepLoss
+from mmspec_ds.systems.elucidation.objective import ElucidationLoss
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.elucidation.task import SYSTEM, ElucidationTask
 from mmspec_ds.trainer.budget import learning_rate_at
-from mmspec_ds.trainer.distributed import device_of_rank, everyones, largest
-from mmspec_ds.trainer.engine import FirstFault
+from mmspec_ds.trainer.distributed import device_of_rank, gather_objects, largest
 from mmspec_ds.trainer.engine_file import read_engine
-from mmspec_ds.trainer.loop import batch_of, step_scalars, training_batches, training_step
-from mmspec_ds.trainer.monitor.rates import Rates
+from mmspec_ds.trainer.loop import DATA, LOGGING, STEP, Updates, training_step
 from mmspec_ds.trainer.session import prepare
 
-DATA, STEP, LOGGING, TOTAL = "data", "step", "logging", "total"
+TOTAL = "total"
 
 MODEL = (FORWARD, BACKWARD, OPTIMIZER)
 """The model's own operations; all else of a step is overhead."""
@@ -131,99 +137,69 @@ class Trainee:
         UserError: what training would refuse.
     """
 
-    def __init__(self, run: RunConfig, data: RunData, scratch: Path) -> None:
+    def __init__(self, run: ElucidationRun, data: RunData, scratch: Path) -> None:
         self._open = ExitStack()
         device_of_rank()  # before the first collective: NCCL takes the GPU that is current then
+        system = replace(SYSTEM, make_task=partial(ElucidationTask, data=data.data))
+        run_here = run.model_copy(update={"output": scratch})
         with _silence():
-            self.session, _ = prepare(
-                run.model_copy(update={"output": scratch}),
-                read_engine(run.engine),
-                resume=False,
-                overwrite=True,
-                data=data.data,
+            self.session, state = prepare(
+                run_here, system, read_engine(run.engine), resume=False, overwrite=True
             )
         self._open.enter_context(self.session.monitor)
+        self.task = cast(ElucidationTask, self.session.task)
         schemas, vocabulary = data.data.encoding.schemas, len(data.data.vocabularies.target)
         self.run, self.sizes = run, model_sizes(run, schemas, vocabulary)
         self.dimensions = Dimensions.of(run, schemas, vocabulary)
         self.threads = torch.get_num_threads()
-        self._batches = training_batches(self.session, 0)
-        self._step = 0
-        self._faulty, self._rates = FirstFault(self.session.device), Rates(self.session.device)
         self._watch = Stopwatch(self.session.device)
+        self._seen: list[_Seen] = []
+        self._updates = Updates(self.session, state, timing=self._watch.timing, see=self._see)
 
     def close(self) -> None:
         """End the thread that makes its batches, if there is one, and close the files of its log."""
-        if isinstance(self._batches, Generator):
-            self._batches.close()
+        self._updates.close()
         with _silence():
             self._open.close()
 
     @property
     def precision(self) -> str:
         """Of the weights: float32 or bfloat16."""
-        return str(next(self.session.objective.parameters()).dtype).removeprefix("torch.")
+        return str(next(self.task.module.parameters()).dtype).removeprefix("torch.")
 
     def longest(self, count: int) -> list[Batch]:
         """Batches of the first epoch with the longest samples, the longest first."""
-        session, lengths = self.session, self.session.data.train.lengths
-        selections = sorted(session.batches.epoch(0), key=lambda one: -int(lengths[one.indices].max()))
-        return [batch_of(session, selection, 0).to(session.device) for selection in selections[:count]]
+        task, lengths = self.task, self.task.data.train.lengths
+        selections = sorted(task.sampler.epoch(0), key=lambda one: -int(lengths[one.indices].max()))
+        return [task.batch_of(selection, 0).to(self.session.device) for selection in selections[:count]]
 
     def pass_once(self, batch: Batch) -> None:
         """One micro-batch, timed by nobody."""
         with _silence():
-            self._learn(batch, 0)
+            rate = learning_rate_at(self.session.budget.progress(1, 0.0), self.run.training)
+            training_step(self.session, batch, 0.0, rate, 0)
 
     def train(self, steps: int) -> TrainingRun:
         """So many updates. Every rank calls this."""
         torch.set_num_threads(self.threads)
-        seen: list[_Seen] = []
+        self._seen = []
         self._watch.read()
         dist.barrier()
         started, worked = time.perf_counter(), time.process_time()
-        with observed(self.session.engine, self._watch), self._watch.timing(TOTAL):
+        agree_every = 1 if self.session.budget.seconds is not None else self.run.training.log_every
+        with observed(self.session.engine, self._watch), _silence(), self._watch.timing(TOTAL):
             for _ in range(steps):
-                self._update(seen)
+                if self._updates.step % agree_every == 0:
+                    largest([0.0, 0.0], self.session.device)  # the ranks' agreement on whether to stop
+                self._updates.advance(0.0)
         self._wait()
         seconds = (time.perf_counter() - started, time.process_time() - worked)
         sent = self._watch.bytes_sent
-        return self._told(steps, seconds, sent, self._watch.read(), seen)
+        return self._told(steps, seconds, sent, self._watch.read(), self._seen)
 
-    def _update(self, seen: list[_Seen]) -> None:
-        """One update with all that `training.loop.run_steps` does around it, validation apart."""
-        session, settings = self.session, self.run.training
-        norm: Tensor | None = None
-        if self._step % (1 if session.budget.seconds is not None else settings.log_every) == 0:
-            largest([0.0, 0.0], session.device)  # the ranks' agreement on whether to stop
-        while norm is None:
-            with self._watch.timing(DATA):
-                number, made = next(self._batches)
-                batch = made.to(session.device)
-            with self._watch.timing(STEP):
-                norm, loss = self._learn(batch, number)
-            given = (BatchSize.of(batch), batch.spectra.mask_BS, batch.weight_B)
-            seen.append(_Seen(*given, loss.spectrum_tokens, loss.target_tokens, loss.reports))
-        self._step += 1
-        self._faulty.see(self._step, norm)
-        if self._step % settings.log_every == 0:
-            with self._watch.timing(LOGGING), _silence():
-                self._log(norm, loss)
-
-    def _learn(self, batch: Batch, number: int) -> tuple[Tensor | None, StepLoss]:
-        session = self.session
-        done = session.budget.progress(self._step, 0.0)
-        now = curriculum_at(done, session.run.objective)
-        rate = learning_rate_at(session.budget.progress(self._step + 1, 0.0), self.run.training)
-        return training_step(session, batch, now, rate, number)
-
-    def _log(self, norm: Tensor, loss: StepLoss) -> None:
-        self._faulty.step()
-        done = self.session.budget.progress(self._step, 0.0)
-        now, rate = curriculum_at(done, self.session.run.objective), learning_rate_at(done, self.run.training)
-        self.session.monitor.step(
-            self._step, done, 0.0, step_scalars(loss, norm, now, rate) | self._rates.scalars(0.0)
-        )
+    def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
+        given = (BatchSize.of(batch), batch.spectra.mask_BS, batch.weight_B)
+        self._seen.append(_Seen(*given, loss.spectrum_tokens, loss.weight, loss.reports))
 
     def _wait(self) -> None:
         if self.session.device.type == "cuda":
@@ -242,7 +218,7 @@ class Trainee:
         for one in seen:
             own += pass_flops(self.dimensions, one.size, [])
         samples, tokens = (sum(getattr(one, of) for one in seen) for of in ("samples", "spectrum_tokens"))
-        everyone = everyones((seconds, samples, sent, _shares(parts), own, tokens))
+        everyone = gather_objects((seconds, samples, sent, _shares(parts), own, tokens))
         flops = expert_flops(self.dimensions, self._rows(seen))
         for rank in everyone:
             flops += rank[4]
@@ -280,7 +256,7 @@ class Trainee:
 
     def spectra(self, samples: int) -> tuple[Batch, list[Batch]]:
         """Records of this rank to decode, the first ones of the files: together, and some one by one."""
-        train = self.session.data.train
+        train = self.task.data.train
         first = dist.get_rank() * samples
         chosen = np.arange(first, first + samples) % len(train)
         alone = [collate(train, [at]).to(self.session.device) for at in chosen[:LATENCY_SAMPLES]]
@@ -290,7 +266,7 @@ class Trainee:
         """Search for the structures of a batch, and of single samples one after the other. Every rank calls
         this, with as many samples."""
         torch.set_num_threads(self.threads)
-        model = packed(self.session.objective.model)  # as predictions do
+        model = packed(self.task.model)  # as predictions do
         together = self._search_seconds(model, [batch], beam, max_tokens)
         one_by_one = self._search_seconds(model, alone, beam, max_tokens) / len(alone)
         slowest, latency = largest([together, one_by_one], self.session.device)

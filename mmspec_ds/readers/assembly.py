@@ -1,6 +1,7 @@
-"""One record of one molecule, out of the parts that several files give."""
+"""One record of one molecule, made of the parts that several files give."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TypeVar
 
@@ -9,16 +10,9 @@ import numpy as np
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.molecules.smiles import canonical_smiles
-from mmspec_ds.readers.part import ADDUCT, INCHIKEY, PRECURSOR_MZ, Part
-from mmspec_ds.spectra.records import (
-    CarbonNMR,
-    FloatArray,
-    HydrogenNMR,
-    Infrared,
-    Record,
-    Spectrum,
-    TandemMS,
-)
+from mmspec_ds.readers.part import INCHIKEY, Part
+from mmspec_ds.spectra.records import FloatArray, Record, Spectrum, TandemMS
+from mmspec_ds.spectra.registry import REGISTRY
 
 PRECURSOR_TOLERANCE = 0.05
 """Precursors of one adduct of one molecule may differ by this m/z: units of a quadrupole are read to 0.1."""
@@ -70,7 +64,7 @@ def assemble(
 def _agreed(
     what: str, said: Sequence[tuple[str, str | None]], normal_form: Callable[[str], object]
 ) -> str | None:
-    """What all who say something agree on, as the first one writes it."""
+    """The text that all sources agree on, as the first one writes it; None if no source has one."""
     first: tuple[str, str, object] | None = None
     for who, text in said:
         if text is None:
@@ -105,15 +99,16 @@ def _sorted_counts(formula: str) -> tuple[list[tuple[str, int]], int]:
 def _check_precursors(parts: Sequence[Part]) -> None:
     seen: dict[str, tuple[str, float]] = {}
     for part in parts:
-        adduct, mz = part.metadata.get(ADDUCT), part.metadata.get(PRECURSOR_MZ)
-        if adduct is None or mz is None:
-            continue
-        other, first = seen.setdefault(str(adduct), (part.id, float(mz)))
-        if abs(float(mz) - first) > PRECURSOR_TOLERANCE:
-            raise DataError(
-                f"the precursor {adduct} of {part.id} is m/z {float(mz):.4f}, that of {other} is {first:.4f}:"
-                " not one molecule"
-            )
+        for spectrum in part.spectra:
+            if not isinstance(spectrum, TandemMS) or spectrum.adduct is None or spectrum.precursor_mz is None:
+                continue
+            mz = spectrum.precursor_mz
+            other, first = seen.setdefault(spectrum.adduct, (part.id, mz))
+            if abs(mz - first) > PRECURSOR_TOLERANCE:
+                raise DataError(
+                    f"the precursor {spectrum.adduct} of {part.id} is m/z {mz:.4f}, that of {other} is"
+                    f" {first:.4f}: not one molecule"
+                )
 
 
 def _joined_spectra(parts: Sequence[Part]) -> tuple[Spectrum, ...]:
@@ -125,7 +120,7 @@ def _joined_spectra(parts: Sequence[Part]) -> tuple[Spectrum, ...]:
                 tandem.append(spectrum)
             elif type(spectrum) in singles:
                 other = singles[type(spectrum)][0]
-                label = {HydrogenNMR: "1H NMR", CarbonNMR: "13C NMR", Infrared: "IR"}[type(spectrum)]
+                label = REGISTRY[spectrum.modality].label
                 raise DataError(f"{part.id} and {other} both give a {label} spectrum, a record has one")
             else:
                 singles[type(spectrum)] = (part.id, spectrum)
@@ -146,7 +141,8 @@ def merge_by_energy(spectra: Sequence[TandemMS]) -> list[TandemMS]:
 def merge_tandem(spectra: Sequence[TandemMS]) -> TandemMS:
     """The average of spectra of one polarity and energy, with a base peak of 100; a single one as it is.
 
-    A joined peak lies at the mean m/z of its members, weighted by intensity.
+    A joined peak lies at the mean m/z of its members, weighted by intensity. The precursor and its adduct and
+    charge are kept where all that are known agree; the measured energy is the mean of those that are known.
     """
     first = spectra[0]
     if len(spectra) == 1:
@@ -155,7 +151,24 @@ def merge_tandem(spectra: Sequence[TandemMS]) -> TandemMS:
     intensity = np.concatenate([spectrum.intensity / spectrum.intensity.max() for spectrum in spectra])
     order = np.argsort(mz, kind="stable")
     mz, intensity = join_close_peaks(mz[order], intensity[order], MERGE_TOLERANCE)
-    return TandemMS(mz, intensity / intensity.max() * 100.0, first.polarity, first.collision_energy_ev)
+    precursors = [one.precursor_mz for one in spectra if one.precursor_mz is not None]
+    energies = [one.measured_energy_ev for one in spectra if one.measured_energy_ev is not None]
+    is_one_precursor = bool(precursors) and max(precursors) - min(precursors) <= PRECURSOR_TOLERANCE
+    return replace(
+        first,
+        mz=mz,
+        intensity=intensity / intensity.max() * 100.0,
+        precursor_mz=precursors[0] if is_one_precursor else None,
+        adduct=_common(one.adduct for one in spectra),
+        charge=_common(one.charge for one in spectra),
+        measured_energy_ev=sum(energies) / len(energies) if energies else None,
+    )
+
+
+def _common(values: Iterable[Value | None]) -> Value | None:
+    """The one value that is known, None if there are none or several."""
+    known = {value for value in values if value is not None}
+    return known.pop() if len(known) == 1 else None
 
 
 def join_close_peaks(mz: FloatArray, intensity: FloatArray, tolerance: float) -> tuple[FloatArray, FloatArray]:

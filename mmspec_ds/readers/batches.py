@@ -27,10 +27,15 @@ from mmspec_ds.readers.requests import (
 )
 from mmspec_ds.readers.source import Head, read_head, read_lines, readable
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
 
 MANIFEST = "manifest.csv"
 ID, FORMULA = "id", "formula"
-SPECTRA = {"h_nmr": Modality.H_NMR, "c_nmr": Modality.C_NMR, "ir": Modality.IR, "msms": Modality.MS}
+SPECTRA = {
+    "msms" if modality is Modality.MS else entry.name: modality
+    for modality, entry in REGISTRY.items()
+    if modality is not Modality.FORMULA
+}
 """Columns of files, which are also the options of the command line."""
 
 _EXPERIMENT = ("procs", "acqus", "pdata")
@@ -156,7 +161,7 @@ def requests_of_manifest(path: Path, formula: str | None, answered: Answered) ->
             rows_read += 1
             yield from _row(path, number, columns, cells, (formula, seen, answered))
     except csv.Error as error:
-        raise DataError(f"is no CSV after row {number}: {one_line(error)}", path=path) from None
+        raise DataError(f"is not a CSV after row {number}: {one_line(error)}", path=path) from None
     if not rows_read:
         raise DataError("the manifest has no row", path=path)
 

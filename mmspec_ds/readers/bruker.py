@@ -1,7 +1,8 @@
 """Processed spectra as Bruker's TopSpin keeps them: folders EXPNO/pdata/PROCNO with `procs` and `1r`.
 
-`1r` is read by nmrglue. The parameter files are not: nmrglue's reader waits for ever for the end of a string or
-an array that a truncated file does not have, and they are labelled records like those of JCAMP-DX.
+Of a two-dimensional experiment the list of its peaks is read, `peaklist.xml`. `1r` is read by nmrglue; the
+parameter files are not: nmrglue's reader never returns from a string or an array that a truncated file does not
+end, and they are labelled records like those of JCAMP-DX.
 """
 
 import math
@@ -14,21 +15,23 @@ import numpy as np
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.bruker_peaks import PEAK_LIST, parameters, read_peaks
 from mmspec_ds.readers.jcamp_nmr import nucleus_of
 from mmspec_ds.readers.jcamp_tables import MOST_POINTS
-from mmspec_ds.readers.jcamp_text import Block, read_blocks
-from mmspec_ds.readers.nmr_parts import from_curve, make_curve
+from mmspec_ds.readers.jcamp_text import Block
+from mmspec_ds.readers.nmr_curves import from_curve, make_curve
+from mmspec_ds.readers.nmr_lists import Reading
 from mmspec_ds.readers.part import Item, Part, RecordFault, Rejected, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, read_lines, readable
 from mmspec_ds.spectra.records import FloatArray, Modality
+from mmspec_ds.spectra.registry import REGISTRY
 
 MOST_SPECTRA = 1000
 """Of one folder; an automation run keeps some hundreds of experiments."""
 
 _REAL, _PARAMETERS = "1r", "procs"
 _OTHERS = ("2rr", "3rrr", "fid", "ser")
-_LABELS = {Modality.H_NMR: "1H NMR", Modality.C_NMR: "13C NMR"}
 
 
 def looks_like_bruker(head: Head) -> bool:
@@ -93,20 +96,15 @@ def _item(
 
 
 def _part(path: Path, number: int, folder: Path, modality: Modality | None, settings: FormatSettings) -> Part:
-    processing = _parameters(folder / _PARAMETERS)
-    acquisition = _parameters(folder.parent.parent / "acqus", needed=False)
-    nucleus = nucleus_of(_nucleus_block(processing, acquisition), modality)
-    found = Modality.H_NMR if nucleus == "1H" else Modality.C_NMR
-    if modality is not None and modality is not found:
-        raise RecordFault(f"is {_LABELS[found]}, not {_LABELS.get(modality, modality.name)}", fault=False)
-    if not (folder / _REAL).exists():
-        others = [name for name in _OTHERS if (folder / name).exists()]
-        raise RecordFault(f"no 1r beside procs ({', '.join(others) or 'not processed'})", fault=not others)
-    values = _real_part(folder / _REAL, processing)
-    ppm, mhz = _axis(processing, len(values))
+    processing = parameters(folder / _PARAMETERS)
+    acquisition = parameters(folder.parent.parent / "acqus", needed=False)
     solvent = one_line(acquisition.text("$SOLVENT"), 40)
-    reading = from_curve(make_curve(ppm, values, nucleus, mhz, solvent), settings.nmr.processing)
-    metadata: dict[str, str | float | int] = {keys.FREQUENCY_MHZ: mhz}
+    metadata: dict[str, str | float | int] = {}
+    if not (folder / _REAL).exists() and (folder / PEAK_LIST).is_file():
+        reading = read_peaks(folder / PEAK_LIST, modality, settings, acquisition)
+    else:
+        reading, mhz = _picked(folder, processing, acquisition, modality, settings)
+        metadata[keys.FREQUENCY_MHZ] = mhz
     for key, value in (
         (keys.NAME, _title(folder)),
         (keys.SOLVENT, solvent),
@@ -125,14 +123,21 @@ def _part(path: Path, number: int, folder: Path, modality: Modality | None, sett
     )
 
 
-def _parameters(path: Path, *, needed: bool = True) -> Block:
-    """The labels of a parameter file."""
-    if not needed and not path.is_file():
-        return Block(1)
-    block = next(read_blocks(read_lines(path)), None)
-    if block is None or block.too_long:
-        raise RecordFault(f"{path.name} holds no parameters")
-    return block
+def _picked(
+    folder: Path, processing: Block, acquisition: Block, modality: Modality | None, settings: FormatSettings
+) -> tuple[Reading, float]:
+    """The spectrum picked from `1r`, and the frequency in MHz."""
+    nucleus = nucleus_of(_nucleus_block(processing, acquisition), modality)
+    found = Modality.H_NMR if nucleus == "1H" else Modality.C_NMR
+    if modality is not None and modality is not found:
+        raise RecordFault(f"is {REGISTRY[found].label}, not {REGISTRY[modality].label}", fault=False)
+    if not (folder / _REAL).exists():
+        others = [name for name in _OTHERS if (folder / name).exists()]
+        raise RecordFault(f"no 1r beside procs ({', '.join(others) or 'not processed'})", fault=not others)
+    values = _real_part(folder / _REAL, processing)
+    ppm, mhz = _axis(processing, len(values))
+    solvent = one_line(acquisition.text("$SOLVENT"), 40)
+    return from_curve(make_curve(ppm, values, nucleus, mhz, solvent), settings.nmr.processing), mhz
 
 
 def _nucleus_block(processing: Block, acquisition: Block) -> Block:
@@ -162,7 +167,7 @@ def _real_part(path: Path, processing: Block) -> FloatArray:
     with readable(path):
         state = path.stat()
     if not stat.S_ISREG(state.st_mode):
-        raise RecordFault("1r is no regular file")
+        raise RecordFault("1r is not a regular file")
     if state.st_size != size:
         raise RecordFault(f"1r has {state.st_size} bytes, but SI is {points}, which makes {size}")
     with readable(path):

@@ -7,6 +7,8 @@ from pathlib import Path
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers import (
     bruker,
+    bruker_peaks,
+    hsqc_table,
     infrared_table,
     jcamp,
     massbank,
@@ -18,6 +20,7 @@ from mmspec_ds.readers import (
     mzxml,
     nmr_table,
     nmredata,
+    nmrshiftdb,
     parquet_parts,
 )
 from mmspec_ds.readers.part import Item
@@ -29,6 +32,7 @@ from mmspec_ds.spectra.registry import REGISTRY
 Reader = Callable[[Path, Modality | None, FormatSettings], Iterator[Item]]
 
 SPECTRA = (Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
+NMR = (Modality.H_NMR, Modality.C_NMR, Modality.HSQC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ FORMATS: tuple[Format, ...] = (
         name="jcamp",
         label="JCAMP-DX",
         suffixes=(".jdx", ".dx", ".jcamp", ".jcm"),
-        modalities=(Modality.H_NMR, Modality.C_NMR, Modality.IR),
+        modalities=(*NMR, Modality.IR),
         looks_like=jcamp.looks_like_jcamp,
         read=jcamp.read_jcamp,
     ),
@@ -130,15 +134,31 @@ FORMATS: tuple[Format, ...] = (
         name="bruker",
         label="Bruker processed folder",
         suffixes=(),
-        modalities=(Modality.H_NMR, Modality.C_NMR),
+        modalities=NMR,
         looks_like=bruker.looks_like_bruker,
         read=bruker.read_bruker,
+    ),
+    Format(
+        name="bruker-peaks",
+        label="TopSpin peaklist.xml",
+        suffixes=(),
+        modalities=NMR,
+        looks_like=bruker_peaks.looks_like_peak_list,
+        read=bruker_peaks.read_peak_list,
+    ),
+    Format(
+        name="nmrshiftdb",
+        label="nmrshiftdb2 SDF",
+        suffixes=(".sdf", ".sd"),
+        modalities=(Modality.H_NMR, Modality.C_NMR),
+        looks_like=nmrshiftdb.looks_like_nmrshiftdb,
+        read=nmrshiftdb.read_nmrshiftdb,
     ),
     Format(
         name="nmredata",
         label="NMReDATA SDF",
         suffixes=(".sdf", ".sd"),
-        modalities=(Modality.H_NMR, Modality.C_NMR),
+        modalities=NMR,
         looks_like=nmredata.looks_like_nmredata,
         read=nmredata.read_nmredata,
     ),
@@ -157,6 +177,14 @@ FORMATS: tuple[Format, ...] = (
         modalities=(Modality.IR,),
         looks_like=infrared_table.looks_like_infrared_table,
         read=infrared_table.read_infrared_table,
+    ),
+    Format(
+        name="hsqc-table",
+        label="HSQC peak list",
+        suffixes=(".csv", ".txt", ".tsv"),
+        modalities=(Modality.HSQC,),
+        looks_like=hsqc_table.looks_like_hsqc_table,
+        read=hsqc_table.read_hsqc_table,
     ),
 )
 """Every format. Where several look like a file's content, the first counts: strict ones before lax ones."""

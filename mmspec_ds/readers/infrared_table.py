@@ -1,6 +1,7 @@
 """IR spectra as tables of two columns: wavenumber or wavelength, absorbance or transmittance."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.delimited import (
     DelimitedTable,
+    check_width,
     parse_number,
     read_table,
     sample_table,
@@ -29,15 +31,18 @@ _SHIFTS_END = 300.0
 def looks_like_infrared_table(head: Head) -> bool:
     """Rows of at least two numbers, whose first runs in one direction, and either a unit of IR before them or
     values beyond any shift."""
-    preamble, rows = sample_table(head.text)
-    numbers = [(to_number(row[0]), to_number(row[1])) for row in rows[:50] if len(row) > 1]
+    table = sample_table(head.text, least_columns=2)
+    if table is None:
+        return False
+    cells = [row.cells for row in islice(table.rows, 50)]
+    numbers = [(to_number(row[0]), to_number(row[1])) for row in cells if len(row) > 1]
     if len(numbers) < _LEAST_ROWS or any(None in pair for pair in numbers):
         return False
     axis = np.array([pair[0] for pair in numbers], dtype=np.float64)
     steps = np.diff(axis)
     if not ((steps > 0).all() or (steps < 0).all()):
         return False
-    said = any(axis_unit(line) is not None for line in preamble)
+    said = any(axis_unit(line) is not None for line in table.preamble)
     return said or bool(axis.min() > _SHIFTS_END)
 
 
@@ -57,7 +62,7 @@ def read_infrared_table(
 
 
 def _part(path: Path, settings: FormatSettings) -> Part:
-    table = read_table(path)
+    table = read_table(path, least_columns=2)
     x, y, more = _columns(table)
     axis, values = _numbers(table, x, y)
     unit, kind = _units(table, x, y)
@@ -73,7 +78,7 @@ def _part(path: Path, settings: FormatSettings) -> Part:
         part_id(path, 0),
         (made.spectrum,),
         metadata=metadata,
-        remarks=(*remarks, *made.remarks),
+        remarks=(*table.remarks, *remarks, *made.remarks),
         trace=Trace(made.wavenumber_cm1, made.absorbance, "cm-1"),
     )
 
@@ -98,7 +103,11 @@ def _columns(table: DelimitedTable) -> tuple[int, int, int]:
 def _numbers(table: DelimitedTable, x: int, y: int) -> tuple[FloatArray, FloatArray]:
     axis: list[float] = []
     values: list[float] = []
+    columns, what = _width(table, x, y)
     for row in table.rows:
+        if columns is None:
+            columns = len(row.cells)
+        check_width(row, columns, what)
         if len(row.cells) <= max(x, y):
             raise RecordFault(f"{len(row.cells)} cells, expected at least {max(x, y) + 1}", line=row.number)
         axis.append(parse_number(row.cells[x], row, "the axis"))
@@ -106,6 +115,18 @@ def _numbers(table: DelimitedTable, x: int, y: int) -> tuple[FloatArray, FloatAr
         if len(axis) > MOST_POINTS:
             raise RecordFault(f"more than {MOST_POINTS} points", line=row.number)
     return np.array(axis), np.array(values)
+
+
+def _width(table: DelimitedTable, x: int, y: int) -> tuple[int | None, str]:
+    """Columns that a row may have, None for those of the first row, and who says so."""
+    header = table.header or ()
+    try:
+        named = any(axis_unit(cell) is not None or ordinate(cell) is not None for cell in header)
+    except ValueError:
+        named = True
+    return (
+        (len(header), "the header names") if named and len(header) > max(x, y) else (None, "the first row has")
+    )
 
 
 def _units(table: DelimitedTable, x: int, y: int) -> tuple[AxisUnit | None, Ordinate | None]:

@@ -1,6 +1,5 @@
 """What a file of spectra was understood to say: counts and remarks in words, and its first spectra drawn."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.files import replacing
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
@@ -51,6 +51,7 @@ class Inspection:
         spectra: how many, by modality.
         slots: how many MS/MS spectra, by polarity and energy as the model reads it.
         remarks: how many parts have a remark, by remark with its numbers as "N", and the first one of its kind.
+        others: what the records are that were passed over, by the same rule.
         reasons: of the first few rejected records, one line each.
         first: the first few parts.
         fault: why the reading ended before the end of the file, if it did.
@@ -64,6 +65,7 @@ class Inspection:
     spectra: Counter[Modality] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)
     remarks: dict[str, "RemarkKind"] = field(default_factory=dict)
+    others: dict[str, "RemarkKind"] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     first: list[Part] = field(default_factory=list)
     fault: DataError | None = None
@@ -98,6 +100,7 @@ def inspect_file(path: Path, modality: Modality | None = None, keep: int = 5) ->
 def _count_rejected(found: Inspection, item: Rejected) -> None:
     if not item.fault:
         found.passed_over += 1
+        _count_kind(found.others, item.reason)
         return
     found.rejected += 1
     if len(found.reasons) < _REASONS:
@@ -110,21 +113,24 @@ def _count_part(found: Inspection, part: Part, keep: int) -> None:
     found.spectra.update(spectrum.modality for spectrum in part.spectra)
     found.slots.update(_slot(spectrum) for spectrum in part.spectra if isinstance(spectrum, TandemMS))
     for remark in part.remarks:
-        kind = _NUMBER.sub("N", remark)
-        if kind not in found.remarks and len(found.remarks) >= _MOST_KINDS:
-            kind, remark = "", "others"
-        found.remarks.setdefault(kind, RemarkKind(remark)).add(remark)
+        _count_kind(found.remarks, remark)
     if len(found.first) < keep:
         found.first.append(part)
+
+
+def _count_kind(kinds: dict[str, RemarkKind], text: str) -> None:
+    """Count a text among those that differ from it in numbers alone."""
+    kind = _NUMBER.sub("N", text)
+    if kind not in kinds and len(kinds) >= _MOST_KINDS:
+        kind, text = "", "others"
+    kinds.setdefault(kind, RemarkKind(text)).add(text)
 
 
 def report_lines(found: Inspection) -> Iterator[str]:
     """The inspection as a page of text, line by line."""
     yield str(found.path)
     yield f"  format    {found.format}"
-    passed = (
-        f", {found.passed_over} passed over (no spectra of a kind that is read)" if found.passed_over else ""
-    )
+    passed = f", {found.passed_over} passed over" if found.passed_over else ""
     yield f"  records   {found.parts} read, {found.rejected} rejected{passed}"
     if found.spectra:
         kinds = (f"{count} {REGISTRY[modality].label}" for modality, count in sorted(found.spectra.items()))
@@ -132,10 +138,10 @@ def report_lines(found: Inspection) -> Iterator[str]:
     if found.slots:
         slots = (f"{count} at {slot}" for slot, count in sorted(found.slots.items()))
         yield f"  MS/MS     {', '.join(slots)}"
-    if found.remarks:
-        yield "  remarks"
-        kinds_of_remark = sorted(found.remarks.values(), key=lambda kind: -kind.count)
-        for kind in kinds_of_remark[:_REMARKS]:
+    for title, kinds_of in (("passed over", found.others), ("remarks", found.remarks)):
+        if kinds_of:
+            yield f"  {title}"
+        for kind in sorted(kinds_of.values(), key=lambda kind: -kind.count)[:_REMARKS]:
             yield f"    {kind.count} x {kind.first}{' (the first; numbers vary)' if kind.varied else ''}"
     if found.reasons:
         more = f", the first {len(found.reasons)}" if found.rejected > len(found.reasons) else ""
@@ -210,14 +216,11 @@ def plot_parts(parts: Sequence[Part], path: Path) -> int:
         draw(spectrum, part, axes)
         axes.set_title(_title(part, spectrum), fontsize=8, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        figure.savefig(partial, format="png", dpi=110)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            figure.savefig(partial, format="png", dpi=110)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", path=path) from None
-    finally:
-        partial.unlink(missing_ok=True)
     return len(panels)
 
 

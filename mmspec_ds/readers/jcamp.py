@@ -1,22 +1,29 @@
 """JCAMP-DX: IR and NMR spectra, a part for each block of a file."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.jcamp_cross_peaks import is_two_dimensional, read_cross_peaks
 from mmspec_ds.readers.jcamp_curve import read_curve
 from mmspec_ds.readers.jcamp_nmr import nucleus_of, read_nmr, solvent_of
 from mmspec_ds.readers.jcamp_text import Block, read_blocks
 from mmspec_ds.readers.part import Item, Part, RecordFault, Rejected, Trace, one_line, part_id
 from mmspec_ds.readers.picking.infrared import axis_unit, ordinate, to_grid
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
-from mmspec_ds.readers.source import Head, read_lines
+from mmspec_ds.readers.source import Head, read_head, read_lines
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
 
 _START = re.compile(r"^\s*##\s*(TITLE|JCAMP[\s_-]*DX)\s*=", re.IGNORECASE | re.MULTILINE)
-_LABELS = {Modality.H_NMR: "1H NMR", Modality.C_NMR: "13C NMR", Modality.IR: "IR"}
+_LINK = re.compile(r"##\s*DATA\s*TYPE\s*=\s*LINK", re.IGNORECASE)
+_INFRARED = re.compile(r"INFRA-?\s?RED|\bFT-?IR\b|\bIR\b")
+_LEAST_CURVE = 256
+"""Points of a table of IR peaks that is taken for a curve: a list of bands has some tens."""
 
 
 def looks_like_jcamp(head: Head) -> bool:
@@ -30,43 +37,62 @@ def read_jcamp(
     """The spectra of a JCAMP-DX file (4.24 to 6.0), a part for each block; structures are passed over.
 
     Read are IR spectra (XYDATA or XYPOINTS; 1/CM, MICROMETERS, NANOMETERS; ABSORBANCE, TRANSMITTANCE, per cent
-    or not) and NMR of one dimension (XYDATA and NTUPLES, which are picked; PEAK TABLE and PEAK ASSIGNMENTS).
-    Of several blocks of one nucleus the best kind is read (see `_rank`): they are the same spectrum.
+    or not), NMR of one dimension (XYDATA and NTUPLES, which are picked; PEAK TABLE and PEAK ASSIGNMENTS), and
+    peak tables of HSQC. Of several blocks of one kind the best is read (see `_rank`): they are the same
+    spectrum. A list of IR bands is not a spectrum, and refused.
 
     Raises:
         DataError: the file cannot be read.
     """
     number = 0
-    best: dict[Modality, int] | None = None
+    survey: _Survey | None = None
     try:
+        if _LINK.search(read_head(path).text):
+            survey = _look_through(path, modality)
         for block in read_blocks(read_lines(path)):
             if "JCAMPCS" in block.labels:
                 continue
-            if best is None and _rank(block) > 0:
-                best = _best_ranks(path, modality)
-            yield _item(path, number, block, modality, best or {}, settings)
+            if survey is None and _rank(block) > 0:
+                survey = _look_through(path, modality)
+            yield _item(path, number, block, modality, survey or _Survey(), settings)
             number += 1
     except RecordFault as fault:
         yield fault.rejected(path, number)
 
 
+@dataclass(slots=True)
+class _Survey:
+    """Ranks of the blocks of each modality in a file, and how many have each."""
+
+    ranks: dict[Modality, Counter[int]] = field(default_factory=dict)
+
+    def best(self, modality: Modality) -> int:
+        """The rank of the block to read."""
+        return min(self.ranks.get(modality, {9: 1}))
+
+    def left_out(self, modality: Modality) -> int:
+        """How many blocks of peaks are left out for a better one."""
+        counts = self.ranks.get(modality, Counter())
+        return sum(count for rank, count in counts.items() if rank > self.best(modality))
+
+
 def _rank(block: Block) -> int:
-    """Of two blocks of one nucleus the one of lower rank is read: 0 a curve (or anything that is no NMR), 1
-    assignments with multiplicities, 2 a table of peaks, 3 other assignments."""
+    """Rank of a block; of two of one kind the lower is read: 0 a curve, 1 assignments with multiplicities, 2 a
+    table of peaks, 3 other assignments."""
     kind = (block.text("DATATYPE") + " " + block.text("DATACLASS")).upper()
     tables = {table.label: table for table in block.tables}
-    if "NMR" not in kind or not tables.keys() & {"PEAKTABLE", "PEAKASSIGNMENTS"}:
-        return 0
-    if "PEAKTABLE" in tables:
+    if "PEAKTABLE" in tables and (len(tables["PEAKTABLE"].lines) < _LEAST_CURVE or "NMR" in kind):
         return 2
+    if "NMR" not in kind or "PEAKASSIGNMENTS" not in tables:
+        return 0
     table = tables["PEAKASSIGNMENTS"]
     first = table.lines[0].text.split(",") if table.lines else []
     return 1 if "M" in table.form.upper() and len(first) > 2 and first[2].strip() else 3
 
 
-def _best_ranks(path: Path, modality: Modality | None) -> dict[Modality, int]:
-    """The lowest rank of each nucleus in the file, which is read once more for it."""
-    best: dict[Modality, int] = {}
+def _look_through(path: Path, modality: Modality | None) -> _Survey:
+    """The blocks of a file, which is read once more for it."""
+    survey = _Survey()
     for block in read_blocks(read_lines(path)):
         if "JCAMPCS" in block.labels or not block.tables:
             continue
@@ -74,8 +100,8 @@ def _best_ranks(path: Path, modality: Modality | None) -> dict[Modality, int]:
             found = _modality_of(block, modality)
         except RecordFault:
             continue
-        best[found] = min(best.get(found, 9), _rank(block))
-    return best
+        survey.ranks.setdefault(found, Counter())[_rank(block)] += 1
+    return survey
 
 
 def _item(
@@ -83,7 +109,7 @@ def _item(
     number: int,
     block: Block,
     asked: Modality | None,
-    best: dict[Modality, int],
+    survey: _Survey,
     settings: FormatSettings,
 ) -> Part | Rejected:
     try:
@@ -91,14 +117,22 @@ def _item(
             raise RecordFault("the block is longer than any spectrum", line=block.line)
         found = _modality_of(block, asked)
         if asked is not None and found is not asked:
-            raise RecordFault(f"is {_LABELS[found]}, not {_LABELS[asked]}", line=block.line, fault=False)
-        if _rank(block) > best.get(found, 9):
-            better = "curve" if best[found] == 0 else "more telling list"
-            reason = f"{_LABELS[found]} peaks, left out for the {better} in the same file"
+            raise RecordFault(
+                f"is {REGISTRY[found].label}, not {REGISTRY[asked].label}", line=block.line, fault=False
+            )
+        if _rank(block) > survey.best(found):
+            better = "curve" if survey.best(found) == 0 else "more telling list"
+            reason = f"{REGISTRY[found].label} peaks, left out for the {better} in the same file"
             raise RecordFault(reason, line=block.line, fault=False)
         if found is Modality.IR:
-            return _infrared(path, number, block, settings)
-        return _nmr(path, number, block, asked, settings)
+            part = _infrared(path, number, block, settings)
+        else:
+            part = _nmr(path, number, block, asked, settings)
+        if left_out := survey.left_out(found):
+            lists = "list" if left_out == 1 else "lists"
+            remark = f"{left_out} further {lists} of {REGISTRY[found].label} peaks in the file left out"
+            part = replace(part, remarks=(*part.remarks, remark))
+        return part
     except RecordFault as fault:
         return fault.rejected(path, number, block.line)
 
@@ -107,8 +141,10 @@ def _modality_of(block: Block, asked: Modality | None) -> Modality:
     kind = block.text("DATATYPE", "DATATYP").upper()
     unit = (block.text("XUNITS") or block.text("UNITS")).upper()
     if "NMR" in kind or (not kind and re.match(r"HZ|HERTZ|\(?PPM", unit)):
+        if is_two_dimensional(block):
+            return Modality.HSQC
         return Modality.H_NMR if nucleus_of(block, asked) == "1H" else Modality.C_NMR
-    if re.search(r"\bINFRA-?RED\b|\bFT-?IR\b|\bIR\b", kind) or (not kind and axis_unit(unit) is not None):
+    if _INFRARED.search(kind) or (not kind and axis_unit(unit) is not None):
         return Modality.IR
     if not kind and not block.tables:
         raise RecordFault("no DATA TYPE and no table: cut off, or no spectrum", line=block.line)
@@ -117,6 +153,11 @@ def _modality_of(block: Block, asked: Modality | None) -> Modality:
 
 
 def _infrared(path: Path, number: int, block: Block, settings: FormatSettings) -> Part:
+    if _rank(block) > 0:
+        count = len(next(table.lines for table in block.tables if table.label == "PEAKTABLE"))
+        raise RecordFault(
+            f"a table of {count} lines of IR bands, not a curve: expected XYDATA or XYPOINTS", line=block.line
+        )
     curve = read_curve(block)
     try:
         made = to_grid(
@@ -132,7 +173,10 @@ def _infrared(path: Path, number: int, block: Block, settings: FormatSettings) -
 
 
 def _nmr(path: Path, number: int, block: Block, asked: Modality | None, settings: FormatSettings) -> Part:
-    reading = read_nmr(block, nucleus_of(block, asked), settings.nmr.processing)
+    if is_two_dimensional(block):
+        reading = read_cross_peaks(block)
+    else:
+        reading = read_nmr(block, nucleus_of(block, asked), settings.nmr.processing)
     metadata = _metadata(block) | dict(reading.metadata)
     if solvent := solvent_of(block):
         metadata[keys.SOLVENT] = solvent

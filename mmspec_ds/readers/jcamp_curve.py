@@ -1,6 +1,9 @@
 """The curve of a JCAMP-DX block: places and values out of XYDATA, XYPOINTS or NTUPLES, every check made."""
 
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,14 +12,20 @@ from mmspec_ds.readers.jcamp_tables import (
     Ordinates,
     decode_ordinates,
     decode_pairs,
+    has_decimal_commas,
+    with_decimal_points,
 )
 from mmspec_ds.readers.jcamp_text import Block, Table
 from mmspec_ds.readers.part import RecordFault, one_line
+from mmspec_ds.readers.source import Line
 from mmspec_ds.spectra.records import FloatArray
+
+Decoded = TypeVar("Decoded")
 
 _STEP_SHARE = 0.01  # by which DELTAX may differ from what FIRSTX, LASTX and NPOINTS say
 _PLACE_SHARE = 0.002  # of the whole range, by which the X of a line may be off: programs round it
 _LEAST_LINES = 3  # of a table, for its X to say anything
+_NUMBERS = ("FIRSTX", "LASTX", "DELTAX", "XFACTOR", "YFACTOR", "FIRSTY", "MAXX", "MINX", "MAXY", "MINY")
 _NTUPLES = ("SYMBOL", "VARDIM", "UNITS", "FIRST", "LAST", "FACTOR")
 
 
@@ -108,19 +117,59 @@ def _decoded(block: Block, table: Table, axis: _Axis, units: tuple[str, str]) ->
         raise RecordFault(f"NPOINTS {axis.points:g}, expected 1 to {MOST_POINTS}", line=block.line)
     form = _form(table)
     if "++" in form:
-        x, y, remarks = _even(block, decode_ordinates(table.lines), axis)
+        points = axis.points
+        found, commas = decode_table(
+            block, table, decode_ordinates, lambda one: points is None or abs(len(one.values) - points) <= 1
+        )
+        x, y, remarks = _even(block, found, axis)
     elif form.startswith("(XY"):
-        pairs = decode_pairs(table.lines)
+        pairs, commas = decode_table(block, table, decode_pairs, lambda one: pairs_fit(one, axis.points))
         x, y, remarks = pairs[:, 0] * axis.x_factor, pairs[:, 1], []
         _check_count(block, len(y), axis.points, remarks)
     else:
         raise RecordFault(f"a table of form {one_line(table.form, 40)!r} is not read", line=table.line)
+    remarks[:0] = commas
     y = y * axis.y_factor
     if not block.ended:
         remarks.append("the block has no ##END")
     if not np.isfinite(x).all():
         raise RecordFault("an X is missing or infinite", line=table.line)
     return BlockCurve(x, y, *units, tuple(remarks))
+
+
+def decode_table(
+    block: Block, table: Table, decode: Callable[[Sequence[Line]], Decoded], fits: Callable[[Decoded], bool]
+) -> tuple[Decoded, list[str]]:
+    """The content of a table, and a remark where its commas are read as decimal marks instead of separators:
+    where the labels have decimal commas too, or the content fits with those alone.
+
+    Raises:
+        RecordFault: as `decode` does.
+    """
+    if not has_decimal_commas(table.lines):
+        return decode(table.lines), []
+    remark = ["the commas in the table are read as decimal marks"]
+    pointed = with_decimal_points(table.lines)
+    if any(re.search(r"\d,\d", block.text(name)) for name in (*_NUMBERS, ".OBSERVEFREQUENCY")):
+        return decode(pointed), remark
+    try:
+        found = decode(table.lines)
+    except RecordFault:
+        return decode(pointed), remark
+    if fits(found):
+        return found, []
+    try:
+        other = decode(pointed)
+    except RecordFault:
+        return found, []
+    return (other, remark) if fits(other) else (found, [])
+
+
+def pairs_fit(pairs: FloatArray, points: float | None) -> bool:
+    """Whether pairs are as many as the block says and run in one direction, as lists of pairs do."""
+    steps = np.diff(pairs[:, 0])
+    in_order = bool((steps >= 0).all() or (steps <= 0).all())
+    return in_order and (points is None or abs(len(pairs) - points) <= 1)
 
 
 def _even(block: Block, found: Ordinates, axis: _Axis) -> tuple[FloatArray, FloatArray, list[str]]:

@@ -2,11 +2,12 @@
 
 import re
 
-from mmspec_ds.readers.jcamp_curve import BlockCurve, read_curve
+from mmspec_ds.readers.jcamp_curve import BlockCurve, decode_table, pairs_fit, read_curve
 from mmspec_ds.readers.jcamp_peaks import check_peak_count, read_assignments
 from mmspec_ds.readers.jcamp_tables import decode_pairs
 from mmspec_ds.readers.jcamp_text import Block
-from mmspec_ds.readers.nmr_parts import Reading, carbon_lines, from_curve, hydrogen_lines, make_curve
+from mmspec_ds.readers.nmr_curves import from_curve, make_curve
+from mmspec_ds.readers.nmr_lists import Reading, carbon_lines, hydrogen_lines
 from mmspec_ds.readers.part import RecordFault, one_line
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.picking.pick_settings import NMRProcessingSettings
@@ -44,22 +45,25 @@ def read_nmr(block: Block, nucleus: Nucleus, settings: NMRProcessingSettings) ->
     """The spectrum of an NMR block, picked if it is continuous.
 
     Raises:
-        RecordFault: it is a FID, of two dimensions, damaged, or has no line.
+        RecordFault: it is a FID, damaged, or has no line.
     """
     kind = block.text("DATATYPE").upper()
     if "FID" in kind or _symbol_unit(block).startswith("SEC"):
         raise RecordFault("an FID: process it to a spectrum first (Fourier transform, phase)", line=block.line)
-    dimensions = block.number("NUMDIM")
-    if (dimensions is not None and dimensions > 1) or kind.startswith("ND"):
-        raise RecordFault("an NMR spectrum of more than one dimension", line=block.line, fault=False)
     assigned = next((table for table in block.tables if table.label == "PEAKASSIGNMENTS"), None)
     if assigned is not None:
         return read_assignments(block, assigned, nucleus)
     table = next((table for table in block.tables if table.label == "PEAKTABLE"), None)
     if table is not None and len(table.lines) <= _MOST_PEAKS:
-        peaks = decode_pairs(table.lines, 3 if "W" in table.form.upper() else 2)[:, :2]
+        width = 3 if "W" in table.form.upper() else 2
+        peaks, commas = decode_table(
+            block,
+            table,
+            lambda lines: decode_pairs(lines, width),
+            lambda pairs: pairs_fit(pairs, block.number("NPOINTS")),
+        )
         if len(peaks) <= _MOST_PEAKS:
-            return _from_table(block, peaks, nucleus, settings)
+            return _from_table(block, peaks[:, :2], nucleus, settings).with_remarks(commas)
     curve = read_curve(block)
     ppm, remarks = _ppm_of_curve(block, curve)
     solvent = solvent_of(block)

@@ -1,22 +1,16 @@
 """Peak assignments of JCAMP-DX: (XYA), (XYMA) and (XYWA) entries in brackets (Davies and Lampen 1993)."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmspec_ds.readers.jcamp_tables import MOST_POINTS
 from mmspec_ds.readers.jcamp_text import Block, Table
-from mmspec_ds.readers.nmr_parts import (
-    Reading,
-    carbon_lines,
-    listed_multiplet,
-    multiplicity,
-    whole_hydrogens,
-)
+from mmspec_ds.readers.nmr_lists import ListedSignal, Reading, carbon_lines, hydrogen_list
 from mmspec_ds.readers.part import RecordFault, one_line
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.source import Line
-from mmspec_ds.spectra.records import HydrogenNMR
 
 _LONGEST_ENTRY = 10_000
 _RANGE = re.compile(r"([+-]?[\d.]+(?:e[+-]?\d+)?) to ([+-]?[\d.]+(?:e[+-]?\d+)?) ppm", re.IGNORECASE)
@@ -44,8 +38,8 @@ def check_peak_count(block: Block, count: int) -> None:
 def read_assignments(block: Block, table: Table, nucleus: Nucleus) -> Reading:
     """A spectrum of assigned signals. What they are assigned to is not read: entries of one X are one signal.
 
-    1H: with multiplicities, Y is the integral and J and a range are read from the text if it has them, as
-    `jcamp_writer` puts them there; without, a signal has a hydrogen for each of its entries.
+    1H: with multiplicities, Y is the integral, and J and a range are read from text such as <J= 7.1, 1.5 Hz;
+    4.18 to 4.06 ppm>; without, a signal has a hydrogen for each of its entries.
 
     Raises:
         RecordFault: an entry cannot be read.
@@ -60,31 +54,21 @@ def read_assignments(block: Block, table: Table, nucleus: Nucleus) -> Reading:
 
 
 def _named(entries: Sequence[Entry]) -> Reading:
-    counts, remark = whole_hydrogens([entry.y for entry in entries])
-    multiplets = []
-    for entry, count in zip(entries, counts):
-        category = multiplicity(entry.multiplicity)
-        if category is None:
-            said = one_line(entry.multiplicity, 20)
-            raise RecordFault(f"the multiplicity {said!r} is unknown", line=entry.line)
-        couplings = _COUPLINGS.search(entry.text)
-        constants = (
-            [_number(text, entry.line) for text in couplings[1].replace(",", " ").split()] if couplings else []
-        )
+    signals = []
+    for entry in entries:
+        listed = _COUPLINGS.search(entry.text)
+        texts = listed[1].replace(",", " ").split() if listed else []
         found = _RANGE.search(entry.text)
         edges = (_number(found[1], entry.line), _number(found[2], entry.line)) if found else None
-        multiplets.append(listed_multiplet(entry.x, category, count, constants, edges))
-    ordered = sorted(multiplets, key=lambda one: -one.centroid_ppm)
-    return Reading(HydrogenNMR(tuple(ordered)), None, (remark,) if remark else ())
+        couplings = tuple(_number(text, entry.line) for text in texts)
+        signals.append(ListedSignal(entry.x, entry.multiplicity, entry.y, couplings, edges, entry.line))
+    return hydrogen_list(signals)
 
 
 def _counted(entries: Sequence[Entry]) -> Reading:
-    counts: dict[float, int] = {}
-    for entry in entries:
-        counts[entry.x] = counts.get(entry.x, 0) + 1
-    multiplets = [listed_multiplet(x, "m", min(count, 200), ()) for x, count in sorted(counts.items())]
-    remark = "assignments without multiplicities: m, and a hydrogen for every atom assigned"
-    return Reading(HydrogenNMR(tuple(reversed(multiplets))), None, (remark,))
+    counts = Counter(entry.x for entry in entries)
+    reading = hydrogen_list([ListedSignal(x, "", min(count, 200)) for x, count in counts.items()])
+    return reading.with_remarks(["assignments without multiplicities: a hydrogen for every atom assigned"])
 
 
 def _entries(table: Table) -> list[Entry]:
@@ -92,9 +76,9 @@ def _entries(table: Table) -> list[Entry]:
     entries = []
     for line in _bracketed(table.lines):
         fields, _, text = line.text[1:-1].partition("<")
-        parts = [part.strip() for part in re.split(r"[,;]", fields)]
+        parts = [part.strip() for part in fields.split(";" if ";" in fields else ",")]
         if len(parts) < 2:
-            raise RecordFault(f"{one_line(line.text, 40)!r} is no entry (X, Y, ...)", line=line.number)
+            raise RecordFault(f"{one_line(line.text, 40)!r} is not an entry (X, Y, ...)", line=line.number)
         said = parts[2] if with_multiplicity and len(parts) > 2 else ""
         x, y = _number(parts[0], line.number), _number(parts[1] or "1", line.number)
         entries.append(Entry(line.number, x, y, said, text.rstrip("> ")))
@@ -113,7 +97,7 @@ def _bracketed(lines: Sequence[Line]) -> list[Line]:
         while (end := _end(held)) >= 0:
             entry, held = held[: end + 1], held[end + 1 :].strip()
             if not entry.startswith("("):
-                raise RecordFault(f"{one_line(entry, 40)!r} is no entry (X, Y, ...)", line=start)
+                raise RecordFault(f"{one_line(entry, 40)!r} is not an entry (X, Y, ...)", line=start)
             entries.append(Line(start, entry))
         if len(held) > _LONGEST_ENTRY or len(entries) > MOST_POINTS:
             raise RecordFault("an entry without its closing bracket", line=start)
@@ -137,6 +121,6 @@ def _end(text: str) -> int:
 
 def _number(text: str, line: int) -> float:
     try:
-        return float(text)
+        return float(text.replace(",", "."))
     except ValueError:
-        raise RecordFault(f"{one_line(text, 30)!r} is no number", line=line) from None
+        raise RecordFault(f"{one_line(text, 30)!r} is not a number", line=line) from None

@@ -41,6 +41,7 @@ _ASDF_LINE = re.compile(
     r"(?:[\s,;]*+(?:[+-]?(?:\d++\.?+\d*+|\.\d++)|[@A-Ia-i%J-Rj-r]\d*+\.?+\d*+|[S-Zs]\d*+|\?))*+[\s,;]*+"
 )
 _PAIR_GAP = re.compile(r"[\s,;]+")
+_COMMA_IN_NUMBER = re.compile(r"(?<=\d),(?=\d)")
 _LONGEST_NUMBER = 40
 
 
@@ -53,6 +54,18 @@ class Ordinates:
     line_numbers: list[int]
     line_x: list[float]
     line_start: list[int]
+
+
+def has_decimal_commas(lines: Sequence[Line]) -> bool:
+    """Whether commas stand between digits, as decimal marks or as separators, and no point does."""
+    return any(_COMMA_IN_NUMBER.search(line.text) for line in lines[:20]) and not any(
+        "." in line.text for line in lines
+    )
+
+
+def with_decimal_points(lines: Sequence[Line]) -> list[Line]:
+    """The lines with the commas between digits read as decimal points."""
+    return [Line(line.number, _COMMA_IN_NUMBER.sub(".", line.text)) for line in lines]
 
 
 def decode_ordinates(lines: Sequence[Line]) -> Ordinates:
@@ -79,7 +92,7 @@ def decode_ordinates(lines: Sequence[Line]) -> Ordinates:
 
 def _add_affn(line: Line, values: list[float], found: Ordinates) -> None:
     if not _AFFN_LINE.fullmatch(line.text):
-        raise RecordFault(f"{one_line(line.text, 40)!r} is no line of numbers", line=line.number)
+        raise RecordFault(f"{one_line(line.text, 40)!r} is not a line of numbers", line=line.number)
     numbers = [float("nan") if text == "?" else float(text) for text in _AFFN.findall(line.text)]
     if not numbers:
         return
@@ -109,7 +122,7 @@ class _Decoder:
 
     def add(self, line: Line, found: Ordinates, *, is_last: bool) -> None:
         if not _ASDF_LINE.fullmatch(line.text):
-            raise RecordFault(f"{one_line(line.text, 40)!r} is no line of packed numbers", line=line.number)
+            raise RecordFault(f"{one_line(line.text, 40)!r} is not a line of packed numbers", line=line.number)
         tokens = _ASDF.finditer(line.text)
         first = next(tokens, None)
         if first is None:
@@ -181,7 +194,7 @@ def decode_pairs(lines: Sequence[Line], width: int = 2) -> FloatArray:
     """The table of (XY..XY), or (XYW..XYW) for a width of 3: numbers in AFFN, [n, width].
 
     Raises:
-        RecordFault: something is no number, a pair is not whole, or there are more than `MOST_POINTS`.
+        RecordFault: something is not a number, a pair is not whole, or there are more than `MOST_POINTS`.
     """
     numbers: list[float] = []
     for line in lines:
@@ -189,7 +202,7 @@ def decode_pairs(lines: Sequence[Line], width: int = 2) -> FloatArray:
             numbers += _affn_numbers(text, line)
         if len(numbers) % width:
             raise RecordFault(
-                f"{one_line(line.text, 40)!r} is no list of {width} numbers each", line=line.number
+                f"{one_line(line.text, 40)!r} is not a list of {width} numbers each", line=line.number
             )
         _check_length(len(numbers) // width, line)
     return np.array(numbers, dtype=np.float64).reshape(-1, width)
@@ -197,5 +210,5 @@ def decode_pairs(lines: Sequence[Line], width: int = 2) -> FloatArray:
 
 def _affn_numbers(text: str, line: Line) -> list[float]:
     if not _AFFN_LINE.fullmatch(text):
-        raise RecordFault(f"{one_line(text, 40)!r} is no number", line=line.number)
+        raise RecordFault(f"{one_line(text, 40)!r} is not a number", line=line.number)
     return [float("nan") if one == "?" else float(one) for one in _AFFN.findall(text)]

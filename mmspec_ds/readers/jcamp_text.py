@@ -79,7 +79,7 @@ class Block:
         found = _NUMBER.match(value)
         number = float(found.group().replace(",", ".")) if found else float("nan")
         if not abs(number) < float("inf"):
-            raise RecordFault(f"##{name}= {one_line(value, 40)!r} is no number", line=self.line)
+            raise RecordFault(f"##{name}= {one_line(value, 40)!r} is not a number", line=self.line)
         return number
 
     def add_label(self, name: str, value: str) -> None:

@@ -7,20 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmspec_ds.readers import part as keys
-from mmspec_ds.readers.part import Item, RecordFault
-from mmspec_ds.readers.peaks import PeakList
-from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
-from mmspec_ds.readers.source import Head, Line, read_lines
-from mmspec_ds.readers.tandem import (
+from mmspec_ds.readers.mass_fields import (
     ACCESSION,
     FORMULA,
     INSTRUMENT_TYPE,
+    IONIZATION,
     MS_LEVEL,
     POLARITY,
     SMILES,
-    Fields,
-    tandem_part,
 )
+from mmspec_ds.readers.part import Item, RecordFault
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
+from mmspec_ds.readers.source import Head, Line, read_lines
+from mmspec_ds.readers.tandem import TextRecord
 from mmspec_ds.spectra.records import Modality
 
 _TAGS = {
@@ -38,14 +37,14 @@ _SUBTAGS = {
     ("AC$MASS_SPECTROMETRY", "ION_MODE"): POLARITY,
     ("AC$MASS_SPECTROMETRY", "COLLISION_ENERGY"): keys.COLLISION_ENERGY,
     ("AC$MASS_SPECTROMETRY", "FRAGMENTATION_MODE"): "fragmentation_mode",
-    ("AC$MASS_SPECTROMETRY", "IONIZATION"): "ionization",
+    ("AC$MASS_SPECTROMETRY", "IONIZATION"): IONIZATION,
     ("MS$FOCUSED_ION", "PRECURSOR_M/Z"): keys.PRECURSOR_MZ,
     ("MS$FOCUSED_ION", "PRECURSOR_TYPE"): keys.ADDUCT,
 }
 
 
 def looks_like_massbank(head: Head) -> bool:
-    """By its first tag."""
+    """Whether the text begins with the first tag of a record."""
     return head.text.lstrip().startswith("ACCESSION:")
 
 
@@ -74,35 +73,24 @@ def read_massbank(
         yield fault.rejected(path, number)
 
 
-class _Record:
-    """One record while it is read; its first fault is kept, the rest of it passed over."""
+class _Record(TextRecord):
+    """One record."""
 
     def __init__(self) -> None:
-        self.line: int | None = None
+        super().__init__()
         self.tag = ""
-        self.fields, self.peaks = Fields(), PeakList()
         self.declared: str | None = None
-        self.fault: RecordFault | None = None
 
-    def take(self, line: Line) -> None:
-        """A line of the record."""
-        if not line.text.strip() or self.fault is not None:
-            return
-        if self.line is None:
-            self.line = line.number
-        try:
-            if line.text[0].isspace():
-                if self.tag == "PK$PEAK":
-                    self.peaks.add(line.text.split(), line.number)
-            else:
-                self._take_tag(line)
-        except RecordFault as fault:
-            self.fault = fault
+    def read_line(self, line: Line) -> None:
+        if not line.text[0].isspace():
+            self._read_tag(line)
+        elif self.tag == "PK$PEAK":
+            self.peaks.add(line.text.split(), line.number, further=1)
 
-    def _take_tag(self, line: Line) -> None:
+    def _read_tag(self, line: Line) -> None:
         self.tag, colon, value = line.text.partition(":")
         if not colon:
-            raise RecordFault(f'{line.text[:40]!r} is no "TAG: value"', line=line.number)
+            raise RecordFault(f'{line.text[:40]!r} is not "TAG: value"', line=line.number)
         value = value.strip()
         if self.tag == "PK$NUM_PEAK":
             self.declared = value
@@ -114,16 +102,9 @@ class _Record:
             if name is not None:
                 self.fields.set(name, rest)
 
-    def item(self, path: Path, number: int, settings: FormatSettings) -> Item:
-        """What the record gives, now that it has ended."""
-        try:
-            if self.fault is not None:
-                raise self.fault
-            if self.declared is None or self.declared != str(len(self.peaks)):
-                raise RecordFault(
-                    f"PK$NUM_PEAK is {(self.declared or 'missing')[:20]}, {len(self.peaks)} peaks found:"
-                    " truncated or damaged"
-                )
-            return tandem_part(path, number, self.peaks.arrays(), self.fields, settings.ms)
-        except RecordFault as fault:
-            return fault.rejected(path, number, self.line)
+    def finish(self) -> None:
+        if self.declared is None or self.declared != str(len(self.peaks)):
+            raise RecordFault(
+                f"PK$NUM_PEAK is {(self.declared or 'missing')[:20]}, {len(self.peaks)} peaks found:"
+                " truncated or damaged"
+            )

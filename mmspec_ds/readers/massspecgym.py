@@ -1,8 +1,7 @@
 """The table of MassSpecGym (Bushuiev et al. 2024): a spectrum a row, fields parted by tabs.
 
-The columns `mzs` and `intensities` hold numbers parted by commas; `identifier`, `smiles`, `inchikey`,
-`formula`, `precursor_mz`, `adduct`, `instrument_type` and `collision_energy` (in eV) are read under the rules
-of all mass spectra, the others are kept as they are.
+The columns `mzs` and `intensities` hold numbers parted by commas; the other columns are read under the rules of
+all mass spectra.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,20 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.readers.part import Item, RecordFault, one_line
+from mmspec_ds.readers.mass_fields import Fields
+from mmspec_ds.readers.part import Item, Part, RecordFault, one_line
 from mmspec_ds.readers.peaks import MOST_PEAKS_READ
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
-from mmspec_ds.readers.source import Head, read_lines
-from mmspec_ds.readers.tandem import Fields, tandem_part
+from mmspec_ds.readers.source import Head, Line, read_lines
+from mmspec_ds.readers.tandem import tandem_part
 from mmspec_ds.spectra.records import FloatArray, Modality
 
-_MZS, _INTENSITIES = "mzs", "intensities"
+_PEAKS = ("mzs", "intensities")
 
 
 def looks_like_massspecgym(head: Head) -> bool:
-    """By the two columns of peaks."""
-    columns = _cells(head.text.partition("\n")[0])
-    return _MZS in columns and _INTENSITIES in columns
+    """Whether the first line names the two columns of peaks."""
+    return set(_PEAKS) <= set(_cells(head.text.partition("\n")[0]))
 
 
 def read_massspecgym(
@@ -37,7 +36,7 @@ def read_massspecgym(
     """
     lines = read_lines(path)
     columns = _cells(next((line.text for line in lines), ""))
-    for needed in (_MZS, _INTENSITIES):
+    for needed in _PEAKS:
         if columns.count(needed) != 1:
             raise DataError(
                 f"the column is there {columns.count(needed)} times, expected once (the file has"
@@ -45,33 +44,29 @@ def read_massspecgym(
                 path=path,
                 column=needed,
             )
-    number = 0
-    for line in lines:
-        if not line.text.strip():
-            continue
+    rows = (line for line in lines if line.text.strip())
+    for number, line in enumerate(rows):
         try:
-            yield _part(path, number, columns, _cells(line.text), settings)
+            yield _part(path, number, columns, line, settings)
         except RecordFault as fault:
             yield fault.rejected(path, number, line.number)
-        number += 1
 
 
-def _part(
-    path: Path, number: int, columns: Sequence[str], cells: Sequence[str], settings: FormatSettings
-) -> Item:
+def _part(path: Path, number: int, columns: Sequence[str], line: Line, settings: FormatSettings) -> Part:
+    cells = _cells(line.text)
     if len(cells) != len(columns):
         raise RecordFault(f"{len(cells)} fields, expected {len(columns)} as in the first line")
     fields, peaks = Fields(), {}
     for name, value in zip(columns, cells):
-        if name in (_MZS, _INTENSITIES):
+        if name in _PEAKS:
             peaks[name] = _numbers(value, name)
         elif name:
             fields.set(name, value)
-    return tandem_part(path, number, (peaks[_MZS], peaks[_INTENSITIES]), fields, settings.ms)
+    return tandem_part(path, number, (peaks["mzs"], peaks["intensities"]), fields, settings.ms)
 
 
 def _cells(line: str) -> list[str]:
-    """The fields of a row; the quotes that a writer may put around one are none of it."""
+    """The fields of a row, without the quotes that a writer may put around one."""
     return [cell.strip().removeprefix('"').removesuffix('"') for cell in line.split("\t")]
 
 
@@ -80,6 +75,9 @@ def _numbers(text: str, name: str) -> FloatArray:
     if len(words) > MOST_PEAKS_READ:
         raise RecordFault(f"more than {MOST_PEAKS_READ:,} {name}")
     try:
-        return np.array([float(word) for word in words], dtype=np.float64)
+        numbers = np.array([float(word) for word in words], dtype=np.float64)
     except ValueError:
-        raise RecordFault(f"{name} are no numbers parted by commas") from None
+        raise RecordFault(f"{name} are not numbers parted by commas") from None
+    if name == "mzs" and "." not in text and (np.diff(numbers) < 0).any():
+        raise RecordFault("mzs are out of order and have no decimal points: decimal commas?")
+    return numbers

@@ -5,17 +5,15 @@ Columns, of which the first three tell the format:
 - `h_nmr_shift`, `c_nmr_shift`: lists of ppm, one entry an atom; empty where nothing was measured.
 - `ms2`: list of spectra, each with `mz`, `intensity`, `ion_mode`, `precursor_type`, `precursor_mz`,
   `collision_energy`, `instrument_type`, `accession`, `license`.
-- `smiles`, `formula`, `inchikey14`, `h_nmr_mult`, `nmr_solvent` and the two sources: each may be missing.
+- `smiles`, `formula`, `inchikey14`, `h_nmr_mult`, `c_nmr_mult`, `nmr_solvent`: each may be missing.
 
-A signal is a distinct shift: the list names it once for each of its hydrogens, or once altogether. Ranges and
-couplings are not in such lists; they are reckoned as those of any other list of shifts, with a remark. The
-multiplicities of the 13C list tell CH3, CH2, CH and C apart, which no one-dimensional 13C spectrum does: they
-are not read.
+A 1H signal is a distinct shift: the list names it once for each of its hydrogens, or once altogether. Ranges
+and couplings are not in such lists: those of single lines are taken, with a remark.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +24,20 @@ import pyarrow.parquet as pq
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.assembly import merge_by_energy
-from mmspec_ds.readers.nmr_parts import carbon_lines, listed_multiplet, multiplicity
+from mmspec_ds.readers.mass_fields import Fields
+from mmspec_ds.readers.multiplicities import multiplicity
+from mmspec_ds.readers.nmr_lists import carbon_lines, listed_multiplet
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
-from mmspec_ds.readers.tandem import Fields, known_formula, known_smiles, tandem_part
-from mmspec_ds.spectra.records import FloatArray, HydrogenNMR, Modality, Spectrum, TandemMS
+from mmspec_ds.readers.tandem import items_of, known_formula, known_smiles, tandem_part
+from mmspec_ds.spectra.records import HydrogenNMR, Modality, Spectrum, TandemMS
 
 H_SHIFTS, C_SHIFTS, TANDEM = "h_nmr_shift", "c_nmr_shift", "ms2"
 _COLUMN_OF = {Modality.H_NMR: H_SHIFTS, Modality.C_NMR: C_SHIFTS, Modality.MS: TANDEM}
-_H_LETTERS, _SMILES, _FORMULA, _INCHIKEY, _SOLVENT = (
-    "h_nmr_mult",
-    "smiles",
-    "formula",
-    "inchikey14",
-    "nmr_solvent",
-)
-_READ = (H_SHIFTS, _H_LETTERS, C_SHIFTS, TANDEM, _SMILES, _FORMULA, _INCHIKEY, _SOLVENT)
+_H_LETTERS, _C_LETTERS = "h_nmr_mult", "c_nmr_mult"
+_TEXTS = ("smiles", "formula", "inchikey14", "nmr_solvent")
+_READ = (*_COLUMN_OF.values(), _H_LETTERS, _C_LETTERS, *_TEXTS)
 _MAGIC = "PAR1"
 _BATCH_ROWS = 64
 _MOST_LISTED = 5000
@@ -50,7 +45,7 @@ _MOST_SPECTRA = 1000
 
 
 def looks_like_measured(head: Head) -> bool:
-    """By its three columns of spectra."""
+    """Whether the file is parquet with the three columns of spectra."""
     if not head.text.startswith(_MAGIC):
         return False
     try:
@@ -70,11 +65,7 @@ def read_measured(
     Raises:
         DataError: the file cannot be read as parquet.
     """
-    for number, row in enumerate(_rows(path)):
-        try:
-            yield _part(path, number, row, modality, settings)
-        except RecordFault as fault:
-            yield fault.rejected(path, number)
+    yield from items_of(path, _rows(path), lambda number, row: _part(path, number, row, modality, settings))
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -100,7 +91,8 @@ def _part(
                 case Modality.H_NMR:
                     spectra.append(_hydrogen(row, remarks))
                 case Modality.C_NMR:
-                    reading = carbon_lines(_numbers(row[column], column))
+                    shifts = _numbers(row[column], column)
+                    reading = carbon_lines(shifts, _letters(row, _C_LETTERS, len(shifts)))
                     remarks += reading.remarks
                     spectra.append(reading.spectrum)
                 case _:
@@ -108,21 +100,17 @@ def _part(
         except RecordFault as fault:
             remarks.append(f"{column} left out: {fault.reason}")
     if not spectra:
-        why = "; ".join(remarks) or "every list of spectra is empty"
-        raise RecordFault(why)
+        raise RecordFault("; ".join(remarks) or "every list of spectra is empty")
+    smiles, formula, inchikey, solvent = (_text(row, name) for name in _TEXTS)
+    metadata = {keys.INCHIKEY: inchikey, keys.SOLVENT: solvent}
     return Part(
         part_id(path, number),
         tuple(spectra),
-        known_smiles(_text(row, _SMILES), remarks),
-        known_formula(_text(row, _FORMULA), remarks),
-        _metadata(row),
+        known_smiles(smiles, remarks),
+        known_formula(formula, remarks),
+        {name: one_line(text) for name, text in metadata.items() if text is not None},
         tuple(dict.fromkeys(remarks)),
     )
-
-
-def _metadata(row: Mapping[str, Any]) -> dict[str, str | float | int]:
-    found = {keys.INCHIKEY: _text(row, _INCHIKEY), keys.SOLVENT: _text(row, _SOLVENT)}
-    return {name: one_line(text) for name, text in found.items() if text is not None}
 
 
 def _text(row: Mapping[str, Any], name: str) -> str | None:
@@ -137,22 +125,27 @@ def _numbers(values: object, column: str) -> list[float]:
         RecordFault: it is something else, or longer than any list of shifts.
     """
     if not isinstance(values, list) or len(values) > _MOST_LISTED:
-        raise RecordFault(f"{column} is no list of at most {_MOST_LISTED} numbers")
+        raise RecordFault(f"{column} is not a list of at most {_MOST_LISTED} numbers")
     if not all(isinstance(one, int | float) and math.isfinite(one) for one in values):
-        raise RecordFault(f"{column} holds something that is no finite number")
+        raise RecordFault(f"{column} holds something that is not a finite number")
     return [float(one) for one in values]
+
+
+def _letters(row: Mapping[str, Any], column: str, count: int) -> list[str]:
+    """The multiplicity of each entry of a list of shifts as written, "" where none is given."""
+    written = row.get(column)
+    if not isinstance(written, list) or len(written) != count:
+        return [""] * count
+    return [one if isinstance(one, str) else "" for one in written]
 
 
 def _hydrogen(row: Mapping[str, Any], remarks: list[str]) -> HydrogenNMR:
     """A multiplet for each distinct shift, of as many hydrogens as the list has entries of it."""
     shifts = _numbers(row[H_SHIFTS], H_SHIFTS)
-    letters = row.get(_H_LETTERS)
-    if not isinstance(letters, list) or len(letters) != len(shifts):
-        letters = [None] * len(shifts)
     counts = Counter(shifts)
     named: dict[float, str] = {}
-    for shift, written in zip(shifts, letters):
-        read = multiplicity(written) if isinstance(written, str) else None
+    for shift, written in zip(shifts, _letters(row, _H_LETTERS, len(shifts))):
+        read = multiplicity(written)
         if read:
             named.setdefault(shift, read)
     if len(counts) == len(shifts):
@@ -173,12 +166,13 @@ def _tandem(
     path: Path, number: int, spectra: object, settings: FormatSettings, remarks: list[str]
 ) -> list[TandemMS]:
     if not isinstance(spectra, list) or len(spectra) > _MOST_SPECTRA:
-        raise RecordFault(f"{TANDEM} is no list of at most {_MOST_SPECTRA} spectra")
+        raise RecordFault(f"{TANDEM} is not a list of at most {_MOST_SPECTRA} spectra")
     found: list[TandemMS] = []
-    for spectrum in spectra:
-        name = _accession(spectrum)
+    for entry in spectra:
+        accession = entry.get("accession") if isinstance(entry, dict) else None
+        name = one_line(accession, 60) if accession else "an MS/MS spectrum"
         try:
-            part = _tandem_part(path, number, spectrum, settings)
+            part = _tandem_part(path, number, entry, settings)
         except RecordFault as fault:
             remarks.append(f"{name} left out: {fault.reason}")
             continue
@@ -187,24 +181,17 @@ def _tandem(
     return merge_by_energy(found)
 
 
-def _accession(spectrum: object) -> str:
-    name = spectrum.get("accession") if isinstance(spectrum, dict) else None
-    return one_line(name, 60) if name else "an MS/MS spectrum"
-
-
-def _tandem_part(path: Path, number: int, spectrum: object, settings: FormatSettings) -> Part:
-    if not isinstance(spectrum, dict):
-        raise RecordFault("no spectrum with fields")
+def _tandem_part(path: Path, number: int, entry: object, settings: FormatSettings) -> Part:
+    if not isinstance(entry, dict):
+        raise RecordFault("not a spectrum with fields")
     fields = Fields()
-    for name, value in spectrum.items():
+    for name, value in entry.items():
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             fields.set(name, str(value))
-    peaks = _peaks(spectrum.get("mz")), _peaks(spectrum.get("intensity"))
-    return tandem_part(path, number, peaks, fields, settings.ms)
-
-
-def _peaks(values: Sequence[Any] | None) -> FloatArray:
     try:
-        return np.array(values if values is not None else [], dtype=np.float64).reshape(-1)
+        mz, intensity = (
+            np.array(entry.get(name) or [], dtype=np.float64).reshape(-1) for name in ("mz", "intensity")
+        )
     except (TypeError, ValueError):
-        raise RecordFault("m/z or intensities are no lists of numbers") from None
+        raise RecordFault("m/z or intensities are not lists of numbers") from None
+    return tandem_part(path, number, (mz, intensity), fields, settings.ms)

@@ -1,28 +1,29 @@
 """Mascot Generic Format: blocks of KEY=value lines and peak lines between BEGIN IONS and END IONS.
 
-Read by hand, since the readers of the libraries end at the first bad peak; written so that they can read it.
-The keys of GNPS, MassSpecGym and matchms are known (see `tandem`).
+Read here, since the readers of the libraries end at the first bad peak; written so that they can read it.
+The keys of GNPS, MassSpecGym and matchms are known (see `mass_fields`).
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
 
+from mmspec_ds.errors import DataError
+from mmspec_ds.files import replacing
 from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.mass_fields import FORMULA, POLARITY, SMILES
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line
-from mmspec_ds.readers.peaks import PeakList
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, Line, read_lines
-from mmspec_ds.readers.tandem import FORMULA, POLARITY, SMILES, Fields, tandem_part
+from mmspec_ds.readers.tandem import TextRecord
 from mmspec_ds.spectra.records import Modality, TandemMS
 
 _BEGIN, _END = "BEGIN IONS", "END IONS"
 _COMMENTS = ("#", ";", "!", "/")
+_MOST_COMMON = 64
 
 
 def looks_like_mgf(head: Head) -> bool:
-    """By the line that opens a block."""
+    """Whether a line opens a block."""
     return any(line.strip().upper() == _BEGIN for line in head.text.splitlines())
 
 
@@ -43,69 +44,55 @@ def read_mgf(
     for line in read_lines(path):
         text = line.text.strip()
         mark = text.upper()
-        if mark == _BEGIN:
+        if mark in (_BEGIN, _END):
             if block is not None:
-                yield block.unfinished().rejected(path, number)
+                yield block.ended(path, number, mark == _END, settings)
                 number += 1
-            block = _Block(line.number)
-        elif mark == _END:
+            block = _Block(common) if mark == _BEGIN else None
             if block is not None:
-                yield block.item(path, number, common, settings)
-                number += 1
-            block = None
+                block.line = line.number
         elif block is not None:
-            block.take(line, text)
+            block.take(line)
         elif "=" in text and len(common) < _MOST_COMMON:
             key, _, value = text.partition("=")
             common.setdefault(key, value)
     if block is not None:
-        yield block.unfinished().rejected(path, number)
+        yield block.ended(path, number, False, settings)
 
 
-_MOST_COMMON = 64
+class _Block(TextRecord):
+    """One block, with the keys of the file's head."""
 
+    def __init__(self, common: dict[str, str]) -> None:
+        super().__init__()
+        self._common = common
 
-class _Block:
-    """One block while it is read; its first fault is kept, the rest of it passed over."""
-
-    def __init__(self, line: int) -> None:
-        self.line = line
-        self.fields, self.peaks = Fields(), PeakList()
-        self.fault: RecordFault | None = None
-
-    def take(self, line: Line, text: str) -> None:
-        """A line of the block."""
-        if not text or self.fault is not None or text.startswith(_COMMENTS):
+    def read_line(self, line: Line) -> None:
+        text = line.text.strip()
+        if text.startswith(_COMMENTS):
             return
         if text[0].isdigit() or text[0] in ".+-" or "=" not in text:
-            try:
-                self.peaks.add(text.split(), line.number)
-            except RecordFault as fault:
-                self.fault = fault
+            words = text.split()
+            if len(words) == 3 and words[2].strip("+-").isdecimal():
+                words.pop()  # the charge of the fragment
+            self.peaks.add(words, line.number)
             return
         key, _, value = text.partition("=")
         if key.strip().upper() == "PEPMASS":
             # "mass intensity charge": Mascot allows the charge here.
-            mass, *more = value.split() or [""]
-            value = mass
-            if len(more) > 1:
-                self.fields.values[keys.CHARGE] = more[1]
+            words = value.split()
+            if len(words) > 2 and words[0][0] != "(":
+                self.fields.values[keys.CHARGE] = words[2]
         self.fields.set(key, value)
 
-    def item(self, path: Path, number: int, common: dict[str, str], settings: FormatSettings) -> Item:
+    def ended(self, path: Path, number: int, is_whole: bool, settings: FormatSettings) -> Item:
         """What the block gives, now that it has ended."""
-        for key, value in common.items():
-            self.fields.set(key, value, keep=False)
-        try:
-            if self.fault is not None:
-                raise self.fault
-            return tandem_part(path, number, self.peaks.arrays(), self.fields, settings.ms)
-        except RecordFault as fault:
+        if not is_whole:
+            fault = RecordFault("the block has no END IONS: the file is truncated or damaged")
             return fault.rejected(path, number, self.line)
-
-    def unfinished(self) -> RecordFault:
-        """That the block has no end."""
-        return RecordFault("the block has no END IONS: the file is truncated or damaged", line=self.line)
+        for key, value in self._common.items():
+            self.fields.set(key, value, keep=False)
+        return self.item(path, number, settings)
 
 
 def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
@@ -116,20 +103,19 @@ def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
 
     Returns:
         The number of blocks written.
+
+    Raises:
+        DataError: there is no MS/MS spectrum.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     written = 0
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            for part in parts:
-                for spectrum in part.spectra:
-                    if isinstance(spectrum, TandemMS):
-                        _write_block(file, part, spectrum)
-                        written += 1
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(Path(path)) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        for part in parts:
+            for spectrum in part.spectra:
+                if isinstance(spectrum, TandemMS):
+                    file.write("\n".join(_block_lines(part, spectrum)))
+                    written += 1
+        if not written:
+            raise DataError("no MS/MS spectrum to write", path=path)
     return written
 
 
@@ -137,31 +123,30 @@ _MGF_KEYS = {keys.NAME: "TITLE", keys.PRECURSOR_MZ: "PEPMASS", keys.CHARGE: "CHA
 _NOT_WRITTEN = frozenset({keys.MEASURED_EV, SMILES, FORMULA, POLARITY})
 
 
-def _write_block(file: TextIO, part: Part, spectrum: TandemMS) -> None:
-    lines = [_BEGIN]
-    known = {keys.NAME: part.id, **part.metadata}
-    if keys.COLLISION_ENERGY not in known and spectrum.collision_energy_ev is not None:
-        known[keys.COLLISION_ENERGY] = f"{spectrum.collision_energy_ev!r} eV"
+def _block_lines(part: Part, spectrum: TandemMS) -> Iterator[str]:
+    charge, ev = spectrum.charge, spectrum.measured_energy_ev or spectrum.collision_energy_ev
+    known: dict[str, str | float | int | None] = {
+        keys.NAME: part.id,
+        keys.COLLISION_ENERGY: None if ev is None else f"{ev!r} eV",
+        **part.metadata,
+        keys.PRECURSOR_MZ: spectrum.precursor_mz,
+        keys.CHARGE: None if charge is None else f"{abs(charge)}{'-' if charge < 0 else '+'}",
+    }
+    if spectrum.adduct is not None:
+        known[keys.ADDUCT] = spectrum.adduct
+    yield _BEGIN
     for name, value in known.items():
-        if name == keys.CHARGE:
-            value = f"{abs(int(value))}{'-' if int(value) < 0 else '+'}"
-        if name not in _NOT_WRITTEN:
-            lines.append(f"{_MGF_KEYS.get(name, _mgf_key(name))}={_written(value)}")
-    lines.append(f"IONMODE={spectrum.polarity}")
-    for name, text in (("SMILES", part.smiles), ("FORMULA", part.formula)):
-        if text is not None:
-            lines.append(f"{name}={text}")
-    lines += [
-        f"{mz!r} {intensity!r}" for mz, intensity in zip(spectrum.mz.tolist(), spectrum.intensity.tolist())
-    ]
-    file.write("\n".join(lines) + f"\n{_END}\n\n")
+        if name not in _NOT_WRITTEN and value is not None:
+            text = repr(value) if isinstance(value, float) else one_line(value, 1000)
+            yield f"{_MGF_KEYS.get(name, _mgf_key(name))}={text}"
+    yield f"IONMODE={spectrum.polarity}"
+    yield from (f"{name}={text}" for name, text in (("SMILES", part.smiles), ("FORMULA", part.formula)) if text)
+    for mz, intensity in zip(spectrum.mz.tolist(), spectrum.intensity.tolist()):
+        yield f"{mz!r} {intensity!r}"
+    yield f"{_END}\n\n"
 
 
 def _mgf_key(name: str) -> str:
-    """A key that is no peak line, no comment and has no "=" of its own."""
+    """The name as a key that cannot be taken for a peak or a comment and has no "=" in it."""
     key = "".join(letter if letter.isalnum() else "_" for letter in name.upper())
     return key if key[:1].isalpha() else f"X_{key}"
-
-
-def _written(value: str | float | int) -> str:
-    return repr(value) if isinstance(value, float) else one_line(value, 1000)

@@ -3,17 +3,19 @@
 Read element by element, so that one damaged spectrum costs that spectrum alone and memory stays flat.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.binary_arrays import decode_array
+from mmspec_ds.readers.mass_fields import ISOLATED_MZ, MS_LEVEL, POLARITY, Fields, check_level
 from mmspec_ds.readers.part import Item, Part, RecordFault
-from mmspec_ds.readers.peaks import local_maxima
+from mmspec_ds.readers.peaks import HIGHEST_MZ, local_maxima
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
-from mmspec_ds.readers.tandem import MS_LEVEL, POLARITY, Fields, check_level, tandem_part
+from mmspec_ds.readers.tandem import items_of, tandem_part
 from mmspec_ds.readers.xml_records import children, descendant, local_name, read_elements
 from mmspec_ds.spectra.records import FloatArray, Modality
 
@@ -25,7 +27,11 @@ _NEGATIVE, _POSITIVE = "MS:1000129", "MS:1000130"
 _PROFILE = "MS:1000128"
 _SELECTED_MZ = ("MS:1000744", "MS:1000040")
 """The second in files before 1.1."""
-_ISOLATED_MZ, _CHARGE = "MS:1000827", "MS:1000041"
+_TARGET_MZ, _LOWER, _UPPER = "MS:1000827", "MS:1000828", "MS:1000829"
+"""Of the isolation window: its target m/z, and how far it reaches below and above."""
+_HALF_WINDOW = 0.5
+"""Taken where a file does not say how wide the window is."""
+_CHARGE = "MS:1000041"
 _ENERGY, _NORMALISED_ENERGY = "MS:1000045", "MS:1000138"
 _RAMP_START, _RAMP_END = "MS:1002013", "MS:1002014"
 _MZ_ARRAY, _INTENSITY_ARRAY = "MS:1000514", "MS:1000515"
@@ -48,7 +54,7 @@ Groups = Mapping[str, Terms]
 
 
 def looks_like_mzml(head: Head) -> bool:
-    """By its root element."""
+    """Whether the text has the root element."""
     return "<mzML" in head.text or "<indexedmzML" in head.text
 
 
@@ -62,16 +68,17 @@ def read_mzml(
         DataError: the file cannot be read; after the spectra before the place, if it is truncated.
     """
     groups: dict[str, Terms] = {}
-    number = 0
+    spectra = _spectra(path, groups)
+    yield from items_of(path, spectra, lambda number, one: _part(path, number, one, groups, settings))
+
+
+def _spectra(path: Path, groups: dict[str, Terms]) -> Iterator[Element]:
+    """The spectra of a file; the terms of the groups that stand before them are put into `groups`."""
     for element in read_elements(path, _ROOTS, frozenset({_SPECTRUM, _GROUP})):
         if local_name(element) == _GROUP:
             groups[element.get("id", "")] = _terms(element, groups)
-            continue
-        try:
-            yield _part(path, number, element, groups, settings)
-        except RecordFault as fault:
-            yield fault.rejected(path, number)
-        number += 1
+        else:
+            yield element
 
 
 def _part(path: Path, number: int, spectrum: Element, groups: Groups, settings: FormatSettings) -> Part:
@@ -119,21 +126,36 @@ def _terms_of_scan(spectrum: Element, groups: Groups) -> Terms:
 
 
 def _set_precursor(fields: Fields, precursor: Element, groups: Groups) -> None:
-    ion = descendant(precursor, "selectedIonList", "selectedIon")
-    ion_terms = _terms(ion, groups) if ion is not None else {}
-    window = descendant(precursor, "isolationWindow")
-    window_terms = _terms(window, groups) if window is not None else {}
-    for mz in (*(ion_terms.get(term, "") for term in _SELECTED_MZ), window_terms.get(_ISOLATED_MZ, "")):
-        fields.set(keys.PRECURSOR_MZ, mz)
-    fields.set(keys.CHARGE, ion_terms.get(_CHARGE, ""))
-    activation = descendant(precursor, "activation")
-    terms = _terms(activation, groups) if activation is not None else {}
-    if _ENERGY in terms:
-        fields.set(keys.COLLISION_ENERGY, f"{terms[_ENERGY]} eV")
-    elif _NORMALISED_ENERGY in terms:
-        fields.set(keys.COLLISION_ENERGY, f"{terms[_NORMALISED_ENERGY]} NCE")
-    elif _RAMP_START in terms and _RAMP_END in terms:
-        fields.set(keys.COLLISION_ENERGY, f"{terms[_RAMP_START]}-{terms[_RAMP_END]} eV")
+    ion, window, activation = (
+        _terms(found, groups) if (found := descendant(precursor, *names)) is not None else {}
+        for names in (("selectedIonList", "selectedIon"), ("isolationWindow",), ("activation",))
+    )
+    for term in _SELECTED_MZ:
+        fields.set(keys.PRECURSOR_MZ, ion.get(term, ""))
+    fields.set(keys.CHARGE, ion.get(_CHARGE, ""))
+    fields.set(ISOLATED_MZ, _window(window))
+    if _ENERGY in activation:
+        fields.set(keys.COLLISION_ENERGY, f"{activation[_ENERGY]} eV")
+    elif _NORMALISED_ENERGY in activation:
+        fields.set(keys.COLLISION_ENERGY, f"{activation[_NORMALISED_ENERGY]} NCE")
+    elif _RAMP_START in activation and _RAMP_END in activation:
+        fields.set(keys.COLLISION_ENERGY, f"{activation[_RAMP_START]}-{activation[_RAMP_END]} eV")
+
+
+def _window(terms: Terms) -> str:
+    """Lowest, highest and target m/z of the isolation window, "" where it has no target above 0.
+
+    Raises:
+        RecordFault: one of them is not a finite number.
+    """
+    try:
+        target, lower, upper = (float(terms.get(term) or 0) for term in (_TARGET_MZ, _LOWER, _UPPER))
+    except ValueError:
+        target = math.nan
+    if not (0 <= target <= HIGHEST_MZ and 0 <= lower <= HIGHEST_MZ and 0 <= upper <= HIGHEST_MZ):
+        raise RecordFault("the isolation window is not three numbers from 0 on")
+    low, high = target - (lower or _HALF_WINDOW), target + (upper or _HALF_WINDOW)
+    return f"{low!r} {high!r} {target!r}" if target else ""
 
 
 def _arrays(spectrum: Element, groups: Groups) -> tuple[FloatArray, FloatArray]:

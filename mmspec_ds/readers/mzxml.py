@@ -6,11 +6,12 @@ from xml.etree.ElementTree import Element
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.binary_arrays import decode_array
+from mmspec_ds.readers.mass_fields import MS_LEVEL, POLARITY, Fields, check_level
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line
 from mmspec_ds.readers.peaks import local_maxima
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
-from mmspec_ds.readers.tandem import MS_LEVEL, POLARITY, Fields, check_level, tandem_part
+from mmspec_ds.readers.tandem import items_of, tandem_part
 from mmspec_ds.readers.xml_records import descendant, read_elements
 from mmspec_ds.spectra.records import FloatArray, Modality
 
@@ -21,7 +22,7 @@ _PAIRS = ("m/z-int", "mz-int")
 
 
 def looks_like_mzxml(head: Head) -> bool:
-    """By its root element."""
+    """Whether the text has the root element."""
     return "<mzXML" in head.text or "<msRun" in head.text
 
 
@@ -34,22 +35,21 @@ def read_mzxml(
     Raises:
         DataError: the file cannot be read; after the scans before the place, if it is truncated.
     """
-    for number, scan in enumerate(read_elements(path, _ROOTS, frozenset({_SCAN}))):
-        try:
-            yield _part(path, number, scan, settings)
-        except RecordFault as fault:
-            yield fault.rejected(path, number)
+    scans = read_elements(path, _ROOTS, frozenset({_SCAN}))
+    yield from items_of(path, scans, lambda number, scan: _part(path, number, scan, settings))
 
 
 def _part(path: Path, number: int, scan: Element, settings: FormatSettings) -> Part:
-    level = scan.get("msLevel", "")
+    precursor = descendant(scan, "precursorMz")
+    level = scan.get("msLevel") or ("2" if precursor is not None else "")
+    if not level:
+        raise RecordFault("a scan without MS level and precursor; MS/MS is level 2", fault=False)
     check_level(level)
     fields = Fields()
     fields.set(keys.NAME, f"scan {scan.get('num', '')}")
     fields.set(MS_LEVEL, level)
     fields.set(POLARITY, scan.get("polarity", ""))
     fields.set(keys.COLLISION_ENERGY, scan.get("collisionEnergy", ""))
-    precursor = descendant(scan, "precursorMz")
     if precursor is not None:
         fields.set(keys.PRECURSOR_MZ, precursor.text or "")
         fields.set(keys.CHARGE, precursor.get("precursorCharge", ""))

@@ -10,22 +10,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.molecules.formula import parse_formula
-from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.readers import part as keys
-from mmspec_ds.readers.nmr_parts import (
+from mmspec_ds.readers.cross_peaks import CrossPeaks, hsqc_of
+from mmspec_ds.readers.nmr_lists import (
+    ListedSignal,
+    Reading,
     carbon_lines,
     check_shift,
-    listed_multiplet,
-    multiplicity,
+    hydrogen_list,
     scaled_hydrogens,
     whole_hydrogens,
 )
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
-from mmspec_ds.readers.sdf import SDRecord, hydrogens_of_labels, molecule_of, read_records
+from mmspec_ds.readers.sdf import (
+    SDRecord,
+    checked_record,
+    formula_of,
+    hydrogens_of_labels,
+    molecule_of,
+    read_records,
+    smiles_of,
+)
 from mmspec_ds.readers.source import Head, Line
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet, Spectrum
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Spectrum
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -34,7 +42,9 @@ UNKNOWN_SHIFT = 777.777
 """What the format writes for a shift that is not known."""
 
 _TAG = re.compile(r">.*<\s*NMREDATA_", re.IGNORECASE)
-_HYDROGEN, _CARBON = "NMREDATA_1D_1H", "NMREDATA_1D_13C"
+_HYDROGEN, _CARBON, _ONE_BOND = "NMREDATA_1D_1H", "NMREDATA_1D_13C", "NMREDATA_2D_13C_1J_1H"
+_LABELS = re.compile(r"\s*([^,/=]+)/([^,/=]+)")
+_SAME_CARBON_PPM = 0.15  # of a line in the 13C spectrum and in a DEPT
 _SHIFT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*(?:(?:-|–)\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*)?")
 _KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)\s*=(.*)", re.DOTALL)
 _BETWEEN = re.compile(r",|\s+(?=[A-Z][A-Za-z0-9]*=)")
@@ -83,26 +93,27 @@ def read_nmredata(
 
 
 def _part(path: Path, number: int, record: SDRecord, modality: Modality | None) -> Part:
-    if record.too_long:
-        raise RecordFault("the record is longer than any molecule's")
-    if not record.ended:
-        raise RecordFault("the record has no $$$$: cut off")
+    checked_record(record)
     molecule = molecule_of(record)
     remarks: list[str] = []
     spectra: list[Spectrum] = []
-    if modality in (None, Modality.H_NMR) and (signals := _signals(record, _HYDROGEN, remarks)):
-        spectra.append(_hydrogen(signals, record, molecule, remarks))
-    if modality in (None, Modality.C_NMR) and (signals := _signals(record, _CARBON, remarks)):
-        spectra.append(_carbon(signals, remarks))
+    hydrogen, carbon = _signals(record, _HYDROGEN, remarks), _signals(record, _CARBON, remarks)
+    if modality in (None, Modality.H_NMR) and hydrogen:
+        spectra.append(_hydrogen(hydrogen, record, molecule, remarks))
+    if modality in (None, Modality.C_NMR) and carbon:
+        spectra.append(_carbon(carbon, record, remarks))
+    if modality in (None, Modality.HSQC) and (reading := _cross_peaks(record, carbon, hydrogen)):
+        spectra.append(reading.spectrum)
+        remarks += reading.remarks
     if not spectra:
-        wanted = {Modality.H_NMR: _HYDROGEN, Modality.C_NMR: _CARBON}
-        names = " or ".join(wanted.values()) if modality is None else wanted.get(modality, "a 1D spectrum")
+        wanted = {Modality.H_NMR: _HYDROGEN, Modality.C_NMR: _CARBON, Modality.HSQC: _ONE_BOND}
+        names = f"{_HYDROGEN} or {_CARBON}" if modality is None else wanted.get(modality, "a 1D spectrum")
         raise RecordFault(f"no signals in a tag {names}", fault=False)
     return Part(
         part_id(path, number),
         tuple(spectra),
-        _smiles(record, molecule),
-        _formula(record, molecule),
+        smiles_of(molecule, record.text_of("NMREDATA_SMILES").strip("\\ ")),
+        formula_of(molecule, record.text_of("NMREDATA_FORMULA").strip("\\ ")),
         _metadata(record),
         tuple(remarks),
     )
@@ -116,9 +127,9 @@ def _signals(record: SDRecord, tag: str, remarks: list[str]) -> list[_Signal]:
         if name.partition("#")[0] != tag:
             continue
         lines = _entries(values)
-        dept = any(re.match(r"\s*(sequence|pulseprogram)\s*=.*dept", line.text, re.I) for line in lines)
+        dept = bool(_dept_angle(lines))
         if found or dept:
-            further += 1
+            further += not dept
         else:
             found = _parsed(lines)
     if further:
@@ -153,7 +164,7 @@ def _parsed(lines: list[Line]) -> list[_Signal]:
             continue
         found = _SHIFT.fullmatch(head)
         if found is None:
-            raise RecordFault(f"the shift {one_line(head, 30)!r} is no number", line=line.number)
+            raise RecordFault(f"the shift {one_line(head, 30)!r} is not a number", line=line.number)
         first = float(found[1])
         second = float(found[2]) if found[2] else first
         if first == UNKNOWN_SHIFT:
@@ -174,29 +185,23 @@ def _parsed(lines: list[Line]) -> list[_Signal]:
 def _hydrogen(
     signals: list[_Signal], record: SDRecord, molecule: "Chem.Mol | None", remarks: list[str]
 ) -> HydrogenNMR:
-    for signal in signals:
-        check_shift(signal.low, "1H", signal.line)
-        check_shift(signal.high, "1H", signal.line)
     counts = _hydrogens(signals, hydrogens_of_labels(_assignment(record), molecule), remarks)
-    multiplets: dict[Multiplet, None] = {}
-    unnamed = 0
-    for signal, count in zip(signals, counts):
-        said = signal.first("S")
-        category = multiplicity(said) if said else None
-        if said and category is None:
-            raise RecordFault(f"the multiplicity {one_line(said, 30)!r} is unknown", line=signal.line)
-        unnamed += not said
-        edges = (signal.low, signal.high) if signal.high > signal.low else None
-        try:
-            multiplet = listed_multiplet(signal.shift, category or "m", count, _couplings(signal), edges)
-        except RecordFault as fault:
-            raise RecordFault(fault.reason, line=signal.line) from None
-        multiplets.setdefault(multiplet)
-    if unnamed:
-        remarks.append(f"{unnamed} signals without a multiplicity taken for m")
-    if len(multiplets) < len(signals):
-        remarks.append(f"{len(signals) - len(multiplets)} repeated signals left out")
-    return HydrogenNMR(tuple(sorted(multiplets, key=lambda multiplet: -multiplet.centroid_ppm)))
+    reading = hydrogen_list(
+        [
+            ListedSignal(
+                signal.shift,
+                signal.first("S"),
+                count,
+                _couplings(signal),
+                (signal.low, signal.high) if signal.high > signal.low else None,
+                signal.line,
+            )
+            for signal, count in zip(signals, counts)
+        ]
+    )
+    remarks += reading.remarks
+    assert isinstance(reading.spectrum, HydrogenNMR)
+    return reading.spectrum
 
 
 def _hydrogens(signals: list[_Signal], by_label: Mapping[str, int], remarks: list[str]) -> list[int]:
@@ -220,15 +225,15 @@ def _hydrogens(signals: list[_Signal], by_label: Mapping[str, int], remarks: lis
     return [count or 1 for count in counts]
 
 
-def _couplings(signal: _Signal) -> list[float]:
+def _couplings(signal: _Signal) -> tuple[float, ...]:
     constants = []
     for text in signal.attributes.get("J", []):
         found = _COUPLING.fullmatch(text)
         if found is None:
-            raise RecordFault(f"the coupling {one_line(text, 30)!r} is no number", line=signal.line)
+            raise RecordFault(f"the coupling {one_line(text, 30)!r} is not a number", line=signal.line)
         if value := abs(float(found[1])):
             constants.append(value)
-    return constants
+    return tuple(constants)
 
 
 def _float(text: str) -> float | None:
@@ -238,13 +243,80 @@ def _float(text: str) -> float | None:
         return None
 
 
-def _carbon(signals: list[_Signal], remarks: list[str]) -> CarbonNMR:
+def _carbon(signals: list[_Signal], record: SDRecord, remarks: list[str]) -> CarbonNMR:
     for signal in signals:
         check_shift(signal.shift, "13C", signal.line)
-    reading = carbon_lines([signal.shift for signal in signals])
+    said = ["" if signal.attributes.get("J") else signal.first("S") for signal in signals]
+    letters = [text if text.isalpha() else "" for text in said]
+    if not any(letters):
+        letters = _dept(signals, record, remarks)
+    reading = carbon_lines([signal.shift for signal in signals], letters)
     remarks += reading.remarks
     assert isinstance(reading.spectrum, CarbonNMR)
     return reading.spectrum
+
+
+def _dept(signals: list[_Signal], record: SDRecord, remarks: list[str]) -> list[str]:
+    """Types of the carbons as DEPT tags tell them, empty texts where they do not: in a DEPT-135 a CH2 is
+    negative and a carbon without hydrogens is missing; a DEPT-90 shows CH alone."""
+    lists: dict[str, list[_Signal]] = {}
+    for name, values in record.tags:
+        if name.partition("#")[0] == _CARBON and (found := _dept_angle(_entries(values))):
+            lists.setdefault(found, _parsed(_entries(values)))
+    if "135" not in lists or not any(_float(one.first("I")) for one in lists["135"]):
+        return [""] * len(signals)
+    remarks.append(f"hydrogens on the carbons from DEPT-{' and DEPT-'.join(sorted(lists))}")
+    letters = []
+    for signal in signals:
+        here = _nearest(lists["135"], signal.shift)
+        if here is None:
+            letters.append("C")
+        elif (_float(here.first("I")) or 0.0) < 0:
+            letters.append("CH2")
+        elif "90" in lists:
+            letters.append("CH3" if _nearest(lists["90"], signal.shift) is None else "CH")
+        else:
+            letters.append("")
+    return letters
+
+
+def _dept_angle(lines: list[Line]) -> str:
+    """The angle in the pulse sequence of a DEPT, 135 where it is not written; empty for another experiment."""
+    for line in lines:
+        if found := re.match(r"\s*(?:sequence|pulseprogram)\s*=.*?dept\D{0,4}(\d{2,3})?", line.text, re.I):
+            return found[1] or "135"
+    return ""
+
+
+def _nearest(signals: list[_Signal], shift: float) -> _Signal | None:
+    near = [signal for signal in signals if abs(signal.shift - shift) <= _SAME_CARBON_PPM]
+    return min(near, key=lambda signal: abs(signal.shift - shift), default=None)
+
+
+def _cross_peaks(record: SDRecord, carbon: list[_Signal], hydrogen: list[_Signal]) -> Reading | None:
+    """The HSQC spectrum of a tag of one-bond correlations, "label/label", whose labels are those of the signals
+    of the 13C and 1H tags; None where no label is known there."""
+    lines = _entries(record.lines_of(_ONE_BOND))
+    at = [
+        {_label(text): one.shift for one in tag for text in one.attributes.get("L", [])}
+        for tag in (carbon, hydrogen)
+    ]
+    peaks = CrossPeaks(carbon_first=True)
+    for line in lines:
+        found = _LABELS.match(line.text)
+        if found is None or "=" in found[0]:
+            continue
+        one, other = _label(found[1]), _label(found[2])
+        for c, h in ((one, other), (other, one)):
+            if c in at[0] and h in at[1]:
+                intensity = re.search(r"\b[IE]\s*=\s*([+-]?[\d.]+)", line.text)
+                peaks.add(at[0][c], at[1][h], _float(intensity[1]) if intensity else None, None, line.number)
+                break
+    return hsqc_of(peaks, "HSQC") if peaks.first else None
+
+
+def _label(text: str) -> str:
+    return text.strip().strip("()")
 
 
 def _assignment(record: SDRecord) -> dict[str, list[str]]:
@@ -255,35 +327,6 @@ def _assignment(record: SDRecord) -> dict[str, list[str]]:
         if label and "=" not in label and len(rest) > 1:
             found.setdefault(label.strip("()"), []).extend(rest[1:])
     return found
-
-
-def _smiles(record: SDRecord, molecule: "Chem.Mol | None") -> str | None:
-    from rdkit import Chem, rdBase
-
-    if molecule is not None:
-        with rdBase.BlockLogs():
-            try:
-                return canonical_smiles(Chem.MolToSmiles(Chem.RemoveHs(molecule)))
-            except (ValueError, RuntimeError):
-                pass
-    said = record.text_of("NMREDATA_SMILES").strip("\\ ")
-    try:
-        return canonical_smiles(said) if said else None
-    except ValueError:
-        return None
-
-
-def _formula(record: SDRecord, molecule: "Chem.Mol | None") -> str | None:
-    formula = record.text_of("NMREDATA_FORMULA").strip("\\ ")
-    if not formula and molecule is not None:
-        from rdkit.Chem.rdMolDescriptors import CalcMolFormula
-
-        formula = CalcMolFormula(molecule)
-    try:
-        parse_formula(formula)
-    except ValueError:
-        return None
-    return formula
 
 
 def _metadata(record: SDRecord) -> dict[str, str | float | int]:

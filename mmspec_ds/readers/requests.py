@@ -1,5 +1,6 @@
 """What a model is asked about: a record made of one or several files, or the reason why there is none."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +59,11 @@ def requests_of_file(
         formula: of the molecule, if it is known; one that contradicts the file is an error of the record.
         answered: records to leave out.
     """
-    useful = False
+    useful, other = False, ""
     try:
         for item in read_file(path):
             if isinstance(item, Rejected) and not item.fault:
+                other = other or f" ({item.reason})"
                 continue
             useful = True
             if answered(item.id):
@@ -70,7 +72,7 @@ def requests_of_file(
                 yield Request(item.id, error=str(item))
             else:
                 yield _of_parts(item.id, [item], formula, item.remarks)
-        fault = None if useful else f"{path}: no record with spectra of a kind that is read"
+        fault = None if useful else f"{path}: no record with spectra of a kind that is read{other}"
     except DataError as error:
         fault = one_line(error, 400)
     if fault is not None and not answered(path.name):
@@ -134,6 +136,7 @@ def _parts(source: Source) -> tuple[list[Part], list[str]]:
     parts: list[Part] = []
     remarks: list[str] = []
     faults: list[str] = []
+    others: Counter[str] = Counter()
     for item in read_file(source.path, source.modality):
         if isinstance(item, Part):
             parts.append(item)
@@ -141,8 +144,13 @@ def _parts(source: Source) -> tuple[list[Part], list[str]]:
         elif item.fault:
             faults.append(str(item))
             remarks.append(f"{item.id}: left out, {item.reason}")
+        else:
+            others[item.reason] += 1
     if not parts:
-        raise DataError(faults[0] if faults else f"{source.path}: no spectrum of a kind that is read")
+        other = f" ({next(iter(others))})" if others else ""
+        raise DataError(faults[0] if faults else f"{source.path}: no spectrum of a kind that is read{other}")
+    name = source.path.name
+    remarks += (f"{name}: passed over {count} x {reason}" for reason, count in others.items())
     return parts, remarks
 
 

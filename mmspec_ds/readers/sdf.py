@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmspec_ds.molecules.formula import parse_formula
+from mmspec_ds.molecules.smiles import canonical_smiles
+from mmspec_ds.readers.part import RecordFault
 from mmspec_ds.readers.source import Line, read_lines
 
 if TYPE_CHECKING:
@@ -76,6 +79,19 @@ def read_records(path: Path) -> Iterator[SDRecord]:
         yield record
 
 
+def checked_record(record: SDRecord) -> SDRecord:
+    """The record itself.
+
+    Raises:
+        RecordFault: it is too long or cut off.
+    """
+    if record.too_long:
+        raise RecordFault("the record is longer than any molecule's")
+    if not record.ended:
+        raise RecordFault("the record has no $$$$: cut off")
+    return record
+
+
 def molecule_of(record: SDRecord) -> "Chem.Mol | None":
     """The structure with its explicit hydrogens, or None where RDKit cannot read it."""
     from rdkit import Chem, rdBase
@@ -96,7 +112,7 @@ def molecule_of(record: SDRecord) -> "Chem.Mol | None":
 def hydrogens_of_labels(assignment: Mapping[str, list[str]], molecule: "Chem.Mol | None") -> dict[str, int]:
     """Hydrogens under each label of an assignment: atoms that are hydrogens, and those on atoms named "H3".
 
-    Atom numbers count from 1. An atom that is no hydrogen counts the hydrogens on it. Without a structure
+    Atom numbers count from 1. An atom that is not a hydrogen counts the hydrogens on it. Without a structure
     nothing can be said.
     """
     if molecule is None:
@@ -117,3 +133,32 @@ def hydrogens_of_labels(assignment: Mapping[str, list[str]], molecule: "Chem.Mol
                 hydrogens |= {(atom.GetIdx(), place) for place in range(on_it)}
         found[label] = len(hydrogens)
     return found
+
+
+def smiles_of(molecule: "Chem.Mol | None", said: str = "") -> str | None:
+    """Canonical SMILES of a structure, else that of the text, None where neither gives one."""
+    from rdkit import Chem, rdBase
+
+    if molecule is not None:
+        with rdBase.BlockLogs():
+            try:
+                return canonical_smiles(Chem.MolToSmiles(Chem.RemoveHs(molecule)))
+            except (ValueError, RuntimeError):
+                pass
+    try:
+        return canonical_smiles(said) if said else None
+    except ValueError:
+        return None
+
+
+def formula_of(molecule: "Chem.Mol | None", said: str = "") -> str | None:
+    """The formula as the text says, else that of the structure, None where there is no valid one."""
+    if not said and molecule is not None:
+        from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+
+        said = CalcMolFormula(molecule)
+    try:
+        parse_formula(said)
+    except ValueError:
+        return None
+    return said

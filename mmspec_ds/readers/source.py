@@ -43,7 +43,7 @@ class Head:
 
     Attributes:
         path: the file or folder.
-        text: the first 64 KiB, unfolded, decoded and without byte order mark; bytes that are no UTF-8 are read
+        text: the first 64 KiB, unfolded, decoded and without byte order mark; bytes that are not UTF-8 are read
             as Latin-1. Empty for a folder.
         is_folder: whether the path is a folder.
     """
@@ -87,7 +87,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
             if stat.S_ISDIR(state.st_mode):
                 raise DataError("is a folder, expected a file", path=path)
             if not stat.S_ISREG(state.st_mode):
-                raise DataError("is no regular file (a FIFO, socket or device)", path=path)
+                raise DataError("is not a regular file (a FIFO, socket or device)", path=path)
             start = raw.read(8)
             raw.seek(0)
             if not start:
@@ -209,4 +209,4 @@ def readable(path: Path) -> Iterator[None]:
     except ValueError as error:  # a path with a zero byte
         if isinstance(error, UnicodeError) or "null byte" not in str(error):
             raise
-        raise DataError("is no possible file name", path=one_line(path)) from None
+        raise DataError("is not a possible file name", path=one_line(path)) from None

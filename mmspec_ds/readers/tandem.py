@@ -2,85 +2,84 @@
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.collision_energy import nearest_energy, parse_collision_energy
-from mmspec_ds.readers.part import Part, RecordFault, one_line, part_id
-from mmspec_ds.readers.peaks import HIGHEST_MZ, clean_peaks
-from mmspec_ds.readers.read_settings import TandemReadSettings
-from mmspec_ds.spectra.records import FloatArray, Polarity, TandemMS
+from mmspec_ds.readers.mass_fields import (
+    FORMULA,
+    ISOLATED_MZ,
+    MS_LEVEL,
+    POLARITY,
+    RETENTION_INDEX,
+    SMILES,
+    Fields,
+    check_kind,
+)
+from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
+from mmspec_ds.readers.peaks import HIGHEST_MZ, PeakList, clean_peaks, decimal_number
+from mmspec_ds.readers.precursor_ion import Ion, read_ion
+from mmspec_ds.readers.read_settings import FormatSettings, TandemReadSettings
+from mmspec_ds.readers.source import Line
+from mmspec_ds.spectra.records import FloatArray, TandemMS
 
-# Further fields under one name for all formats.
-SMILES = "smiles"
-FORMULA = "formula"
-POLARITY = "polarity"
-MS_LEVEL = "ms_level"
-ACCESSION = "accession"
-INSTRUMENT_TYPE = "instrument_type"
-
-_SPELLINGS = {
-    keys.NAME: ("name", "title", "compoundname", "recordtitle"),
-    ACCESSION: ("accession", "spectrumid", "identifier", "db"),
-    SMILES: ("smiles", "computedsmiles"),
-    keys.INCHIKEY: ("inchikey",),
-    FORMULA: ("formula", "molecularformula", "chemicalformula"),
-    keys.PRECURSOR_MZ: ("pepmass", "precursormz", "precursorm/z"),
-    keys.CHARGE: ("charge", "precursorcharge"),
-    keys.ADDUCT: ("adduct", "precursortype", "iontype"),
-    POLARITY: ("polarity", "ionmode", "ionizationmode"),
-    keys.COLLISION_ENERGY: ("collisionenergy", "ce"),
-    keys.INSTRUMENT: ("instrument", "sourceinstrument", "instrumentname"),
-    INSTRUMENT_TYPE: ("instrumenttype",),
-    MS_LEVEL: ("mslevel", "mstype", "spectrumtype"),
-}
-_FIELD_OF = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
-
-_NOTHING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
-_MOST_FIELDS = 64
 _LONGEST_VALUE = 1000
 _LONGEST_SMILES = 1000
-_HIGHEST_CHARGE = 50
-
-_POLARITIES: Mapping[str, Polarity] = {
-    **dict.fromkeys(("positive", "pos", "p", "+", "positive scan"), "positive"),
-    **dict.fromkeys(("negative", "neg", "n", "-", "negative scan"), "negative"),
-}
-_CHARGE = re.compile(r"(?P<before>[-+]?)(?P<size>\d{1,4})(?:\.0+)?(?P<after>[-+]?)")
-_ADDUCT_CHARGE = re.compile(r"\]\s*\(?(?P<size>\d*)(?P<signs>[-+]+)(?P<size_after>\d*)\)?[*.•]*")
-_MS_LEVEL = re.compile(r"(?:ms)?\s*(\d)")
-_UNSIGNED_ADDUCTS: Mapping[str, int] = {"M+H": 1, "M+NA": 1, "M+K": 1, "M+NH4": 1, "M-H": -1, "M+CL": -1}
 
 
-@dataclass(slots=True)
-class Fields:
-    """The fields of one record by the names of this house, others by their own in lower case."""
+Raw = TypeVar("Raw")
 
-    values: dict[str, str] = field(default_factory=dict)
 
-    def set(self, name: str, value: str, *, keep: bool = True) -> None:
-        """Note a field by any of its spellings; the first value counts.
+class TextRecord:
+    """One record of a text format while it is read: its fields and peaks, and its first fault. After a fault
+    the rest of the record is passed over. A format says in `read_line` what a line is."""
 
-        With `keep` False a field that this house has no name for is dropped.
-        """
-        name = one_line(name, 60)
-        value = value.strip()
-        if value.lower() in _NOTHING:
+    def __init__(self) -> None:
+        self.line: int | None = None
+        self.fields, self.peaks = Fields(), PeakList()
+        self.fault: RecordFault | None = None
+
+    def take(self, line: Line) -> None:
+        """Read a line of the record; empty ones are passed over."""
+        if self.line is None and line.text.strip():
+            self.line = line.number
+        if self.fault is not None or not line.text.strip():
             return
-        squeezed = "".join(letter for letter in name.lower() if letter not in " _-#$.")
-        known = _FIELD_OF.get(squeezed)
-        if known == MS_LEVEL and not _MS_LEVEL.fullmatch(value.lower()):
-            return  # "Spectrum_type: Centroid"
-        if known is None and (not keep or len(self.values) >= _MOST_FIELDS):
-            return
-        self.values.setdefault(known or name.lower(), value)
+        try:
+            self.read_line(line)
+        except RecordFault as fault:
+            self.fault = fault
 
-    def pop(self, name: str) -> str | None:
-        return self.values.pop(name, None)
+    def read_line(self, line: Line) -> None:
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Check the whole record once it has ended; raises RecordFault."""
+
+    def item(self, path: Path, number: int, settings: FormatSettings) -> Item:
+        """The part of the record once it has ended, or why it is rejected."""
+        try:
+            check_kind(self.fields)
+            if self.fault is not None:
+                raise self.fault
+            self.finish()
+            return tandem_part(path, number, self.peaks.arrays(), self.fields, settings.ms, self.peaks.remarks)
+        except RecordFault as fault:
+            return fault.rejected(path, number, self.line)
+
+
+def items_of(path: Path, records: Iterable[Raw], read: Callable[[int, Raw], Part]) -> Iterator[Item]:
+    """A part for each record by `read`, which is given its number from 0; a record that raises RecordFault is
+    rejected."""
+    for number, record in enumerate(records):
+        try:
+            yield read(number, record)
+        except RecordFault as fault:
+            yield fault.rejected(path, number)
 
 
 def tandem_part(
@@ -89,6 +88,7 @@ def tandem_part(
     peaks: tuple[FloatArray, FloatArray],
     fields: Fields,
     settings: TandemReadSettings,
+    remarks: Iterable[str] = (),
 ) -> Part:
     """The part that one MS/MS spectrum gives.
 
@@ -98,137 +98,101 @@ def tandem_part(
         peaks: m/z and intensity as written.
         fields: all else, as written.
         settings: limits and rules.
+        remarks: what was assumed before.
 
     Raises:
         RecordFault: the peaks or a field cannot be used, or the spectrum is not MS/MS (no fault then).
     """
-    check_level(fields.pop(MS_LEVEL))
-    remarks: list[str] = []
-    metadata: dict[str, str | float | int] = {}
-    precursor = _precursor(fields.pop(keys.PRECURSOR_MZ))
-    if precursor is None:
-        remarks.append("no precursor m/z")
-    else:
-        metadata[keys.PRECURSOR_MZ] = precursor
-    adduct = fields.values.get(keys.ADDUCT)
-    charge_text = fields.pop(keys.CHARGE)
-    polarity, charge = _polarity_and_charge(fields.pop(POLARITY), adduct, charge_text, remarks)
-    if charge is not None:
-        metadata[keys.CHARGE] = charge
-    energy = _energy(fields.values.get(keys.COLLISION_ENERGY), precursor, charge, settings, metadata, remarks)
+    check_kind(fields)
+    fields.pop(MS_LEVEL)
+    told = list(remarks)
+    precursor = _precursor(fields, told)
+    ion = read_ion(
+        fields.pop(POLARITY),
+        fields.pop(keys.ADDUCT),
+        fields.pop(keys.CHARGE),
+        fields.values.get(keys.NAME),
+        told,
+    )
+    measured = _measured_energy(fields.values.get(keys.COLLISION_ENERGY), precursor, ion, told)
+    energy = _energy(measured, settings, told)
     mz, intensity, changes = clean_peaks(*peaks, settings.max_peaks)
-    remarks += changes
-    smiles, formula = known_smiles(fields.pop(SMILES), remarks), known_formula(fields.pop(FORMULA), remarks)
-    for name, value in fields.values.items():
-        metadata.setdefault(name, one_line(value, _LONGEST_VALUE))
-    spectrum = TandemMS(mz, intensity, polarity, energy)
-    return Part(part_id(path, number), (spectrum,), smiles, formula, metadata, tuple(remarks))
+    told += changes
+    smiles, formula = known_smiles(fields.pop(SMILES), told), known_formula(fields.pop(FORMULA), told)
+    stated = {
+        keys.PRECURSOR_MZ: precursor,
+        keys.CHARGE: ion.charge,
+        keys.ADDUCT: ion.adduct or ion.written,
+        keys.MEASURED_EV: measured,
+    }
+    metadata: dict[str, str | float | int] = {
+        name: value for name, value in stated.items() if value is not None
+    }
+    for name, text in fields.values.items():
+        metadata.setdefault(name, one_line(text, _LONGEST_VALUE))
+    spectrum = TandemMS(mz, intensity, ion.polarity, energy, precursor, ion.adduct, ion.charge, measured)
+    return Part(part_id(path, number), (spectrum,), smiles, formula, metadata, tuple(told))
 
 
-def check_level(text: str | None) -> None:
-    """Refuse, before its peaks are decoded, a spectrum that is not MS/MS; one of no stated level passes.
+def _precursor(fields: Fields, remarks: list[str]) -> float | None:
+    """The precursor m/z; the target of the isolation window where there is none or it lies outside it."""
+    text, window = fields.pop(keys.PRECURSOR_MZ), fields.pop(ISOLATED_MZ)
+    value = _precursor_mz(text, remarks) if text is not None else None
+    if window is not None:
+        low, high, target = (float(word) for word in window.split())
+        if value is None:
+            remarks.append(f"no m/z of a selected ion, that of the isolation window taken: {target:.4f}")
+            value = target
+        elif not low <= value <= high:
+            remarks.append(
+                f"the selected ion {value:.4f} lies outside the isolation window {low:g} to {high:g}, its"
+                f" target {target:.4f} taken as the precursor m/z"
+            )
+            value = target
+    if value is None:
+        gas = not RETENTION_INDEX.isdisjoint(fields.values)
+        remarks.append("no precursor m/z" + (", but a retention index: perhaps an EI spectrum" if gas else ""))
+    return value
 
-    Raises:
-        RecordFault: the level is another one; no fault of the file.
-    """
-    match = _MS_LEVEL.fullmatch(text.lower()) if text is not None else None
-    if match is not None and match[1] != "2":
-        raise RecordFault(f"a spectrum of MS level {match[1]}; MS/MS is level 2", fault=False)
 
-
-def _precursor(text: str | None) -> float | None:
-    """The precursor m/z; some files add its intensity, and some write 0 for none."""
-    if text is None:
-        return None
+def _precursor_mz(text: str, remarks: list[str]) -> float:
+    """The number in "195.0877", "195.0877 1200" (with its intensity) or "(195.0877, None)"."""
+    word = text.split()[0].strip("[(,;)]")
     try:
-        value = float(text.split()[0])
+        value = decimal_number(word)
     except ValueError:
         value = math.nan
-    if not 0 <= value <= HIGHEST_MZ:
-        raise RecordFault(f"precursor m/z {one_line(text, 40)!r}, expected a number above 0")
-    return value or None
+    if re.fullmatch(r"[0-9],\d{3}", word):  # 1,195: thousands?
+        value = math.nan
+    if not 0 < value <= HIGHEST_MZ:
+        hint = " (a decimal comma?)" if "," in word else ""
+        raise RecordFault(f"precursor m/z {one_line(text, 40)!r}, expected a number above 0{hint}")
+    if "," in word:
+        remarks.append(f"precursor m/z {one_line(word, 20)} read as {value!r}: a decimal comma")
+    return value
 
 
-def _polarity_and_charge(
-    stated: str | None, adduct: str | None, charge_text: str | None, remarks: list[str]
-) -> tuple[Polarity, int | None]:
-    """The polarity by what the file states, else by the adduct, else by the sign of the charge, else positive;
-    the charge with the sign of the polarity, or None if it is not known.
-
-    Raises:
-        RecordFault: stated polarity and adduct contradict each other, or the charge is none.
-    """
-    polarity = _POLARITIES.get(stated.lower()) if stated is not None else None
-    adduct_charge = _adduct_charge(adduct)
-    by_adduct: Polarity | None = None
-    if adduct_charge:
-        by_adduct = "positive" if adduct_charge > 0 else "negative"
-    if polarity is not None and by_adduct not in (None, polarity):
-        raise RecordFault(f"the ion mode is {polarity}, but the adduct {one_line(adduct, 30)} is {by_adduct}")
-    charge, signed = _charge(charge_text, remarks)
-    by_charge: Polarity | None = None
-    if charge and signed:
-        by_charge = "positive" if charge > 0 else "negative"
-    found = polarity or by_adduct or by_charge
-    if found is None:
-        remarks.append("polarity not stated, taken as positive")
-    elif by_charge not in (None, found):
-        remarks.append(
-            f"the sign of the charge {one_line(charge_text, 10)} is not that of the {found} ion mode"
-        )
-    size = abs(charge or adduct_charge or 0)
-    sign = -1 if found == "negative" else 1
-    return found or "positive", sign * size or None
-
-
-def _adduct_charge(adduct: str | None) -> int:
-    """The signed charge of an adduct like "[M+2H]2+", 0 if it says none."""
-    if adduct is None:
-        return 0
-    match = _ADDUCT_CHARGE.search(adduct)
-    if match is None:
-        return _UNSIGNED_ADDUCTS.get(adduct.strip("[] ").upper(), 0)
-    sign = -1 if match["signs"].startswith("-") else 1
-    digits = (match["size"] or match["size_after"])[:3]
-    return sign * (int(digits) if digits else len(match["signs"]))
-
-
-def _charge(text: str | None, remarks: list[str]) -> tuple[int | None, bool]:
-    """A charge like "2+", "-1" or "1", and whether it had a sign; 0 and "2+ and 3+" are not known."""
+def _measured_energy(text: str | None, precursor: float | None, ion: Ion, remarks: list[str]) -> float | None:
+    """The collision energy of the instrument in eV, None where none is stated or understood."""
     if text is None:
-        return None, False
-    match = _CHARGE.fullmatch(text.strip())
-    if match is None:
-        if re.fullmatch(r"[-+\d]+(?:(?:\s*,\s*|\s+and\s+|\s+)[-+\d]+)+", text.strip()):
-            remarks.append(f"of the charges {one_line(text, 30)} none is certain")
-            return None, False
-        raise RecordFault(f"charge {one_line(text, 30)!r}, expected one like 1+, 2+ or 1-")
-    size, sign = int(match["size"]), match["after"] or match["before"]
-    if size > _HIGHEST_CHARGE:
-        raise RecordFault(f"charge {one_line(text, 30)!r} is above {_HIGHEST_CHARGE}")
-    return (-size if sign == "-" else size) or None, bool(sign)
-
-
-def _energy(
-    text: str | None,
-    precursor: float | None,
-    charge: int | None,
-    settings: TandemReadSettings,
-    metadata: dict[str, str | float | int],
-    remarks: list[str],
-) -> float:
-    """The energy of the spectrum in eV; what was measured goes to the metadata."""
-    found = parse_collision_energy(text, precursor, charge) if text is not None else None
-    if found is None or found.ev is None:
-        why = found.how if found is not None else "no collision energy"
-        remarks.append(f"{why}, taken as {settings.assumed_energy_ev:g} eV")
-        return settings.assumed_energy_ev
-    metadata[keys.MEASURED_EV] = found.ev
-    energy = nearest_energy(found.ev) if settings.map_energies else found.ev
-    if found.how:
+        remarks.append("no collision energy")
+        return None
+    found = parse_collision_energy(text, precursor, ion.charge)
+    if found.ev is None:
+        remarks.append(found.how)
+    elif found.how:
         remarks.append(f"collision energy {one_line(text, 40)} understood as {found.ev:.1f} eV ({found.how})")
-    if energy != found.ev:
-        remarks.append(f"{found.ev:.4g} eV read as {energy:g} eV, the nearest energy of the benchmark")
+    return found.ev
+
+
+def _energy(measured: float | None, settings: TandemReadSettings, remarks: list[str]) -> float:
+    """The energy that the model is given, in eV."""
+    if measured is None:
+        remarks[-1] += f", taken as {settings.assumed_energy_ev:g} eV"
+        return settings.assumed_energy_ev
+    energy = nearest_energy(measured) if settings.map_energies else measured
+    if energy != measured:
+        remarks.append(f"{measured:.4g} eV read as {energy:g} eV, the nearest energy of the benchmark")
     return energy
 
 
@@ -242,7 +206,7 @@ def known_smiles(text: str | None, remarks: list[str]) -> str | None:
     try:
         canonical_smiles(text)
     except ValueError:
-        remarks.append(f"SMILES {one_line(text, 60)} is no molecule, left out")
+        remarks.append(f"SMILES {one_line(text, 60)} is not a valid structure, left out")
         return None
     return text
 

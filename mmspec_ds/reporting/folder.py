@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmspec_ds.config import RunConfig, load_run
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.elucidation.routing import RoutingTable
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.run_file import load_run
 from mmspec_ds.trainer.monitor.record import METRICS, read_metrics
 
 Entry = dict[str, Any]
@@ -30,7 +31,7 @@ class RunFolder:
     """
 
     path: Path
-    run: RunConfig
+    run: ElucidationRun
     config: str
     entries: list[Entry]
     evaluations: dict[str, dict[str, Entry]]
@@ -51,7 +52,7 @@ class RunFolder:
             raise DataError(
                 f"holds no step in {METRICS}: expected the folder of a run that has begun", path=path
             )
-        run, text = load_run(config), config.read_text(encoding="utf-8")
+        run, text = load_run(config, (), ElucidationRun), config.read_text(encoding="utf-8")
         return cls(path, run, text, entries, dict(_evaluations(path)))
 
     def of(self, kind: str) -> list[Entry]:

@@ -1,35 +1,36 @@
-"""A report about a run: one page of HTML that needs nothing else, and its pictures as PNG beside it."""
+"""Write a report about a run: one HTML page that needs no other file, and its pictures as PNG beside it."""
 
-import os
+import base64
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.figures.maps import draw_maps
 from mmspec_ds.files import replacing
-from mmspec_ds.reporting import sections
+from mmspec_ds.molecules.depiction import structure_svg
 from mmspec_ds.reporting.charts import DARK, LIGHT
 from mmspec_ds.reporting.curves import drawings
 from mmspec_ds.reporting.examples import Examples, find_examples
 from mmspec_ds.reporting.folder import RunFolder
-from mmspec_ds.reporting.html import escape
-from mmspec_ds.reporting.structures import example_section
+from mmspec_ds.reporting.page_content import Figure, maps, page_content
 
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """What to report of.
+    """The run to report on.
 
     Attributes:
-        folder: of the run.
-        page: the HTML file; the pictures go into a folder of its name, with "_png" behind it.
-        data: files of molecules for the examples; those that the run was validated on, if none are given.
-        ask: molecules that the model reads for them; 0 for none.
-        show: of these, how many are drawn.
+        folder: the folder of the run.
+        page: the HTML file; the pictures go into a folder of its name with "_png" appended.
+        data: files of molecules for the examples; the run's validation files if none are given.
+        ask: molecules that the model reads for the examples; 0 for no examples.
+        show: how many of them are drawn.
     """
 
     folder: Path
@@ -45,10 +46,10 @@ class ReportRequest:
 
 
 def write_report(request: ReportRequest, progress: Callable[[int], None] | None = None) -> Examples:
-    """Write the page and its pictures; both appear whole or not at all.
+    """Write the page and its pictures; each appears whole or not at all.
 
     Returns:
-        The examples, with the figures over all molecules that were asked for.
+        The examples, with the scores over all molecules that the model read.
 
     Raises:
         DataError: the folder is not that of a run, or the files cannot be written.
@@ -59,62 +60,38 @@ def write_report(request: ReportRequest, progress: Callable[[int], None] | None 
             request.folder, request.data, ask=request.ask, show=request.show, progress=progress
         )
     else:
-        examples = Examples("None were asked for.")
+        examples = Examples("No examples were requested.")
     drawn = {
-        section: {one.name: (one, one.png(LIGHT), one.png(DARK)) for one in some}
+        section: [Figure(one.name, one.words, one.png(LIGHT), one.png(DARK)) for one in some]
         for section, some in drawings(folder).items()
     }
-    parts = [
-        sections.learning(folder, drawn["learning"]),
-        example_section(folder, examples),
-        sections.evaluation(folder),
-        sections.routing(folder, drawn["routing"]),
-        sections.resources(folder, drawn["resources"]),
-        sections.environment(folder),
-        sections.configuration(folder),
-    ]
-    pictures = {name: light for some in drawn.values() for name, (_, light, _) in some.items()}
     try:
-        _write_pictures(request.pictures, pictures, folder)
+        _write_pictures(request.pictures, folder, drawn)
         with replacing(request.page) as partial:
-            partial.write_text(_page(sections.head(folder, examples), parts, folder), encoding="utf-8")
+            partial.write_text(_page(folder, examples, drawn), encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}", path=request.page) from None
     return examples
 
 
-def _page(head: str, parts: Sequence[str], folder: RunFolder) -> str:
-    style = files("mmspec_ds.reporting").joinpath("style.css").read_text(encoding="utf-8")
-    shown = [part for part in parts if part]
-    links = "".join(_link(part) for part in shown)
-    written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    body = "\n".join(shown)
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(folder.run.name)} - mmspec report</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<header>\n{head}\n<nav>{links}</nav>\n</header>\n<main>\n{body}\n</main>\n"
-        f"<footer>mmspec report of {escape(str(folder.path))}, {written}</footer>\n</body>\n</html>\n"
+def _page(folder: RunFolder, examples: Examples, drawn: Mapping[str, list[Figure]]) -> str:
+    templates = Environment(
+        loader=PackageLoader("mmspec_ds.reporting"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    templates.filters["base64"] = lambda png: base64.b64encode(png).decode()
+    templates.filters["drawing"] = lambda smiles: Markup(structure_svg(smiles, 220, 150) or "")
+    written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    content = page_content(folder, examples)
+    return templates.get_template("report.html").render(**content, drawn=drawn, written=written)
 
 
-def _link(part: str) -> str:
-    name = part.partition('id="')[2].partition('"')[0]
-    title = part.partition("<h2>")[2].partition("</h2>")[0]
-    return f'<a href="#{name}">{title}</a>'
-
-
-def _write_pictures(target: Path, pictures: dict[str, bytes], folder: RunFolder) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        for name, png in pictures.items():
-            (partial / f"{name}.png").write_bytes(png)
-        tables = sections.maps(folder)
+def _write_pictures(target: Path, folder: RunFolder, drawn: Mapping[str, list[Figure]]) -> None:
+    with replacing(target) as partial:
+        partial.mkdir(parents=True)
+        for figures in drawn.values():
+            for one in figures:
+                (partial / f"{one.name}.png").write_bytes(one.light)
+        tables = maps(folder)
         if tables:
             draw_maps(tables).save(partial / "routing.png")
         shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -1,6 +1,8 @@
 """Reader of the multimodal benchmark's parquet files (Alberts et al. 2024): streaming, every row checked.
 
 The writer of the same schema is in `parquet_writer`; `RowReader` is for who wants whole batches of columns.
+
+Axes: N rows of a batch.
 """
 
 import os
@@ -8,29 +10,30 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra import benchmark_schema as schema
-from mmspec_ds.spectra.parquet_columns import (
-    CarbonColumn,
-    CellError,
-    HydrogenColumn,
-    InfraredColumn,
-    SpectrumColumn,
-    TandemColumn,
-    is_text,
-    read_formula,
-    read_smiles,
-)
-from mmspec_ds.spectra.parquet_writer import write_records
+from mmspec_ds.molecules.smiles import canonical_smiles
+from mmspec_ds.spectra.columns import BoolArray, Faults, FileColumn, is_text
+from mmspec_ds.spectra.modalities.definition import ModalityDefinition
+from mmspec_ds.spectra.packed import PackedTokens
+from mmspec_ds.spectra.parquet_writer import SMILES, write_records
 from mmspec_ds.spectra.records import Modality, Record, Spectrum
+from mmspec_ds.spectra.registry import (
+    PAPER_MODALITIES,
+    REGISTRY,
+    CompressionSettings,
+    compress_columns,
+    schema_of,
+)
 
 __all__ = [
-    "SPECTRAL_MODALITIES",
+    "SMILES",
+    "FileRows",
     "ReadReport",
     "RowReader",
     "available_modalities",
@@ -40,19 +43,9 @@ __all__ = [
     "write_records",
 ]
 
-SPECTRAL_MODALITIES = (Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
-"""What is read unless something else is asked for."""
-
-_DECODERS: Mapping[Modality, Callable[[str], SpectrumColumn]] = {
-    Modality.H_NMR: HydrogenColumn,
-    Modality.C_NMR: CarbonColumn,
-    Modality.IR: InfraredColumn,
-}
 BATCH_ROWS = 256
-"""Rows that are decoded at a time."""
+"""Rows that are decoded at a time: 2 MB of IR, which allocators give again and again without a page fault."""
 _REASONS_KEPT = 10
-
-_TEXT_COLUMNS = (schema.SMILES, schema.FORMULA)
 
 
 @dataclass
@@ -84,7 +77,7 @@ class ReadReport:
 def read_records(
     path: str | os.PathLike[str],
     *,
-    modalities: Iterable[Modality] = SPECTRAL_MODALITIES,
+    modalities: Iterable[Modality] = PAPER_MODALITIES,
     require_smiles: bool = True,
     canonicalise: bool = True,
     on_invalid: Literal["raise", "skip"] = "raise",
@@ -92,9 +85,9 @@ def read_records(
 ) -> Iterator[Record]:
     """Read a file of the benchmark's schema, a batch at a time.
 
-    A null cell means that the record lacks that spectrum. MS/MS needs at least one of its six columns, under
-    either spelling; each other modality needs its column. The formula is read where there is one, and required
-    if `modalities` contains FORMULA. A record's id is "<file name>:<row>", rows counted from 0.
+    A null cell means that the record lacks that spectrum. MS/MS needs at least one of its columns, under either
+    spelling; each other modality needs its column. The formula is read where there is one, and required if
+    `modalities` contains FORMULA. A record's id is "<file name>:<row>", rows counted from 0.
 
     Args:
         path: the file.
@@ -110,7 +103,20 @@ def read_records(
     """
     asked = tuple(dict.fromkeys(modalities))
     reader = RowReader(Path(path), asked, require_smiles=require_smiles, canonicalise=canonicalise)
-    return reader.records(on_invalid == "skip", report if report is not None else ReadReport())
+    return _records(reader, on_invalid == "skip", report if report is not None else ReadReport())
+
+
+def _records(reader: "RowReader", skip_invalid: bool, report: ReadReport) -> Iterator[Record]:
+    with reader:
+        for rows in reader.rows():
+            for place, record in enumerate(rows.records()):
+                if isinstance(record, Record):
+                    report.rows_read += 1
+                    yield record
+                elif skip_invalid:
+                    report.count_skipped(rows.id(place), str(record))
+                else:
+                    raise record
 
 
 def available_modalities(path: str | os.PathLike[str]) -> tuple[Modality, ...]:
@@ -121,9 +127,7 @@ def available_modalities(path: str | os.PathLike[str]) -> tuple[Modality, ...]:
     """
     with _open(Path(path)) as file:
         names = file.schema_arrow.names
-    have = [m for m in (Modality.H_NMR, Modality.C_NMR, Modality.IR) if schema.modality_column(m) in names]
-    have += [Modality.MS] if schema.ms_columns(names) else []
-    return (*have, Modality.FORMULA) if schema.FORMULA in names else tuple(have)
+    return tuple(modality for modality, entry in REGISTRY.items() if entry.file_columns(names))
 
 
 def row_groups(path: str | os.PathLike[str]) -> list[int]:
@@ -146,8 +150,90 @@ def count_rows(path: str | os.PathLike[str]) -> int:
         return int(file.metadata.num_rows)
 
 
+@dataclass(frozen=True)
+class FileRows:
+    """A batch of N rows, decoded and checked.
+
+    Attributes:
+        path, first_row: where they are.
+        smiles: as written, None where the cell is null.
+        columns: of each modality; a modality whose columns hold nothing but nulls is left out.
+        faults: what is wrong with the cells, in the order of the columns.
+        no_spectrum_N: rows that lack every spectrum that was asked for, whose columns are `asked_columns`.
+        require_smiles, canonicalise: as for `read_records`.
+    """
+
+    path: Path
+    first_row: int
+    smiles: list[str | None]
+    columns: Mapping[Modality, Any]
+    faults: list[Faults]
+    no_spectrum_N: BoolArray
+    asked_columns: str
+    require_smiles: bool
+    canonicalise: bool
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    def id(self, place: int) -> str:
+        """The id of the record at a place."""
+        return f"{self.path.name}:{self.first_row + place}"
+
+    def error(self, place: int, column: str, why: str) -> DataError:
+        """What is wrong with the row at a place."""
+        return DataError(_one_line(why), path=self.path, row=self.first_row + place, column=column)
+
+    def fault(self, place: int) -> DataError | None:
+        """Why the row at a place cannot be used, its SMILES not considered; None where it can."""
+        for one in self.faults:
+            if one.bad_N[place]:
+                return self.error(place, one.column, one.why(place))
+        if self.no_spectrum_N[place]:
+            return self.error(place, self.asked_columns, "every spectrum is null")
+        return None
+
+    def smiles_at(self, place: int) -> str | DataError | None:
+        """The SMILES of a row, checked, or why it cannot be used."""
+        text = self.smiles[place]
+        if text is None:
+            return self.error(place, SMILES, "the SMILES is missing (null)") if self.require_smiles else None
+        try:
+            canonical = canonical_smiles(text)
+        except ValueError as error:
+            return self.error(place, SMILES, str(error))
+        return canonical if self.canonicalise else text
+
+    def records(self) -> Iterator[Record | DataError]:
+        """Each row as a record, or why it is not one."""
+        parts: list[list[tuple[Spectrum, ...]]] = [
+            REGISTRY[m].spectra(columns) for m, columns in self.columns.items() if REGISTRY[m].is_instrument
+        ]
+        known = self.columns.get(Modality.FORMULA)
+        for place in range(len(self)):
+            smiles = self.smiles_at(place)
+            if isinstance(smiles, DataError):
+                yield smiles
+                continue
+            if (fault := self.fault(place)) is not None:
+                yield fault
+                continue
+            spectra = tuple(spectrum for part in parts for spectrum in part[place])
+            formula = None if known is None else known.texts[place]
+            yield Record(self.id(place), spectra, smiles, formula)
+
+    def tokens(
+        self, modalities: Iterable[Modality], settings: CompressionSettings
+    ) -> dict[Modality, PackedTokens]:
+        """The tokens of each of some modalities, without any where a row has a fault."""
+        wanted = list(modalities)
+        found = compress_columns({m: self.columns[m] for m in wanted if m in self.columns}, settings)
+        empty = {m: PackedTokens.empty(schema_of(m, settings), len(self)) for m in wanted if m not in found}
+        return {modality: (found | empty)[modality] for modality in wanted}
+
+
 class RowReader:
-    """One open file, its columns checked: batches of rows, and any row of a batch as a record.
+    """One open file, its columns checked: batches of rows.
 
     Args:
         path: the file.
@@ -172,21 +258,28 @@ class RowReader:
     ) -> None:
         self._path, self._file = path, _open(path, buffer_bytes)
         self._require_smiles, self._canonicalise = require_smiles, canonicalise
-        self._require_formula = Modality.FORMULA in asked
         self._schema = self._file.schema_arrow  # which Arrow makes anew, in 0.2 ms, each time it is asked for
+        self._required = tuple(modality for modality in asked if not REGISTRY[modality].is_instrument)
         names = self._schema.names
-        required = [schema.SMILES] if require_smiles else []
-        required += [schema.FORMULA] if self._require_formula else []
-        for name in required:
-            _check_present(path, name, names)
-        self._texts = [name for name in _TEXT_COLUMNS if name in names]
-        for name in self._texts:
-            self._check_type(name, is_text, "text")
-        self._columns = [column for m in asked if m != Modality.FORMULA for column in self._columns_of(m)]
+        texts = [FileColumn(SMILES, is_text, "text")] if SMILES in names or require_smiles else []
+        self._columns: dict[Modality, list[FileColumn]] = {}
+        # What is known besides the spectra is read wherever it is.
+        besides = [m for m, entry in REGISTRY.items() if not entry.is_instrument]
+        for column in texts:
+            self._check(column)
+        for modality in dict.fromkeys([*besides, *asked]):
+            found = REGISTRY[modality].file_columns(names)
+            if not found and modality in asked:
+                self._check_present(REGISTRY[modality].stored_in)
+            for column in found:
+                self._check(column)
+            self._columns[modality] = found
+        instruments = [c.name for m in asked if REGISTRY[m].is_instrument for c in self._columns[m]]
+        self._asked_columns = ", ".join(instruments)
         # A column of Arrow's null type, which pandas writes for nothing but nulls, has no spectrum to decode.
-        self.decoders = [c for c in self._columns if not pa.types.is_null(self._type_of(c.name))]
-        self._leaves = [*self._texts, *(leaf for column in self.decoders for leaf in self._leaves_of(column))]
-        self._cells: dict[str, list[str | None]] = {}
+        spectral = [column for found in self._columns.values() for column in found]
+        self._read = [*texts, *(c for c in spectral if not pa.types.is_null(self._type_of(c.name)))]
+        self._learnt: dict[Modality, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -194,110 +287,131 @@ class RowReader:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _columns_of(self, modality: Modality) -> list[SpectrumColumn]:
-        names = self._schema.names
-        if modality == Modality.MS and (found := schema.ms_columns(names)):
-            columns: list[SpectrumColumn] = [TandemColumn(column) for column in found]
-        else:
-            name = schema.modality_column(modality)
-            _check_present(self._path, name, names)
-            columns = [_DECODERS[modality](name)]
-        for column in columns:
-            self._check_type(column.name, column.accepts, column.expected)
-        return columns
+    def _check_present(self, name: str) -> None:
+        if name not in self._schema.names:
+            have = ", ".join(self._schema.names)
+            raise DataError(f"the column is missing (the file has {have})", path=self._path, column=name)
 
-    def _leaves_of(self, column: SpectrumColumn) -> list[str]:
-        """The parquet columns, as paths, that hold what is read of an Arrow column."""
-        if not column.fields:
-            return [column.name]
-        # Not by `ParquetFile.schema`: it and the footer keep each other alive until garbage is collected, 4 MB
-        # for a file of 200 row groups. Not by the columns of a row group: a damaged one ends the process.
-        paths = [".".join(parts) for parts in self._file.reader.column_paths]
-        endings = tuple(f".{name}" for name in column.fields)
-        # A column of nulls alone is its own leaf.
-        mine = [path for path in paths if path == column.name or path.startswith(f"{column.name}.")]
-        return [path for path in mine if path == column.name or path.endswith(endings)]
+    def _check(self, column: FileColumn) -> None:
+        self._check_present(column.name)
+        found = self._type_of(column.name)
+        if not (column.accepts(found) or pa.types.is_null(found)):
+            raise DataError(
+                f"the type is {_one_line(found)}, expected {column.expected}",
+                path=self._path,
+                column=column.name,
+            )
 
     def _type_of(self, name: str) -> pa.DataType:
         if self._schema.names.count(name) > 1:
             raise DataError("the column is there twice", path=self._path, column=name)
         return self._schema.field(name).type
 
-    def _check_type(self, name: str, accepts: Callable[[pa.DataType], bool], expected: str) -> None:
-        found = self._type_of(name)
-        if not (accepts(found) or pa.types.is_null(found)):
-            raise DataError(
-                f"the type is {_one_line(found)}, expected {expected}", path=self._path, column=name
+    def _leaves(self, columns: Iterable[FileColumn]) -> list[str]:
+        """The parquet columns, as paths, that hold what is read of Arrow columns."""
+        # Not by `ParquetFile.schema`: it and the footer keep each other alive until garbage is collected, 4 MB
+        # for a file of 200 row groups. Not by the columns of a row group: a damaged one ends the process.
+        paths = [".".join(parts) for parts in self._file.reader.column_paths]
+        leaves = []
+        for column in columns:
+            endings = tuple(f".{name}" for name in column.fields)
+            # A column of nulls alone is its own leaf.
+            mine = [path for path in paths if path == column.name or path.startswith(f"{column.name}.")]
+            leaves += (
+                [path for path in mine if path == column.name or path.endswith(endings)]
+                if endings
+                else [column.name]
             )
-
-    def records(self, skip_invalid: bool, report: ReadReport) -> Iterator[Record]:
-        """Every row of the file as a record; `report` counts them."""
-        row = 0
-        with self:
-            for batch in self.batches():
-                self.load(batch)
-                for place in range(batch.num_rows):
-                    try:
-                        record = self.record(row, place)
-                    except DataError as error:
-                        if not skip_invalid:
-                            raise
-                        report.count_skipped(f"{self._path.name}:{row}", str(error))
-                    else:
-                        report.rows_read += 1
-                        yield record
-                    row += 1
+        return leaves
 
     def batches(
-        self, groups: Iterable[int] | None = None, rows: int = BATCH_ROWS, columns: list[str] | None = None
+        self,
+        groups: Iterable[int] | None = None,
+        rows: int = BATCH_ROWS,
+        columns: list[FileColumn] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """The columns that are read (or those of these names), at most `rows` rows at a time, of all row groups
-        or of some."""
-        expected = columns or [*self._texts, *(decoder.name for decoder in self.decoders)]
-        columns = columns or self._leaves
+        """The columns that are read (or those given), at most `rows` rows at a time, of all row groups or of
+        some."""
+        wanted = self._read if columns is None else columns
+        leaves = self._leaves(wanted)
         for group in range(self._file.num_row_groups) if groups is None else groups:
-            batches = self._file.iter_batches(rows, [group], columns, use_threads=False)
+            batches = self._file.iter_batches(rows, [group], leaves, use_threads=False)
             while True:
                 with _readable(self._path):
                     batch = next(batches, None)
                 if batch is None:
                     break
-                for name in set(expected).difference(batch.schema.names):
+                for name in {column.name for column in wanted}.difference(batch.schema.names):
                     raise DataError("the file describes the column in two ways", path=self._path, column=name)
                 yield batch
 
-    def load(self, batch: pa.RecordBatch) -> None:
-        """Make the rows of a batch ready for `record`."""
+    def rows(self) -> Iterator[FileRows]:
+        """All rows of the file, at most `BATCH_ROWS` at a time."""
+        first_row = 0
+        for batch in self.batches():
+            yield self.decode(batch, first_row)
+            first_row += batch.num_rows
+
+    def decode(self, batch: pa.RecordBatch, first_row: int) -> FileRows:
+        """The rows of a batch, checked; `first_row` is the number of its first row in the file."""
         with _readable(self._path):
-            self._cells = {name: batch.column(name).to_pylist() for name in self._texts}
-            for decoder in self.decoders:
-                decoder.load(batch.column(decoder.name))
+            smiles: list[str | None] = [None] * batch.num_rows
+            if SMILES in batch.schema.names:
+                smiles = batch.column(SMILES).to_pylist()
+            columns: dict[Modality, Any] = {}
+            faults: list[Faults] = []
+            spectrum_N = np.zeros(batch.num_rows, dtype=np.bool_)
+            for modality in self._columns:
+                entry = REGISTRY[modality]
+                cells = self._cells(modality, batch)
+                if cells:
+                    learnt = self._learn(entry, cells, first_row)
+                    columns[modality], found = entry.decode(cells, learnt)
+                    faults += found
+                if modality in self._required:
+                    faults.append(_missing(entry, cells, batch.num_rows))
+                if entry.is_instrument:
+                    for cell in cells.values():
+                        spectrum_N |= cell.is_valid().to_numpy(zero_copy_only=False)
+        if not self._asked_columns:
+            spectrum_N[:] = True
+        return FileRows(
+            self._path,
+            first_row,
+            smiles,
+            columns,
+            faults,
+            ~spectrum_N,
+            self._asked_columns,
+            self._require_smiles,
+            self._canonicalise,
+        )
 
-    def record(self, row: int, place: int) -> Record:
-        """Row `row` of the file, which stands at `place` in the batch that was loaded.
+    def _cells(self, modality: Modality, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        names = [c.name for c in self._columns[modality] if not pa.types.is_null(self._type_of(c.name))]
+        return {name: batch.column(name) for name in names}
 
-        Raises:
-            DataError: a cell cannot be used; names file, row and column.
-        """
-        smiles, formula = (self._cells[name][place] if name in self._cells else None for name in _TEXT_COLUMNS)
-        spectra: list[Spectrum] = []
-        column = ""  # the one being read, for the error
-        try:
-            column = schema.SMILES
-            smiles = read_smiles(smiles, required=self._require_smiles, canonicalise=self._canonicalise)
-            column = schema.FORMULA
-            formula = read_formula(formula, required=self._require_formula)
-            for decoder in self.decoders:
-                column = decoder.name
-                spectrum = decoder.spectrum(place)
-                if spectrum is not None:
-                    spectra.append(spectrum)
-        except CellError as error:
-            raise DataError(_one_line(error), path=self._path, row=row, column=column) from error
-        if self._columns and not spectra:
-            columns = ", ".join(column.name for column in self._columns)
-            raise DataError("every spectrum is null", path=self._path, row=row, column=columns)
-        return Record(f"{self._path.name}:{row}", tuple(spectra), smiles, formula)
+    def _learn(self, entry: ModalityDefinition[Any, Any], cells: dict[str, pa.Array], first_row: int) -> Any:
+        """What the first rows of the file say, wherever we begin to read."""
+        known = self._learnt.get(entry.modality)
+        if known is None:
+            if first_row and type(entry).learn is not ModalityDefinition.learn:
+                first = next(self.batches(columns=[c for c in self._read if c.name in cells]))
+                known = entry.learn({name: first.column(name) for name in cells})
+            if known is None:
+                known = entry.learn(cells)
+            self._learnt[entry.modality] = known
+        return known
+
+
+def _missing(entry: ModalityDefinition[Any, Any], cells: Mapping[str, pa.Array], rows: int) -> Faults:
+    """Rows that lack what is required besides spectra."""
+    faults = Faults(entry.stored_in, rows)
+    null_N = np.ones(rows, dtype=np.bool_)
+    for cell in cells.values():
+        null_N &= cell.is_null().to_numpy(zero_copy_only=False)
+    faults.rows(null_N, lambda _: f"the {entry.label} is missing (null)")
+    return faults
 
 
 def _open(path: Path, buffer_bytes: int = 0) -> pq.ParquetFile:
@@ -323,11 +437,6 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"cannot be read as parquet: {_one_line(error)}", path=path) from error
-
-
-def _check_present(path: Path, name: str, names: list[str]) -> None:
-    if name not in names:
-        raise DataError(f"the column is missing (the file has {', '.join(names)})", path=path, column=name)
 
 
 def _one_line(text: object, limit: int = 200) -> str:

@@ -82,10 +82,13 @@ class TandemMS:
     """One MS/MS spectrum: m/z and intensity of each peak (any scale), and what is known of its precursor.
 
     Attributes:
-        collision_energy_ev: as measured, in eV.
+        collision_energy_ev: in eV. Readers give the nearest of the benchmark's 10, 20 and 40 eV unless
+            `map_energies` is off; None where nothing is known.
         precursor_mz: m/z of the ion that was fragmented.
         adduct: in brackets with its charge, such as "[M+H]+".
         charge: of the precursor, with its sign.
+        measured_energy_ev: the collision energy of the instrument in eV, before that rule; None where the file
+            has none that can be understood.
     """
 
     modality: ClassVar[Modality] = Modality.MS
@@ -96,6 +99,7 @@ class TandemMS:
     precursor_mz: float | None = None
     adduct: str | None = None
     charge: int | None = None
+    measured_energy_ev: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,6 @@
-"""The form in which a modality enters a model: tokens of discrete and continuous fields, and their schema."""
+"""The fields of the tokens in which a modality enters a model."""
 
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
-
-from mmspec_ds.spectra.records import Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +29,3 @@ class TokenSchema:
     discrete: tuple[DiscreteField, ...] = ()
     continuous: tuple[ContinuousField, ...] = ()
     ordered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """The tokens of one modality of one record: `discrete` int16 and `continuous` float32, both [n, fields]."""
-
-    modality: Modality
-    discrete: npt.NDArray[np.int16]
-    continuous: npt.NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.discrete)

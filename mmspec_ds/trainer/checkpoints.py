@@ -1,10 +1,10 @@
-"""Checkpoints of a run: written beside, vouched for, published whole, found again on any topology.
+"""Checkpoints of a run: written under a temporary name, checksummed, published whole, read on any topology.
 
 checkpoints/step_00000400/rank_00000.safetensors ...   the pieces of weights and optimizer states of each rank
 checkpoints/step_00000400/manifest.json                sizes and checksums of these, where the run stands, its
                                                        topology, its settings, the versions that wrote it
-model.safetensors                                      beside the folder: the weights with the smallest
-                                                       validation loss, in one file that needs no DeepSpeed
+model.safetensors                                      beside the folder: the weights with the best validation
+                                                       score, in one file that needs no DeepSpeed
 
 Nothing is pickled. A checkpoint that is not whole is set aside as `damaged_step_00000400`, and the one before
 is used.
@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,15 @@ from torch import Tensor
 
 from mmspec_ds.errors import DataError, UserError
 from mmspec_ds.files import entry_of, faults, read_manifest, replacing, to_disk, write_manifest
-from mmspec_ds.nn.weights import WEIGHTS, write_weights
-from mmspec_ds.trainer.distributed import everyones, from_first
+from mmspec_ds.trainer.distributed import broadcast_from_rank0, gather_objects
 from mmspec_ds.trainer.engine_state import WEIGHT, EngineState
 from mmspec_ds.trainer.pieces import BUFFER, PieceReader, file_of_rank, write_pieces
+from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 
 FORMAT = 1
 CHECKPOINTS = "checkpoints"
+OLDER_NAMES = {"validation_loss": "score", "best_loss": "best_score"}
+"""What older checkpoints call parts of the trainer's state."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,17 @@ class TrainerState:
         step: updates so far.
         seconds: of training so far.
         batches: micro-batches so far, of `batches_per_epoch` in an epoch.
-        validation_loss, best_loss: the latest and the smallest, in nats; None before the first validation.
-        best_step: when the smallest was reached; before any, the last step that was saved.
-        temperature: the router's at this point.
+        score, best_score: of the latest validation and of the best one; None before the first.
+        best_step: when the best was reached; before any validation, the last step that was saved.
     """
 
     step: int = 0
     seconds: float = 0.0
     batches: int = 0
     batches_per_epoch: int = 1
-    validation_loss: float | None = None
-    best_loss: float | None = None
+    score: float | None = None
+    best_score: float | None = None
     best_step: int | None = None
-    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,17 @@ class Checkpoint:
     @property
     def state(self) -> TrainerState:
         """Where the run stood."""
-        return TrainerState(**self.manifest["state"])
+        stored = {OLDER_NAMES.get(key, key): value for key, value in self.manifest["state"].items()}
+        return TrainerState(
+            **{one.name: stored[one.name] for one in fields(TrainerState) if one.name in stored}
+        )
 
     def reader(self) -> PieceReader:
-        """What its ranks wrote."""
+        """A reader of the files of all ranks."""
         return PieceReader(self.folder, sorted(self.manifest["files"]))
 
     def weights(self) -> dict[str, Tensor]:
-        """Every weight and buffer of the model, experts by their global numbers, fp32."""
+        """Every weight and buffer of the model by its global name, fp32."""
         reader = self.reader()
         whole = reader.whole(WEIGHT, self.manifest["parameters"])
         return whole | reader.whole(BUFFER, self.manifest["buffers"])
@@ -107,17 +110,17 @@ class CheckpointFolder:
             UserError: on every rank, if any of them could not write; the older checkpoints are untouched.
         """
         partial = self.folder / f".{name_of(state.step)}.partial"
-        at_first(lambda: self._clear(partial))
+        on_rank0(lambda: self._clear(partial))
         file = file_of_rank(dist.get_rank())
-        told = everyones(_attempted(lambda: _write_part(engine, partial / file)))
-        fault = next((part for part in told if isinstance(part, str)), None)
+        parts = gather_objects(_attempted(lambda: _write_part(engine, partial / file)))
+        fault = next((part for part in parts if isinstance(part, str)), None)
         try:
             if fault is not None:
                 raise OSError(fault)
-            at_first(lambda: self._complete(partial, _manifest(told, engine, state, about), publish=publish))
+            on_rank0(lambda: self._complete(partial, _manifest(parts, engine, state, about), publish=publish))
         except OSError as error:
-            at_first(lambda: shutil.rmtree(partial, ignore_errors=True))
-            raise UserError(self._unsaved(state.step, str(error))) from None
+            on_rank0(lambda: shutil.rmtree(partial, ignore_errors=True))
+            raise UserError(self._not_saved(state.step, str(error))) from None
 
     def newest(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest checkpoint that is whole, and what is wrong with newer ones, which are set aside. Every
@@ -128,10 +131,10 @@ class CheckpointFolder:
         """
         wrong: list[str] = []
         damaged: list[int] = []
-        for step in from_first(lambda: self.steps()[::-1]):
+        for step in broadcast_from_rank0(lambda: self.steps()[::-1]):
             found = self._checked(step)
             if isinstance(found, Checkpoint):
-                at_first(lambda: self._set_aside(damaged))
+                on_rank0(lambda: self._set_aside(damaged))
                 return found, wrong
             wrong += found
             damaged.append(step)
@@ -164,13 +167,13 @@ class CheckpointFolder:
         partial.mkdir(parents=True)
 
     def _complete(self, partial: Path, manifest: Mapping[str, Any], *, publish: bool) -> None:
-        """Vouch for the parts, publish the weights, then the checkpoint: weights without their checkpoint are
-        only written again, but a checkpoint without its weights would go unnoticed."""
+        """Write the manifest, publish the weights, then the checkpoint: weights without their checkpoint are
+        written again, but a checkpoint without its weights would go unnoticed."""
         write_manifest(partial, **manifest)
         state = TrainerState(**manifest["state"])
         if publish:
             with replacing(self.folder.parent / WEIGHTS) as path:
-                write_weights(Checkpoint(partial, manifest).weights(), path, state.temperature)
+                write_weights(Checkpoint(partial, manifest).weights(), path)
         final = self.folder / name_of(state.step)
         shutil.rmtree(final, ignore_errors=True)
         to_disk(partial)
@@ -190,7 +193,7 @@ class CheckpointFolder:
             mine = faults(folder, manifest, share)
         except DataError as error:
             manifest, mine = {}, [str(error)]
-        wrong = sorted({fault for part in everyones(mine) for fault in part})
+        wrong = sorted({fault for part in gather_objects(mine) for fault in part})
         return wrong or Checkpoint(folder, manifest)
 
     def _set_aside(self, steps: list[int]) -> None:
@@ -199,7 +202,7 @@ class CheckpointFolder:
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(self.folder / name_of(step), aside)
 
-    def _unsaved(self, step: int, why: str) -> str:
+    def _not_saved(self, step: int, why: str) -> str:
         steps = self.steps()
         left = f"step {steps[-1]} is the last that is saved" if steps else "no step is saved"
         return (
@@ -208,9 +211,13 @@ class CheckpointFolder:
         )
 
 
-def restore(engine: EngineState, checkpoint: Checkpoint) -> None:
+def restore(
+    engine: EngineState,
+    checkpoint: Checkpoint,
+    upgrade: Callable[[dict[str, Tensor], Mapping[str, Any]], None],
+) -> None:
     """Write a checkpoint's weights and optimizer states into an engine of the same model on any topology. Every
-    rank calls this.
+    rank calls this. `upgrade` is that of the `System`.
 
     Raises:
         DataError: the checkpoint is not of this model.
@@ -221,9 +228,13 @@ def restore(engine: EngineState, checkpoint: Checkpoint) -> None:
         for piece in engine.pieces():
             stop = piece.start + piece.values.numel()
             piece.values.copy_(reader.read(piece.kind, piece.name, piece.start, stop))
+        buffers = reader.whole(BUFFER, checkpoint.manifest["buffers"])
+        upgrade(buffers, checkpoint.manifest["state"])
         for name, buffer in engine.buffers():
-            buffer.copy_(reader.read(BUFFER, name, 0, buffer.numel()).view_as(buffer))
-    engine.spread()
+            if name not in buffers:
+                raise DataError(f"holds no {name}: expected a checkpoint of this model", path=checkpoint.folder)
+            buffer.copy_(buffers[name])
+    engine.refresh_weights()
 
 
 def name_of(step: int) -> str:
@@ -231,9 +242,9 @@ def name_of(step: int) -> str:
     return f"step_{step:08d}"
 
 
-def at_first(work: Callable[[], None]) -> None:
-    """Let rank 0 do something, and raise on every rank what it raised, as an OSError."""
-    fault = from_first(lambda: _attempted(work))
+def on_rank0(work: Callable[[], None]) -> None:
+    """Call `work` on rank 0 alone; an OSError there is raised on every rank."""
+    fault = broadcast_from_rank0(lambda: _attempted(work))
     if isinstance(fault, str):
         raise OSError(fault)
 
@@ -249,7 +260,7 @@ def _manifest_of(folder: Path) -> dict[str, Any]:
 
 
 def _attempted(work: Callable[[], Any]) -> Any:
-    """What `work` gives, or the text of the system's error."""
+    """The result of `work`, or the text of its OSError."""
     try:
         return work()
     except OSError as error:
@@ -257,7 +268,7 @@ def _attempted(work: Callable[[], Any]) -> Any:
 
 
 def _write_part(engine: EngineState, path: Path) -> dict[str, Any]:
-    """Write this rank's share, and say what it is."""
+    """Write this rank's share, and return its part of the manifest."""
     pieces = [(p.kind, p.name, p.start, p.values) for p in engine.pieces() if p.owned]
     if dist.get_rank() == 0:
         pieces += [(BUFFER, name, 0, buffer.view(-1)) for name, buffer in engine.buffers()]

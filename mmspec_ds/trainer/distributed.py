@@ -3,17 +3,94 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
-from mmspec_ds.errors import ConfigError
+from mmspec_ds.errors import ConfigError, UserError
 
 T = TypeVar("T")
+
+
+LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What every launcher (deepspeed, torchrun, launch/slurm.sbatch) sets for each process."""
+
+
+@dataclass(frozen=True)
+class Rendezvous:
+    """Where the ranks of a run meet: on the machine `address` of rank 0, at `port`."""
+
+    rank: int
+    world: int
+    address: str
+    port: int
+
+
+def find_rendezvous(environment: Mapping[str, str]) -> Rendezvous | None:
+    """The rendezvous that a launcher has set; None without a launcher, that is, without RANK and WORLD_SIZE.
+
+    Raises:
+        ConfigError: the variables are set in part, or are not what they should be.
+    """
+    missing = [name for name in LAUNCHER if not environment.get(name)]
+    if "RANK" in missing and "WORLD_SIZE" in missing:
+        return None
+    if missing:
+        found = [name for name in LAUNCHER if name not in missing]
+        raise ConfigError(
+            f"{', '.join(found)} set in the environment, but not {', '.join(missing)}: expected all, as a"
+            " launcher sets them, or neither RANK nor WORLD_SIZE for a single process"
+        )
+    world = _whole_number(environment, "WORLD_SIZE", 1, 2**31)
+    return Rendezvous(
+        rank=_whole_number(environment, "RANK", 0, world - 1),
+        world=world,
+        address=environment["MASTER_ADDR"],
+        port=_whole_number(environment, "MASTER_PORT", 1, 65535),
+    )
+
+
+def _whole_number(environment: Mapping[str, str], name: str, least: int, most: int) -> int:
+    text = environment[name]
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise ConfigError(f"{name} is {text!r} in the environment: expected a whole number, {least} to {most}")
+    return int(text)
+
+
+def check_rendezvous(meeting: Rendezvous, *, serves: bool) -> None:
+    """Look at once for what would otherwise end in a long wait: an unknown address, or a port that is taken.
+
+    Args:
+        meeting: where the ranks meet.
+        serves: whether this process opens the port.
+
+    Raises:
+        ConfigError: names the address or the port.
+    """
+    try:
+        socket.getaddrinfo(meeting.address, meeting.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(
+            f"MASTER_ADDR is {meeting.address!r}, which leads nowhere ({error.strerror}): expected the name or"
+            " address of rank 0's machine"
+        ) from None
+    if not serves:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", meeting.port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {meeting.port} cannot be opened for the ranks to meet ({error.strerror}): expected a"
+                " free one; choose another by --master_port of deepspeed or --port of launch/*.sh"
+            ) from None
 
 
 @contextmanager
@@ -22,19 +99,44 @@ def process_group(timeout_minutes: float) -> Iterator[None]:
 
     Leaving without the barrier and the destruction of the group ended in SIGABRT after success in 4 of 24 runs
     with gloo. After an error there is no barrier: the others may never come.
+
+    Raises:
+        ConfigError: the launcher's variables are incomplete or wrong.
+        UserError: the ranks do not meet in time.
     """
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     timeout = timedelta(minutes=timeout_minutes)
-    try:
-        dist.init_process_group(backend, init_method="env://", timeout=timeout)
-    except ValueError:  # the launcher's variables are not set: one process, by itself
+    meeting = find_rendezvous(os.environ)
+    if meeting is None:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=timeout)
         os.environ["LOCAL_RANK"] = "0"  # DeepSpeed insists on it
+    else:
+        agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun opens the port itself
+        check_rendezvous(meeting, serves=meeting.rank == 0 and not agent)
+        try:
+            dist.init_process_group(backend, init_method="env://", timeout=timeout)
+        except (RuntimeError, ValueError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"rank {meeting.rank} of {meeting.world} did not meet the others at"
+                f" {meeting.address}:{meeting.port} ({why}): expected all ranks to start within"
+                f" training.timeout_minutes, {timeout_minutes:g}, and to reach that address"
+            ) from None
     try:
         yield
         dist.barrier()
     finally:
         dist.destroy_process_group()
+
+
+def let_rank_0_speak(seconds: float = 5.0) -> None:
+    """Wait, in another rank than 0, before an error that every rank finds is told.
+
+    Rank 0 tells it meanwhile, and the launcher then ends the other ranks, so that it is told once. If rank 0
+    found no error, it is told after the wait.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(seconds)
 
 
 def limit_waiting(timeout_minutes: float) -> None:
@@ -78,21 +180,21 @@ def check_topology(ep_size: int) -> None:
 
 
 def largest(values: list[float], device: torch.device) -> list[float]:
-    """The element-wise maximum over all ranks: what one has seen, all know."""
+    """The element-wise maximum over all ranks, on every rank."""
     together = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(together, op=dist.ReduceOp.MAX)
     return together.tolist()
 
 
-def everyones(value: Any) -> list[Any]:
-    """What each rank passed, in the order of the ranks."""
+def gather_objects(value: Any) -> list[Any]:
+    """The values that the ranks passed, in the order of the ranks, on every rank."""
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, value)
     return gathered
 
 
-def from_first(make: Callable[[], T]) -> T:
-    """What rank 0 makes of it, on every rank."""
+def broadcast_from_rank0(make: Callable[[], T]) -> T:
+    """The result of calling `make` on rank 0, on every rank."""
     box: list[Any] = [make() if dist.get_rank() == 0 else None]
     dist.broadcast_object_list(box)
     made: T = box[0]

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from mmspec_ds.errors import ConfigError
-from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.trainer.engine_file import EngineFile
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
@@ -83,7 +82,7 @@ def leave_uncompiled() -> None:
     """Keep DeepSpeed from compiling its shared-memory all-reduce for the CPU when it first starts.
 
     It serves DeepSpeed's inference only. The build takes half a minute and a C++ compiler, and one that was
-    killed leaves a lock behind for which every later start waits for ever (`deepspeed.comm.torch.build_shm_op`,
+    killed leaves a lock behind on which every later start hangs (`deepspeed.comm.torch.build_shm_op`,
     DeepSpeed 0.19.8).
     """
     from deepspeed import ops
@@ -91,7 +90,7 @@ def leave_uncompiled() -> None:
     ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def update(engine: Any, placement: Placement, largest: float) -> Tensor:
+def update(engine: Any, shards: int, largest: float) -> Tensor:
     """Clip, and let the engine step, at the end of a micro-batch that completes an update. Every rank calls
     this.
 
@@ -100,7 +99,7 @@ def update(engine: Any, placement: Placement, largest: float) -> Tensor:
         gradient is not.
     """
     if not engine.zero_optimization_stage():
-        norm = clip_gradients(engine.module, placement, largest)
+        norm = clip_gradients(engine.module, shards, largest)
         engine.step()
         return norm
     engine.step()
@@ -109,9 +108,9 @@ def update(engine: Any, placement: Placement, largest: float) -> Tensor:
 
 
 @torch.no_grad()
-def clip_gradients(model: nn.Module, placement: Placement, largest: float) -> Tensor:
+def clip_gradients(model: nn.Module, shards: int, largest: float) -> Tensor:
     """Scale the gradients of a model without ZeRO so that the norm of all of them is at most `largest`, 0 for
-    no limit; returns the norm.
+    no limit; returns the norm. `shards` is the number of ranks that divide sharded parameters among them.
 
     DeepSpeed's own clipping takes on each rank the norm over the experts that live there, and the mean of those
     norms over ranks: another one than the model's, which depends on the expert-parallel size. With ZeRO 1 and 2
@@ -124,7 +123,7 @@ def clip_gradients(model: nn.Module, placement: Placement, largest: float) -> Te
     of_experts = torch.tensor([one for _, one in gradients], device=squares.device)
     experts = squares[of_experts].sum()
     dist.all_reduce(experts)  # each expert is counted by as many ranks as have a copy of it
-    copies = dist.get_world_size() // placement.size
+    copies = dist.get_world_size() // shards
     norm = (squares[~of_experts].sum() + experts / copies).sqrt()
     if largest:
         scale = (largest / (norm + 1e-6)).clamp_max(1.0)
@@ -138,17 +137,17 @@ class FirstFault:
     def __init__(self, device: torch.device) -> None:
         self._step = torch.zeros((), dtype=torch.int64, device=device)
 
-    def see(self, step: int, norm: Tensor) -> None:
-        """Take note of the gradient's norm at step 1, 2, ..."""
+    def record(self, step: int, norm: Tensor) -> None:
+        """Record the gradient's norm at step 1, 2, ..."""
         faulty = ~torch.isfinite(norm.to(self._step.device)) & (self._step == 0)
         self._step += faulty * step
 
     def step(self) -> int | None:
-        """The step, or None if there was none."""
+        """The step of the first such update, None if there was none."""
         return int(self._step) or None
 
 
 def set_learning_rate(engine: Any, rate: float) -> None:
-    """The learning rate of every parameter group for the next step."""
+    """Set the learning rate of every parameter group for the next step."""
     for group in engine.optimizer.param_groups:
         group["lr"] = rate

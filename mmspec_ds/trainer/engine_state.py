@@ -1,4 +1,4 @@
-"""What a rank holds of the weights and of the optimizer's states, as named pieces, whatever the topology.
+"""The weights and optimizer states that a rank holds, as named pieces that do not depend on the topology.
 
 One of the two files that touch DeepSpeed's private names: ZeRO keeps a parameter's fp32 weight and states in
 flat partitions, and `_hp_mapping` says which elements of which parameter lie where. The contract is that of
@@ -13,8 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mmspec_ds.moe.expert_names import global_name, is_expert
-from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.trainer.task import Sharding
 
 WEIGHT = "weight"
 
@@ -25,7 +24,7 @@ class Piece:
 
     Attributes:
         kind: "weight", or the optimizer's name of a state, such as "exp_avg".
-        name: of the parameter, experts by their global number.
+        name: of the parameter in files, see `Sharding.global_name`.
         start: the first element, counted in the flattened parameter.
         values: the elements, [n], a view of what the engine works with, in fp32.
         owned: whether it is this rank that saves them; others may hold the same.
@@ -45,29 +44,27 @@ class EngineState:
     Args:
         engine: DeepSpeed's, at any of ZeRO's stages 0 to 2.
         model: the model within, whose names count.
-        placement: which experts live here.
-        experts: how many there are in each layer, on all ranks.
+        sharding: which parameters differ between ranks.
     """
 
     engine: Any
     model: nn.Module
-    placement: Placement
-    experts: int
+    sharding: Sharding
 
     def shapes(self) -> dict[str, list[int]]:
         """The shape of every parameter that lives here, by its name in files."""
-        return {name: list(parameter.shape) for name, parameter in self._parameters()}
+        return {name: list(parameter.shape) for _, name, parameter in self._parameters()}
 
     def buffers(self) -> list[tuple[str, Tensor]]:
-        """What the model keeps besides its parameters; the same on every rank."""
+        """The model's buffers by name, the same on every rank."""
         parameters = {name for name, _ in self.model.named_parameters()}
         return [(name, value) for name, value in self.model.state_dict().items() if name not in parameters]
 
     def topology(self) -> dict[str, Any]:
-        """On what this engine runs."""
+        """Ranks, sharding, stage of ZeRO and precision of this engine."""
         return {
             "ranks": dist.get_world_size(),
-            "ep_size": self.placement.size,
+            "ep_size": self.sharding.size,
             "zero_stage": self.engine.zero_optimization_stage(),
             "bf16": self.engine.bfloat16_enabled(),
         }
@@ -101,9 +98,8 @@ class EngineState:
                 step = torch.tensor(float(updates), dtype=torch.float32, device=device)
                 self._inner.state[parameter] = {"step": step, **state}
 
-    def spread(self) -> None:
-        """Bring the weights with which the model computes up to date with written pieces. Every rank calls
-        this."""
+    def refresh_weights(self) -> None:
+        """Copy the fp32 pieces into the weights with which the model computes. Every rank calls this."""
         if self.engine.zero_optimization_stage():
             self.engine.optimizer.update_lp_params()
 
@@ -116,9 +112,10 @@ class EngineState:
         )
         return inner
 
-    def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+    def _parameters(self) -> Iterator[tuple[str, str, nn.Parameter]]:
+        """Each parameter with its name here and its name in files."""
         for name, parameter in self.model.named_parameters():
-            yield global_name(name, self.placement, self.experts), parameter
+            yield name, self.sharding.global_name(name), parameter
 
     def _partitions(self) -> Iterator[Piece]:
         """ZeRO 1 and 2: the partition of this rank, of which nobody else has a copy.
@@ -127,7 +124,7 @@ class EngineState:
         several parameter groups has stepped, and are empty for the others.
         """
         partitions = self.engine.optimizer.single_partition_of_fp32_groups
-        for name, parameter in self._parameters():
+        for _, name, parameter in self._parameters():
             mapping = parameter._hp_mapping  # type: ignore[attr-defined]
             if mapping is None:
                 continue
@@ -139,12 +136,13 @@ class EngineState:
                     yield Piece(kind, name, start, values.narrow(0, place.start, place.numel), owned=True)
 
     def _replicas(self) -> Iterator[Piece]:
-        """Without ZeRO every rank holds every weight (of an expert: every rank with its block), and they take
+        """Without ZeRO several ranks hold the same weight: all ranks, or those with the same shard. They take
         turns in saving them."""
-        rank, size = dist.get_rank(), self.placement.size
-        for number, (name, parameter) in enumerate(self._parameters()):
-            turn, turns = (rank // size, dist.get_world_size() // size) if is_expert(name) else (rank, None)
-            owned = number % (turns or dist.get_world_size()) == turn
+        rank, world, size = dist.get_rank(), dist.get_world_size(), self.sharding.size
+        for number, (local, name, parameter) in enumerate(self._parameters()):
+            sharded = self.sharding.is_sharded(local)
+            copies, turn = (world // size, rank // size) if sharded else (world, rank)
+            owned = number % copies == turn
             yield Piece(WEIGHT, name, 0, parameter.detach().view(-1), owned)
             state: Mapping[str, Any] = self._inner.state.get(parameter, {})
             for kind, value in sorted(state.items()):

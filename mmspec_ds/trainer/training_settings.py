@@ -14,9 +14,6 @@ class TrainingSettings(Settings):
     Attributes:
         ep_size: expert-parallel size, a divisor of the number of ranks and of the number of experts.
         batch_size: samples for each rank and step.
-        tokens_per_batch: train on batches of like lengths instead, of as many samples as have at most that many
-            encoder tokens for each rank and step, padding included; `batch_size` is then that of validation
-            alone.
         steps, epochs, minutes: the budget. With `minutes` the schedules follow the clock, so that a run of the
             same seed is not the same run twice.
         warmup: fraction of the budget over which the learning rate rises linearly.
@@ -27,10 +24,6 @@ class TrainingSettings(Settings):
         validate_every: steps between validations, each with a checkpoint.
         keep_checkpoints: how many of the newest are kept beside the best; with two, there is one to go back to
             when the newest turns out to be damaged.
-        pictures: how many held-back molecules are drawn at each validation with the structures that are
-            proposed for them; 0 leaves out these and the maps of the routing.
-        conflict_samples: held-back samples on which the gradients of the modalities are compared at each
-            validation; 0 is off.
         trace_steps: updates, after the first few, that torch's profiler traces for TensorBoard and Perfetto.
         threads: CPU threads for each process; default: the cores of the machine shared by its processes.
         timeout_minutes: how long a rank waits for the others before it gives up.
@@ -40,7 +33,6 @@ class TrainingSettings(Settings):
 
     ep_size: int = Field(1, ge=1)
     batch_size: int = Field(64, ge=1)
-    tokens_per_batch: int | None = Field(None, ge=1)
     gradient_accumulation: int = Field(1, ge=1)
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
@@ -57,8 +49,6 @@ class TrainingSettings(Settings):
     validate_every: int = Field(500, ge=1)
     log_every: int = Field(10, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
-    pictures: int = Field(4, ge=0)
-    conflict_samples: int = Field(16, ge=0)
     trace_steps: int = Field(0, ge=0)
     threads: int | None = Field(None, ge=1)
     timeout_minutes: float = Field(30, gt=0)

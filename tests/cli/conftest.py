@@ -10,15 +10,15 @@ import torch
 import yaml
 
 from mmspec_ds.cli import main
-from mmspec_ds.config import load_run
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.nn.weights import write_weights
 from mmspec_ds.spectra.parquet import write_records
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record
 from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.run_file import load_run
+from mmspec_ds.trainer.weights import write_weights
 
 SMILES = ("CCO", "CCN", "CC(C)=O", "CC#N")
 
@@ -107,7 +107,7 @@ def make_model(folder: Path) -> Path:
     torch.manual_seed(0)
     encoding = InputEncoding.from_settings(run.data)
     model = build_elucidator(run.model, run.moe, encoding.schemas, len(target))
-    write_weights(dict(model.state_dict()), model_folder / "model.safetensors", temperature=1.0)
+    write_weights(dict(model.state_dict()), model_folder / "model.safetensors")
     return model_folder
 
 

@@ -154,7 +154,7 @@ def test_train_is_told_to_skip_invalid_rows(
     asked = []
     monkeypatch.chdir(house)
     monkeypatch.setattr(
-        "mmspec_ds.trainer.loop.train", lambda run, **_: asked.append(run.data.skip_invalid) or True
+        "mmspec_ds.trainer.loop.train", lambda run, *_, **__: asked.append(run.data.skip_invalid) or True
     )
     told = mmspec("train", "run.yaml", *flag)
     assert (told.status, asked) == (0, [bool(flag)])

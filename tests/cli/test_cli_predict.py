@@ -99,7 +99,7 @@ def test_picked_lines_are_told(mmspec: Any, house: Path) -> None:
             ("--c-nmr", "r0/c_nmr.csv", "--msms", "massbank.txt", "--formula", "C2H6O"),
             ("the formula of massbank.txt:0 is C8H9NO2, that of the given one is C2H6O: not one molecule",),
         ),
-        (("--c-nmr", "r0/c_nmr.csv", "--formula", "water"), ("'water' is no molecular formula",)),
+        (("--c-nmr", "r0/c_nmr.csv", "--formula", "water"), ("'water' is not a molecular formula",)),
     ],
     ids=lambda value: " ".join(value) if value and value[0].startswith(("-", "n")) else None,
 )

@@ -59,9 +59,9 @@ def test_broken_rows_are_lines(mmspec: Any, house: Path, manifest: Path) -> None
         (f"short,{h_0}", "row 9: 2 cells, expected 6"),
         (f"long,{h_0},,,,,,", "row 10: 8 cells, expected 6"),
         (f"formula,{h_0},,,massbank.txt,C2H6O", "the formula of massbank.txt:0 is C8H9NO2, that of"),
-        (f"formula2,{h_0},,,,H2O+beer", "is no molecular formula"),
+        (f"formula2,{h_0},,,,H2O+beer", "is not a molecular formula"),
         (f"mixed,{h_0},,,massbank.txt;gnps.mgf,", "not one molecule"),
-        ("cut,,cut.csv,,,", "cut.csv, record 0, line 4: the shift 'abc' is no number"),
+        ("cut,,cut.csv,,,", "cut.csv, record 0, line 4: the shift 'abc' is not a number"),
         (f"several,{h_0},,,massbank.txt; massbank.txt ,C8H9NO2", None),
         (f"folder,{h_0},instruments,,,", "is a folder of no known format"),
         ("only_ms,,,,massbank.txt,", "nothing that this model reads"),
@@ -84,7 +84,10 @@ def test_broken_rows_are_lines(mmspec: Any, house: Path, manifest: Path) -> None
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("id,h_nmr,cnmr\na,b,c\n", "the column 'cnmr' is unknown (known: id, h_nmr, c_nmr, ir, msms, formula)"),
+        (
+            "id,h_nmr,cnmr\na,b,c\n",
+            "the column 'cnmr' is unknown (known: id, h_nmr, c_nmr, ir, msms, hsqc, formula)",
+        ),
         ("id,h_nmr,h_nmr\na,b,c\n", "the column 'h_nmr' is there twice"),
         ("id,h_nmr\n", "the manifest has no row"),
         ("id,h_nmr\n\n , \n", "the manifest has no row"),

@@ -9,12 +9,12 @@ import pytest
 import torch
 import yaml
 
-from mmspec_ds.config import load_run
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.vocabularies import Vocabularies
-from mmspec_ds.nn.weights import write_weights
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.trained import load_model
+from mmspec_ds.systems.run_file import load_run
+from mmspec_ds.trainer.weights import write_weights
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def dense(house: Path) -> Path:
     words = len(Vocabularies.load(folder / "vocabulary.json").target)
     torch.manual_seed(3)
     model = build_elucidator(run.model, None, InputEncoding.from_settings(run.data).schemas, words)
-    write_weights(dict(model.state_dict()), folder / "model.safetensors", temperature=1.0)
+    write_weights(dict(model.state_dict()), folder / "model.safetensors")
     return folder
 
 

@@ -11,7 +11,8 @@ def test_files_and_a_drawing(mmspec: Any, tmp_path: Path) -> None:
     told = mmspec("inspect", FILES / "gnps.mgf", FILES / "psims.mzML", "--records", 2, "--plot", png)
     assert told.status == 0
     assert "  format    MGF\n" in told.out
-    assert "  records   4 read, 0 rejected, 2 passed over" in told.out
+    assert "  records   4 read, 0 rejected, 2 passed over\n" in told.out
+    assert "  passed over\n    2 x a spectrum of MS level 1; MS/MS is level 2 (the first; numbers vary)\n" in told.out
     assert told.out.endswith(f"4 spectra drawn in {png}\n")
     assert png.stat().st_size > 10_000
 
@@ -21,6 +22,16 @@ def test_a_bad_file_is_one_line_and_the_others_are_shown(mmspec: Any, tmp_path: 
     told = mmspec("inspect", tmp_path / "empty.mgf", FILES / "nist.msp")
     told.is_one_line("empty.mgf: the file is empty")
     assert "  records   3 read, 0 rejected\n" in told.out
+
+
+def test_spectra_are_written_into_one_mgf(mmspec: Any, tmp_path: Path) -> None:
+    out = tmp_path / "all.mgf"
+    told = mmspec("inspect", FILES / "psims.mzML", FILES / "mona.msp", "--write", out)
+    assert told.status == 0
+    assert told.out.endswith(f"5 spectra written to {out}\n")
+    again = mmspec("inspect", out)
+    assert "  records   5 read, 0 rejected\n" in again.out
+    mmspec("inspect", FILES / "c_nmr.csv", "--write", out).is_one_line("no MS/MS spectrum to write")
 
 
 def test_wrong_usage(mmspec: Any, tmp_path: Path) -> None:

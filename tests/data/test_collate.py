@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mmspec_ds.data.batch import PADDING
 from mmspec_ds.data.collate import collate, kept_modalities
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.packed import PackedIds, PackedTokens, offsets_of
+from mmspec_ds.spectra.packed import PackedIds, PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmspec_ds.data.dataset import SpectraDataset, shared_blocks
-from mmspec_ds.data.packed import PackedTokens, offsets_of
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.spectra.packed import PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
 

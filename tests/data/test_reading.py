@@ -7,14 +7,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmspec_ds.data.data_settings import DataSettings
-from mmspec_ds.data.encoding import InputEncoding
+from mmspec_ds.data.encoding import Encoded, InputEncoding
 from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset, read_training
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.spectra.benchmark_text import text_tokens
+from mmspec_ds.spectra.packed import PackedTokens, offsets_of
 from mmspec_ds.spectra.parquet import ReadReport, read_records, write_records
 from mmspec_ds.spectra.records import CarbonNMR, Modality, Record
+from mmspec_ds.spectra.registry import text_tokens
 
 H, C, IR, MS, FORMULA, HSQC = Modality
 
@@ -89,8 +90,17 @@ def test_a_record_without_tokens_is_named(write):
     class Blind:
         schemas = encoding().schemas
 
-        def encode(self, record):
-            return {} if record.id.endswith(":1") else encoding().encode(record)
+        def encode_rows(self, rows, chosen):
+            encoded = encoding().encode_rows(rows, chosen)
+            bare = np.array([not rows.id(place).endswith(":1") for place in chosen])
+            lists = {m: np.where(bare, one.counts, 0) for m, one in encoded.tokens.items()}
+            items = {m: np.repeat(bare, one.counts) for m, one in encoded.tokens.items()}
+            return Encoded(
+                {
+                    m: PackedTokens(one.discrete[items[m]], one.continuous[items[m]], offsets_of(lists[m]))
+                    for m, one in encoded.tokens.items()
+                }
+            )
 
     path = write()
     with pytest.raises(DataError, match=r"made_up\.parquet:1 has no token"):

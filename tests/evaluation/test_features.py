@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.packed import PackedTokens, offsets_of
 from mmspec_ds.evaluation.features import AXIS_POINTS, SpectralFeatures, smoothing_kernel
+from mmspec_ds.spectra.packed import PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
 

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def test_products_of_the_paper_compile_for_every_device() -> None:
-    """The launches of the paper's layer; `python -m mmspec_kernels.compile_check` compiles all others too."""
+    """The launches of the paper's layer; without --variant the check compiles all others too."""
     pytest.importorskip("triton", reason="triton is not installed")
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "kernels")}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "kernels")}
     environment.pop("TRITON_INTERPRET", None)
     done = subprocess.run(
-        [sys.executable, "-m", "mmspec_kernels.compile_check", "--variant", "gelu"],
+        [sys.executable, str(ROOT / "tools" / "compile_kernels.py"), "--variant", "gelu"],
         env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "28 kernels compiled, 0 failed" in done.stdout
+    assert "36 kernels compiled, 0 failed" in done.stdout

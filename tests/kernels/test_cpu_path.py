@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmspec_kernels import ExpertWeights, combine, dispatch, expert_ffn, gather, route, sparse_ffn
+from mmspec_kernels import (
+    ExpertWeights,
+    Pools,
+    combine,
+    combine_and_pool,
+    dispatch,
+    expert_ffn,
+    gather,
+    route,
+    sparse_ffn,
+    sparse_ffn_and_pool,
+)
 from mmspec_kernels import cpu_experts as cpu_experts_module
 from torch import Tensor
 
@@ -34,6 +45,21 @@ def exact_layer(x: Tensor, index: Tensor, weight: Tensor, experts: list[ExpertWe
         outputs.append(act @ e.w2 + e.b2)
     chosen = torch.stack(outputs)[index.clamp_min(0), torch.arange(len(x))[:, None]]
     return (chosen * (weight * (index >= 0))[..., None]).sum(1)
+
+
+def exact_pools(
+    x: Tensor, index: Tensor, weight: Tensor, experts: list[ExpertWeights], pools: Pools
+) -> tuple[Tensor, Tensor]:
+    """Sums over pools of weighted outputs and of weights, one pool at a time."""
+    sample = (torch.arange(len(x)) // (len(x) // pools.samples))[:, None]
+    outputs, masses = [], []
+    for b in range(pools.samples):
+        for p in range(pools.pools):
+            here = (sample == b) & (pools.pool_TK == p) & (index >= 0)
+            outputs.append(exact_layer(x, index.masked_fill(~here, -1), weight, experts, False).sum(0))
+            masses.append((weight * here).sum())
+    size = (pools.samples, pools.pools)
+    return torch.stack(outputs).unflatten(0, size), torch.stack(masses).unflatten(0, size)
 
 
 def assert_close(found: Tensor, exact: Tensor, what: str) -> None:
@@ -63,6 +89,41 @@ def test_layer_and_all_gradients(
     assert_close(out, out64, "output")
     for i, (gradient, exact) in enumerate(zip(found, torch.autograd.grad(out64, doubles, grad.double()))):
         assert_close(gradient, exact, f"gradient {i}")
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in_one", "rows_apart"])
+def test_pool_sums_and_all_gradients(apart: bool) -> None:
+    torch.manual_seed(5)
+    index = torch.rand(28, 3).topk(2, 1).indices
+    index[3], index[11, 1] = -1, -1
+    pools = Pools(torch.randint(0, 5, (28, 2)), samples=4, pools=5)
+    x, weight = torch.randn(28, 32).requires_grad_(), torch.rand(28, 2).requires_grad_()
+    experts, leaves = make(), [x, weight]
+    leaves += [t for e in experts for t in e]
+    goals = torch.randn(28, 32), torch.randn(4, 5, 32), torch.randn(4, 5)
+    if apart:
+        plan = dispatch(index, 3)
+        rows = expert_ffn(gather(x, plan), plan.counts_E.tolist(), experts)
+        out, sums = combine_and_pool(rows, weight, plan, pools)
+    else:
+        out, sums = sparse_ffn_and_pool(x, index, weight, experts, pools)
+    assert torch.equal(out, sparse_ffn(x, index, weight, experts))
+    found = torch.autograd.grad([out, *sums], leaves, goals)
+
+    doubles = [t.detach().double().requires_grad_() for t in leaves]
+    experts64 = [ExpertWeights(*doubles[i : i + 4]) for i in range(2, len(doubles), 4)]
+    out64 = exact_layer(doubles[0], index, doubles[1], experts64, False)
+    sums64 = exact_pools(doubles[0], index, doubles[1], experts64, pools)
+    exact = torch.autograd.grad([out64, *sums64], doubles, [g.double() for g in goals])
+    assert_close(sums.output_BPD, sums64[0], "sums of outputs")
+    assert_close(sums.weight_BP, sums64[1], "sums of weights")
+    for i, (gradient, gradient64) in enumerate(zip(found, exact)):
+        assert_close(gradient, gradient64, f"gradient {i}")
+
+
+def test_samples_of_unequal_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="5 tokens are not 2 samples of equal length"):
+        Pools(torch.zeros(5, 1, dtype=torch.int64), samples=2, pools=1).places(torch.ones(5, 1).bool())
 
 
 def test_an_expert_without_tokens_has_a_gradient_of_zero() -> None:

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from mmspec_kernels import Dispatch, ExpertWeights, combine, dispatch, expert_ffn, gather, sparse_ffn
 from torch import Tensor
 
-from mmspec_ds.moe.expert_parallel import exchange
+from mmspec_ds.moe.expert_parallel import Exchange
 
 D, WIDTHS = 6, (32, 16, 48, 16, 16, 32, 16, 48)
 EXPERTS = len(WIDTHS)
@@ -65,9 +65,9 @@ def through(
     plan: Dispatch, hidden_TD: Tensor, weight_TK: Tensor, local: list[ExpertWeights], chunks: int, group: Any
 ) -> Tensor:
     """The combined outputs of tokens whose experts are spread over the group."""
-    way = exchange(plan, chunks, group)
+    way = Exchange(plan, chunks, group)
     way.send(gather(hidden_TD, way.plan))
-    rows_ND = way.through(lambda rows, counts: expert_ffn(rows, counts, local))
+    rows_ND = way.compute(lambda rows, counts: expert_ffn(rows, counts, local))
     return combine(rows_ND, weight_TK, way.plan)
 
 
@@ -199,11 +199,11 @@ def check_order() -> None:
             return expert_ffn(told, counts, local)
 
         with recorded(events):
-            way = exchange(dispatch(index, EXPERTS), 3, dist.group.WORLD)
+            way = Exchange(dispatch(index, EXPERTS), 3, dist.group.WORLD)
             events.append("gather")
             way.send(gather(hidden, way.plan))
             report = _Told.apply(hidden, events, "report", "differentiate report").sum()
-            out = combine(way.through(compute), torch.ones(len(index), 1), way.plan)
+            out = combine(way.compute(compute), torch.ones(len(index), 1), way.plan)
             assert events == FORWARD.replace("\n", "").replace("    ", " ").split(", "), events
             events.clear()
             (out.sum() + report).backward()

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mmspec_kernels import Dispatch, ExpertWeights, combine, dispatch, expert_ffn, gather
+from mmspec_kernels import Dispatch, ExpertWeights, dispatch, expert_ffn, sparse_ffn
 
-from mmspec_ds.moe.expert_parallel import chunk_counts, exchange, in_chunks
+from mmspec_ds.moe.expert_parallel import chunk_counts, in_chunks
+from mmspec_ds.moe.layer import mix_experts
 
 EXPERTS = 4
 
@@ -59,9 +59,9 @@ def test_what_stands_where_no_pair_is_used_does_not_matter() -> None:
     assert torch.equal(cut.row_TK[plan.used_TK], also.row_TK[plan.used_TK])
 
 
-def test_alone_the_way_is_no_way() -> None:
+def test_experts_of_one_process_get_their_rows_in_one_piece() -> None:
     torch.manual_seed(0)
-    plan = dispatch(torch.tensor([[0], [2], [-1], [0]]), EXPERTS)
+    index = torch.tensor([[0], [2], [-1], [0]])
     weights = [
         ExpertWeights(torch.randn(3, 16), torch.randn(16), torch.randn(16, 3), torch.randn(3))
         for _ in range(EXPERTS)
@@ -72,15 +72,9 @@ def test_alone_the_way_is_no_way() -> None:
         seen.append(counts)
         return expert_ffn(rows, counts, weights)
 
-    way = exchange(plan, 5, None)
-    assert way.plan is plan, "nothing travels, so nothing is cut"
-    way.send(gather(hidden, plan))
-    out = combine(way.through(experts), torch.ones(4, 1), plan)
+    out = mix_experts(experts, EXPERTS, hidden, index, torch.ones(4, 1))
     assert seen == [[2, 0, 1, 0]]
-    expected = combine(expert_ffn(gather(hidden, plan), [2, 0, 1, 0], weights), torch.ones(4, 1), plan)
-    assert torch.equal(out, expected)
-    with pytest.raises(AssertionError, match="send comes first"):
-        way.through(experts)
+    assert torch.equal(out, sparse_ffn(hidden, index, torch.ones(4, 1), weights))
 
 
 def test_one_chunk_is_the_plan_itself() -> None:

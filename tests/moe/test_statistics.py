@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from mmspec_kernels import Routing
+from mmspec_kernels import PoolSums, Routing
 from torch import Tensor
 
 from mmspec_ds.moe.statistics import (
@@ -26,8 +26,27 @@ SHARED_E = torch.tensor([True, True, False, False, False, False])
 def structure_sums(rows: Tensor, weights: Tensor, bins: Tensor, samples: int) -> Tensor:
     """Those of rows in bins of (sample, modality, expert), with margin 1."""
     sample, modality, expert = bins // (MODALITIES * EXPERTS), bins // EXPERTS % MODALITIES, bins % EXPERTS
-    sums: Tensor = StructuralSums(SERVES_EM, SHARED_E, 1.0)(rows, weights, sample, modality, expert, samples)
+    structure = StructuralSums(SERVES_EM, SHARED_E, 1.0)
+    place = sample * structure.count + structure.pool_ME[modality, expert]
+    size = (samples, structure.count)
+    outputs = torch.zeros(samples * structure.count, rows.shape[1])
+    sums: Tensor = structure(
+        PoolSums(
+            outputs.index_add(0, place, rows * weights[:, None]).unflatten(0, size),
+            torch.zeros(samples * structure.count).index_add(0, place, weights).unflatten(0, size),
+        )
+    )
     return sums
+
+
+def test_pools_are_those_of_modality_and_expert() -> None:
+    structure = StructuralSums(SERVES_EM, SHARED_E, 1.0)
+    modality, index = torch.tensor([0, 2, 3, -1]), torch.tensor([[0, 2], [3, 2], [1, -1], [-1, -1]])
+    pools = structure.pools(modality, index, 2)
+    assert (pools.samples, pools.pools) == (2, 4 * 2 + 2 * 3 + 1)
+    # Shared experts 0 and 1: modality * 2 + expert. Modality experts 2, 3, 4: 8 to 10 inside, 11 to 13 outside.
+    assert pools.pool_TK[:2].tolist() == [[0, 8], [9, 11]]
+    assert pools.places(index >= 0).tolist() == [[0, 8], [9, 11], [15 + 7, -1], [-1, -1]]
 
 
 def drawn(rows: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:

@@ -60,7 +60,7 @@ SPECIALS = list(Vocabulary.SPECIALS)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no JSON"),
+        ("{", "is not JSON"),
         ("[]", "must be a JSON object"),
         (json.dumps({"tokens": ["C"]}), "the specials are None"),
         (json.dumps({"specials": SPECIALS}), "key tokens"),

@@ -14,14 +14,15 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
 from mmspec_ds.profiling.activations import Load, made_up_batch
-from mmspec_ds.profiling.flops import (
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.flops import (
     BatchSize,
     Dimensions,
     PassFlops,
@@ -30,15 +31,14 @@ from mmspec_ds.profiling.flops import (
     expert_flops,
     pass_flops,
 )
-from mmspec_ds.spectra.records import Modality
-from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import sequence_loss
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 VOCABULARY = 37
 LOAD = Load(3, 40, 100, 12)
 
 
-def watched(run: RunConfig, sparse_class: type[SparseFeedForward]) -> tuple[Any, ...]:
+def watched(run: ElucidationRun, sparse_class: type[SparseFeedForward]) -> tuple[Any, ...]:
     """What torch counts in a forward and a backward pass, the batch's size, and each layer's rows."""
     schemas = InputEncoding.from_settings(run.data).schemas
     torch.manual_seed(0)
@@ -60,7 +60,7 @@ def watched(run: RunConfig, sparse_class: type[SparseFeedForward]) -> tuple[Any,
     return forward.get_total_flops(), backward.get_total_flops(), BatchSize.of(batch), rows
 
 
-def counted(run: RunConfig, size: BatchSize, rows: list[list[float]]) -> PassFlops:
+def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> PassFlops:
     schemas = InputEncoding.from_settings(run.data).schemas
     return pass_flops(Dimensions.of(run, schemas, VOCABULARY), size, rows)
 

@@ -6,25 +6,26 @@ from typing import Any
 import pytest
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.collate import collate
 from mmspec_ds.errors import UserError
 from mmspec_ds.profiling import peak
-from mmspec_ds.profiling.ledger import kept_bytes
 from mmspec_ds.profiling.peak import PeakMemory, Task, measure_peak
 from mmspec_ds.profiling.resident import is_measured
 from mmspec_ds.profiling.run_data import run_data
 from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 WIDE = ("moe=null", "model.d_model=160", "model.ffn_width=640", "training.batch_size=24", "training.threads=1")
 
 
-def task_of(run: RunConfig, folder: Path) -> Task:
+def task_of(run: ElucidationRun, folder: Path) -> Task:
     return Task(run, scratch=folder, meeting=folder / "meeting", rank=0, world=1, generated=False, tokens=100)
 
 
 @pytest.mark.skipif(not is_measured(), reason="this system does not tell what a process holds")
-def test_memory_of_a_dense_run(make_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_a_dense_run(
+    make_run: Any, saved_bytes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     run = make_run(*WIDE, engine={"zero_optimization": {"stage": 0}})
     found = measure_peak(task_of(run, tmp_path))
@@ -32,7 +33,7 @@ def test_memory_of_a_dense_run(make_run: Any, tmp_path: Path, monkeypatch: pytes
     model = build_elucidator(run.model, None, data.encoding.schemas, len(data.vocabularies.target))
     parameters = sum(p.numel() for p in model.parameters())
     buffers = sum(b.nbytes for b in model.buffers())
-    kept = sum(kept_bytes(model.train(), collate(data.train, range(24))).values())
+    kept = saved_bytes(model.train(), collate(data.train, range(24)))
     assert found.weights == 4 * parameters + buffers
     assert found.gradients == 4 * parameters
     assert found.optimizer == pytest.approx(8 * parameters, rel=1e-3)  # and a step count for each parameter

@@ -12,32 +12,33 @@ from rich.console import Console
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.profiling import plan
-from mmspec_ds.profiling.activations import measure_activations
+from mmspec_ds.profiling.activations import batch_tensors, pass_stages
 from mmspec_ds.profiling.extrapolation import step_flops
-from mmspec_ds.profiling.flops import Dimensions
 from mmspec_ds.profiling.memory import Holding, Phase, RankMemory
 from mmspec_ds.profiling.plan import Change, Planner, PlanRow, check_request, recommended, smallest
 from mmspec_ds.profiling.plan_report import make_report, print_report, write_report
 from mmspec_ds.profiling.tokens import token_figures
 from mmspec_ds.profiling.traffic import Traffic
+from mmspec_ds.systems.elucidation.flops import Dimensions
 from mmspec_ds.trainer.engine_file import read_engine
 
 SMALL_BUCKETS = {"zero_optimization": {"stage": 1, "reduce_bucket_size": 10_000}}
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _measured_once() -> Iterator[None]:
-    """The small passes of one model need to be run once."""
+def _watched_once() -> Iterator[None]:
+    """A pass of one model and one batch size needs to be watched once."""
     known: dict[Any, Any] = {}
 
-    def measure(run: Any, schemas: Any, vocabulary: int, shares: Any, dtype: Any) -> Any:
-        key = (run.model.model_dump_json(), repr(run.moe), vocabulary, tuple(shares.items()), dtype)
+    def watch(run: Any, schemas: Any, vocabulary: int, batch: Any, **how: Any) -> Any:
+        shapes = tuple(tensor.shape for tensor in batch_tensors(batch))
+        key = (run.model.model_dump_json(), repr(run.moe), vocabulary, shapes, repr(how))
         if key not in known:
-            known[key] = measure_activations(run, schemas, vocabulary, shares, dtype)
+            known[key] = pass_stages(run, schemas, vocabulary, batch, **how)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "measure_activations", measure)
+        patch.setattr(plan, "pass_stages", watch)
         yield
 
 

@@ -18,7 +18,6 @@ from mmspec_ds.profiling.figures import (
     ratios,
     training_figures,
 )
-from mmspec_ds.profiling.flops import FLOP_PARTS, PassFlops
 from mmspec_ds.profiling.peak import PeakMemory
 from mmspec_ds.profiling.profile_report import (
     head_lines,
@@ -32,6 +31,7 @@ from mmspec_ds.profiling.profile_report import (
     write_tensorboard,
 )
 from mmspec_ds.profiling.trainee import DecodingRun, TrainingRun
+from mmspec_ds.systems.elucidation.flops import FLOP_PARTS, PassFlops
 
 SHARES = {
     "data": 0.02, "forward": 0.3, "backward": 0.5, "optimizer": 0.1, "engine": 0.05, "logging": 0.01,

@@ -1,11 +1,13 @@
 """Parts of several files, one record: what joins, and which contradictions are named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.assembly import assemble, merge_tandem
-from mmspec_ds.readers.part import ADDUCT, INCHIKEY, PRECURSOR_MZ, Part
+from mmspec_ds.readers.part import INCHIKEY, Part
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Multiplet, Polarity, Spectrum, TandemMS
 
 PROTON = HydrogenNMR((Multiplet(1.2, 1.3, 1.1, "t", 3),))
@@ -82,27 +84,38 @@ def test_stereo_of_the_smiles_and_order_of_the_formula() -> None:
             {"metadata": {INCHIKEY: "QUSNBJAOOMFDIB-UHFFFAOYSA-N"}},
             "the InChIKey of b:0 is QUSN",
         ),
-        (
-            {"metadata": {PRECURSOR_MZ: 47.05, ADDUCT: "[M+H]+"}},
-            {"metadata": {PRECURSOR_MZ: 46.06, ADDUCT: "[M+H]+"}},
-            r"the precursor \[M\+H\]\+ of b:0 is m/z 46.0600, that of a:0 is 47.0500",
-        ),
     ],
-    ids=["smiles", "formula", "inchikey", "precursor"],
+    ids=["smiles", "formula", "inchikey"],
 )
 def test_contradictions_are_named(first: dict[str, object], second: dict[str, object], words: str) -> None:
     with pytest.raises(DataError, match=words):
         assemble([part("a:0", ms(10.0), **first), part("b:0", ms(20.0), **second)])
 
 
-def test_other_adducts_and_stereo_are_no_contradiction() -> None:
+def of(mz: float | None, adduct: str | None, energy: float = 20.0, **more: object) -> TandemMS:
+    return replace(ms(energy), precursor_mz=mz, adduct=adduct, **more)  # type: ignore[arg-type]
+
+
+def test_two_precursors_of_one_adduct_are_a_contradiction() -> None:
+    words = r"the precursor \[M\+H\]\+ of b:0 is m/z 46.0600, that of a:0 is 47.0500: not one molecule"
+    with pytest.raises(DataError, match=words):
+        assemble([part("a:0", of(47.05, "[M+H]+", 10.0)), part("b:0", of(46.06, "[M+H]+"))])
+
+
+def test_other_adducts_and_stereo_are_not_a_contradiction() -> None:
     parts = [
-        part("a:0", ms(10.0), metadata={PRECURSOR_MZ: 47.05, ADDUCT: "[M+H]+", INCHIKEY: "AAAAAAAAAAAAAA-B-N"}),
-        part(
-            "b:0", ms(20.0), metadata={PRECURSOR_MZ: 69.03, ADDUCT: "[M+Na]+", INCHIKEY: "AAAAAAAAAAAAAA-C-N"}
-        ),
+        part("a:0", of(47.05, "[M+H]+", 10.0), metadata={INCHIKEY: "AAAAAAAAAAAAAA-B-N"}),
+        part("b:0", of(69.03, "[M+Na]+"), metadata={INCHIKEY: "AAAAAAAAAAAAAA-C-N"}),
     ]
     assert len(assemble(parts).spectra) == 2
+
+
+def test_what_is_known_of_the_precursors_of_merged_spectra() -> None:
+    protonated = of(47.05, "[M+H]+", charge=1, measured_energy_ev=18.0)
+    one = merge_tandem([protonated, of(47.06, "[M+H]+", charge=1, measured_energy_ev=25.0), of(None, None)])
+    assert (one.precursor_mz, one.adduct, one.charge, one.measured_energy_ev) == (47.05, "[M+H]+", 1, 21.5)
+    two = merge_tandem([protonated, of(69.03, "[M+Na]+", charge=1)])
+    assert (two.precursor_mz, two.adduct, two.charge, two.measured_energy_ev) == (None, None, 1, 18.0)
 
 
 def test_two_spectra_of_one_kind_are_a_contradiction() -> None:

@@ -82,7 +82,7 @@ def test_peaks_of_a_parquet_file_are_put_in_order(tmp_path: Path) -> None:
     assert isinstance(spectrum, TandemMS)
     assert spectrum.mz.tolist() == [51.0, 77.0]
     assert spectrum.intensity.tolist() == [100.0, 100.0], "30 and 20 at one m/z are 50, and so the base peak"
-    assert part.remarks == ("1 peak of an m/z that was there already added to it",)
+    assert part.remarks == ("1 peak added to another one of the same m/z",)
     assert rejected.id == "unordered.parquet:1"
     assert "m/z" in rejected.reason
 

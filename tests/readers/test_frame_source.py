@@ -17,7 +17,7 @@ def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "pipe.mgf"
     os.mkfifo(path)
     started = time.monotonic()
-    with pytest.raises(DataError, match=r"pipe\.mgf: is no regular file"):
+    with pytest.raises(DataError, match=r"pipe\.mgf: is not a regular file"):
         list(read_file(path))
     assert time.monotonic() - started < 5
 

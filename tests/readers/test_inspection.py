@@ -31,9 +31,11 @@ def test_a_page_of_a_file_with_a_bad_record(tmp_path: Path) -> None:
     assert lines == [
         str(path),
         "  format    MGF",
-        "  records   3 read, 1 rejected, 1 passed over (no spectra of a kind that is read)",
+        "  records   3 read, 1 rejected, 1 passed over",
         "  spectra   3 MS/MS",
         "  MS/MS     1 at negative 10 eV, 2 at positive 20 eV",
+        "  passed over",
+        "    1 x a spectrum of MS level 1; MS/MS is level 2",
         "  remarks",
         "    1 x collision energy Ramp 5-15 eV understood as 10.0 eV (mean of 5 and 15)",
         "    1 x no collision energy, taken as 20 eV",

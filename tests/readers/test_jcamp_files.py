@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.jcamp import read_jcamp
-from mmspec_ds.readers.jcamp_writer import write_jcamp
 from mmspec_ds.readers.part import Item, Part, Rejected
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Multiplet
+from tests.readers.jcamp_writer import write_jcamp
 
 ETHYL_ACETATE = [("q", 2, 4.12, (7.14,)), ("s", 3, 2.04, ()), ("t", 3, 1.26, (7.14,))]
 

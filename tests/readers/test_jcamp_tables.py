@@ -85,8 +85,8 @@ def test_a_question_mark_is_a_missing_value() -> None:
     ("texts", "words", "line"),
     [
         (["100A0KL", "102A6%"], "the line begins with 16, the one before ended with 15: damaged", 2),
-        (["100 1 2 x"], "is no line of packed numbers", 1),
-        (["100 1 2", *["101 5 6"] * 30, "103 1 $ 2"], "is no line of numbers", 32),
+        (["100 1 2 x"], "is not a line of packed numbers", 1),
+        (["100 1 2", *["101 5 6"] * 30, "103 1 $ 2"], "is not a line of numbers", 32),
         (["A0KL"], "does not begin with an X", 1),
         (["100K"], "a difference with nothing before it", 1),
         (["100T"], "a repetition with nothing before it", 1),
@@ -115,9 +115,9 @@ def test_no_line_takes_long() -> None:
 def test_pairs_and_triples() -> None:
     assert decode_pairs(lines(["1,2 3,4", "5 6;7,8"])).tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
     assert decode_pairs(lines(["1, 2, 3"]), 3).tolist() == [[1, 2, 3]]
-    with pytest.raises(RecordFault, match="no list of 2 numbers each"):
+    with pytest.raises(RecordFault, match="not a list of 2 numbers each"):
         decode_pairs(lines(["1,2 3"]))
-    with pytest.raises(RecordFault, match="is no number"):
+    with pytest.raises(RecordFault, match="is not a number"):
         decode_pairs(lines(["1,b"]))
 
 

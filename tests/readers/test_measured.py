@@ -58,7 +58,7 @@ def test_a_row_is_a_part(tmp_path: Path) -> None:
     assert said == [(3.7, "q", 2, ()), (2.6, "m", 1, ()), (1.2, "t", 3, ())]
     edges = [edge for m in hydrogen.multiplets for edge in (m.min_ppm, m.max_ppm)]
     assert edges == pytest.approx([3.683, 3.717, 2.583, 2.617, 1.183, 1.217], abs=1e-12)
-    assert carbon == CarbonNMR((57.8, 18.1))
+    assert carbon == CarbonNMR((57.8, 18.1), (2, 3))
     assert isinstance(tandem, TandemMS)
     assert (tandem.polarity, tandem.collision_energy_ev) == ("positive", 20.0)
     np.testing.assert_array_equal(tandem.mz, [29.0, 47.05])
@@ -68,7 +68,10 @@ def test_a_row_is_a_part(tmp_path: Path) -> None:
     assert part.remarks == (
         "1 1H signals without a multiplicity taken for m",
         "ranges of the 1H signals and couplings are not listed: those of single lines taken",
+        "multiplicities s, d, t, q of 13C lines read as C, CH, CH2, CH3",
     )
+    assert (tandem.precursor_mz, tandem.adduct, tandem.charge) == (47.05, "[M+H]+", 1)
+    assert tandem.measured_energy_ev == 20.0
 
 
 def test_spectra_of_one_energy_are_merged(tmp_path: Path) -> None:
@@ -96,15 +99,15 @@ def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "remark"),
     [
-        ({"h_nmr_shift": [3.0, float("nan")]}, "h_nmr_shift left out: h_nmr_shift holds something that is no"),
+        ({"h_nmr_shift": [3.0, float("nan")]}, "h_nmr_shift left out: h_nmr_shift holds something that is not"),
         ({"h_nmr_shift": [3.0, 300.0]}, "h_nmr_shift left out: a 1H shift of 300 ppm, expected -10 to 30"),
         ({"c_nmr_shift": [1e9]}, "c_nmr_shift left out: a 13C shift of 1e+09 ppm, expected -50 to 300"),
         ({"c_nmr_shift": [20.0, 20.0]}, "1 repeated shifts left out: a line is listed once"),
         ({"ms2": [TANDEM, {**TANDEM, "accession": "B", "mz": [1.0]}]}, "B left out: "),
         ({"ms2": [TANDEM, {**TANDEM, "accession": "B", "mz": None}]}, "B left out: "),
-        ({"ms2": [TANDEM, None]}, "an MS/MS spectrum left out: no spectrum with fields"),
+        ({"ms2": [TANDEM, None]}, "an MS/MS spectrum left out: not a spectrum with fields"),
         ({"ms2": [TANDEM, {**TANDEM, "accession": "B", "ion_mode": "NEGATIVE"}]}, "B left out: the ion mode"),
-        ({"smiles": "C1CC"}, "SMILES C1CC is no molecule, left out"),
+        ({"smiles": "C1CC"}, "SMILES C1CC is not a valid structure, left out"),
         ({"formula": "water"}, "formula water is not understood, left out"),
         ({"h_nmr_shift": [3.0, 2.0]}, "no shift is listed twice: one hydrogen taken for every signal"),
     ],
@@ -156,7 +159,7 @@ def test_rows_of_the_real_file(shared_data: Path) -> None:
     assert sum(len(kind) == 2 for kind in kinds) == 403
     triazole, aminopyridine = parts[5], parts[248]
     assert (triazole.smiles, triazole.formula) == ("c1c[nH]nn1", "C2H3N3")
-    assert triazole.spectra[0] == CarbonNMR((131.6,))  # listed for two equal atoms
+    assert triazole.spectra[0] == CarbonNMR((131.6,), (1,))  # listed for two equal CH
     hydrogen, carbon, *tandem = aminopyridine.spectra
     assert isinstance(hydrogen, HydrogenNMR)
     assert [(m.centroid_ppm, m.category, m.hydrogens) for m in hydrogen.multiplets] == [
@@ -165,5 +168,5 @@ def test_rows_of_the_real_file(shared_data: Path) -> None:
         (6.441, "m", 2),
         (5.874, "s", 2),
     ]
-    assert carbon == CarbonNMR((158.9, 147.7, 137.5, 113.3, 108.5))
+    assert carbon == CarbonNMR((158.9, 147.7, 137.5, 113.3, 108.5), (0, 1, 1, 1, 1))
     assert all(isinstance(one, TandemMS) for one in tandem)

@@ -83,7 +83,7 @@ def test_smiles_and_formulas_that_are_none_are_left_out(read) -> None:  # type: 
     part = read("SMILES=C1CC", "FORMULA=Xx2", "INCHIKEY=N/A", "NAME=n/a")
     assert (part.smiles, part.formula) == (None, None)
     assert part.remarks[-2:] == (
-        "SMILES C1CC is no molecule, left out",
+        "SMILES C1CC is not a valid structure, left out",
         "formula Xx2 is not understood, left out",
     )
     assert keys.INCHIKEY not in part.metadata

@@ -27,14 +27,14 @@ def test_sorted_and_scaled() -> None:
 def test_equal_mz_are_one_peak() -> None:
     mz, intensity, remarks = cleaned([50, 60, 50, 50], [1, 4, 1, 2])
     assert (mz, intensity) == ([50, 60], [100, 100])
-    assert remarks == ["2 peaks of an m/z that was there already added to it"]
+    assert remarks == ["2 peaks added to another one of the same m/z"]
 
 
 def test_zero_and_negative_intensities_are_left_out() -> None:
     mz, intensity, remarks = cleaned([0, 50, 60, 70, 80], [0, 1, -5, 2, 1e-320])
     assert (mz, intensity) == ([50, 70, 80], [50, 100, pytest.approx(0, abs=1e-300)])
     assert intensity[2] > 0
-    assert remarks == ["2 peaks of no or negative intensity left out"]
+    assert remarks == ["2 peaks of zero or negative intensity left out"]
 
 
 def test_what_vanishes_beside_the_base_peak_is_left_out() -> None:

@@ -9,7 +9,7 @@ import pytest
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.format_registry import find_format, read_file
-from mmspec_ds.readers.nmr_parts import multiplicity
+from mmspec_ds.readers.multiplicities import multiplicity
 from mmspec_ds.readers.part import Part, Rejected
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality
 

@@ -16,23 +16,23 @@ from mmspec_ds.spectra.records import Modality
 
 H_TABLES = {
     "no number": ("shift,mult\nabc,s\n", "no line of the first 2 begins with a number"),
-    "a shift of letters": ("shift,mult,int\n7.1,s,1\nabc,s,1\n", "the shift 'abc' is no number"),
+    "a shift of letters": ("shift,mult,int\n7.1,s,1\nabc,s,1\n", "the shift 'abc' is not a number"),
     "a shift that is none": ("shift,mult,int\n7.1,s,1\nnan,s,1\n", "a 1H shift of nan ppm"),
     "a shift of 900": ("shift,mult,int\n7.1,s,1\n900,s,1\n", "a 1H shift of 900 ppm, expected -10 to 30"),
     "no shift": ("shift,mult,int\n7.1,s,1\n,s,1\n", "the shift is missing"),
     "a multiplicity of nonsense": ("shift,mult,int\n7.1,qqx,1\n2,s,3\n", "the multiplicity 'qqx' is unknown"),
-    "an integral of letters": ("shift,mult,int\n7.1,s,many\n2,s,3\n", "the integral 'many' is no number"),
-    "a negative integral": ("shift,mult,int\n7.1,s,-1\n2,s,3\n", "the integral '-1' is no number"),
+    "an integral of letters": ("shift,mult,int\n7.1,s,many\n2,s,3\n", "the integral 'many' is not a number"),
+    "a negative integral": ("shift,mult,int\n7.1,s,-1\n2,s,3\n", "the integral '-1' is not a number"),
     "a zero integral": ("shift,mult,int\n7.1,s,0\n2,s,3\n", "an integral of 0, expected a positive number"),
-    "a huge integral": ("shift,mult,int\n7.1,s,1e40\n2,s,3\n", "the integral '1e40' is no number"),
+    "a huge integral": ("shift,mult,int\n7.1,s,1e40\n2,s,3\n", "the integral '1e40' is not a number"),
     "couplings of letters": (
         "shift,mult,int,J\n7.1,d,1,seven\n2,s,3,\n",
-        "the couplings 'seven' are no numbers",
+        "the couplings 'seven' are not numbers",
     ),
     "a coupling of zero": ("shift,mult,int,J\n7.1,d,1,0\n2,s,3,\n", "a coupling constant of 0 Hz"),
     "a coupling of 4000": ("shift,mult,int,J\n7.1,d,1,4000\n2,s,3,\n", "a coupling constant of 4000 Hz"),
-    "a range of letters": ("shift,range,mult\n7.1,a-b,s\n2,,s\n", "the range 'a-b' is none"),
-    "edges of letters": ("shift,max,min,mult\n7.1,a,b,s\n2,3,1,s\n", "the range a to b is none"),
+    "a range of letters": ("shift,range,mult\n7.1,a-b,s\n2,,s\n", "the range 'a-b' is not two numbers"),
+    "edges of letters": ("shift,max,min,mult\n7.1,a,b,s\n2,3,1,s\n", "the range a to b is not two numbers"),
     "a long line": ("shift,mult\n7.1," + "s" * 20_000 + "\n2,s\n", "a line of 20004 characters"),
     "too many rows": ("shift,mult\n" + "7.1,s\n" * 6000, "more than 5000 rows"),
     "only a header": ("shift,mult,int\n", "begins with a number"),
@@ -90,10 +90,10 @@ def test_malformed_tables_of_infrared(case: str, tmp_path: Path) -> None:
 
 SD_DAMAGE = {
     "no end": (b"$$$$\nchloroform", b"chloroform", None),
-    "a shift of letters": (b"2.0400, S=s", b"abc, S=s", "the shift 'abc' is no number"),
+    "a shift of letters": (b"2.0400, S=s", b"abc, S=s", "the shift 'abc' is not a number"),
     "a shift of 900": (b"2.0400, S=s", b"900, S=s", "a 1H shift of 900 ppm"),
     "an unknown multiplicity": (b"S=s, L=b", b"S=zz9, L=b", "the multiplicity 'zz9' is unknown"),
-    "a coupling of letters": (b"J=7.14(c)", b"J=seven", "the coupling 'seven' is no number"),
+    "a coupling of letters": (b"J=7.14(c)", b"J=seven", "the coupling 'seven' is not a number"),
     "a carbon of 900": (b"171.3600, L=2, I", b"900, L=2, I", "a 13C shift of 900 ppm"),
 }
 
@@ -140,7 +140,7 @@ BRUKER = {
         "SI in procs is 1e+11",
     ),
     "no SF": ("procs", lambda content: content.replace(b"##$SF=", b"##$SX="), "SF in procs is missing"),
-    "SW of letters": ("procs", lambda content: content.replace(b"SW_p= 3", b"SW_p= x"), "is no number"),
+    "SW of letters": ("procs", lambda content: content.replace(b"SW_p= 3", b"SW_p= x"), "is not a number"),
     "OFFSET far off": (
         "procs",
         lambda content: content.replace(b"OFFSET= 8.5", b"OFFSET= 1e6"),

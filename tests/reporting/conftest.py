@@ -11,15 +11,15 @@ import pytest
 import torch
 import yaml
 
-from mmspec_ds.config import load_run
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.nn.weights import write_weights
 from mmspec_ds.spectra.parquet import write_records
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record
 from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.run_file import load_run
+from mmspec_ds.trainer.weights import write_weights
 
 SMILES = ("CCO", "CCN", "CC(C)=O", "CC#N", "CCCO", "CC(C)O")
 EXPERTS = [
@@ -134,7 +134,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     encoding = InputEncoding.from_settings(settings.data)
     model = build_elucidator(settings.model, settings.moe, encoding.schemas, len(target))
-    write_weights(dict(model.state_dict()), folder / "model.safetensors", temperature=1.0)
+    write_weights(dict(model.state_dict()), folder / "model.safetensors")
     return folder
 
 

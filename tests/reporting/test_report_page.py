@@ -20,7 +20,7 @@ from mmspec_ds.reporting.curves import drawings
 from mmspec_ds.reporting.examples import Example, Proposal, choose, find_examples
 from mmspec_ds.reporting.folder import RunFolder
 from mmspec_ds.reporting.page import ReportRequest, write_report
-from mmspec_ds.reporting.sections import clock, maps, short
+from mmspec_ds.reporting.page_content import clock, maps, short
 
 ALL_THERE = "document.readyState === 'complete' && [...document.images].every(i => i.naturalWidth)"
 VOID = {"meta", "img", "source", "br"}
@@ -90,7 +90,7 @@ def test_the_page_says_what_the_run_did(page: Path) -> None:
         "91.25",
         "0.625",
         "The first 6 molecules of val.parquet, by the weights of the best validation, beam 10.",
-        "No token was dropped for want of capacity.",
+        "No token was dropped for lack of capacity.",
         "step 20: wrong",
         "step 40: right",
         "-0.38",
@@ -160,9 +160,9 @@ def test_what_is_missing_is_told(run_folder: Path, tmp_path: Path) -> None:
     assert examples.remark == f"No examples: {tmp_path / 'gone.parquet'} is not there; name a file with --data."
     texts = read(page).texts
     assert examples.remark in texts
-    assert "The run does not tell." in texts
+    assert "This run did not record its environment." in texts
     assert any("not finished, so far" in text for text in texts)
-    assert any(text.startswith("None:") for text in texts), "how to evaluate"
+    assert any(text.startswith("No evaluation is stored") for text in texts), "how to evaluate"
     assert (tmp_path / "page_png" / "loss.png").is_file()
 
 
@@ -174,7 +174,7 @@ def test_a_dense_run_has_no_routing(run_folder: Path, tmp_path: Path) -> None:
     write_report(ReportRequest(run_folder, page, ask=0))
     reader = read(page)
     assert "routing" not in reader.ids
-    assert "None were asked for." in reader.texts
+    assert "No examples were requested." in reader.texts
     assert any(text.startswith("A dense model, finished:") for text in reader.texts)
 
 

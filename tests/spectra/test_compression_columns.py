@@ -1,4 +1,4 @@
-"""Operators on whole columns give the very tokens of those on single spectra, or say that they doubt."""
+"""Operators on whole columns give the tokens that plain loops give, or say what is wrong with a row."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,18 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmspec_ds.spectra import benchmark_schema as schema
-from mmspec_ds.spectra.compression import compress_ir
-from mmspec_ds.spectra.compression_columns import (
-    ColumnTokens,
-    c_nmr_columns,
-    formula_column,
-    h_nmr_columns,
-    ir_columns,
-)
-from mmspec_ds.spectra.compression_columns_tandem import ms_columns
-from mmspec_ds.spectra.compression_settings import CompressionSettings
-from mmspec_ds.spectra.parquet import SPECTRAL_MODALITIES, read_records, write_records
+from mmspec_ds.spectra.columns import Faults
+from mmspec_ds.spectra.modalities import c_nmr, formula, h_nmr, ir
+from mmspec_ds.spectra.modalities.ms_file import POLARITIES
+from mmspec_ds.spectra.packed import PackedTokens, offsets_of
+from mmspec_ds.spectra.parquet import read_records, write_records
+from mmspec_ds.spectra.parquet_writer import written_schema
 from mmspec_ds.spectra.records import (
     CarbonNMR,
     HydrogenNMR,
@@ -34,10 +28,12 @@ from mmspec_ds.spectra.records import (
     Spectrum,
     TandemMS,
 )
-from mmspec_ds.spectra.registry import compress_record
+from mmspec_ds.spectra.registry import REGISTRY, CompressionSettings, block_of, compress_record
+from tests.spectra.loop_operators import OPERATORS
 
-SLOTS: list[tuple[Polarity, float]] = [(p, e) for p in schema.POLARITIES for e in (10.0, 20.0, 40.0)]
+SLOTS: list[tuple[Polarity, float]] = [(p, e) for p in POLARITIES for e in (10.0, 20.0, 40.0)]
 POINTS = 60
+PAIRS = pa.list_(pa.list_(pa.float64()))
 
 NARROW = CompressionSettings.model_validate(
     {
@@ -79,30 +75,44 @@ def made_up(rng: np.random.Generator) -> Record:
     return Record("", kept, "CCO", formula)
 
 
-def columns_of(
-    batch: pa.RecordBatch, options: CompressionSettings, points: int | None = POINTS
-) -> dict[Modality, ColumnTokens]:
-    """All operators on a batch."""
-    return {
-        Modality.H_NMR: h_nmr_columns(batch, [schema.H_NMR], options),
-        Modality.C_NMR: c_nmr_columns(batch, [schema.C_NMR], options),
-        Modality.IR: ir_columns(batch, [schema.IR], options, points),
-        Modality.MS: ms_columns(batch, schema.ms_columns(batch.schema.names), options),
-        Modality.FORMULA: formula_column(batch.column(schema.FORMULA).to_pylist()),
-    }
+def decoded(
+    modality: Modality, cells: Mapping[str, pa.Array], options: CompressionSettings, learnt: Any = None
+) -> tuple[PackedTokens, Faults]:
+    """The tokens of some columns of a file, and what is wrong with the last column that has a fault."""
+    entry = REGISTRY[modality]
+    columns, faults = entry.decode(cells, entry.learn(cells) if learnt is None else learnt)
+    return entry.compress(columns, block_of(entry, options)), max(faults, key=lambda one: int(one.bad_N.sum()))
 
 
-def assert_tokens(found: ColumnTokens, expected: Sequence[Any], modality: Modality) -> None:
+def assert_tokens(
+    found: PackedTokens, records: Sequence[Record], modality: Modality, options: CompressionSettings
+) -> None:
     """The same numbers, bit by bit, as those of each record."""
-    assert not found.doubtful.any()
-    assert found.counts.tolist() == [0 if tokens is None else len(tokens) for tokens in expected]
-    present = [tokens for tokens in expected if tokens is not None]
+    loops = [OPERATORS[modality](record, block_of(REGISTRY[modality], options)) for record in records]
+    assert found.counts.tolist() == [len(discrete) for discrete, _ in loops]
     assert (found.discrete.dtype, found.continuous.dtype) == (np.int16, np.float32)
-    if present:
-        np.testing.assert_array_equal(
-            found.discrete, np.concatenate([t.discrete for t in present]), str(modality)
-        )
-        np.testing.assert_array_equal(found.continuous, np.concatenate([t.continuous for t in present]))
+    for values, kind, place in ((found.discrete, np.int16, 0), (found.continuous, np.float32, 1)):
+        expected = np.array([row for one in loops for row in one[place]], dtype=np.float64).astype(kind)
+        np.testing.assert_array_equal(values, expected.reshape(values.shape), str(modality))
+
+
+def assert_columns(
+    table: pa.Table, records: Sequence[Record], options: CompressionSettings, start: int = 0
+) -> None:
+    """Columns give the tokens of plain loops, and so does each record by itself; a slice of a batch is a
+    batch."""
+    (batch,) = table.to_batches()
+    part = batch.slice(start)
+    for modality in OPERATORS:
+        names = [column.name for column in REGISTRY[modality].file_columns(part.schema.names)]
+        cells = {name: part.column(name) for name in names}
+        found, faults = decoded(modality, cells, options)
+        assert not faults.bad_N.any()
+        assert_tokens(found, records[start:], modality, options)
+        for record in records[start:]:
+            single = compress_record(record, [modality], options)
+            for tokens in single.values():
+                assert_tokens(tokens, [record], modality, options)
 
 
 @settings(max_examples=25, deadline=None)
@@ -113,22 +123,14 @@ def test_columns_give_the_tokens_of_single_records(
     rng, path = np.random.default_rng(seed), tmp_path_factory.mktemp("columns") / "rows.parquet"
     write_records(path, (made_up(rng) for _ in range(rows)))
     chosen = (CompressionSettings(), NARROW, FEWER_SPECTRA)[options]
-    records = list(read_records(path, modalities=SPECTRAL_MODALITIES))
-    expected = [compress_record(record, tuple(Modality), chosen) for record in records]
-    (batch,) = pq.read_table(path).to_batches()
-    for start in (0, rows // 2):  # a slice of a batch is a batch
-        for modality, found in columns_of(batch.slice(start), chosen).items():
-            assert_tokens(found, [tokens.get(modality) for tokens in expected[start:]], modality)
+    records = list(read_records(path))
+    for start in (0, rows // 2):
+        assert_columns(pq.read_table(path), records, chosen, start)
 
 
 def test_columns_give_the_tokens_of_the_published_sample(shared_data: Path) -> None:
     path = shared_data / "alberts" / "example_data_1.parquet"
-    expected = [
-        compress_record(record, tuple(Modality), CompressionSettings()) for record in read_records(path)
-    ]
-    (batch,) = pq.read_table(path).to_batches()
-    for modality, found in columns_of(batch, CompressionSettings(), 1800).items():
-        assert_tokens(found, [tokens.get(modality) for tokens in expected], modality)
+    assert_columns(pq.read_table(path), list(read_records(path)), CompressionSettings())
 
 
 SOUND: Mapping[str, Any] = {
@@ -168,10 +170,10 @@ SOUND: Mapping[str, Any] = {
 )
 def test_an_odd_multiplet_makes_its_row_doubtful_and_no_other(change: dict[str, Any]) -> None:
     rows = [[SOUND], None, [SOUND, {**SOUND, **change}], [SOUND] * 2]
-    kind = schema.written_schema().field(schema.H_NMR).type
-    batch = pa.record_batch({schema.H_NMR: pa.array(rows, kind)})
-    found = h_nmr_columns(batch, [schema.H_NMR], CompressionSettings())
-    assert found.doubtful.tolist() == [False, False, True, False]
+    kind = written_schema().field(h_nmr.COLUMN).type
+    cells = {h_nmr.COLUMN: pa.array(rows, kind)}
+    found, faults = decoded(Modality.H_NMR, cells, CompressionSettings())
+    assert faults.bad_N.tolist() == [False, False, True, False]
     assert found.counts.tolist() == [1, 0, 0, 2]
     # shift 1.0 above -2, span 0.2, t, two hydrogens, two couplings of 7 Hz
     assert found.discrete.tolist() == [[30, 4, 3, 0, 0, 0, 2, 14, 14, 0, 0]] * 3
@@ -179,20 +181,18 @@ def test_an_odd_multiplet_makes_its_row_doubtful_and_no_other(change: dict[str, 
 
 @pytest.mark.parametrize("text", ["None", "", None])
 def test_no_coupling_is_written_in_three_ways(text: str | None) -> None:
-    kind = schema.written_schema().field(schema.H_NMR).type
-    batch = pa.record_batch({schema.H_NMR: pa.array([[{**SOUND, "j_values": text}]], kind)})
-    found = h_nmr_columns(batch, [schema.H_NMR], CompressionSettings())
-    assert (found.doubtful.tolist(), found.discrete[0, -4:].tolist()) == ([False], [0, 0, 0, 0])
+    kind = written_schema().field(h_nmr.COLUMN).type
+    cells = {h_nmr.COLUMN: pa.array([[{**SOUND, "j_values": text}]], kind)}
+    found, faults = decoded(Modality.H_NMR, cells, CompressionSettings())
+    assert (faults.bad_N.tolist(), found.discrete[0, -4:].tolist()) == ([False], [0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("shifts", [[], [1.0, float("nan")], [None], [301.0], [-51.0]], ids=str)
 def test_an_odd_line_makes_its_row_doubtful(shifts: list[Any]) -> None:
-    kind = schema.written_schema().field(schema.C_NMR).type
-    rows = [[{schema.CARBON_SHIFT: shift} for shift in row] for row in ([20.0], shifts, [30.0, 40.0])]
-    found = c_nmr_columns(
-        pa.record_batch({schema.C_NMR: pa.array(rows, kind)}), [schema.C_NMR], CompressionSettings()
-    )
-    assert found.doubtful.tolist() == [False, True, False]
+    kind = written_schema().field(c_nmr.COLUMN).type
+    rows = [[{c_nmr.SHIFT: shift} for shift in row] for row in ([20.0], shifts, [30.0, 40.0])]
+    found, faults = decoded(Modality.C_NMR, {c_nmr.COLUMN: pa.array(rows, kind)}, CompressionSettings())
+    assert faults.bad_N.tolist() == [False, True, False]
     assert found.discrete[:, 0].tolist() == [400, 600, 500]
 
 
@@ -202,8 +202,8 @@ def test_an_odd_line_makes_its_row_doubtful(shifts: list[Any]) -> None:
 def test_an_odd_curve_makes_its_row_doubtful(odd: list[Any]) -> None:
     options = CompressionSettings.model_validate({"ir": {"intervals": 4, "window": 2, "stride": 2}})
     rows = pa.array([[0.0, 1.0, 2.0, 4.0], odd, None, [3.0] * 4], pa.list_(pa.float32()))
-    found = ir_columns(pa.record_batch({schema.IR: rows}), [schema.IR], options, 4)
-    assert found.doubtful.tolist() == [False, True, False, False]
+    found, faults = decoded(Modality.IR, {ir.COLUMN: rows}, options, 4)
+    assert faults.bad_N.tolist() == [False, True, False, False]
     assert found.counts.tolist() == [2, 0, 0, 2]
     assert found.continuous.tolist() == [[0, 0.25], [0.5, 1], [0, 0], [0, 0]]
 
@@ -218,16 +218,15 @@ def test_curves_are_the_same_however_many_there_are(kind: pa.DataType) -> None:
         rows[row] = (None, [1] * (POINTS + 1), [2] * (POINTS - 1) + [None])[number % 3]
     array = pa.array(rows, pa.list_(kind))
     for start in (0, 3):
-        batch = pa.record_batch({schema.IR: array}).slice(start)
-        found = ir_columns(batch, [schema.IR], options, POINTS)
-        assert np.flatnonzero(found.doubtful).tolist() == [
+        found, faults = decoded(Modality.IR, {ir.COLUMN: array.slice(start)}, options, POINTS)
+        assert np.flatnonzero(faults.bad_N).tolist() == [
             row - start for number, row in enumerate(odd) if number % 3
         ]
         sound = [row for row in range(start, len(rows)) if row not in odd]
         assert (np.flatnonzero(found.counts) + start).tolist() == sound
         spectra = [Infrared(np.array(rows[row], dtype=np.float64)) for row in sound]
-        expected = [compress_ir(spectrum, options.ir).continuous for spectrum in spectra]
-        np.testing.assert_array_equal(found.continuous, np.concatenate(expected))
+        kept = PackedTokens(found.discrete, found.continuous, offsets_of(found.counts[np.array(sound) - start]))
+        assert_tokens(kept, [Record("", (one,)) for one in spectra], Modality.IR, options)
 
 
 @pytest.mark.parametrize(
@@ -249,23 +248,20 @@ def test_curves_are_the_same_however_many_there_are(kind: pa.DataType) -> None:
 )
 def test_an_odd_peak_makes_its_row_doubtful(odd: list[list[Any]]) -> None:
     sound = [[70.0, 5.0], [60.0, 10.0]]
-    columns = schema.ms_columns(["msms_positive_10ev", "msms_negative_40ev"])
-    batch = pa.record_batch(
-        {
-            "msms_positive_10ev": pa.array([sound, sound, None, sound], schema.PEAK_PAIRS),
-            "msms_negative_40ev": pa.array([None, odd, sound, sound], schema.PEAK_PAIRS),
-        }
-    )
-    found = ms_columns(batch, columns, CompressionSettings())
-    assert found.doubtful.tolist() == [False, True, False, False]
-    good = np.repeat(~found.doubtful, found.counts)
-    assert found.counts[~found.doubtful].tolist() == [2, 2, 4]
-    assert found.continuous[good].tolist() == [[60, 1], [70, 0.5]] * 4
-    assert found.discrete[good].tolist() == [[3, 0]] * 2 + [[9, 1]] * 2 + [[3, 0]] * 2 + [[9, 1]] * 2
+    cells = {
+        "msms_positive_10ev": pa.array([sound, sound, None, sound], PAIRS),
+        "msms_negative_40ev": pa.array([None, odd, sound, sound], PAIRS),
+    }
+    found, faults = decoded(Modality.MS, cells, CompressionSettings())
+    assert faults.bad_N.tolist() == [False, True, False, False]
+    assert found.counts.tolist() == [2, 0, 2, 4]
+    assert found.continuous.tolist() == [[60, 1], [70, 0.5]] * 4
+    assert found.discrete.tolist() == [[3, 0]] * 2 + [[9, 1]] * 2 + [[3, 0]] * 2 + [[9, 1]] * 2
 
 
 def test_a_text_that_is_no_formula_makes_its_row_doubtful() -> None:
-    found = formula_column(["CH4", None, "Xx2", "c", "O"])
-    assert found.doubtful.tolist() == [False, False, True, True, False]
+    cells = {formula.COLUMN: pa.array(["CH4", None, "Xx2", "c", "O"])}
+    found, faults = decoded(Modality.FORMULA, cells, CompressionSettings())
+    assert faults.bad_N.tolist() == [False, False, True, True, False]
     assert found.counts.tolist() == [2, 0, 0, 0, 1]
     assert found.discrete.tolist() == [[1, 1], [2, 4], [5, 1]]

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mmspec_ds.spectra.compression_settings import CompressionSettings, InfraredSettings
+from mmspec_ds.spectra.modalities.ir import InfraredSettings
+from mmspec_ds.spectra.registry import CompressionSettings
 
 
 @pytest.mark.parametrize(

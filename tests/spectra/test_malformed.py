@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.benchmark_schema import written_schema
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, count_rows, read_records
+from mmspec_ds.spectra.parquet_writer import written_schema
 from mmspec_ds.spectra.records import Modality
 
 Row = dict[str, Any]
@@ -67,7 +67,7 @@ BAD_ROWS = [
     BadRow("smiles_syntax", "smiles", "C1CC", "invalid SMILES 'C1CC'"),
     BadRow("smiles_valence", "smiles", "CN(C)(C)(C)C", "valence"),
     BadRow("smiles_newline", "smiles", "CC\nO", "contains a blank"),
-    BadRow("formula_words", "molecular_formula", "ethanol", "'ethanol' is no molecular formula"),
+    BadRow("formula_words", "molecular_formula", "ethanol", "'ethanol' is not a molecular formula"),
     BadRow("formula_element", "molecular_formula", "C2Xy6", "names Xy"),
     BadRow("h_nmr_empty", "h_nmr_peaks", [], "the list is empty"),
     BadRow("h_nmr_null_multiplet", "h_nmr_peaks", [None], "centroid is missing, NaN or infinite"),

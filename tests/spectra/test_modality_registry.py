@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from mmspec_ds.errors import ConfigError
-from mmspec_ds.spectra.compression_settings import CompressionSettings, TandemMSSettings
+from mmspec_ds.spectra.modalities.ms import TandemMSSettings
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Multiplet, Record, TandemMS
-from mmspec_ds.spectra.registry import REGISTRY, compress_record, modality_by_name
+from mmspec_ds.spectra.registry import (
+    REGISTRY,
+    CompressionSettings,
+    compress_record,
+    modality_by_name,
+    schema_of,
+)
 
 OPTIONS = CompressionSettings()
 
@@ -17,11 +23,11 @@ def peaks(number: int, energy: float) -> TandemMS:
 
 def test_every_modality_has_one_entry_under_its_name() -> None:
     assert list(REGISTRY) == list(Modality)
-    assert [entry.name for entry in REGISTRY.values()] == ["h_nmr", "c_nmr", "ir", "ms", "formula"]
+    assert [entry.name for entry in REGISTRY.values()] == ["h_nmr", "c_nmr", "ir", "ms", "formula", "hsqc"]
     for modality, entry in REGISTRY.items():
         assert entry.modality is modality
         assert modality_by_name(entry.name) is modality
-        schema = entry.schema(OPTIONS)
+        schema = schema_of(modality, OPTIONS)
         assert schema.discrete or schema.continuous
 
 
@@ -29,7 +35,7 @@ def test_an_unknown_name_gets_the_nearest_and_all() -> None:
     with pytest.raises(ConfigError) as caught:
         modality_by_name("cnmr")
     assert "did you mean c_nmr?" in str(caught.value)
-    assert "(known: h_nmr, c_nmr, ir, ms, formula)" in str(caught.value)
+    assert "(known: h_nmr, c_nmr, ir, ms, formula, hsqc)" in str(caught.value)
     with pytest.raises(ConfigError, match="unknown modality 'x-ray'"):
         modality_by_name("x-ray")
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from mmspec_ds.config import load_run
+from mmspec_ds.systems.run_file import load_run, system_of
 from mmspec_ds.trainer.distributed import process_group, stop_requested
 from mmspec_ds.trainer.engine_file import read_engine
 from mmspec_ds.trainer.loop import run_steps
@@ -20,7 +20,8 @@ def main(arguments: list[str]) -> int:
     with process_group(2), stop_requested() as stop:
         for overrides in lists:
             run = load_run(Path(file), json.loads(overrides))
-            session, state = prepare(run, read_engine(run.engine), resume=False, overwrite=False)
+            engine = read_engine(run.engine)
+            session, state = prepare(run, system_of(run), engine, resume=False, overwrite=False)
             with session.monitor:
                 run_steps(session, state, stop)
     return 0

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
@@ -14,12 +13,11 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.files import entry_of, write_manifest
 from mmspec_ds.moe.expert_names import global_name, is_expert
 from mmspec_ds.moe.expert_parallel import Placement
-from mmspec_ds.nn.weights import load_weights, read_weights, write_weights
-from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.trainer.checkpoints import FORMAT, CheckpointFolder, TrainerState, name_of
 from mmspec_ds.trainer.distributed import process_group
 from mmspec_ds.trainer.pieces import file_of_rank, write_pieces
-from mmspec_ds.trainer.start import moved
+from mmspec_ds.trainer.start import rescale_position
+from mmspec_ds.trainer.weights import load_state, read_weights, write_weights
 
 
 @pytest.fixture
@@ -93,7 +91,7 @@ def test_a_missing_step(tmp_path: Path) -> None:
     [(13, 10, 10, 13), (13, 10, 5, 6), (25, 10, 20, 50), (0, 10, 3, 0), (7, 10, 3, 2)],
 )
 def test_another_global_batch_moves_the_place(batches: int, per_epoch: int, new: int, expected: int) -> None:
-    state = moved(TrainerState(step=4, batches=batches, batches_per_epoch=per_epoch), new)
+    state = rescale_position(TrainerState(step=4, batches=batches, batches_per_epoch=per_epoch), new)
     assert (state.step, state.batches, state.batches_per_epoch) == (4, expected, new)
 
 
@@ -112,38 +110,37 @@ class Small(nn.Module):
 
     def __init__(self, width: int = 3) -> None:
         super().__init__()
-        self.layer, self.temperature = nn.Linear(width, 2), 1.0
+        self.layer = nn.Linear(width, 2)
 
 
-def test_weights_and_temperature_survive_the_file(tmp_path: Path) -> None:
+def test_weights_survive_the_file(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     one, other = Small(), Small()
-    write_weights(one.state_dict(), path, temperature=1.2345678901234567)
-    load_weights(cast(Elucidator, other), path)
+    write_weights(one.state_dict(), path)
+    load_state(other, read_weights(path).tensors, path)
     assert torch.equal(one.layer.weight, other.layer.weight)
     assert torch.equal(one.layer.bias, other.layer.bias)
-    assert other.temperature == 1.2345678901234567
 
 
 def test_one_model_gives_one_file(tmp_path: Path) -> None:
     weights = Small().state_dict()
     for name in "ab":
-        write_weights(weights, tmp_path / name, temperature=1.5)
+        write_weights(weights, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    write_weights(Small(4).state_dict(), path, temperature=1.0)
+    write_weights(Small(4).state_dict(), path)
     with pytest.raises(DataError, match=r"does not fit the model: .*layer\.weight") as caught:
-        load_weights(cast(Elucidator, Small()), path)
+        load_state(Small(), read_weights(path).tensors, path)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text"])
 def test_weights_that_cannot_be_read(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "model.safetensors"
-    write_weights(Small().state_dict(), path, temperature=1.0)
+    write_weights(Small().state_dict(), path)
     whole = path.read_bytes()
     path.write_bytes({"empty": b"", "cut": whole[:-5], "text": b"no weights at all"}[damage])
     with pytest.raises(DataError, match="cannot be read as a model's weights"):
@@ -152,11 +149,11 @@ def test_weights_that_cannot_be_read(tmp_path: Path, damage: str) -> None:
 
 def test_no_byte_of_the_weights_can_be_changed(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    write_weights(Small().state_dict(), path, temperature=1.0)
+    write_weights(Small().state_dict(), path)
     whole = path.read_bytes()
     header = int.from_bytes(whole[:8], "little")
     about = json.loads(whole[8 : 8 + header])["__metadata__"]["mmspec"]
-    assert json.loads(about)["temperature"] == 1.0
+    assert len(json.loads(about)["sha256"]) == 64
     for place in range(8 + header, len(whole)):
         spoilt = bytearray(whole)
         spoilt[place] ^= 4

@@ -11,8 +11,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmspec_ds.files import read_manifest
-from mmspec_ds.nn.weights import read_weights
 from mmspec_ds.trainer.checkpoints import CheckpointFolder
+from mmspec_ds.trainer.weights import read_weights
 
 ADAM = (
     "training.optimizer=adamw",
@@ -131,7 +131,7 @@ def test_a_run_folder_holds_what_a_reader_needs(undisturbed: Any) -> None:
     losses = {entry["step"]: entry["loss/validation"] for entry in undisturbed.metrics("validation")}
     best = CheckpointFolder(checkpoints).at(min(losses, key=lambda step: losses[step]))
     assert best.state.best_step == best.state.step
-    assert best.state.best_loss == pytest.approx(min(losses.values()))
+    assert best.state.best_score == pytest.approx(min(losses.values()))
     published = read_weights(undisturbed.folder / "model.safetensors").tensors
     weights = best.weights()
     assert published.keys() == weights.keys()

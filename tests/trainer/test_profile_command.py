@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmspec_ds.config import load_run
+from mmspec_ds.systems.run_file import load_run
 
 QUICK = ("--runs", "2", "--steps", "2", "--warm-up", "1", "--beams", "2", "--samples", "3", "--no-memory")
 

@@ -9,11 +9,18 @@ import torch
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import read_manifest
-from mmspec_ds.nn.weights import read_weights
 from mmspec_ds.systems.elucidation.trained import load_model
+from mmspec_ds.systems.run_file import load_run_of, system_of
 from mmspec_ds.trainer.export import export
+from mmspec_ds.trainer.weights import read_weights
 
 STILL = ("training.steps=1", "training.learning_rate=1e-20", "training.gradient_clipping=0")
+
+
+def export_run(folder: Path, target: Path, step: int | None = None) -> dict[str, Any]:
+    """As `mmspec export` does."""
+    run = load_run_of(folder)
+    return export(run, system_of(run), folder, target, step)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +44,8 @@ def test_a_run_starts_from_the_weights_of_another(
     assert child.statuses == (0,) * ranks, child.output
     mother, daughter = (read_weights(run.folder / "model.safetensors").tensors for run in (parent, child))
     assert mother.keys() == daughter.keys()
-    assert all(torch.equal(mother[name], daughter[name]) for name in mother)
+    assert daughter.pop("router_temperature") == 2.0, "the child's own schedule begins"
+    assert all(torch.equal(mother[name], daughter[name]) for name in daughter)
     assert (child.folder / "vocabulary.json").read_bytes() == (parent.folder / "vocabulary.json").read_bytes()
 
 
@@ -58,7 +66,7 @@ def test_weights_of_another_shape(launcher: Any, parent: Any, override: str, tol
 
 @pytest.mark.parametrize("step", [None, 3], ids=["best", "step 3"])
 def test_an_export_is_the_model(parent: Any, tmp_path: Path, step: int | None) -> None:
-    about = export(parent.folder, tmp_path / "model", step)
+    about = export_run(parent.folder, tmp_path / "model", step)
     files = {path.name for path in (tmp_path / "model").iterdir()}
     assert files == {"config.yaml", "manifest.json", "model.safetensors", "vocabulary.json"}
     exported = load_model(tmp_path / "model").model.state_dict()
@@ -82,7 +90,7 @@ def is_pickle(path: Path) -> bool:
 
 @pytest.mark.parametrize("name", ["config.yaml", "model.safetensors", "vocabulary.json", "manifest.json"])
 def test_an_altered_export_is_noticed(parent: Any, tmp_path: Path, name: str) -> None:
-    export(parent.folder, tmp_path / "model")
+    export_run(parent.folder, tmp_path / "model")
     path = tmp_path / "model" / name
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 2
@@ -93,12 +101,12 @@ def test_an_altered_export_is_noticed(parent: Any, tmp_path: Path, name: str) ->
 
 def test_what_cannot_be_exported(parent: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no checkpoint of step 4: expected one of 3, 6"):
-        export(parent.folder, tmp_path / "model", 4)
+        export_run(parent.folder, tmp_path / "model", 4)
     (tmp_path / "there").mkdir()
     with pytest.raises(DataError, match="exists already"):
-        export(parent.folder, tmp_path / "there")
+        export_run(parent.folder, tmp_path / "there")
     with pytest.raises(DataError, match=r"holds no config\.yaml"):
-        export(tmp_path / "there", tmp_path / "model")
+        export_run(tmp_path / "there", tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     assert read_manifest(parent.folder / "checkpoints" / "step_00000003")["topology"] == {
         "ranks": 1,

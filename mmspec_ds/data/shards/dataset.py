@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.data.shards.distinct import molecule_hash
 from mmspec_ds.data.shards.folder import PreparedFolder
 from mmspec_ds.data.shards.rows import Shard
@@ -22,8 +21,9 @@ from mmspec_ds.data.splits import SPLITS, draw_of
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.spectra.registry import REGISTRY, schema_of
 from mmspec_ds.spectra.tokens import TokenSchema
 
 
@@ -184,7 +184,7 @@ def split_of(folder: PreparedFolder, split: str, settings: DataSettings) -> Shar
     shard_N = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     row_N = (np.arange(sum(counts)) - np.repeat(offsets_of(counts)[:-1], counts)).astype(np.int32)
     chosen = settings.chosen_modalities()
-    schemas = {modality: REGISTRY[modality].schema(settings.compression) for modality in chosen}
+    schemas = {modality: schema_of(modality, settings.compression) for modality in chosen}
     data = ShardedDataset(folder, shard_N[within], row_N[within], schemas)
     if not len(data):
         raise DataError(f"no molecule is in its {split} split", path=folder.path)
@@ -209,18 +209,19 @@ def _faults(data: ShardedDataset, settings: DataSettings) -> Iterable[tuple[npt.
         f"has a SMILES of more than data.max_target_tokens = {limit} tokens; raise that limit, or skip such"
         " records with data.skip_long_targets",
     )
-    spectra = [data.counts(modality) for modality in data.schemas if modality is not Modality.FORMULA]
+    spectra = [data.counts(modality) for modality in data.schemas if REGISTRY[modality].is_instrument]
     yield (
         np.sum(spectra, axis=0) == 0,
         settings.skip_invalid,
         "has no token in any of the modalities that are read; skip such records with data.skip_invalid",
     )
-    if Modality.FORMULA in data.schemas:
-        yield (
-            data.counts(Modality.FORMULA) == 0,
-            settings.skip_invalid,
-            "has no formula; skip such records with data.skip_invalid",
-        )
+    for modality in data.schemas:
+        if not REGISTRY[modality].is_instrument:
+            yield (
+                data.counts(modality) == 0,
+                settings.skip_invalid,
+                f"has no {REGISTRY[modality].label}; skip such records with data.skip_invalid",
+            )
 
 
 def _gathered(rows: Sequence[tuple[PackedTokens, int]]) -> PackedTokens:

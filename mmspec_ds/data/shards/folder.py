@@ -15,7 +15,7 @@ from mmspec_ds.data.shards.rows import Shard, open_arrays, open_shard
 from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
-from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.spectra.registry import REGISTRY, CompressionSettings
 
 
 def is_prepared(path: Path) -> bool:
@@ -127,7 +127,9 @@ def check_fits(path: Path, manifest: Mapping[str, Any], settings: DataSettings) 
             f"{path} was prepared with {', '.join(manifest['modalities'])}, without {', '.join(absent)}, which"
             " data.modalities or data.formula asks for"
         )
-    stored = dict(flat(manifest["settings"]["compression"], "data.compression"))
+    # A folder of before some setting was there was made with its default.
+    made_with = CompressionSettings.model_validate(manifest["settings"]["compression"])
+    stored = dict(flat(made_with.model_dump(mode="json"), "data.compression"))
     wanted = dict(flat(settings.compression.model_dump(mode="json"), "data.compression"))
     differences = [
         f"{key} is {wanted[key]!r}, prepared with {stored.get(key)!r}"

@@ -19,10 +19,9 @@ from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing
 from mmspec_ds.settings import Settings
-from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.parquet import available_modalities, row_groups
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
+from mmspec_ds.spectra.registry import REGISTRY, CompressionSettings, modality_by_name
 
 PLAN = "plan.json"
 KIND = "mmspec shards"
@@ -39,8 +38,8 @@ class PrepareSettings(Settings):
     """What a prepared set is, beside its files.
 
     Attributes:
-        modalities: the spectra that every file must have a column for. The formula is stored besides, where all
-            files have one.
+        modalities: the spectra that every file must have a column for. What is known besides (the formula) is
+            stored where all files have it.
         compression: of the spectra, as in a run file.
         split: which molecules are held back.
         shard_rows: rows of the sources that make a shard, at most.
@@ -134,8 +133,9 @@ def make_plan(files: Sequence[Path], settings: PrepareSettings) -> Plan:
         raise DataError("is named twice", path=twice)
     sources = tuple(Source(path, tuple(row_groups(path)), fingerprint_of(path)) for path in files)
     modalities = {modality_by_name(name) for name in settings.modalities}
-    if all(Modality.FORMULA in available_modalities(path) for path in files):
-        modalities.add(Modality.FORMULA)
+    for modality, entry in REGISTRY.items():
+        if not entry.is_instrument and all(modality in available_modalities(path) for path in files):
+            modalities.add(modality)
     tasks = tuple(divide([source.groups for source in sources], settings.shard_rows))
     return Plan(sources, settings, tuple(sorted(modalities)), tasks)
 
@@ -210,7 +210,9 @@ def check_same_plan(found: Mapping[str, Any], wanted: Mapping[str, Any], folder:
     Raises:
         DataError: names the first that differs.
     """
-    then, now = dict(flat(found)), dict(flat(wanted))
+    # A folder of before some setting was there was begun with its default.
+    begun_with = PrepareSettings.model_validate(found["settings"]).model_dump(mode="json")
+    then, now = dict(flat({**found, "settings": begun_with})), dict(flat(wanted))
     for key in sorted(now):
         if key not in then or then[key] != now[key]:
             raise DataError(

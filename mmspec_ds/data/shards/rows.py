@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.data.packed import IntArray, PackedIds, PackedTokens, counts_at, offsets_of, ranges
 from mmspec_ds.data.shards.distinct import HashArray
 from mmspec_ds.errors import DataError
+from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, counts_at, offsets_of, ranges
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 
@@ -54,6 +54,12 @@ class PackedText:
         encoded = [text.encode() for text in texts]
         values = np.frombuffer(b"".join(encoded), dtype=np.uint8)
         return cls(values, offsets_of([len(one) for one in encoded]))
+
+    @classmethod
+    def joined(cls, parts: Sequence["PackedText"]) -> "PackedText":
+        """The texts of several, one after the other."""
+        offsets = offsets_of(np.concatenate([np.diff(part.offsets) for part in parts]))
+        return cls(np.concatenate([part.values for part in parts]), offsets)
 
     def at(self, row: int) -> str:
         """One of the texts."""
@@ -104,9 +110,9 @@ class ShardRows:
             np.concatenate([part.row for part in parts]),
             np.concatenate([part.molecule for part in parts]),
             np.concatenate([part.draw for part in parts]),
-            PackedText(np.concatenate([one.values for one in smiles]), _joined_offsets(smiles)),
-            PackedIds(np.concatenate([one.values for one in target]), _joined_offsets(target)),
-            {modality: _joined_tokens(packed) for modality, packed in tokens.items()},
+            PackedText.joined(smiles),
+            PackedIds.joined(target),
+            {modality: PackedTokens.joined(packed) for modality, packed in tokens.items()},
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -249,16 +255,4 @@ def _rows(arrays: Mapping[str, npt.NDArray[Any]], modalities: Sequence[Modality]
         PackedText(arrays["smiles"], arrays["smiles.offsets"]),
         PackedIds(arrays["target"], arrays["target.offsets"]),
         tokens,
-    )
-
-
-def _joined_offsets(parts: Sequence[PackedText] | Sequence[PackedIds] | Sequence[PackedTokens]) -> IntArray:
-    return offsets_of(np.concatenate([np.diff(part.offsets) for part in parts]))
-
-
-def _joined_tokens(parts: Sequence[PackedTokens]) -> PackedTokens:
-    return PackedTokens(
-        np.concatenate([part.discrete for part in parts]),
-        np.concatenate([part.continuous for part in parts]),
-        _joined_offsets(parts),
     )

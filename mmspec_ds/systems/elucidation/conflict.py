@@ -24,7 +24,7 @@ from mmspec_ds.spectra.records import Modality, table_rows
 from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
 
 
-def modality_conflict(model: Elucidator, batch: Batch, temperature: float, group: Any | None = None) -> Tensor:
+def modality_conflict(model: Elucidator, batch: Batch, group: Any | None = None) -> Tensor:
     """Cosines [M, M] between the gradients of the modalities, float64; NaN where a modality has none.
 
     One pass forward and backward to the networks' outputs, and for each modality in the batch one through the
@@ -36,12 +36,11 @@ def modality_conflict(model: Elucidator, batch: Batch, temperature: float, group
     Args:
         model: in evaluation mode.
         batch: with targets.
-        temperature: the router's.
         group: of the ranks that share the experts or hold copies of them; None for one process.
     """
     networks = [cast(nn.Module, layer.feedforward) for layer in cast(Any, model.encoder.layers)]
     with torch.enable_grad(), _watched(networks) as calls:
-        output = model(batch, temperature)
+        output = model(batch)
         loss, tokens = sequence_loss(output.logits_BLV, batch.target_BL, batch.weight_B)
         pulls = torch.autograd.grad(loss / tokens.clamp_min(1), [out_BSD for _, out_BSD in calls])
     modality_BS = batch.spectra.modality_BS
@@ -52,7 +51,7 @@ def modality_conflict(model: Elucidator, batch: Batch, temperature: float, group
         parts = {}
         for modality in present:
             of_it_BSD = pull_BSD * (modality_BS == modality)[..., None]
-            parts[modality] = _gradient(network, (hidden_BSD, modality_BS, temperature), of_it_BSD)
+            parts[modality] = _gradient(network, (hidden_BSD, modality_BS, model.temperature), of_it_BSD)
         for one in present:
             for other in present:
                 gram_MM[one, other] += parts[one] @ parts[other]

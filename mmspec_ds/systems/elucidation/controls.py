@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.packed import IntArray
 from mmspec_ds.errors import DataError
 from mmspec_ds.evaluation.features import SpectralFeatures
+from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.predict import ScoredSmiles
 

@@ -6,6 +6,7 @@ Axes: B samples, S places of the encoder, L target tokens, D model width, V voca
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,6 +19,9 @@ from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
+
+ROUTER_TEMPERATURE = "router_temperature"
+"""The buffer of a sparse model that holds the router's tau."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,9 @@ class Elucidator(nn.Module):
         vocabulary_size: number of target tokens, specials included.
         make_feedforward: makes the encoder's feed-forward network of a layer; dense without it.
         activation_checkpointing: of the encoder, see there.
-
-    Attributes:
-        temperature: the router's tau where a call gives none; a loaded model has that of its training.
     """
+
+    router_temperature: Tensor
 
     def __init__(
         self,
@@ -55,7 +58,8 @@ class Elucidator(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
-        self.temperature = 1.0
+        if make_feedforward is not None:
+            self.register_buffer(ROUTER_TEMPERATURE, torch.ones(()))
         self.embedding = SpectraEmbedding(schemas, settings.d_model, settings.sinusoid_features)
         self.encoder = Encoder(
             settings,
@@ -63,6 +67,17 @@ class Elucidator(nn.Module):
             activation_checkpointing=activation_checkpointing,
         )
         self.decoder = Decoder(settings, vocabulary_size)
+
+    @property
+    def temperature(self) -> float:
+        """The router's tau where a call gives none: that of the last training step, saved with the weights.
+        1 in a dense model, which has no router."""
+        return float(self.router_temperature) if ROUTER_TEMPERATURE in self._buffers else 1.0
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if ROUTER_TEMPERATURE in self._buffers:
+            self.router_temperature.fill_(value)
 
     def encode(self, spectra: SpectraBatch, temperature: float | None = None) -> EncoderOutput:
         """A state per token of the spectra."""

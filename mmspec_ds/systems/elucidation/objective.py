@@ -14,19 +14,17 @@ from mmspec_ds.data.batch import Batch
 from mmspec_ds.moe.expert_settings import ObjectiveSettings
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum
-from mmspec_ds.moe.schedule import Curriculum
+from mmspec_ds.moe.schedule import Curriculum, curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector, with_values
 from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
+from mmspec_ds.trainer.task import StepLoss
 
 
 @dataclass(frozen=True)
-class StepLoss:
-    """`total` to differentiate; `parts` the task loss and each unweighted auxiliary loss, of the global batch;
-    `target_tokens` and `spectrum_tokens` of the global batch; the layers' `reports`, summed over ranks."""
+class ElucidationLoss(StepLoss):
+    """`parts` are the task loss and each unweighted auxiliary loss; `weight` is the number of target tokens;
+    `spectrum_tokens` those of the global batch; `reports` of the layers, summed over ranks."""
 
-    total: Tensor
-    parts: Mapping[str, Tensor]
-    target_tokens: Tensor
     spectrum_tokens: Tensor
     reports: tuple[RoutingReport, ...]
 
@@ -53,9 +51,14 @@ class Objective(nn.Module):
         self.model, self.settings, self.group = model, settings, group
         self.register_buffer("cost_E", torch.zeros(0) if cost_E is None else cost_E, persistent=False)
 
-    def forward(self, batch: Batch, now: Curriculum) -> StepLoss:
+    def forward(self, batch: Batch, progress: float) -> ElucidationLoss:
+        """The loss when `progress`, 0 to 1, of the budget is spent. In training, the router's temperature is
+        that of the schedule, and the model keeps it; in evaluation it is the model's."""
+        schedule = curriculum_at(progress, self.settings)
         smoothing = self.settings.label_smoothing if self.training else 0.0
-        output = self.model(batch, now.temperature)
+        if self.training:
+            self.model.temperature = schedule.temperature
+        output = self.model(batch, schedule.temperature if self.training else None)
         loss_sum, target_tokens = sequence_loss(
             output.logits_BLV, batch.target_BL, batch.weight_B, label_smoothing=smoothing
         )
@@ -66,10 +69,11 @@ class Objective(nn.Module):
         everywhere = sum_over_ranks(torch.cat([sums, *(to_vector(r) for r in reports)]), self.group)
         parts = self._parts(everywhere, with_values(reports, everywhere[len(sums) :]))
         known = everywhere.detach()
-        return StepLoss(
-            total=parts["task"] + self._weighted(parts, now),
+        return ElucidationLoss(
+            total=parts["task"] + self._weighted(parts, schedule),
             parts={name: value.detach() for name, value in parts.items()},
-            target_tokens=known[1],
+            weight=known[1],
+            tokens=known[1] + known[2],
             spectrum_tokens=known[2],
             reports=with_values(reports, known[len(sums) :]),
         )
@@ -84,8 +88,8 @@ class Objective(nn.Module):
         auxiliary = auxiliary_losses(reports, self.cost_E, self.settings) if reports else {}
         return {"task": task, **auxiliary}
 
-    def _weighted(self, parts: Mapping[str, Tensor], now: Curriculum) -> Tensor:
+    def _weighted(self, parts: Mapping[str, Tensor], schedule: Curriculum) -> Tensor:
         auxiliary = {name: value for name, value in parts.items() if name != "task"}
         if not auxiliary:
             return parts["task"].new_zeros(())
-        return weighted_sum(auxiliary, self.settings, now)
+        return weighted_sum(auxiliary, self.settings, schedule)

@@ -1,7 +1,8 @@
-"""What is looked at after a validation, beside the loss: maps of the routing, the conflict between modalities,
-structures that are proposed.
+"""Pictures and figures after a validation: maps of the routing, the conflict between modalities, proposed
+structures.
 
-Every rank looks, at the same few held-back molecules: the model's experts live on all of them. Rank 0 writes.
+Every rank computes them, for the same few held-back molecules: the model's experts live on all ranks. Rank 0
+writes. The router's temperature is the model's, as in `evaluate` and `predict`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.dataset import Samples
@@ -24,12 +24,13 @@ from mmspec_ds.systems.elucidation.conflict import modality_conflict
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.proposals import picture, propose, table
 from mmspec_ds.systems.elucidation.routing import FAMILIES, Array, RoutingTable, expert_names
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.monitor.monitor import Monitor
 
 
 @dataclass(frozen=True)
 class Observer:
-    """Looks at a model while it learns; see `training.pictures` and `training.conflict_samples`.
+    """Draws a model's behaviour while it learns; see `training.pictures` and `training.conflict_samples`.
 
     Attributes:
         run: the settings.
@@ -37,29 +38,27 @@ class Observer:
         validation: the held-back molecules, all of them on every rank.
         vocabulary: of the model's output.
         device: of the model.
-        monitor: of this rank.
         group: of all ranks, None for one process.
     """
 
-    run: RunConfig
+    run: ElucidationRun
     model: Elucidator
     validation: Samples
     vocabulary: Vocabulary
     device: torch.device
-    monitor: Monitor
     group: Any | None = None
 
-    def look(self, step: int, temperature: float, routing: RoutingTable | None) -> None:
-        """After the validation of a step; `routing` is what its routers did."""
+    def observe(self, step: int, routing: RoutingTable | None, monitor: Monitor) -> None:
+        """Draw after the validation of a step; `routing` is what its routers did."""
         settings = self.run.training
         if routing is not None and settings.pictures:
-            self._show_routing(step, routing)
+            self._show_routing(step, routing, monitor)
         if settings.conflict_samples and len(self.run.data.chosen_modalities()) > 1:
-            self._show_conflict(step, temperature)
+            self._show_conflict(step, monitor)
         if settings.pictures:
-            self._show_proposals(step)
-        if self.monitor.active:
-            self.monitor.board.flush()
+            self._show_proposals(step, monitor)
+        if monitor.active:
+            monitor.board.flush()
 
     @cached_property
     def _compared(self) -> Batch:
@@ -76,17 +75,17 @@ class Observer:
         weights = np.ones(len(indices), dtype=np.float32)
         return collate(self.validation, np.array(indices), weights).to(self.device)
 
-    def _show_routing(self, step: int, routing: RoutingTable) -> None:
-        if not self.monitor.active or self.run.moe is None:
+    def _show_routing(self, step: int, routing: RoutingTable, monitor: Monitor) -> None:
+        if not monitor.active or self.run.moe is None:
             return
-        board = self.monitor.board
+        board = monitor.board
         board.picture(step, "validation/load_by_layer", load_maps(routing, self.run))
         board.picture(step, "validation/load_by_family", family_map(routing, self.run))
 
-    def _show_conflict(self, step: int, temperature: float) -> None:
+    def _show_conflict(self, step: int, monitor: Monitor) -> None:
         self.model.eval()
-        cosine_MM = modality_conflict(self.model, self._compared, temperature, self.group).cpu().numpy()
-        if not self.monitor.active:
+        cosine_MM = modality_conflict(self.model, self._compared, self.group).cpu().numpy()
+        if not monitor.active:
             return
         chosen = self.run.data.chosen_modalities()
         pairs = [(one, other) for at, one in enumerate(chosen) for other in chosen[at + 1 :]]
@@ -95,19 +94,19 @@ class Observer:
             for one, other in pairs
             if not np.isnan(cosine_MM[one, other])
         }
-        self.monitor.board.scalars(step, known)
-        self.monitor.metrics.write("conflict", step, known)
+        monitor.board.scalars(step, known)
+        monitor.metrics.write("conflict", step, known)
         if self.run.training.pictures:
             image = conflict_map(cosine_MM[np.ix_(chosen, chosen)], self.run)
-            self.monitor.board.picture(step, "validation/gradient_conflict", image)
+            monitor.board.picture(step, "validation/gradient_conflict", image)
 
-    def _show_proposals(self, step: int) -> None:
+    def _show_proposals(self, step: int, monitor: Monitor) -> None:
         batch, molecules = self._drawn
         examples = propose(self.model, batch.spectra, molecules, self.vocabulary)
-        if self.monitor.active:
-            self.monitor.board.picture(step, "validation/proposals", picture(examples))
-            self.monitor.board.text(step, "validation/proposals", table(examples))
-            self.monitor.metrics.write("proposals", step, {"examples": [one.to_json() for one in examples]})
+        if monitor.active:
+            monitor.board.picture(step, "validation/proposals", picture(examples))
+            monitor.board.text(step, "validation/proposals", table(examples))
+            monitor.metrics.write("proposals", step, {"examples": [one.to_json() for one in examples]})
 
 
 def evenly(count: int, wanted: int) -> list[int]:
@@ -115,7 +114,7 @@ def evenly(count: int, wanted: int) -> list[int]:
     return [int(at) for at in np.unique(np.linspace(0, count - 1, min(count, wanted)).round())]
 
 
-def load_maps(routing: RoutingTable, run: RunConfig) -> Image.Image:
+def load_maps(routing: RoutingTable, run: ElucidationRun) -> Image.Image:
     """A map of layers by experts for each modality: the share of its pairs that an expert was chosen for."""
     assert run.moe is not None
     share_YME = routing.share_YME
@@ -129,7 +128,7 @@ def load_maps(routing: RoutingTable, run: RunConfig) -> Image.Image:
     )
 
 
-def family_map(routing: RoutingTable, run: RunConfig) -> Image.Image:
+def family_map(routing: RoutingTable, run: ElucidationRun) -> Image.Image:
     """A map of families by modalities, over all layers."""
     assert run.moe is not None
     chosen = run.data.chosen_modalities()
@@ -138,7 +137,7 @@ def family_map(routing: RoutingTable, run: RunConfig) -> Image.Image:
     return draw_maps([Map("load by family of experts", share_FM, FAMILIES, labels)])
 
 
-def conflict_map(cosine_MM: Array, run: RunConfig) -> Image.Image:
+def conflict_map(cosine_MM: Array, run: ElucidationRun) -> Image.Image:
     """A map of modalities by modalities."""
     labels = [REGISTRY[modality].label for modality in run.data.chosen_modalities()]
     title = "cosine between the modalities' gradients"

@@ -8,9 +8,9 @@ from mmspec_ds.data.reading import pack
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.part import one_line
 from mmspec_ds.readers.requests import Request
+from mmspec_ds.spectra.packed import PackedTokens
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.spectra.tokens import Tokens
 from mmspec_ds.systems.elucidation.predict import ScoredSmiles, predict_dataset
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
@@ -38,7 +38,7 @@ def predict_requests(
 
 def _answered(trained: TrainedModel, piece: Sequence[Request], beam: int, n_best: int) -> Iterator[Answer]:
     """The answers of one piece."""
-    encoded: list[tuple[Record, dict[Modality, Tokens]]] = []
+    encoded: list[tuple[Record, dict[Modality, PackedTokens]]] = []
     faults: dict[int, str] = {}
     for place, request in enumerate(piece):
         try:
@@ -60,7 +60,7 @@ def _answered(trained: TrainedModel, piece: Sequence[Request], beam: int, n_best
         yield {**answer, "remarks": list(request.remarks)}
 
 
-def _encoded(trained: TrainedModel, request: Request) -> tuple[Record, dict[Modality, Tokens]]:
+def _encoded(trained: TrainedModel, request: Request) -> tuple[Record, dict[Modality, PackedTokens]]:
     """The record with the tokens of it that the model reads, of spectra at least.
 
     Raises:
@@ -74,14 +74,14 @@ def _encoded(trained: TrainedModel, request: Request) -> tuple[Record, dict[Moda
     except ValueError as error:
         raise DataError(one_line(error, 400)) from None
     tokens = {modality: one for modality, one in tokens.items() if len(one)}
-    if not tokens.keys() - {Modality.FORMULA}:
-        wanted = " or ".join(_names(set(trained.encoding.modalities) - {Modality.FORMULA}))
+    if not any(REGISTRY[modality].is_instrument for modality in tokens):
+        wanted = " or ".join(_names(m for m in trained.encoding.modalities if REGISTRY[m].is_instrument))
         has = ", ".join(_names({spectrum.modality for spectrum in record.spectra})) or "no spectrum"
         raise DataError(f"nothing that this model reads: expected {wanted}, got {has}")
     return record, tokens
 
 
-def _uses(record: Record | None, tokens: dict[Modality, Tokens]) -> tuple[list[str], list[str]]:
+def _uses(record: Record | None, tokens: dict[Modality, PackedTokens]) -> tuple[list[str], list[str]]:
     """The modalities that were read, and those of the record that were not."""
     assert record is not None
     there = {spectrum.modality for spectrum in record.spectra}

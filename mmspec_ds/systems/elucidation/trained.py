@@ -1,24 +1,31 @@
 """A trained model from its folder: a run, an export, or anything that holds the same three files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mmspec_ds.config import RunConfig, load_run
+import torch
+from torch import Tensor
+
 from mmspec_ds.data.encoding import InputEncoding
-from mmspec_ds.data.vocabularies import Vocabularies
+from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.nn.weights import WEIGHTS, load_weights
 from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.model import ROUTER_TEMPERATURE, Elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.run_file import load_run_of
+from mmspec_ds.trainer.run_settings import CONFIG, check_run_folder
+from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
 
 @dataclass(frozen=True)
 class TrainedModel:
     """A model in evaluation mode with what its numbers mean."""
 
-    run: RunConfig
+    run: ElucidationRun
     model: Elucidator
     vocabulary: Vocabulary
     encoding: InputEncoding
@@ -26,25 +33,42 @@ class TrainedModel:
 
 def load_model(folder: Path) -> TrainedModel:
     """Read `config.yaml`, `vocabulary.json` and `model.safetensors`; no DeepSpeed is needed. Where there is a
-    manifest, as in an export, they must be what it vouches for.
+    manifest, as in an export, the files must have its checksums.
 
     Raises:
         DataError: no such folder, or a file of it is missing, was altered or does not fit.
         ConfigError: a configuration that this version cannot read.
     """
-    for name in ("config.yaml", "vocabulary.json", WEIGHTS):
-        if not (folder / name).is_file():
-            raise DataError(f"holds no {name}: expected the folder of a trained run", path=folder)
+    check_run_folder(folder, (CONFIG, VOCABULARY, WEIGHTS))
     if (folder / MANIFEST).is_file():
         wrong = faults(folder, read_manifest(folder))
         if wrong:
             raise DataError("; ".join(wrong))
-    run = load_run(folder / "config.yaml")
-    vocabularies = Vocabularies.load(folder / "vocabulary.json")
+    run = load_run_of(folder, ElucidationRun)
+    vocabularies = Vocabularies.load(folder / VOCABULARY)
     try:
         encoding = InputEncoding.from_settings(run.data, vocabularies.source)
     except ValueError as error:
-        raise DataError(f"does not fit config.yaml: {error}", path=folder / "vocabulary.json") from None
+        raise DataError(f"does not fit {CONFIG}: {error}", path=folder / VOCABULARY) from None
     model = build_elucidator(run.model, run.moe, encoding.schemas, len(vocabularies.target))
     load_weights(model, folder / WEIGHTS)
     return TrainedModel(run, model.eval(), vocabularies.target, encoding)
+
+
+def load_weights(model: Elucidator, path: Path) -> None:
+    """Load a weights file into a model that holds all experts.
+
+    Raises:
+        DataError: a file that cannot be read, was altered or belongs to another model.
+    """
+    tensors, about = read_weights(path)
+    add_temperature(tensors, about)
+    load_state(model, tensors, path)
+
+
+def add_temperature(tensors: dict[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Give the weights of a sparse model the router's temperature where an older version stored it beside
+    them."""
+    sparse = any(".deepspeed_moe.gate." in name for name in tensors)
+    if sparse and ROUTER_TEMPERATURE not in tensors and "temperature" in about:
+        tensors[ROUTER_TEMPERATURE] = torch.tensor(float(about["temperature"]))

@@ -43,7 +43,7 @@ from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.model import ROUTER_TEMPERATURE, Elucidator
 
 LOGIT_STD = 0.02
 """Standard deviation of the new router's logits for an input of unit variance. The choice of experts does not
@@ -91,7 +91,7 @@ def upcycle(dense: Elucidator, moe: MoESettings, objective: ObjectiveSettings, s
         if not (key.startswith("encoder.layers.") and ".feedforward." in key)
     }
     missing = sparse.load_state_dict(everything_else, strict=False).missing_keys
-    assert all(".feedforward.deepspeed_moe." in key for key in missing), missing
+    assert all(".deepspeed_moe." in key or key == ROUTER_TEMPERATURE for key in missing), missing
     sparse.temperature = curriculum_at(0.0, objective).temperature
     return sparse.eval()
 

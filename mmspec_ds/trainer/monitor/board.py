@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.trainer.monitor.layout import Layout
+from mmspec_ds.trainer.run_settings import RunSettings
 
 FOLDER = "tensorboard"
-_BLOCKS = ("model", "moe", "objective", "training")
-"""Blocks of a run file whose values are shown with the final figures; the others name files."""
 
 
 class Board:
@@ -46,39 +43,16 @@ class Board:
         """A text in Markdown."""
         self._writer.add_text(tag, markdown, step)
 
-    def final(self, step: int, run: RunConfig, figures: Mapping[str, float]) -> None:
+    def final(self, step: int, run: RunSettings, figures: Mapping[str, float]) -> None:
         """The final figures, and on the page "HParams" a row of them with the run's settings."""
         self.scalars(step, figures)
-        for summary in hparams(settings_of(run), dict(figures)):
+        for summary in hparams(run.hyperparameters(), dict(figures)):
             self._writer._get_file_writer().add_summary(summary)
 
     def flush(self) -> None:
-        """Let a reader see what there is."""
+        """Write out what is buffered."""
         self._writer.flush()
 
     def close(self) -> None:
-        """No more."""
+        """Close the files."""
         self._writer.close()
-
-
-def settings_of(run: RunConfig) -> dict[str, str | int | float | bool]:
-    """Values of a run file by their dotted keys; a list as text, and None left out."""
-    content = run.model_dump(mode="json")
-    found: dict[str, str | int | float | bool] = {
-        "seed": run.seed,
-        "data.modalities": ",".join(run.data.modalities),
-    }
-    for block in _BLOCKS:
-        for key, value in _flat(content[block] or {}, block).items():
-            if key == "moe.experts":
-                value = ", ".join(f"{one['family']} {one['width']}" for one in value)
-            if value is not None:
-                found[key] = value if isinstance(value, str | int | float | bool) else str(value)
-    return found
-
-
-def _flat(content: Mapping[str, Any], before: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        found |= _flat(value, f"{before}.{key}") if isinstance(value, Mapping) else {f"{before}.{key}": value}
-    return found

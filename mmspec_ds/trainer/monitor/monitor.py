@@ -1,4 +1,4 @@
-"""What a run tells: a progress bar or plain lines, TensorBoard, `metrics.jsonl`."""
+"""Reports of a run: a progress bar or plain lines, TensorBoard, `metrics.jsonl`."""
 
 import time
 from collections.abc import Mapping
@@ -7,37 +7,32 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from mmspec_ds.config import RunConfig
-from mmspec_ds.systems.elucidation.routing import RoutingTable
 from mmspec_ds.trainer.monitor.board import FOLDER, Board
-from mmspec_ds.trainer.monitor.layout import make_layout
+from mmspec_ds.trainer.monitor.layout import Layout, make_layout
 from mmspec_ds.trainer.monitor.record import MetricsFile
 from mmspec_ds.trainer.monitor.trace import StepTrace
+from mmspec_ds.trainer.run_settings import RunSettings
 
 SECONDS_BETWEEN_LINES = 15.0
 
 
 class Monitor:
-    """The voice of rank 0. The other ranks' monitors are silent; every rank traces its own steps.
+    """Reports on rank 0. On the other ranks it is silent, except that every rank traces its own steps.
 
     Args:
         run: what is trained.
         rank: of this process.
+        layout: the task's charts.
         resume_at: a resumed run's step: what an interrupted run wrote beyond it is superseded.
     """
 
-    def __init__(self, run: RunConfig, rank: int, *, resume_at: int = 0) -> None:
+    def __init__(self, run: RunSettings, rank: int, layout: Layout, *, resume_at: int = 0) -> None:
         self.active, self.run, self.name = rank == 0, run, run.name
         self.trace = StepTrace(run.folder / FOLDER, run.training.trace_steps, rank)
         if not self.active:
             return
         self.console = Console()
-        layout = make_layout(
-            run.data.chosen_modalities(),
-            sparse=run.moe is not None,
-            conflict=run.training.conflict_samples > 0,
-        )
-        self.board = Board(run.folder, layout, resume_at)
+        self.board = Board(run.folder, make_layout(layout), resume_at)
         self.metrics = MetricsFile(run.folder, resume_at)
         self.last_line = time.monotonic()
         self.progress: Progress | None = None
@@ -46,12 +41,12 @@ class Monitor:
             self._show_progress()
 
     def say(self, line: str) -> None:
-        """A line of its own."""
+        """Print a line."""
         if self.active:
             self.console.print(line, highlight=False, soft_wrap=True)
 
     def start(self, step: int, about: Mapping[str, Any]) -> None:
-        """Where this part of the run begins, and on what."""
+        """Record where this part of the run begins, and on what hardware and data."""
         if self.active:
             self.metrics.write("start", step, about)
 
@@ -71,17 +66,16 @@ class Monitor:
             self.last_line = time.monotonic()
             self.say(f"{self.name}  {100 * done:3.0f} %  {status}  ETA {_clock(eta_seconds)}")
 
-    def validation(self, step: int, loss: float, best: bool, routing: RoutingTable | None) -> None:
-        """The result of a validation."""
+    def validation(self, step: int, line: str, values: Mapping[str, float], record: Mapping[str, Any]) -> None:
+        """The result of a validation: in words, its scalars by tag, and what else `metrics.jsonl` says."""
         if not self.active:
             return
-        self.board.scalars(step, {"loss/validation": loss})
-        told = {} if routing is None else {"routing": routing.to_json()}
-        self.metrics.write("validation", step, {"loss/validation": loss, **told})
-        self.say(f"{self.name}  step {step}  validation loss {loss:.4f}{'  (best)' if best else ''}")
+        self.board.scalars(step, values)
+        self.metrics.write("validation", step, {**values, **record})
+        self.say(f"{self.name}  step {step}  {line}")
 
     def end(self, step: int, finished: bool, figures: Mapping[str, float]) -> None:
-        """Where this part of the run ends, with its final figures by tag."""
+        """Record where this part of the run ends, with its final figures by tag."""
         if self.active:
             self.board.final(step, self.run, figures)
             self.metrics.write("end", step, {"finished": finished, **figures})
@@ -90,7 +84,7 @@ class Monitor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write out what is left."""
+        """Close all files and the progress bar."""
         self.trace.close()
         if self.active:
             if self.progress is not None:

@@ -1,11 +1,14 @@
-"""`metrics.jsonl`, what a run tells, a line of JSON each, with its `kind` and the `step` that it belongs to.
+"""`metrics.jsonl`: one JSON object a line, each with its `kind` and the `step` that it belongs to.
 
 start        where a part of the run begins: versions, device, ranks, sizes of data and model
 train        the scalars of a step, by tag
-validation   `loss/validation`, and `routing`, the tables of `routing.RoutingTable`
+validation   the score of a validation by tag, and what a task adds, such as `routing`, a `RoutingTable`
+end          where a part of the run ends, and its final figures
+
+A task may add kinds of its own; elucidation writes
+
 conflict     the cosines of `conflict.modality_conflict`, by tag
 proposals    `examples`: molecules with the structures that the model proposes for them
-end          where a part of the run ends, and its final figures
 """
 
 import json
@@ -37,7 +40,7 @@ class MetricsFile:
         self._file.flush()
 
     def close(self) -> None:
-        """No more lines."""
+        """Close the file."""
         self._file.close()
 
 

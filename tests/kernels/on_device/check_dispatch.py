@@ -1,10 +1,11 @@
 """Dispatch, schedule and combination on a device, bit by bit."""
 
+import pytest
 import torch
-from exact import assert_near
+from exact import assert_near, exact_pools
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mmspec_kernels import combine, dispatch, gather
+from mmspec_kernels import Pools, combine, combine_and_pool, dispatch, gather
 from mmspec_kernels.launch_table import Launch, Step, Tile
 from mmspec_kernels.triton_launch import heavy_first, schedule_tiles
 from torch import Tensor
@@ -101,3 +102,32 @@ def test_gather_and_combine_with_gradients(dtype: torch.dtype) -> None:
     assert_near(dx, expected, dtype, "gradient of x")
     expected = 2 * (grad.double() * x.double()).sum(1, keepdim=True) * used
     assert_near(dweight, expected, dtype, "gradient of the weights")
+
+
+@pytest.mark.parametrize(("samples", "length", "pools"), [(1, 45, 19), (3, 15, 4), (5, 40, 33)], ids=str)
+def test_combine_and_pool_with_gradients(samples: int, length: int, pools: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    tokens = samples * length
+    index = torch.rand(tokens, 5).topk(3, 1).indices
+    index[4], index[7, 2] = -1, -1
+    index = index.to(DEVICE)
+    given = Pools(torch.randint(0, pools, (tokens, 3), device=DEVICE), samples, pools)
+    plan = dispatch(index, 5, backend="triton")
+    rows = torch.randn(len(plan.token_N), 80, device=DEVICE).to(dtype).requires_grad_()
+    weight = torch.rand(tokens, 3, device=DEVICE).requires_grad_()
+    goals = [torch.randn(s, device=DEVICE) for s in ((tokens, 80), (samples, pools, 80), (samples, pools))]
+    goals[0] = goals[0].to(dtype)
+    out, sums = combine_and_pool(rows, weight, plan, given, backend="triton")
+    found = torch.autograd.grad([out, *sums], [rows, weight], goals)
+    assert torch.equal(out, combine(rows, weight, plan, backend="triton"))
+
+    rows64, weight64 = (t.detach().double().requires_grad_() for t in (rows, weight))
+    weighted = rows64[plan.row_TK.clamp_max(len(rows) - 1)] * (weight64 * (index >= 0))[..., None]
+    sums64 = exact_pools(weighted, weight64 * (index >= 0), given)
+    exact = torch.autograd.grad(
+        [weighted.sum(1), *sums64], [rows64, weight64], [goal.double() for goal in goals]
+    )
+    assert_near(sums.output_BPD, sums64[0], dtype, "sums of outputs")
+    assert_near(sums.weight_BP, sums64[1], torch.float32, "sums of weights")
+    assert_near(found[0], exact[0], dtype, "gradient of rows")
+    assert_near(found[1], exact[1], dtype, "gradient of the weights")

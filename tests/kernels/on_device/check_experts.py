@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from exact import assert_near, exact_experts, expert_names, in_double, leaves, make_experts
-from mmspec_kernels import expert_ffn, sparse_ffn, triton_experts
+from exact import assert_near, exact_experts, exact_pools, expert_names, in_double, leaves, make_experts
+from mmspec_kernels import Pools, expert_ffn, sparse_ffn, sparse_ffn_and_pool, triton_experts
 from torch import Tensor
 
 
@@ -23,6 +23,8 @@ class Case:
     """No token on this expert."""
     padding: tuple[int, ...] = ()
     """Tokens with no expert."""
+    samples: int = 0
+    """Pools for so many samples; 0 for none."""
 
 
 CASES = {
@@ -36,6 +38,10 @@ CASES = {
     "four_choices": Case(70, 4, widths=(32, 128, 16, 48, 64), padding=(69,)),
     "wide_model": Case(19, 2, widths=(128, 256), d_model=256),
     "true_widths": Case(9, 2, widths=(2048, 512, 128), d_model=128),
+    "pooled": Case(36, 2, padding=(5, 35), samples=3),
+    "pooled_wide_model": Case(20, 2, widths=(128, 256), d_model=256, samples=1),
+    "pooled_gated": Case(36, 2, gated=True, recompute=True, samples=4),
+    "pooled_nothing_routed": Case(3, 2, padding=(0, 1, 2), samples=3),
     "gated": Case(37, 2, gated=True, padding=(0,)),
     "gated_wide_model": Case(19, 2, widths=(128, 256), d_model=256, gated=True),
     "gated_recomputed": Case(5, 1, gated=True, recompute=True),
@@ -65,18 +71,32 @@ def test_sparse_ffn_and_all_gradients(case: Case, dtype: torch.dtype, device: to
     experts = make_experts(case.widths, case.d_model, case.gated, dtype, device)
     grad = torch.randn(case.tokens, case.d_model, device=device).to(dtype)
     kind = "swiglu" if case.gated else "gelu"
-    out = sparse_ffn(x, index, weight, experts, activation=kind, recompute=case.recompute, backend="triton")
-    found = torch.autograd.grad(out, [x, weight, *leaves(experts)], grad)
+    options = {"activation": kind, "recompute": case.recompute, "backend": "triton"}
+    pools = None
+    if case.samples:
+        pools = Pools(torch.randint(0, 5, (case.tokens, case.k), device=device), case.samples, 5)
+        out, sums = sparse_ffn_and_pool(x, index, weight, experts, pools, **options)
+        results, shapes = [out, *sums], [(case.samples, 5, case.d_model), (case.samples, 5)]
+    else:
+        results, shapes = [sparse_ffn(x, index, weight, experts, **options)], []
+    goals = [grad, *(torch.randn(shape, device=device) for shape in shapes)]
+    found = torch.autograd.grad(results, [x, weight, *leaves(experts)], goals)
 
     x64, weight64 = (t.detach().double().requires_grad_() for t in (x, weight))
     experts64 = in_double(experts)
     every = exact_experts(x64, experts64, case.gated)
     token = torch.arange(case.tokens, device=device)[:, None]
-    chosen = every[index.clamp_min(0), token] * (index >= 0)[..., None]
-    out64 = (chosen * weight64[..., None]).sum(1)
-    exact = torch.autograd.grad(out64, [x64, weight64, *leaves(experts64)], grad.double())
+    used = index >= 0
+    weighted = every[index.clamp_min(0), token] * (weight64 * used)[..., None]
+    results64 = [weighted.sum(1)]
+    if pools is not None:
+        results64 += exact_pools(weighted, weight64 * used, pools)
+    exact = torch.autograd.grad(
+        results64, [x64, weight64, *leaves(experts64)], [goal.double() for goal in goals]
+    )
 
-    assert_near(out, out64, dtype, "output")
+    for name, result, result64 in zip(("output", "sums of outputs", "sums of weights"), results, results64):
+        assert_near(result, result64, dtype, name)
     names = ["x", "router weight", *expert_names(experts)]
     for name, gradient, gradient64 in zip(names, found, exact):
         assert_near(gradient, gradient64, dtype, f"gradient of {name}")

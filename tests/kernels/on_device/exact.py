@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from mmspec_kernels import ExpertWeights
+from mmspec_kernels import ExpertWeights, Pools
 from torch import Tensor
 
 
@@ -47,6 +47,16 @@ def exact_experts(x: Tensor, experts: Sequence[ExpertWeights], gated: bool) -> T
             act = 0.5 * pre * (1 + torch.erf(pre / 2**0.5))
         outputs.append(act @ e.w2 + e.b2)
     return torch.stack(outputs)
+
+
+def exact_pools(weighted_TKD: Tensor, weight_TK: Tensor, pools: Pools) -> tuple[Tensor, Tensor]:
+    """Sums of weighted outputs [B, P, D] and of weights [B, P], by a one-hot product."""
+    hot_TKP = (pools.pool_TK[..., None] == torch.arange(pools.pools, device=weight_TK.device)).double()
+    hot_BTKP, weighted_BTKD, weight_BTK = (
+        t.unflatten(0, (pools.samples, -1)) for t in (hot_TKP, weighted_TKD, weight_TK)
+    )
+    outputs = torch.einsum("btkp,btkd->bpd", hot_BTKP, weighted_BTKD)
+    return outputs, torch.einsum("btkp,btk->bp", hot_BTKP, weight_BTK)
 
 
 def in_double(experts: Sequence[ExpertWeights]) -> list[ExpertWeights]:

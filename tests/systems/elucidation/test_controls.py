@@ -6,12 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.packed import TokenPacker
 from mmspec_ds.errors import DataError
 from mmspec_ds.evaluation.features import SpectralFeatures
-from mmspec_ds.spectra.compression_settings import CompressionSettings
 from mmspec_ds.spectra.records import CarbonNMR, Infrared, Modality, Record, TandemMS
-from mmspec_ds.spectra.registry import REGISTRY, compress_record
+from mmspec_ds.spectra.registry import CompressionSettings, compress_records, schema_of
 from mmspec_ds.systems.elucidation import controls
 from mmspec_ds.systems.elucidation.controls import derangement, nearest_molecules, shuffle_spectra
 
@@ -31,15 +29,10 @@ def molecule(smiles, carbons=(), band=None, peaks=()):
 
 
 def dataset(*records):
-    schemas = {modality: REGISTRY[modality].schema(SETTINGS) for modality in MODALITIES}
-    packers = {modality: TokenPacker(modality, schema) for modality, schema in schemas.items()}
-    for record in records:
-        tokens = compress_record(record, MODALITIES, SETTINGS)
-        for modality, packer in packers.items():
-            packer.add(tokens.get(modality))
+    schemas = {modality: schema_of(modality, SETTINGS) for modality in MODALITIES}
     names = tuple(record.id for record in records)
     smiles = tuple(record.smiles for record in records)
-    return SpectraDataset(names, smiles, {m: packer.pack() for m, packer in packers.items()}, schemas)
+    return SpectraDataset(names, smiles, compress_records(records, MODALITIES, SETTINGS), schemas)
 
 
 LIBRARY = (

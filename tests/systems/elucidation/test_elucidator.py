@@ -9,7 +9,7 @@ from mmspec_ds.data.batch import Batch
 from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
-from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
+from mmspec_ds.systems.elucidation.model import Elucidator, dense_feedforward, sequence_loss
 
 
 def batch_of(workshop, number: int, vocabulary: int, length: int = 9) -> Batch:
@@ -70,7 +70,9 @@ def test_logits_of_a_sample_do_not_depend_on_the_batch(workshop) -> None:
 
 
 def test_the_temperature_of_the_model_is_used_where_none_is_given(workshop) -> None:
-    model, batch = workshop.model(), batch_of(workshop, 2, 11)
+    networks = dense_feedforward(workshop.settings)
+    model = Elucidator(workshop.settings, workshop.schemas, 11, networks).double()
+    batch = batch_of(workshop, 2, 11)
     seen: list[float] = []
     model.encoder.layers[0].feedforward.register_forward_hook(lambda _, inputs, __: seen.append(inputs[2]))
     model.temperature = 0.3
@@ -78,6 +80,18 @@ def test_the_temperature_of_the_model_is_used_where_none_is_given(workshop) -> N
     model(batch, 0.7)
     model.encode(batch.spectra)
     assert seen == [0.3, 0.7, 0.3]
+
+
+def test_the_temperature_is_saved_with_a_model_that_has_routers_alone(workshop) -> None:
+    networks = dense_feedforward(workshop.settings)
+    routed = Elucidator(workshop.settings, workshop.schemas, 11, networks)
+    routed.temperature = 1.75
+    dense = Elucidator(workshop.settings, workshop.schemas, 11)
+    assert routed.state_dict().keys() - dense.state_dict().keys() == {"router_temperature"}
+    other = Elucidator(workshop.settings, workshop.schemas, 11, networks)
+    other.load_state_dict(routed.state_dict())
+    assert other.temperature == 1.75
+    assert dense.temperature == 1.0
 
 
 def test_the_loss_by_hand() -> None:

@@ -6,10 +6,10 @@ import torch
 
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.dataset import SpectraDataset
-from mmspec_ds.data.packed import PackedTokens, offsets_of
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.nn.beam import beam_search
 from mmspec_ds.nn.model_settings import ModelSettings
+from mmspec_ds.spectra.packed import PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
 from mmspec_ds.systems.elucidation.model import Elucidator

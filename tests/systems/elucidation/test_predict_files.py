@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmspec_ds.config import RunConfig
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.nn.model_settings import ModelSettings
@@ -16,8 +15,8 @@ from mmspec_ds.readers.requests import MOST_REMARKS, Request, Source, request_of
 from mmspec_ds.spectra.records import CarbonNMR, Modality, Record, TandemMS
 from mmspec_ds.systems.elucidation import predict_files
 from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun, ElucidationTraining
 from mmspec_ds.systems.elucidation.trained import TrainedModel
-from mmspec_ds.trainer.training_settings import TrainingSettings
 
 FILES = Path(__file__).parents[2] / "readers/files"
 
@@ -32,7 +31,7 @@ def trained() -> TrainedModel:
     encoding = InputEncoding((Modality.C_NMR,))
     vocabulary = Vocabulary.build([["C", "O"]])
     model = Elucidator(sizes, encoding.schemas, len(vocabulary)).eval()
-    run = RunConfig(name="small", engine=Path("engine.json"), training=TrainingSettings(steps=1))
+    run = ElucidationRun(name="small", engine=Path("engine.json"), training=ElucidationTraining(steps=1))
     return TrainedModel(run, model, vocabulary, encoding)
 
 
@@ -86,7 +85,7 @@ def test_a_folder_with_what_cannot_be_opened(tmp_path: Path) -> None:
     assert list(found) == ["gone.mgf", "loop", "pipe.mgf", "sub"]
     assert "there is no such file" in found["gone.mgf"]
     assert "loop: cannot be read: " in found["loop"]
-    assert "is no regular file" in found["pipe.mgf"]
+    assert "is not a regular file" in found["pipe.mgf"]
     (empty,) = read_requests([tmp_path / "sub/none"])
     assert empty.error is not None
     assert "there is no such file" in empty.error

@@ -16,9 +16,8 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
 
-from mmspec_ds.config import load_run
 from mmspec_ds.systems.elucidation.observer import evenly
-from mmspec_ds.trainer.monitor.board import settings_of
+from mmspec_ds.systems.run_file import load_run
 from mmspec_ds.trainer.monitor.record import forget_beyond, read_metrics
 
 PICTURES = {"load_by_layer", "load_by_family", "gradient_conflict", "proposals"}
@@ -156,7 +155,7 @@ def test_settings_are_flat_and_plain(run_file: Path, tmp_path: Path) -> None:
     del content["moe"]
     path = tmp_path / "dense.yaml"
     path.write_text(yaml.safe_dump(content | {"engine": str(run_file.parent / "zero0.json")}))
-    found = settings_of(load_run(path))
+    found = load_run(path).hyperparameters()
     assert found["seed"] == 0
     assert found["training.betas"] == "[0.9, 0.999]"
     assert "training.tokens_per_batch" not in found, "None is left out"

@@ -53,7 +53,8 @@ def test_cosines_are_those_of_weights_that_exist_once_for_each_modality(
     models: Models, batch: Batch, kind: str
 ) -> None:
     model = models(kind)
-    found = modality_conflict(model, batch, 1.5)
+    model.temperature = 1.5
+    found = modality_conflict(model, batch)
     expected = by_copies(model, batch)
     torch.testing.assert_close(found[PRESENT, :][:, PRESENT].float(), expected, rtol=1e-4, atol=1e-5)
     assert expected.sub(torch.eye(3)).abs().max() < 0.999, "the modalities do not pull alike"

@@ -1,0 +1,129 @@
+"""The fields of a mass spectrum under one set of names, and what kind of spectrum they tell of."""
+
+import re
+from dataclasses import dataclass, field
+
+from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.part import RecordFault, one_line
+
+# Further fields under one name for all formats.
+SMILES = "smiles"
+FORMULA = "formula"
+POLARITY = "polarity"
+MS_LEVEL = "ms_level"
+ACCESSION = "accession"
+INSTRUMENT_TYPE = "instrument_type"
+IONIZATION = "ionization"
+ISOLATED_MZ = "isolated_mz"
+"""Lowest and highest m/z that were isolated, and the target: "344.5 345.5 345.0"."""
+_NORMALISED = "normalised_energy"
+
+_SPELLINGS = {
+    keys.NAME: ("name", "title", "compoundname", "recordtitle"),
+    ACCESSION: ("accession", "spectrumid", "identifier", "db"),
+    SMILES: ("smiles", "computedsmiles"),
+    keys.INCHIKEY: ("inchikey",),
+    FORMULA: ("formula", "molecularformula", "chemicalformula"),
+    keys.PRECURSOR_MZ: ("pepmass", "precursormz", "precursorm/z"),
+    keys.CHARGE: ("charge", "precursorcharge"),
+    keys.ADDUCT: ("adduct", "precursortype", "iontype"),
+    POLARITY: ("polarity", "ionmode", "ionizationmode"),
+    keys.COLLISION_ENERGY: ("collisionenergy", "ce"),
+    _NORMALISED: ("nce", "normalizedcollisionenergy", "normalisedcollisionenergy"),
+    keys.INSTRUMENT: ("instrument", "sourceinstrument", "instrumentname"),
+    INSTRUMENT_TYPE: ("instrumenttype",),
+    IONIZATION: ("ionization", "ionisation", "ionsource", "ionizationmethod"),
+    MS_LEVEL: ("mslevel", "mstype", "spectrumtype"),
+}
+_FIELD_OF = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
+
+_NOTHING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
+_MOST_FIELDS = 64
+
+_MS_LEVEL = re.compile(r"(?:ms)?\s*(?P<level>\d)|(?P<survey>ms|full ms|full scan)|(?P<tandem>ms/?ms)")
+_ELECTRON_IONISATION = re.compile(r"(?<![a-z])ei(?![a-z])|electron (?:ioni[sz]ation|impact)")
+RETENTION_INDEX = frozenset({"retentionindex", "ri", "quantmass"})
+"""Fields of gas chromatography."""
+
+
+@dataclass(slots=True)
+class Fields:
+    """The fields of one record by the names above, others by their own in lower case."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def set(self, name: str, value: str, *, keep: bool = True) -> None:
+        """Note a field by any of its spellings; the first value counts, for a precursor m/z the first that is
+        not zero.
+
+        With `keep` False a field that has no name above is dropped.
+        """
+        name = one_line(name, 60)
+        value = value.strip()
+        if value.lower() in _NOTHING:
+            return
+        known = _FIELD_OF.get("".join(letter for letter in name.lower() if letter not in " _-#$."))
+        if known == MS_LEVEL and _level(value) is None:
+            return  # "Spectrum_type: Centroid"
+        if known == keys.PRECURSOR_MZ and not value.strip("0.,"):
+            return
+        if known == _NORMALISED:
+            known, value = keys.COLLISION_ENERGY, f"{value} NCE"
+        if known is None and (not keep or len(self.values) >= _MOST_FIELDS):
+            return
+        self.values.setdefault(known or name.lower(), value)
+
+    def pop(self, name: str) -> str | None:
+        return self.values.pop(name, None)
+
+
+def check_kind(fields: Fields) -> None:
+    """Refuse a spectrum that is not MS/MS: EI, or of another MS level. One that states neither passes.
+
+    Raises:
+        RecordFault: says what the spectrum is; not a fault of the file.
+    """
+    kind = kind_of(fields)
+    if kind is not None:
+        raise RecordFault(kind, fault=False)
+
+
+def kind_of(fields: Fields) -> str | None:
+    """What a mass spectrum is, in words, None if it is MS/MS as far as its fields tell.
+
+    The MS level decides where it is stated: a spectrum of level 2 of an ion that was made by EI is MS/MS. In
+    the titles of MassBank the method stands after the name: "Ethyl benzoate; EI-B; MS".
+    """
+    values = fields.values
+    title = [word.strip().lower() for word in values.get(keys.NAME, "").split(";")[1:]]
+    level = _level(values[MS_LEVEL]) if MS_LEVEL in values else 1 if "ms" in title else None
+    if level == 2:
+        return None
+    methods = [values.get(name, "").lower() for name in (IONIZATION, INSTRUMENT_TYPE, keys.INSTRUMENT)]
+    if any(_ELECTRON_IONISATION.search(method) for method in (*methods, *title)):
+        return "an EI spectrum (electron ionisation), not MS/MS"
+    if level == 0:
+        return "an in-source spectrum, not MS/MS"
+    return f"a spectrum of MS level {level}; MS/MS is level 2" if level is not None else None
+
+
+def check_level(text: str) -> None:
+    """Refuse a spectrum of another MS level than 2 before its peaks are decoded.
+
+    Raises:
+        RecordFault: says so; not a fault of the file.
+    """
+    fields = Fields()
+    fields.set(MS_LEVEL, text)
+    check_kind(fields)
+
+
+def _level(text: str) -> int | None:
+    """The MS level that a text states, 0 for fragments made in the ion source."""
+    lowered = text.strip().lower()
+    if lowered.replace("-", " ").startswith("in source"):
+        return 0
+    match = _MS_LEVEL.fullmatch(lowered)
+    if match is None:
+        return None
+    return int(match["level"]) if match["level"] else 1 if match["survey"] else 2

@@ -1,0 +1,1 @@
+"""The modalities, a file each; `mmspec_ds.spectra.registry` lists them."""

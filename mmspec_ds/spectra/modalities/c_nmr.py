@@ -1,0 +1,163 @@
+"""13C NMR: one token a line, with the hydrogens on the carbon, as DEPT tells them, where a run asks for it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.columns import (
+    Faults,
+    FileColumn,
+    Items,
+    ListCells,
+    bins,
+    discrete_tokens,
+    float_values,
+    optional_field,
+    struct_of,
+)
+from mmspec_ds.spectra.modalities.definition import (
+    Drawing,
+    ModalityDefinition,
+    check_shift_range,
+    one_each,
+    without_faults,
+)
+from mmspec_ds.spectra.packed import PackedTokens, bounds_of
+from mmspec_ds.spectra.records import CarbonNMR, Modality, Record, Spectrum
+from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
+
+COLUMN = "c_nmr_peaks"
+SHIFT = "delta (ppm)"
+ATTACHED = "attached_hydrogens"
+"""A field that the benchmark does not have: hydrogens on the carbon, 0 to 3, null where not known."""
+
+SHIFT_LIMITS_PPM = (-50.0, 300.0)
+"""13C shifts outside are taken for a fault of the file."""
+
+MOST_ATTACHED = 3
+_BENCHMARK_FIELDS = {name: pa.float64() for name in (SHIFT, "integral", "intensity", "width (ppm)")}
+
+
+class CarbonNMRSettings(Settings):
+    """13C: one token a line."""
+
+    max_tokens: int = Field(default=256, ge=1, description="lines kept, from high to low shift (paper B.5)")
+    bin_ppm: float = Field(default=0.1, gt=0, description="width of a shift bin (paper B.5)")
+    lowest_ppm: float = -20.0
+    highest_ppm: float = 250.0
+    multiplicity: bool = Field(
+        default=False,
+        description="a further field of a token: unknown, C, CH, CH2 or CH3 (DEPT); the benchmark has none",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_shift_range(self.lowest_ppm, self.highest_ppm, self.bin_ppm)
+        return self
+
+    @property
+    def last_bin(self) -> int:
+        """The bin of the highest shift."""
+        return int(np.floor((self.highest_ppm - self.lowest_ppm) / self.bin_ppm + 0.5))
+
+
+class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
+    """The 13C spectrum; several of one record are read as one. Columns: `shift` in ppm and `attached`, the
+    hydrogens on the carbon, NaN where not known."""
+
+    modality = Modality.C_NMR
+    name = "c_nmr"
+    label = "13C NMR"
+    unit = "ppm"
+    token_kind = "line"
+    stored_in = COLUMN
+    settings = CarbonNMRSettings()
+
+    def schema(self, settings: CarbonNMRSettings) -> TokenSchema:
+        """The shift, and the attached hydrogens if the settings ask for them (0: unknown, 1: C, to 4: CH3)."""
+        shift = DiscreteField("shift", settings.last_bin + 1, ordinal=True)
+        attached = (DiscreteField(ATTACHED, MOST_ATTACHED + 2),) if settings.multiplicity else ()
+        return TokenSchema(discrete=(shift, *attached))
+
+    def most_tokens(self, settings: CarbonNMRSettings) -> int:
+        return settings.max_tokens
+
+    def compress(self, columns: Items, settings: CarbonNMRSettings) -> PackedTokens:
+        """One token a line, from high to low shift, at most `max_tokens`; equal lines are kept. A shift outside
+        of the range takes the first or last bin."""
+        shift = columns["shift"]
+        order, offsets = columns.first(settings.max_tokens, -shift)
+        fields = np.empty((len(order), 1 + settings.multiplicity), dtype=np.int16)
+        fields[:, 0] = bins(shift[order] - settings.lowest_ppm, settings.bin_ppm, 0, settings.last_bin)
+        if settings.multiplicity:
+            fields[:, 1] = np.nan_to_num(1 + columns["attached"][order], nan=0.0)
+        return discrete_tokens(fields, offsets)
+
+    def from_records(self, records: Sequence[Record]) -> Items:
+        rows = [[s for s in record.spectra if isinstance(s, CarbonNMR)] for record in records]
+        counts = np.array([sum(len(s.shifts_ppm) for s in row) for row in rows], dtype=np.int64)
+        lines = [
+            (ppm, np.nan if attached is None else attached)
+            for row in rows
+            for spectrum in row
+            for ppm, attached in zip_longest(spectrum.shifts_ppm, spectrum.attached_hydrogens)
+        ]
+        values = np.array(lines, dtype=np.float64).reshape(-1, 2)
+        return Items(counts, {"shift": values[:, 0], "attached": values[:, 1]})
+
+    def file_columns(self, names: Collection[str]) -> list[FileColumn]:
+        column = FileColumn(
+            COLUMN, lambda kind: struct_of(kind, [SHIFT]), f"a list of structs with {SHIFT}", (SHIFT, ATTACHED)
+        )
+        return [column] if COLUMN in names else []
+
+    def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Items, list[Faults]]:
+        lists = ListCells(cells[COLUMN])
+        faults = lists.faults(COLUMN)
+        shift = lists.pick(float_values(lists.values.field(SHIFT))).astype(np.float64)
+        attached = lists.pick(optional_field(lists.values, ATTACHED))
+        faults.shifts(SHIFT, shift, lists.row_I, SHIFT_LIMITS_PPM)
+        faults.items(
+            ~(np.isnan(attached) | np.isin(attached, np.arange(MOST_ATTACHED + 1))),
+            lists.row_I,
+            lambda at: f"{ATTACHED} is {attached[at]:g}, expected 0 to {MOST_ATTACHED}, or null",
+        )
+        items = Items(lists.counts_N, {"shift": shift, "attached": attached})
+        return items.where(without_faults([faults])), [faults]
+
+    def spectra(self, columns: Items) -> list[tuple[Spectrum, ...]]:
+        shifts, attached = columns["shift"].tolist(), columns["attached"].tolist()
+        known = [None if value != value else int(value) for value in attached]
+        found: list[tuple[Spectrum, ...]] = []
+        for a, b in bounds_of(columns.counts_N):
+            told = tuple(known[a:b]) if any(value is not None for value in known[a:b]) else ()
+            found.append((CarbonNMR(tuple(shifts[a:b]), told),) if b > a else ())
+        return found
+
+    def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
+        spectra: list[CarbonNMR | None] = one_each(records, self.modality, COLUMN)
+        told = any(h is not None for one in spectra if one for h in one.attached_hydrogens)
+        more = {ATTACHED: pa.int8()} if told else {}
+        cells = [
+            one
+            and [
+                {SHIFT: ppm, **({ATTACHED: attached} if told else {})}
+                for ppm, attached in zip_longest(one.shifts_ppm, one.attached_hydrogens)
+            ]
+            for one in spectra
+        ]
+        return {COLUMN: pa.array(cells, pa.list_(pa.struct({**_BENCHMARK_FIELDS, **more})))}
+
+    def text(self, record: Record) -> list[str] | None:
+        """13CNMR and the shifts in ppm with one decimal, in the order in which they are stored."""
+        spectrum = next((one for one in record.spectra if isinstance(one, CarbonNMR)), None)
+        return None if spectrum is None else ["13CNMR", *(f"{shift:.1f}" for shift in spectrum.shifts_ppm)]
+
+    def drawing(self, spectrum: CarbonNMR) -> Drawing:
+        shifts = np.array(spectrum.shifts_ppm)
+        return Drawing("sticks", shifts, np.ones(len(shifts)), "13C shift (ppm)", reverse="x")

@@ -1,0 +1,339 @@
+"""1H NMR: one token a multiplet, all fields discrete (paper table 7, appendix B.5)."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.columns import (
+    Array,
+    BoolArray,
+    Faults,
+    FileColumn,
+    Items,
+    ListCells,
+    bins,
+    discrete_tokens,
+    float_values,
+    struct_of,
+)
+from mmspec_ds.spectra.modalities.definition import (
+    Drawing,
+    ModalityDefinition,
+    check_shift_range,
+    one_each,
+    without_faults,
+)
+from mmspec_ds.spectra.packed import IntArray, PackedTokens, bounds_of, places
+from mmspec_ds.spectra.records import FloatArray, HydrogenNMR, Modality, Multiplet, Record, Spectrum
+from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
+
+COLUMN = "h_nmr_peaks"
+SHIFT_LIMITS_PPM = (-10.0, 30.0)
+"""1H shifts outside are taken for a fault of the file."""
+
+CATEGORY = re.compile(r"(?:hept|[sdtqphm])+")
+"""The multiplicities of the benchmark: letters s d t q p h (sextet) m and hept, one after the other."""
+
+MULTIPLICITIES = ("none", "s", "d", "t", "q", "p", "h", "hept", "m", "other")
+"""Values of a multiplicity slot; "h" is the sextet, as the benchmark writes it."""
+
+SLOTS = 4
+"""Couplings of a multiplet that are kept; a fifth occurs in 1 of the published sample's 911 multiplets."""
+
+SPAN_BINS = 64
+HYDROGENS = 32
+J_BINS = 64
+
+_NUMBERS = ("centroid", "rangeMax", "rangeMin", "nH")
+_TEXTS = ("category", "j_values")
+_ARROW = pa.list_(
+    pa.struct(
+        {
+            "category": pa.string(),
+            "centroid": pa.float64(),
+            "delta": pa.float64(),
+            "j_values": pa.string(),
+            "nH": pa.int64(),
+            "rangeMax": pa.float64(),
+            "rangeMin": pa.float64(),
+        }
+    )
+)
+_MULTIPLICITY_PART = re.compile(r"hept|.", re.DOTALL)
+_MULTIPLICITY_IDS = {name: index for index, name in enumerate(MULTIPLICITIES)}
+
+
+class HydrogenNMRSettings(Settings):
+    """1H: one token a multiplet. Positions and widths in ppm, couplings in Hz."""
+
+    max_tokens: int = Field(
+        default=256, ge=1, description="multiplets kept, from high to low shift (paper B.5)"
+    )
+    bin_ppm: float = Field(default=0.1, gt=0, description="width of a shift bin (paper B.5)")
+    lowest_ppm: float = -2.0
+    highest_ppm: float = 18.0
+    span_bin_ppm: float = Field(default=0.05, gt=0, description="width of a bin of the multiplet's span")
+    j_bin_hz: float = Field(default=0.5, gt=0, description="width of a bin of the coupling constants")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_shift_range(self.lowest_ppm, self.highest_ppm, self.bin_ppm)
+        return self
+
+    @property
+    def last_bin(self) -> int:
+        """The bin of the highest shift."""
+        return int(np.floor((self.highest_ppm - self.lowest_ppm) / self.bin_ppm + 0.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplets:
+    """The multiplets of N rows: `items` with centroid, highest, lowest (ppm), hydrogens and category (a place
+    in `categories`); of each multiplet its coupling constants, `j_counts_I` and end to end `j_hz`."""
+
+    items: Items
+    categories: Sequence[str]
+    j_counts_I: IntArray
+    j_hz: FloatArray
+
+
+class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings]):
+    """The 1H spectrum; several of one record are read as one."""
+
+    modality = Modality.H_NMR
+    name = "h_nmr"
+    label = "1H NMR"
+    unit = "ppm"
+    token_kind = "multiplet"
+    stored_in = COLUMN
+    settings = HydrogenNMRSettings()
+
+    def schema(self, settings: HydrogenNMRSettings) -> TokenSchema:
+        """Shift, span, multiplicity by letter, hydrogens, coupling constants."""
+        return TokenSchema(
+            discrete=(
+                DiscreteField("shift", settings.last_bin + 1, ordinal=True),
+                DiscreteField("span", SPAN_BINS, ordinal=True),
+                *(DiscreteField(f"multiplicity_{slot + 1}", len(MULTIPLICITIES)) for slot in range(SLOTS)),
+                DiscreteField("hydrogens", HYDROGENS, ordinal=True),
+                *(DiscreteField(f"j_{slot + 1}", J_BINS, ordinal=True) for slot in range(SLOTS)),
+            )
+        )
+
+    def most_tokens(self, settings: HydrogenNMRSettings) -> int:
+        return settings.max_tokens
+
+    def compress(self, columns: Multiplets, settings: HydrogenNMRSettings) -> PackedTokens:
+        """One token a multiplet, from high to low shift, at most `max_tokens`.
+
+        Shift bins are centred on multiples of `bin_ppm` (7.26 ppm is bin 93 of 0.1 ppm from -2), the span is
+        that between the multiplet's edges, coupling bins count from 1 because 0 means that there is none. A
+        value outside the range of a field takes its first or last bin.
+        """
+        items = columns.items
+        order, offsets = items.first(settings.max_tokens, -items["centroid"])
+        couplings, fields = columns.j_hz, np.zeros((len(order), 3 + 2 * SLOTS), dtype=np.int16)
+        shift, span = items["centroid"] - settings.lowest_ppm, items["highest"] - items["lowest"]
+        fields[:, 0] = bins(shift[order], settings.bin_ppm, 0, settings.last_bin)
+        fields[:, 1] = bins(span[order], settings.span_bin_ppm, 0, SPAN_BINS - 1)
+        letters = np.array([multiplicity_ids(text) for text in columns.categories], dtype=np.int16)
+        fields[:, 2 : 2 + SLOTS] = letters.reshape(-1, SLOTS)[items["category"][order]]
+        fields[:, 2 + SLOTS] = np.clip(items["hydrogens"][order], 0, HYDROGENS - 1)
+        if len(couplings):
+            place, kept = places(columns.j_counts_I), np.zeros((len(shift), SLOTS), dtype=np.int16)
+            row, first = np.repeat(np.arange(len(shift)), columns.j_counts_I), place < SLOTS
+            kept[row[first], place[first]] = bins(couplings[first], settings.j_bin_hz, 1, J_BINS - 1)
+            fields[:, 3 + SLOTS :] = kept[order]
+        return discrete_tokens(fields, offsets)
+
+    def from_records(self, records: Sequence[Record]) -> Multiplets:
+        rows = [[m for s in r.spectra if isinstance(s, HydrogenNMR) for m in s.multiplets] for r in records]
+        flat = [multiplet for row in rows for multiplet in row]
+        categories: dict[str, int] = {}
+        numbers = np.array(
+            [
+                (
+                    one.centroid_ppm,
+                    one.max_ppm,
+                    one.min_ppm,
+                    one.hydrogens,
+                    categories.setdefault(one.category, len(categories)),
+                )
+                for one in flat
+            ],
+            dtype=np.float64,
+        ).reshape(-1, 5)
+        named = dict(zip(("centroid", "highest", "lowest", "hydrogens"), numbers.T))
+        items = Items(_counts(rows), {**named, "category": numbers[:, 4].astype(np.int64)})
+        couplings = np.array([j for one in flat for j in one.j_hz], dtype=np.float64)
+        return Multiplets(items, list(categories), _counts([one.j_hz for one in flat]), couplings)
+
+    def file_columns(self, names: Collection[str]) -> list[FileColumn]:
+        needed = tuple(sorted((*_NUMBERS, *_TEXTS)))
+        column = FileColumn(
+            COLUMN,
+            lambda kind: struct_of(kind, _NUMBERS, _TEXTS),
+            f"a list of structs with {', '.join(needed)}",
+            needed,
+        )
+        return [column] if COLUMN in names else []
+
+    def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Multiplets, list[Faults]]:
+        lists = ListCells(cells[COLUMN])
+        faults, multiplets, row_I = lists.faults(COLUMN), lists.values, lists.row_I
+        numbers = [lists.pick(float_values(multiplets.field(name))).astype(np.float64) for name in _NUMBERS]
+        centroid, highest, lowest, hydrogens = numbers
+        for name, values in zip(_NUMBERS[:3], numbers):
+            faults.shifts(name, values, row_I, SHIFT_LIMITS_PPM)
+        faults.items(
+            highest < lowest,
+            row_I,
+            lambda at: f"rangeMax {highest[at]:g} is below rangeMin {lowest[at]:g} ppm",
+        )
+        whole = (hydrogens >= 0) & (hydrogens < np.inf) & (hydrogens == np.floor(hydrogens))
+        faults.items(~whole, row_I, lambda at: f"nH is {hydrogens[at]:g}, expected a count of hydrogens")
+        texts, index = _categories(multiplets.field("category"))
+        category = lists.pick(index)
+        known = np.array([text is not None and CATEGORY.fullmatch(text) is not None for text in texts])
+        faults.items(
+            ~known[category],
+            row_I,
+            lambda at: (
+                f"multiplicity category {texts[category[at]]!r} is unknown (letters: s d t q p h hept m)"
+            ),
+        )
+        j_counts, j_hz = _couplings(multiplets.field("j_values"), lists, faults)
+        fields = {"centroid": centroid, "highest": highest, "lowest": lowest, "hydrogens": hydrogens}
+        items = Items(lists.counts_N, {**fields, "category": category})
+        kept_N = without_faults([faults])
+        if not kept_N.all():
+            kept_I = kept_N[row_I]
+            j_hz, j_counts = j_hz[np.repeat(kept_I, j_counts)], j_counts[kept_I]
+        return Multiplets(items.where(kept_N), [text or "" for text in texts], j_counts, j_hz), [faults]
+
+    def spectra(self, columns: Multiplets) -> list[tuple[Spectrum, ...]]:
+        items, couplings = columns.items, columns.j_hz.tolist()
+        names = ("centroid", "highest", "lowest", "category", "hydrogens")
+        multiplets = [
+            Multiplet(
+                centre, high, low, columns.categories[category], int(count), tuple(couplings[slice(*bounds)])
+            )
+            for centre, high, low, category, count, bounds in zip(
+                *(items[name].tolist() for name in names), bounds_of(columns.j_counts_I)
+            )
+        ]
+        bounds = bounds_of(items.counts_N)
+        return [(HydrogenNMR(tuple(multiplets[a:b])),) if b > a else () for a, b in bounds]
+
+    def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
+        spectra: list[HydrogenNMR | None] = one_each(records, self.modality, COLUMN)
+        cells = [one and [_struct(multiplet) for multiplet in one.multiplets] for one in spectra]
+        return {COLUMN: pa.array(cells, _ARROW)}
+
+    def text(self, record: Record) -> list[str] | None:
+        """1HNMR, then of each multiplet: upper edge, lower edge (ppm, two decimals), category, hydrogens, and J
+        with the coupling constants (Hz, two decimals) if there are any; a bar between multiplets."""
+        spectrum = next((one for one in record.spectra if isinstance(one, HydrogenNMR)), None)
+        if spectrum is None:
+            return None
+        tokens = ["1HNMR"]
+        for index, multiplet in enumerate(spectrum.multiplets):
+            if index:
+                tokens.append("|")
+            tokens += [f"{multiplet.max_ppm:.2f}", f"{multiplet.min_ppm:.2f}"]
+            tokens += [multiplet.category, f"{multiplet.hydrogens}H"]
+            if multiplet.j_hz:
+                tokens += ["J", *(f"{coupling:.2f}" for coupling in multiplet.j_hz)]
+        return tokens
+
+    def drawing(self, spectrum: HydrogenNMR) -> Drawing:
+        shifts = np.array([one.centroid_ppm for one in spectrum.multiplets])
+        hydrogens = np.array([float(one.hydrogens) for one in spectrum.multiplets])
+        return Drawing("sticks", shifts, hydrogens, "1H shift (ppm)", "hydrogens", reverse="x")
+
+
+def multiplicity_ids(category: str) -> list[int]:
+    """The four slots of a multiplicity as reports write it: "dd" is d, d, none, none; "heptd" is hept, d."""
+    other = _MULTIPLICITY_IDS["other"]
+    parts = [_MULTIPLICITY_IDS.get(part, other) for part in _MULTIPLICITY_PART.findall(category)[:SLOTS]]
+    return parts + [0] * (SLOTS - len(parts))
+
+
+def _counts(rows: Sequence[Sequence[Any]]) -> IntArray:
+    return np.array([len(row) for row in rows], dtype=np.int64)
+
+
+def _categories(categories: pa.Array) -> tuple[list[str | None], IntArray]:
+    """The texts that occur, and for each value its place among them."""
+    if not pa.types.is_dictionary(categories.type):
+        categories = categories.cast(pa.string()).dictionary_encode()
+    texts = [None if text is None else str(text) for text in categories.dictionary.to_pylist()]
+    index = categories.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64)
+    return [*texts, None], index
+
+
+def _couplings(texts: pa.Array, lists: ListCells, faults: Faults) -> tuple[IntArray, FloatArray]:
+    """The number of coupling constants of each item, and the constants in Hz end to end, of texts such as
+    "1.63_14.08_"."""
+    if pa.types.is_dictionary(texts.type) or not pa.types.is_string(texts.type):
+        texts = texts.cast(pa.string())
+    none = pc.or_kleene(pc.is_null(texts), pc.is_in(texts, value_set=pa.array(["", "None"])))
+    trimmed = pc.replace_substring_regex(texts, "_$", "")
+    parts = pc.split_pattern(pc.if_else(none, pa.scalar(None, pa.string()), trimmed), "_")
+    counts: IntArray = pc.fill_null(pc.list_value_length(parts), 0).to_numpy(zero_copy_only=False)
+    flat = parts.flatten()
+    unread: BoolArray = np.zeros(len(flat), dtype=np.bool_)
+    try:
+        values: Array = float_values(flat.cast(pa.float64()))
+    except pa.ArrowInvalid:  # somewhere in the batch there is a text that is no number
+        numbers = [_number(text) for text in flat.to_pylist()]
+        unread = np.array([number is None for number in numbers])
+        values = np.array([np.nan if number is None else number for number in numbers])
+    counts = counts.astype(np.int64)
+    value_of = np.repeat(np.arange(len(counts)), counts)
+    odd = ~((values >= 0) & np.isfinite(values))
+    for bad, words in ((unread, "are no numbers parted by _"), (odd, "must be finite and not negative")):
+        if bad.any():
+            _note(bad, value_of, words, texts, lists, faults)
+    kept = lists.pick(np.arange(len(counts)))
+    if len(kept) < len(counts):
+        inside = np.zeros(len(counts), dtype=np.bool_)
+        inside[kept] = True
+        values = values[inside[value_of]]
+    return counts[kept], values
+
+
+def _note(
+    bad: BoolArray, text_of: IntArray, words: str, texts: pa.Array, lists: ListCells, faults: Faults
+) -> None:
+    """Note the texts, of which there is one for each item, that some bad values belong to."""
+    wrong = np.bincount(text_of[bad], minlength=len(texts)) > 0
+    written = lists.pick(np.array(texts.to_pylist(), dtype=object))
+    faults.items(lists.pick(wrong), lists.row_I, lambda at: f"j_values {written[at]!r} {words}")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _struct(multiplet: Multiplet) -> dict[str, Any]:
+    return {
+        "category": multiplet.category,
+        "centroid": multiplet.centroid_ppm,
+        # The benchmark's delta is its centroid to within 0.04 ppm; a multiplet here has one position.
+        "delta": multiplet.centroid_ppm,
+        "j_values": "".join(f"{float(j)!r}_" for j in multiplet.j_hz) or None,
+        "nH": multiplet.hydrogens,
+        "rangeMax": multiplet.max_ppm,
+        "rangeMin": multiplet.min_ppm,
+    }

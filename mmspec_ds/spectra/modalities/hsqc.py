@@ -1,0 +1,187 @@
+"""HSQC: one token a cross peak of a carbon and the hydrogens on it. Not among the modalities of the paper."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.columns import (
+    Faults,
+    FileColumn,
+    Items,
+    ListCells,
+    bins,
+    optional_field,
+    struct_of,
+)
+from mmspec_ds.spectra.modalities import c_nmr, h_nmr
+from mmspec_ds.spectra.modalities.definition import (
+    Drawing,
+    ModalityDefinition,
+    check_shift_range,
+    one_each,
+    without_faults,
+)
+from mmspec_ds.spectra.packed import PackedTokens, bounds_of
+from mmspec_ds.spectra.records import HSQC, HSQCPeak, Modality, Record, Spectrum
+from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
+
+COLUMN = "hsqc_nmr_peaks"
+CARBON, HYDROGEN, COUNT = "13C_centroid", "1H_centroid", "nH"
+INTENSITY = "intensity"
+"""A field that the benchmark does not have: on any scale, negative for CH2 in an edited spectrum."""
+
+HYDROGENS = 32
+_BENCHMARK_FIELDS = (CARBON, "13C_max", "13C_min", HYDROGEN, "1H_max", "1H_min", COUNT)
+
+
+class HSQCSettings(Settings):
+    """HSQC: one token a cross peak."""
+
+    max_tokens: int = Field(default=256, ge=1, description="cross peaks kept, from high to low 13C shift")
+    carbon_bin_ppm: float = Field(default=0.1, gt=0, description="width of a 13C shift bin")
+    carbon_lowest_ppm: float = -20.0
+    carbon_highest_ppm: float = 250.0
+    hydrogen_bin_ppm: float = Field(default=0.1, gt=0, description="width of a 1H shift bin")
+    hydrogen_lowest_ppm: float = -2.0
+    hydrogen_highest_ppm: float = 18.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_shift_range(self.carbon_lowest_ppm, self.carbon_highest_ppm, self.carbon_bin_ppm)
+        check_shift_range(self.hydrogen_lowest_ppm, self.hydrogen_highest_ppm, self.hydrogen_bin_ppm)
+        return self
+
+    @property
+    def last_carbon_bin(self) -> int:
+        """The bin of the highest 13C shift."""
+        return int(np.floor((self.carbon_highest_ppm - self.carbon_lowest_ppm) / self.carbon_bin_ppm + 0.5))
+
+    @property
+    def last_hydrogen_bin(self) -> int:
+        """The bin of the highest 1H shift."""
+        width = self.hydrogen_bin_ppm
+        return int(np.floor((self.hydrogen_highest_ppm - self.hydrogen_lowest_ppm) / width + 0.5))
+
+
+class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
+    """The HSQC spectrum; several of one record are read as one. Columns: `carbon` and `hydrogen` in ppm,
+    `hydrogens` and `intensity`, NaN where not known."""
+
+    modality = Modality.HSQC
+    name = "hsqc"
+    label = "HSQC"
+    unit = "ppm"
+    token_kind = "cross peak"
+    stored_in = COLUMN
+    has_text = False
+    settings = HSQCSettings()
+
+    def schema(self, settings: HSQCSettings) -> TokenSchema:
+        """13C shift, 1H shift, hydrogens (0: unknown), whether the intensity is known, and the intensity."""
+        return TokenSchema(
+            discrete=(
+                DiscreteField("carbon_shift", settings.last_carbon_bin + 1, ordinal=True),
+                DiscreteField("hydrogen_shift", settings.last_hydrogen_bin + 1, ordinal=True),
+                DiscreteField("hydrogens", HYDROGENS, ordinal=True),
+                DiscreteField("intensity_known", 2),
+            ),
+            continuous=(ContinuousField("intensity"),),
+        )
+
+    def most_tokens(self, settings: HSQCSettings) -> int:
+        return settings.max_tokens
+
+    def compress(self, columns: Items, settings: HSQCSettings) -> PackedTokens:
+        """One token a cross peak, from high to low 13C shift, then 1H shift, at most `max_tokens`.
+
+        Intensities are relative to the largest in size of the row and keep their sign, which in an edited
+        spectrum tells CH2 from CH and CH3. An unknown one is 0, with `intensity_known` 0.
+        """
+        carbon, hydrogen = columns["carbon"], columns["hydrogen"]
+        order, offsets = columns.first(settings.max_tokens, -carbon, -hydrogen)
+        intensity, known = np.nan_to_num(columns["intensity"]), ~np.isnan(columns["intensity"])
+        largest_N = np.zeros(len(columns.counts_N))
+        np.maximum.at(largest_N, columns.row_I, np.abs(intensity))
+        relative = intensity / np.where(largest_N > 0, largest_N, 1.0)[columns.row_I]
+        fields = np.empty((len(order), 4), dtype=np.int16)
+        carbon = carbon[order] - settings.carbon_lowest_ppm
+        hydrogen = hydrogen[order] - settings.hydrogen_lowest_ppm
+        fields[:, 0] = bins(carbon, settings.carbon_bin_ppm, 0, settings.last_carbon_bin)
+        fields[:, 1] = bins(hydrogen, settings.hydrogen_bin_ppm, 0, settings.last_hydrogen_bin)
+        fields[:, 2] = np.clip(np.nan_to_num(columns["hydrogens"][order]), 0, HYDROGENS - 1)
+        fields[:, 3] = known[order]
+        return PackedTokens(fields, relative[order].astype(np.float32).reshape(-1, 1), offsets)
+
+    def from_records(self, records: Sequence[Record]) -> Items:
+        rows = [[p for s in record.spectra if isinstance(s, HSQC) for p in s.peaks] for record in records]
+        # None becomes NaN.
+        values = np.array(
+            [(p.carbon_ppm, p.hydrogen_ppm, p.hydrogens, p.intensity) for row in rows for p in row],
+            dtype=np.float64,
+        ).reshape(-1, 4)
+        named = dict(zip(("carbon", "hydrogen", "hydrogens", "intensity"), values.T))
+        return Items(np.array([len(row) for row in rows], dtype=np.int64), named)
+
+    def file_columns(self, names: Collection[str]) -> list[FileColumn]:
+        column = FileColumn(
+            COLUMN,
+            lambda kind: struct_of(kind, [CARBON, HYDROGEN]),
+            f"a list of structs with {CARBON} and {HYDROGEN}",
+            (CARBON, HYDROGEN, COUNT, INTENSITY),
+        )
+        return [column] if COLUMN in names else []
+
+    def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Items, list[Faults]]:
+        lists = ListCells(cells[COLUMN])
+        faults, row_I = lists.faults(COLUMN), lists.row_I
+        names = (CARBON, HYDROGEN, COUNT, INTENSITY)
+        carbon, hydrogen, count, intensity = (lists.pick(optional_field(lists.values, n)) for n in names)
+        faults.shifts(CARBON, carbon, row_I, c_nmr.SHIFT_LIMITS_PPM)
+        faults.shifts(HYDROGEN, hydrogen, row_I, h_nmr.SHIFT_LIMITS_PPM)
+        whole = (count >= 0) & (count < np.inf) & (count == np.floor(count))
+        faults.items(
+            ~(whole | np.isnan(count)), row_I, lambda at: f"{COUNT} is {count[at]:g}, expected a count or null"
+        )
+        faults.items(np.isinf(intensity), row_I, lambda _: f"{INTENSITY} is infinite")
+        fields = {"carbon": carbon, "hydrogen": hydrogen, "hydrogens": count, "intensity": intensity}
+        return Items(lists.counts_N, fields).where(without_faults([faults])), [faults]
+
+    def spectra(self, columns: Items) -> list[tuple[Spectrum, ...]]:
+        peaks = [
+            HSQCPeak(carbon, hydrogen, int(count) if count == count else None, size if size == size else None)
+            for carbon, hydrogen, count, size in zip(
+                *(columns[name].tolist() for name in ("carbon", "hydrogen", "hydrogens", "intensity"))
+            )
+        ]
+        return [(HSQC(tuple(peaks[a:b])),) if b > a else () for a, b in bounds_of(columns.counts_N)]
+
+    def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
+        """One position a peak: the edges that the benchmark has are written as that position."""
+        spectra: list[HSQC | None] = one_each(records, self.modality, COLUMN)
+        if not any(spectra):
+            return {}
+        sized = any(peak.intensity is not None for one in spectra if one for peak in one.peaks)
+        names = (*_BENCHMARK_FIELDS, *([INTENSITY] if sized else []))
+        cells = [one and [dict(zip(names, _values(peak))) for peak in one.peaks] for one in spectra]
+        return {COLUMN: pa.array(cells, pa.list_(pa.struct({name: pa.float64() for name in names})))}
+
+    def drawing(self, spectrum: HSQC) -> Drawing:
+        peaks = spectrum.peaks
+        return Drawing(
+            "points",
+            np.array([peak.hydrogen_ppm for peak in peaks]),
+            np.array([peak.carbon_ppm for peak in peaks]),
+            "1H shift (ppm)",
+            "13C shift (ppm)",
+            weight=np.array([1.0 if peak.intensity is None else peak.intensity for peak in peaks]),
+            reverse="xy",
+        )
+
+
+def _values(peak: HSQCPeak) -> list[float | None]:
+    hydrogens = None if peak.hydrogens is None else float(peak.hydrogens)
+    return [*[peak.carbon_ppm] * 3, *[peak.hydrogen_ppm] * 3, hydrogens, peak.intensity]

@@ -1,0 +1,233 @@
+"""Floating-point operations of a pass, counted from its sizes: two for a multiplication and an addition in
+every matrix product, none for anything else.
+
+Counters that watch operations see nothing in Triton kernels and grouped products, nor, on a CPU, in the fused
+attention. This one watches nothing: it is the same on every device and for every backend, and agrees with
+`torch.utils.flop_counter` where that sees all products, on the reference path with attention as plain products
+(`torch.nn.attention.SDPBackend.MATH`).
+
+What is counted: the mathematics. Attention is its full rectangle, padding and the causal half included, as
+plain products compute it; a fused kernel may do less. Scores that a fused kernel computes again in its backward
+pass are not counted; layers that activation checkpointing computes again are, in the backward pass.
+
+Axes: B samples, S places, P = B * S, L target tokens, D model width, F feed-forward width, E experts, V
+vocabulary, Y encoder layers, N token-expert pairs (rows) of an expert.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self, cast, get_args
+
+import torch
+from torch import Tensor
+
+from mmspec_ds.data.batch import Batch
+from mmspec_ds.moe.expert_settings import MoESettings
+from mmspec_ds.moe.experts import physical_order
+from mmspec_ds.moe.statistics import RoutingReport
+from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
+from mmspec_ds.spectra.records import Modality, table_rows
+from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+
+FlopPart = Literal["embedding", "attention", "feed-forward", "routing", "decoder", "head"]
+"""Embedding of the spectra; the encoder's attention with its projections; its feed-forward networks or experts;
+its routers and the sums that they report; the decoder's layers; logits."""
+
+FLOP_PARTS: tuple[FlopPart, ...] = get_args(FlopPart)
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """What the arithmetic of a model depends on.
+
+    Attributes:
+        features: real-valued inputs of a token of each modality, its order's sinusoids included.
+        waves: elements of the sinusoids of all ordinal fields, which are projected once in every pass.
+        widths: of the experts in physical order; none in a dense model.
+        k: experts of a token.
+        modalities: rows of the router's tag.
+        prior: whether the router sees the modality.
+        checkpointing: whether encoder layers run forward twice.
+    """
+
+    d_model: int
+    ffn_width: int
+    encoder_layers: int
+    decoder_layers: int
+    vocabulary: int
+    features: Mapping[Modality, int]
+    waves: int
+    widths: tuple[int, ...] = ()
+    k: int = 0
+    modalities: int = table_rows(())
+    prior: bool = False
+    checkpointing: bool = False
+
+    @classmethod
+    def of(cls, run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> Self:
+        """Those of a run's model; `vocabulary` is of SMILES tokens, specials included."""
+        model, moe = run.model, run.moe
+        with torch.device("meta"):
+            embedding = SpectraEmbedding(schemas, model.d_model, model.sinusoid_features)
+        real = {m: embedding.real[m.name] for m in schemas if m.name in embedding.real}
+        ordinal = [f.size for schema in schemas.values() for f in schema.discrete if f.ordinal]
+        return cls(
+            d_model=model.d_model,
+            ffn_width=model.ffn_width,
+            encoder_layers=model.encoder_layers,
+            decoder_layers=model.decoder_layers,
+            vocabulary=vocabulary,
+            features={m: len(cast(RealProjection, part).weight_RD) for m, part in real.items()},
+            waves=model.sinusoid_features * sum(ordinal),
+            widths=tuple(expert.width for expert in physical_order(moe.experts)) if moe else (),
+            k=moe.k if moe else 0,
+            modalities=table_rows(schemas),
+            prior=bool(moe and (moe.tag_routing or moe.router_aware)),
+            checkpointing=run.training.activation_checkpointing,
+        )
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """What the arithmetic depends on of a batch: B samples padded to S `places`, the tokens of each modality,
+    and L `targets` that the decoder reads of each sample. Averages may be fractions."""
+
+    samples: float
+    places: float
+    tokens: Mapping[Modality, float]
+    targets: float
+
+    @classmethod
+    def of(cls, batch: Batch) -> Self:
+        """That of a batch, from the shapes of its tensors: a device need not be waited for."""
+        samples, places = batch.spectra.modality_BS.shape
+        tokens = {m: float(len(part.place_T)) for m, part in batch.spectra.tokens.items()}
+        return cls(samples, places, tokens, max(0, batch.target_BL.shape[1] - 1))
+
+    @property
+    def routed(self) -> float:
+        """Tokens of all modalities: padding is not routed."""
+        return sum(self.tokens.values())
+
+
+@dataclass(frozen=True)
+class PassFlops:
+    """Floating-point operations of a forward and a backward pass by part of the model."""
+
+    forward: Mapping[FlopPart, float]
+    backward: Mapping[FlopPart, float]
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """No operation."""
+        return cls(_nothing(), _nothing())
+
+    def __add__(self, other: "PassFlops") -> "PassFlops":
+        return PassFlops(
+            {part: self.forward[part] + other.forward[part] for part in FLOP_PARTS},
+            {part: self.backward[part] + other.backward[part] for part in FLOP_PARTS},
+        )
+
+    @property
+    def total_forward(self) -> float:
+        """Of all parts."""
+        return sum(self.forward.values())
+
+    @property
+    def total_backward(self) -> float:
+        """Of all parts."""
+        return sum(self.backward.values())
+
+    @property
+    def total(self) -> float:
+        """Both ways."""
+        return self.total_forward + self.total_backward
+
+
+def pass_flops(
+    sizes: Dimensions, batch: BatchSize, rows_YE: Sequence[Sequence[float]] | None = None
+) -> PassFlops:
+    """Operations of a forward and a backward pass.
+
+    Args:
+        sizes: the model.
+        batch: what goes in.
+        rows_YE: token-expert pairs that each layer's experts compute, in physical order, as `computed_rows`
+            takes them from routing reports; without, every expert has its even share of k for each token.
+    """
+    if rows_YE is None:
+        rows_YE = even_rows(sizes, batch)
+    return _without_experts(sizes, batch) + expert_flops(sizes, rows_YE)
+
+
+def even_rows(sizes: Dimensions, batch: BatchSize) -> list[list[float]]:
+    """What is expected of a router that nothing is known of: the same number of pairs for every expert."""
+    experts = len(sizes.widths)
+    share = batch.routed * sizes.k / experts if experts else 0.0
+    return [[share] * experts for _ in range(sizes.encoder_layers)]
+
+
+def computed_rows(report: RoutingReport, moe: MoESettings) -> Tensor:
+    """Token-expert pairs that the experts of a layer computed, [E] on the report's device: what was chosen,
+    less what capacity dropped. The report is that of the global batch, as capacity is."""
+    chosen_E = report.load_ME.sum(0)
+    if moe.mode == "dropless":
+        return chosen_E
+    most = torch.ceil(moe.capacity_factor * moe.k * report.tokens_M.sum() / len(chosen_E))
+    return torch.minimum(chosen_E, most)
+
+
+def expert_flops(sizes: Dimensions, rows_YE: Sequence[Sequence[float]]) -> PassFlops:
+    """Of the experts alone, and of the gradient of the weights with which their outputs are summed."""
+    rows = [[float(count) for count in layer] for layer in rows_YE] if sizes.widths else []
+    products = sum(4.0 * sizes.d_model * n * width for layer in rows for n, width in zip(layer, sizes.widths))
+    weights = sum(2.0 * sizes.d_model * n for layer in rows for n in layer)
+    again = products if sizes.checkpointing else 0.0
+    forward, backward = _nothing(), _nothing()
+    forward["feed-forward"], backward["feed-forward"] = products, 2 * products + again
+    backward["routing"] = weights
+    return PassFlops(forward, backward)
+
+
+def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
+    d, layers = sizes.d_model, sizes.encoder_layers
+    places = batch.samples * batch.places
+    forward, backward = _nothing(), _nothing()
+
+    real = sum(2.0 * d * count * sizes.features.get(m, 0) for m, count in batch.tokens.items())
+    forward["embedding"] = backward["embedding"] = real + 2.0 * d * sizes.waves  # inputs need no gradient
+
+    forward["attention"] = layers * (8.0 * places * d * d + 4.0 * places * batch.places * d)
+    if sizes.widths:
+        router, sums = _routing(sizes, places)
+        forward["routing"] = layers * (router + sums)
+        backward["routing"] = layers * (2 * router + sums)  # tokens' modalities need no gradient
+    else:
+        forward["feed-forward"] = layers * 4.0 * places * d * sizes.ffn_width
+
+    targets = batch.samples * batch.targets
+    of_target = 12.0 * d * d + 4.0 * (batch.targets + batch.places) * d + 4.0 * d * sizes.ffn_width
+    forward["decoder"] = sizes.decoder_layers * (targets * of_target + 4.0 * places * d * d)
+    forward["head"] = 2.0 * targets * sizes.vocabulary * d
+    products: tuple[FlopPart, ...] = ("attention", "feed-forward", "decoder", "head")
+    for part in products:
+        backward[part] = 2 * forward[part]
+    computed_again: tuple[FlopPart, ...] = ("attention", "feed-forward", "routing")
+    for part in computed_again if sizes.checkpointing else ():
+        backward[part] += forward[part]
+    return PassFlops(forward, backward)
+
+
+def _routing(sizes: Dimensions, places: float) -> tuple[float, float]:
+    """Of one layer: the router, with the modality's table; and what sums probabilities, choices and drops of
+    each modality's tokens."""
+    experts = len(sizes.widths)
+    router = 2.0 * places * sizes.d_model * experts
+    if sizes.prior:
+        router += 2.0 * sizes.modalities * sizes.d_model * experts
+    return router, 2.0 * sizes.modalities * places * (2 * experts + 2)
+
+
+def _nothing() -> dict[FlopPart, float]:
+    return dict.fromkeys(FLOP_PARTS, 0.0)

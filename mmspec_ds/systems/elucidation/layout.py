@@ -1,0 +1,40 @@
+"""TensorBoard's charts of an elucidation run, beside those of every run."""
+
+from collections.abc import Sequence
+
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.trainer.monitor.layout import Chart, Layout, lines
+
+
+def elucidation_layout(modalities: Sequence[Modality], *, sparse: bool, conflict: bool) -> Layout:
+    """The charts of a run that reads these modalities.
+
+    Args:
+        modalities: of the run.
+        sparse: whether there are routers.
+        conflict: whether gradients of modalities are compared.
+    """
+    layout: Layout = {}
+    if sparse:
+        layout["losses"] = {"auxiliary losses, unweighted": lines("auxiliary/")}
+        layout["schedules"] = {
+            "lambda, weight of balance and entropy": lines("schedule/lambda$"),
+            "tau, temperature of the router": lines("schedule/tau$"),
+        }
+        layout["routing"] = _routing(modalities)
+    if conflict and len(modalities) > 1:
+        layout["gradient conflict"] = {"cosine between modalities, shared weights": lines("conflict/")}
+    return layout
+
+
+def _routing(modalities: Sequence[Modality]) -> dict[str, Chart]:
+    charts = {
+        "entropy of a token's router, nats": lines("entropy/"),
+        "fraction dropped by capacity": lines("dropped/"),
+    }
+    for what in ("load", "importance"):
+        for modality in modalities:
+            tag, label = modality.name.lower(), REGISTRY[modality].label
+            charts[f"{what} of {label} tokens by expert"] = lines(f"{what}_{tag}/")
+    return charts

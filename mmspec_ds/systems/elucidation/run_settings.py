@@ -1,0 +1,113 @@
+"""The run file of an elucidation model."""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mmspec_ds.data.data_settings import DataSettings
+from mmspec_ds.errors import ConfigError
+from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
+from mmspec_ds.nn.model_settings import ModelSettings
+from mmspec_ds.spectra.registry import modality_by_name
+from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
+from mmspec_ds.trainer.training_settings import TrainingSettings
+
+
+class ElucidationTraining(TrainingSettings):
+    """The `training` block with what elucidation adds.
+
+    Attributes:
+        tokens_per_batch: train on batches of like lengths instead, of as many samples as have at most that many
+            encoder tokens for each rank and step, padding included; `batch_size` is then that of validation
+            alone.
+        pictures: how many held-back molecules are drawn at each validation with the structures that are
+            proposed for them; 0 leaves out these and the maps of the routing.
+        conflict_samples: held-back samples on which the gradients of the modalities are compared at each
+            validation; 0 is off.
+    """
+
+    tokens_per_batch: int | None = Field(None, ge=1)
+    pictures: int = Field(4, ge=0)
+    conflict_samples: int = Field(16, ge=0)
+
+
+class ElucidationRun(RunSettings):
+    """Everything that a run depends on.
+
+    Attributes:
+        data: files, modalities and their representation.
+        model: sizes.
+        moe: the sparse layer; absent for a dense model.
+        objective: weights of the auxiliary losses.
+    """
+
+    bound_keys: ClassVar[tuple[str, ...]] = (*RunSettings.bound_keys, "model", "moe", "data")
+    free_keys: ClassVar[tuple[str, ...]] = (
+        "data.train",
+        "data.validation",
+        "data.validation_fraction",
+        "data.split_seed",
+        "data.allow_shared_molecules",
+        "data.skip_invalid",
+        "data.skip_long_targets",
+        "data.modality_dropout",
+        "model.dropout",
+        "moe.mode",
+        "moe.capacity_factor",
+        "moe.exchange_chunks",
+    )
+
+    system: Literal["elucidation"] = "elucidation"
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    moe: MoESettings | None = None
+    objective: ObjectiveSettings = ObjectiveSettings()
+    training: ElucidationTraining
+
+    @model_validator(mode="after")
+    def _experts_serve_known_modalities(self) -> Self:
+        for number, expert in enumerate(self.moe.experts if self.moe else ()):
+            for name in expert.modalities:
+                try:
+                    modality_by_name(name)
+                except ConfigError as error:
+                    raise ValueError(f"moe.experts[{number}].modalities: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _the_model_has_room_for_every_target(self) -> Self:
+        if self.data.max_target_tokens >= self.model.max_target_tokens:
+            raise ValueError(
+                f"model.max_target_tokens is {self.model.max_target_tokens}: expected at least"
+                f" {self.data.max_target_tokens + 1}, data.max_target_tokens and one for the begin or the end"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ranks_can_share_the_experts(self) -> Self:
+        size = self.training.ep_size
+        if self.moe is None and size > 1:
+            raise ValueError(f"training.ep_size is {size}, but the model is dense: expected 1")
+        if self.moe is not None and len(self.moe.experts) % size:
+            raise ValueError(
+                f"training.ep_size is {size}, but there are {len(self.moe.experts)} experts: expected a divisor"
+            )
+        return self
+
+    def without_paths(self) -> Self:
+        """The same without the paths of this machine, those of the data included."""
+        data = self.data.model_copy(update={"train": (), "validation": ()})
+        return super().without_paths().model_copy(update={"data": data})
+
+    def hyperparameters(self) -> dict[str, str | int | float | bool]:
+        """What TensorBoard shows beside the final figures: of the data the modalities alone."""
+        shown: dict[str, Any] = self.model_dump(
+            mode="json", exclude={"system", "name", "engine", "output", "data"}
+        )
+        shown["data"] = {"modalities": ",".join(self.data.modalities)}
+        if self.moe is not None:
+            shown["moe"]["experts"] = ", ".join(f"{one.family} {one.width}" for one in self.moe.experts)
+        return scalars_of(shown)
+
+
+Run = ElucidationRun

@@ -1,0 +1,173 @@
+"""The elucidation task: spectra in, SMILES out, with routers that are watched and balanced."""
+
+import hashlib
+import json
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from mmspec_ds.data.batch import Batch
+from mmspec_ds.data.collate import collate
+from mmspec_ds.data.reading import TrainingData, read_training
+from mmspec_ds.data.sampler import BucketSampler, Sampler, Selection
+from mmspec_ds.data.token_budget import TokenBudgetSampler
+from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
+from mmspec_ds.errors import ConfigError
+from mmspec_ds.moe.expert_names import ExpertSharding
+from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.moe.layer import relative_costs
+from mmspec_ds.moe.schedule import curriculum_at
+from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, computed_rows, pass_flops
+from mmspec_ds.systems.elucidation.layout import elucidation_layout
+from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.objective import ElucidationLoss, Objective
+from mmspec_ds.systems.elucidation.observer import Observer
+from mmspec_ds.systems.elucidation.routing import RoutingTally, routing_scalars
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.elucidation.trained import add_temperature
+from mmspec_ds.trainer.monitor.monitor import Monitor
+from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
+
+
+class ElucidationTask(Task[Batch, ElucidationLoss]):
+    """A run that learns to write the SMILES of the molecule whose spectra it reads.
+
+    Args:
+        run: the settings.
+        context: where it runs.
+        data: what to learn from; without, what the run file names.
+    """
+
+    model: Elucidator
+    module: nn.Module
+
+    def __init__(self, run: ElucidationRun, context: TaskContext, data: TrainingData | None = None) -> None:
+        if data is None:
+            source = context.weights_from
+            vocabularies = None if source is None else Vocabularies.load(source / VOCABULARY)
+            part = (context.rank, context.world)
+            data = read_training(run.data, context.progress, vocabularies, part=part)
+        self.run, self.context, self.data = run, context, data
+        # DeepSpeed's default layout: consecutive ranks share the experts.
+        placement = Placement(run.training.ep_size, context.rank % run.training.ep_size)
+        self.sharding = ExpertSharding(placement, len(run.moe.experts)) if run.moe else REPLICATED
+        self.objective = make_objective(run, data, placement)
+        self.module, self.model = self.objective, self.objective.model
+        self.sampler, self.validation_sampler = make_samplers(run, data, context.rank, context.world)
+        self.batches_per_epoch = len(self.sampler)
+        self._epoch = lru_cache(maxsize=1)(self.sampler.epoch)
+        self.dimensions = Dimensions.of(run, data.encoding.schemas, len(data.vocabularies.target))
+        target = data.vocabularies.target
+        self.observer = Observer(run, self.model, data.validation, target, context.device, dist.group.WORLD)
+        self.layout = elucidation_layout(
+            run.data.chosen_modalities(),
+            sparse=run.moe is not None,
+            conflict=run.training.conflict_samples > 0,
+        )
+        train, validation = len(data.train), len(data.validation)
+        self.summary = f"{train:,} molecules to learn from, {validation:,} to validate on"
+        self.about = {"molecules": {"train": train, "validation": validation}}
+        self.remarks = tuple(f"{remark}: {count}" for remark, count in data.train.remarks.items())
+        self.identity = {"vocabulary": fingerprint(data.vocabularies)}
+
+    def batch(self, number: int) -> Batch:
+        """See `Task`."""
+        epoch, place = divmod(number, self.batches_per_epoch)
+        return self.batch_of(self._epoch(epoch)[place], number)
+
+    def batch_of(self, selection: Selection, number: int) -> Batch:
+        """The batch of some samples, as micro-batch `number` of the run."""
+        dropout, train = self.run.data.modality_dropout, self.data.train
+        rng = None
+        if dropout:
+            rng = np.random.default_rng((self.run.seed, number))
+            # Skip the draws of the ranks before this one: which modalities are left out does not depend on how
+            # a batch is shared.
+            rng.random((self.context.rank * len(selection.indices), len(train.schemas)))
+        return collate(train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
+
+    def validation_batches(self) -> list[Batch]:
+        """See `Task`."""
+        return [collate(self.data.validation, *selection) for selection in self.validation_sampler.epoch(0)]
+
+    def validate(self) -> Validation:
+        """The mean cross entropy of a target token, in nats, and what the routers did."""
+        tally = RoutingTally()
+        score = self.mean_loss(lambda loss: tally.add(loss.reports))
+        table = tally.table()
+        return Validation(score, record={} if table is None else {"routing": table.to_json()}, detail=table)
+
+    def after_update(self, loss: ElucidationLoss) -> None:
+        """Move the routers' selection biases, where they are in use."""
+        self.objective.rebalance(loss.reports)
+
+    def scalars(self, loss: ElucidationLoss, progress: float) -> dict[str, float]:
+        """The schedule, and load, importance, entropy and drops of the routers."""
+        if not loss.reports:
+            return {}
+        schedule = curriculum_at(progress, self.run.objective)
+        values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
+        return values | routing_scalars(loss.reports)
+
+    def flops(self, batch: Batch, loss: ElucidationLoss) -> float:
+        """See `Task`; the operations of the experts are those of all ranks."""
+        world, moe = self.context.world, self.run.moe
+        rows_YE = [(computed_rows(report, moe) / world).tolist() for report in loss.reports] if moe else None
+        return pass_flops(self.dimensions, BatchSize.of(batch), rows_YE).total * world
+
+    def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
+        """Draw routing, gradient conflict and proposed structures."""
+        self.observer.observe(step, validation.detail, monitor)
+
+    def save_files(self, folder: Path) -> None:
+        """Write the vocabularies."""
+        self.data.vocabularies.save(folder / VOCABULARY)
+
+
+SYSTEM = System(ElucidationTask, files=(VOCABULARY,), upgrade=add_temperature)
+
+
+def make_samplers(
+    run: ElucidationRun, data: TrainingData, rank: int, world: int
+) -> tuple[Sampler, BucketSampler]:
+    """The samplers of a rank, for training and validation."""
+    settings, lengths, tokens = run.training, data.train.lengths, run.training.tokens_per_batch
+    bucketed = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
+    validation = bucketed(data.validation.lengths, shuffle=False)
+    if tokens is None:
+        return bucketed(lengths, seed=run.seed), validation
+    if lengths.max() > tokens:
+        raise ConfigError(
+            f"training.tokens_per_batch is {tokens}, but the longest record has {lengths.max()} tokens:"
+            " expected at least as many"
+        )
+    return TokenBudgetSampler(lengths, tokens, world_size=world, rank=rank, seed=run.seed), validation
+
+
+def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement) -> Objective:
+    """The model with its objective, from the run's seed; expert-parallel where there are experts."""
+    from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
+
+    torch.manual_seed(run.seed)
+    model = build_elucidator(
+        run.model,
+        run.moe,
+        data.encoding.schemas,
+        len(data.vocabularies.target),
+        structure_margin=run.objective.margin if run.objective.structure else None,
+        placement=placement,
+        sparse_class=DeepSpeedSparseFeedForward,
+        activation_checkpointing=run.training.activation_checkpointing,
+    )
+    costs = relative_costs(run.moe) if run.moe else None
+    return Objective(model, run.objective, costs, dist.group.WORLD)
+
+
+def fingerprint(vocabularies: Vocabularies) -> str:
+    """A checksum of the vocabularies."""
+    return hashlib.sha256(json.dumps(vocabularies.to_dict(), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,75 @@
+"""Run files of every system: the key `system:` decides which settings a file must hold.
+
+A system is a folder beside this file with two modules: `run_settings`, whose `Run` is the class of its run
+file, and `task`, whose `SYSTEM` makes its tasks. They are imported when a run file asks for them.
+"""
+
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, overload
+
+from mmspec_ds.errors import ConfigError
+from mmspec_ds.settings import nearest, read_yaml, validated
+from mmspec_ds.trainer.run_settings import CONFIG, RunSettings, check_run_folder
+
+if TYPE_CHECKING:
+    from mmspec_ds.trainer.task import System
+
+SYSTEMS = {
+    "elucidation": "mmspec_ds.systems.elucidation",
+}
+"""The systems by name: the package of each."""
+
+DEFAULT = "elucidation"
+
+R = TypeVar("R", bound=RunSettings)
+
+
+@overload
+def load_run(path: Path, overrides: Iterable[str] = ()) -> RunSettings: ...
+@overload
+def load_run(path: Path, overrides: Iterable[str], kind: type[R]) -> R: ...
+def load_run(path: Path, overrides: Iterable[str] = (), kind: type[RunSettings] = RunSettings) -> RunSettings:
+    """Read a run file and apply `section.key=value` overrides, whose values are YAML.
+
+    Args:
+        path: of the file.
+        overrides: settings to change.
+        kind: the settings that the caller can use.
+
+    Raises:
+        ConfigError: an unreadable file, an unknown key (the nearest known one is named), a value that does not
+            fit, or a run of another system; one line for everything that is wrong.
+    """
+    content = read_yaml(path, overrides)
+    name = content.setdefault("system", DEFAULT)
+    if name not in SYSTEMS:
+        raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(str(name), SYSTEMS, 'systems')}")
+    found: type[RunSettings] = import_module(f"{SYSTEMS[name]}.run_settings").Run
+    if not issubclass(found, kind):
+        raise ConfigError(f"{path}: system is {name!r}: this command does not know such models")
+    run = validated(found, content, str(path))
+    engine = run.engine if run.engine.is_absolute() else (path.parent / run.engine).resolve()
+    return run.model_copy(update={"engine": engine})
+
+
+@overload
+def load_run_of(folder: Path) -> RunSettings: ...
+@overload
+def load_run_of(folder: Path, kind: type[R]) -> R: ...
+def load_run_of(folder: Path, kind: type[RunSettings] = RunSettings) -> RunSettings:
+    """The settings of a trained run or of an export, from its folder.
+
+    Raises:
+        DataError: the folder holds no settings.
+        ConfigError: as `load_run`.
+    """
+    check_run_folder(folder)
+    return load_run(folder / CONFIG, (), kind)
+
+
+def system_of(run: RunSettings) -> "System":
+    """The system that makes the task of a run."""
+    system: System = import_module(f"{SYSTEMS[run.system]}.task").SYSTEM
+    return system
