@@ -27,7 +27,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.readers.format_registry import FORMATS, Format, find_format
 from mmspec_ds.readers.part import Item, Part, Rejected
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Spectrum, TandemMS
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Infrared, Spectrum, TandemMS
 
 SOUND_FILES = Path(__file__).parents[1] / "tests/readers/files"
 SLOWEST_SECONDS = 10.0
@@ -215,8 +215,12 @@ def _fault_of_spectrum(spectrum: Spectrum) -> str | None:
                 and one.hydrogens >= 0
                 for one in multiplets
             )
-        case CarbonNMR(shifts_ppm=shifts):
+        case CarbonNMR(shifts_ppm=shifts, attached_hydrogens=attached):
             sound = len(shifts) > 0 and bool(np.isfinite(shifts).all())
+            sound = sound and len(attached) in (0, len(shifts)) and set(attached) <= {None, 0, 1, 2, 3}
+        case HSQC(peaks=peaks):
+            numbers = [(one.carbon_ppm, one.hydrogen_ppm, one.intensity or 0.0) for one in peaks]
+            sound = len(peaks) > 0 and bool(np.isfinite(numbers).all())
         case Infrared(absorbance=absorbance):
             sound = len(absorbance) > 1 and bool(np.isfinite(absorbance).all())
     return None if sound else f"a {type(spectrum).__name__} that is empty, unsorted or not finite"

@@ -3,8 +3,8 @@
     PYTHONPATH=.:kernels python benchmarks/kernels.py --shape paper-4096 --threads 2
 
 In "layer training" the contestant "ours" is what a training runs with objective.structure above 0, the default,
-and no expert parallelism: router, experts, combination and the sums of the structural loss. "ours, no structure"
-leaves the sums out.
+and no expert parallelism: router, experts, combination and the sums of the structural loss. "ours, no
+structure" leaves the sums out.
 
 Prints a table and appends it to benchmarks/results/results.csv. On a GPU the shapes `paper`, `large` and
 `decode-64` are the ones of interest; on a CPU `paper-4096`.
@@ -189,7 +189,7 @@ def exact_results(results: Sequence[Tensor], double: Layer, goals: Sequence[Tens
 
 
 def step(compute: Callable[[], Tensor | Sequence[Tensor]], leaves: Sequence[Tensor]) -> Work:
-    """Forward and backward."""
+    """Work that computes results and their gradients."""
 
     def results() -> list[Tensor]:
         found = compute()

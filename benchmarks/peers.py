@@ -25,7 +25,7 @@ class Layer:
     experts: list[ExpertWeights]
 
     def leaves(self) -> list[Tensor]:
-        """What gradients are taken to."""
+        """The tensors that get gradients."""
         return [self.hidden_TD, self.weight_TK, *(t for e in self.experts for t in e)]
 
 

@@ -5,9 +5,8 @@
 Each case is a short training with the DeepSpeed engine in fresh processes, one for each rank. Measured is the
 peak of the resident set (VmHWM) from just before the model is built, less what grew in mapped files and shared
 memory meanwhile (libraries that load late, gloo's and DeepSpeed's buffers): private memory of the run. glibc
-keeps freed
-blocks for later, so that the resident set would be the peak of all mixtures of sizes: MALLOC_MMAP_THRESHOLD_
-    and MALLOC_TRIM_THRESHOLD_ are set to 64 KiB, with which a block goes back to the system when it is freed.
+keeps freed blocks for later use; MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ are set to 64 KiB, so that
+a freed block goes back to the system.
 
 A small training goes first in the same process, for what is loaded on first use. Reduce buckets are small here.
 DeepSpeed's default of 500 million elements is allocated in full on a GPU, and so the planner counts it in full;
@@ -155,10 +154,11 @@ def planned(case: Case, run_file: Path) -> Any:
     """The row of `mmspec plan` for this stage and ep."""
     from mmspec_ds.profiling.plan import Planner
     from mmspec_ds.profiling.tokens import token_figures
+    from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
     from mmspec_ds.systems.run_file import load_run
     from mmspec_ds.trainer.engine_file import read_engine
 
-    run = load_run(run_file)
+    run = load_run(run_file, (), ElucidationRun)
     rows = Planner(run, read_engine(run.engine), token_figures(run)).rows(case.ranks, 1e12)
     wanted = (case.stage, False, case.ep_size)
     return next(r for r in rows if (r.holding.stage, r.holding.offload, r.holding.ep_size) == wanted)
@@ -224,16 +224,15 @@ def train(run_file: Path) -> None:
     from mmspec_ds.data.reading import read_training
     from mmspec_ds.data.sampler import BucketSampler
     from mmspec_ds.moe.expert_parallel import Placement
-    from mmspec_ds.moe.schedule import Curriculum
     from mmspec_ds.profiling.resident import memory_of_process, reset_peak
     from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+    from mmspec_ds.systems.elucidation.task import make_objective
     from mmspec_ds.systems.run_file import load_run
     from mmspec_ds.trainer.distributed import process_group
     from mmspec_ds.trainer.engine import engine_config, make_engine, update
     from mmspec_ds.trainer.engine_file import read_engine
-    from mmspec_ds.trainer.session import make_objective
 
-    run = load_run(run_file)
+    run = load_run(run_file, (), ElucidationRun)
     settings = run.training
     torch.set_num_threads(1)
     counted = Counted()
@@ -244,7 +243,6 @@ def train(run_file: Path) -> None:
         longest = sorted(sampler.epoch(0), key=lambda s: -int(data.train.lengths[s.indices].max()))
         batches = [collate(data.train, indices, weights) for indices, weights in longest[:STEPS]]
         placement = Placement(settings.ep_size, rank % settings.ep_size)
-        now = Curriculum(balance=0.01, temperature=2.0)
 
         def steps(run: ElucidationRun, batches: Sequence[Batch]) -> None:
             config = engine_config(read_engine(run.engine), settings, torch.device("cpu"))
@@ -252,8 +250,8 @@ def train(run_file: Path) -> None:
             engine.train()
             for batch in batches:
                 counted.calls, counted.sent = 0, 0.0
-                engine.backward(engine(batch, now).total)
-                update(engine, placement, settings.gradient_clipping)
+                engine.backward(engine(batch, 0.0).total)
+                update(engine, placement.size, settings.gradient_clipping)
 
         # What Python, DeepSpeed and oneDNN load when they are first used is not the run's: a small run goes
         # first.

@@ -37,7 +37,7 @@ from runner import commit
 
 from mmspec_ds.spectra.modalities import c_nmr, formula, h_nmr, ir
 from mmspec_ds.spectra.modalities.ms_file import ms_columns
-from mmspec_ds.spectra.parquet_writer import SMILES
+from mmspec_ds.spectra.rows import SMILES
 
 RESULTS = RUNNER_RESULTS.with_name("prepare.csv")
 WORK = Path(__file__).with_name("prepare_work.py")

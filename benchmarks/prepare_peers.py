@@ -18,7 +18,6 @@ from mmspec_ds.data.splits import draw_of
 from mmspec_ds.molecules.smiles import canonical_smiles, inchikey_block, tokenize_smiles
 from mmspec_ds.spectra.modalities import c_nmr, formula, h_nmr, ir
 from mmspec_ds.spectra.modalities.ms_file import ms_columns
-from mmspec_ds.spectra.parquet_writer import SMILES
 from mmspec_ds.spectra.records import (
     CarbonNMR,
     HydrogenNMR,
@@ -30,6 +29,7 @@ from mmspec_ds.spectra.records import (
     TandemMS,
 )
 from mmspec_ds.spectra.registry import CompressionSettings, compress_record, text_tokens
+from mmspec_ds.spectra.rows import SMILES
 
 TEXT_ORDER = (Modality.FORMULA, Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
 

@@ -34,6 +34,9 @@ REGISTRY = {
     "traffic": Benchmark("traffic.py", "what a step sends", "the least that the routing implies"),
     "planner": Benchmark("plan_memory.py", "mmspec plan", "measured trainings"),
     "simulator": Benchmark("simulator.py", "simulated spectra", "published and measured ones"),
+    "modalities": Benchmark(
+        "modality_gain.py", "models with HSQC, DEPT and precursors", "the same models without"
+    ),
     "measured": Benchmark("measured_molecules.py", "answers to measured spectra", "the true structures"),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }

@@ -26,15 +26,6 @@ import torch
 from simulator_sources import Row, flat, measured_rows, source_rows, speed_rows
 
 from mmspec_ds.molecules.smiles import inchikey_block
-from mmspec_ds.simulator.comparison import (
-    carbon_errors,
-    hydrogen_errors,
-    paired_multiplets,
-    peak_precision,
-    peak_recall,
-    smoothed_root,
-    sqrt_cosine,
-)
 from mmspec_ds.simulator.csp5_shifts import csp5_shifts
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.fragment_scorer import (
@@ -44,12 +35,22 @@ from mmspec_ds.simulator.fragment_scorer import (
     shipped_scorer,
 )
 from mmspec_ds.simulator.infrared import infrared
-from mmspec_ds.simulator.nmr import carbon_nmr, hydrogen_nmr
-from mmspec_ds.simulator.shifts import ShiftSource, looked_up
+from mmspec_ds.simulator.nmr import assigned_multiplets, carbon_nmr, hsqc, hydrogen_nmr
+from mmspec_ds.simulator.shifts import ShiftSource, table_shifts
 from mmspec_ds.simulator.tandem import spectra_of
 from mmspec_ds.spectra.parquet import read_records
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet, Record, TandemMS
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Modality, Multiplet, Record, TandemMS
 from tools import fit_infrared, fit_tandem
+from tools.spectrum_comparison import (
+    carbon_errors,
+    hsqc_errors,
+    hydrogen_errors,
+    paired_multiplets,
+    peak_precision,
+    peak_recall,
+    smoothed_root,
+    sqrt_cosine,
+)
 
 RESULTS = Path(__file__).with_name("results") / "simulator.csv"
 
@@ -62,7 +63,7 @@ def nmr_rows(file: str, records: Sequence[Record], source: ShiftSource = "table"
     for record in records:
         mol = flat(record.smiles or "")
         found = csp5_shifts([mol])[0] if source == "csp5" else None
-        predicted = looked_up(mol, surroundings(mol)) if found is None else found
+        predicted = table_shifts(mol, surroundings(mol)) if found is None else found
         made_c, made_h = carbon_nmr(mol, predicted.carbon.ppm), hydrogen_nmr(mol, predicted.hydrogen.ppm)
         for published in record.of(Modality.C_NMR):
             assert isinstance(published, CarbonNMR)
@@ -94,6 +95,31 @@ def nmr_rows(file: str, records: Sequence[Record], source: ShiftSource = "table"
     yield Row(file, "13C errors within the mean spread", len(inside), float(inside.mean()), "share")
     yield Row(file, "1H multiplets for each published", published_lines, made_lines / published_lines, "ratio")
     yield from multiplet_rows(file, pairs)
+
+
+def hsqc_rows(file: str, records: Sequence[Record]) -> Iterator[Row]:
+    """Errors of the clean cross peaks, and how many there are for each published one."""
+    carbon, hydrogen, equal = [], [], 0
+    made_peaks = published_peaks = 0
+    for record in records:
+        mol = flat(record.smiles or "")
+        predicted = table_shifts(mol, surroundings(mol))
+        made = hsqc(mol, predicted.carbon.ppm, assigned_multiplets(mol, predicted.hydrogen.ppm))
+        for published in record.of(Modality.HSQC):
+            assert isinstance(published, HSQC)
+            errors = hsqc_errors(made, published)
+            carbon.append(errors[0])
+            hydrogen.append(errors[1])
+            equal += len(made.peaks) == len(published.peaks)
+            made_peaks += len(made.peaks)
+            published_peaks += len(published.peaks)
+    for nucleus, found, bar in (("13C", carbon, "<= 2.0"), ("1H", hydrogen, "<= 0.30")):
+        errors_ppm = np.concatenate(found)
+        median = float(np.median(errors_ppm))
+        yield Row(file, f"HSQC {nucleus} median error", len(errors_ppm), median, "ppm", bar)
+        yield Row(file, f"HSQC {nucleus} mean error", len(errors_ppm), float(errors_ppm.mean()), "ppm")
+    yield Row(file, "HSQC peaks for each published", published_peaks, made_peaks / published_peaks, "ratio")
+    yield Row(file, "HSQC molecules with as many peaks", len(carbon), equal / len(carbon), "share")
 
 
 def multiplet_rows(file: str, pairs: Sequence[tuple[Multiplet, Multiplet]]) -> Iterator[Row]:
@@ -181,6 +207,7 @@ def rows_of(path: Path, folds: int, is_fitted: bool, csp5: bool) -> Iterator[Row
     yield from nmr_rows(path.name, records)
     if csp5:
         yield from nmr_rows(path.name, records, "csp5")
+    yield from hsqc_rows(path.name, records)
     yield from infrared_rows(path.name, fit_infrared.read_measured(path), is_fitted)
     yield from tandem_rows(path.name, fit_tandem.read_examples(path), folds if is_fitted else 0)
 

@@ -14,16 +14,16 @@ import pyarrow.parquet as pq
 from rdkit import Chem, rdBase
 
 from mmspec_ds.molecules.smiles import inchikey_block
-from mmspec_ds.simulator.comparison import carbon_errors, hydrogen_errors
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.nmr import hydrogen_nmr
 from mmspec_ds.simulator.noise import NoiseSettings
 from mmspec_ds.simulator.shift_table import load_tables
-from mmspec_ds.simulator.shifts import looked_up
+from mmspec_ds.simulator.shifts import table_shifts
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet
 from tools.fit_shifts import NUCLEI, read_assigned
 from tools.label_shifts import molecules_to_label
+from tools.spectrum_comparison import carbon_errors, hydrogen_errors
 
 LABELLED, EVERY = 5140, 2
 """How `label_shifts` chose the patent molecules of the shipped table: --number and --every."""
@@ -85,7 +85,7 @@ def _patent_rows(patents: Path, known: set[str]) -> Iterator[Row]:
     rows = pq.read_table(patents, columns=["smiles", "inchikey14", "src"]).to_pylist()
     for row in _sample([row for row in rows if row["inchikey14"] not in known]):
         mol = flat(row["smiles"])
-        made = hydrogen_nmr(mol, looked_up(mol, surroundings(mol)).hydrogen.ppm)
+        made = hydrogen_nmr(mol, table_shifts(mol, surroundings(mol)).hydrogen.ppm)
         errors.append(hydrogen_errors(made, _listed(row["src"])))
     together = np.concatenate(errors)
     yield Row(patents.name, "1H median error", len(together), float(np.median(together)), "ppm", "<= 0.30")
@@ -114,7 +114,7 @@ def measured_rows(measured: Path, cascade: Path) -> Iterator[Row]:
     errors = []
     for row in hydrogen:
         mol = flat(row["smiles"])
-        made = hydrogen_nmr(mol, looked_up(mol, surroundings(mol)).hydrogen.ppm)
+        made = hydrogen_nmr(mol, table_shifts(mol, surroundings(mol)).hydrogen.ppm)
         errors.append(hydrogen_errors(made, _singlets(row["h_shift"])))
     yield from _errors(measured.name, "1H", np.concatenate(errors))
 
@@ -177,7 +177,7 @@ def _count(counters: dict[str, Counter[int]], mol: Chem.Mol) -> None:
 
 def _all_carbons(mol: Chem.Mol) -> CarbonNMR:
     """A line for each carbon, those of equivalent ones repeated, as measured lists have them."""
-    return CarbonNMR(tuple(looked_up(mol, surroundings(mol)).carbon.ppm.values()))
+    return CarbonNMR(tuple(table_shifts(mol, surroundings(mol)).carbon.ppm.values()))
 
 
 def _singlets(shifts: Sequence[float]) -> HydrogenNMR:

@@ -57,14 +57,12 @@ class Contestant:
 
     def step(self, number: int) -> None:
         """One training step, timed."""
-        from mmspec_ds.moe.schedule import curriculum_at
         from mmspec_ds.trainer import loop
 
         selection = self.batches[number % len(self.batches)]
         started, processor = time.perf_counter(), time.process_time()
-        batch = loop.batch_of(self.session, selection, number).to(self.session.device)
-        now = curriculum_at(0.1, self.session.run.objective)
-        loop.training_step(self.session, batch, now, 1e-4, number)
+        batch = self.session.task.batch_of(selection, number).to(self.session.device)
+        loop.training_step(self.session, batch, 0.1, 1e-4, number)
         if self.session.device.type == "cuda":
             torch.cuda.synchronize()
         self.seconds.append(time.perf_counter() - started)
@@ -84,7 +82,7 @@ def run_of(name: str, options: argparse.Namespace, folder: Path) -> ElucidationR
         "training.ep_size=1",
         *options.overrides,
     ]
-    sparse = load_run(options.run, changes)
+    sparse = load_run(options.run, changes, ElucidationRun)
     assert sparse.moe is not None, "the run must have experts"
     widths = [expert.width for expert in sparse.moe.experts]
     dense = {
@@ -93,17 +91,18 @@ def run_of(name: str, options: argparse.Namespace, folder: Path) -> ElucidationR
         "dense equal": ["moe=null", f"model.ffn_width={round(sparse.moe.k * statistics.mean(widths))}"],
         "dense widest": ["moe=null", f"model.ffn_width={max(widths)}"],
     }
-    return load_run(options.run, [*changes, *dense[name]])
+    return load_run(options.run, [*changes, *dense[name]], ElucidationRun)
 
 
 def contestant(name: str, options: argparse.Namespace, folder: Path) -> Contestant:
     """Data read, model and engine built; a process group is there."""
+    from mmspec_ds.systems.elucidation.task import SYSTEM
     from mmspec_ds.trainer.engine_file import read_engine
     from mmspec_ds.trainer.session import prepare
 
     run = run_of(name, options, folder)
-    session, _ = prepare(run, read_engine(run.engine), resume=False, overwrite=True)
-    return Contestant(name, session, session.batches.epoch(0), [], [])
+    session, _ = prepare(run, SYSTEM, read_engine(run.engine), resume=False, overwrite=True)
+    return Contestant(name, session, session.task.sampler.epoch(0), [], [])
 
 
 def compete(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
@@ -128,8 +127,8 @@ def compete(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
                 "samples_per_second": one.samples / sum(one.seconds),
                 "samples_per_processor_second": one.samples / sum(one.processor),
                 "step_ms": statistics.median(one.seconds) * 1e3,
-                "tokens_per_sample": float(one.session.data.train.lengths.mean()),
-                "parameters": sum(p.numel() for p in one.session.objective.parameters()),
+                "tokens_per_sample": float(one.session.task.data.train.lengths.mean()),
+                "parameters": sum(p.numel() for p in one.session.task.module.parameters()),
             }
             for one in everyone
         }
@@ -145,7 +144,7 @@ def peak_megabytes(name: str, options: argparse.Namespace) -> float:
 
 def report_peak(name: str, options: argparse.Namespace, folder: Path) -> None:
     """In a fresh process: train on the longest batches and print the peak."""
-    from mmspec_ds.trainer import session as building
+    from mmspec_ds.systems.elucidation import task as building
     from mmspec_ds.trainer.distributed import process_group
 
     before = 0
@@ -159,7 +158,7 @@ def report_peak(name: str, options: argparse.Namespace, folder: Path) -> None:
     building.make_objective = marked
     with process_group(10):
         one = contestant(name, options, folder)
-        lengths = one.session.data.train.lengths
+        lengths = one.session.task.data.train.lengths
         one.batches.sort(key=lambda selection: -lengths[selection.indices].max())
         for number in range(3):  # the longest
             one.step(number)

@@ -23,15 +23,14 @@ from typing import Any
 import runner
 import torch
 import torch.distributed as dist
+from collectives import Call, Counter
 from torch import Tensor
 
 from mmspec_ds.data.batch import Batch, ModalityTokens, SpectraBatch
 from mmspec_ds.moe import deepspeed_layer, layer
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings, paper_experts
-from mmspec_ds.moe.schedule import Curriculum
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.profiling.collectives import Call, Counter
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import ContinuousField, TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
@@ -177,7 +176,7 @@ def measure(case: Case, rank: int) -> Row:
         counter.calls.clear()
         chosen.clear()
         with counter.during("forward"):
-            loss = engine(batch, Curriculum(balance=0.01, temperature=1.0))
+            loss = engine(batch, 0.0)
         with counter.during("backward"):
             engine.backward(loss.total)
         with counter.during("update"):

@@ -12,6 +12,23 @@ wrong_usage() {
 
 is_number() { [[ $1 =~ ^[1-9][0-9]*$ ]]; }
 
+# fault_of_hostfile FILE: the first line that is not "NAME slots=N", or that names a machine again. DeepSpeed would
+# answer with a traceback.
+fault_of_hostfile() {
+    awk '
+        { sub(/\r$/, ""); sub(/#.*/, "") }
+        NF == 0 { next }
+        NF != 2 || $1 !~ /^[][A-Za-z0-9_.:@%-]+$/ || $2 !~ /^slots=0*[1-9][0-9]*$/ {
+            printf "line %d is \"%s\": expected NAME slots=N, N being 1 or more", NR, $0
+            exit
+        }
+        $1 in seen {
+            printf "line %d names %s again, after line %d: expected one line for each machine", NR, $1, seen[$1]
+            exit
+        }
+        { seen[$1] = NR }' "$1"
+}
+
 # What a training finds in its environment. README.md says why.
 set_environment() {
     local root

@@ -48,9 +48,14 @@ done
 hostfile=$1
 shift
 [ -r "$hostfile" ] || wrong_usage "$hostfile cannot be read: expected a hostfile"
-hosts=$(sed 's/#.*//' "$hostfile" | awk 'NF { print $1 }')
+hosts=$(tr -d '\r' <"$hostfile" | sed 's/#.*//' | awk 'NF { print $1 }')
 [ -n "$hosts" ] || wrong_usage "$hostfile names no machine"
 count=$(wc -l <<<"$hosts")
+fault=$(fault_of_hostfile "$hostfile")
+if [ -n "$fault" ]; then
+    echo "many_nodes.sh: $hostfile: $fault" >&2
+    exit 1
+fi
 [ -z "$node" ] || [ "$node" -lt "$count" ] || wrong_usage "--node is $node, but $hostfile names $count machines"
 
 set_environment

@@ -16,6 +16,7 @@ class ProgressLines:
         unit: what is counted, for instance "rows"; lines then also give the speed.
         seconds: the time between two plain lines.
         last_line: print a plain line at the end of the work, however soon that is.
+        bar: whether to show a bar on a terminal; else lines are printed there as well.
         console: where to write; stderr unless given.
     """
 
@@ -27,12 +28,14 @@ class ProgressLines:
         unit: str = "",
         seconds: float = 10.0,
         last_line: bool = False,
+        bar: bool = True,
         console: "Console | None" = None,
     ) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         self.console = Console(stderr=True) if console is None else console
+        self._has_bar = bar and self.console.is_terminal
         self._what, self._total, self._unit = what, total, unit
         self._seconds, self._last_line = seconds, last_line
         self._started = self._printed = time.monotonic()
@@ -43,7 +46,7 @@ class ProgressLines:
             TextColumn("{task.fields[status]}"),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=not self._has_bar,
         )
         self._task = self._bar.add_task(what, total=total, status="")
 
@@ -57,7 +60,7 @@ class ProgressLines:
     def at(self, done: float, total: float | None = None, *, status: str = "", line: str | None = None) -> None:
         """Report the work that is done. `status` follows the bar; `line` replaces the usual plain line."""
         self._total = self._total if total is None else total
-        if self.console.is_terminal:
+        if self._has_bar:
             self._bar.update(self._task, completed=done, total=self._total, status=status)
             return
         if self._done_before is None:  # an interrupted run may continue: its work does not count as speed

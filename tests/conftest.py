@@ -28,8 +28,8 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_cases() -> Path:
-    """The folder of small files in the shapes that people really have, beside the checkout; a test that needs it
-    skips without it."""
+    """The folder of small files in the shapes that people really have, beside the checkout; a test that needs
+    it skips without it."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "cases"
     if not folder.is_dir():
         pytest.skip("the files of ../shared/cases are not there")

@@ -58,6 +58,7 @@ ARROWS: dict[str, set[str]] = {
     "mmspec_ds.profiling": {
         "mmspec_ds.data",
         "mmspec_ds.moe",
+        "mmspec_ds.molecules",
         "mmspec_ds.nn",
         "mmspec_ds.spectra",
         "mmspec_ds.systems",
@@ -66,6 +67,7 @@ ARROWS: dict[str, set[str]] = {
     "mmspec_ds.reporting": {
         "mmspec_ds.evaluation",
         "mmspec_ds.figures",
+        "mmspec_ds.moe",
         "mmspec_ds.molecules",
         "mmspec_ds.spectra",
         "mmspec_ds.systems",
@@ -97,6 +99,7 @@ ONLY_IN = {
     },
     "triton": {"mmspec_kernels"},
     "tensorboard": {"mmspec_ds.trainer"},
+    "tools": set(),
 }
 """Libraries that some rooms must do without."""
 

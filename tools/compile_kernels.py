@@ -1,4 +1,4 @@
-"""The gate before a GPU: compile every shipped kernel for every class of device, and read the machine code.
+"""Compile every kernel for every class of device without a GPU, and check the machine code.
 
     PYTHONPATH=kernels python tools/compile_kernels.py [--target sm_90] [--variant gelu] [--jobs 2]
 
@@ -87,7 +87,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the compiler made of a job; `problem` is empty when it passed."""
+    """The result of a job; `problem` is empty when it passed."""
 
     job: Job
     registers: int
@@ -187,7 +187,7 @@ VARIANTS: dict[str, tuple[bool, bool, float]] = {
 
 
 def jobs(targets: Sequence[Target], variants: Sequence[str]) -> list[Job]:
-    """All that is to be compiled."""
+    """All jobs of these targets and variants."""
     found = []
     for target in targets:
         for name in variants:

@@ -1,6 +1,6 @@
-"""Fit the IR model that ships with the project, and say how good it is on molecules left out.
+"""Fit the IR model that the simulator ships, and measure it on molecules left out.
 
-Run as `python -m tools.fit_infrared example_data_1.parquet tables/infrared.npz`. The
+Run from a checkout as `python -m tools.fit_infrared example_data_1.parquet tables/infrared.npz`. The
 spectra are those of the benchmark's published sample (Alberts et al. 2024, from molecular dynamics; MIT). A
 ridge takes square roots of counts to the smoothed square root of the spectrum, of length 1. `tables/README.md`
 has the figures.
@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem
 
-from mmspec_ds.simulator.comparison import smoothed_root
 from mmspec_ds.simulator.environments import Surroundings, surroundings
 from mmspec_ds.simulator.infrared import (
     POINTS,
@@ -27,17 +26,17 @@ from mmspec_ds.simulator.infrared import (
     InfraredModel,
     descriptors,
     infrared,
-    write_model,
 )
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import FloatArray, Infrared, Modality
 from tools.folds import folds_of
+from tools.spectrum_comparison import smoothed_root
 
 PENALTY = 10.0
-"""Of the ridge. 3 tells molecules apart better (0.886 matched, 0.807 mismatched), 30 fits no better (0.894,
-0.839)."""
+"""Penalty of the ridge. 3 separates molecules better (0.886 matched, 0.807 mismatched), 30 fits no better
+(0.894, 0.839)."""
 MIN_MOLECULES = 2
-"""That a descriptor must occur in."""
+"""The fewest molecules in which a descriptor must occur."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +104,20 @@ def matched_and_mismatched(cosines: FloatArray) -> tuple[float, float]:
     matched = float(np.diag(cosines).mean())
     number = len(cosines)
     return matched, float((cosines.sum() - matched * number) / (number * (number - 1)))
+
+
+def write_model(path: Path, model: InfraredModel) -> None:
+    """Store the model, its coefficients as multiples of a step of 1/127 of each point's largest."""
+    largest = np.abs(model.coefficients).max(axis=0)
+    step = np.where(largest > 0, largest / 127.0, 1.0).astype(np.float32)
+    np.savez_compressed(
+        path,
+        keys=np.array(sorted(model.rows, key=lambda key: model.rows[key]), dtype=np.int64),
+        mean=model.mean,
+        mean_counts=model.mean_counts,
+        coefficients=np.rint(model.coefficients / step).astype(np.int8),
+        step=step,
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Fit the scorer of fragments that ships with the project, and say how good it is on molecules left out.
+"""Fit the scorer of fragments that the simulator ships, and measure it on molecules left out.
 
-Run as `python -m tools.fit_tandem example_data_1.parquet tables/tandem.npz`. The spectra
+Run from a checkout as `python -m tools.fit_tandem example_data_1.parquet tables/tandem.npz`. The spectra
 are those that CFM-ID gave for the benchmark's published sample (Alberts et al. 2024; MIT). The loss is the
 cross entropy between the published shares of intensity and those of the model, in which every peak is the sum
 over the fragments that could make it. `tables/README.md` has the figures.
@@ -20,7 +20,6 @@ import torch
 from rdkit import Chem
 from torch import Tensor, nn
 
-from mmspec_ds.simulator.comparison import MZ_TOLERANCE, peak_recall, sqrt_cosine
 from mmspec_ds.simulator.fragment_features import FEATURES, describe
 from mmspec_ds.simulator.fragment_scorer import (
     BINS,
@@ -29,20 +28,20 @@ from mmspec_ds.simulator.fragment_scorer import (
     FragmentScorer,
     IonGrid,
     ion_grid,
-    write_scorer,
 )
 from mmspec_ds.simulator.fragmentation import fragments
 from mmspec_ds.simulator.tandem import spectra_of
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import Modality, Record, TandemMS
 from tools.folds import folds_of
+from tools.spectrum_comparison import MZ_TOLERANCE, peak_recall, sqrt_cosine
 
 OUTPUTS = len(POLARITIES) * len(ENERGIES_EV) * BINS
 HIDDEN, EPOCHS, BATCH = 48, 120, 10
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1.0
 """Chosen among 8 to 48 hidden units, 15 to 120 epochs and decays of 0.1 to 3 by threefold cross-validation."""
 FLOOR = 1e-6
-"""Share below which a published peak costs no more."""
+"""Added to every predicted share in the loss, which limits the cost of a peak that is not predicted."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Example:
 
 
 class _Network(nn.Module):
-    """The scorer as a module that learns."""
+    """The scorer as a trainable module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +80,7 @@ def read_examples(path: Path) -> list[Example]:
 
 
 def fit(examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS) -> FragmentScorer:
-    """The scorer that the examples ask for; the same for the same examples and seed on one thread."""
+    """Fit the scorer to the examples; on one thread the result depends on examples and seed alone."""
     torch.manual_seed(seed)
     shuffle = np.random.default_rng(seed)
     rows = np.concatenate([example.features for example in examples])
@@ -193,6 +192,11 @@ def _shares(spectrum: TandemMS, mz: npt.NDArray[np.float64]) -> npt.NDArray[np.f
     near = np.abs(mz[nearest] - spectrum.mz) < MZ_TOLERANCE
     np.add.at(shares, nearest[near], spectrum.intensity[near] / spectrum.intensity.sum())
     return shares
+
+
+def write_scorer(path: Path, scorer: FragmentScorer) -> None:
+    """Store the weights."""
+    np.savez_compressed(path, **{name: getattr(scorer, name) for name in FragmentScorer.__dataclass_fields__})
 
 
 def main(arguments: list[str] | None = None) -> None:

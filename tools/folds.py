@@ -1,4 +1,4 @@
-"""Folds for cross-validation that no skeleton is on both sides of."""
+"""Folds for cross-validation, with each skeleton in one fold."""
 
 from collections.abc import Sequence
 

@@ -1,12 +1,11 @@
-"""Shifts of many molecules by `csp5`, in the columns that `fit_shifts` reads: the second source of the table.
+"""Predict the shifts of many molecules with `csp5`: the second source of data for `fit_shifts`.
 
-Run as `python -m tools.label_shifts MOLECULES.parquet OUT.parquet --hold-out
+Run from a checkout as `python -m tools.label_shifts MOLECULES.parquet OUT.parquet --hold-out
 example_data_1.parquet`. MOLECULES has a column `smiles`; molecules are taken in the order of a hash, so that
 any number of them is a fair sample, and none whose InChIKey block is in the held-out file is taken.
 """
 
 import argparse
-import os
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rdkit import Chem, rdBase
 
+from mmspec_ds.files import replacing
 from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.simulator.csp5_shifts import csp5_shifts
 
@@ -38,7 +38,7 @@ def molecules_to_label(path: Path, held_out: Path | None, every: int = 1) -> lis
 
 
 def labelled(molecules: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    """Rows of `fit_shifts`' columns; molecules without a geometry are left out."""
+    """Rows with the columns that `fit_shifts` reads; molecules without a geometry are left out."""
     pending = iter(molecules)
     while batch := list(islice(pending, BATCH)):
         mols = [Chem.MolFromSmiles(smiles) for smiles, _ in batch]
@@ -74,9 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
     rdBase.DisableLog("rdApp.*")
     chosen = molecules_to_label(options.molecules, options.hold_out, options.every)[: options.number]
     rows = list(labelled(chosen))
-    unfinished = options.out.with_name(options.out.name + ".tmp")
-    pq.write_table(pa.Table.from_pylist(rows), unfinished)
-    os.replace(unfinished, options.out)
+    with replacing(options.out) as partial:
+        pq.write_table(pa.Table.from_pylist(rows), partial)
     print(f"{options.out}: {len(rows)} of {len(chosen)} molecules")
 
 

@@ -1,4 +1,4 @@
-"""Which implementation runs."""
+"""The choice between Triton kernels and plain torch."""
 
 from importlib.util import find_spec
 from typing import Literal
@@ -9,7 +9,7 @@ Backend = Literal["auto", "triton", "reference"]
 
 
 def uses_triton(backend: Backend, tensor: Tensor) -> bool:
-    """Triton on CUDA and ROCm devices, torch elsewhere or where triton is not installed; or what is asked for.
+    """Whether Triton kernels run: for "auto", on CUDA and ROCm devices where triton is installed.
 
     Raises:
         ValueError: an unknown name, or Triton asked for where it is not installed.

@@ -44,7 +44,7 @@ class PoolSums(NamedTuple):
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of tokens. The gradient of a token is the sum over its K rows, a gather and not a scatter-add."""
+    """Copy tokens to rows. The gradient of a token is the sum over its K rows, by a gather."""
 
     @staticmethod
     def forward(ctx: Any, hidden_TD: Tensor, plan: Dispatch, triton: bool) -> Tensor:
@@ -66,7 +66,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _Combine(torch.autograd.Function):
-    """Weighted sum of the rows of each token."""
+    """The weighted sum of each token's rows."""
 
     @staticmethod
     def forward(ctx: Any, rows_ND: Tensor, weight_TK: Tensor, plan: Dispatch) -> Tensor:

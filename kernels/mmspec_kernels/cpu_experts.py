@@ -1,8 +1,8 @@
-"""The fast path of plain torch: one product per expert, with few copies and little kept.
+"""The fast path of plain torch: two products per expert, for CPU caches.
 
-It is written for CPU caches. An expert's rows are taken in blocks, so that hidden values are activated and
-differentiated while they are in cache and live in memory that the allocator hands out again; a fresh buffer for
-all rows costs more in page faults than the activation itself.
+An expert's rows are taken in blocks, so that hidden values are activated and differentiated while they are in
+cache, in memory that the allocator reuses. A new buffer for all rows costs more in page faults than the
+activation.
 
 Axes: D model width, F expert width, N rows in expert order.
 """
@@ -28,7 +28,7 @@ def _blocks(counts: Sequence[int]) -> Iterator[tuple[int, int, int, bool]]:
 
 
 class _Experts(torch.autograd.Function):
-    """Keeps the rows and the pre-activations."""
+    """All experts on their rows; rows and pre-activations are kept for the backward pass."""
 
     @staticmethod
     def forward(
@@ -83,7 +83,7 @@ def _add_columns(total: Tensor, part: Tensor, starts: bool) -> None:
 
 
 def _activation_gradient(pre: Tensor, dact: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
-    """The activation, and the gradient of the pre-activation, which takes the place of `dact` for GELU."""
+    """The activation, and the gradient of the pre-activation, which overwrites `dact` for GELU."""
     if activation == "gelu":
         act = torch.nn.functional.gelu(pre)
         return act, torch.ops.aten.gelu_backward.grad_input(dact, pre, approximate="none", grad_input=dact)
@@ -94,7 +94,7 @@ def _activation_gradient(pre: Tensor, dact: Tensor, activation: Activation) -> t
 
 
 def unflatten(flat: Sequence[Tensor]) -> list[ExpertWeights]:
-    """Four tensors for each expert."""
+    """The weights of each expert from a flat list of tensors."""
     return [ExpertWeights(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
 
 
@@ -106,7 +106,7 @@ def experts_of_rows(
     activation: Activation,
     recompute: bool,
 ) -> Tensor:
-    """FFN_e of each row [N, D]."""
+    """FFN_e of each row [N, D], rows being in the order of the experts."""
     flat = [t for e in experts for t in e]
     out: Tensor = _Experts.apply(rows_ND, tuple(counts), activation, recompute, *flat)
     return out

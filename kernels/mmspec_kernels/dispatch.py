@@ -1,4 +1,4 @@
-"""Token-expert pairs in expert order, the rows they carry, and the way back.
+"""Sort token-expert pairs by expert.
 
 Axes: T tokens, D model width, E experts, K chosen experts, N token-expert pairs.
 """
@@ -25,13 +25,13 @@ class Dispatch:
 
 
 def dispatch(index_TK: Tensor, num_experts: int, *, trim: bool = True, backend: Backend = "auto") -> Dispatch:
-    """Sort the token-expert pairs by expert, stably; pairs with a negative index are left out.
+    """Sort the token-expert pairs by expert in a stable way; pairs with a negative index are left out.
 
     Args:
         index_TK: expert of each pair, negative where there is none.
         num_experts: E.
-        trim: cut `token_N` to the used pairs, which on a device waits for it. Without, N is T * K, the rows of
-            unused pairs come last, and nothing waits.
+        trim: cut `token_N` to the used pairs; the host then waits for a device. Without it N is T * K and
+            unused pairs come last.
         backend: "auto" picks by device; all give the same integers.
     """
     tokens, k = index_TK.shape

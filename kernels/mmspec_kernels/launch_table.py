@@ -1,7 +1,7 @@
-"""How every kernel is launched, for each class of device. The one place to tune.
+"""The launch parameters of every kernel, for each class of device.
 
-`tools/compile_kernels.py` compiles each entry for its device and refuses spills. No autotuner: it
-needs a driver at import of the kernels, and a choice that depends on timing noise makes runs differ.
+`tools/compile_kernels.py` compiles each entry for its device and refuses spills. An autotuner would need a
+driver at import and would make runs differ by timing noise.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Target = Literal["sm_80", "sm_90", "sm_100", "gfx942", "interpreter"]
 
 @dataclass(frozen=True)
 class Step:
-    """The inner loop of one matrix product: its step, the warps of a program, the depth of the pipeline."""
+    """The inner loop of a matrix product: its step, warps of a program, stages of the pipeline."""
 
     inner: int
     warps: int
@@ -22,7 +22,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Tile:
-    """A whole tile: rows, columns and the inner loop."""
+    """A tile of a matrix product: rows, columns and the inner loop."""
 
     rows: int
     columns: int
@@ -84,15 +84,14 @@ COMBINE_TOKENS, COMBINE_FEATURES, COMBINE_POOLS, PAIR_BLOCK, PAIR_FEATURES = 32,
 D."""
 
 FEW_ROWS_PER_EXPERT = 64
-"""Below this mean, as in decoding, a tile of 128 rows would be mostly empty: the weights are what moves."""
-
+"""Below this mean, as in decoding, tiles of 128 rows would be mostly empty."""
 
 LARGEST_TILE = 128
 """Columns of the largest tile: sizes that are its multiples need no masks."""
 
 
 def is_even(d_model: int, widths: Sequence[int]) -> bool:
-    """Whether all columns come in whole tiles."""
+    """Whether all sizes are whole tiles, so that no masks are needed."""
     return all(size % LARGEST_TILE == 0 for size in (d_model, *widths))
 
 

@@ -1,4 +1,4 @@
-"""What every launch needs: the class of device, the number of programs, the packed weights, the schedule.
+"""Preparation of launches: class of device, number of programs, packed weights, tile schedule.
 
 Axes: T tokens, D model width, F expert width, E experts, K choices, N rows.
 """

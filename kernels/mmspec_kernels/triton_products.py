@@ -17,7 +17,7 @@ from mmspec_kernels.triton_launch import Packed, Schedule, dot_precision, progra
 
 @dataclass(frozen=True)
 class Problem:
-    """One call.
+    """The sizes and index tensors of one call.
 
     `pair_N` is None when rows are gathered already; `elements` is the size of a ragged buffer; `pair_gradients`
     says that each pair has an output gradient of its own, [T * K, D], and not that of its token, [T, D].
@@ -61,7 +61,7 @@ class Problem:
         }
 
     def indices(self) -> tuple[Tensor, Tensor]:
-        """pair_N and weight_TK, or something that is never read in their place."""
+        """pair_N and weight_TK, or a tensor in their place that is never read."""
         total = self.schedule.total
         return (
             total if self.pair_N is None else self.pair_N,
@@ -78,9 +78,9 @@ def _tiling(launch: Launch, step: Step, columns: int) -> dict[str, int]:
 def activates_first(problem: Problem) -> bool:
     """Whether the first product writes activations beside pre-activations.
 
-    The second product reads each hidden value once per column tile of D. Up to two reads it activates them as
-    it reads, which saves a buffer. Beyond, the repeated exponentials cost more than writing them once: at the
-    paper's shape, by count, 839 million against 210 million and 0.14 ms of traffic on an H100.
+    The second product reads each hidden value once per column tile of D. For up to two it activates values as
+    it reads them, which saves a buffer. For more, repeated exponentials cost more than writing them once: at
+    the paper's shape, by count, 839 million against 210 million and 0.14 ms of traffic on an H100.
     """
     return problem.d_model > 2 * problem.launch.narrow
 

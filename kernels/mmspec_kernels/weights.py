@@ -11,9 +11,9 @@ Activation = Literal["gelu", "swiglu"]
 
 
 class ExpertWeights(NamedTuple):
-    """The weights of one expert: w1 [D, F], b1 [F], w2 [F, D], b2 [D]. F may differ between experts.
+    """The weights of an expert: w1 [D, F], b1 [F], w2 [F, D], b2 [D]. F may differ between experts.
 
-    For the activation "swiglu" w1 is [D, 2 F] and b1 [2 F]: F gates, then F values.
+    For "swiglu" w1 is [D, 2 F] and b1 [2 F]: F gates, then F values.
     """
 
     w1: Tensor
@@ -46,7 +46,7 @@ def activate(pre: Tensor, activation: Activation) -> Tensor:
 
 
 def in_autocast_dtype(hidden: Tensor, experts: Sequence[ExpertWeights]) -> tuple[Tensor, list[ExpertWeights]]:
-    """Inputs in autocast's dtype where autocast is on, as torch does for its own matrix products."""
+    """The inputs, in autocast's dtype where autocast is on."""
     kind = hidden.device.type
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return hidden, list(experts)

@@ -4,10 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Command, Commands, add_command, check_writable, positive
 from mmspec_ds.errors import DataError
-
-_SPECTRA = ("h_nmr", "c_nmr", "ir", "ms")
 
 
 def add(commands: Commands) -> None:
@@ -19,13 +17,19 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="of any format that is read")
     command.add_argument(
-        "--modality", choices=_SPECTRA, help="what the files hold, where their format leaves that open"
-    )
-    command.add_argument(
         "--records", type=positive, default=5, metavar="N", help="records shown of each file (default: 5)"
     )
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw the spectra of these records there")
     command.add_argument("--write", type=Path, metavar="MGF", help="write all MS/MS spectra of the files there")
+    command.when_chosen = _add_modality
+
+
+def _add_modality(command: Command) -> None:
+    """The option that takes the name of any instrument of the registry."""
+    from mmspec_ds.spectra.registry import REGISTRY
+
+    names = [one.name for one in REGISTRY.values() if one.is_instrument]
+    command.add_argument("--modality", choices=names, help="what files hold whose format leaves that open")
 
 
 def _inspect(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
         "train a model as a run file says, alone or under the deepspeed launcher",
         "deepspeed --num_gpus 2 --no_local_rank --module mmspec_ds train ds_configs/runs/demo.yaml seed=1",
     )
-    command.add_argument("run", type=Path, help="a run file, such as those in ds_configs/runs")
+    command.add_argument("run", type=Path, help="a run file, or the name of one of ours, such as demo")
     command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
     command.add_argument("--skip-invalid", action="store_true", help="count unusable rows instead of failing")
     again = command.add_mutually_exclusive_group()

@@ -1,4 +1,4 @@
-"""What is asked of a record, and the records of files in any format, in batches."""
+"""Options of reading, and the records of files in any format, in batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ BENCHMARK = "parquet"
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What is asked of a record.
+    """Which records are read, and which of the others are faults.
 
     Attributes:
         require_smiles: a record without a structure is invalid. Files to predict have none.
@@ -41,7 +41,7 @@ class ReadOptions:
 
     @classmethod
     def from_settings(cls, settings: DataSettings) -> "ReadOptions":
-        """What a run asks of the records that it trains on."""
+        """The options of a training run."""
         return cls(
             skip_invalid=settings.skip_invalid,
             max_target_tokens=settings.max_target_tokens,
@@ -50,7 +50,7 @@ class ReadOptions:
 
 
 ALL_REQUIRED = ReadOptions()
-"""What is asked unless something else is said."""
+"""The default: everything is required."""
 
 
 def rows_of_file(path: Path, modalities: tuple[Modality, ...], options: ReadOptions) -> Iterator[Rows]:
@@ -91,7 +91,7 @@ def _present(path: Path, modalities: tuple[Modality, ...], options: ReadOptions)
 def _record(
     path: Path, item: Part | Rejected, modalities: tuple[Modality, ...], options: ReadOptions
 ) -> Record | DataError:
-    """The record that a part makes, or why it makes none."""
+    """The record of a part, or why it cannot be used."""
     if isinstance(item, Rejected):
         return DataError(str(item))
     spectra = tuple(spectrum for spectrum in item.spectra if spectrum.modality in modalities)

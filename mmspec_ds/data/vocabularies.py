@@ -30,7 +30,7 @@ class Vocabularies:
             partial.write_text(text, encoding="utf-8")
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it in JSON's terms."""
+        """The vocabularies as a JSON object."""
         source = None
         if self.source is not None:
             source = {REGISTRY[modality].name: one.to_dict() for modality, one in self.source.items()}
@@ -48,7 +48,7 @@ class Vocabularies:
         except OSError as error:
             raise DataError(f"the vocabularies cannot be read: {error.strerror}", path=path) from error
         except ValueError as error:  # bad UTF-8 and bad JSON
-            raise DataError(f"the vocabularies are no JSON: {error}", path=path) from error
+            raise DataError(f"the vocabularies are not valid JSON: {error}", path=path) from error
         if not isinstance(content, dict) or not isinstance(content.get("target"), dict):
             raise DataError("expected a JSON object with the keys target and source", path=path)
         try:

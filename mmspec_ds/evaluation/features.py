@@ -1,16 +1,15 @@
-"""Spectra as vectors of fixed length, made of tokens by their schema alone: what the nearest-neighbour
-control compares.
+"""Convert spectra to vectors of fixed length for the nearest-neighbour control, from tokens and their schema.
 
 Axes: N samples, T tokens of one modality of all of them, G points of an axis, F features.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.spectra.packed import IntArray, PackedTokens, counts_at, ranges
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
@@ -18,7 +17,7 @@ from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
 FloatMatrix = npt.NDArray[np.float32]
 
 AXIS_POINTS = 128
-"""Points of the grid on which a smoothed histogram is kept."""
+"""Number of grid points of a smoothed histogram."""
 
 SMOOTHING = 0.02
 """Standard deviation of the smoothing, as a share of an ordinal field's range: 5.4 ppm of 13C and 0.4 ppm of
@@ -26,33 +25,48 @@ SMOOTHING = 0.02
 a molecule that was measured twice most surely, and analogues within 2 % of the best."""
 
 UNIT_BINS = 1024
-"""Bins of one unit (m/z 1) of a continuous axis; what lies beyond is counted in the last."""
+"""Number of bins of one unit (m/z 1) on a continuous axis; larger values are counted in the last bin."""
 
 _ROWS_FOR_CENTRE = 4096
 
 
+class PackedSpectra(Protocol):
+    """Samples whose tokens are packed by modality, such as `data.dataset.SpectraDataset`."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def tokens(self) -> Mapping[Modality, PackedTokens]:
+        """The tokens of all samples by modality."""
+
+    @property
+    def schemas(self) -> Mapping[Modality, TokenSchema]:
+        """The fields of the tokens of each modality."""
+
+
 @dataclass(frozen=True)
 class SpectralFeatures:
-    """Turns the samples of a dataset into vectors, one per modality.
+    """Converts the samples of a dataset to vectors, one per modality.
 
-    A modality with discrete fields or with a field that has wavelengths is a histogram over its axis: that
-    field, or the first discrete one. Ordinal axes are smoothed; peaks on a continuous axis count with the
-    square root of their intensity. Beside the plain histogram stands, for every further ordinal field, one
-    in which each token counts with its value of that field: the 1H integrals and couplings, for instance.
-    An ordered modality of continuous fields alone, such as IR, is its curve.
+    A modality with discrete fields, or with a field that has wavelengths, becomes a histogram over that field
+    or over its first discrete field. Ordinal axes are smoothed; peaks on a continuous axis count with the
+    square root of their intensity. Each further ordinal field (1H integrals and couplings, for instance) adds a
+    histogram in which each token counts with its value of that field. An ordered modality of continuous fields
+    alone, such as IR, is its curve.
 
-    Each of these blocks has the mean over the training data taken off, so that what all molecules have in
-    common does not count as likeness, and is scaled to length 1; the blocks of a modality count alike.
+    From each of these blocks the mean over the training data is subtracted, so that features common to all
+    molecules do not count as similarity. Then it is scaled to length 1; all blocks of a modality have equal
+    weight.
     """
 
     centres: Mapping[Modality, tuple[FloatMatrix, ...]]
-    """Per modality and block the mean over training samples that have it, [1, F]."""
+    """For each modality and block the mean over the training samples that have it, [1, F]."""
 
     curve_points: Mapping[Modality, int]
 
     @classmethod
-    def fit(cls, train: SpectraDataset) -> "SpectralFeatures":
-        """Means over at most 4,096 training samples, evenly spaced."""
+    def fit(cls, train: PackedSpectra) -> "SpectralFeatures":
+        """Compute the means over at most 4,096 training samples, evenly spaced."""
         rows = np.unique(np.linspace(0, len(train) - 1, min(len(train), _ROWS_FOR_CENTRE)).astype(np.int64))
         points = {modality: int(packed.counts.max()) for modality, packed in train.tokens.items()}
         centres = {}
@@ -63,8 +77,8 @@ class SpectralFeatures:
             centres[modality] = tuple(block.sum(0, keepdims=True) / max(len(present), 1) for block in blocks)
         return cls(centres, points)
 
-    def vectors(self, dataset: SpectraDataset, rows: IntArray) -> dict[Modality, FloatMatrix]:
-        """Per modality [N, F], of length 1 or, for a sample without the modality, zero."""
+    def vectors(self, dataset: PackedSpectra, rows: IntArray) -> dict[Modality, FloatMatrix]:
+        """Return vectors [N, F] by modality, of length 1, or zero for a sample without the modality."""
         return {
             modality: self._vectors(modality, packed, dataset.schemas[modality], rows)
             for modality, packed in dataset.tokens.items()
@@ -82,7 +96,7 @@ class SpectralFeatures:
 
 
 def _blocks(packed: PackedTokens, schema: TokenSchema, rows: IntArray, points: int) -> list[FloatMatrix]:
-    """The blocks of one modality before centring, each [N, F]."""
+    """Return the blocks of one modality before centring, each [N, F]."""
     counts = counts_at(packed.offsets, rows)
     items_T = ranges(packed.offsets[rows], counts)
     sample_T = np.repeat(np.arange(len(rows)), counts)
@@ -108,7 +122,7 @@ def _blocks(packed: PackedTokens, schema: TokenSchema, rows: IntArray, points: i
 
 
 def smoothing_kernel(field: DiscreteField) -> FloatMatrix:
-    """What a token in each bin adds to each point of the grid, [size, G]: a Gaussian of standard deviation
+    """Return the weight of each bin at each grid point, [size, G]: a Gaussian of standard deviation
     SMOOTHING * size, at least half a bin."""
     grid = np.linspace(0, field.size - 1, min(field.size, AXIS_POINTS))
     distance = np.arange(field.size)[:, None] - grid[None, :]
@@ -125,7 +139,7 @@ def _histogram(
 def _curve(
     sample_T: IntArray, order_T: IntArray, values_TF: FloatMatrix, samples: int, points: int
 ) -> FloatMatrix:
-    """Ordered continuous tokens side by side; what is longer than any training sample is cut."""
+    """Return the ordered continuous tokens side by side, cut at the longest training sample."""
     curve = np.zeros((samples, points, values_TF.shape[1]), dtype=np.float32)
     inside = order_T < points
     curve[sample_T[inside], order_T[inside]] = values_TF[inside]
@@ -133,8 +147,7 @@ def _curve(
 
 
 def _intensity(values_TF: FloatMatrix) -> npt.NDArray[np.floating]:
-    """The square root of a peak's intensity, as is usual when MS/MS spectra are compared; 1 where there is
-    none."""
+    """Return the square root of a peak's intensity, as is usual for MS/MS; 1 without intensity."""
     return np.sqrt(np.clip(values_TF, 0, None).prod(axis=1))
 
 

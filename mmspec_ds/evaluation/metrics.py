@@ -1,4 +1,4 @@
-"""How good a list of proposed structures is, by the rules of the benchmark (Alberts et al. 2024)."""
+"""Scores of proposed structures, by the rules of the benchmark (Alberts et al. 2024)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ SHOWN_K = (1, 3, 5, 10)
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Figures over `n` molecules: `top_k[k]`, k = 1 .. 10, and `validity` in per cent, `tanimoto` between 0
-    and 1, `seconds` that decoding took."""
+    """Scores over `n` molecules: `top_k[k]`, k = 1 .. 10, and `validity` in per cent, `tanimoto` between 0 and
+    1, and `seconds` of decoding."""
 
     n: int
     top_k: Mapping[int, float]
@@ -27,7 +27,7 @@ class EvaluationResult:
     seconds: float
 
     def to_json(self) -> dict[str, float]:
-        """A flat dictionary: n, top_1 .. top_10, validity, tanimoto, seconds."""
+        """Return a flat dictionary: n, top_1 .. top_10, validity, tanimoto, seconds."""
         ranks = {f"top_{k}": self.top_k[k] for k in TOP_K}
         rest = {"validity": self.validity, "tanimoto": self.tanimoto, "seconds": self.seconds}
         return {"n": self.n, **ranks, **rest}
@@ -42,7 +42,7 @@ def canonical_or_none(smiles: str) -> str | None:
 
 
 def rank_of(truth: str, candidates: Sequence[str | None]) -> int | None:
-    """The rank, from 1, at which a canonical SMILES first stands among canonical candidates, None if nowhere.
+    """Return the first rank, from 1, of a canonical SMILES among canonical candidates, None if absent.
 
     Invalid structures and repeated structures keep their rank: a model that spends its list on them has fewer
     guesses. That is the benchmark's rule.
@@ -71,7 +71,7 @@ def tanimoto(first: str, second: str) -> float:
 def score_candidates(
     candidates: Sequence[Sequence[str]], truths: Sequence[str], *, seconds: float = 0.0
 ) -> EvaluationResult:
-    """All figures for the proposals of one model.
+    """Return all scores of the proposals of one model.
 
     Args:
         candidates: per molecule its proposals as SMILES, best first.
@@ -105,5 +105,5 @@ def score_candidates(
 
 
 def describe_overlap(train_smiles: Iterable[str], test_smiles: Iterable[str]) -> int:
-    """How many canonical SMILES of a test set were also trained on. Both are given in canonical form."""
+    """Return the number of distinct test SMILES that are also in the training set; both canonical."""
     return len(set(train_smiles) & set(test_smiles))

@@ -1,4 +1,4 @@
-"""Results side by side: a table on a terminal, plain lines elsewhere, JSON for other programs."""
+"""Print results as a table on a terminal and as plain lines elsewhere; write them as JSON."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ _HEADS = ("molecules", *(f"Top-{k} %" for k in SHOWN_K), "valid %", "Tanimoto", 
 
 
 def results_table(results: Mapping[str, EvaluationResult], title: str | None = None) -> Table:
-    """One row per named result."""
+    """Return a table with one row for each named result."""
     table = Table(title=title)
     table.add_column("")
     for head in _HEADS:
@@ -25,7 +25,7 @@ def results_table(results: Mapping[str, EvaluationResult], title: str | None = N
 
 
 def result_lines(results: Mapping[str, EvaluationResult], title: str | None = None) -> list[str]:
-    """The same as lines of text: a name, then its figures with their names."""
+    """Return lines of text, each with a name and its labelled figures."""
     width = max((len(name) for name in results), default=0)
     lines = [title] if title else []
     for name, result in results.items():
@@ -47,8 +47,8 @@ def print_results(
 
 
 def write_results(path: Path, results: Mapping[str, EvaluationResult]) -> None:
-    """Write the first result's flat figures as one JSON object and, where there are several, all of them by
-    name under `rows`. The file appears whole or not at all."""
+    """Write the figures of the first result as a JSON object and, if there are several, all of them by name
+    under `rows`; the file appears whole or not at all."""
     flat = {name: result.to_json() for name, result in results.items()}
     body: dict[str, Any] = dict(next(iter(flat.values())))
     if len(flat) > 1:

@@ -1,1 +1,1 @@
-"""Pictures of numbers and of molecules, for TensorBoard and for reports; knows nothing of runs."""
+"""Pictures of numbers and of molecules, for TensorBoard and for reports."""

@@ -1,4 +1,4 @@
 """The sparse layer: router, experts of unequal width, expert parallelism, auxiliary losses, curriculum.
 
-`mmspec_ds.moe.deepspeed_layer`, which needs DeepSpeed, is imported by those who train.
+`mmspec_ds.moe.deepspeed_layer` needs DeepSpeed and is imported for training only.
 """

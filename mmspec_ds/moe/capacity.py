@@ -17,12 +17,12 @@ def keep_within_capacity(
 ) -> Tensor:
     """Drop token-expert pairs beyond an expert's capacity, ceil(capacity_factor * K * tokens / E).
 
-    Both the count of tokens and the queue of an expert are those of the whole data-parallel group: all first
-    choices before all second ones, ranks in order, tokens in order. What is dropped is therefore the same on
-    any number of ranks that hold the batch as contiguous blocks. One all-gather of K * E + 1 integers.
+    Tokens are counted, and an expert's queue is filled, over the whole data-parallel group: first choices
+    before second ones, then by rank, then by token. What is dropped is therefore the same on any number of
+    ranks that hold the batch as contiguous blocks. One all-gather of K * E + 1 integers.
 
     Returns:
-        index_TK with NOT_ROUTED in the place of dropped pairs.
+        index_TK with NOT_ROUTED for dropped pairs, [T, K] int64.
     """
     tokens, k = index_TK.shape
     used_KT = (index_TK >= 0).T

@@ -1,9 +1,9 @@
 """The sparse layer as DeepSpeed's own classes. The one file that touches DeepSpeed's private names.
 
-DeepSpeed's engine finds MoE, MOELayer, TopKGate and Experts by isinstance: it makes their process groups,
-reduces expert gradients over them, and writes one checkpoint file for each expert. Each class here is one of
-ours and one of theirs; ours come first in the method resolution order and initialise nn.Module only. The
-contract is that of deepspeed 0.19.8 and is tested in tests/moe/test_deepspeed_contract.py.
+DeepSpeed's engine finds MoE, MOELayer, TopKGate and Experts by isinstance: it makes their process groups and
+reduces expert gradients over them. Each class here inherits from one of ours, which comes first and initialises
+nn.Module only, and from one of DeepSpeed's. tests/moe/test_deepspeed_contract.py tests what is used of
+deepspeed 0.19.8.
 """
 
 from typing import Any, cast
@@ -20,7 +20,7 @@ from mmspec_ds.moe.layer import ExpertBank, Gate, SparseDispatch, SparseFeedForw
 
 
 class DeepSpeedGate(Gate, TopKGate):
-    """Our router where DeepSpeed looks for its gate."""
+    """The router as DeepSpeed's gate."""
 
     def __init__(self, d_model: int, settings: MoESettings, modalities: int) -> None:
         Gate.__init__(self, d_model, settings, modalities)
@@ -29,7 +29,7 @@ class DeepSpeedGate(Gate, TopKGate):
 
 
 class DeepSpeedExperts(ExpertBank, Experts):
-    """Experts whose gradients DeepSpeed reduces over the expert-data-parallel group only."""
+    """Experts whose gradients DeepSpeed reduces over the expert-data-parallel group."""
 
     def __init__(self, d_model: int, settings: MoESettings, placement: Placement) -> None:
         ExpertBank.__init__(self, d_model, settings, placement)
@@ -40,7 +40,7 @@ class DeepSpeedExperts(ExpertBank, Experts):
 
 
 class DeepSpeedDispatch(SparseDispatch, MOELayer):
-    """The pass through gate and experts, given its process groups by the engine."""
+    """The pass through gate and experts; the engine sets its process groups."""
 
     def __init__(
         self,

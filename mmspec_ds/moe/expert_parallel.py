@@ -1,4 +1,5 @@
-"""Rows to the rank that owns their expert, and back, in chunks whose travel overlaps with computation.
+"""Send rows to the ranks that own their experts and back, in chunks, so that transfers overlap with
+computation.
 
 Axes: D model width, T tokens, K choices, E experts, N rows sent, R rows received, C chunks, P ranks of the
     expert-parallel group, L experts on this rank.
@@ -21,7 +22,7 @@ LocalExperts = Callable[[Tensor, Sequence[int]], Tensor]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where this process stands in expert parallelism: `size` ranks share the experts, this one is `rank`."""
+    """The place of this process in expert parallelism: it is `rank` of `size` ranks that share the experts."""
 
     size: int = 1
     rank: int = 0
@@ -31,7 +32,7 @@ class Placement:
             raise ValueError(f"rank {self.rank} of an expert-parallel group of {self.size}")
 
     def local(self, experts: int) -> range:
-        """The experts that live here, a contiguous block."""
+        """Numbers of the experts on this rank, a contiguous block."""
         share, left = divmod(experts, self.size)
         if left:
             raise ValueError(f"{experts} experts cannot be shared by {self.size} ranks: expected a divisor")
@@ -45,16 +46,15 @@ ALONE = Placement()
 def chunk_counts(counts: Tensor, chunks: int) -> Tensor:
     """How many of an expert's rows go with each chunk [C, ...], for counts of any shape.
 
-    Chunk c of n rows takes those from floor(c n / C) to floor((c + 1) n / C). Whoever knows the counts knows
-    the chunks, so that chunks cost no further exchange of counts.
+    Chunk c of n rows takes those from floor(c n / C) to floor((c + 1) n / C), so that ranks need to exchange no
+    counts of chunks.
     """
     bound = torch.arange(chunks + 1, device=counts.device).view(-1, *(1 for _ in counts.shape))
     return (bound * counts // chunks).diff(dim=0)
 
 
 def in_chunks(plan: Dispatch, chunks: int) -> Dispatch:
-    """The same pairs with their rows in the order (chunk, expert, token). Only integers are moved: what is
-    gathered by this plan lies in chunks."""
+    """The same plan with rows in the order (chunk, expert, token)."""
     if chunks == 1:
         return plan
     rows, counts_E = len(plan.token_N), plan.counts_E
@@ -63,26 +63,26 @@ def in_chunks(plan: Dispatch, chunks: int) -> Dispatch:
     place_N = every_N - (counts_E.cumsum(0) - counts_E)[expert_N]
     chunk_N = ((place_N + 1) * chunks - 1) // counts_E[expert_N]
     order_N = torch.argsort(chunk_N, stable=True)
-    moved_N = order_N.new_zeros(rows + 1)  # one more than there are, for pairs that are not used
+    moved_N = order_N.new_zeros(rows + 1)  # the last is for pairs that are not used
     moved_N[order_N] = every_N
-    # By where and not by selection, which would make the host wait for a device.
+    # torch.where does not make the host wait for a device; a boolean index does.
     row_TK = moved_N[torch.where(plan.used_TK, plan.row_TK, rows)]
     return replace(plan, token_N=plan.token_N[order_N], pair_N=plan.pair_N[order_N], row_TK=row_TK)
 
 
 class Exchange:
-    """The way over the ranks of a group, each of which owns a contiguous block of the experts.
+    """An exchange of rows over a group of ranks, each of which owns a contiguous block of the experts.
 
-    Counts travel while the rows are gathered; the first chunk travels while the caller does other work; then
-    each chunk's rows travel while the one before computes, and its outputs while the next one does. In the
-    backward pass it is the same for the gradients. Every rank makes the same collectives in the same order, one
-    of counts and 2 C of rows, in the backward pass 2 C, also a rank that has no rows to send or receives none:
-    its experts then keep a gradient of zero.
+    Counts are sent while the rows are gathered, and the first chunk while the caller does other work. Then the
+    rows of each chunk are sent while the one before is computed, and its outputs while the next one is. The
+    backward pass does the same with gradients. Every rank makes the same collectives in the same order, one of
+    counts and 2 C of rows, and 2 C in the backward pass, even if it sends or receives no row; its experts then
+    get gradients of zero.
 
     Args:
         plan: rows in the order of experts.
-        chunks: C; every chunk has its share of each expert's rows. The gradients of the experts' weights are
-            sums over chunks, so that many chunks cost memory traffic.
+        chunks: C; every chunk has its share of each expert's rows. Gradients of the experts' weights are summed
+            over chunks, which costs memory traffic.
         group: the expert-parallel process group.
     """
 
@@ -100,7 +100,7 @@ class Exchange:
         """Wait for the counts and start the first chunk."""
         self._counting.wait()
         both = torch.stack([self._sent_PL, self._received_PL])
-        # Both tables at once: the one time that the host waits for a device.
+        # Both tables in one copy to the host, which waits here and nowhere else.
         for sent_PL, received_PL in chunk_counts(both, self._chunks).tolist():
             sent, received = ([sum(counts) for counts in one] for one in (sent_PL, received_PL))
             self._outward.append(Transfer(sent, received, self._group))
@@ -109,7 +109,7 @@ class Exchange:
         self._ticket = self._start(0)
 
     def compute(self, experts: LocalExperts) -> Tensor:
-        """Outputs of all chunks, in the order of `plan`."""
+        """Expert outputs of all rows [N, D], in the order of `plan`."""
         homeward = []
         for chunk, outward in enumerate(self._outward):
             ticket = self._ticket
@@ -127,7 +127,7 @@ class Exchange:
 
 
 def _by_rank(experts: LocalExperts, rows_RD: Tensor, counts_PL: list[list[int]]) -> Tensor:
-    """Outputs of rows that lie in the order (rank, expert), in that order."""
+    """Outputs [R, D] of rows in the order (rank, expert), in that order."""
     counts_LP = list(map(list, zip(*counts_PL)))
     by_expert_RD = _swap_blocks(rows_RD, counts_PL)
     done_RD = experts(by_expert_RD, [sum(counts) for counts in counts_LP])

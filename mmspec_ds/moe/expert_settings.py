@@ -11,7 +11,7 @@ Family = Literal["shared", "modality", "interaction"]
 
 
 class ExpertSettings(Settings):
-    """One expert: its family, the modalities that a modality expert serves, its hidden width kappa_e."""
+    """One expert: its family, the modalities it serves (modality experts only), its hidden width kappa_e."""
 
     family: Family
     width: int = Field(gt=0, multiple_of=16)
@@ -20,12 +20,14 @@ class ExpertSettings(Settings):
     @model_validator(mode="after")
     def _modalities_belong_to_modality_experts(self) -> "ExpertSettings":
         if (self.family == "modality") != bool(self.modalities):
-            raise ValueError("an expert names modalities when, and only when, its family is 'modality'")
+            raise ValueError(
+                "an expert must name modalities if its family is 'modality', and must not otherwise"
+            )
         return self
 
 
 def paper_experts(heavy: int = 2048, light: int = 512) -> tuple[ExpertSettings, ...]:
-    """The eight of table 9: a heavy and a light expert of each of shared, NMR, IR/MS and interaction."""
+    """The eight experts of table 9: a heavy and a light one each for shared, NMR, IR/MS and interaction."""
     kinds: Sequence[tuple[Family, tuple[str, ...]]] = (
         ("shared", ()),
         ("modality", ("h_nmr", "c_nmr")),
@@ -52,9 +54,9 @@ class MoESettings(Settings):
             first one's (table 5); 0 keeps all.
         renormalise: divide the weights of a token's experts by their sum; the paper does not.
         selection_bias_rate: step of the bias that evens out the load without a loss; 0 is off.
-        exchange_chunks: parts in which rows travel between ranks that share the experts, so that one part
-            travels while another computes. The result is that of one part; each part adds two collectives to
-            a layer's forward pass and two to its backward pass.
+        exchange_chunks: parts in which rows are sent between ranks that share the experts, so that one part is
+            sent while another is computed. It does not change the result. Each part adds two collectives to a
+            layer's forward pass and two to its backward pass.
     """
 
     experts: tuple[ExpertSettings, ...] = Field(default_factory=paper_experts, min_length=1)
@@ -78,7 +80,7 @@ class MoESettings(Settings):
 class ObjectiveSettings(Settings):
     """Weights of the auxiliary losses and their schedules (equations 8, 22, 23).
 
-    Time is counted in fractions of the training budget, so that a run of another length keeps its phases.
+    Times are fractions of the training budget.
 
     Attributes:
         balance: lambda_0, the weight of balance and entropy at the start.

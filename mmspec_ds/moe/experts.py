@@ -1,4 +1,4 @@
-"""Experts of unequal width, and the order in which they stand.
+"""Experts of unequal width and their order.
 
 Axes: D model width, F width of one expert, E experts.
 """
@@ -14,14 +14,15 @@ from mmspec_ds.moe.expert_settings import ExpertSettings
 
 
 def physical_order(experts: Sequence[ExpertSettings]) -> tuple[ExpertSettings, ...]:
-    """Pair the widest expert with the narrowest, the next widest with the next narrowest, and so on.
+    """The experts with the widest next to the narrowest, then the next widest and the next narrowest, and so
+    on.
 
-    Every contiguous block of an even number of experts then holds a balanced mix of widths, and so does every
-    rank at any expert-parallel size; the order does not depend on that size, so expert ids never change.
+    Every contiguous block of an even number of experts then has a balanced mix of widths, and so has every rank
+    at any expert-parallel size. The order does not depend on that size.
     """
     widest_first = sorted(range(len(experts)), key=lambda i: (-experts[i].width, i))
     half = len(experts) // 2
-    # The rest is sorted anew: reversed, experts of one width would lose the order of their families.
+    # Sorted anew, because reversing would also reverse experts of the same width.
     narrowest_first = sorted(widest_first[half:], key=lambda i: (experts[i].width, i))
     order = [i for pair in zip(widest_first[:half], narrowest_first) for i in pair]
     return tuple(experts[i] for i in order + narrowest_first[half:])
@@ -39,7 +40,7 @@ class Expert(nn.Module):
 
     @property
     def weights(self) -> ExpertWeights:
-        """What the kernels take."""
+        """The weights as the kernels take them."""
         return ExpertWeights(self.w1, self.b1, self.w2, self.b2)
 
 

@@ -1,9 +1,9 @@
 """The sparse feed-forward layer: route, dispatch, compute, combine.
 
-The classes here are plain modules whose parts are named as DeepSpeed's MoE names them, so that a trained
-model runs without DeepSpeed; `deepspeed_layer` makes DeepSpeed's own classes of them.
+The classes here are plain modules whose parts have the names of DeepSpeed's MoE, so that a trained model runs
+without DeepSpeed; `deepspeed_layer` derives DeepSpeed's classes from them.
 
-Axes: B samples, S places, T = B * S tokens, D model width, E experts, K choices, M modalities, N rows.
+Axes: B samples, S positions, T = B * S tokens, D model width, E experts, K choices, M modalities, N rows.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ from mmspec_ds.moe.structure import StructuralSums
 
 
 class Gate(nn.Module):
-    """The router: content, modality tag and modality bias to expert probabilities (equations 3 and 4)."""
+    """The router: expert probabilities from content, modality tag and modality bias (equations 3 and 4)."""
 
     selection_bias: Tensor
 
@@ -63,34 +63,34 @@ class Gate(nn.Module):
         )
 
     def _prior(self) -> Tensor | None:
-        """Tag plus bias. By addition: stacked and summed, they would be given gradients that share memory, and
-        who scales gradients in place, as clipping does, would scale these twice."""
+        """Tag plus bias [M, D]. Stacked and summed instead of added, their gradients would share memory, and
+        clipping in place would scale them twice."""
         if self.tag is None or self.bias is None:
             return self.bias if self.tag is None else self.tag
         return self.tag + self.bias
 
     @torch.no_grad()
     def update_selection_bias(self, load_E: Tensor) -> None:
-        """Raise the chance of experts below the mean load, lower that of those above, by one fixed step."""
+        """Raise the selection bias of experts below the mean load and lower that of the others, by one step."""
         step = self.settings.selection_bias_rate * torch.sign(load_E.mean() - load_E)
         self.selection_bias += step.to(self.selection_bias.dtype)
 
 
 class ExpertBank(nn.Module):
-    """The experts of this rank. All are drawn and the local block is kept, so that the initial weights do not
+    """The experts of this rank. All are initialised and the local block is kept, so that initial weights do not
     depend on the expert-parallel size."""
 
     def __init__(self, d_model: int, settings: MoESettings, placement: Placement) -> None:
         nn.Module.__init__(self)
-        everyone = [Expert(d_model, e.width) for e in physical_order(settings.experts)]
-        self.deepspeed_experts = nn.ModuleList(everyone[i] for i in placement.local(len(everyone)))
+        experts = [Expert(d_model, e.width) for e in physical_order(settings.experts)]
+        self.deepspeed_experts = nn.ModuleList(experts[i] for i in placement.local(len(experts)))
 
     def weights(self) -> list[ExpertWeights]:
-        """What the kernels take."""
+        """The experts' weights as the kernels take them."""
         return [cast(Expert, expert).weights for expert in self.deepspeed_experts]
 
     def forward(self, rows_ND: Tensor, counts: Sequence[int]) -> Tensor:
-        """Outputs of rows that are in the order of these experts; `counts` are the rows of each."""
+        """Outputs [N, D] of rows in the order of these experts; `counts` are the rows of each."""
         return expert_ffn(rows_ND, counts, self.weights())
 
     def mix(
@@ -159,7 +159,7 @@ class SparseDispatch(nn.Module):
             plan = dispatch(kept_TK, len(self.settings.experts))
             exchange = Exchange(plan, self.settings.exchange_chunks, self.ep_group)
             exchange.send(gather(hidden_TD, exchange.plan))
-            report = routing_report(routing, kept_TK, modality_T, self.modalities)  # while rows travel
+            report = routing_report(routing, kept_TK, modality_T, self.modalities)  # while rows are sent
             rows_ND = exchange.compute(self.experts)
             out_TD, sums = add_rows(rows_ND, weight_TK, exchange.plan, pools)
         if structure is not None:
@@ -212,12 +212,12 @@ class SparseFeedForward(nn.Module):
         return out
 
     def rebalance(self, report: RoutingReport) -> None:
-        """Move the selection bias towards an even load, if the settings ask for it."""
+        """Move the selection bias towards an even load, if `selection_bias_rate` is set."""
         if self.settings.selection_bias_rate:
             self.deepspeed_moe.gate.update_selection_bias(report.load_ME.sum(0))
 
 
 def relative_costs(settings: MoESettings) -> Tensor:
-    """c_e [E] in physical order: widths divided by the largest, so that lambda_cost has no scale in it."""
+    """Costs c_e [E] in physical order: widths divided by the largest, so that lambda_cost is free of scale."""
     widths = torch.tensor([float(e.width) for e in physical_order(settings.experts)])
     return widths / widths.max()

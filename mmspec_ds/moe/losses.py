@@ -1,4 +1,4 @@
-"""The auxiliary losses of the objective, as functions of one layer's report (section A.5 to A.8)."""
+"""The auxiliary losses of the objective, as functions of a layer's report (sections A.5 to A.8)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,8 +23,8 @@ def balance_loss(report: RoutingReport) -> Tensor:
 def entropy_loss(report: RoutingReport) -> Tensor:
     """-H, the negative mean entropy of the router, in nats.
 
-    Equation 20 of the paper adds +H, which would lower the entropy; its text asks for a high one early. We
-    follow the text: minimising -H maximises the entropy.
+    Equation 20 of the paper adds +H, which would lower the entropy; its text asks for a high entropy early in
+    training. We follow the text.
     """
     return -report.entropy_M.sum() / _tokens(report)
 

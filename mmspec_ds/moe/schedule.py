@@ -1,4 +1,4 @@
-"""The curriculum: what the objective's weights and the router's temperature are at a point of training."""
+"""The curriculum: weights of the objective and the router's temperature over the training."""
 
 import math
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""What a sparse layer reports of one batch: sums, from which every auxiliary loss and every routing figure
-follows, and their reduction over the data-parallel group.
+"""The report of a sparse layer on a batch: sums that give every auxiliary loss and routing figure, and their
+reduction over the data-parallel group.
 
 Axes: T tokens, K choices, E experts, M modalities, X sums of a token.
 """
@@ -43,7 +43,7 @@ class RoutingReport:
     separation_count: Tensor
 
     def with_structure(self, sums: Tensor) -> "RoutingReport":
-        """The same with what `StructuralSums` gives [4]."""
+        """The same report with the four numbers of `StructuralSums`."""
         return replace(
             self,
             agreement=sums[0],
@@ -54,13 +54,13 @@ class RoutingReport:
 
 
 def routing_report(routing: Routing, kept_TK: Tensor, modality_T: Tensor, modalities: int) -> RoutingReport:
-    """The report of one layer before its experts have run: its structural sums are zero."""
+    """The report of a layer without its structural sums, which are zero."""
     probability_TE = routing.probability_TE
     experts = probability_TE.shape[1]
     ids = torch.arange(max(experts, modalities), device=modality_T.device)
     chosen_TE = (routing.index_TK[..., None] == ids[:experts]).sum(1, dtype=torch.float32)
     dropped_T1 = ((routing.index_TK != NOT_ROUTED) & (kept_TK == NOT_ROUTED)).sum(1, keepdim=True)
-    # One product gives all sums over the tokens of each modality. Padding has the number of none.
+    # One product gives all sums over the tokens of each modality; padding matches no modality.
     of_modality_TM = (modality_T[:, None] == ids[:modalities]).float()
     tokens_M = of_modality_TM.sum(0)
     entropy_T1 = -torch.special.xlogy(probability_TE, probability_TE.clamp_min(1e-20)).sum(1, keepdim=True)
@@ -85,7 +85,7 @@ def sum_over_ranks(local: Tensor, group: Any | None = None) -> Tensor:
     """`local` summed over the data-parallel group, in one all-reduce.
 
     The gradient with respect to `local` is multiplied by the number of ranks, because data parallelism averages
-    the gradients of ranks, while a loss of global sums is one loss and not an average.
+    gradients over ranks, while a loss of global sums is one loss.
     """
     if group is None or dist.get_world_size(group) == 1:
         return local
@@ -95,12 +95,12 @@ def sum_over_ranks(local: Tensor, group: Any | None = None) -> Tensor:
 
 
 def to_vector(report: RoutingReport) -> Tensor:
-    """All sums of a report in a row."""
+    """All sums of a report as one vector."""
     return torch.cat([getattr(report, field.name).reshape(-1) for field in fields(report)])
 
 
 def with_values(reports: Sequence[RoutingReport], values: Tensor) -> tuple[RoutingReport, ...]:
-    """Reports of the same shapes whose sums are read from `values`, the vectors of all of them in a row."""
+    """Reports of the same shapes with the sums of `values`, their concatenated vectors."""
     parts = [getattr(report, field.name) for report in reports for field in fields(report)]
     pieces = iter(values.split([part.numel() for part in parts]))
     return tuple(

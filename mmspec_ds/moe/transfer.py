@@ -1,9 +1,8 @@
-"""An all-to-all with uneven splits as two differentiable nodes, start and wait, with other work between them.
+"""An all-to-all with uneven splits as two differentiable steps, start and wait, with other work between them.
 
-The backward pass has the same shape, turned round: the gradient of `wait` starts the gradient's way back, that
-of `start` waits for it. Autograd takes the nodes that are ready in the reverse order of their making, so that
-what stood between start and wait in the forward pass stands between them in the backward pass too, in the same
-order on every rank.
+In the backward pass the gradient of `wait` starts the transfer of gradients and that of `start` waits for it.
+Autograd runs ready nodes in the reverse order of their creation, so that the work between start and wait stays
+between them in the backward pass, in the same order on every rank.
 
 Axes: D model width, N rows sent, R rows received.
 """
@@ -16,7 +15,7 @@ from torch import Tensor
 
 
 class Transfer:
-    """Rows to other ranks, started and awaited. One object carries one tensor at a time.
+    """A transfer of rows to other ranks, one tensor at a time.
 
     Args:
         sent: rows for each rank of the group, in the order of ranks.
@@ -29,17 +28,17 @@ class Transfer:
         self._flight: tuple[Any, Tensor, Tensor] | None = None
 
     def start(self, rows_ND: Tensor) -> Tensor:
-        """Launch. What is returned holds no number: it ties `wait` to this start in autograd's graph."""
+        """Launch. The result is empty: it ties `wait` to this start in autograd's graph."""
         ticket: Tensor = _Start.apply(rows_ND, self)
         return ticket
 
     def wait(self, ticket: Tensor) -> Tensor:
-        """The rows that have arrived [R, D]. On a GPU it is the current stream that waits, not the host."""
+        """The received rows [R, D]. On a GPU the current stream waits, not the host."""
         arrived_RD: Tensor = _Wait.apply(ticket, self)
         return arrived_RD
 
     def launch(self, rows: Tensor, *, returning: bool = False) -> None:
-        """Start the collective, the gradient's if `returning`; both buffers live until `land`."""
+        """Start the collective, of gradients if `returning`; both buffers are kept until `land`."""
         assert self._flight is None, "a transfer carries one tensor at a time"
         sent, received = (self.received, self.sent) if returning else (self.sent, self.received)
         rows = rows.contiguous()
@@ -48,7 +47,7 @@ class Transfer:
         self._flight = (work, rows, out)
 
     def land(self) -> Tensor:
-        """Wait for what was launched and hand it over."""
+        """Wait for the collective and return its result."""
         assert self._flight is not None, "launch comes first"
         work, _, out = self._flight
         work.wait()
@@ -57,10 +56,10 @@ class Transfer:
 
 
 class _Start(torch.autograd.Function):
-    """Launches; its gradient has been launched by `_Wait` and is waited for here.
+    """Launch the transfer; in the backward pass wait for the gradients that `_Wait` has launched.
 
-    What passes between the two nodes is an empty tensor: rows in flight are in nobody's hands, and autograd,
-    which compares a gradient's shape with the tensor's, never sees N rows come back for R.
+    An empty tensor links the two nodes, because autograd compares the shapes of a tensor and its gradient, and
+    R rows would come back for N.
     """
 
     @staticmethod
@@ -75,7 +74,7 @@ class _Start(torch.autograd.Function):
 
 
 class _Wait(torch.autograd.Function):
-    """Waits; launches its gradient."""
+    """Wait for the transfer; in the backward pass launch that of the gradients."""
 
     @staticmethod
     def forward(ctx: Any, ticket: Tensor, transfer: Transfer) -> Tensor:

@@ -20,7 +20,8 @@ class Vocabulary:
     SPECIALS: ClassVar[tuple[str, ...]] = ("<pad>", "<bos>", "<eos>", "<unk>")
 
     def __init__(self, tokens: Iterable[str]) -> None:
-        """
+        """Give each token the id of its place, after the special ones.
+
         Args:
             tokens: the ordinary tokens; the first gets the id 4.
 

@@ -1,7 +1,6 @@
-"""Multi-head attention: of a sequence to itself, causal or not, and of a decoder to the encoder's states.
+"""Multi-head self-attention, causal or not, and the decoder's cross-attention to the encoder's states.
 
-Axes: B samples, S places of the sequence attended to, Q places that ask, H heads, C width of a head,
-D model width = H * C.
+Axes: B samples, S key positions, Q query positions, H heads, C width of a head, D model width = H * C.
 """
 
 from typing import NamedTuple
@@ -13,25 +12,24 @@ from mmspec_ds.nn.initialization import init_linear
 
 
 class KeysValues(NamedTuple):
-    """What is attended to: `keys_BHSC` and `values_BHSC`."""
+    """Keys and values of one attention, [B, H, S, C] each."""
 
     keys_BHSC: Tensor
     values_BHSC: Tensor
 
 
 def split_heads(hidden_BSD: Tensor, heads: int) -> Tensor:
-    """[B, S, D] as [B, H, S, C], without a copy."""
+    """View [B, S, D] as [B, H, S, C], without a copy."""
     return hidden_BSD.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def attend(
     queries_BQD: Tensor, memory: KeysValues, mask_B11S: Tensor | None = None, *, causal: bool = False
 ) -> Tensor:
-    """Scaled dot-product attention of Q places to S places, heads joined again: [B, Q, D].
+    """Scaled dot-product attention, heads joined again: [B, Q, D].
 
-    `mask_B11S` (or [B, 1, Q, S], where the places that ask differ) is True where there is something to attend
-    to; a row without any would give NaN (see `attendable`). The mask stays boolean and is broadcast by the
-    kernel, never materialised.
+    `mask_B11S` (or [B, 1, Q, S]) is True where a key may be attended to. A query without any would give NaN
+    (see `attendable`). The mask stays boolean; the kernel broadcasts it.
     """
     queries_BHQC = split_heads(queries_BQD, memory.keys_BHSC.shape[1])
     mixed_BHQC = F.scaled_dot_product_attention(
@@ -41,18 +39,17 @@ def attend(
 
 
 def attendable(mask_BS: Tensor) -> Tensor:
-    """The mask for `attend`, [B, 1, 1, S].
+    """The mask for `attend`, [B, 1, 1, S], from the mask of tokens [B, S].
 
-    A sample without a single token (every modality missing) attends to its padding instead of dividing zero
-    by
-    zero: padding has the same state at every place, so the result does not depend on how much there is of it.
+    A sample without any token (every modality missing) attends to its padding, which has the same state at
+    every position; otherwise its attention would be NaN.
     """
     empty_B1 = ~mask_BS.any(dim=1, keepdim=True)
     return (mask_BS | empty_B1)[:, None, None, :]
 
 
 class SelfAttention(nn.Module):
-    """A sequence attends to itself; queries, keys and values come from one fused projection."""
+    """Self-attention with one fused projection to queries, keys and values."""
 
     def __init__(self, d_model: int, heads: int) -> None:
         super().__init__()
@@ -61,7 +58,7 @@ class SelfAttention(nn.Module):
         self.output = init_linear(nn.Linear(d_model, d_model))
 
     def forward(self, hidden_BSD: Tensor, mask_B11S: Tensor | None = None, *, causal: bool = False) -> Tensor:
-        """[B, S, D] to [B, S, D]; with `causal`, place s sees the places up to s."""
+        """[B, S, D] to [B, S, D]; with `causal`, position s sees positions up to s."""
         queries, keys, values = self.project(hidden_BSD)
         memory = KeysValues(split_heads(keys, self.heads), split_heads(values, self.heads))
         return self.output(attend(queries, memory, mask_B11S, causal=causal))
@@ -73,7 +70,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """A decoder attends to the encoder's states, whose keys and values can be computed once and kept."""
+    """Attention to the encoder's states, whose keys and values are computed once and kept."""
 
     def __init__(self, d_model: int, heads: int) -> None:
         super().__init__()
@@ -83,11 +80,11 @@ class CrossAttention(nn.Module):
         self.output = init_linear(nn.Linear(d_model, d_model))
 
     def remember(self, memory_BSD: Tensor) -> KeysValues:
-        """Keys and values of the encoder's states."""
+        """Keys and values of the encoder's states [B, S, D]."""
         keys_BSD, values_BSD = self.key_value(memory_BSD).chunk(2, dim=-1)
         return KeysValues(split_heads(keys_BSD, self.heads), split_heads(values_BSD, self.heads))
 
     def forward(self, hidden_BQD: Tensor, memory: KeysValues, mask_B11S: Tensor | None = None) -> Tensor:
-        """[B, Q, D] to [B, Q, D]. The Q places may be places of one target or the beams of one sample: they
-        share the memory, which is never repeated for them."""
+        """[B, Q, D] to [B, Q, D]. Queries are the positions of a target or the beams of a sample; they share
+        the memory without copies of it."""
         return self.output(attend(self.query(hidden_BQD), memory, mask_B11S))

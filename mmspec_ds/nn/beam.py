@@ -1,20 +1,18 @@
-"""Search for the most probable SMILES.
+"""Beam search for the most probable SMILES.
 
-The score of a hypothesis is its log probability divided by n ** length_penalty, with n the number of its
-tokens, EOS included: the mean log probability of a token for length_penalty = 1, the log probability itself
-for 0.
+The score of a hypothesis is its log probability divided by n ** length_penalty, n being its number of tokens
+with EOS: the mean log probability of a token for length_penalty = 1, the log probability for 0.
 
-A step of the search takes, per sample, the `beam` most probable extensions of its live hypotheses by one
-token. Those that end with EOS move to the pool of that sample, which keeps the `n_best` of highest score; the
-others live on. So a beam of 1 is greedy search.
+Each step takes, per sample, the `beam` most probable extensions of its live hypotheses by one token. Those that
+end with EOS move to the sample's pool, which keeps the `n_best` of highest score. A beam of 1 is greedy search.
 
-A sample is finished when no live hypothesis can enter its pool any more. Let g <= 0 be the log probability of
-the best live one. Extending it adds logarithms of probabilities, which are not positive, and ends at n <=
-max_tokens; for length_penalty >= 0 no descendant scores more than g / max_tokens ** length_penalty. If the
-pool is full and its worst score is at least that, the pool is final. The bound depends on max_tokens: a limit
-close to the longest molecule that is expected lets the search stop early.
+A sample is finished when no live hypothesis can enter its pool any more. If the best live one has log
+probability g <= 0, no descendant of at most max_tokens tokens scores more than g / max_tokens **
+length_penalty, for length_penalty >= 0: every further token adds a logarithm that is not positive. When the
+pool is full and its worst score is at least that, the pool is final. A max_tokens close to the longest expected
+molecule stops the search early.
 
-Axes: B samples that are still searched, K live hypotheses, N places of the pool, L tokens, V vocabulary.
+Axes: B samples still searched, K live hypotheses, N entries of the pool, L tokens, V vocabulary.
 """
 
 from collections.abc import Iterator
@@ -36,8 +34,8 @@ IMPOSSIBLE = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A hypothesis: its tokens without BOS and EOS, and its score. `finished` is False where the limit of
-    tokens came before EOS."""
+    """A hypothesis: its tokens without BOS and EOS, and its score. `finished` is False without EOS at the limit
+    of tokens."""
 
     tokens: tuple[int, ...]
     score: float
@@ -102,34 +100,6 @@ def beam_search(
         else:
             decoding = PrefixDecoding(model.decoder, encoded)
         return search(decoding, len(encoded.modality_BS), rules, encoded.modality_BS.device)
-
-
-def greedy_search(
-    model: EncoderDecoder, spectra: SpectraBatch, max_tokens: int | None = None
-) -> list[Candidate]:
-    """The most probable next token, again and again: one candidate per sample, scored with length_penalty 1.
-
-    Arguments and errors are those of `beam_search`.
-    """
-    limit = model.decoder.max_tokens if max_tokens is None else max_tokens
-    rules = SearchRules(beam=1, n_best=1, max_tokens=limit, length_penalty=1.0)
-    with _searching(model):
-        encoded = model.encode(spectra)
-        decoding = CachedDecoding(model.decoder, encoded, beams=1, max_tokens=limit)
-        written_BL = torch.full(
-            (len(encoded.modality_BS), 1), Vocabulary.BOS, device=encoded.modality_BS.device
-        )
-        sum_B = torch.zeros(len(written_BL), dtype=torch.float64, device=written_BL.device)
-        ended_B = torch.zeros(len(written_BL), dtype=torch.bool, device=written_BL.device)
-        while written_BL.shape[1] <= limit and not bool(ended_B.all()):
-            log_p_BV = log_probabilities(decoding.logits(written_BL[:, -1:]), first=written_BL.shape[1] == 1)[
-                :, 0
-            ]
-            choice_B1 = log_p_BV.argmax(dim=1, keepdim=True)
-            sum_B += log_p_BV.gather(1, choice_B1)[:, 0].masked_fill(ended_B, 0.0)
-            written_BL = torch.cat([written_BL, choice_B1.masked_fill(ended_B[:, None], Vocabulary.PAD)], dim=1)
-            ended_B |= written_BL[:, -1] == Vocabulary.EOS
-    return [_candidate(row, total, rules) for row, total in zip(written_BL[:, 1:].tolist(), sum_B.tolist())]
 
 
 def search(decoding: Decoding, samples: int, rules: SearchRules, device: torch.device) -> list[list[Candidate]]:

@@ -1,7 +1,7 @@
-"""The decoder: causal self-attention, attention to the encoder's states, a feed-forward network.
+"""The decoder: causal self-attention, cross-attention to the encoder's states, a feed-forward network.
 
-Axes: B samples, L target places, S places of the encoder, D model width, V vocabulary, K hypotheses of a
-sample, N slots of a sample, H heads, C width of a head, Q places of a target or hypotheses of a sample.
+Axes: B samples, L target positions, S positions of the encoder, D model width, V vocabulary, K hypotheses of a
+sample, N cache slots of a sample, H heads, C width of a head, Q target positions or hypotheses.
 """
 
 from collections.abc import Iterable
@@ -26,23 +26,22 @@ from mmspec_ds.nn.model_settings import ModelSettings
 
 
 class LayerCache(NamedTuple):
-    """What one layer keeps for each sample: the encoder's keys and values [B, H, S, C], and those of the
-    tokens that its hypotheses wrote [B, H, N, C]."""
+    """Keys and values that a layer keeps: of the encoder [B, H, S, C] and of the written tokens
+    [B, H, N, C]."""
 
     memory: KeysValues
     written: KeysValues
 
 
 class DecodingCache:
-    """Keys and values of the hypotheses of B samples while they grow.
+    """Keys and values of the growing hypotheses of B samples.
 
-    The encoder's keys and values exist once per sample. A hypothesis' own are written once, into a slot of its
-    sample, and never moved. All hypotheses of a sample attend to all its slots in one product, and
-    `sees_BKN` masks what is not their own past: reordering beams moves booleans. Gathering each one's past
-    instead reads and writes as many numbers as the product reads, before the product reads them again: 3.4 ms
-    a layer for 80 hypotheses of 20 tokens (d 512, one thread), against 1.4.
+    The encoder's keys and values exist once per sample. Those of a written token stay in their slot. All
+    hypotheses of a sample attend to all its slots in one product, and `sees_BKN` masks what is not their own
+    past, so that reordering beams moves booleans only. Gathering each hypothesis' past instead took 3.4 ms a
+    layer for 80 hypotheses of 20 tokens (d 512, one thread), against 1.4.
 
-    Samples leave without a copy of those that stay, but for the few that move into their places.
+    When samples leave, only the few that move into their rows are copied.
     """
 
     def __init__(self, layers: list[LayerCache], mask_B11S: Tensor) -> None:
@@ -53,8 +52,8 @@ class DecodingCache:
         self.sees_BKN = torch.empty(len(mask_B11S), 0, 0, dtype=torch.bool, device=mask_B11S.device)
 
     def open_slots(self, hypotheses: int) -> slice:
-        """Add a slot for each of so many hypotheses of every sample: as many as were there, or as many as one
-        likes at first. Returns the new slots."""
+        """Add a slot for each hypothesis of every sample, and return the new slots. After the first call the
+        number of hypotheses must be that of `sees_BKN`."""
         new = slice(self.slots, self.slots + hypotheses)
         own_KK = torch.eye(hypotheses, dtype=torch.bool, device=self.sees_BKN.device)
         own_BKK = own_KK.expand(len(self.sees_BKN), -1, -1)
@@ -64,13 +63,12 @@ class DecodingCache:
         return new
 
     def reorder(self, parents_BK: Tensor) -> None:
-        """Hypothesis k of a sample becomes a copy of hypothesis `parents_BK[b, k]` of that sample. There may be
-        more or fewer of them than before."""
+        """Make hypothesis k of sample b a copy of its hypothesis `parents_BK[b, k]`; K may change."""
         self.sees_BKN = self.sees_BKN.take_along_dim(parents_BK.unsqueeze(2), dim=1)
 
     def keep(self, samples: Tensor) -> None:
-        """Sample `samples[b]` becomes sample b; those that are not named are forgotten. Cheap where most of
-        them keep their number."""
+        """Make sample `samples[b]` sample b and drop those that are not named. Cheap where most keep their
+        number."""
         moved = (samples != torch.arange(len(samples), device=samples.device)).nonzero()[:, 0]
 
         def kept(values_BHXC: Tensor, used: int) -> Tensor:
@@ -90,7 +88,7 @@ class DecodingCache:
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm: self-attention, attention to the encoder, feed-forward, each added to the residual stream."""
+    """Pre-norm self-attention, cross-attention and feed-forward, each added to the residual stream."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -104,13 +102,13 @@ class DecoderLayer(nn.Module):
         self.dropout = Dropout(settings.dropout)
 
     def forward(self, hidden_BLD: Tensor, memory_BSD: Tensor, mask_B11S: Tensor) -> Tensor:
-        """All places at once."""
+        """[B, L, D] to [B, L, D], all positions at once."""
         attended_BLD = self.self_attention(self.self_norm(hidden_BLD), causal=True)
         hidden_BLD = hidden_BLD + self.dropout(attended_BLD)
         return self._read(hidden_BLD, self.cross_attention.remember(memory_BSD), mask_B11S)
 
     def step(self, hidden_BKD: Tensor, cache: DecodingCache, layer: LayerCache, new: slice) -> Tensor:
-        """One place of each of K hypotheses, after those in the cache."""
+        """[B, K, D] to [B, K, D]: the next position of each hypothesis, whose past is in the cache."""
         attention, written = self.self_attention, layer.written
         queries_BKD, keys_BKD, values_BKD = attention.project(self.self_norm(hidden_BKD))
         written.keys_BHSC[:, :, new] = split_heads(keys_BKD, attention.heads)
@@ -120,7 +118,7 @@ class DecoderLayer(nn.Module):
         return self._read(hidden_BKD + attended_BKD, layer.memory, cache.mask_B11S)
 
     def _read(self, hidden_BQD: Tensor, memory: KeysValues, mask_B11S: Tensor) -> Tensor:
-        """The two sublayers that treat every place alike, be it a place of a target or a beam."""
+        """Cross-attention and feed-forward, [B, Q, D] to [B, Q, D]."""
         read_BQD = self.cross_attention(self.cross_norm(hidden_BQD), memory, mask_B11S)
         hidden_BQD = hidden_BQD + self.dropout(read_BQD)
         fed_BQD, _ = self.feedforward(self.feedforward_norm(hidden_BQD))
@@ -128,9 +126,9 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Target tokens and the encoder's states to logits of each next token.
+    """Logits of each next token from the target so far and the encoder's states.
 
-    Places are learned. The output shares the table of the token embeddings.
+    Position embeddings are learned. The output layer shares the token embeddings' table.
     """
 
     def __init__(self, settings: ModelSettings, vocabulary_size: int) -> None:
@@ -143,10 +141,11 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(settings.d_model)
 
     def forward(self, target_BL: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-        """Logits [B, L, V]: those at place l predict the token after `target_BL[:, l]` and see none after it.
+        """Logits [B, L, V]; those at position l predict the token after `target_BL[:, l]` and see none after
+        it.
 
         Args:
-            target_BL: BOS and the tokens so far; padding may follow, its logits mean nothing.
+            target_BL: BOS and the tokens so far; logits at padding after them have no meaning.
             memory_BSD: the encoder's states.
             mask_BS: True where there is a token.
 

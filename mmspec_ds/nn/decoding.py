@@ -1,7 +1,6 @@
-"""What a search asks of a decoder, step by step; and two ways to answer: with a cache, and without.
+"""Step-by-step decoding for a search, with a cache of keys and values or without.
 
-Axes: B samples that are still searched, K hypotheses of each, L tokens so far, S places of the encoder,
-V vocabulary.
+Axes: B samples still searched, K hypotheses of each, L tokens so far, S positions of the encoder, V vocabulary.
 """
 
 from collections.abc import Iterator
@@ -25,27 +24,27 @@ class EncoderDecoder(Protocol):
         ...
 
     def modules(self) -> Iterator[nn.Module]:
-        """As of `nn.Module`."""
+        """All modules, as `nn.Module` lists them."""
         ...
 
     def eval(self) -> Self:
-        """As of `nn.Module`."""
+        """Switch to evaluation mode, as `nn.Module`."""
         ...
 
 
 class Decoding(Protocol):
-    """K growing hypotheses for each of B samples; K may change from step to step."""
+    """K growing hypotheses of each of B samples; K may change from step to step."""
 
     def logits(self, tokens_BK: Tensor) -> Tensor:
         """Append a token to each hypothesis (BOS first); logits of the next one, [B, K, V]."""
         ...
 
     def reorder(self, parents_BK: Tensor) -> None:
-        """Hypothesis k of a sample becomes a copy of hypothesis `parents_BK[b, k]` of that sample."""
+        """Make hypothesis k of sample b a copy of its hypothesis `parents_BK[b, k]`."""
         ...
 
     def keep(self, samples: Tensor) -> None:
-        """Go on with the samples of these numbers only, in this order."""
+        """Continue with the samples of these numbers only, in this order."""
         ...
 
 
@@ -57,21 +56,17 @@ class CachedDecoding:
         self._cache = decoder.start(encoded.hidden_BSD, encoded.mask_BS, beams=beams, capacity=max_tokens)
 
     def logits(self, tokens_BK: Tensor) -> Tensor:
-        """See `Decoding`."""
         return self._decoder.step(tokens_BK, self._cache)
 
     def reorder(self, parents_BK: Tensor) -> None:
-        """See `Decoding`."""
         self._cache.reorder(parents_BK)
 
     def keep(self, samples: Tensor) -> None:
-        """See `Decoding`."""
         self._cache.keep(samples)
 
 
 class PrefixDecoding:
-    """Each step runs the whole prefix through `Decoder.forward`, as in training: slow, and independent of the
-    cache, whose reference it is."""
+    """Each step runs the whole prefix through `Decoder.forward`: slow, and the reference for the cache."""
 
     def __init__(self, decoder: Decoder, encoded: EncoderOutput) -> None:
         self._decoder = decoder
@@ -79,7 +74,6 @@ class PrefixDecoding:
         self._prefix_BKL: Tensor | None = None
 
     def logits(self, tokens_BK: Tensor) -> Tensor:
-        """See `Decoding`."""
         before = [] if self._prefix_BKL is None else [self._prefix_BKL]
         self._prefix_BKL = torch.cat([*before, tokens_BK.unsqueeze(2)], dim=2)
         samples, beams, _ = self._prefix_BKL.shape
@@ -91,12 +85,10 @@ class PrefixDecoding:
         return logits[:, -1].unflatten(0, (samples, beams))
 
     def reorder(self, parents_BK: Tensor) -> None:
-        """See `Decoding`."""
         assert self._prefix_BKL is not None, "there is nothing to reorder before the first step"
         self._prefix_BKL = self._prefix_BKL.take_along_dim(parents_BK.unsqueeze(2), dim=1)
 
     def keep(self, samples: Tensor) -> None:
-        """See `Decoding`."""
         if self._prefix_BKL is not None:
             self._prefix_BKL = self._prefix_BKL[samples]
         self._memory_BSD, self._mask_BS = self._memory_BSD[samples], self._mask_BS[samples]

@@ -1,4 +1,4 @@
-"""Dropout that does not cost a fifth of a training step on a CPU."""
+"""Dropout with a fast path on a CPU, where torch's takes a fifth of a training step."""
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +10,9 @@ LEVELS = 2**16
 class Dropout(nn.Module):
     """Zeroes components at random in training and scales the others so that the expectation stays.
 
-    On a CPU torch draws one Bernoulli number after the other; here four components share one draw of 64 bits.
-    For [4480, 128] in float32, forward and backward take 1.6 ms instead of 4.0 on one thread. The rate is
-    rounded to a multiple of 2^-16, the scale is that of the rounded rate, and the generator is torch's own, so
-    that a seed fixes it. On other devices this is torch's dropout.
+    On a CPU four components share one draw of 64 bits: forward and backward of [4480, 128] in float32 take 1.6
+    ms instead of torch's 4.0 on one thread. The rate is rounded to a multiple of 2^-16, and the scale is that
+    of the rounded rate. The generator is torch's own. On other devices this is torch's dropout.
     """
 
     def __init__(self, rate: float) -> None:
@@ -24,7 +23,7 @@ class Dropout(nn.Module):
         self.dropped_levels = min(round(rate * LEVELS), LEVELS - 1)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Any shape, the same shape back."""
+        """Drop components of a tensor of any shape."""
         if not self.training or self.dropped_levels == 0:
             return hidden
         if hidden.device.type != "cpu":

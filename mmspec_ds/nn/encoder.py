@@ -1,6 +1,6 @@
-"""The encoder: pre-norm self-attention and an injected feed-forward network.
+"""The encoder: pre-norm self-attention and a feed-forward network that is passed in.
 
-Axes: B samples, S places, D model width.
+Axes: B samples, S positions, D model width.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ MakeFeedForward = Callable[[int], nn.Module]
 
 @dataclass(frozen=True)
 class EncoderOutput:
-    """A state per token with the modality that it came from (PADDING where there is no token, and the state
-    there means nothing), and one report per layer from its feed-forward network, or None."""
+    """States [B, S, D], the modality of each token [B, S] (PADDING where there is none; states there have no
+    meaning), and the report of each layer's feed-forward network, or None."""
 
     hidden_BSD: Tensor
     modality_BS: Tensor
@@ -55,8 +55,7 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A stack of layers and a last normalisation. It can be used alone: any embedded tokens with the modality
-    of each go in, a state per token with its modality comes out.
+    """A stack of layers and a last normalisation, for any embedded tokens with a modality each.
 
     Args:
         settings: sizes.
@@ -94,12 +93,11 @@ class Encoder(nn.Module):
     def _through(
         self, layer: nn.Module, hidden_BSD: Tensor, modality_BS: Tensor, mask_B11S: Tensor, temperature: float
     ) -> tuple[Tensor, object | None]:
-        """One layer, computed again in the backward pass if so asked."""
+        """Run a layer; with activation checkpointing it runs again in the backward pass."""
         inputs = (hidden_BSD, modality_BS, mask_B11S, temperature)
         if not (self.activation_checkpointing and self.training and torch.is_grad_enabled()):
             out: tuple[Tensor, object | None] = layer(*inputs)
             return out
-        # The second computation runs to its end: stopped at the last tensor that is needed, a rank could leave
-        # out a collective that another one makes, or abandon rows on their way.
+        # Without early_stop, which could leave out a collective that another rank makes.
         again: tuple[Tensor, object | None] = checkpoint(layer, *inputs, use_reentrant=False, early_stop=False)
         return again

@@ -1,6 +1,6 @@
-"""The feed-forward sublayer, and what an encoder asks of one that is injected.
+"""The feed-forward sublayer, and the interface of those that an encoder takes.
 
-Axes: B samples, S places, D model width.
+Axes: B samples, S positions, D model width.
 """
 
 from typing import Protocol
@@ -12,18 +12,21 @@ from mmspec_ds.nn.initialization import init_linear
 
 
 class FeedForward(Protocol):
-    """What the encoder calls. The report (what a router did) is opaque here: it is handed on, never read."""
+    """A feed-forward network of the encoder. Its report, such as a router's, is passed on unread."""
 
     def __call__(
         self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
     ) -> tuple[Tensor, object | None]:
-        """`hidden_BSD` is normalised; `modality_BS` is PADDING where there is no token and what is returned
-        there does not matter; `temperature` is a router's tau."""
+        """Map normalised states [B, S, D] to [B, S, D], with a report.
+
+        `modality_BS` is PADDING where there is no token; results there do not matter. `temperature` is a
+        router's tau.
+        """
         ...
 
 
 class DenseFeedForward(nn.Module):
-    """linear, GELU, linear: the same for every token of every modality."""
+    """Linear, GELU, linear, for tokens of every modality alike."""
 
     def __init__(self, d_model: int, width: int) -> None:
         super().__init__()
@@ -33,5 +36,5 @@ class DenseFeedForward(nn.Module):
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor | None = None, temperature: float = 1.0
     ) -> tuple[Tensor, None]:
-        """[B, S, D] to [B, S, D]; it has nothing to report."""
+        """[B, S, D] to [B, S, D]; the report is None."""
         return self.narrow(F.gelu(self.widen(hidden_BSD))), None

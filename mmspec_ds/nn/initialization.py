@@ -1,13 +1,11 @@
-"""How weights start. Every module of this room initialises itself, so that an injected one keeps its own way.
+"""Initial weights. Every module initialises itself.
 
 - Matrices: normal with variance 2 / (fan in + fan out) (Glorot and Bengio 2010); a fused projection starts
   like the separate ones that it replaces. Biases: zero. LayerNorm: one and zero.
-- Everything that is summed into an embedding (table rows, places, projected numbers): each summand has the
-  same standard deviation EMBEDDING_STD in every component, so that no field drowns another before training
-  has said which matters.
-- The decoder's table is tied to the output: with EMBEDDING_STD and a normalised hidden state of width D the
-  first logits have a standard deviation of EMBEDDING_STD * sqrt(D) (0.45 for 512), so the first loss is close
-  to ln V.
+- Everything that is summed into an embedding (table rows, positions, projected numbers): standard deviation
+  EMBEDDING_STD in every component, so that no field outweighs another at the start.
+- The decoder's table is also the output layer: the first logits have a standard deviation of EMBEDDING_STD *
+  sqrt(D) (0.45 for D = 512), so the first loss is close to ln V.
 """
 
 import math
@@ -18,7 +16,7 @@ EMBEDDING_STD = 0.02
 
 
 def init_linear(linear: nn.Linear, *, parts: int = 1) -> nn.Linear:
-    """Start a linear layer that fuses `parts` equal projections; returns the layer."""
+    """Initialise and return a linear layer that fuses `parts` equal projections."""
     fan_out, fan_in = linear.weight.shape
     nn.init.normal_(linear.weight, std=math.sqrt(2.0 / (fan_in + fan_out / parts)))
     if linear.bias is not None:
@@ -27,6 +25,6 @@ def init_linear(linear: nn.Linear, *, parts: int = 1) -> nn.Linear:
 
 
 def init_embedding(embedding: nn.Embedding) -> nn.Embedding:
-    """Start a table of embeddings; returns the table."""
+    """Initialise and return a table of embeddings."""
     nn.init.normal_(embedding.weight, std=EMBEDDING_STD)
     return embedding

@@ -12,12 +12,10 @@ Positive = Annotated[int, Field(gt=0)]
 class ModelSettings(Settings):
     """Sizes of the model; the defaults are the paper's (table 9).
 
-    `dropout` acts on the embeddings and on what each sublayer adds to the residual stream, as in the first
-    Transformer: not on attention weights, for which the fused attention kernel for CPUs has no dropout, nor
-    within the feed-forward networks, where it would cost twice as much as everywhere else together.
+    `dropout` acts on embeddings and on what each sublayer adds to the residual stream, as in the first
+    Transformer; not on attention weights and not within feed-forward networks.
 
-    `max_target_tokens` is the longest sequence that the decoder can read: BOS and the SMILES tokens, without
-    EOS.
+    `max_target_tokens` is the longest sequence that the decoder reads: BOS and the SMILES tokens, without EOS.
     """
 
     d_model: Positive = 512

@@ -1,13 +1,12 @@
-"""Linear layers and experts whose weights lie in memory as a processor's matrix products read them.
+"""Linear layers and experts with weights packed for inference on a CPU.
 
-torch multiplies float32 on a CPU by MKL, which brings the weight into order in every call. oneDNN, which is
-part of torch as well, keeps it in order: on one thread of an AMD EPYC a product with [512, 2048] takes 0.81 of
-the time for 3,200 rows, 0.74 for 80, and 0.37 for 5, and GELU costs little on the way out. Results
-differ by rounding.
+torch multiplies float32 on a CPU by MKL, which reorders the weight in every call. oneDNN, also part of torch,
+keeps it packed: on one thread of an AMD EPYC a product with [512, 2048] takes 0.81 of the time for 3,200 rows,
+0.74 for 80 and 0.37 for 5, and GELU at the end costs little. Results differ by rounding.
 
-oneDNN's operators are private names of torch, those of its own compiler; they are used in this file alone.
+oneDNN's operators are private names of torch; they are used in this file alone.
 
-Axes: B samples, S places, T tokens, D model width, K choices of a token, N rows in the order of the experts.
+Axes: B samples, S positions, T tokens, D model width, K choices of a token, N rows in the order of the experts.
 """
 
 import copy
@@ -27,8 +26,8 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class PackedLinear(nn.Module):
-    """hidden weight^T + bias with weight [out, in], followed by GELU if so asked. It computes with the weight
-    as it is now, and cannot be trained."""
+    """hidden weight^T + bias with weight [out, in], optionally followed by GELU. It keeps a packed copy of the
+    weight and cannot be trained."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> None:
         super().__init__()
@@ -52,7 +51,7 @@ class PackedFeedForward(nn.Module):
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor | None = None, temperature: float = 1.0
     ) -> tuple[Tensor, None]:
-        """[B, S, D] to [B, S, D]; it has nothing to report."""
+        """[B, S, D] to [B, S, D]; the report is None."""
         return self.narrow(self.widen(hidden_BSD)), None
 
 
@@ -68,7 +67,7 @@ class PackedExperts(nn.Module):
         self.deepspeed_experts = nn.ModuleList(experts)
 
     def forward(self, rows_ND: Tensor, counts: Sequence[int]) -> Tensor:
-        """Outputs of rows that are in the order of these experts; `counts` are the rows of each."""
+        """Outputs [N, D] of rows in the order of these experts; `counts` are the rows of each."""
         parts = [rows_ND[:0]]
         for expert, own_ND in zip(self.deepspeed_experts, rows_ND.split(list(counts))):
             parts += [expert(block_ND)[0] for block_ND in own_ND.split(BLOCK_ROWS) if len(block_ND)]
@@ -84,9 +83,9 @@ class PackedExperts(nn.Module):
 def packed(model: M) -> M:
     """A replica of a model for inference on a CPU in float32; elsewhere the model itself.
 
-    The replica computes with copies of the weights of its linear layers and experts, which take their memory
-    once more, and shares everything else with the model, which stays as it is. Make it once for many searches:
-    packing 44 million weights takes about 0.15 s. Later changes of the model's weights do not reach it.
+    The replica holds packed copies of the weights of linear layers and experts, and shares everything else with
+    the model, which is unchanged. Packing 44 million weights takes about 0.15 s. Later changes of the model's
+    weights do not reach the replica.
     """
     if not _can_pack(model):
         return model

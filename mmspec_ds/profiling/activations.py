@@ -9,7 +9,6 @@ Axes: B samples, S places, L target tokens, T tokens, K experts of a token, F fi
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,13 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
+from mmspec_ds.data.batch import Batch
+from mmspec_ds.data.collate import collate
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
+from mmspec_ds.profiling.generated import generated_dataset
 from mmspec_ds.profiling.ledger import StageBytes, watch_pass
+from mmspec_ds.profiling.tokens import Load
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
@@ -30,18 +32,7 @@ from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 _SMALL = 64
-"""Elements up to which real-valued tensors stay real."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """One batch on one rank: B samples padded to S `places`, `tokens` real tokens in all, L `targets` that the
-    decoder reads of each sample."""
-
-    samples: int
-    places: int
-    tokens: int
-    targets: int
+"""Floating-point tensors of up to this many elements stay real."""
 
 
 def pass_stages(
@@ -60,7 +51,7 @@ def pass_stages(
         run: the settings.
         schemas: the fields of each modality's tokens.
         vocabulary: SMILES tokens, specials included.
-        batch: see `made_up_batch`.
+        batch: see `generated_batch`.
         width: mean width of the experts of the rank.
         dtype: of the weights.
         checkpointing: whether the encoder's layers keep only their input.
@@ -80,7 +71,7 @@ def pass_stages(
 
 
 def pass_loss(model: Elucidator, batch: Batch) -> Tensor:
-    """A scalar that depends on all that the objective depends on."""
+    """Return a scalar that depends on everything that the objective depends on."""
     output = model(batch, 1.0)
     total, count = sequence_loss(output.logits_BLV, batch.target_BL, batch.weight_B)
     sums = [to_vector(report).sum() for report in output.reports if isinstance(report, RoutingReport)]
@@ -88,14 +79,14 @@ def pass_loss(model: Elucidator, batch: Batch) -> Tensor:
 
 
 def _alike(moe: MoESettings, width: int) -> MoESettings:
-    """Experts of one width, and none left out by capacity or by a small probability: memory must suffice for
-    all."""
+    """Return settings with experts of one width, all of them used: no capacity and no threshold, because
+    memory must suffice for every token."""
     experts = tuple(expert.model_copy(update={"width": width}) for expert in moe.experts)
     return moe.model_copy(update={"experts": experts, "capacity_factor": 1e9, "dynamic_share": 0.0})
 
 
 class ShapesOnly(TorchDispatchMode):
-    """Within, real-valued tensors are on the meta device, whatever device is asked for; integers are real."""
+    """Inside the block, floating-point tensors are on the meta device and integers are real."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -132,9 +123,9 @@ def _to_meta(leaf: Any) -> Any:
 
 @contextmanager
 def _fused_attention() -> Iterator[None]:
-    """Within, attention keeps what a fused kernel keeps. On the meta device torch has the plain products alone,
-    which keep the whole matrix of scores. Not a `TorchFunctionMode`: it is off while checkpointed layers are
-    computed again."""
+    """Inside the block, attention keeps what a fused kernel keeps; on the meta device torch only has the plain
+    products, which keep the matrix of scores. A `TorchFunctionMode` would be off while checkpointed layers are
+    recomputed."""
 
     def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Any:
         return _Attention.apply(query, key, value)
@@ -148,7 +139,7 @@ def _fused_attention() -> Iterator[None]:
 
 
 class _Attention(torch.autograd.Function):
-    """Keeps the inputs, the output, and the logarithm of the normaliser for each query and head."""
+    """Keeps the inputs, the output, and the log of the normaliser of each query and head."""
 
     @staticmethod
     def forward(ctx: Any, query_BHQC: Tensor, key_BHSC: Tensor, value_BHSC: Tensor) -> Tensor:
@@ -163,10 +154,11 @@ class _Attention(torch.autograd.Function):
         return tuple(torch.empty_like(tensor) for tensor in ctx.saved_tensors[:3])
 
 
-def made_up_batch(
+def generated_batch(
     load: Load, schemas: Mapping[Modality, TokenSchema], vocabulary: int, shares: Mapping[Modality, float]
 ) -> Batch:
-    """A batch of this load with random contents, whose samples are of equal length within one token.
+    """Return a batch of this load with random contents. One sample has `load.places` tokens, and the others
+    share the rest evenly.
 
     Args:
         load: its size.
@@ -174,33 +166,13 @@ def made_up_batch(
         vocabulary: SMILES tokens, specials included.
         shares: of the modalities among the tokens.
     """
-    per_sample = [load.tokens // load.samples + (i < load.tokens % load.samples) for i in range(load.samples)]
-    modality_BS = torch.full((load.samples, load.places), PADDING)
-    modalities = sorted(schemas)
-    bounds = np.cumsum([shares.get(modality, 0.0) for modality in modalities])
-    bounds = bounds / bounds[-1]
-    for sample, count in enumerate(per_sample):
-        at = np.searchsorted(bounds, (np.arange(count) + 0.5) / count)
-        modality_BS[sample, :count] = torch.tensor(modalities, dtype=torch.int64)[torch.from_numpy(at)]
-    tokens = {modality: _made_up_tokens(modality_BS, modality, schemas[modality]) for modality in modalities}
-    target_BL = torch.randint(4, max(vocabulary, 5), (load.samples, load.targets + 1))
-    return Batch(SpectraBatch(modality_BS, tokens), target_BL, torch.ones(load.samples))
-
-
-def _made_up_tokens(modality_BS: Tensor, modality: Modality, schema: TokenSchema) -> ModalityTokens:
-    place_T = (modality_BS.flatten() == modality).nonzero().squeeze(1)
-    count = len(place_T)
-    discrete = [torch.randint(field.size, (count,)) for field in schema.discrete]
-    none_TF = torch.empty(count, 0, dtype=torch.int64)
-    return ModalityTokens(
-        place_T,
-        torch.arange(count),
-        torch.stack(discrete, 1) if discrete else none_TF,
-        torch.rand(count, len(schema.continuous)),
-    )
+    others = np.diff(np.linspace(0, load.tokens - load.places, load.samples).astype(int))
+    lengths = [load.places, *others]
+    data = generated_dataset(lengths, shares, schemas, targets=load.targets, vocabulary=vocabulary)
+    return collate(data, range(load.samples))
 
 
 def batch_tensors(batch: Batch) -> list[Tensor]:
-    """All tensors of a batch."""
+    """Return all tensors of a batch."""
     of_tokens = [t for part in batch.spectra.tokens.values() for t in vars(part).values()]
     return [batch.spectra.modality_BS, batch.target_BL, batch.weight_B, *of_tokens]

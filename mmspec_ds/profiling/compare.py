@@ -1,23 +1,20 @@
-"""One run, or two against each other, measured in the same processes: A, B, A, B."""
+"""Profile one run, or two against each other in the same processes: A, B, A, B."""
 
-import platform
 import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
 
 from mmspec_ds.errors import DataError, UserError
-from mmspec_ds.profiling.figures import (
+from mmspec_ds.profiling.measurements import (
     Figure,
     Figures,
     decoding_figures,
@@ -25,7 +22,7 @@ from mmspec_ds.profiling.figures import (
     ratios,
     training_figures,
 )
-from mmspec_ds.profiling.peak import PeakMemory, Task, measurable, measure_peak
+from mmspec_ds.profiling.peak import PeakMemory, PeakRequest, measurable, measure_peak
 from mmspec_ds.profiling.run_data import RunData, run_data
 from mmspec_ds.profiling.trainee import Trainee
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
@@ -38,21 +35,22 @@ from mmspec_ds.trainer.distributed import (
     process_group,
 )
 from mmspec_ds.trainer.engine_file import read_engine
+from mmspec_ds.trainer.monitor.environment import describe
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """The amount of measurement.
 
     Attributes:
         runs: of each kind, in turn for A and B.
         steps: updates of a training run.
-        warm_up: updates before the first one, which are not counted.
+        warm_up: updates before the first run, which are not counted.
         beams: beam widths of decoding.
-        samples: that a decoding run decodes on each rank.
-        memory, decoding: whether these are measured at all.
+        samples: decoded by each rank in a decoding run.
+        memory, decoding: whether these are measured.
         generated, tokens: see `run_data`.
     """
 
@@ -69,7 +67,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Model:
-    """What was found of one run; `about` says what it is and what it was fed."""
+    """The measured figures of one run; `about` describes its settings and its data."""
 
     name: str
     about: Mapping[str, Any]
@@ -78,7 +76,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a profile found: one model or two, the first over the second, and where and how it was measured."""
+    """The result: one model or two, the ratios of the first to the second, how and where it was measured."""
 
     models: tuple[Model, ...]
     ratios: Figures
@@ -87,30 +85,19 @@ class Profile:
     max_tokens: int | None = None
 
 
-@dataclass
-class _Contestant:
-    """A run on its way to a `Model`."""
-
-    run: ElucidationRun
-    data: RunData
-    memory: PeakMemory | None = None
-    figures: dict[str, Figure] = field(default_factory=dict)
-    trainee: Trainee | None = None
-
-
 def profile(runs: Sequence[ElucidationRun], effort: Effort, say: Say) -> Profile | None:
     """Measure one run, or two against each other, in this process or in those that a launcher started.
 
     Args:
         runs: A, and B if there is one.
-        effort: how much.
-        say: is told on rank 0 what is being done.
+        effort: how much to measure.
+        say: called on rank 0 with a line about each step of the work.
 
     Returns:
-        What was found, on rank 0; None on the others.
+        The result on rank 0; None on the others.
 
     Raises:
-        UserError: what training would refuse, or a process that failed.
+        UserError: a run cannot be trained, or a process failed.
     """
     for run in runs:
         read_engine(run.engine)
@@ -130,7 +117,7 @@ def profile(runs: Sequence[ElucidationRun], effort: Effort, say: Say) -> Profile
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Within, SIGTERM ends this process in order (status 143), so that nothing is left behind."""
+    """Let SIGTERM end the block like an exception (status 143), so that temporary files are removed."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         yield
@@ -139,42 +126,40 @@ def _stoppable() -> Iterator[None]:
 
 
 def _profiled(runs: Sequence[ElucidationRun], effort: Effort, say: Say) -> Profile | None:
-    first = dist.get_rank() == 0
-    spoken = say if first else _nothing_said
+    is_first = dist.get_rank() == 0
+    speak: Say = say if is_first else lambda line: None
+    world = dist.get_world_size()
     with _scratch_folder(runs[0].output) as scratch:
-        contestants = [_with_data(run, effort) for run in runs]
+        data = [run_data(run, world, generated=effort.generated, tokens=effort.tokens) for run in runs]
+        memory: list[dict[str, Figure]] = [{} for _ in runs]
         if effort.memory and measurable():
-            for number, one in enumerate(contestants):
-                spoken(f"memory of {one.run.name}, in a process of its own")
-                one.memory = _peak(one, effort, scratch / f"memory {number}")
+            for number, run in enumerate(runs):
+                speak(f"memory of {run.name}, in a process of its own")
+                memory[number] = memory_figures(_peak(run, effort, scratch / f"memory {number}"))
+        trainees: list[Trainee] = []
         try:
-            for number, one in enumerate(contestants):
-                one.trainee = Trainee(one.run, one.data, _folder(scratch / f"run {number}"))
-            found = _measured(contestants, effort, spoken)
-            return found if first else None
+            for number, (run, fed) in enumerate(zip(runs, data)):
+                trainees.append(Trainee(run, fed, _folder(scratch / f"run {number}")))
+            training = _train(trainees, effort, speak)
+            decoding, limit = _decode(trainees, effort, speak) if effort.decoding else ([{}, {}], None)
         finally:
-            for one in contestants:
-                if one.trainee is not None:
-                    one.trainee.close()
-
-
-def _measured(contestants: list[_Contestant], effort: Effort, say: Say) -> Profile:
-    _train(contestants, effort, say)
-    limit = _decode(contestants, effort, say) if effort.decoding else None
-    models = tuple(_model(one) for one in contestants)
+            for trainee in trainees:
+                trainee.close()
+    parts = zip(trainees, data, training, decoding, memory)
+    models = tuple(_model(trainee, fed, {**a, **b, **c}) for trainee, fed, a, b, c in parts)
     two = len(models) == 2
-    return Profile(
+    found = Profile(
         models=models,
         ratios=ratios(models[0].figures, models[1].figures) if two else {},
         effort=effort,
         environment=environment(),
         max_tokens=limit,
     )
+    return found if is_first else None
 
 
-def _train(contestants: list[_Contestant], effort: Effort, say: Say) -> None:
-    """Warm-up of each, then the runs in turn."""
-    trainees = [_built(one) for one in contestants]
+def _train(trainees: Sequence[Trainee], effort: Effort, say: Say) -> list[dict[str, Figure]]:
+    """Warm up each, then time the runs in turn."""
     for trainee in trainees:
         say(f"training {trainee.run.name}, {effort.warm_up} steps to warm up")
         trainee.train(effort.warm_up)
@@ -183,42 +168,31 @@ def _train(contestants: list[_Contestant], effort: Effort, say: Say) -> None:
         for trainee, so_far in zip(trainees, found):
             say(f"training {trainee.run.name}, run {number + 1} of {effort.runs}, {effort.steps} steps")
             so_far.append(trainee.train(effort.steps))
-    for one, trainee, runs in zip(contestants, trainees, found):
-        one.figures |= training_figures(trainee.sizes.total, runs)
+    return [training_figures(trainee.sizes.total, runs) for trainee, runs in zip(trainees, found)]
 
 
-def _decode(contestants: list[_Contestant], effort: Effort, say: Say) -> int:
-    """A warm-up, then the runs in turn; returns the most tokens of a hypothesis: an untrained model writes as
-    many as it may, and both models may write as many as the longest of their targets has."""
-    trainees = [_built(one) for one in contestants]
+def _decode(trainees: Sequence[Trainee], effort: Effort, say: Say) -> tuple[list[dict[str, Figure]], int]:
+    """Warm up, then time the runs in turn. Also returns the maximum of tokens of a hypothesis, which is that of
+    the longest target: an untrained model writes as many as it may."""
     inputs = [trainee.spectra(effort.samples) for trainee in trainees]
     own = max(batch.target_BL.shape[1] - 1 for batch, _ in inputs)
     limit = min([max(gather_objects(own)), *(t.run.model.max_target_tokens for t in trainees)])
+    figures: list[dict[str, Figure]] = [{} for _ in trainees]
     for beam in effort.beams:
         found: list[list[Any]] = [[] for _ in trainees]
         for number in range(effort.runs + 1):
             say(f"decoding, beam {beam}, " + (f"run {number} of {effort.runs}" if number else "to warm up"))
             for trainee, (batch, alone), so_far in zip(trainees, inputs, found):
                 so_far.append(trainee.decode(batch, alone, beam, limit))
-        for one, runs in zip(contestants, found):
-            one.figures |= decoding_figures(beam, runs[1:])
-    return limit
+        for one, runs in zip(figures, found):
+            one |= decoding_figures(beam, runs[1:])
+    return figures, limit
 
 
-def _with_data(run: ElucidationRun, effort: Effort) -> _Contestant:
-    data = run_data(run, dist.get_world_size(), generated=effort.generated, tokens=effort.tokens)
-    return _Contestant(run, data)
-
-
-def _built(one: _Contestant) -> Trainee:
-    assert one.trainee is not None
-    return one.trainee
-
-
-def _peak(one: _Contestant, effort: Effort, folder: Path) -> PeakMemory:
-    """Of the rank that takes most."""
-    task = Task(
-        run=one.run,
+def _peak(run: ElucidationRun, effort: Effort, folder: Path) -> PeakMemory:
+    """Return the memory of the rank that needs most."""
+    request = PeakRequest(
+        run=run,
         scratch=_folder(folder),
         meeting=folder / "meeting",
         rank=dist.get_rank(),
@@ -226,56 +200,45 @@ def _peak(one: _Contestant, effort: Effort, folder: Path) -> PeakMemory:
         generated=effort.generated,
         tokens=effort.tokens,
     )
-    found: list[PeakMemory] = gather_objects(measure_peak(task))
+    found: list[PeakMemory] = gather_objects(measure_peak(request))
     return max(found, key=lambda memory: memory.peak)
 
 
-def _model(one: _Contestant) -> Model:
-    trainee, run, engine = _built(one), one.run, read_engine(one.run.engine)
-    memory = memory_figures(one.memory) if one.memory else {}
+def _model(trainee: Trainee, data: RunData, figures: Figures) -> Model:
+    run = trainee.run
     about = {
         "kind": "dense" if run.moe is None else f"sparse, {len(run.moe.experts)} experts, k {run.moe.k}",
-        "data": one.data.about,
-        "generated": one.data.generated,
+        "data": data.about,
+        "generated": data.generated,
         "batch_size": run.training.batch_size,
         "gradient_accumulation": run.training.gradient_accumulation,
         "ep_size": run.training.ep_size,
-        "zero_stage": engine.stage,
+        "zero_stage": read_engine(run.engine).stage,
         "precision": trainee.precision,
         "threads": trainee.threads,
         "weights": "untrained" if run.training.start_from is None else str(run.training.start_from),
         "run": run.model_dump(mode="json"),
     }
-    return Model(run.name, about, one.figures | memory)
+    return Model(run.name, about, figures)
 
 
 def environment() -> dict[str, Any]:
-    """Where a profile was made."""
-    on_gpu = torch.cuda.is_available()
+    """Describe the machine and the versions, in JSON's types."""
+    device = device_of_rank()
+    found, on_gpu = describe(device), device.type == "cuda"
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "ranks": dist.get_world_size(),
-        "device": torch.cuda.get_device_name() if on_gpu else f"CPU ({_processor()})",
+        "device": found["device"] if on_gpu else f"CPU ({found['device']})",
         "memory": "the allocator's peak" if on_gpu else "growth of the resident set",
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "deepspeed", "mmspec-ds")},
+        **{name: found["versions"][name] for name in ("python", "torch", "deepspeed", "mmspec-ds")},
     }
-
-
-def _processor() -> str:
-    """The processor's name, where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 @contextmanager
 def _scratch_folder(output: Path) -> Iterator[Path]:
-    """A folder within that of runs, which all ranks see, for what training insists on writing; it is removed in
-    the end, and with it the folder of runs if it was not there before."""
+    """Make a temporary folder inside `output`, which all ranks can see; remove it at the end, and `output` too
+    if it did not exist before."""
     made = not output.exists()
 
     def make() -> Path | str:
@@ -299,10 +262,5 @@ def _scratch_folder(output: Path) -> Iterator[Path]:
 
 
 def _folder(path: Path) -> Path:
-    """Made by whoever comes first."""
     path.mkdir(exist_ok=True)
     return path
-
-
-def _nothing_said(line: str) -> None:
-    """The voice of all ranks but the first."""

@@ -1,6 +1,4 @@
-"""The time of a step on a cluster, on paper: arithmetic at a share of the peak, and bytes over stated
-bandwidths.
-"""
+"""Estimated time of a step on a cluster: arithmetic at a share of the peak, and bytes at stated bandwidths."""
 
 from dataclasses import dataclass
 
@@ -12,7 +10,7 @@ from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 @dataclass(frozen=True)
 class Cluster:
-    """What is assumed of the machines; bytes and floating-point operations a second of each GPU.
+    """Assumptions about the machines; bytes and floating-point operations per second of each GPU.
 
     Attributes:
         node: GPUs of a node.
@@ -29,7 +27,7 @@ class Cluster:
     utilisation: float = 0.4
 
     def assumptions(self) -> list[str]:
-        """In words."""
+        """Return the assumptions as lines of text."""
         return [
             f"nodes of {self.node} GPUs, {self.inside / 1e9:.0f} GB/s of NVLink for each GPU within one,"
             f" {self.between * 8 / 1e9:.0f} Gbit/s of network for each GPU between them",
@@ -43,8 +41,8 @@ class Cluster:
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of a step: arithmetic, all-to-all, gradients and weights; `efficiency` of weak scaling, 0 to
-    1."""
+    """Seconds of a step: `compute` for arithmetic, `exchange` for all-to-all, `reduce` for gradients and
+    weights."""
 
     compute: float
     exchange: float
@@ -52,18 +50,18 @@ class StepTime:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Seconds of the whole step."""
         return self.compute + self.exchange + self.reduce
 
     @property
     def efficiency(self) -> float:
-        """Against one GPU that exchanges nothing."""
+        """Efficiency of weak scaling, 0 to 1: relative to one GPU without communication."""
         return self.compute / self.total
 
 
 def step_flops(run: ElucidationRun, figures: TokenFigures) -> float:
-    """Floating-point operations of a step on one rank, see `flops`: of batches of average size, every expert
-    with its even share."""
+    """Return the floating-point operations of a step on one rank, for batches of mean size and tokens spread
+    evenly over the experts."""
     samples = run.training.batch_size
     tokens = {m: samples * figures.mean * share for m, share in figures.shares.items()}
     batch = BatchSize(samples, figures.padded, tokens, figures.target)
@@ -72,7 +70,7 @@ def step_flops(run: ElucidationRun, figures: TokenFigures) -> float:
 
 
 def step_time(row: PlanRow, flops: float, cluster: Cluster = Cluster()) -> StepTime:
-    """Seconds of a step of one row of a plan."""
+    """Return the seconds of a step for one row of a plan."""
     world, ep, traffic = row.holding.world, row.holding.ep_size, row.traffic
     away = max(0, ep - cluster.node) / max(1, ep - 1)  # of what leaves a rank, the share that leaves its node
     exchange = traffic.all_to_all * ((1 - away) / cluster.inside + away / cluster.between)
@@ -84,8 +82,8 @@ def step_time(row: PlanRow, flops: float, cluster: Cluster = Cluster()) -> StepT
 
 
 def _ring(world: int, stride: int, cluster: Cluster) -> float:
-    """Bandwidth of a ring over every `stride`-th rank: across nodes, that of the network of its GPUs in a
-    node."""
+    """Return the bandwidth of a ring over every `stride`-th rank. Across nodes it is that of the network
+    connections of its GPUs in a node."""
     if world <= cluster.node:
         return cluster.inside
     return min(cluster.inside, max(1, cluster.node // stride) * cluster.between)

@@ -1,16 +1,14 @@
-"""What a rank holds in memory under ZeRO 0, 1 and 2, as DeepSpeed 0.19.8 allocates it
-(runtime/zero/stage_1_and_2.py and runtime/engine.py).
+"""Memory of a rank under ZeRO 0, 1 and 2, as DeepSpeed 0.19.8 allocates it (runtime/zero/stage_1_and_2.py and
+runtime/engine.py).
 
-All sizes in bytes. P parameters of the rank, R elements of the reduce bucket, b bytes of an element of the
-weights.
+All sizes are in bytes. P: parameters of the rank; b: bytes of an element of the weights.
 
-Stage 0 keeps gradients and AdamW's two moments of all P. Stages 1 and 2 keep the weights in one flat buffer for
-each optimizer group, an fp32 copy of the rank's share (also of a model in fp32) and the moments of that share.
-A share is that of the data-parallel group for the dense part, and that of the expert-data-parallel group, world
-/ ep ranks, for experts.
+Stage 0 keeps the gradients and AdamW's two moments of all P parameters. Stages 1 and 2 keep the weights in one
+flat buffer for each optimizer group, an fp32 copy of the rank's share (also for an fp32 model), and the moments
+of that share. The dense part is shared by all ranks, an expert by the world / ep ranks that hold it.
 
-The reduce bucket is allocated in full at the first gradient of a pass. `allgather_bucket_size` plays no part:
-updated weights are gathered into the flat buffers in one collective for each group.
+The reduce bucket is allocated in full at the first gradient of a pass. `allgather_bucket_size` has no effect:
+updated weights are gathered into the flat buffers, one collective for each group.
 """
 
 from collections.abc import Sequence
@@ -23,7 +21,7 @@ from mmspec_ds.profiling.sizes import ModelSizes, Weight, numel
 Optimizer = Literal["adamw", "sgd"]
 
 STAGE_0_BUCKET = 500_000_000
-"""Elements of a bucket of DeepSpeed's all-reduce without ZeRO; also the default of ZeRO's buckets."""
+"""Elements of DeepSpeed's all-reduce bucket without ZeRO; also the default of ZeRO's buckets."""
 
 MASTER = 4
 """Bytes of an element of ZeRO's copy of the weights, and of each moment."""
@@ -31,16 +29,16 @@ MASTER = 4
 
 @dataclass(frozen=True)
 class Holding:
-    """How a model is held.
+    """How a model is distributed over ranks and memory.
 
     Attributes:
         stage: of ZeRO.
-        offload: whether optimizer and fp32 weights live in the host's memory.
-        world, ep_size: ranks in all, and of an expert-parallel group.
+        offload: whether the optimizer and the fp32 weights are in the host's memory.
+        world, ep_size: number of ranks, and of ranks in an expert-parallel group.
         element: bytes of an element of weights and gradients, 2 or 4.
-        optimizer: with two moments, or none.
-        bucket: R, elements of the reduce bucket.
-        overlap: ZeRO's `overlap_comm`, which takes a second bucket.
+        optimizer: "adamw" with two moments, "sgd" with none.
+        bucket: elements of the reduce bucket.
+        overlap: ZeRO's `overlap_comm`, which needs a second bucket.
         accumulation: passes for each update.
     """
 
@@ -62,7 +60,7 @@ class Holding:
 
 @dataclass(frozen=True)
 class Phase:
-    """A moment of a step, beside weights and optimizer."""
+    """Memory at one point of a step, without weights and optimizer."""
 
     name: str
     gradients: float
@@ -72,15 +70,15 @@ class Phase:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Sum of the four kinds."""
         return self.gradients + self.buffers + self.activations + self.working
 
 
 @dataclass(frozen=True)
 class RankMemory:
-    """Memory of a rank: what is always there, the phases of a step, and the host's share under offload.
+    """Memory of a rank: weights and optimizer, the phases of a step, and the host's memory with offload.
 
-    `start` is what building takes: the model in fp32 before it is converted and partitioned.
+    `start` is the memory needed to build the model: in fp32, before it is converted and partitioned.
     """
 
     weights: float
@@ -91,31 +89,30 @@ class RankMemory:
 
     @property
     def peak(self) -> Phase:
-        """The phase that holds most."""
+        """The phase with the most memory."""
         return max(self.phases, key=lambda phase: phase.total)
 
     @property
     def total(self) -> float:
-        """The most that is held at once."""
+        """The largest memory at any time."""
         return max(self.start, self.weights + self.optimizer + self.peak.total)
 
     def most(self, kind: Literal["gradients", "buffers", "activations", "working"]) -> float:
-        """The most of one kind in any phase; kinds peak at different times, so that these do not add up."""
+        """Return the maximum of one kind over the phases. Kinds peak at different times and do not add up."""
         return max(float(getattr(phase, kind)) for phase in self.phases)
 
 
 @dataclass(frozen=True)
 class Share:
-    """A flat optimizer group of a rank: `size` elements are its partition, `held` those of all parameters that
-    reach into it, whose reduced gradients it keeps whole."""
+    """A rank's share of a flat optimizer group: `size` elements are its partition; `held` are those of all
+    parameters that overlap with it, whose reduced gradients are kept whole."""
 
     size: int
     held: int
 
 
 def optimizer_groups(weights: Sequence[Weight]) -> list[list[Weight]]:
-    """The groups of `training.engine.make_optimizer`: dense matrices, dense vectors, and the same of
-    experts."""
+    """Return the groups of `make_optimizer`: dense matrices, dense vectors, and those of experts."""
     groups = [
         [w for w in weights if w.matrix == matrix and (w.expert is not None) == experts]
         for experts in (False, True)
@@ -125,7 +122,7 @@ def optimizer_groups(weights: Sequence[Weight]) -> list[list[Weight]]:
 
 
 def shares(group: Sequence[Weight], ranks: int) -> list[Share]:
-    """A group cut into equal partitions, padded to a multiple of two elements for each rank."""
+    """Cut a group into equal partitions, padded to a multiple of two elements for each rank."""
     total = numel(group)
     size = -(-total // (2 * ranks)) * 2
     held, at = [0] * ranks, 0
@@ -137,12 +134,12 @@ def shares(group: Sequence[Weight], ranks: int) -> list[Share]:
 
 
 def rank_memory(sizes: ModelSizes, stages: Sequence[StageBytes], holding: Holding) -> RankMemory:
-    """Memory of the rank that holds most.
+    """Return the memory of the rank that needs most.
 
     Args:
         sizes: the model's parameters.
-        stages: what each stage of a pass keeps and works with.
-        holding: how the model is held.
+        stages: memory of each stage of a pass.
+        holding: how the model is distributed.
     """
     weights = sizes.on_rank(sizes.fullest(holding.ep_size))
     parameters, element = numel(weights), holding.element
@@ -163,7 +160,7 @@ def rank_memory(sizes: ModelSizes, stages: Sequence[StageBytes], holding: Holdin
 
 
 def _largest_shares(weights: Sequence[Weight], holding: Holding) -> list[Share]:
-    """Of every group the share of the rank that holds most."""
+    """Return the share of each group on the rank that holds most."""
     cut = [
         (shares(group, _ranks(group, holding)), _ranks(group, holding)) for group in optimizer_groups(weights)
     ]
@@ -174,13 +171,13 @@ def _largest_shares(weights: Sequence[Weight], holding: Holding) -> list[Share]:
 
 
 def _ranks(group: Sequence[Weight], holding: Holding) -> int:
-    """Ranks that share a group: all, or those with the same experts."""
+    """Number of ranks that share a group: all, or those with the same experts."""
     return holding.world // (holding.ep_size if group[0].expert is not None else 1)
 
 
 def _host(weights: Sequence[Weight], owned: Sequence[Share], holding: Holding) -> float:
-    """fp32 weights, their gradients and moments of the share, its copy in the dtype of the weights, and room
-    for one gradient."""
+    """Host memory with offload: fp32 weights, gradients and moments of the share, its copy in the weights'
+    dtype, and a buffer for one gradient."""
     each = 2 * MASTER + holding.moments + holding.element
     return float(each * sum(s.size for s in owned) + holding.element * max(w.numel for w in weights))
 
@@ -188,9 +185,10 @@ def _host(weights: Sequence[Weight], owned: Sequence[Share], holding: Holding) -
 def _passing(
     weights: Sequence[Weight], owned: Sequence[Share], stages: Sequence[StageBytes], holding: Holding
 ) -> list[Phase]:
-    """Each stage of the backward pass: earlier stages keep, this one works, this and later ones have gradients.
+    """Return the phase of each stage of the backward pass: activations of earlier stages, work space of this
+    one, gradients of this and later ones.
 
-    Stage 0 and 1 keep every gradient until the pass is over. Stage 2 copies each into the bucket, reduces full
+    ZeRO 0 and 1 keep every gradient until the end of the pass. ZeRO 2 copies each into the bucket, reduces full
     buckets, and keeps the gradients of its own share.
     """
     b, phases, before = holding.element, [], 0.0
@@ -211,7 +209,7 @@ def _passing(
 
 
 def _updating(weights: Sequence[Weight], owned: Sequence[Share], holding: Holding) -> list[Phase]:
-    """After the pass: reducing gradients, and the update of one group after the other."""
+    """Return the phases after the pass: reduction of the gradients, and update group by group."""
     b, parameters = holding.element, numel(weights)
     if holding.stage == 0:
         return [Phase("reduce", float(b * parameters), _flattened(weights, holding))]
@@ -232,15 +230,13 @@ def _bucket(holding: Holding) -> float:
 
 
 def _offload_room(weights: Sequence[Weight], holding: Holding) -> float:
-    """Room for one gradient on its way to the host, and its fp32 copy."""
+    """Buffer for one gradient on its way to the host, and its fp32 copy."""
     return float((holding.element + MASTER) * max(w.numel for w in weights)) if holding.offload else 0.0
 
 
 def _flattened(weights: Sequence[Weight], holding: Holding) -> float:
-    """The flat copy of what is reduced at once: of the dense part or of the experts, whichever is larger.
-
-    With ZeRO a group of one rank has one slice, of which no copy is made.
-    """
+    """Flat copy of the gradients reduced at once: those of the dense part or of the experts, whichever is
+    larger. With ZeRO, a group of one rank has a single slice and needs no copy."""
     most, limit = 0, holding.bucket if holding.stage else STAGE_0_BUCKET
     for experts in (False, True):
         part = [w for w in weights if (w.expert is not None) == experts]

@@ -1,9 +1,9 @@
-"""Peak memory of a run, in a fresh process that holds nothing else.
+"""Peak memory of a run, measured in a new process that does nothing else.
 
-On a GPU the allocator counts. On a CPU it is the resident set: its growth from just before the model is built,
-less what grows meanwhile in mapped files and shared memory (libraries that load late, buffers of gloo), with
-glibc told to give back what is freed. A small model of the same kinds goes first in that process, for what is
-loaded on first use.
+On a GPU the figures are the allocator's. On a CPU they are the growth of the resident set from just before the
+model is built, without the growth of mapped files and shared memory (libraries that load late, gloo's buffers);
+glibc is told to return freed memory. A small model of the same kinds runs first, so that memory allocated on
+first use is not counted.
 """
 
 import gc
@@ -32,19 +32,19 @@ from mmspec_ds.profiling.trainee import Trainee
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 PASSES = 3
-"""Micro-batches of the longest samples; what is allocated once is there after the first update."""
+"""Micro-batches of the longest samples; after the first update, everything that is allocated once exists."""
 
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Bytes of a rank. Kinds are at their most at different times, so that they do not sum up to the peak.
+    """Bytes on one rank. The kinds peak at different times and do not sum up to `peak`.
 
     Attributes:
-        peak: the most at once, from before the model was built.
-        weights: parameters and buffers, flat copies included that hold them.
-        gradients: what a pass leaves behind, and ZeRO's copies of it.
-        optimizer: its states, and ZeRO's copy of the weights in float32.
-        activations: what the forward pass leaves for the backward pass.
+        peak: the largest total, counted from before the model was built.
+        weights: parameters and buffers, and flat copies that hold them.
+        gradients: after a pass, with ZeRO's copies of them.
+        optimizer: its state, and ZeRO's copy of the weights in float32.
+        activations: kept by the forward pass for the backward pass.
     """
 
     peak: float
@@ -55,8 +55,9 @@ class PeakMemory:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a process is to measure; `meeting` is a file where the processes of all ranks find each other."""
+class PeakRequest:
+    """The run that a process measures. The processes of all ranks find each other through the file
+    `meeting`."""
 
     run: ElucidationRun
     scratch: Path
@@ -68,26 +69,27 @@ class Task:
 
 
 def measurable() -> bool:
-    """Whether this machine tells what a process takes."""
+    """Return whether the memory of a process can be measured on this machine."""
     return torch.cuda.is_available() or is_measured()
 
 
-def measure_peak(task: Task) -> PeakMemory:
-    """Start the process and wait for what it finds. Every rank calls this.
+def measure_peak(request: PeakRequest) -> PeakMemory:
+    """Start the process and wait for its result. Every rank calls this.
 
     Raises:
-        UserError: it failed.
+        UserError: the process failed.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_tell, args=(task, theirs), daemon=True)
+    process = context.Process(target=_answer, args=(request, theirs), daemon=True)
     process.start()
     theirs.close()
     try:
         answer = ours.recv()
     except EOFError:
         process.join()
-        answer = f"{task.run.name}: the process that measures its memory ended with status {process.exitcode}"
+        name = request.run.name
+        answer = f"{name}: the process that measures its memory ended with status {process.exitcode}"
     finally:
         ours.close()
     process.join()
@@ -97,23 +99,23 @@ def measure_peak(task: Task) -> PeakMemory:
     return found
 
 
-def _tell(task: Task, answer: Any) -> None:
-    """The process: a `PeakMemory`, or one line of text that says what went wrong."""
+def _answer(request: PeakRequest, pipe: Any) -> None:
+    """Run in the new process; send a `PeakMemory`, or one line of text about a fault."""
     try:
-        with _process_group(task):
-            found: PeakMemory | str = _measure(task)
+        with _process_group(request):
+            found: PeakMemory | str = _measure(request)
     except UserError as error:
         found = " ".join(str(error).split())
-    answer.send(found)
-    answer.close()
+    pipe.send(found)
+    pipe.close()
 
 
 @contextmanager
-def _process_group(task: Task) -> Iterator[None]:
-    store = dist.FileStore(str(task.meeting), task.world)
+def _process_group(request: PeakRequest) -> Iterator[None]:
+    store = dist.FileStore(str(request.meeting), request.world)
     backend = "nccl" if torch.cuda.is_available() else "gloo"
-    minutes = timedelta(minutes=task.run.training.timeout_minutes)
-    dist.init_process_group(backend, store=store, rank=task.rank, world_size=task.world, timeout=minutes)
+    minutes = timedelta(minutes=request.run.training.timeout_minutes)
+    dist.init_process_group(backend, store=store, rank=request.rank, world_size=request.world, timeout=minutes)
     try:
         yield
         dist.barrier()
@@ -121,28 +123,28 @@ def _process_group(task: Task) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _measure(task: Task) -> PeakMemory:
+def _measure(request: PeakRequest) -> PeakMemory:
     give_back_what_is_freed()
-    data = run_data(task.run, task.world, generated=task.generated, tokens=task.tokens)
-    first = Trainee(_small(task.run), data, task.scratch)
+    data = run_data(request.run, request.world, generated=request.generated, tokens=request.tokens)
+    first = Trainee(_small(request.run), data, request.scratch)
     first.pass_once(first.longest(1)[0])
     first.close()
     del first
     gc.collect()
-    memory: _Memory = _OfGPU() if torch.cuda.is_available() else _OfProcess()
+    memory: _Memory = _MemoryOfGPU() if torch.cuda.is_available() else _MemoryOfProcess()
     memory.start()
-    trainee = Trainee(task.run, data, task.scratch)
+    trainee = Trainee(request.run, data, request.scratch)
     probe = _Probe(trainee.session.engine, memory)
     with observed(trainee.session.engine, probe):
-        for batch in trainee.longest(1) * (PASSES * task.run.training.gradient_accumulation):
+        for batch in trainee.longest(1) * (PASSES * request.run.training.gradient_accumulation):
             trainee.pass_once(batch)
     trainee.close()
-    weights, optimizer = _held(trainee.session.engine)
+    weights, optimizer = _weights_and_optimizer(trainee.session.engine)
     return PeakMemory(memory.peak(), weights, probe.gradients, optimizer, probe.activations)
 
 
 def _small(run: ElucidationRun) -> ElucidationRun:
-    """A run of the same kinds of operations in a model of a few thousand parameters."""
+    """Return the run with a model of a few thousand parameters and the same kinds of operations."""
     model = run.model.model_copy(
         update={"d_model": 32, "heads": 1, "encoder_layers": 1, "decoder_layers": 1, "ffn_width": 32}
     )
@@ -155,15 +157,15 @@ def _small(run: ElucidationRun) -> ElucidationRun:
 
 
 class _Memory(Protocol):
-    """Bytes of this process: let them begin, now, and at most."""
+    """Bytes of this process since `start`: now, and at the peak."""
 
     def start(self) -> None: ...
     def now(self) -> float: ...
     def peak(self) -> float: ...
 
 
-class _OfGPU:
-    """The allocator's figures."""
+class _MemoryOfGPU:
+    """Figures of the allocator."""
 
     def start(self) -> None:
         torch.cuda.empty_cache()
@@ -177,8 +179,8 @@ class _OfGPU:
         return float(torch.cuda.max_memory_allocated() - self._before)
 
 
-class _OfProcess:
-    """The kernel's figures of the resident set."""
+class _MemoryOfProcess:
+    """Figures of the resident set."""
 
     def start(self) -> None:
         self._before = reset_peak()
@@ -193,11 +195,11 @@ class _OfProcess:
 
 
 class _Probe:
-    """Reads memory off while a step runs.
+    """An `Observer` that reads memory during a step.
 
     Attributes:
-        activations: growth from the beginning of the last forward pass to its end.
-        gradients: the most that they took, at the end of a backward pass or at the beginning of an update.
+        activations: growth from the start of the last forward pass to its end.
+        gradients: the most at the end of a backward pass or at the start of an update.
     """
 
     def __init__(self, engine: Any, memory: _Memory) -> None:
@@ -217,22 +219,22 @@ class _Probe:
             self.gradients = max(self.gradients, _gradient_bytes(self._engine))
 
     def sent(self, size: float) -> None:
-        """Of no interest."""
+        pass
 
 
 def _gradient_bytes(engine: Any) -> float:
-    """Bytes of the gradients of weights and of ZeRO's copies of them, each address once. Not of their storages:
-    of ZeRO's reduce bucket, which may be one, a CPU holds only the pages that were used."""
+    """Bytes of the gradients and of ZeRO's copies, each address once. Not of their storages: ZeRO's reduce
+    bucket may be one, and on a CPU only its used pages are resident."""
     optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
-    held = [p.grad for p in engine.module.parameters()]
-    held += [p.grad for group in optimizer.param_groups for p in group["params"]]
-    for gradients in getattr(engine.optimizer, "averaged_gradients", {}).values():
-        held += gradients or []
-    return float(sum({one.data_ptr(): one.nbytes for one in held if one is not None}.values()))
+    gradients = [p.grad for p in engine.module.parameters()]
+    gradients += [p.grad for group in optimizer.param_groups for p in group["params"]]
+    for averaged in getattr(engine.optimizer, "averaged_gradients", {}).values():
+        gradients += averaged or []
+    return float(sum({one.data_ptr(): one.nbytes for one in gradients if one is not None}.values()))
 
 
-def _held(engine: Any) -> tuple[float, float]:
-    """Bytes of weights, and of the optimizer on the weights' device: under offload it has none there."""
+def _weights_and_optimizer(engine: Any) -> tuple[float, float]:
+    """Bytes of the weights, and of the optimizer on their device: with offload it has none there."""
     module: nn.Module = engine.module
     weights = [*module.parameters(), *module.buffers()]
     optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
@@ -243,7 +245,7 @@ def _held(engine: Any) -> tuple[float, float]:
 
 
 def _storage_bytes(tensors: Iterable[Tensor], without: Iterable[Tensor] = ()) -> float:
-    """Bytes of tensors, each storage once, and none of those of others."""
+    """Bytes of the storages of tensors, each once, except those of the tensors in `without`."""
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
     for tensor in without:
         storages.pop(tensor.untyped_storage().data_ptr(), None)

@@ -1,4 +1,4 @@
-"""Which ZeRO stage and which expert-parallel size a run needs on so many GPUs of so much memory."""
+"""Choose the ZeRO stage and the expert-parallel size of a run for given GPUs and memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_parallel import Placement
-from mmspec_ds.profiling.activations import made_up_batch, pass_stages
+from mmspec_ds.profiling.activations import generated_batch, pass_stages
 from mmspec_ds.profiling.ledger import StageBytes
 from mmspec_ds.profiling.memory import STAGE_0_BUCKET, Holding, RankMemory, rank_memory
 from mmspec_ds.profiling.sizes import model_sizes
@@ -18,10 +18,10 @@ from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.engine_file import EngineFile
 
 RESERVE = 0.1
-"""Share of a GPU's memory that is left to the driver, the collectives' buffers and fragmentation."""
+"""Share of a GPU's memory reserved for the driver, the collectives' buffers and fragmentation."""
 
 SMALL_BUCKET = 50_000_000
-"""Elements of a reduce bucket that is suggested where memory is short."""
+"""Elements of the reduce bucket that is suggested when memory is short."""
 
 RULE = (
     "recommended: of the rows that fit, the one that sends least; then without offload, then the least memory"
@@ -30,8 +30,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One way to hold the run: where, what it takes on the rank that holds most, what it sends, whether it
-    fits."""
+    """One way to distribute the run: memory of the rank that needs most, traffic, and whether it fits."""
 
     holding: Holding
     memory: RankMemory
@@ -40,14 +39,14 @@ class PlanRow:
 
     @property
     def name(self) -> str:
-        """ZeRO stage and expert-parallel size in words."""
+        """ZeRO stage and expert-parallel size as text."""
         offload = " + offload" if self.holding.offload else ""
         return f"ZeRO {self.holding.stage}{offload}, ep {self.holding.ep_size}"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a plan may vary beside stage, offload and ep; None is what the run file and the engine file say."""
+    """Settings that a plan may vary besides stage, offload and ep; None keeps those of the files."""
 
     batch_size: int | None = None
     accumulation: int | None = None
@@ -70,12 +69,12 @@ class Planner:
         return int(self._zero.get("reduce_bucket_size", STAGE_0_BUCKET))
 
     def rows(self, world: int, memory: float, change: Change = Change()) -> list[PlanRow]:
-        """All combinations of ZeRO 0, 1, 2, offload, and every ep that divides the ranks and the experts.
+        """Return a row for each ZeRO stage, offload, and each ep that divides the ranks and the experts.
 
         Args:
             world: GPUs, a rank each.
             memory: bytes of each.
-            change: of what the run file says.
+            change: to the settings of the run.
         """
         kinds = [(0, False), (1, False), (2, False), (1, True), (2, True)]
         return [
@@ -85,7 +84,7 @@ class Planner:
         ]
 
     def ep_sizes(self, world: int) -> list[int]:
-        """Expert-parallel sizes that work."""
+        """Return the expert-parallel sizes that work."""
         experts = len(self.sizes.widths) or 1
         return [size for size in range(1, min(world, experts) + 1) if world % size == 0 and experts % size == 0]
 
@@ -134,7 +133,7 @@ class Planner:
                 self.run,
                 figures.schemas,
                 figures.vocabulary,
-                made_up_batch(load, figures.schemas, figures.vocabulary, figures.shares),
+                generated_batch(load, figures.schemas, figures.vocabulary, figures.shares),
                 width=width,
                 dtype=torch.bfloat16 if element == 2 else torch.float32,
                 checkpointing=checkpointing,
@@ -143,7 +142,7 @@ class Planner:
 
 
 def check_request(run: ElucidationRun, world: int, memory: float) -> None:
-    """Refuse what no plan can be made for.
+    """Refuse a request for which no plan can be made.
 
     Raises:
         ConfigError: no GPU, no memory, or an expert-parallel size that cannot work on so many GPUs.
@@ -162,7 +161,7 @@ def check_request(run: ElucidationRun, world: int, memory: float) -> None:
 
 
 def recommended(rows: Sequence[PlanRow]) -> PlanRow | None:
-    """The row to take, see RULE; None where none fits."""
+    """Return the recommended row, see RULE; None where none fits."""
     fitting = [row for row in rows if row.fits]
     return min(fitting, key=_cost, default=None)
 
@@ -172,22 +171,22 @@ def _cost(row: PlanRow) -> tuple[float, bool, float]:
 
 
 def smallest(rows: Sequence[PlanRow]) -> PlanRow:
-    """The row with the least memory."""
+    """Return the row with the least memory."""
     return min(rows, key=lambda row: (row.memory.total, row.traffic.total))
 
 
 @dataclass(frozen=True)
 class Help:
-    """A way out where nothing fits: what to change, and the best row then."""
+    """A change that helps where no row fits, and the smallest row with it."""
 
     change: str
     row: PlanRow
 
 
 def ways_out(planner: Planner, world: int, memory: float) -> list[Help]:
-    """What would help where nothing fits: smaller batches, checkpointing, a smaller bucket, more GPUs.
+    """Return changes that reduce memory: smaller batches, checkpointing, a smaller bucket, more GPUs.
 
-    Each is tried alone, with all stages, offload and ep; the smallest row is given, fitting or not.
+    Each is tried alone with all stages, offload and ep; its smallest row is returned, whether it fits or not.
     """
     settings = planner.run.training
     changes: dict[str, tuple[Change, int]] = {}
@@ -212,7 +211,7 @@ def ways_out(planner: Planner, world: int, memory: float) -> list[Help]:
 
 
 def _halves(batch: int) -> list[int]:
-    """A batch halved as often as that is even."""
+    """Return the batch size halved repeatedly, down to an odd number."""
     found = []
     while batch % 2 == 0:
         batch //= 2

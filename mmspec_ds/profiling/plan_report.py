@@ -1,4 +1,4 @@
-"""A plan in words, as a table, and as JSON."""
+"""Print a plan as text and tables, and write it as JSON."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from mmspec_ds.profiling.plan import (
     ways_out,
 )
 from mmspec_ds.profiling.sizes import ModelSizes
-from mmspec_ds.profiling.tables import say, show
+from mmspec_ds.profiling.text_tables import say, show
 from mmspec_ds.profiling.tokens import TokenFigures, token_figures
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.engine_file import EngineFile
@@ -39,7 +39,7 @@ SCALE_HEADS = (
 
 @dataclass(frozen=True)
 class Scaled:
-    """The recommended row on so many GPUs, or that of the run file, as `kind` says, and its time on paper."""
+    """The recommended row for a number of GPUs, or the run file's (see `kind`), and its estimated time."""
 
     row: PlanRow
     time: StepTime
@@ -48,12 +48,12 @@ class Scaled:
 
 @dataclass(frozen=True)
 class Report:
-    """All that `mmspec plan` tells.
+    """The output of `mmspec plan`.
 
     Attributes:
         own: the row of the run file and its engine file.
-        best: the recommended row; None where none fits, and then `ways` holds what would help.
-        scaled: the recommended row and the run file's, here and on other numbers of GPUs.
+        best: the recommended row; None where none fits, and then `ways` lists changes that help.
+        scaled: the recommended row and the run file's, on this and other numbers of GPUs.
     """
 
     run: str
@@ -78,17 +78,17 @@ def make_report(
     tokens: int | None = None,
     extrapolate: Sequence[int] = (),
 ) -> Report:
-    """Plan a run.
+    """Make the plan of a run.
 
     Args:
         run, engine: the settings.
-        gpus: ranks.
+        gpus: number of GPUs, one rank each.
         memory: bytes of each GPU.
-        tokens: of a sample; else those of the data, or the most that the settings allow.
-        extrapolate: other numbers of GPUs to give the recommended row of.
+        tokens: of a sample; by default those of the data, or the maximum of the settings.
+        extrapolate: other numbers of GPUs for which to give the recommended row.
 
     Raises:
-        ConfigError: what cannot work, see `check_request`.
+        ConfigError: see `check_request`.
     """
     check_request(run, gpus, memory)
     planner = Planner(run, engine, token_figures(run, tokens))
@@ -136,21 +136,20 @@ def _assumptions(row: PlanRow, engine: EngineFile) -> list[str]:
         "bf16 where there is ZeRO, as the engine file says" if engine.bf16 else "fp32, as the engine file says"
     )
     return [
-        "each column is the most of its kind in a step; they peak at different times: total is less",
-        f"{RESERVE:.0%} of the memory is left to the driver, the collectives' buffers and fragmentation",
-        "activations and work space are those of the longest batch, read off passes of the run's own modules in"
-        " plain torch; the Triton kernels keep fewer copies of rows",
-        "tokens spread evenly over the experts; memory and traffic are those of the rank with the widest ones",
-        f"the reduce bucket takes {bucket:,} elements whether they are needed or not"
-        " (zero_optimization.reduce_bucket_size)",
+        "each column is the maximum of its kind in a step; kinds peak at different times, so the total is less",
+        f"{RESERVE:.0%} of the memory is reserved for the driver, the collectives' buffers and fragmentation",
+        "activations and work space are those of the longest batch, from the run's own modules on tensors"
+        " without data, in plain torch; the Triton kernels keep fewer copies of rows",
+        "tokens are spread evenly over the experts; memory and traffic of the rank with the widest ones",
+        f"the reduce bucket takes {bucket:,} elements, needed or not (zero_optimization.reduce_bucket_size)",
         f"weights in {precision}; ZeRO keeps an fp32 copy of a rank's share in either case",
-        "bytes are what a rank sends in a step, by rings; padding is not routed; ZeRO 1 and 2 reduce gradients"
-        " to all ranks, as DeepSpeed 0.19.8 does",
+        "bytes are those that a rank sends in a step, in rings; padding is not routed; ZeRO 1 and 2 reduce"
+        " gradients to all ranks, as DeepSpeed 0.19.8 does",
     ]  # fmt: skip
 
 
 def head_lines(report: Report) -> list[str]:
-    """What stands before the table."""
+    """Return the lines before the table."""
     sizes, figures = report.sizes, report.figures
     lines = [
         f"{report.run} on {report.gpus} GPU(s) of {_gb(report.memory)} GB",
@@ -171,7 +170,7 @@ def head_lines(report: Report) -> list[str]:
 
 
 def tail_lines(report: Report) -> list[str]:
-    """What stands after the table."""
+    """Return the lines after the table."""
     lines = ["all bytes in GB (10^9), for one rank; the last five columns are what it sends in a step"]
     if report.best:
         lines.append(f"{RULE}: {report.best.name}, {_gb(report.best.memory.total)} GB")
@@ -190,7 +189,7 @@ def tail_lines(report: Report) -> list[str]:
 
 
 def table_rows(report: Report) -> list[tuple[str, ...]]:
-    """The cells of the table."""
+    """Return the cells of the table."""
     return [_cells(row, report) for row in report.rows]
 
 
@@ -213,7 +212,7 @@ def _cells(row: PlanRow, report: Report) -> tuple[str, ...]:
 
 
 def scale_rows(report: Report) -> list[tuple[str, ...]]:
-    """The cells of the extrapolation."""
+    """Return the cells of the extrapolation."""
     return [
         (
             str(scaled.row.holding.world),
@@ -231,7 +230,7 @@ def scale_rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """Tables on a terminal, aligned lines elsewhere."""
+    """Print the plan: tables on a terminal, aligned lines elsewhere."""
     console = console or Console()
     for line in head_lines(report):
         say(console, line)
@@ -239,7 +238,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     for line in tail_lines(report):
         say(console, line)
     if report.scaled:
-        say(console, "a step on paper, traffic in GB of a rank:")
+        say(console, "estimated time of a step, traffic in GB of a rank:")
         show(console, SCALE_HEADS, scale_rows(report))
     say(console, "assumed:")
     for line in report.assumptions:
@@ -247,12 +246,12 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """The plan as JSON, bytes and seconds unrounded. The file appears whole or not at all."""
+    """Write the plan as JSON, bytes and seconds unrounded; the file appears whole or not at all."""
     write_json(path, to_json(report))
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """The plan as plain values."""
+    """Return the plan as plain values."""
     sizes, figures = report.sizes, report.figures
     return {
         "run": report.run,
@@ -301,7 +300,7 @@ def _seconds(time: StepTime) -> Mapping[str, float]:
 
 
 def _gb(value: float) -> str:
-    """GB with three digits."""
+    """Format bytes as GB with three digits."""
     return f"{value / 1e9:.3g}" if value >= 5e5 else "0"
 
 

@@ -1,4 +1,4 @@
-"""A profile as a table (in the manner of the paper's table 12), as JSON, and in TensorBoard."""
+"""Print a profile as a table (like table 12 of the paper), and write it as JSON and for TensorBoard."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,14 +9,14 @@ from rich.console import Console
 
 from mmspec_ds.files import write_json
 from mmspec_ds.profiling.compare import Profile
-from mmspec_ds.profiling.figures import Figure, Figures, Row, all_rows
-from mmspec_ds.profiling.tables import aligned, say, show
+from mmspec_ds.profiling.measurements import Figure, Figures, Row, all_rows
+from mmspec_ds.profiling.text_tables import aligned, say, show
 
 LETTERS = "AB"
 
 
 def print_profile(profile: Profile, console: Console | None = None) -> None:
-    """Head, table and what was assumed."""
+    """Print head lines, table and notes."""
     console = console or Console()
     for line in head_lines(profile):
         say(console, line)
@@ -31,7 +31,7 @@ def print_profile(profile: Profile, console: Console | None = None) -> None:
 
 
 def head_lines(profile: Profile) -> list[str]:
-    """What was measured, and on what."""
+    """Return lines about the machine and the models."""
     where = profile.environment
     lines = [
         f"{where['ranks']} rank(s) on {where['device']}, torch {where['torch']}, deepspeed {where['deepspeed']}"
@@ -49,22 +49,22 @@ def head_lines(profile: Profile) -> list[str]:
 
 
 def tail_lines(profile: Profile) -> list[str]:
-    """How it was measured."""
+    """Return lines about the method of measurement."""
     effort = profile.effort
     turns = ", in turn for A and B" if len(profile.models) > 1 else ""
     spread = "mean ± standard deviation" if effort.runs > 1 else "one run"
     lines = [
         f"training: {effort.runs} run(s) of {effort.steps} steps after {effort.warm_up}{turns}; {spread}",
-        "a token is one of a spectrum or of a SMILES, padding is none; a step is one update of all ranks",
-        "processor time: of all threads and ranks; other programs on the machine disturb it least",
+        "tokens are those of spectra and SMILES, without padding; a step is one update of all ranks",
+        "processor time: of all threads and ranks; other programs on the machine hardly affect it",
         "engine: reduction of gradients, clipping, ZeRO's copies; loop: schedules and agreement of the ranks",
     ]
     if not any(any(model.figures["share/logging"].values) for model in profile.models):
-        lines.append("logging: no step of these runs was one that is logged, see training.log_every")
+        lines.append("logging: no step of these runs was logged, see training.log_every")
     if any("memory/peak" in model.figures for model in profile.models):
         lines.append(
-            f"memory: {profile.environment['memory']}, of the rank that takes most, each model in a process of"
-            " its own; kinds are at their most at different times and do not sum up to the peak"
+            f"memory: {profile.environment['memory']}, of the rank that needs most, each model in a process of"
+            " its own; kinds peak at different times and do not sum to the peak"
         )
     if profile.max_tokens is not None:
         lines.append(
@@ -75,13 +75,13 @@ def tail_lines(profile: Profile) -> list[str]:
 
 
 def heads_of(profile: Profile) -> list[str]:
-    """Of the columns."""
+    """Return the heads of the columns."""
     names = [f"{letter}: {model.name}" for letter, model in zip(LETTERS, profile.models)]
     return ["", *names, *(["A/B"] if len(names) > 1 else [])]
 
 
 def table_rows(profile: Profile) -> list[list[str]]:
-    """The cells of the table; rows of what was not measured are left out."""
+    """Return the cells of the table, without rows of figures that were not measured."""
     rows = []
     for row in all_rows(profile.effort.beams):
         if any(row.key in model.figures for model in profile.models):
@@ -114,12 +114,12 @@ def _cell(figures: Figures, row: Row) -> str:
 
 
 def _varies(figure: Figure) -> bool:
-    """Whether a deviation tells something: what is counted is the same in every run, but for its batches."""
+    """Return whether to show the deviation: counted figures are nearly the same in every run."""
     return figure.deviation is not None and figure.deviation > 1e-6 * abs(figure.mean)
 
 
 def number(value: float, digits: int = 4) -> str:
-    """So many significant digits, without an exponent."""
+    """Format a number with significant digits, without an exponent."""
     if value == 0:
         return "0"
     if abs(value) >= 10 ** (digits - 1):
@@ -129,13 +129,13 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def write_profile(path: Path, profile: Profile) -> None:
-    """The profile as JSON, in base units (seconds, bytes, operations, shares of 1), unrounded. The file appears
-    whole or not at all."""
+    """Write the profile as JSON in base units (seconds, bytes, operations, fractions), unrounded; the file
+    appears whole or not at all."""
     write_json(path, to_json(profile))
 
 
 def to_json(profile: Profile) -> dict[str, Any]:
-    """The profile as plain values."""
+    """Return the profile as plain values."""
     return {
         "environment": dict(profile.environment),
         "effort": asdict(profile.effort),
@@ -156,8 +156,8 @@ def _figures_json(figures: Figures) -> dict[str, Any]:
 
 
 def write_tensorboard(folder: Path, profile: Profile) -> None:
-    """A run of TensorBoard for each model with its scalars, a step for each run of the measurement; the ratios;
-    the whole table as text."""
+    """Write the scalars of each model and of the ratios as TensorBoard runs, with a step for each measured run,
+    and the whole table as text."""
     from torch.utils.tensorboard import SummaryWriter
 
     tracks: list[tuple[str, Figures]] = [
@@ -175,7 +175,7 @@ def write_tensorboard(folder: Path, profile: Profile) -> None:
 
 
 def markdown(profile: Profile) -> str:
-    """Head, table and notes as Markdown."""
+    """Return head lines, table and notes as Markdown."""
     heads, rows = heads_of(profile), table_rows(profile)
     lines = [*head_lines(profile), "", _pipes(heads), _pipes(["---", *["---:"] * (len(heads) - 1)])]
     lines += [_pipes([row[0].strip(), *row[1:]]) for row in rows]

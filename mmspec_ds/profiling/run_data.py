@@ -1,31 +1,24 @@
-"""What a profile feeds its models: the records that the run file names, or generated ones of their lengths."""
+"""The data of a profile: the records that the run file names, or generated records of the same lengths."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
 
-import numpy as np
-
-from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.reading import TrainingData, read_training
 from mmspec_ds.data.shards.folder import is_prepared
 from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.profiling.generated import generated_dataset
 from mmspec_ds.profiling.tokens import TokenFigures, first_records, token_figures
-from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 GENERATED_BATCHES = 4
-"""Global batches of generated samples. All are as long as each other: more would add nothing."""
+"""Number of global batches of generated samples; all have the same length, so more would add nothing."""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """Data to profile with: `about` says in words where they come from, `generated` whether they are made
-    up."""
+    """Data to profile with. `about` says where they come from; `generated` is whether they are random."""
 
     data: TrainingData
     about: str
@@ -33,20 +26,20 @@ class RunData:
 
 
 def run_data(run: ElucidationRun, world: int, *, generated: bool = False, tokens: int | None = None) -> RunData:
-    """Records of the run, or generated ones.
+    """Return the records of the run, or generated ones.
 
-    A prepared folder is opened as training opens it. Of other files the first 2,048 records are read, which
-    have the lengths of all if the files are in no particular order; the SMILES vocabulary is then theirs.
+    A prepared folder is opened as training opens it. Of other files the first 2,048 records are read; they
+    represent the rest if the files are in random order. The SMILES vocabulary is then that of these records.
 
     Args:
         run: the settings.
         world: ranks, which share the generated samples.
         generated: generate records even where there are files.
-        tokens: of a generated sample; else as many as the run's records have on average or, where no file can
-            be read, as many as its settings allow. A number means generated records.
+        tokens: of a generated sample, which implies `generated`; by default the mean of the run's records or,
+            where no file can be read, the maximum of its settings.
 
     Raises:
-        DataError: a file is there and cannot be used.
+        DataError: a file exists but cannot be used.
     """
     named = (*run.data.train, *run.data.validation)
     if generated or tokens is not None or not run.data.train:
@@ -72,61 +65,28 @@ def _generated(run: ElucidationRun, world: int, tokens: int | None, why: str) ->
     if start is not None:
         vocabularies = Vocabularies.load(start / VOCABULARY)
     else:
-        vocabularies = Vocabularies(_made_up_words(figures.vocabulary), _made_up_source(run, figures))
+        vocabularies = Vocabularies(_numbered_words(figures.vocabulary), _generated_source(run, figures))
     encoding = InputEncoding.from_settings(run.data, vocabularies.source)
     samples = GENERATED_BATCHES * run.training.batch_size * world
-    dataset = _made_up_dataset(run.seed, samples, figures, encoding, len(vocabularies.target))
+    dataset = generated_dataset(
+        [max(1, round(figures.mean))] * samples,
+        figures.shares,
+        encoding.schemas,
+        targets=round(figures.target),
+        vocabulary=len(vocabularies.target),
+        seed=run.seed,
+    )
     data = TrainingData(dataset, dataset, encoding, vocabularies, 0)
     about = f"generated records of {round(figures.mean)} spectrum tokens each, {why}; lengths: {figures.source}"
     return RunData(data, about, generated=True)
 
 
-def _made_up_words(size: int) -> Vocabulary:
-    """A vocabulary of so many tokens, specials included."""
+def _numbered_words(size: int) -> Vocabulary:
+    """Return a vocabulary of this size, specials included."""
     return Vocabulary(f"word {number}" for number in range(max(1, size - len(Vocabulary.SPECIALS))))
 
 
-def _made_up_source(run: ElucidationRun, figures: TokenFigures) -> dict[Modality, Vocabulary] | None:
+def _generated_source(run: ElucidationRun, figures: TokenFigures) -> dict[Modality, Vocabulary] | None:
     if run.data.representation == "compressed":
         return None
-    return {m: _made_up_words(schema.discrete[0].size) for m, schema in figures.schemas.items()}
-
-
-def _made_up_dataset(
-    seed: int, samples: int, figures: TokenFigures, encoding: InputEncoding, vocabulary: int
-) -> SpectraDataset:
-    """Samples of the mean length, all alike, with random contents."""
-    rng = np.random.default_rng(seed)
-    shares = [figures.shares.get(modality, 0.0) for modality in encoding.schemas]
-    counts = _split(max(1, round(figures.mean)), shares)
-    tokens = {
-        modality: _made_up_tokens(schema, np.full(samples, count), rng)
-        for (modality, schema), count in zip(encoding.schemas.items(), counts)
-    }
-    first = len(Vocabulary.SPECIALS)
-    written = max(1, round(figures.target) - 1)  # the decoder reads BOS and these
-    bodies = rng.integers(first, max(vocabulary, first + 1), (samples, written)).tolist()
-    return SpectraDataset(
-        ids=tuple(f"generated {number}" for number in range(samples)),
-        smiles=(None,) * samples,
-        tokens=tokens,
-        schemas=encoding.schemas,
-        targets=PackedIds.of([[Vocabulary.BOS, *body, Vocabulary.EOS] for body in bodies]),
-    )
-
-
-def _split(total: int, shares: Iterable[float]) -> list[int]:
-    """A whole number in parts of these shares, which sum up to it."""
-    bounds = np.cumsum(list(shares))
-    edges = np.round(total * bounds / bounds[-1]).astype(int)
-    return cast(list[int], np.diff(edges, prepend=0).tolist())
-
-
-def _made_up_tokens(schema: TokenSchema, counts: IntArray, rng: np.random.Generator) -> PackedTokens:
-    total = int(counts.sum())
-    discrete = [rng.integers(field.size, size=total, dtype=np.int16) for field in schema.discrete]
-    return PackedTokens(
-        np.stack(discrete, axis=1) if discrete else np.empty((total, 0), dtype=np.int16),
-        rng.random((total, len(schema.continuous)), dtype=np.float32),
-        offsets_of(counts),
-    )
+    return {m: _numbered_words(schema.discrete[0].size) for m, schema in figures.schemas.items()}

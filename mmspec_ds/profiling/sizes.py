@@ -1,7 +1,4 @@
-"""The parameters of a run's model: how many, in which part, and on which rank.
-
-Counted on the meta device, where tensors have shapes and no memory.
-"""
+"""Number of parameters of a run's model by part and rank, counted on the meta device without memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +17,8 @@ _EXPERTS = ".deepspeed_experts."
 
 @dataclass(frozen=True)
 class Weight:
-    """One parameter. `stage` is where it is used in a pass, see `stages`; `expert` its expert's number, None
-    for the dense part; `matrix` whether the optimizer decays it."""
+    """One parameter. `stage`: index in `stages` of its use; `expert`: number of its expert, None for the dense
+    part; `matrix`: whether weight decay applies."""
 
     name: str
     numel: int
@@ -32,8 +29,8 @@ class Weight:
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """All parameters of a model, in the order of its modules, and the widths of its experts in physical order
-    (none in a dense model)."""
+    """All parameters of a model in the order of its modules, and the widths of its experts in physical order
+    (none for a dense model)."""
 
     weights: tuple[Weight, ...]
     widths: tuple[int, ...]
@@ -41,56 +38,58 @@ class ModelSizes:
 
     @property
     def total(self) -> int:
-        """Parameters of the whole model."""
+        """Number of parameters of the whole model."""
         return sum(weight.numel for weight in self.weights)
 
     @property
     def dense(self) -> int:
-        """Parameters outside the experts, which every rank has."""
+        """Number of parameters outside the experts, which every rank holds."""
         return sum(weight.numel for weight in self.weights if weight.expert is None)
 
     @property
     def by_expert(self) -> tuple[int, ...]:
-        """Parameters of each expert in all layers together."""
+        """Number of parameters of each expert, summed over the layers."""
         return tuple(
             sum(w.numel for w in self.weights if w.expert == expert) for expert in range(len(self.widths))
         )
 
     @property
     def active(self) -> float:
-        """Parameters that work for one token when every expert has its even share: the dense part and k
-        experts."""
+        """Number of parameters used for one token: the dense part and k experts of mean size."""
         if not self.widths:
             return float(self.total)
         return self.dense + self.k * sum(self.by_expert) / len(self.widths)
 
     def on_rank(self, placement: Placement) -> tuple[Weight, ...]:
-        """What lives on a rank of an expert-parallel group."""
+        """Return the parameters on a rank of an expert-parallel group."""
         local = placement.local(len(self.widths))
         return tuple(w for w in self.weights if w.expert is None or w.expert in local)
 
     def fullest(self, ep_size: int) -> Placement:
-        """The rank whose experts are the widest together."""
+        """Return the rank with the largest total width of experts."""
         if not self.widths:
             return Placement(1, 0)
         ranks = [Placement(ep_size, rank) for rank in range(ep_size)]
         return max(ranks, key=lambda at: sum(self.widths[i] for i in at.local(len(self.widths))))
 
     def mean_width(self, placement: Placement) -> float:
-        """Mean width of the experts of a rank; 0 in a dense model."""
+        """Return the mean width of the experts of a rank; 0 for a dense model."""
         local = placement.local(len(self.widths))
         return sum(self.widths[i] for i in local) / len(local) if self.widths else 0.0
 
 
 def stages(encoder_layers: int, decoder_layers: int) -> list[str]:
-    """The stages of a pass in their order: embedding, encoder layers, middle, decoder layers, head."""
+    """Return the stages of a pass in order: embedding, encoder layers, middle, decoder layers, head.
+
+    The middle is the encoder's last norm and the embedding of the target; the head is the decoder's last norm,
+    the logits and the loss."""
     encoder = [f"encoder layer {i}" for i in range(encoder_layers)]
     decoder = [f"decoder layer {i}" for i in range(decoder_layers)]
     return ["embedding", *encoder, "middle", *decoder, "head"]
 
 
 def model_sizes(run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> ModelSizes:
-    """The parameters of `build_elucidator` for a run.
+    """Return the parameters of the model of a run.
 
     Args:
         run: the settings.
@@ -110,8 +109,8 @@ def model_sizes(run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vo
 
 
 def _stage_of(name: str) -> str:
-    """Where a parameter's gradient is complete; the table of target tokens is read by the head as well, but its
-    gradient is whole when the middle has been passed."""
+    """Return the stage in which a parameter's gradient is complete. The table of target tokens is used in the
+    head and in the middle, which comes later in the backward pass."""
     room, *rest = name.split(".")
     if room in ("encoder", "decoder") and rest[0] == "layers":
         return f"{room} layer {rest[1]}"
@@ -126,5 +125,5 @@ def _expert_of(name: str) -> int | None:
 
 
 def numel(weights: Sequence[Weight]) -> int:
-    """Parameters in all."""
+    """Return the total number of parameters."""
     return sum(weight.numel for weight in weights)

@@ -1,7 +1,7 @@
-"""When the parts of a training step begin and end, told by the step itself while it runs.
+"""Time the parts of a training step by hooks on its module, optimizer and collectives.
 
-On a GPU times are those of the stream: events are recorded where a part is launched, and read when the run of
-steps is over, so that nothing waits within it.
+On a GPU the times are those of the stream: events are recorded where a part is launched and read after the
+measured steps, so that no step waits for the device.
 """
 
 import time
@@ -12,32 +12,34 @@ from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
-
-from mmspec_ds.profiling.collectives import bytes_to_others
+from torch import Tensor
 
 FORWARD, BACKWARD, OPTIMIZER, ALL_TO_ALL = "forward", "backward", "optimizer", "all-to-all"
 HOOKS = "hooks"
-"""What ZeRO does within the backward pass, gradient by gradient."""
+"""ZeRO's work during the backward pass, gradient by gradient."""
 
 
 class Observer(Protocol):
-    """Who is told."""
+    """Receives the events of a training step."""
 
     def begin(self, part: str) -> None:
         """A part of a step begins."""
 
     def end(self, part: str) -> None:
-        """It ends."""
+        """A part of a step ends."""
 
     def sent(self, size: float) -> None:
-        """So many bytes leave this rank in an all-to-all."""
+        """An all-to-all sends `size` bytes to other ranks."""
 
 
 class Stopwatch:
-    """Adds up the time of parts. Parts may lie within others.
+    """An `Observer` that sums the time of each part. Parts may overlap.
 
     Args:
         device: where the work is done.
+
+    Attributes:
+        bytes_sent: since the last reading.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -47,26 +49,23 @@ class Stopwatch:
         self.bytes_sent = 0.0
 
     def begin(self, part: str) -> None:
-        """See `Observer`."""
         self._open[part].append(self._now())
 
     def end(self, part: str) -> None:
-        """See `Observer`."""
         self._spans.append((part, self._open[part].pop(), self._now()))
 
     def sent(self, size: float) -> None:
-        """See `Observer`."""
         self.bytes_sent += size
 
     @contextmanager
     def timing(self, part: str) -> Iterator[None]:
-        """Within is a part."""
+        """Time the block as a part."""
         self.begin(part)
         yield
         self.end(part)
 
     def read(self) -> dict[str, float]:
-        """Seconds of each part since the last reading; 0 for what did not occur."""
+        """Return the seconds of each part since the last reading; 0 for a part that did not occur."""
         if self._on_stream:
             torch.cuda.synchronize()
         seconds: dict[str, float] = defaultdict(float)
@@ -86,11 +85,11 @@ class Stopwatch:
 
 @contextmanager
 def observed(engine: Any, observer: Observer) -> Iterator[None]:
-    """Within, the steps of a DeepSpeed engine tell the observer of their parts.
+    """Report the parts of each step of a DeepSpeed engine to the observer, inside the block.
 
-    The forward pass is that of the engine's module, the backward pass autograd's run (ZeRO's hooks are within,
-    and told of as well), the optimizer that of torch without ZeRO's copies around it, and an all-to-all its
-    launch and whatever waits for it: what is hidden behind computation does not count.
+    The forward pass is that of the engine's module. The backward pass is the run of autograd, including ZeRO's
+    hooks, which are reported as well. The optimizer is torch's, without ZeRO's copies around it. An all-to-all
+    is its launch and the wait for it; time hidden behind computation does not count.
     """
     optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)  # ZeRO's has torch's within
     handles = [
@@ -112,12 +111,12 @@ def observed(engine: Any, observer: Observer) -> Iterator[None]:
 def _backward_observed(observer: Observer) -> Iterator[None]:
     backward = torch.autograd.backward
 
-    def told(*args: Any, **kwargs: Any) -> None:
+    def timed(*args: Any, **kwargs: Any) -> None:
         observer.begin(BACKWARD)
         backward(*args, **kwargs)
         observer.end(BACKWARD)
 
-    torch.autograd.backward = told
+    torch.autograd.backward = timed
     try:
         yield
     finally:
@@ -126,7 +125,7 @@ def _backward_observed(observer: Observer) -> Iterator[None]:
 
 @contextmanager
 def _hooks_observed(optimizer: Any, observer: Observer) -> Iterator[None]:
-    """The hook of ZeRO 1 and 2 on each gradient, from the first function that it calls to the last one
+    """Report ZeRO 1 and 2's hook on each gradient, from the first function that it calls to the last
     (DeepSpeed 0.19.8, `create_gradient_handling_hooks`)."""
     first, last = "should_refresh_expected_hook_count", "update_hook_state_and_maybe_run_epilogue"
     if not (hasattr(optimizer, first) and hasattr(optimizer, last)):
@@ -155,14 +154,14 @@ def _hooks_observed(optimizer: Any, observer: Observer) -> Iterator[None]:
 def _all_to_all_observed(observer: Observer) -> Iterator[None]:
     exchange = dist.all_to_all_single
 
-    def told(out: Any, rows: Any, received: Any = None, sent: Any = None, **how: Any) -> Any:
+    def timed(out: Any, rows: Any, received: Any = None, sent: Any = None, **how: Any) -> Any:
         observer.begin(ALL_TO_ALL)
         observer.sent(bytes_to_others("all_to_all_single", rows, sent, how.get("group")))
         work = exchange(out, rows, received, sent, **how)
         observer.end(ALL_TO_ALL)
         return None if work is None else _ObservedWork(work, observer)
 
-    setattr(dist, exchange.__name__, told)
+    setattr(dist, exchange.__name__, timed)
     try:
         yield
     finally:
@@ -170,7 +169,7 @@ def _all_to_all_observed(observer: Observer) -> Iterator[None]:
 
 
 class _ObservedWork:
-    """A collective under way whose awaiting is told."""
+    """A running collective that reports the time spent in `wait`."""
 
     def __init__(self, work: Any, observer: Observer) -> None:
         self._work, self._observer = work, observer
@@ -180,3 +179,16 @@ class _ObservedWork:
         done = self._work.wait()
         self._observer.end(ALL_TO_ALL)
         return done
+
+
+def bytes_to_others(name: str, tensor: Tensor, splits: list[int] | None, group: Any) -> float:
+    """Return the bytes that a rank sends to the other ranks of the group in a collective.
+
+    Rows of an all-to-all that stay on the rank do not count. The others are those of a ring, which sends least:
+    a rank passes on all parts but one, once or twice."""
+    ranks, size = dist.get_world_size(group), tensor.numel() * tensor.element_size()
+    if name == "all_to_all_single" and splits is not None:
+        return size * (1 - splits[dist.get_rank(group)] / len(tensor)) if len(tensor) else 0.0
+    if name.startswith("all_gather"):
+        return (ranks - 1) * size
+    return (2 if name == "all_reduce" else 1) * (ranks - 1) / ranks * size

@@ -1,4 +1,4 @@
-"""How many tokens a sample has: from the run's own data where they can be read, else from its settings."""
+"""Number of tokens of a sample: from the run's own data where they can be read, else from its settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,20 +17,30 @@ from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.profiling.activations import Load
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, block_of
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 SAMPLE = 2048
-"""Records that are read, from the beginning of the training files."""
+"""Number of records read, from the beginning of the training files."""
 
 ASSUMED_VOCABULARY = 128
-"""SMILES tokens where no data can be read. The table of 128 is a thousandth of the paper's model."""
+"""SMILES tokens assumed where no data can be read."""
 
 ASSUMED_WORDS = 10_000
-"""Words of a modality's text where no data can be read: the benchmark's MS/MS has some ten thousand."""
+"""Words of a modality's text assumed where no data can be read; the benchmark's MS/MS has about as many."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """One batch on one rank: B samples padded to S `places`, `tokens` real tokens in all, L `targets` that the
+    decoder reads of each sample."""
+
+    samples: int
+    places: int
+    tokens: int
+    targets: int
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class TokenFigures:
     source: str
 
     def of_length(self, tokens: int) -> "TokenFigures":
-        """The same with samples of this many spectrum tokens, all alike."""
+        """Return the figures for samples that all have this many spectrum tokens."""
         largest = replace(self.largest, places=tokens, tokens=tokens * self.largest.samples)
         return replace(
             self, mean=tokens, padded=tokens, largest=largest, source=f"--tokens {tokens}; targets and"
@@ -66,13 +76,13 @@ class TokenFigures:
         )  # fmt: skip
 
     def with_batch(self, samples: int) -> "TokenFigures":
-        """The same for batches of another size, whose longest sample is as long."""
-        tokens = round(self.largest.tokens * samples / self.largest.samples)
+        """Return the figures for batches of another size with the same longest sample."""
+        tokens = max(self.largest.places, round(self.largest.tokens * samples / self.largest.samples))
         return replace(self, largest=replace(self.largest, samples=samples, tokens=tokens))
 
 
 def token_figures(run: ElucidationRun, tokens: int | None = None) -> TokenFigures:
-    """The figures of a run, `tokens` for each sample if that is given."""
+    """Return the figures of a run; with `tokens`, every sample has that many."""
     try:
         figures = _from_data(run)
     except DataError as error:
@@ -83,7 +93,7 @@ def token_figures(run: ElucidationRun, tokens: int | None = None) -> TokenFigure
 
 @dataclass(frozen=True)
 class Sample:
-    """The first records of a run's training files, with targets, and what their numbers mean."""
+    """The first records of a run's training files, with targets, their encoding and vocabulary."""
 
     dataset: SpectraDataset
     encoding: InputEncoding
@@ -91,14 +101,14 @@ class Sample:
 
 
 def first_records(run: ElucidationRun, vocabularies: Vocabularies | None = None) -> Sample:
-    """At most `SAMPLE` records from the beginning of `data.train`, what cannot be used left out.
+    """Read at most `SAMPLE` records from the beginning of `data.train`, leaving out invalid ones.
 
     Args:
         run: the settings.
-        vocabularies: those of the weights that the run begins with; else they are learnt from these records.
+        vocabularies: of the weights that the run starts from; by default they are built from these records.
 
     Raises:
-        DataError: there are none.
+        DataError: there is no usable record.
     """
     if not run.data.train:
         raise DataError("no file")
@@ -130,10 +140,10 @@ def first_records(run: ElucidationRun, vocabularies: Vocabularies | None = None)
 
 
 def _from_data(run: ElucidationRun) -> TokenFigures:
-    """From the first records.
+    """Measure the figures on the first records.
 
     Raises:
-        DataError: there are none.
+        DataError: there is no usable record.
     """
     sample = first_records(run)
     dataset, encoding, target = sample.dataset, sample.encoding, sample.vocabulary
@@ -159,13 +169,13 @@ def _load(dataset: SpectraDataset, chosen: np.ndarray) -> Load:
 
 
 def _covering(loads: list[Load]) -> Load:
-    """The batch with the most places, with the longest target of any: small molecules may have long spectra."""
+    """Return the batch with the most places, given the longest target of any batch."""
     most = max(loads, key=lambda load: (load.places, load.tokens))
     return replace(most, targets=max(load.targets for load in loads))
 
 
 def _from_settings(run: ElucidationRun, why: str) -> TokenFigures:
-    """The most that the settings allow."""
+    """Return the maximum that the settings allow."""
     data = run.data
     if data.representation == "text":
         counts = dict.fromkeys(data.chosen_modalities(), data.max_text_tokens)

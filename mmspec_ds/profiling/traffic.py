@@ -1,7 +1,7 @@
-"""What a rank sends in a step, and how many collectives it takes part in.
+"""Bytes that a rank sends in a training step, and its number of collectives.
 
-Bytes are those that leave a rank: rows that stay on it, and its own part of a reduction, do not count. A ring
-sends 2 (n - 1) / n of a buffer for an all-reduce and (n - 1) / n for an all-gather.
+Only bytes that leave the rank count: not rows that stay, nor the rank's own part of a reduction. A ring of n
+ranks sends 2 (n - 1) / n of a buffer for an all-reduce and (n - 1) / n for an all-gather.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ from mmspec_ds.profiling.sizes import ModelSizes, Weight, numel
 
 @dataclass(frozen=True)
 class Exchanges:
-    """The sparse layers' side of a pass.
+    """Exchange of the sparse layers in a pass.
 
     Attributes:
         tokens: spectrum tokens of a batch; padding is not routed.
-        k, experts: of each token; in all.
+        k, experts: experts of each token; number of experts.
         d_model, layers: of the encoder.
         chunks: `moe.exchange_chunks`.
-        capacity: whether experts have one, which takes an all-gather in every layer.
-        checkpointing: whether layers run forward twice.
+        capacity: whether experts have a capacity, which needs an all-gather in every layer.
+        checkpointing: whether the layers run forward twice.
     """
 
     tokens: float
@@ -36,16 +36,16 @@ class Exchanges:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes that a rank sends in a step, and collectives of a step by kind (groups of one rank left out).
+    """Bytes that a rank sends in a step, and the collectives of a step by kind, without groups of one rank.
 
     Attributes:
-        forward, backward: all-to-all of rows and counts; under activation checkpointing the second forward pass
-            is counted as backward.
-        experts: the part of `reduce` and `gather` that is that of the experts.
-        reduce: gradients. With ZeRO 1 and 2 too this is an all-reduce: DeepSpeed 0.19.8 reduces a bucket to all
-            ranks, each of which takes its part.
-        gather: weights after the update of the shares.
-        host: to and from the host's memory, under offload.
+        forward, backward: all-to-all of rows and counts; with activation checkpointing, the second forward pass
+            counts as backward.
+        reduce: gradients. This is an all-reduce with ZeRO 1 and 2 too: DeepSpeed 0.19.8 reduces a bucket to all
+            ranks, and each takes its part.
+        gather: weights, after the update of the shares.
+        reduce_experts, gather_experts: the experts' part of `reduce` and `gather`.
+        host: to and from the host's memory, with offload.
     """
 
     forward: float
@@ -59,35 +59,35 @@ class Traffic:
 
     @property
     def all_to_all(self) -> float:
-        """Both ways."""
+        """All-to-all in both directions."""
         return self.forward + self.backward
 
     @property
     def total(self) -> float:
-        """All that goes over the network."""
+        """All bytes sent over the network."""
         return self.all_to_all + self.reduce + self.gather
 
 
 def all_reduce_bytes(size: float, ranks: int) -> float:
-    """Sent by each rank of a ring."""
+    """Bytes that each rank of a ring sends."""
     return 2 * size * (ranks - 1) / ranks
 
 
 def all_gather_bytes(size: float, ranks: int) -> float:
-    """Sent by each rank of a ring for a buffer of `size` in the end."""
+    """Bytes that each rank of a ring sends for a gathered buffer of `size`."""
     return size * (ranks - 1) / ranks
 
 
 def rank_traffic(
     sizes: ModelSizes, exchanges: Exchanges, holding: Holding, *, clipping: bool = True
 ) -> Traffic:
-    """Traffic of one step of the rank whose experts are the largest, tokens spread evenly over the experts.
+    """Return the traffic of one step on the rank with the largest experts, tokens spread evenly over them.
 
     Args:
         sizes: the model's parameters.
-        exchanges: what the sparse layers exchange in a pass.
-        holding: how the model is held.
-        clipping: whether gradients are clipped, which without ZeRO takes an all-reduce of its own.
+        exchanges: of the sparse layers in a pass.
+        holding: how the model is distributed.
+        clipping: whether gradients are clipped, which needs an all-reduce without ZeRO.
     """
     weights = sizes.on_rank(sizes.fullest(holding.ep_size))
     once = _exchange_bytes(exchanges, holding)
@@ -114,20 +114,20 @@ def rank_traffic(
 
 
 def _rows_bytes(exchanges: Exchanges, holding: Holding) -> float:
-    """Rows to their experts and back, of all layers, one way through the model."""
+    """Bytes of rows to their experts and back, in all layers, in one direction through the model."""
     away = (holding.ep_size - 1) / holding.ep_size
     rows = exchanges.tokens * exchanges.k * away
     return 2 * rows * exchanges.d_model * holding.element * exchanges.layers
 
 
 def _exchange_bytes(exchanges: Exchanges, holding: Holding) -> float:
-    """Rows, and before them how many there are for each expert (int64)."""
+    """Bytes of rows, and of their number for each expert (int64), which is sent first."""
     away = (holding.ep_size - 1) / holding.ep_size
     return _rows_bytes(exchanges, holding) + 8 * exchanges.experts * away * exchanges.layers
 
 
 def _host_bytes(weights: Sequence[Weight], holding: Holding) -> float:
-    """The share's gradients in fp32 to the host, its weights back."""
+    """Bytes of the share's fp32 gradients to the host, and of its weights back."""
     if not holding.offload:
         return 0.0
     owned = sum(shares(group, _ranks(group, holding))[0].size for group in optimizer_groups(weights))
@@ -141,7 +141,7 @@ def _ranks(group: Sequence[Weight], holding: Holding) -> int:
 def _collectives(
     weights: Sequence[Weight], exchanges: Exchanges, holding: Holding, clipping: bool
 ) -> dict[str, int]:
-    """By kind. One all-reduce of every pass is that of the objective's sums."""
+    """Count the collectives by kind. One all-reduce of each pass is for the sums of the objective."""
     passes, layers = holding.accumulation, exchanges.layers
     if holding.world == 1:
         return {}
@@ -164,8 +164,8 @@ def _collectives(
 
 
 def _reductions(weights: Sequence[Weight], holding: Holding) -> int:
-    """All-reduces of gradients: buckets filled in the order in which they are reduced, one all-reduce for each
-    process group that a bucket has gradients of."""
+    """Count the all-reduces of gradients: buckets fill in the order of reduction, and each needs one all-reduce
+    for each process group that it has gradients of."""
     limit = holding.bucket if holding.stage else STAGE_0_BUCKET
     if holding.stage == 0:
         parts = [[w for w in weights if (w.expert is not None) == experts] for experts in (False, True)]
@@ -184,7 +184,7 @@ def _reductions(weights: Sequence[Weight], holding: Holding) -> int:
 
 
 def _buckets(weights: Sequence[Weight], limit: int) -> int:
-    """Without ZeRO a bucket is closed by the gradient that overfills it."""
+    """Count the buckets without ZeRO: the gradient that overfills a bucket closes it."""
     count, filled = 0, 0
     for weight in weights:
         filled += weight.numel

@@ -1,19 +1,16 @@
-"""A run under measurement: it trains by training's own step and decodes by the search's own call.
+"""A run that is measured: it trains through the trainer's own `Updates` and decodes as predictions do.
 
-It imports training, as no other room but the commands does: what is measured must be what `mmspec train` does,
-and not a second loop beside it.
-
-Axes: Y encoder layers, E experts.
+Axes: Y encoder layers, E experts, B samples, S places.
 """
 
 import io
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -57,28 +54,28 @@ from mmspec_ds.trainer.session import prepare
 TOTAL = "total"
 
 MODEL = (FORWARD, BACKWARD, OPTIMIZER)
-"""The model's own operations; all else of a step is overhead."""
+"""The model's own operations; the rest of a step is overhead."""
 
 LATENCY_SAMPLES = 4
-"""Samples that are decoded one at a time for the latency of one run."""
+"""Samples that are decoded one at a time to measure the latency."""
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What some steps took, of all ranks together.
+    """Measurements of several training steps over all ranks.
 
     Attributes:
-        steps: updates.
-        seconds: of the slowest rank.
-        processor_seconds: of all threads of all ranks.
-        samples, spectrum_tokens, target_tokens: that were learnt from; padding and fill do not count.
-        shares: of the time of a step, mean of the ranks: data, forward, backward, optimizer, engine, logging,
-            loop, which make up the whole; all-to-all, which lies within forward and backward; and hooks, the
-            part of engine that runs within the backward pass.
-        all_to_all_bytes: that a rank sends to others in a step, mean of the ranks.
+        steps: number of updates.
+        seconds: wall time of the slowest rank.
+        processor_seconds: summed over all threads of all ranks.
+        samples, spectrum_tokens, target_tokens: trained on; padding and samples that fill up a batch are not
+            counted.
+        shares: fractions of the time of a step, averaged over the ranks. Data, forward, backward, optimizer,
+            engine, logging and loop sum to 1. All-to-all is a part of forward and backward, and hooks is the
+            part of engine that runs during the backward pass.
+        all_to_all_bytes: sent to other ranks in a step, averaged over the ranks.
         flops: of all steps on all ranks.
-        active: parameters that worked for a spectrum token: the dense part and the experts that it was sent
-            to.
+        active: mean number of parameters used for a spectrum token: the dense part and its experts.
     """
 
     steps: int
@@ -95,17 +92,17 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class DecodingRun:
-    """`latency`: mean seconds of one sample decoded alone, of the slowest rank; `samples_per_second` of all
-    ranks, decoded in one batch for each rank."""
+    """`latency`: mean seconds to decode one sample alone, on the slowest rank; `samples_per_second`: of all
+    ranks together, each decoding one batch."""
 
     latency: float
     samples_per_second: float
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What one micro-batch leaves behind, on the device, to be read when the run of steps is over: this rank's
-    samples, and of all ranks the tokens."""
+class _MicroBatch:
+    """Tensors of one micro-batch, read only after the measured steps, so that no step waits for the device.
+    Token counts of the loss are those of all ranks; the rest is of this rank."""
 
     size: BatchSize
     mask_BS: Tensor
@@ -114,27 +111,17 @@ class _Seen:
     target_tokens: Tensor
     reports: tuple[RoutingReport, ...]
 
-    @property
-    def samples(self) -> float:
-        """Those that do not only fill up the batch."""
-        return float(self.weight_B.sum())
-
-    @property
-    def spectrum_tokens(self) -> float:
-        """Of these samples."""
-        return float(self.weight_B @ self.mask_BS.sum(1).float())
-
 
 class Trainee:
-    """A run, built as training builds it, in a folder that is thrown away.
+    """A run in a temporary folder, built as `mmspec train` builds it.
 
     Args:
         run: the settings.
-        data: what it is fed.
-        scratch: an existing folder that all ranks see.
+        data: the records it is trained on.
+        scratch: an existing folder that all ranks can see.
 
     Raises:
-        UserError: what training would refuse.
+        UserError: the run cannot be trained.
     """
 
     def __init__(self, run: ElucidationRun, data: RunData, scratch: Path) -> None:
@@ -153,34 +140,34 @@ class Trainee:
         self.dimensions = Dimensions.of(run, schemas, vocabulary)
         self.threads = torch.get_num_threads()
         self._watch = Stopwatch(self.session.device)
-        self._seen: list[_Seen] = []
+        self._seen: list[_MicroBatch] = []
         self._updates = Updates(self.session, state, timing=self._watch.timing, see=self._see)
 
     def close(self) -> None:
-        """End the thread that makes its batches, if there is one, and close the files of its log."""
+        """Stop the thread that makes batches, if there is one, and close the log files."""
         self._updates.close()
         with _silence():
             self._open.close()
 
     @property
     def precision(self) -> str:
-        """Of the weights: float32 or bfloat16."""
+        """The dtype of the weights: float32 or bfloat16."""
         return str(next(self.task.module.parameters()).dtype).removeprefix("torch.")
 
     def longest(self, count: int) -> list[Batch]:
-        """Batches of the first epoch with the longest samples, the longest first."""
+        """Return the batches of the first epoch with the longest samples, the longest first."""
         task, lengths = self.task, self.task.data.train.lengths
         selections = sorted(task.sampler.epoch(0), key=lambda one: -int(lengths[one.indices].max()))
         return [task.batch_of(selection, 0).to(self.session.device) for selection in selections[:count]]
 
     def pass_once(self, batch: Batch) -> None:
-        """One micro-batch, timed by nobody."""
+        """Train on one micro-batch without timing it."""
         with _silence():
             rate = learning_rate_at(self.session.budget.progress(1, 0.0), self.run.training)
             training_step(self.session, batch, 0.0, rate, 0)
 
     def train(self, steps: int) -> TrainingRun:
-        """So many updates. Every rank calls this."""
+        """Make and time this many updates. Every rank calls this."""
         torch.set_num_threads(self.threads)
         self._seen = []
         self._watch.read()
@@ -190,72 +177,64 @@ class Trainee:
         with observed(self.session.engine, self._watch), _silence(), self._watch.timing(TOTAL):
             for _ in range(steps):
                 if self._updates.step % agree_every == 0:
-                    largest([0.0, 0.0], self.session.device)  # the ranks' agreement on whether to stop
+                    largest([0.0, 0.0], self.session.device)  # as ranks agree in training on whether to stop
                 self._updates.advance(0.0)
         self._wait()
-        seconds = (time.perf_counter() - started, time.process_time() - worked)
+        seconds, processor = time.perf_counter() - started, time.process_time() - worked
         sent = self._watch.bytes_sent
-        return self._told(steps, seconds, sent, self._watch.read(), self._seen)
+        samples = sum(float(one.weight_B.sum()) for one in self._seen)
+        tokens = sum(float(one.weight_B @ one.mask_BS.sum(1).float()) for one in self._seen)
+        flops = PassFlops.nothing()
+        for one in self._seen:
+            flops += pass_flops(self.dimensions, one.size, [])
+        shares = _shares(self._watch.read())
+        ranks = gather_objects((seconds, processor, samples, tokens, sent, shares, flops))
+        rows_YE = self._rows()
+        flops = expert_flops(self.dimensions, rows_YE)
+        for rank in ranks:
+            flops += rank[6]
+        return TrainingRun(
+            steps=steps,
+            seconds=max(rank[0] for rank in ranks),
+            processor_seconds=sum(rank[1] for rank in ranks),
+            samples=sum(rank[2] for rank in ranks),
+            spectrum_tokens=sum(rank[3] for rank in ranks),
+            target_tokens=float(sum(one.target_tokens for one in self._seen)),
+            shares={name: sum(rank[5][name] for rank in ranks) / len(ranks) for name in shares},
+            all_to_all_bytes=sum(rank[4] for rank in ranks) / len(ranks) / steps,
+            flops=flops,
+            active=self._active(rows_YE),
+        )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
         given = (BatchSize.of(batch), batch.spectra.mask_BS, batch.weight_B)
-        self._seen.append(_Seen(*given, loss.spectrum_tokens, loss.weight, loss.reports))
+        self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, loss.reports))
 
     def _wait(self) -> None:
         if self.session.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _told(
-        self,
-        steps: int,
-        seconds: tuple[float, float],
-        sent: float,
-        parts: Mapping[str, float],
-        seen: Sequence[_Seen],
-    ) -> TrainingRun:
-        """What the ranks found, put together."""
-        own = PassFlops.nothing()
-        for one in seen:
-            own += pass_flops(self.dimensions, one.size, [])
-        samples, tokens = (sum(getattr(one, of) for one in seen) for of in ("samples", "spectrum_tokens"))
-        everyone = gather_objects((seconds, samples, sent, _shares(parts), own, tokens))
-        flops = expert_flops(self.dimensions, self._rows(seen))
-        for rank in everyone:
-            flops += rank[4]
-        world = len(everyone)
-        return TrainingRun(
-            steps=steps,
-            seconds=max(rank[0][0] for rank in everyone),
-            processor_seconds=sum(rank[0][1] for rank in everyone),
-            samples=sum(rank[1] for rank in everyone),
-            spectrum_tokens=sum(rank[5] for rank in everyone),
-            target_tokens=float(sum(one.target_tokens for one in seen)),
-            shares={name: sum(rank[3][name] for rank in everyone) / world for name in everyone[0][3]},
-            all_to_all_bytes=sum(rank[2] for rank in everyone) / world / steps,
-            flops=flops,
-            active=self._active(seen),
-        )
-
-    def _rows(self, seen: Sequence[_Seen]) -> list[list[float]]:
-        """Token-expert pairs of all ranks, [Y, E]."""
+    def _rows(self) -> list[list[float]]:
+        """Token-expert pairs of all ranks, [Y, E]; empty for a dense model."""
         if self.run.moe is None:
             return []
-        moe, total_YE = self.run.moe, torch.zeros(())
-        for one in seen:
-            rows_YE = torch.stack([computed_rows(report, moe) for report in one.reports])
+        total_YE = torch.zeros(())
+        for one in self._seen:
+            rows_YE = torch.stack([computed_rows(report, self.run.moe) for report in one.reports])
             total_YE = total_YE + rows_YE.double().cpu()
         rows: list[list[float]] = total_YE.tolist()
         return rows
 
-    def _active(self, seen: Sequence[_Seen]) -> float:
-        """Parameters of the dense part, and of each layer's experts as often as a token was sent to them."""
+    def _active(self, rows_YE: Sequence[Sequence[float]]) -> float:
+        """Parameters of the dense part, plus those of each layer's experts weighted by the share of tokens that
+        were sent to them."""
         layers = self.run.model.encoder_layers
         each = [parameters / layers for parameters in self.sizes.by_expert]
-        pairs = sum(n * size for layer in self._rows(seen) for n, size in zip(layer, each))
-        return self.sizes.dense + pairs / max(1.0, float(sum(one.routed_tokens for one in seen)))
+        pairs = sum(n * size for layer in rows_YE for n, size in zip(layer, each))
+        return self.sizes.dense + pairs / max(1.0, float(sum(one.routed_tokens for one in self._seen)))
 
     def spectra(self, samples: int) -> tuple[Batch, list[Batch]]:
-        """Records of this rank to decode, the first ones of the files: together, and some one by one."""
+        """Return the first records of this rank to decode: one batch of all, and several batches of one."""
         train = self.task.data.train
         first = dist.get_rank() * samples
         chosen = np.arange(first, first + samples) % len(train)
@@ -263,8 +242,8 @@ class Trainee:
         return collate(train, chosen).to(self.session.device), alone
 
     def decode(self, batch: Batch, alone: Sequence[Batch], beam: int, max_tokens: int) -> DecodingRun:
-        """Search for the structures of a batch, and of single samples one after the other. Every rank calls
-        this, with as many samples."""
+        """Decode a batch, then single samples one after the other. Every rank calls this with the same number
+        of samples."""
         torch.set_num_threads(self.threads)
         model = packed(self.task.model)  # as predictions do
         together = self._search_seconds(model, [batch], beam, max_tokens)
@@ -282,7 +261,7 @@ class Trainee:
 
 
 def _shares(parts: Mapping[str, float]) -> dict[str, float]:
-    """Of the total, all parts of a step that do not lie within others, and the all-to-all."""
+    """Divide the seconds of the parts of a step by its total; see `TrainingRun.shares`."""
     total, step = parts[TOTAL], parts[STEP]
     found = {name: parts[name] for name in (DATA, *MODEL)}
     found[BACKWARD] -= parts[HOOKS]
@@ -293,8 +272,6 @@ def _shares(parts: Mapping[str, float]) -> dict[str, float]:
     return {name: seconds / total for name, seconds in found.items()}
 
 
-@contextmanager
-def _silence() -> Iterator[Any]:
-    """Within, what is told of training goes nowhere: there is no terminal for its progress bar."""
-    with redirect_stdout(io.StringIO()) as told:
-        yield told
+def _silence() -> redirect_stdout[io.StringIO]:
+    """Discard what training prints."""
+    return redirect_stdout(io.StringIO())

@@ -105,7 +105,7 @@ def _charge(stated: str) -> int:
 
 
 def _terms(inner: str) -> tuple[str, int] | None:
-    """What is in the bracket, ions in their usual spelling, and the charge of the ions together."""
+    """The content of the bracket, ions in their usual spelling, and the charge of the ions together."""
     match = _MOLECULE.fullmatch(inner)
     if match is None or (match["ion"] and _ion(match["ion"]) not in _CHARGE_OF):
         return None

@@ -34,7 +34,7 @@ ID, FORMULA = "id", "formula"
 SPECTRA = {
     "msms" if modality is Modality.MS else entry.name: modality
     for modality, entry in REGISTRY.items()
-    if modality is not Modality.FORMULA
+    if entry.is_instrument
 }
 """Columns of files, which are also the options of the command line."""
 

@@ -1,4 +1,5 @@
-"""Arrays of numbers inside mzML and mzXML: base64, plain or packed, never unpacked beyond what they declare."""
+"""Arrays of numbers in mzML and mzXML: base64, plain or packed, never unpacked beyond the length they
+declare."""
 
 import binascii
 import zlib
@@ -16,7 +17,6 @@ _NUMPRESS = {
     "numpress pic": decode_positive_integers,
     "numpress slof": decode_short_logged,
 }
-NUMPRESS = frozenset(_NUMPRESS)
 _ROOM = 64
 """Bytes over what the numbers take that a compressed array may have (the head of numpress)."""
 
@@ -28,20 +28,20 @@ def decode_array(
 
     Args:
         text: base64; blanks and line ends in it are ignored.
-        length: how many numbers there must be.
-        dtype: of one number as stored, with its byte order.
+        length: number of values expected.
+        dtype: of one value as stored, with its byte order; ignored with numpress.
         deflated: whether zlib packed the bytes, after numpress if that is used too.
-        numpress: "numpress linear", "numpress pic" or "numpress slof"; `dtype` is ignored then.
+        numpress: "numpress linear", "numpress pic" or "numpress slof".
 
     Raises:
-        RecordFault: the text is no base64, damaged, or holds another number of values.
+        RecordFault: the text is not base64, is damaged, or holds another number of values.
     """
     if not 0 <= length <= MOST_PEAKS_READ:
         raise RecordFault(f"{length:,} values declared, at most {MOST_PEAKS_READ:,} are read")
     try:
         content = binascii.a2b_base64("".join(text.split()).encode("ascii"), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise RecordFault("a binary array is no base64: damaged") from None
+        raise RecordFault("a binary array is not base64: damaged") from None
     size = np.dtype(dtype).itemsize
     if deflated and content:
         content = _inflate(content, length * max(size, 8) + _ROOM)
@@ -57,7 +57,7 @@ def decode_array(
 
 
 def _inflate(content: bytes, limit: int) -> bytes:
-    """The unpacked bytes, of which there may be `limit`."""
+    """The unpacked bytes, at most `limit` of them."""
     stream = zlib.decompressobj()
     try:
         unpacked = stream.decompress(content, limit + 1)

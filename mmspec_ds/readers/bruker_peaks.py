@@ -109,7 +109,7 @@ def _one_dimension(
 def _number(text: str | None, name: str) -> float:
     number = to_number(text or "")
     if number is None:
-        raise RecordFault(f"{name} of a peak is {one_line(text, 30)!r}, expected a shift in ppm")
+        raise RecordFault(f"{name} of a peak is {one_line(text or '', 30)!r}, expected a shift in ppm")
     return number
 
 

@@ -7,7 +7,7 @@ The rules; each of them leaves a remark where it had to guess:
   with f = 1, 0.9, 0.85, 0.8 and 0.75 for charges 1 to 5 and more, the rule of the makers of Orbitrap
   instruments. Without a precursor, m/z 500 is taken. Where both are written ("NCE=35% 14eV"), eV counts.
 - Of a ramp or of steps ("20-40 eV", "Ramp 5-60 V", "HCD (NCE 20-30-40%)", "stepped 20,30,40") the mean counts.
-- A comma between two numbers of which the second is smaller is a decimal mark: "22,5 eV".
+- A comma between two numbers is a decimal mark if the second is smaller: "22,5 eV".
 - The energies of the benchmark are 10, 20 and 40 eV, each twice the one before; the nearest is that of the
   nearest ratio, so the borders lie at 14.1 and 28.3 eV.
 - What is missing, zero, above 1000 eV or not understood ("scaled by m/z", "20 kV") gives the assumed energy.
@@ -64,7 +64,7 @@ def parse_collision_energy(
     if match is None:
         return CollisionEnergy(None, f"collision energy {text.strip()[:40]!r} is not understood")
     both = _BOTH.fullmatch(lowered)
-    # The dash of a range is no sign, and neither is that of a negative ion mode.
+    # Neither the dash of a range nor that of a negative ion mode is a sign.
     numbers = [float(number) for number in re.findall(_UNSIGNED, both["ev"] if both else match["list"])]
     value, how = sum(numbers) / len(numbers), ""
     if len(numbers) > 1:

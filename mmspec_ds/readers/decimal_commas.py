@@ -13,13 +13,13 @@ _INTEGER, _DIGITS = re.compile(r"[+-]?\d+"), re.compile(r"\d+")
 
 
 def columns_with_decimals(
-    rows: Sequence[Cells], header: int | None, least: int
+    rows: Sequence[Cells], header: Sequence[bool] | None, least: int
 ) -> tuple[int, tuple[int, ...] | None]:
     """Number of columns of a table, and those of them that have decimals after a comma.
 
     Args:
         rows: cells as parted by every comma.
-        header: columns that the header names, None without one.
+        header: whether each column that the header names holds whole numbers; None without one.
         least: columns that the table must have: 1 for a list of shifts.
 
     Returns:
@@ -29,9 +29,9 @@ def columns_with_decimals(
         return 0, ()
     if header is None:
         return _without_header(rows, least)
-    if all(not any(row[header:]) for row in rows):
+    if all(not any(row[len(header) :]) for row in rows):
         return 0, ()
-    return header, _under_header(rows, header, least)
+    return len(header), _under_header(rows, header, least)
 
 
 def joined(cells: Sequence[str], columns: int, decimals: Sequence[int]) -> Cells | None:
@@ -54,17 +54,20 @@ def joined(cells: Sequence[str], columns: int, decimals: Sequence[int]) -> Cells
     return (*found, *[""] * (columns - len(found)))
 
 
-def _under_header(rows: Sequence[Cells], columns: int, least: int) -> tuple[int, ...] | None:
-    """The columns with a decimal comma under which every row has that many columns, None if there are several
-    choices. In a table that may have one column, a list of shifts, the first column has decimals."""
+def _under_header(rows: Sequence[Cells], whole: Sequence[bool], least: int) -> tuple[int, ...] | None:
+    """The columns with a decimal comma under which every row has as many columns as the header, None if there
+    are several choices. Columns of whole numbers have none if there is another choice; in a table that may have
+    one column, a list of shifts, the first of the others has decimals."""
+    columns = len(whole)
     if columns > _MOST_COLUMNS:
         return None
     choices = [one for size in range(1, columns + 1) for one in combinations(range(columns), size)]
     for tried in (rows[:_TRIED_ROWS], rows):
         choices = [chosen for chosen in choices if _fits(tried, columns, chosen)]
     choices = [chosen for chosen in choices if _all_used(rows, columns, chosen)]
-    if len(choices) > 1 and least == 1:
-        choices = [chosen for chosen in choices if chosen[0] == 0]
+    choices = [chosen for chosen in choices if not any(whole[place] for place in chosen)] or choices
+    if len(choices) > 1 and least == 1 and not all(whole):
+        choices = [chosen for chosen in choices if whole.index(False) in chosen]
     return choices[0] if len(choices) == 1 else None
 
 

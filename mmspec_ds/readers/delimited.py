@@ -30,6 +30,8 @@ _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+[A-Za-z]{0,3}")
 
 IsHeader = Callable[[Sequence[str]], bool]
 """Whether the cells of a line name the columns of the table that is looked for."""
+IsWhole = Callable[[str], bool]
+"""Whether a column of this name holds whole numbers: a count of the rows, or of hydrogens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,12 @@ class DelimitedTable:
         return ""
 
 
-def read_table(path: Path, is_header: IsHeader | None = None, least_columns: int = 1) -> DelimitedTable:
+def read_table(
+    path: Path,
+    is_header: IsHeader | None = None,
+    least_columns: int = 1,
+    is_whole: IsWhole = lambda _: False,
+) -> DelimitedTable:
     """The table of a file. Data follow the line that names the columns; without one they begin with the first
     line whose first cell is a number or a range of numbers.
 
@@ -84,27 +91,37 @@ def read_table(path: Path, is_header: IsHeader | None = None, least_columns: int
         path: the file.
         is_header: tells the line that names the columns.
         least_columns: that the table must have.
+        is_whole: tells columns without decimals, where the comma may be the decimal mark.
 
     Raises:
         DataError: the file cannot be read as text.
         RecordFault: no line begins with a number, or decimal commas and separators cannot be told apart.
     """
     lines = _short_lines(path)
-    return _table(list(islice(lines, _SAMPLE)), lines, is_header, least_columns)
+    return _table(list(islice(lines, _SAMPLE)), lines, is_header, least_columns, is_whole)
 
 
-def sample_table(text: str, is_header: IsHeader | None = None, least_columns: int = 1) -> DelimitedTable | None:
-    """The table in the head of a file, or None where there is none."""
+def sample_table(
+    text: str,
+    is_header: IsHeader | None = None,
+    least_columns: int = 1,
+    is_whole: IsWhole = lambda _: False,
+) -> DelimitedTable | None:
+    """The table in the head of a file, as `read_table` finds it, or None."""
     lines = [Line(number, line) for number, line in enumerate(text.splitlines()[:_SAMPLE], 1)]
     lines = [line for line in lines if len(line.text) <= _LONGEST_LINE]
     try:
-        return _table(lines, iter(()), is_header, least_columns)
+        return _table(lines, iter(()), is_header, least_columns, is_whole)
     except RecordFault:
         return None
 
 
 def _table(
-    sample: list[Line], more: Iterator[Line], is_header: IsHeader | None, least_columns: int
+    sample: list[Line],
+    more: Iterator[Line],
+    is_header: IsHeader | None,
+    least_columns: int,
+    is_whole: IsWhole,
 ) -> DelimitedTable:
     start = _first_data_line(sample)
     found = _named_header(sample[:start], is_header) if is_header is not None else None
@@ -128,7 +145,7 @@ def _table(
     )
     table = DelimitedTable(delimiter, columns, found is not None, rows, spoken)
     if delimiter == ",":
-        _resolve_commas(table, data, least_columns)
+        _resolve_commas(table, data, least_columns, is_whole)
     return table
 
 
@@ -210,14 +227,14 @@ def check_width(row: Row, columns: int, what: str = "the header names") -> None:
         )
 
 
-def _resolve_commas(table: DelimitedTable, sample: list[Line], least_columns: int) -> None:
+def _resolve_commas(table: DelimitedTable, sample: list[Line], least_columns: int, is_whole: IsWhole) -> None:
     """Put cells together that a decimal comma has parted, and say so in a remark.
 
     Raises:
         RecordFault: the columns cannot be told apart.
     """
     cells = [split_cells(line.text, ",") for line in sample]
-    header = len(table.header) if table.named and table.header is not None else None
+    header = [is_whole(name) for name in table.header or ()] if table.named else None
     columns, decimals = columns_with_decimals(cells, header, least_columns)
     if not columns:
         return

@@ -4,17 +4,16 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.cross_peaks import CrossPeaks, hsqc_of
 from mmspec_ds.readers.delimited import DelimitedTable, Row, check_width, read_table, sample_table, to_number
 from mmspec_ds.readers.multiplicities import carbon_type
 from mmspec_ds.readers.nmr_columns import is_index, kind_of, not_of_sample
+from mmspec_ds.readers.nmr_rows import list_metadata, read_rows
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
 from mmspec_ds.spectra.records import Modality
 
-_MOST_ROWS = 5000
 _AXES = {
     "13C": frozenset(["13c", "c13", "c", "carbon", "carbons"]),
     "1H": frozenset(["1h", "h1", "h", "proton", "protons", "hydrogen"]),
@@ -88,20 +87,11 @@ def read_hsqc_table(
 
 def _part(path: Path) -> Part:
     table = read_table(path, is_hsqc_header, 2)
-    rows = []
-    for row in table.rows:
-        rows.append(row)
-        if len(rows) > _MOST_ROWS:
-            raise RecordFault(f"more than {_MOST_ROWS} rows: is it a list of peaks?", line=row.number)
+    rows = read_rows(table)
     peaks, remarks = _named(table, rows) if table.named else _unnamed(rows)
     reading = hsqc_of(peaks, f"{table.words} {path.name}")
-    metadata: dict[str, str | float | int] = {}
-    if name := table.remark("name", "title", "compound", "sample"):
-        metadata[keys.NAME] = name
-    if solvent := table.remark("solvent"):
-        metadata[keys.SOLVENT] = solvent
     found = (*table.remarks, *remarks, *reading.remarks)
-    return Part(part_id(path, 0), (reading.spectrum,), metadata=metadata, remarks=found)
+    return Part(part_id(path, 0), (reading.spectrum,), metadata=list_metadata(table), remarks=found)
 
 
 def _named(table: DelimitedTable, rows: Sequence[Row]) -> tuple[CrossPeaks, list[str]]:

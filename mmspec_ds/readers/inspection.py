@@ -1,9 +1,10 @@
-"""What a file of spectra was understood to say: counts and remarks in words, and its first spectra drawn."""
+"""What was read from a file of spectra: counts and remarks as text, and drawings of its first spectra."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
@@ -12,7 +13,8 @@ from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
 from mmspec_ds.readers.spectrum_drawing import draw
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Spectrum, TandemMS
+from mmspec_ds.spectra.modalities.c_nmr import CARBON_TYPES
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Infrared, Modality, Spectrum, TandemMS
 from mmspec_ds.spectra.registry import REGISTRY
 
 PANELS = 12
@@ -26,7 +28,7 @@ _SHOWN_KEYS = (keys.NAME, keys.ADDUCT, keys.COLLISION_ENERGY, keys.SOLVENT, keys
 
 @dataclass
 class RemarkKind:
-    """Remarks that differ in their numbers alone: the first, how many, and whether another one differs."""
+    """Remarks that differ in their numbers alone: the first one, their count, and whether the numbers vary."""
 
     first: str
     count: int = 0
@@ -40,19 +42,19 @@ class RemarkKind:
 
 @dataclass
 class Inspection:
-    """What became of one file.
+    """The result of reading one file.
 
     Attributes:
         path: the file.
         format: the label of its format.
-        parts: how many records gave a part.
-        rejected: how many were at fault.
-        passed_over: how many were sound, but of no use (survey scans).
-        spectra: how many, by modality.
-        slots: how many MS/MS spectra, by polarity and energy as the model reads it.
-        remarks: how many parts have a remark, by remark with its numbers as "N", and the first one of its kind.
-        others: what the records are that were passed over, by the same rule.
-        reasons: of the first few rejected records, one line each.
+        parts: number of records that gave a part.
+        rejected: number of records at fault.
+        passed_over: number of sound records of no use here (survey scans).
+        spectra: number of spectra by modality.
+        slots: number of MS/MS spectra by polarity and energy as the model reads them.
+        remarks: remarks by their text with numbers as "N".
+        others: what the passed-over records are, likewise.
+        reasons: why the first few records were rejected, one line each.
         first: the first few parts.
         fault: why the reading ended before the end of the file, if it did.
     """
@@ -64,24 +66,24 @@ class Inspection:
     passed_over: int = 0
     spectra: Counter[Modality] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)
-    remarks: dict[str, "RemarkKind"] = field(default_factory=dict)
-    others: dict[str, "RemarkKind"] = field(default_factory=dict)
+    remarks: dict[str, RemarkKind] = field(default_factory=dict)
+    others: dict[str, RemarkKind] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     first: list[Part] = field(default_factory=list)
     fault: DataError | None = None
 
 
 def inspect_file(path: Path, modality: Modality | None = None, keep: int = 5) -> Inspection:
-    """Read a whole file, in memory that does not grow with it.
+    """Read a whole file of any known format; the memory does not grow with the file.
 
     Args:
-        path: the file, of any format of `formats.registry`.
+        path: the file.
         modality: as for `read_file`.
-        keep: how many parts to keep for words and drawings.
+        keep: number of parts to keep for text and drawings.
 
     Raises:
-        DataError: the file cannot be read at all; of a file that ends in the middle, what was there is told,
-            and the `fault` of the inspection.
+        DataError: the file cannot be read at all. A truncated file gives the records before its end, and a
+            `fault`.
     """
     found = Inspection(path, find_format(path, modality).label)
     try:
@@ -127,7 +129,7 @@ def _count_kind(kinds: dict[str, RemarkKind], text: str) -> None:
 
 
 def report_lines(found: Inspection) -> Iterator[str]:
-    """The inspection as a page of text, line by line."""
+    """The inspection as lines of text."""
     yield str(found.path)
     yield f"  format    {found.format}"
     passed = f", {found.passed_over} passed over" if found.passed_over else ""
@@ -155,36 +157,48 @@ def _part_lines(part: Part) -> Iterator[str]:
     known = [one_line(part.metadata[key], 60) for key in _SHOWN_KEYS if key in part.metadata]
     known += [one_line(text, 80) for text in (part.formula, part.smiles) if text is not None]
     yield f"  {part.id}  {', '.join(known)}"
-    yield from (f"    {described(spectrum, part)}" for spectrum in part.spectra)
+    yield from (f"    {described(spectrum)}" for spectrum in part.spectra)
 
 
-def described(spectrum: Spectrum, part: Part) -> str:
-    """One spectrum in a line."""
+def described(spectrum: Spectrum) -> str:
+    """One spectrum as a line of text."""
     label = REGISTRY[spectrum.modality].label
     match spectrum:
         case TandemMS(mz=mz, intensity=intensity):
-            precursor = part.metadata.get(keys.PRECURSOR_MZ)
-            of = f" of m/z {float(precursor):.4f}" if precursor is not None else ""
             return (
-                f"{label}{of}, {_slot(spectrum)}: {len(mz)} peaks from {mz[0]:.4f} to {mz[-1]:.4f},"
-                f" the strongest at {mz[intensity.argmax()]:.4f}"
+                f"{label}{_precursor(spectrum)}, {_slot(spectrum)}: {len(mz)} peaks from {mz[0]:.4f} to"
+                f" {mz[-1]:.4f}, the strongest at {mz[intensity.argmax()]:.4f}"
             )
         case HydrogenNMR(multiplets=multiplets):
             hydrogens = sum(one.hydrogens for one in multiplets)
-            listed = ", ".join(
-                f"{one.centroid_ppm:.2f} ({one.category}, {one.hydrogens}H)" for one in multiplets[:8]
-            )
-            return f"{label}, {len(multiplets)} multiplets, {hydrogens} H: {listed}{_and_more(multiplets, 8)}"
-        case CarbonNMR(shifts_ppm=shifts):
-            listed = ", ".join(f"{ppm:.1f}" for ppm in shifts[:12])
-            return f"{label}, {len(shifts)} lines: {listed}{_and_more(shifts, 12)}"
+            texts = [f"{one.centroid_ppm:.2f} ({one.category}, {one.hydrogens}H)" for one in multiplets]
+            return f"{label}, {len(multiplets)} multiplets, {hydrogens} H: {_listed(texts, 8)}"
+        case CarbonNMR(shifts_ppm=shifts, attached_hydrogens=attached):
+            lines = zip_longest(shifts, attached)
+            texts = [f"{ppm:.1f}{'' if n is None else f' ({CARBON_TYPES[n]})'}" for ppm, n in lines]
+            return f"{label}, {len(shifts)} lines: {_listed(texts, 12)}"
+        case HSQC(peaks=peaks):
+            texts = [
+                f"{one.carbon_ppm:.1f}/{one.hydrogen_ppm:.2f}"
+                f"{'' if one.hydrogens is None else f' ({one.hydrogens}H)'}"
+                for one in peaks
+            ]
+            return f"{label}, {len(peaks)} cross peaks (13C/1H): {_listed(texts, 8)}"
         case Infrared(absorbance=absorbance, start_cm1=start, stop_cm1=stop):
             return f"{label}, {len(absorbance)} points from {start:g} to {stop:g} cm-1, absorbance"
-    raise AssertionError(f"no words for {type(spectrum).__name__}")
+    raise AssertionError(f"no text for {type(spectrum).__name__}")
 
 
-def _and_more(things: Sequence[object], shown: int) -> str:
-    return " ..." if len(things) > shown else ""
+def _listed(texts: Sequence[str], limit: int) -> str:
+    return ", ".join(texts[:limit]) + (" ..." if len(texts) > limit else "")
+
+
+def _precursor(spectrum: TandemMS) -> str:
+    """What is known of the precursor: m/z, adduct and charge."""
+    known = [f"m/z {spectrum.precursor_mz:.4f}"] if spectrum.precursor_mz is not None else []
+    known += [spectrum.adduct] if spectrum.adduct is not None else []
+    known += [f"charge {spectrum.charge:+d}"] if spectrum.charge is not None else []
+    return f" of {', '.join(known)}" if known else ""
 
 
 def _slot(spectrum: TandemMS) -> str:
@@ -225,7 +239,7 @@ def plot_parts(parts: Sequence[Part], path: Path) -> int:
 
 
 def _title(part: Part, spectrum: Spectrum) -> str:
-    """Without "$", between which matplotlib sets mathematics."""
+    """Id, kind and name, with "$" escaped, which matplotlib takes for mathematics."""
     words = [part.id, REGISTRY[spectrum.modality].label]
     if isinstance(spectrum, TandemMS):
         words.append(_slot(spectrum))

@@ -14,8 +14,6 @@ MS_LEVEL = "ms_level"
 ACCESSION = "accession"
 INSTRUMENT_TYPE = "instrument_type"
 IONIZATION = "ionization"
-ISOLATED_MZ = "isolated_mz"
-"""Lowest and highest m/z that were isolated, and the target: "344.5 345.5 345.0"."""
 _NORMALISED = "normalised_energy"
 
 _SPELLINGS = {
@@ -38,26 +36,33 @@ _SPELLINGS = {
 _FIELD_OF = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
 
 _NOTHING = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
-_MOST_FIELDS = 64
+_MOST_FIELDS = 60
 
-_MS_LEVEL = re.compile(r"(?:ms)?\s*(?P<level>\d)|(?P<survey>ms|full ms|full scan)|(?P<tandem>ms/?ms)")
+_MS_LEVEL = re.compile(
+    r"(?:ms)?\s*(?P<level>\d)(?!\d).*|(?P<survey>ms|full ms|full scan)|(?P<tandem>ms/?ms)"
+    r"|(?P<source>in.?source.*)"
+)
+_IN_SOURCE = -1
+"""Stands for an MS level where fragments were made in the ion source."""
 _ELECTRON_IONISATION = re.compile(r"(?<![a-z])ei(?![a-z])|electron (?:ioni[sz]ation|impact)")
+EI = "an EI spectrum (electron ionisation), not MS/MS"
+IN_SOURCE = "an in-source spectrum, not MS/MS"
+"""What `kind_of` says of spectra that have no MS level to tell them from MS/MS."""
 RETENTION_INDEX = frozenset({"retentionindex", "ri", "quantmass"})
 """Fields of gas chromatography."""
 
 
 @dataclass(slots=True)
 class Fields:
-    """The fields of one record by the names above, others by their own in lower case."""
+    """The fields of one record by the names above, others by their own in lower case; and the isolation window,
+    its lowest, highest and target m/z, where the format has one."""
 
     values: dict[str, str] = field(default_factory=dict)
+    window: tuple[float, float, float] | None = None
 
     def set(self, name: str, value: str, *, keep: bool = True) -> None:
-        """Note a field by any of its spellings; the first value counts, for a precursor m/z the first that is
-        not zero.
-
-        With `keep` False a field that has no name above is dropped.
-        """
+        """Note a field by any of its spellings; the first value counts, of a precursor m/z the first that is
+        not zero. With `keep` False a field that has no name above is dropped."""
         name = one_line(name, 60)
         value = value.strip()
         if value.lower() in _NOTHING:
@@ -101,29 +106,17 @@ def kind_of(fields: Fields) -> str | None:
         return None
     methods = [values.get(name, "").lower() for name in (IONIZATION, INSTRUMENT_TYPE, keys.INSTRUMENT)]
     if any(_ELECTRON_IONISATION.search(method) for method in (*methods, *title)):
-        return "an EI spectrum (electron ionisation), not MS/MS"
-    if level == 0:
-        return "an in-source spectrum, not MS/MS"
+        return EI
+    if level == _IN_SOURCE:
+        return IN_SOURCE
     return f"a spectrum of MS level {level}; MS/MS is level 2" if level is not None else None
 
 
-def check_level(text: str) -> None:
-    """Refuse a spectrum of another MS level than 2 before its peaks are decoded.
-
-    Raises:
-        RecordFault: says so; not a fault of the file.
-    """
-    fields = Fields()
-    fields.set(MS_LEVEL, text)
-    check_kind(fields)
-
-
 def _level(text: str) -> int | None:
-    """The MS level that a text states, 0 for fragments made in the ion source."""
-    lowered = text.strip().lower()
-    if lowered.replace("-", " ").startswith("in source"):
-        return 0
-    match = _MS_LEVEL.fullmatch(lowered)
+    """The MS level that a text states."""
+    match = _MS_LEVEL.fullmatch(text.strip().lower())
     if match is None:
         return None
+    if match["source"]:
+        return _IN_SOURCE
     return int(match["level"]) if match["level"] else 1 if match["survey"] else 2

@@ -22,25 +22,24 @@ from mmspec_ds.readers.source import Head, Line, read_lines
 from mmspec_ds.readers.tandem import TextRecord
 from mmspec_ds.spectra.records import Modality
 
-_TAGS = {
+_FIELDS = {
     "ACCESSION": ACCESSION,
     "RECORD_TITLE": keys.NAME,
     "LICENSE": "license",
     "CH$FORMULA": FORMULA,
     "CH$SMILES": SMILES,
+    "CH$LINK INCHIKEY": keys.INCHIKEY,
     "AC$INSTRUMENT": keys.INSTRUMENT,
     "AC$INSTRUMENT_TYPE": INSTRUMENT_TYPE,
+    "AC$MASS_SPECTROMETRY MS_TYPE": MS_LEVEL,
+    "AC$MASS_SPECTROMETRY ION_MODE": POLARITY,
+    "AC$MASS_SPECTROMETRY COLLISION_ENERGY": keys.COLLISION_ENERGY,
+    "AC$MASS_SPECTROMETRY FRAGMENTATION_MODE": "fragmentation_mode",
+    "AC$MASS_SPECTROMETRY IONIZATION": IONIZATION,
+    "MS$FOCUSED_ION PRECURSOR_M/Z": keys.PRECURSOR_MZ,
+    "MS$FOCUSED_ION PRECURSOR_TYPE": keys.ADDUCT,
 }
-_SUBTAGS = {
-    ("CH$LINK", "INCHIKEY"): keys.INCHIKEY,
-    ("AC$MASS_SPECTROMETRY", "MS_TYPE"): MS_LEVEL,
-    ("AC$MASS_SPECTROMETRY", "ION_MODE"): POLARITY,
-    ("AC$MASS_SPECTROMETRY", "COLLISION_ENERGY"): keys.COLLISION_ENERGY,
-    ("AC$MASS_SPECTROMETRY", "FRAGMENTATION_MODE"): "fragmentation_mode",
-    ("AC$MASS_SPECTROMETRY", "IONIZATION"): IONIZATION,
-    ("MS$FOCUSED_ION", "PRECURSOR_M/Z"): keys.PRECURSOR_MZ,
-    ("MS$FOCUSED_ION", "PRECURSOR_TYPE"): keys.ADDUCT,
-}
+"""The fields that are read, by tag or by tag and subtag."""
 
 
 def looks_like_massbank(head: Head) -> bool:
@@ -51,30 +50,32 @@ def looks_like_massbank(head: Head) -> bool:
 def read_massbank(
     path: Path, modality: Modality | None = None, settings: FormatSettings = DEFAULT_SETTINGS
 ) -> Iterator[Item]:
-    """The spectra of MassBank records, a part each: intensities as measured (the second column; the third, of
-    relative ones, is rounded). A record with another number of peaks than PK$NUM_PEAK, or without "//", is
+    """The spectra of MassBank records, a part each, with the intensities of the second column; the relative
+    ones of the third are rounded. A record with another number of peaks than PK$NUM_PEAK, or without "//", is
     rejected as truncated.
 
     Raises:
         DataError: the file cannot be read.
     """
+    for number, record in enumerate(_records(path)):
+        yield record.item(path, number, settings)
+
+
+def _records(path: Path) -> Iterator["_Record"]:
     record = _Record()
-    number = 0
     for line in read_lines(path):
-        if line.text.strip() == "//":
-            if record.line is not None:
-                yield record.item(path, number, settings)
-                number += 1
-            record = _Record()
-        else:
+        if line.text.strip() != "//":
             record.take(line)
+        elif record.line is not None:
+            yield record
+            record = _Record()
     if record.line is not None:
-        fault = RecordFault('the record has no "//" at its end: truncated or damaged', line=record.line)
-        yield fault.rejected(path, number)
+        record.fault = RecordFault('the record has no "//" at its end: truncated or damaged')
+        yield record
 
 
 class _Record(TextRecord):
-    """One record."""
+    """One record of MassBank, read line by line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,15 +93,13 @@ class _Record(TextRecord):
         if not colon:
             raise RecordFault(f'{line.text[:40]!r} is not "TAG: value"', line=line.number)
         value = value.strip()
+        subtag, _, rest = value.partition(" ")
         if self.tag == "PK$NUM_PEAK":
             self.declared = value
-        elif self.tag in _TAGS:
-            self.fields.set(_TAGS[self.tag], value)
-        else:
-            subtag, _, rest = value.partition(" ")
-            name = _SUBTAGS.get((self.tag, subtag))
-            if name is not None:
-                self.fields.set(name, rest)
+        elif self.tag in _FIELDS:
+            self.fields.set(_FIELDS[self.tag], value)
+        elif f"{self.tag} {subtag}" in _FIELDS:
+            self.fields.set(_FIELDS[f"{self.tag} {subtag}"], rest)
 
     def finish(self) -> None:
         if self.declared is None or self.declared != str(len(self.peaks)):

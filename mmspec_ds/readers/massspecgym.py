@@ -1,7 +1,7 @@
-"""The table of MassSpecGym (Bushuiev et al. 2024): a spectrum a row, fields parted by tabs.
+"""The table of MassSpecGym (Bushuiev et al. 2024): a row for each spectrum, fields separated by tabs.
 
-The columns `mzs` and `intensities` hold numbers parted by commas; the other columns are read under the rules of
-all mass spectra.
+The columns `mzs` and `intensities` hold numbers separated by commas; the other columns are read under the rules
+of all mass spectra.
 """
 
 from collections.abc import Iterator, Sequence
@@ -77,7 +77,7 @@ def _numbers(text: str, name: str) -> FloatArray:
     try:
         numbers = np.array([float(word) for word in words], dtype=np.float64)
     except ValueError:
-        raise RecordFault(f"{name} are not numbers parted by commas") from None
+        raise RecordFault(f"{name} are not numbers separated by commas") from None
     if name == "mzs" and "." not in text and (np.diff(numbers) < 0).any():
         raise RecordFault("mzs are out of order and have no decimal points: decimal commas?")
     return numbers

@@ -4,7 +4,8 @@ Read here, since the readers of the libraries end at the first bad peak; written
 The keys of GNPS, MassSpecGym and matchms are known (see `mass_fields`).
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
@@ -19,6 +20,7 @@ from mmspec_ds.spectra.records import Modality, TandemMS
 
 _BEGIN, _END = "BEGIN IONS", "END IONS"
 _COMMENTS = ("#", ";", "!", "/")
+_FRAGMENT_CHARGE = re.compile(r"[-+]?\d{1,2}[-+]?")
 _MOST_COMMON = 64
 
 
@@ -38,34 +40,35 @@ def read_mgf(
     Raises:
         DataError: the file cannot be read.
     """
+    for number, block in enumerate(_blocks(path)):
+        yield block.item(path, number, settings)
+
+
+def _blocks(path: Path) -> Iterator["_Block"]:
     common: dict[str, str] = {}
     block: _Block | None = None
-    number = 0
     for line in read_lines(path):
         text = line.text.strip()
         mark = text.upper()
         if mark in (_BEGIN, _END):
             if block is not None:
-                yield block.ended(path, number, mark == _END, settings)
-                number += 1
-            block = _Block(common) if mark == _BEGIN else None
-            if block is not None:
-                block.line = line.number
+                yield block.ended(common if mark == _END else None)
+            block = _Block(line.number) if mark == _BEGIN else None
         elif block is not None:
             block.take(line)
         elif "=" in text and len(common) < _MOST_COMMON:
             key, _, value = text.partition("=")
             common.setdefault(key, value)
     if block is not None:
-        yield block.ended(path, number, False, settings)
+        yield block.ended(None)
 
 
 class _Block(TextRecord):
-    """One block, with the keys of the file's head."""
+    """One block, which begins at a line."""
 
-    def __init__(self, common: dict[str, str]) -> None:
+    def __init__(self, line: int) -> None:
         super().__init__()
-        self._common = common
+        self.line = line
 
     def read_line(self, line: Line) -> None:
         text = line.text.strip()
@@ -73,8 +76,8 @@ class _Block(TextRecord):
             return
         if text[0].isdigit() or text[0] in ".+-" or "=" not in text:
             words = text.split()
-            if len(words) == 3 and words[2].strip("+-").isdecimal():
-                words.pop()  # the charge of the fragment
+            if len(words) == 3 and _FRAGMENT_CHARGE.fullmatch(words[2]):
+                words.pop()
             self.peaks.add(words, line.number)
             return
         key, _, value = text.partition("=")
@@ -85,21 +88,23 @@ class _Block(TextRecord):
                 self.fields.values[keys.CHARGE] = words[2]
         self.fields.set(key, value)
 
-    def ended(self, path: Path, number: int, is_whole: bool, settings: FormatSettings) -> Item:
-        """What the block gives, now that it has ended."""
-        if not is_whole:
-            fault = RecordFault("the block has no END IONS: the file is truncated or damaged")
-            return fault.rejected(path, number, self.line)
-        for key, value in self._common.items():
+    def ended(self, common: Mapping[str, str] | None) -> "_Block":
+        """The block with the keys of the file's head; None if it has no END IONS."""
+        if common is None:
+            self.fault = RecordFault(
+                "the block has no END IONS: the file is truncated or damaged", line=self.line
+            )
+        for key, value in (common or {}).items():
             self.fields.set(key, value, keep=False)
-        return self.item(path, number, settings)
+        return self
 
 
 def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
     """Write the MS/MS spectra of parts, a block each; the file appears whole or not at all.
 
     Numbers are written with all their digits, so that `read_mgf` gives them back as they were. Spectra of other
-    kinds are left out. The collision energy written is the measured one where it is known.
+    kinds are left out. The collision energy written is the measured one where it is known, and never one that
+    was assumed.
 
     Returns:
         The number of blocks written.
@@ -120,11 +125,13 @@ def write_mgf(path: Path | str, parts: Iterable[Part]) -> int:
 
 
 _MGF_KEYS = {keys.NAME: "TITLE", keys.PRECURSOR_MZ: "PEPMASS", keys.CHARGE: "CHARGE"}
-_NOT_WRITTEN = frozenset({keys.MEASURED_EV, SMILES, FORMULA, POLARITY})
+_NOT_WRITTEN = frozenset({keys.MEASURED_EV, keys.ASSUMED_EV, SMILES, FORMULA, POLARITY})
 
 
 def _block_lines(part: Part, spectrum: TandemMS) -> Iterator[str]:
-    charge, ev = spectrum.charge, spectrum.measured_energy_ev or spectrum.collision_energy_ev
+    charge, ev = spectrum.charge, spectrum.measured_energy_ev
+    if ev is None and keys.ASSUMED_EV not in part.metadata:
+        ev = spectrum.collision_energy_ev
     known: dict[str, str | float | int | None] = {
         keys.NAME: part.id,
         keys.COLLISION_ENERGY: None if ev is None else f"{ev!r} eV",

@@ -44,16 +44,19 @@ def read_msp(
     Raises:
         DataError: the file cannot be read.
     """
+    for number, record in enumerate(_records(path)):
+        yield record.item(path, number, settings)
+
+
+def _records(path: Path) -> Iterator["_Record"]:
     record = _Record()
-    number = 0
     for line in read_lines(path):
         if record.ends_before(line.text.strip()):
-            yield record.item(path, number, settings)
-            number += 1
+            yield record
             record = _Record()
         record.take(line)
     if record.line is not None:
-        yield record.item(path, number, settings)
+        yield record
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """mzML (HUPO-PSI, 1.1; 1.0 and 0.99 where they agree), by the accessions of its vocabulary.
 
-Read element by element, so that one damaged spectrum costs that spectrum alone and memory stays flat.
+Read element by element: a damaged spectrum costs that spectrum alone, and memory does not grow with the file.
 """
 
 import math
@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.binary_arrays import decode_array
-from mmspec_ds.readers.mass_fields import ISOLATED_MZ, MS_LEVEL, POLARITY, Fields, check_level
+from mmspec_ds.readers.mass_fields import MS_LEVEL, POLARITY, Fields, check_kind
 from mmspec_ds.readers.part import Item, Part, RecordFault
 from mmspec_ds.readers.peaks import HIGHEST_MZ, local_maxima
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
@@ -49,7 +49,7 @@ _PACKING: Mapping[str, tuple[bool, str | None]] = {
 """Whether zlib was used, and which numpress."""
 
 Terms = dict[str, str]
-"""Accession and value of each term of an element."""
+"""The value of each term of an element by its accession."""
 Groups = Mapping[str, Terms]
 
 
@@ -92,8 +92,8 @@ def _part(path: Path, number: int, spectrum: Element, groups: Groups, settings: 
     level = terms.get(_LEVEL, "2" if precursor is not None else "")
     if not level:
         raise RecordFault("a spectrum without MS level and precursor; MS/MS is level 2", fault=False)
-    check_level(level)
     fields.set(MS_LEVEL, level)
+    check_kind(fields)  # before the arrays are decoded
     if _NEGATIVE in terms or _POSITIVE in terms:
         fields.set(POLARITY, "negative" if _NEGATIVE in terms else "positive")
     if precursor is not None:
@@ -133,7 +133,7 @@ def _set_precursor(fields: Fields, precursor: Element, groups: Groups) -> None:
     for term in _SELECTED_MZ:
         fields.set(keys.PRECURSOR_MZ, ion.get(term, ""))
     fields.set(keys.CHARGE, ion.get(_CHARGE, ""))
-    fields.set(ISOLATED_MZ, _window(window))
+    fields.window = _window(window)
     if _ENERGY in activation:
         fields.set(keys.COLLISION_ENERGY, f"{activation[_ENERGY]} eV")
     elif _NORMALISED_ENERGY in activation:
@@ -142,11 +142,11 @@ def _set_precursor(fields: Fields, precursor: Element, groups: Groups) -> None:
         fields.set(keys.COLLISION_ENERGY, f"{activation[_RAMP_START]}-{activation[_RAMP_END]} eV")
 
 
-def _window(terms: Terms) -> str:
-    """Lowest, highest and target m/z of the isolation window, "" where it has no target above 0.
+def _window(terms: Terms) -> tuple[float, float, float] | None:
+    """Lowest, highest and target m/z of the isolation window, None where it has no target above 0.
 
     Raises:
-        RecordFault: one of them is not a finite number.
+        RecordFault: one of them is not a number from 0 on.
     """
     try:
         target, lower, upper = (float(terms.get(term) or 0) for term in (_TARGET_MZ, _LOWER, _UPPER))
@@ -154,12 +154,11 @@ def _window(terms: Terms) -> str:
         target = math.nan
     if not (0 <= target <= HIGHEST_MZ and 0 <= lower <= HIGHEST_MZ and 0 <= upper <= HIGHEST_MZ):
         raise RecordFault("the isolation window is not three numbers from 0 on")
-    low, high = target - (lower or _HALF_WINDOW), target + (upper or _HALF_WINDOW)
-    return f"{low!r} {high!r} {target!r}" if target else ""
+    return (target - (lower or _HALF_WINDOW), target + (upper or _HALF_WINDOW), target) if target else None
 
 
 def _arrays(spectrum: Element, groups: Groups) -> tuple[FloatArray, FloatArray]:
-    """m/z and intensities."""
+    """m/z and intensity of each peak, [peaks] each."""
     arrays = descendant(spectrum, "binaryDataArrayList")
     found: dict[str, FloatArray] = {}
     for element in children(arrays, "binaryDataArray") if arrays is not None else ():

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.binary_arrays import decode_array
-from mmspec_ds.readers.mass_fields import MS_LEVEL, POLARITY, Fields, check_level
+from mmspec_ds.readers.mass_fields import MS_LEVEL, POLARITY, Fields, check_kind
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line
 from mmspec_ds.readers.peaks import local_maxima
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
@@ -44,10 +44,10 @@ def _part(path: Path, number: int, scan: Element, settings: FormatSettings) -> P
     level = scan.get("msLevel") or ("2" if precursor is not None else "")
     if not level:
         raise RecordFault("a scan without MS level and precursor; MS/MS is level 2", fault=False)
-    check_level(level)
     fields = Fields()
-    fields.set(keys.NAME, f"scan {scan.get('num', '')}")
     fields.set(MS_LEVEL, level)
+    check_kind(fields)  # before the peaks are decoded
+    fields.set(keys.NAME, f"scan {scan.get('num', '')}")
     fields.set(POLARITY, scan.get("polarity", ""))
     fields.set(keys.COLLISION_ENERGY, scan.get("collisionEnergy", ""))
     if precursor is not None:

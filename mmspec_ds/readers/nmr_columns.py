@@ -60,6 +60,7 @@ _ROLES = re.compile(
 _NOT_SAMPLE = re.compile(
     r"\b(?:solvent|impurit(?:y|ies)|art[ie]facts?|satellites?|tms|water|hdo|residual|grease)\b", re.I
 )
+_COUNTS = frozenset(["no", "nr", "#", "n", "index", "idx", "id", "entry", "row", "line", "number"])
 _MASS = re.compile(r"m\s*/\s*z|mass|wave", re.IGNORECASE)
 
 
@@ -131,6 +132,11 @@ def kind_of(cell: str) -> str | None:
     if in_ppm and (kind == "weak shift" or (kind is None and position)):
         return "shift"
     return kind
+
+
+def is_whole(name: str) -> bool:
+    """Whether a column of this name has no decimals: a count of the rows, or of hydrogens."""
+    return not name or name.lower().strip(" .°") in _COUNTS or kind_of(name) in ("hydrogens", "weak shift")
 
 
 def is_index(column: Sequence[str]) -> bool:

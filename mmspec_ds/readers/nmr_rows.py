@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmspec_ds.readers.delimited import Row, check_width, to_number
+from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.delimited import DelimitedTable, Row, check_width, to_number
 from mmspec_ds.readers.multiplicities import carbon_type, multiplicity
 from mmspec_ds.readers.nmr_columns import Columns, is_index, is_role, not_of_sample
 from mmspec_ds.readers.part import RecordFault, one_line
 
+_MOST_ROWS = 5000
 _WIDEST_RANGE = 2.0  # ppm between two columns that are limits
 _MOST_HYDROGENS = 20  # in a column of whole numbers that are hydrogens and not intensities
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
@@ -46,7 +48,32 @@ class RowList:
     """Whether the rows are single lines with intensities instead of multiplets."""
 
 
-# Rows under a header
+def read_rows(table: DelimitedTable) -> list[Row]:
+    """The rows of a list that are not empty.
+
+    Raises:
+        RecordFault: there are more than in any list.
+    """
+    rows = []
+    for row in table.rows:
+        if any(row.cells):
+            rows.append(row)
+        if len(rows) > _MOST_ROWS:
+            raise RecordFault(f"more than {_MOST_ROWS} rows: is it a list of peaks?", line=row.number)
+    return rows
+
+
+def list_metadata(table: DelimitedTable) -> dict[str, str | float | int]:
+    """Name, solvent and frequency of a list, from the lines before its data."""
+    found: dict[str, str | float | int] = {}
+    if name := table.remark("name", "title", "compound", "sample"):
+        found[keys.NAME] = name
+    if solvent := table.remark("solvent"):
+        found[keys.SOLVENT] = solvent
+    frequency = to_number(table.remark("frequency", "mhz", "field").removesuffix("MHz").strip())
+    if frequency is not None and 1 <= frequency <= 2000:
+        found[keys.FREQUENCY_MHZ] = frequency
+    return found
 
 
 def named_rows(rows: Sequence[Row], columns: Columns) -> RowList:
@@ -68,7 +95,7 @@ def named_rows(rows: Sequence[Row], columns: Columns) -> RowList:
         found.remarks.append(f"{len(left_out)} lines of solvent or impurities left out ({places} ppm)")
     telling = {"range", "high", "multiplicity", "hydrogens", "integral", "coupling"} & columns.places.keys()
     has_heights = "intensity" in columns or "area" in columns
-    found.lines_only = has_heights and telling <= ({"multiplicity"} if by_role else set())
+    found.lines_only = has_heights and telling <= ({"multiplicity"} if by_role or not roles else set())
     return found
 
 

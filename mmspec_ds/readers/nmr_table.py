@@ -14,10 +14,10 @@ from statistics import median
 import numpy as np
 
 from mmspec_ds.readers import part as keys
-from mmspec_ds.readers.delimited import DelimitedTable, read_table, sample_table, to_number
-from mmspec_ds.readers.hsqc_table import is_hsqc_header
+from mmspec_ds.readers.delimited import DelimitedTable, read_table, sample_table
+from mmspec_ds.readers.hsqc_table import looks_like_hsqc_table
 from mmspec_ds.readers.multiplicities import multiplicity
-from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header
+from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header, is_whole
 from mmspec_ds.readers.nmr_lists import (
     ListedSignal,
     Reading,
@@ -26,14 +26,21 @@ from mmspec_ds.readers.nmr_lists import (
     hydrogen_lines,
     hydrogen_list,
 )
-from mmspec_ds.readers.nmr_rows import ListedRow, RowList, named_rows, shift_of, unnamed_rows
+from mmspec_ds.readers.nmr_rows import (
+    ListedRow,
+    RowList,
+    list_metadata,
+    named_rows,
+    read_rows,
+    shift_of,
+    unnamed_rows,
+)
 from mmspec_ds.readers.part import Item, Part, RecordFault, part_id
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
 from mmspec_ds.spectra.records import Modality
 
-_MOST_ROWS = 5000
 _MOST_CELLS = 40
 _HIGHEST_1H = 20.0
 _WORDS_1H = re.compile(r"(?<![0-9.a-z])(?:1\s*h|h1)(?![a-z0-9])|\bh[-_ ]?nmr|proton", re.IGNORECASE)
@@ -42,12 +49,17 @@ _WORDS_13C = re.compile(r"(?<![0-9.a-z])(?:13\s*c|c13)(?![a-z0-9])|\bc[-_ ]?nmr|
 
 def looks_like_nmr_table(head: Head) -> bool:
     """Rows with a shift under a header that names it, or rows of a shift and a multiplicity."""
-    table = sample_table(head.text, is_nmr_header)
+    table = sample_table(head.text, is_nmr_header, is_whole=is_whole)
     rows = list(table.rows)[:50] if table is not None else []
-    if table is None or not rows or any(len(row.cells) > _MOST_CELLS for row in rows[:20]):
+    if (
+        table is None
+        or not rows
+        or looks_like_hsqc_table(head)
+        or any(len(row.cells) > _MOST_CELLS for row in rows[:20])
+    ):
         return False
     if table.named and table.header is not None:
-        columns = None if is_hsqc_header(table.header) else find_columns(table.header)
+        columns = find_columns(table.header)
         return columns is not None and any(_has_shift(row.cells, columns) for row in rows)
     shifts = [shift_of(row.cells[0]) for row in rows]
     if not all(shift is not None and abs(shift) <= 300 for shift in shifts):
@@ -79,19 +91,14 @@ def read_nmr_table(
 
 
 def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Part:
-    table = read_table(path, is_nmr_header)
+    table = read_table(path, is_nmr_header, is_whole=is_whole)
     columns = find_columns(table.header) if table.named and table.header is not None else None
-    rows = []
-    for row in table.rows:
-        if any(row.cells):
-            rows.append(row)
-        if len(rows) > _MOST_ROWS:
-            raise RecordFault(f"more than {_MOST_ROWS} rows: is it a list of peaks?", line=row.number)
+    rows = read_rows(table)
     found = named_rows(rows, columns) if columns is not None else unnamed_rows(rows)
     found.remarks[:0] = table.remarks
     if not found.signals:
         raise RecordFault("no row of the list could be read")
-    metadata = _metadata(table)
+    metadata = list_metadata(table)
     nucleus = _nucleus(path, table, found, modality)
     if nucleus == "13C":
         reading = _carbon(found.signals)
@@ -103,18 +110,6 @@ def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Pa
     return Part(
         part_id(path, 0), (reading.spectrum,), metadata=metadata, remarks=(*found.remarks, *reading.remarks)
     )
-
-
-def _metadata(table: DelimitedTable) -> dict[str, str | float | int]:
-    found: dict[str, str | float | int] = {}
-    if name := table.remark("name", "title", "compound", "sample"):
-        found[keys.NAME] = name
-    if solvent := table.remark("solvent"):
-        found[keys.SOLVENT] = solvent
-    frequency = to_number(table.remark("frequency", "mhz", "field").removesuffix("MHz").strip())
-    if frequency is not None and 1 <= frequency <= 2000:
-        found[keys.FREQUENCY_MHZ] = frequency
-    return found
 
 
 def _nucleus(path: Path, table: DelimitedTable, found: RowList, modality: Modality | None) -> Nucleus:

@@ -1,8 +1,8 @@
-"""MS-Numpress (Teleman et al. 2014), three ways to pack m/z, counts and intensities, unpacked.
+"""Decoding of MS-Numpress (Teleman et al. 2014), three ways to pack m/z, counts and intensities.
 
-The head of the first and the third is a scale, a float64 with its first byte first. Integers are written in
-half bytes: the first tells how many of the eight half bytes of a 32-bit number are left out at its upper end,
-zeros if it is 0 to 8, ones (a small negative number) if it is 9 to 15; the others follow, the lowest first.
+The head of the first and the third is a scale, a big-endian float64. Integers are written in half bytes: the
+first tells how many of the eight half bytes of a 32-bit number are left out at its upper end, zeros if it is 0
+to 8, ones (a small negative number) if it is 9 to 15; the others follow, the lowest first.
 """
 
 import struct
@@ -17,26 +17,19 @@ _HALF_BYTES = 8
 
 
 def decode_linear(content: bytes, length: int) -> FloatArray:
-    """Numbers that nearly lie on a line from one to the next, as m/z do: two of them, then what each further
-    one deviates from the line through the two before it."""
+    """Numbers that lie nearly on a line, as m/z do: two of them, then the deviation of each further one from
+    the line through the two before it."""
     scale = _scale(content)
-    if length == 0:
-        return np.empty(0)
-    fixed = [int.from_bytes(content[8:12], "little")]
-    if length > 1:
-        fixed.append(int.from_bytes(content[12:16], "little"))
-        if len(content) < 16:
-            raise _damaged()
-        deviations = _integers(content[16:], length - 2)
-        for deviation in deviations:
-            fixed.append(2 * fixed[-1] - fixed[-2] + deviation)
-    elif len(content) < 12:
+    if len(content) < 8 + 4 * min(length, 2):
         raise _damaged()
+    fixed = [int.from_bytes(content[at : at + 4], "little") for at in (8, 12)[:length]]
+    for deviation in _integers(content[16:], length - 2):
+        fixed.append(2 * fixed[-1] - fixed[-2] + deviation)
     return np.array(fixed, dtype=np.float64) / scale
 
 
 def decode_positive_integers(content: bytes, length: int) -> FloatArray:
-    """Counts of ions."""
+    """Counts of ions, as whole numbers."""
     return np.array(list(_integers(content, length)), dtype=np.float64)
 
 
@@ -59,7 +52,7 @@ def _scale(content: bytes) -> float:
 
 
 def _integers(content: bytes, count: int) -> Iterator[int]:
-    """So many signed 32-bit integers."""
+    """The first `count` signed 32-bit integers."""
     halves = (half for byte in content for half in (byte >> 4, byte & 15))
     for _ in range(count):
         try:

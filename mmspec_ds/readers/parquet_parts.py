@@ -1,4 +1,4 @@
-"""The benchmark's parquet, as one more format: `spectra.parquet` in the contract of the readers."""
+"""The benchmark's parquet as one of the formats: `spectra.parquet` behind the interface of the readers."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +19,7 @@ _MAGIC = "PAR1"
 
 
 def looks_like_parquet(head: Head) -> bool:
-    """By the four letters at its start, unless its columns are those of the other parquet."""
+    """Whether the file is parquet, and its columns are not those of `measured`."""
     return head.text.startswith(_MAGIC) and not looks_like_measured(head)
 
 

@@ -21,6 +21,8 @@ CHARGE = "charge"
 ADDUCT = "adduct"
 COLLISION_ENERGY = "collision_energy"
 """As the file writes it; the spectrum carries the model's nearest energy in eV."""
+ASSUMED_EV = "assumed_ev"
+"""The collision energy in eV that was assumed, where the file has none that is understood."""
 MEASURED_EV = "measured_ev"
 """The collision energy in eV that was understood, before it was mapped to one of the model's."""
 

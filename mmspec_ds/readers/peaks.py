@@ -149,7 +149,7 @@ def _check_finite(mz: FloatArray, intensity: FloatArray) -> None:
         if not finite.all():
             place = int(np.argmin(finite))
             raise RecordFault(f"{name} of peak {place} is {values[place]}, expected a finite number")
-    if len(mz) > 2 and np.array_equal(mz, np.arange(1.0, len(mz) + 1)):
+    if len(mz) > 1 and np.array_equal(mz, np.arange(1.0, len(mz) + 1)):
         raise RecordFault("the m/z are 1, 2, 3, ...: a column that counts the rows")
 
 

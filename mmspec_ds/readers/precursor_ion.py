@@ -21,7 +21,7 @@ _ADDUCT_IN_NAME = re.compile(r"\[?\d?M[-+]\S+|\[\d?M\]\S+")
 
 @dataclass(frozen=True, slots=True)
 class Ion:
-    """A precursor ion.
+    """The precursor ion of an MS/MS spectrum.
 
     Attributes:
         polarity: positive where nothing is known.

@@ -1,113 +1,166 @@
-"""Drawings of spectra on axes of matplotlib, one function for each kind of spectrum.
+"""Drawings of spectra on axes of matplotlib: what the definition of each modality says, and measured curves.
 
-Nothing here imports matplotlib: whoever makes the figure gives the axes. A new kind is an entry in DRAWINGS.
+Nothing here imports matplotlib: the caller gives the axes.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.readers.curve_drawing import draw_picked_curve, label_multiplets
-from mmspec_ds.readers.part import ADDUCT, PRECURSOR_MZ, Part
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Spectrum, TandemMS
+from mmspec_ds.readers.part import Part, Trace
+from mmspec_ds.spectra.modalities.definition import Drawing
+from mmspec_ds.spectra.records import FloatArray, HydrogenNMR, Spectrum
+from mmspec_ds.spectra.registry import REGISTRY
 
 Axes = Any
 """matplotlib.axes.Axes"""
 
 LABELLED_PEAKS = 6
-"""Peaks of a mass spectrum that get their m/z written, the strongest ones."""
+"""Sticks that get their position written, the highest ones."""
+GROUP_COLOURS = ("black", "tab:green", "tab:red", "tab:blue", "tab:purple")
+"""Colours of 0, 1, 2, 3, and more attached hydrogens; UNKNOWN_COLOUR where they are not known."""
+UNKNOWN_COLOUR = "0.6"
 
-
-def draw_tandem_ms(spectrum: TandemMS, part: Part, axes: Axes) -> None:
-    """Stems over m/z in per cent of the base peak, the strongest labelled, the precursor as a dashed line."""
-    relative = 100.0 * spectrum.intensity / spectrum.intensity.max()
-    _stems(axes, spectrum.mz, relative)
-    precursor = part.metadata.get(PRECURSOR_MZ)
-    shown = [*spectrum.mz, float(precursor)] if precursor is not None else [*spectrum.mz]
-    for place in _labelled(spectrum.mz, relative, max(shown) - min(shown)):
-        axes.annotate(
-            f"{spectrum.mz[place]:.4f}",
-            (spectrum.mz[place], relative[place]),
-            (0, 2),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-        )
-    if precursor is not None:
-        name = str(part.metadata.get(ADDUCT, "precursor"))
-        axes.axvline(float(precursor), color="tab:red", linestyle="--", linewidth=0.8, label=name)
-        # Above the axes: inside, it would lie on some label.
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), fontsize=7, frameon=False)
-    axes.margins(x=0.07)
-    axes.set(xlabel="m/z", ylabel="relative intensity (%)", ylim=(0, 115))
-
-
-def draw_h_nmr(spectrum: HydrogenNMR, part: Part, axes: Axes) -> None:
-    """The curve with what was picked from it, where there is one; else stems at the centroids, as high as the
-    count of hydrogens."""
-    if part.trace is not None:
-        draw_picked_curve(part.trace, axes)
-        label_multiplets(spectrum, part.trace, axes)
-        axes.set(xlabel="1H shift (ppm)", yticks=())
-        return
-    shifts = np.array([one.centroid_ppm for one in spectrum.multiplets])
-    _stems(axes, shifts, np.array([float(one.hydrogens) for one in spectrum.multiplets]))
-    axes.set(xlabel="1H shift (ppm)", ylabel="hydrogens")
-    axes.invert_xaxis()
-
-
-def draw_c_nmr(spectrum: CarbonNMR, part: Part, axes: Axes) -> None:
-    """The curve with what was picked from it, where there is one; else stems of one height at the shifts."""
-    if part.trace is not None:
-        draw_picked_curve(part.trace, axes)
-        axes.set(xlabel="13C shift (ppm)", yticks=())
-        return
-    _stems(axes, np.array(spectrum.shifts_ppm), np.ones(len(spectrum.shifts_ppm)))
-    axes.set(xlabel="13C shift (ppm)", yticks=())
-    axes.invert_xaxis()
-
-
-def draw_ir(spectrum: Infrared, part: Part, axes: Axes) -> None:
-    """The curve from high to low wavenumber, as IR spectra are printed; behind it, thin, as it was measured."""
-    if part.trace is not None:
-        axes.plot(part.trace.axis, part.trace.values, linewidth=0.5, color="0.6", label="measured")
-    wavenumbers = np.linspace(spectrum.start_cm1, spectrum.stop_cm1, len(spectrum.absorbance))
-    axes.plot(wavenumbers, spectrum.absorbance, linewidth=0.9, label="as read")
-    if part.trace is not None:
-        axes.legend(loc="upper left", fontsize=7, frameon=False)
-    axes.set(xlabel="wavenumber (cm-1)", ylabel="absorbance")
-    axes.set_xlim(max(wavenumbers[0], wavenumbers[-1]), min(wavenumbers[0], wavenumbers[-1]))
-
-
-DRAWINGS: Mapping[type, Callable[[Any, Part, Axes], None]] = {
-    HydrogenNMR: draw_h_nmr,
-    CarbonNMR: draw_c_nmr,
-    Infrared: draw_ir,
-    TandemMS: draw_tandem_ms,
-}
-"""By the kind of spectrum: draws it, with what its part knows, on empty axes."""
+_MARGIN = 0.04  # of the picked range, shown on both sides of it
+_HEADROOM = 1.45  # height of the axes over the highest picked line: labels are above it
 
 
 def draw(spectrum: Spectrum, part: Part, axes: Axes) -> None:
-    """One spectrum of a part on empty axes."""
-    DRAWINGS[type(spectrum)](spectrum, part, axes)
+    """Draw one spectrum of a part on empty axes, with the measured curve and what was picked from it, if
+    any."""
+    drawing = REGISTRY[spectrum.modality].drawing(spectrum)
+    axes.set(xlabel=drawing.x_label, ylabel=drawing.y_label)
+    if drawing.form == "curve":
+        _draw_curve(drawing, part.trace, axes)
+    elif drawing.form == "points":
+        _draw_points(drawing, axes)
+    elif part.trace is not None:
+        _draw_picked_curve(part.trace, axes)
+        if isinstance(spectrum, HydrogenNMR):
+            _label_multiplets(spectrum, part.trace, axes)
+    else:
+        _draw_sticks(drawing, axes)
+    if "x" in drawing.reverse and not axes.xaxis_inverted():
+        axes.invert_xaxis()
+    if "y" in drawing.reverse:
+        axes.invert_yaxis()
 
 
-def _labelled(mz: npt.NDArray[np.float64], relative: npt.NDArray[np.float64], span: float) -> list[int]:
-    """The strongest peaks, less those whose label would lie on a stronger one's; `span` is that of the axis."""
-    room, height = 0.1 * max(span, 1.0), 12.0
+def _draw_sticks(drawing: Drawing, axes: Axes) -> None:
+    """Sticks coloured by group, the highest labelled with their position, a dashed line at the precursor."""
+    for name, colour, members in _groups(drawing):
+        axes.vlines(drawing.x[members], 0.0, drawing.y[members], linewidth=1.2, color=colour, label=name)
+    axes.axhline(0.0, color="black", linewidth=0.6)
+    if not drawing.y_label:
+        axes.set(yticks=(), ylim=(0.0, 1.15 * float(drawing.y.max())))
+    if drawing.marker is not None:
+        place, name = drawing.marker
+        axes.axvline(place, color="tab:red", linestyle="--", linewidth=0.8, label=name)
+    if drawing.label_format:
+        shown = [*drawing.x, *([drawing.marker[0]] if drawing.marker else [])]
+        for place in _labelled(drawing.x, drawing.y, max(shown) - min(shown)):
+            text = drawing.label_format.format(drawing.x[place])
+            axes.annotate(text, (drawing.x[place], drawing.y[place]), (0, 2), **_LABEL)
+        axes.margins(x=0.07)
+        axes.set_ylim(0, 1.15 * float(drawing.y.max()))
+    _draw_legend(axes)
+
+
+def _draw_curve(drawing: Drawing, trace: Trace | None, axes: Axes) -> None:
+    """The curve as it was read, over the thin curve that was measured."""
+    if trace is not None:
+        axes.plot(trace.axis, trace.values, linewidth=0.5, color="0.6", label="measured")
+    axes.plot(drawing.x, drawing.y, linewidth=0.9, label="as read" if trace is not None else None)
+    axes.set_xlim(drawing.x.min(), drawing.x.max())
+    _draw_legend(axes)
+
+
+def _draw_points(drawing: Drawing, axes: Axes) -> None:
+    """Points coloured by group, as large as their weight; those of negative weight are hollow."""
+    weight = np.ones(len(drawing.x)) if drawing.weight is None else drawing.weight
+    size = 12.0 + 60.0 * np.abs(weight) / max(float(np.abs(weight).max()), 1e-12)
+    for name, colour, members in _groups(drawing):
+        for sign, face in ((1, colour), (-1, "none")):
+            chosen = members & (np.where(weight < 0, -1, 1) == sign)
+            if chosen.any():
+                style = {"facecolors": face, "edgecolors": colour, "linewidths": 0.9, "alpha": 0.85}
+                axes.scatter(drawing.x[chosen], drawing.y[chosen], size[chosen], label=name, **style)
+                name = None
+    axes.grid(linewidth=0.4, color="0.9")
+    axes.margins(0.12)
+    _draw_legend(axes)
+
+
+_LABEL = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
+
+
+def _groups(drawing: Drawing) -> list[tuple[str | None, str, npt.NDArray[np.bool_]]]:
+    """Name, colour and members of each group, the largest number of hydrogens first; one group without a name
+    where nothing is known."""
+    groups = drawing.groups
+    if not any(group is not None for group in groups):
+        return [(None, "tab:blue", np.ones(len(drawing.x), dtype=bool))]
+    numbers = sorted({group for group in groups if group is not None}, reverse=True)
+    found: list[tuple[str | None, str, npt.NDArray[np.bool_]]] = []
+    for number in numbers:
+        name = dict(enumerate(drawing.group_names)).get(number, f"{number} H")
+        colour = GROUP_COLOURS[min(number, len(GROUP_COLOURS) - 1)]
+        found.append((name, colour, np.array([group == number for group in groups])))
+    unknown = np.array([group is None for group in groups])
+    return [*found, *([("unknown", UNKNOWN_COLOUR, unknown)] if unknown.any() else [])]
+
+
+def _draw_legend(axes: Axes) -> None:
+    """A legend above the axes, where it covers no label."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.98), "ncols": len(names)}
+        axes.legend(**place, fontsize=7, frameon=False, handletextpad=0.4, columnspacing=1.0)
+
+
+def _labelled(x: FloatArray, y: FloatArray, span: float) -> list[int]:
+    """The highest sticks, without those whose label would cover that of a higher one; `span` is that of the
+    axis."""
+    room, height = 0.1 * max(span, 1.0), 0.12 * float(y.max())
     chosen: list[int] = []
-    for place in np.argsort(-relative, kind="stable")[: 4 * LABELLED_PEAKS]:
-        near = (
-            abs(mz[place] - mz[one]) < room and abs(relative[place] - relative[one]) < height for one in chosen
-        )
+    for place in np.argsort(-y, kind="stable")[: 4 * LABELLED_PEAKS]:
+        near = (abs(x[place] - x[one]) < room and abs(y[place] - y[one]) < height for one in chosen)
         if len(chosen) < LABELLED_PEAKS and not any(near):
             chosen.append(int(place))
     return chosen
 
 
-def _stems(axes: Axes, places: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> None:
-    axes.vlines(places, 0.0, heights, linewidth=1.0)
-    axes.axhline(0.0, color="black", linewidth=0.6)
+def _draw_picked_curve(trace: Trace, axes: Axes) -> None:
+    """The curve with a red tick under every picked line. It shows the range and the height of the picked lines;
+    a solvent line that is ten times higher is cut off."""
+    picked = trace.picked if trace.picked is not None else np.empty(0)
+    low, high = float(trace.axis[0]), float(trace.axis[-1])
+    if len(picked):
+        room = max(_MARGIN * float(np.ptp(picked)), 0.2)
+        low, high = max(low, float(picked.min()) - room), min(high, float(picked.max()) + room)
+    shown = (trace.axis >= low) & (trace.axis <= high)
+    values = trace.values - float(np.median(trace.values))
+    top = _highest_picked(trace) or float(values[shown].max())
+    axes.plot(trace.axis[shown], values[shown], linewidth=0.6)
+    axes.vlines(picked, -0.07 * top, -0.02 * top, color="tab:red", linewidth=0.7)
+    bottom = min(-0.1 * top, 1.1 * max(float(values[shown].min()), -_HEADROOM * top))
+    axes.set(xlim=(high, low), ylim=(bottom, _HEADROOM * top), yticks=(), ylabel="")
+
+
+def _label_multiplets(spectrum: HydrogenNMR, trace: Trace, axes: Axes) -> None:
+    """Over each multiplet its range as a bar, its name and its hydrogens."""
+    height = 1.04 * _highest_picked(trace)
+    for multiplet in spectrum.multiplets:
+        axes.hlines(height, multiplet.min_ppm, multiplet.max_ppm, color="tab:red", linewidth=1.2)
+        text = f"{multiplet.centroid_ppm:.2f} {multiplet.category} {multiplet.hydrogens}H"
+        style = {**_LABEL, "va": "bottom", "rotation": 90, "fontsize": 6}
+        axes.annotate(text, (multiplet.centroid_ppm, height), (0, 3), **style)
+
+
+def _highest_picked(trace: Trace) -> float:
+    """Height of the highest picked line over the median of the curve; zero where nothing was picked."""
+    if trace.picked is None or not len(trace.picked):
+        return 0.0
+    places = np.clip(np.searchsorted(trace.axis, trace.picked), 0, len(trace.axis) - 1)
+    return float(np.abs(trace.values[places] - np.median(trace.values)).max())

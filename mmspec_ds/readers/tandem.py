@@ -12,7 +12,6 @@ from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.collision_energy import nearest_energy, parse_collision_energy
 from mmspec_ds.readers.mass_fields import (
     FORMULA,
-    ISOLATED_MZ,
     MS_LEVEL,
     POLARITY,
     RETENTION_INDEX,
@@ -27,9 +26,7 @@ from mmspec_ds.readers.read_settings import FormatSettings, TandemReadSettings
 from mmspec_ds.readers.source import Line
 from mmspec_ds.spectra.records import FloatArray, TandemMS
 
-_LONGEST_VALUE = 1000
-_LONGEST_SMILES = 1000
-
+_LONGEST_VALUE = _LONGEST_SMILES = 1000
 
 Raw = TypeVar("Raw")
 
@@ -107,27 +104,20 @@ def tandem_part(
     fields.pop(MS_LEVEL)
     told = list(remarks)
     precursor = _precursor(fields, told)
-    ion = read_ion(
-        fields.pop(POLARITY),
-        fields.pop(keys.ADDUCT),
-        fields.pop(keys.CHARGE),
-        fields.values.get(keys.NAME),
-        told,
-    )
-    measured = _measured_energy(fields.values.get(keys.COLLISION_ENERGY), precursor, ion, told)
-    energy = _energy(measured, settings, told)
+    polarity, adduct, charge = (fields.pop(name) for name in (POLARITY, keys.ADDUCT, keys.CHARGE))
+    ion = read_ion(polarity, adduct, charge, fields.values.get(keys.NAME), told)
+    energy, measured = _energies(fields.values.get(keys.COLLISION_ENERGY), precursor, ion, settings, told)
     mz, intensity, changes = clean_peaks(*peaks, settings.max_peaks)
     told += changes
     smiles, formula = known_smiles(fields.pop(SMILES), told), known_formula(fields.pop(FORMULA), told)
-    stated = {
+    known = {
         keys.PRECURSOR_MZ: precursor,
         keys.CHARGE: ion.charge,
         keys.ADDUCT: ion.adduct or ion.written,
         keys.MEASURED_EV: measured,
+        keys.ASSUMED_EV: energy if measured is None else None,
     }
-    metadata: dict[str, str | float | int] = {
-        name: value for name, value in stated.items() if value is not None
-    }
+    metadata: dict[str, str | float | int] = {name: one for name, one in known.items() if one is not None}
     for name, text in fields.values.items():
         metadata.setdefault(name, one_line(text, _LONGEST_VALUE))
     spectrum = TandemMS(mz, intensity, ion.polarity, energy, precursor, ion.adduct, ion.charge, measured)
@@ -136,19 +126,18 @@ def tandem_part(
 
 def _precursor(fields: Fields, remarks: list[str]) -> float | None:
     """The precursor m/z; the target of the isolation window where there is none or it lies outside it."""
-    text, window = fields.pop(keys.PRECURSOR_MZ), fields.pop(ISOLATED_MZ)
+    text = fields.pop(keys.PRECURSOR_MZ)
     value = _precursor_mz(text, remarks) if text is not None else None
-    if window is not None:
-        low, high, target = (float(word) for word in window.split())
-        if value is None:
-            remarks.append(f"no m/z of a selected ion, that of the isolation window taken: {target:.4f}")
-            value = target
-        elif not low <= value <= high:
-            remarks.append(
-                f"the selected ion {value:.4f} lies outside the isolation window {low:g} to {high:g}, its"
-                f" target {target:.4f} taken as the precursor m/z"
-            )
-            value = target
+    low, high, target = fields.window or (0.0, math.inf, None)
+    if target is not None and value is None:
+        remarks.append(f"no m/z of a selected ion, that of the isolation window taken: {target:.4f}")
+        value = target
+    elif target is not None and value is not None and not low <= value <= high:
+        remarks.append(
+            f"the selected ion {value:.4f} lies outside the isolation window {low:g} to {high:g}, its target"
+            f" {target:.4f} taken as the precursor m/z"
+        )
+        value = target
     if value is None:
         gas = not RETENTION_INDEX.isdisjoint(fields.values)
         remarks.append("no precursor m/z" + (", but a retention index: perhaps an EI spectrum" if gas else ""))
@@ -172,28 +161,21 @@ def _precursor_mz(text: str, remarks: list[str]) -> float:
     return value
 
 
-def _measured_energy(text: str | None, precursor: float | None, ion: Ion, remarks: list[str]) -> float | None:
-    """The collision energy of the instrument in eV, None where none is stated or understood."""
-    if text is None:
-        remarks.append("no collision energy")
-        return None
-    found = parse_collision_energy(text, precursor, ion.charge)
-    if found.ev is None:
-        remarks.append(found.how)
-    elif found.how:
+def _energies(
+    text: str | None, precursor: float | None, ion: Ion, settings: TandemReadSettings, remarks: list[str]
+) -> tuple[float, float | None]:
+    """The collision energy that the model is given and, where it is understood, the measured one, in eV."""
+    found = parse_collision_energy(text, precursor, ion.charge) if text is not None else None
+    if found is None or found.ev is None:
+        why = found.how if found is not None else "no collision energy"
+        remarks.append(f"{why}, taken as {settings.assumed_energy_ev:g} eV")
+        return settings.assumed_energy_ev, None
+    energy = nearest_energy(found.ev) if settings.map_energies else found.ev
+    if found.how:
         remarks.append(f"collision energy {one_line(text, 40)} understood as {found.ev:.1f} eV ({found.how})")
-    return found.ev
-
-
-def _energy(measured: float | None, settings: TandemReadSettings, remarks: list[str]) -> float:
-    """The energy that the model is given, in eV."""
-    if measured is None:
-        remarks[-1] += f", taken as {settings.assumed_energy_ev:g} eV"
-        return settings.assumed_energy_ev
-    energy = nearest_energy(measured) if settings.map_energies else measured
-    if energy != measured:
-        remarks.append(f"{measured:.4g} eV read as {energy:g} eV, the nearest energy of the benchmark")
-    return energy
+    if energy != found.ev:
+        remarks.append(f"{found.ev:.4g} eV read as {energy:g} eV, the nearest energy of the benchmark")
+    return energy, found.ev
 
 
 def known_smiles(text: str | None, remarks: list[str]) -> str | None:

@@ -1,7 +1,7 @@
-"""Records of an XML file, one at a time in flat memory, from files that nobody vouches for.
+"""Records of an XML file, one at a time, in memory that does not grow, from files that may be hostile.
 
-A document type declaration is refused before the parser proper sees it: no format here has one, and it is where
-entities, internal and external, are declared. Depth, elements and bytes of one record are bounded.
+A document type declaration is refused before the parser sees it: no format here has one, and entities are
+declared there. Depth, elements and bytes of one record are bounded.
 """
 
 from collections.abc import Iterator
@@ -21,17 +21,17 @@ _LARGEST_RECORD = 256 * 2**20
 
 
 def read_elements(path: Path, roots: frozenset[str], records: frozenset[str]) -> Iterator[Element]:
-    """The elements of these names, in the order of their ends, each with all that is in it. Everything else is
-    let go as soon as it is read, and so is an element when the next one is asked for.
+    """The elements of these names with their content, in the order of their ends. Everything else is freed as
+    soon as it is read, and an element when the next one is asked for.
 
     Args:
         path: the file, plain or gzip.
         roots: names that the outermost element may have.
-        records: names of the elements wanted; one may stand inside another, and comes before it then.
+        records: names of the elements wanted; one inside another comes before it.
 
     Raises:
-        DataError: the file cannot be read, is no well-formed XML, has another root or a document type
-            declaration, or one of the bounds is passed.
+        DataError: the file cannot be read, is not well-formed XML, has another root or a document type
+            declaration, or passes one of the bounds.
     """
     with open_bytes(path) as file:
         start = file.read(_CHUNK)
@@ -40,7 +40,7 @@ def read_elements(path: Path, roots: frozenset[str], records: frozenset[str]) ->
 
 
 class _Walk:
-    """One pass over one file."""
+    """One pass over one file, with the elements that are open."""
 
     def __init__(self, path: Path, roots: frozenset[str], records: frozenset[str]) -> None:
         self._path, self._roots, self._records = path, roots, records
@@ -65,13 +65,13 @@ class _Walk:
             chunk = file.read(_CHUNK)
 
     def _events(self, parser: "XMLPullParser[Element]", chunk: bytes) -> Iterator[tuple[str, Element]]:
-        """Beginnings and ends of elements within the next bytes, of which none say that the file has ended."""
+        """Starts and ends of elements within the next bytes; no bytes mean the end of the file."""
         try:
             if chunk:
                 parser.feed(chunk)
             else:
                 parser.close()
-            # What is wrong with the bytes is told here, after the events before the place.
+            # Raises here for bad bytes, after the events before them.
             yield from cast(Iterator[tuple[str, Element]], parser.read_events())
         except (ParseError, ValueError, LookupError) as error:
             raise DataError(f"damaged or truncated XML: {one_line(error)}", path=self._path) from None
@@ -104,7 +104,7 @@ class _Walk:
 
 
 def _check_prolog(path: Path, start: bytes) -> None:
-    """Refuse a document type declaration, in whatever encoding."""
+    """Refuse a document type declaration, in any encoding."""
     parser = expat.ParserCreate()
 
     def refuse(*_: object) -> None:
@@ -120,26 +120,26 @@ def _check_prolog(path: Path, start: bytes) -> None:
     except _RootSeen:
         return
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise DataError(f"is no XML: {one_line(error)}", path=path) from None
+        raise DataError(f"is not XML: {one_line(error)}", path=path) from None
     raise DataError(f"no XML element within the first {len(start):,} bytes", path=path)
 
 
 class _RootSeen(Exception):
-    """The first element has begun: no declaration can follow."""
+    """The first element has begun; no declaration can follow it."""
 
 
 def local_name(element: Element) -> str:
-    """The name without its namespace."""
+    """The name of an element without its namespace."""
     return element.tag.rpartition("}")[2]
 
 
 def children(element: Element, name: str) -> Iterator[Element]:
-    """The children of a name, whatever its namespace."""
+    """The children of that name in any namespace."""
     return (child for child in element if local_name(child) == name)
 
 
 def descendant(element: Element, *names: str) -> Element | None:
-    """The first child of the first name, of that the first child of the second, and so on."""
+    """The first child of the first name, its first child of the second name, and so on."""
     found: Element | None = element
     for name in names:
         found = next(children(found, name), None) if found is not None else None

@@ -1,1 +1,1 @@
-"""One page about a run, from what its folder holds."""
+"""Report about a run as one HTML page."""

@@ -1,7 +1,4 @@
-"""Figures of a report, drawn by matplotlib, once for light paper and once for dark.
-
-Sizes are chosen so that letters can be read on a page of 400 pixels as well as of 1,280.
-"""
+"""Figures of a report, drawn with matplotlib for light and for dark pages, readable from a width of 400."""
 
 import colorsys
 import io
@@ -13,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmspec_ds.moe.expert_settings import ExpertSettings
-from mmspec_ds.reporting.folder import Series
+from mmspec_ds.reporting.run_folder import Series
 from mmspec_ds.systems.elucidation.routing import FAMILIES
 
 Axes = Any
@@ -21,14 +18,14 @@ Axes = Any
 
 WIDTH, DPI = 4.9, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM, BETWEEN = 0.62, 0.12, 0.30, 0.46, 0.42
-"""Inches around the axes, and between those of a figure."""
+"""Inches around the axes, and between the axes of a figure."""
 _HUES = {"shared": 212, "interaction": 280}
 _HUES_SERVING = (150, 32, 95, 350)
 
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a page: of letters, of lines between, and of curves."""
+    """The colours of letters, grid lines and curves."""
 
     ink: str
     pale: str
@@ -55,7 +52,7 @@ DARK = Theme(
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the axes of a figure: what it is of, and what draws it."""
+    """One plot of a figure: its title, the function that draws it, and its height in inches."""
 
     title: str
     draw: Callable[[Axes, Theme], None]
@@ -64,8 +61,8 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: the end of its axis of steps, a name for its file, words for who cannot see it, and its panels
-    from top to bottom."""
+    """A figure: the end of its axis of steps, the name of its file, a description for screen readers, and its
+    panels from top to bottom."""
 
     last_step: int
     name: str
@@ -73,7 +70,7 @@ class Drawing:
     panels: tuple[Panel, ...]
 
     def png(self, theme: Theme) -> bytes:
-        """The figure on a transparent ground."""
+        """Return the figure as PNG on a transparent background."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -95,14 +92,14 @@ class Drawing:
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """The mean over a window around each point, a twentieth of the curve wide and narrower at its ends."""
+    """Return the mean over a window around each point: a twentieth of the curve, less at its ends."""
     half = len(values) // 40
     return [float(np.mean(values[max(0, at - half) : at + half + 1])) for at in range(len(values))]
 
 
 def expert_colours(experts: Sequence[ExpertSettings], theme: Theme) -> list[str]:
-    """A hue for each family, and for each group of modalities that experts serve; within it a lightness for
-    each expert. As #rrggbb."""
+    """Return the colour of each expert as #rrggbb: a hue for its family or group of modalities, and a lightness
+    within it."""
     groups = list(dict.fromkeys(one.modalities for one in experts if one.family == "modality"))
     kinds = [(one.family, one.modalities) for one in experts]
     dark, light = theme.lightness
@@ -117,13 +114,13 @@ def expert_colours(experts: Sequence[ExpertSettings], theme: Theme) -> list[str]
 
 
 def by_family(experts: Sequence[ExpertSettings]) -> list[int]:
-    """The experts' numbers, family after family."""
+    """Return the numbers of the experts, sorted by family."""
     kinds = [(FAMILIES.index(one.family), one.modalities) for one in experts]
     return sorted(range(len(experts)), key=lambda number: (*kinds[number], number))
 
 
 def line(series: Series, number: int, *, from_zero: bool = False) -> Callable[[Axes, Theme], None]:
-    """Draws one curve in the theme's colour of that number."""
+    """Return a function that draws a curve in colour `number` of the theme."""
 
     def draw(axes: Axes, theme: Theme) -> None:
         axes.plot(*series, color=theme.curves[number], linewidth=1.4)
@@ -148,12 +145,12 @@ def _dress(axes: Axes, theme: Theme, title: str, *, last: bool) -> None:
 
 
 def legend(axes: Axes, theme: Theme, columns: int = 1) -> None:
-    """Names of the curves, without a frame."""
+    """Add the names of the curves, without a frame."""
     axes.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, ncols=columns, handlelength=1.4)
 
 
 def _small(png: bytes) -> bytes:
-    """The same picture with a palette of 128 colours: a third of the bytes."""
+    """Return the picture with a palette of 128 colours, a third of the size."""
     image = Image.open(io.BytesIO(png)).quantize(128, method=Image.Quantize.FASTOCTREE)
     out = io.BytesIO()
     image.save(out, format="png", optimize=True)

@@ -1,4 +1,4 @@
-"""The curves of a run, by the section of the report in which they stand."""
+"""Curves of a run over its steps, by section of the report."""
 
 from collections.abc import Callable
 
@@ -17,12 +17,12 @@ from mmspec_ds.reporting.charts import (
     line,
     smoothed,
 )
-from mmspec_ds.reporting.folder import RunFolder
+from mmspec_ds.reporting.run_folder import RunFolder
 from mmspec_ds.spectra.registry import REGISTRY
 
 
 def drawings(folder: RunFolder) -> dict[str, list[Drawing]]:
-    """All that a run gives, by the section of the report."""
+    """Return the figures of a run by section of the report."""
     learning = [_losses(folder), _schedules(folder)]
     if folder.tags("auxiliary/"):
         learning.append(_auxiliary(folder))
@@ -178,7 +178,7 @@ def _rates(folder: RunFolder) -> Drawing:
 
 
 def _label(tag: str) -> str:
-    """The modalities of a tag as they are written in tables."""
+    """Return the labels of the modalities in a tag."""
     text = tag.partition("/")[2]
     places = {modality: f"_{text}_".find(f"_{modality.name.lower()}_") for modality in REGISTRY}
     named = sorted((place, modality) for modality, place in places.items() if place >= 0)

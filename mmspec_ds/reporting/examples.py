@@ -1,4 +1,4 @@
-"""What a run's own weights propose for molecules that it was validated on."""
+"""Example predictions of a run for its validation molecules."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ BEAM = 10
 
 @dataclass(frozen=True)
 class Proposal:
-    """A proposed structure: its score (mean log probability of a token), and its Tanimoto similarity to the
-    true one, None where it is no structure."""
+    """A proposed structure, its score (mean log probability of a token), and its Tanimoto similarity to the
+    true structure, None if it is invalid."""
 
     smiles: str
     score: float
@@ -32,8 +32,8 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Example:
-    """A molecule: its name, its true structure, the rank at which that stands (None: nowhere), and what is
-    proposed, best first."""
+    """A molecule: its name, its true structure, the rank of that among the proposals (None if absent), and the
+    proposals, best first."""
 
     id: str
     truth: str
@@ -43,8 +43,8 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """A few molecules of those that were asked for, and the figures over all that were asked; `remark` says in
-    a sentence what they are, or why there are none."""
+    """Some of the molecules that the model read, and the scores over all of them. `remark` says which they are,
+    or why there are none."""
 
     remark: str
     shown: tuple[Example, ...] = ()
@@ -54,14 +54,13 @@ class Examples:
 def find_examples(
     folder: Path, files: Sequence[Path], *, ask: int, show: int, progress: Callable[[int], None] | None = None
 ) -> Examples:
-    """Let the best weights of a run read molecules, and choose some that they got right and some that they did
-    not.
+    """Predict the structures of molecules with the best weights of a run; choose right and wrong ones.
 
     Args:
         folder: of the run.
-        files: with structures; those that the run was validated on, if none are given.
-        ask: molecules that are read, from the beginning of the files.
-        show: molecules that are chosen.
+        files: with structures; the run's validation files if none are given.
+        ask: number of molecules to read, from the beginning of the files.
+        show: number of molecules to choose.
         progress: called with the number of molecules done.
     """
     try:
@@ -91,8 +90,8 @@ def find_examples(
 
 
 def choose(examples: Sequence[Example], show: int) -> tuple[Example, ...]:
-    """Half of them right at the first place and half not, as far as there are both; of the wrong ones first
-    those that are found further down, then the others; each evenly spread over the molecules."""
+    """Choose half of the examples with the true structure at rank 1 and half without, as far as there are both.
+    Of the others, those with the true structure at a lower rank come first. Both are spread evenly."""
     right = [one for one in examples if one.rank == 1]
     wrong = sorted((one for one in examples if one.rank != 1), key=lambda one: one.rank is None)
     few = min(len(right), max(show // 2, show - len(wrong)))

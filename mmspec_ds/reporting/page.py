@@ -11,14 +11,14 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.figures.maps import draw_maps
+from mmspec_ds.figures.heat_maps import draw_maps
 from mmspec_ds.files import replacing
 from mmspec_ds.molecules.depiction import structure_svg
 from mmspec_ds.reporting.charts import DARK, LIGHT
 from mmspec_ds.reporting.curves import drawings
 from mmspec_ds.reporting.examples import Examples, find_examples
-from mmspec_ds.reporting.folder import RunFolder
 from mmspec_ds.reporting.page_content import Figure, maps, page_content
+from mmspec_ds.reporting.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

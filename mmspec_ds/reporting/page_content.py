@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from mmspec_ds.evaluation.metrics import SHOWN_K, EvaluationResult
-from mmspec_ds.figures.maps import Map, written
+from mmspec_ds.figures.heat_maps import Map, written
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.reporting.charts import DARK, LIGHT, by_family, expert_colours
 from mmspec_ds.reporting.examples import Example, Examples, Proposal
-from mmspec_ds.reporting.folder import Entry, RunFolder
+from mmspec_ds.reporting.run_folder import Entry, RunFolder
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.routing import FAMILIES, expert_names
 

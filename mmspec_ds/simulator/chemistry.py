@@ -1,7 +1,7 @@
-"""What counts as a sensible small molecule: patterns that the enumeration refuses.
+"""Rules for sensible small molecules: patterns that the enumeration refuses.
 
-Two sets, because growth passes through things that no bottle holds: `never grown` cannot become sensible by
-adding atoms or rings; `not shown` may (an enol becomes an enol ether).
+There are two sets, because growth passes through molecules that are not stable. Patterns in NEVER_GROWN stay
+wrong whatever is added; those in NOT_SHOWN may still become sensible (an enol becomes an enol ether).
 """
 
 from functools import cache
@@ -74,7 +74,7 @@ def _compiled(patterns: tuple[str, ...]) -> tuple[Chem.Mol, ...]:
 
 
 def may_grow(mol: Chem.Mol) -> bool:
-    """Whether a (sanitised) molecule may be a step of the growth."""
+    """Whether a sanitised molecule may be grown further."""
     numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
     hetero = [number for number in numbers if number != 6]
     if len(hetero) > MAX_HETERO_ATOMS or len(set(hetero)) > MAX_HETERO_ELEMENTS:
@@ -87,8 +87,8 @@ def may_grow(mol: Chem.Mol) -> bool:
 
 
 def is_sensible(mol: Chem.Mol) -> bool:
-    """Whether a molecule that may grow is also one to show: no tautomer's minor form, nothing that reacts
-    with itself, at least two carbons and one hydrogen on carbon."""
+    """Whether a molecule that may grow is also shown: it is not a minor tautomer, does not react with itself,
+    and has at least two carbons and one hydrogen on carbon."""
     carbons = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 6]
     if len(carbons) < 2 or not any(atom.GetTotalNumHs() for atom in carbons):
         return False
@@ -96,7 +96,7 @@ def is_sensible(mol: Chem.Mol) -> bool:
 
 
 def _rings_are_sound(mol: Chem.Mol) -> bool:
-    """Rings of 3 to 7 atoms (8 would be medium rings), at most two, no strained union of them."""
+    """Whether there are at most two rings of 3 to 7 atoms, without a strained bond or atom in common."""
     info = mol.GetRingInfo()
     rings = [set(ring) for ring in info.AtomRings()]
     if any(len(ring) < 5 and mol.GetAtomWithIdx(next(iter(ring))).GetIsAromatic() for ring in rings):

@@ -144,9 +144,8 @@ def _fluorine_hz(bond: Chem.Bond) -> float:
 
 
 def _long_range(mol: Chem.Mol, atom: Chem.Atom) -> list[tuple[int, float]]:
-    """Four-bond couplings that are seen: across a triple bond, meta in six-membered aromatic rings, and of
-    benzylic CH2 with the hydrogens beside it. Those of aromatic methyl groups show in half of the spectra:
-    left out."""
+    """Four-bond couplings: across a triple bond, meta in six-membered aromatic rings, and of benzylic CH2 with
+    the hydrogens beside it. Those of aromatic methyl groups, which half of the spectra show, are left out."""
     here, paths = atom.GetIdx(), []
     for bond in atom.GetBonds():
         middle = bond.GetOtherAtom(atom)

@@ -1,6 +1,7 @@
 """Chemical shifts from the optional package `csp5` (MIT; weights inside), a graph network on a geometry.
 
-Slower than the table (a few molecules a second) and nearer to the benchmark. Imported only when asked for.
+It is slower than the table (a few molecules a second) and nearer to the benchmark. It is imported only on
+demand.
 """
 
 from collections import defaultdict
@@ -17,14 +18,14 @@ from mmspec_ds.simulator.shifts import MoleculeShifts, PredictedShifts, equivale
 GEOMETRY_SEED = 7
 EMBEDDING_ATTEMPTS, FORCE_FIELD_STEPS = 5, 100
 SPREAD_PPM = {"13C": 1.3, "1H": 0.1}
-"""Median differences from the published sample; the package's plain models state no uncertainty."""
+"""Median differences from the published sample; the models of the package give no uncertainty."""
 
 
 def require_csp5() -> None:
-    """Check that the package is there.
+    """Check that the package is installed.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is not installed.
     """
     if find_spec("csp5") is None:
         raise ConfigError("shifts from csp5 need the package csp5, which is not installed: pip install csp5")

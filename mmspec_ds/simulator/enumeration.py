@@ -1,7 +1,7 @@
-"""Small molecules of C, N, O, F, S and Cl, grown atom by atom: no list of molecules is needed.
+"""Enumeration of small molecules of C, N, O, F, S and Cl, grown atom by atom.
 
-A molecule of n heavy atoms is one of n - 1 with an atom attached to a hydrogen's place, or one of n with a
-ring closed; aromatic rings are seeds. `chemistry` says what is refused on the way and at the end.
+A molecule of n heavy atoms is one of n - 1 with an atom in place of a hydrogen, or one of n with a ring closed;
+aromatic rings are seeds. The rules in `chemistry` say which molecules are not grown and not shown.
 """
 
 from collections.abc import Iterator
@@ -42,28 +42,23 @@ class Step(NamedTuple):
     order: int
 
 
-def enumerate_molecules(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> list[str]:
-    """Canonical SMILES (no stereo) of `count` sensible molecules of 4 to `max_heavy_atoms` heavy atoms.
+def enumerate_molecules(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> dict[str, str]:
+    """Canonical SMILES (no stereo) of `count` sensible molecules of 4 to `max_heavy_atoms` heavy atoms, with
+    the first block of the InChIKey of each.
 
-    Up to 6 heavy atoms every molecule that the rules allow is taken (or, if they are more than `count`, a
-    seeded sample of them). Of what is still wanted 7 heavy atoms give two thirds, 8 two thirds of the rest
-    and so on, and `max_heavy_atoms` all that is left; so the smaller sizes, of which there are fewer, stay
-    dense enough to learn from. The growth visits the parents of a sampled size in seeded order, one step of
-    each at a time, common elements and bonds before rare ones, until the share is reached. No two have the
-    same canonical SMILES or the same first block of the InChIKey. The list is sorted by size, then in order
-    of discovery.
+    Up to 6 heavy atoms every molecule that the rules allow is taken (or a seeded sample, if they are more than
+    `count`). Molecules of 7 heavy atoms are two thirds of the rest, those of 8 two thirds of what is then
+    missing, and so on; `max_heavy_atoms` gives all that is left. The smaller sizes, of which fewer molecules
+    exist, so stay dense enough to learn from. A sampled size grows from its parents in seeded order, one step
+    of each at a time, common elements and bonds first, until there are enough. No two molecules have the same
+    canonical SMILES or the same first block of the InChIKey. They are sorted by size, then by discovery.
 
     Raises:
         ValueError: `count` or `max_heavy_atoms` is too small, or there are fewer than `count` molecules.
     """
-    return list(enumerate_blocks(count, max_heavy_atoms, seed))
-
-
-def enumerate_blocks(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> dict[str, str]:
-    """As `enumerate_molecules`, with the first block of each one's InChIKey, which was computed anyway."""
     if count < 1 or max_heavy_atoms < MIN_HEAVY_ATOMS:
         raise ValueError(
-            f"count >= 1 and max_heavy_atoms >= {MIN_HEAVY_ATOMS} wanted, not {count} and {max_heavy_atoms}"
+            f"count >= 1 and max_heavy_atoms >= {MIN_HEAVY_ATOMS} expected, not {count} and {max_heavy_atoms}"
         )
     random = np.random.default_rng([seed, 8])
     level: dict[str, Chem.Mol] = {"C": Chem.MolFromSmiles("C")}
@@ -82,7 +77,7 @@ def enumerate_blocks(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> dic
 
 
 def _wanted(missing: int, size: int, max_heavy_atoms: int) -> int | None:
-    """How many molecules of a size to take; None for all."""
+    """The number of molecules of a size to take; None for all."""
     if size <= COMPLETE_UP_TO:
         return None
     missing = max(missing, 0)
@@ -92,8 +87,8 @@ def _wanted(missing: int, size: int, max_heavy_atoms: int) -> int | None:
 def _grow_level(
     parents: dict[str, Chem.Mol], size: int, wanted: int | None, random: np.random.Generator, blocks: set[str]
 ) -> tuple[dict[str, Chem.Mol], dict[str, str]]:
-    """All molecules of `size` heavy atoms that may grow further, and those to show (SMILES to block, none of
-    them in `blocks`), at most `wanted`."""
+    """All molecules of `size` heavy atoms that may grow further, and at most `wanted` that are shown (SMILES to
+    block). Blocks in `blocks` are not shown again."""
     grown: dict[str, Chem.Mol] = {}
     shown: dict[str, str] = {}
     seen: set[str] = set()

@@ -1,7 +1,7 @@
-"""Names for the surroundings of an atom: a coarse one, and one per radius, as integers that last.
+"""Keys of the surroundings of an atom: a coarse name, and an integer for each radius.
 
 The invariants are our own (element, hybridisation, hydrogens, charge, ring, aromaticity) and the hash is
-BLAKE2, so a table of shifts does not depend on how a release of RDKit numbers its fingerprints.
+BLAKE2, so a table of shifts does not depend on the fingerprints of a release of RDKit.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Surroundings(NamedTuple):
 
 
 def surroundings(mol: Chem.Mol) -> Surroundings:
-    """Everything that the shifts of a molecule's atoms are looked up by."""
+    """The coarse names and keys of all atoms of a molecule."""
     names = coarse_names(mol)
     return Surroundings(names, environment_keys(mol, names))
 
@@ -44,8 +44,8 @@ def surroundings(mol: Chem.Mol) -> Surroundings:
 def coarse_names(mol: Chem.Mol) -> list[str]:
     """Hybridisation, hydrogens and neighbours of each atom, for instance `C sp3 H2 -C -O`.
 
-    The least that a shift can be looked up by: below it (the bare element) a carbonyl and a methyl carbon
-    would share one median.
+    A shift is looked up by this at least: by the element alone, a carbonyl and a methyl carbon would share one
+    median.
     """
     names = []
     for atom in mol.GetAtoms():
@@ -61,9 +61,9 @@ def coarse_names(mol: Chem.Mol) -> list[str]:
 def environment_keys(
     mol: Chem.Mol, names: Sequence[str] | None = None, max_radius: int = MAX_RADIUS
 ) -> list[list[int]]:
-    """Keys of every atom, each the refinement of the one before: [atom][0] is the coarse name's, [atom][1] adds
-    the hybridisation of the neighbours (a conjugated ketone is not acetone), [atom][1 + r] is that of radius
-    r, 1 to `max_radius`. `names` are the coarse names, where they are known."""
+    """Keys of every atom, each a refinement of the one before: [atom][0] is that of the coarse name, [atom][1]
+    adds the hybridisation of the neighbours (a conjugated ketone is not acetone), [atom][1 + r] is that of
+    radius r, 1 to `max_radius`. `names` are the coarse names, if they are known."""
     neighbours = [
         [(_BOND.get(bond.GetBondType(), "~"), bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
         for atom in mol.GetAtoms()
@@ -103,7 +103,7 @@ _BOND = {
 
 
 def named_key(text: str) -> int:
-    """The key of a description in words, the same in every release."""
+    """The key of a textual description, the same in every release."""
     return int.from_bytes(blake2b(text.encode(), digest_size=KEY_BYTES).digest(), "big")
 
 

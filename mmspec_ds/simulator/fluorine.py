@@ -5,6 +5,7 @@ The constants are textbook values that agree with the fluorinated molecules of i
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 from rdkit import Chem
@@ -12,7 +13,7 @@ from rdkit import Chem
 from mmspec_ds.simulator.environments import hybridisation
 
 CARBON_MHZ = 125.76
-"""13C frequency of the published lists: their CF3 quartets of 272 Hz are 2.165 ppm apart."""
+"""13C frequency of the published lists: the lines of their CF3 quartets (272 Hz) are 2.165 ppm apart."""
 RESOLVED_PPM = 0.008
 """Lines nearer than 1 Hz are one: the published lines are 0.012 ppm wide."""
 
@@ -26,21 +27,21 @@ _MONOFLUORO = {1: 172.0, 2: 20.0, 3: 6.0}
 """Hz by number of bonds between carbon and fluorine."""
 
 
-def split_by_fluorine(mol: Chem.Mol, shifts: dict[int, float]) -> list[float]:
-    """All lines (ppm) of the carbons in `shifts` (atom index to ppm), each split by the fluorines near it."""
+def split_by_fluorine(mol: Chem.Mol, shifts: Mapping[int, float]) -> dict[int, list[float]]:
+    """The lines (ppm) of each carbon in `shifts` (atom index to ppm), split by the fluorines near it."""
     fluorines = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 9]
     if not fluorines:
-        return list(shifts.values())
+        return {carbon: [shift] for carbon, shift in shifts.items()}
     apart = Chem.GetDistanceMatrix(mol)
     constants = [(fluorine.GetIdx(), _constants(mol, fluorine)) for fluorine in fluorines]
-    lines: list[float] = []
+    lines: dict[int, list[float]] = {}
     for carbon, shift in shifts.items():
         couplings = Counter(
             coupling
             for fluorine, by_bonds in constants
             if (coupling := by_bonds.get(round(float(apart[carbon, fluorine])), 0.0))
         )
-        lines += multiplet_lines(shift, couplings)
+        lines[carbon] = multiplet_lines(shift, couplings)
     return lines
 
 

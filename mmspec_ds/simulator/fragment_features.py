@@ -1,4 +1,5 @@
-"""What a fragment is made of, which bonds it cost and what it left behind, as numbers for the fitted scorer.
+"""Features of fragments for the fitted scorer: their content, the bonds that were cut, and the rest of the
+molecule.
 
 Axes: F fragments, A heavy atoms, B bonds, C cut or content classes.
 """
@@ -23,7 +24,7 @@ CONTENTS = (
     "sulfur or phosphorus", "fluorine", "other halogen", "aromatic atom", "ring atom",
     "acidic hydrogen", "other hydrogen",
 )  # fmt: skip
-"""Counted in a fragment and in what it left, each as log(1 + n)."""
+"""Counted in a fragment and in the rest of the molecule, each as log(1 + n)."""
 SITES = (
     "carbon", "nitrogen", "oxygen", "sulfur or phosphorus", "halogen", "carbonyl carbon",
     "carbon beside a hetero atom", "carbon beside a pi bond", "aromatic", "quaternary",
@@ -53,7 +54,7 @@ class DescribedFragments:
 
 
 def describe(mol: Chem.Mol, membership: BoolMatrix) -> DescribedFragments:
-    """Features of fragments given as [F, A], the whole molecule first."""
+    """Features of the fragments in `membership` [F, A], whose first row is the whole molecule."""
     kekulised = Chem.Mol(mol)
     Chem.Kekulize(kekulised, clearAromaticFlags=False)
     bonds = list(kekulised.GetBonds())
@@ -110,7 +111,7 @@ def _scalars(mol: Chem.Mol, inside: FloatMatrix, cut_FB: FloatMatrix, valences: 
 
 
 class _Facts(NamedTuple):
-    """What is asked of atoms again and again, by index: looked up once for a molecule."""
+    """Properties of the atoms of a molecule, by index, computed once."""
 
     atoms: list[Chem.Atom]
     numbers: list[int]
@@ -135,7 +136,7 @@ def _facts(mol: Chem.Mol) -> _Facts:
 
 
 def _contents(facts: _Facts) -> FloatMatrix:
-    """[A, C] what each atom adds to CONTENTS."""
+    """The contribution of each atom to CONTENTS, [A, C]."""
     rows = []
     for atom, number, near, sp3 in zip(facts.atoms, facts.numbers, facts.near, facts.sp3):
         hydrogens, aromatic = atom.GetTotalNumHs(), atom.GetIsAromatic()
@@ -153,7 +154,7 @@ def _contents(facts: _Facts) -> FloatMatrix:
 
 
 def _sites(facts: _Facts) -> FloatMatrix:
-    """[A, C] which of SITES each atom is."""
+    """Which of SITES each atom is, [A, C]."""
     rows = []
     for atom, number, near, carbonyl in zip(facts.atoms, facts.numbers, facts.near, facts.carbonyl):
         carbon = number == 6
@@ -169,7 +170,7 @@ def _sites(facts: _Facts) -> FloatMatrix:
 
 
 def _bonds(mol: Chem.Mol, facts: _Facts) -> FloatMatrix:
-    """[B, C] which of BONDS each bond is."""
+    """Which of BONDS each bond is, [B, C]."""
     rows = []
     for bond in mol.GetBonds():
         begin, end = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()

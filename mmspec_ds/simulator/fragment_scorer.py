@@ -1,7 +1,7 @@
-"""The fitted scorer of fragments: how much of a spectrum each one claims, with how many hydrogens.
+"""The fitted scorer of fragments: the share of a spectrum that each one makes, by its number of hydrogens.
 
-One small network with a hidden layer and a direct linear path, for both polarities and three energies at once.
-`fit_tandem` makes its weights, `tables/README.md` says from what.
+It is a small network with a hidden layer and a direct linear path, for both polarities and three energies at
+once. `tools/fit_tandem.py` fits its weights; `tables/README.md` names the data.
 
 Axes: F fragments, P peaks, S spectra (polarity by energy).
 """
@@ -22,8 +22,8 @@ ENERGIES_EV = (10.0, 20.0, 40.0)
 ELECTRON_MASS = 0.000548579909
 HYDROGEN_MASS = 1.00782503223
 FEWEST_MISSING, BINS = -4, 10
-"""Molecules of hydrogen that an ion lacks to have all the bonds that it lost replaced by hydrogens: from -4,
-which also saturates multiple bonds and rings of the fragment, to 5."""
+"""Molecules of H2 that an ion has fewer than one whose cut bonds are all replaced by hydrogens: from -4 (which
+also saturates multiple bonds and rings) to 5."""
 MASS_DECIMALS = 5
 """Fragments of one elemental composition have one mass to this many decimals (dalton)."""
 
@@ -32,7 +32,7 @@ MASS_DECIMALS = 5
 class IonGrid:
     """The even-electron ions of one molecule in one polarity.
 
-    `place` [F, BINS] says to which peak a fragment with so many hydrogens adds, -1 to none; `mz` [P] is rising.
+    `place` [F, BINS] is the peak of each fragment with each number of hydrogens, or -1; `mz` [P] rises.
     """
 
     place: npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class IonGrid:
 
 def ion_grid(described: DescribedFragments, polarity: Polarity) -> IonGrid:
     """Ions of all fragments: v open valences take v + 1 hydrogens (v - 1 for an anion), less 2 for each missing
-    molecule of hydrogen; none holds more hydrogens than the molecule with its charge."""
+    H2. No ion has more hydrogens than the charged molecule."""
     charge = 1 if polarity == "positive" else -1
     available = int(described.hydrogens[0]) + charge
     missing = np.arange(FEWEST_MISSING, FEWEST_MISSING + BINS)
@@ -61,8 +61,8 @@ def ion_grid(described: DescribedFragments, polarity: Polarity) -> IonGrid:
 
 @dataclass(frozen=True)
 class FragmentScorer:
-    """Weights of the scorer, all float32: `shift` and `scale` [FEATURES] standardise, the rest are the
-    layers."""
+    """Weights of the scorer, all float32: `shift` and `scale` [FEATURES] standardise the features, the others
+    are those of the layers."""
 
     shift: FloatMatrix
     scale: FloatMatrix
@@ -73,7 +73,7 @@ class FragmentScorer:
     output_bias: FloatMatrix
 
     def scores(self, features: FloatMatrix) -> FloatMatrix:
-        """Logarithm of what each fragment claims, [S, F, BINS]; S runs over polarities, then energies."""
+        """Logarithm of the weight of each fragment, [S, F, BINS]; S runs over polarities, then energies."""
         standard = (features - self.shift) * self.scale
         out = np.tanh(standard @ self.hidden + self.hidden_bias) @ self.output
         out += standard @ self.direct + self.output_bias
@@ -82,12 +82,12 @@ class FragmentScorer:
 
 
 def intensities(scores: FloatMatrix, grid: IonGrid) -> npt.NDArray[np.float64]:
-    """Shares [P] of one spectrum's intensity, from scores [F, BINS] of one polarity and energy; their sum is
-    1."""
+    """Shares [P] of the intensity of one spectrum, which sum to 1, from scores [F, BINS] of one polarity and
+    energy."""
     possible = grid.place >= 0
     logs = scores[possible]
-    claims = np.exp(logs - logs.max())
-    shares = np.bincount(grid.place[possible], weights=claims, minlength=len(grid.mz))
+    weights = np.exp(logs - logs.max())
+    shares = np.bincount(grid.place[possible], weights=weights, minlength=len(grid.mz))
     return shares / shares.sum()
 
 
@@ -99,11 +99,6 @@ def shipped_scorer() -> FragmentScorer:
 
 
 def read_scorer(path: Path) -> FragmentScorer:
-    """A scorer from a file that `write_scorer` made."""
+    """A scorer from a file of `tools/fit_tandem.py`."""
     with np.load(path, allow_pickle=False) as stored:
         return FragmentScorer(**{name: stored[name] for name in FragmentScorer.__dataclass_fields__})
-
-
-def write_scorer(path: Path, scorer: FragmentScorer) -> None:
-    """Store the weights."""
-    np.savez_compressed(path, **{name: getattr(scorer, name) for name in FragmentScorer.__dataclass_fields__})

@@ -1,4 +1,4 @@
-"""Connected parts of a molecule that a few broken bonds leave, as in combinatorial fragmentation.
+"""Combinatorial fragmentation: connected parts of a molecule after a few bonds are broken.
 
 A *split* cuts a molecule in two: at one bond outside rings, at two bonds of a ring, or at two bonds around a
 pair of fused rings and the bond that they share. A part is what one split leaves, or two splits together. Sets
@@ -17,8 +17,8 @@ from rdkit import Chem
 BoolMatrix = npt.NDArray[np.bool_]
 
 MAX_SPLITS = 200
-"""Sides of splits that are combined with each other; a molecule of 22 heavy atoms has about 110. Beyond, those
-of the fewest cut bonds come first, so that a large molecule costs no more than its square."""
+"""Sides of splits that are combined with each other: those with the fewest cut bonds, if there are more. A
+molecule of 22 heavy atoms has about 110. The limit bounds the time of a large molecule."""
 
 
 def fragments(mol: Chem.Mol) -> BoolMatrix:

@@ -1,8 +1,9 @@
 """IR absorbance as a fitted function of the groups in a molecule.
 
-The square root of the smoothed spectrum is linear in the square roots of counts: of atom kinds, of their coarse
-environments and of those of radius 1. A kind that the published molecules never showed adds nothing itself, but
-its coarser descriptions do. `fit_infrared` makes the coefficients, `tables/README.md` says from what.
+The square root of the smoothed spectrum is linear in the square roots of counts: of kinds of atoms, of their
+coarse environments and of those of radius 1. An environment that is not in the published molecules adds
+nothing, but its coarser descriptions do. `tools/fit_infrared.py` fits the coefficients; `tables/README.md`
+names the data.
 
 Axes: D descriptors, G points of the stored grid.
 """
@@ -27,7 +28,7 @@ START_CM1, STOP_CM1 = 400.0, 4000.0
 STORED_POINTS = 451
 """Points of the coefficients, 8 cm-1 apart: less than the 10 cm-1 with which the spectra were smoothed."""
 _COARSE, _RADIUS_1 = 0, 2
-"""Places of these environments among an atom's keys."""
+"""Indices of these environments in the keys of an atom."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class InfraredModel:
 
 
 def descriptors(mol: Chem.Mol, around: Surroundings) -> Counter[int]:
-    """How often each descriptor occurs, by key."""
+    """The number of occurrences of each descriptor, by key."""
     return Counter(_keys(mol, around))
 
 
@@ -72,25 +73,11 @@ def shipped_model() -> InfraredModel:
 
 
 def read_model(path: Path) -> InfraredModel:
-    """A model from a file that `write_model` made."""
+    """A model from a file of `tools/fit_infrared.py`."""
     with np.load(path, allow_pickle=False) as stored:
         coefficients = stored["coefficients"].astype(np.float32) * stored["step"]
         rows = {int(key): row for row, key in enumerate(stored["keys"])}
         return InfraredModel(rows, stored["mean"], stored["mean_counts"], coefficients)
-
-
-def write_model(path: Path, model: InfraredModel) -> None:
-    """Store the model, its coefficients as multiples of a step of 1/127 of each point's largest."""
-    largest = np.abs(model.coefficients).max(axis=0)
-    step = np.where(largest > 0, largest / 127.0, 1.0).astype(np.float32)
-    np.savez_compressed(
-        path,
-        keys=np.array(sorted(model.rows, key=lambda key: model.rows[key]), dtype=np.int64),
-        mean=model.mean,
-        mean_counts=model.mean_counts,
-        coefficients=np.rint(model.coefficients / step).astype(np.int8),
-        step=step,
-    )
 
 
 @cache

@@ -1,7 +1,8 @@
-"""13C lines and 1H multiplets of a molecule: positions given by atom, splitting to first order."""
+"""13C lines, 1H multiplets and HSQC cross peaks of a molecule from the shifts of its atoms, to first order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from rdkit import Chem
 
@@ -18,59 +19,111 @@ from mmspec_ds.simulator.couplings import (
 from mmspec_ds.simulator.environments import hybridisation
 from mmspec_ds.simulator.fluorine import split_by_fluorine
 from mmspec_ds.simulator.shifts import AtomShifts, equivalent_atoms
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, HSQCPeak, HydrogenNMR, Multiplet
 
 SAME_LINE_PPM = 0.005
-"""13C lines nearer than this are one line, half the table's resolution."""
+"""13C lines nearer than this are one line; half the resolution of the table of shifts."""
 SECOND_ORDER_PPM = 0.05
 """Partners nearer than this (25 Hz, some three couplings) give no first-order pattern: "m"."""
 VINYL_SPLIT_PPM = 0.08
-"""The two hydrogens of a terminal =CH2 stand this far to either side of their mean."""
-UNSEEN = "[$([OX2H][CX3,P,S]=[OX1])]"
-"""Acids: the hydrogens that the published spectra never show."""
+"""The two hydrogens of a terminal =CH2 are this far to either side of their mean."""
+ACID = "[$([OX2H][CX3,P,S]=[OX1])]"
+"""Oxygens of acids: the published spectra never show their hydrogens."""
+
+
+class AssignedMultiplet(NamedTuple):
+    """A multiplet, and one of the equivalent atoms that bear its hydrogens."""
+
+    multiplet: Multiplet
+    atom: int
 
 
 def carbon_nmr(mol: Chem.Mol, shifts: AtomShifts) -> CarbonNMR:
-    """The 13C spectrum: lines in ppm from high to low, those of equivalent carbons once, split by fluorine;
-    equal ones merge."""
-    carbons = {
-        atoms[0]: shifts[atoms[0]]
-        for atoms in equivalent_atoms(mol)
-        if mol.GetAtomWithIdx(atoms[0]).GetAtomicNum() == 6
-    }
-    lines: list[float] = []
-    for shift in sorted(split_by_fluorine(mol, carbons), reverse=True):
-        if not lines or lines[-1] - shift >= SAME_LINE_PPM:
-            lines.append(shift)
-    return CarbonNMR(tuple(lines))
+    """The 13C spectrum: lines in ppm from high to low with the hydrogens attached to their carbons.
+
+    Equivalent carbons give one line, or several where fluorine splits it. Lines at the same shift merge; the
+    number of attached hydrogens is then None unless it is the same.
+    """
+    carbons = [atoms[0] for atoms in equivalent_atoms(mol) if mol.GetAtomWithIdx(atoms[0]).GetAtomicNum() == 6]
+    found = [
+        (line, mol.GetAtomWithIdx(carbon).GetTotalNumHs())
+        for carbon, lines in split_by_fluorine(mol, {carbon: shifts[carbon] for carbon in carbons}).items()
+        for line in lines
+    ]
+    shifts_ppm: list[float] = []
+    hydrogens: list[int | None] = []
+    for line, count in sorted(found, key=lambda one: -one[0]):
+        if not shifts_ppm or shifts_ppm[-1] - line >= SAME_LINE_PPM:
+            shifts_ppm.append(line)
+            hydrogens.append(count)
+        elif hydrogens[-1] != count:
+            hydrogens[-1] = None
+    return CarbonNMR(tuple(shifts_ppm), tuple(hydrogens))
 
 
-def hydrogen_nmr(mol: Chem.Mol, shifts: AtomShifts, unseen: frozenset[int] = frozenset()) -> HydrogenNMR:
-    """The 1H spectrum at 500 MHz, multiplets from high to low shift.
+def assigned_multiplets(
+    mol: Chem.Mol, shifts: AtomShifts, unseen: frozenset[int] = frozenset()
+) -> list[AssignedMultiplet]:
+    """The multiplets of the 1H spectrum at 500 MHz from high to low shift, with the atoms that they belong to.
 
     Hydrogens on equivalent atoms form one signal, split by hydrogens and fluorines that are not equivalent to
     themselves. Those on O, N and S are split by, and split, those on the next carbon, as in the published
-    spectra; those of acids are not shown, nor those on the atoms of `unseen`.
+    spectra. Those of acids and those on the atoms in `unseen` are not shown and split nothing.
     """
     groups = [atoms for atoms in equivalent_atoms(mol) if mol.GetAtomWithIdx(atoms[0]).GetTotalNumHs()]
     group_of = {atom: place for place, atoms in enumerate(groups) for atom in atoms}
-    hidden = unseen | _acids(mol)
-    multiplets: list[Multiplet] = []
+    hidden = unseen | {match[0] for match in mol.GetSubstructMatches(_acid_query())}
+    found: list[AssignedMultiplet] = []
     for atoms in groups:
         if atoms[0] in hidden:
             continue
-        atom = mol.GetAtomWithIdx(atoms[0])
+        atom, shift = mol.GetAtomWithIdx(atoms[0]), shifts[atoms[0]]
         hydrogens = len(atoms) * atom.GetTotalNumHs()
-        shift = shifts[atoms[0]]
         if _is_terminal_vinyl(atom):
-            multiplets += _terminal_vinyl(shift, hydrogens)
+            found += [AssignedMultiplet(one, atoms[0]) for one in _terminal_vinyl(shift, hydrogens)]
             continue
         couplings, crowded = _couplings(mol, atom, group_of, shifts, hidden)
         category, j_hz, width_hz = multiplet_name(couplings)
         if crowded:
             category, j_hz = "m", ()
-        multiplets.append(_multiplet(shift, category, hydrogens, j_hz, LINE_PPM + width_hz / SPECTROMETER_MHZ))
-    return HydrogenNMR(tuple(sorted(multiplets, key=lambda m: (-m.centroid_ppm, m.category, m.hydrogens))))
+        found.append(AssignedMultiplet(_multiplet(shift, category, hydrogens, j_hz, width_hz), atoms[0]))
+    return sorted(found, key=lambda one: (-one[0].centroid_ppm, one[0].category, one[0].hydrogens))
+
+
+def hydrogen_nmr(mol: Chem.Mol, shifts: AtomShifts, unseen: frozenset[int] = frozenset()) -> HydrogenNMR:
+    """The 1H spectrum: the multiplets of `assigned_multiplets`."""
+    return HydrogenNMR(tuple(one.multiplet for one in assigned_multiplets(mol, shifts, unseen)))
+
+
+def hsqc(
+    mol: Chem.Mol,
+    carbon_shifts: AtomShifts,
+    assigned: Sequence[AssignedMultiplet],
+    errors_ppm: Sequence[float] | None = None,
+) -> HSQC:
+    """The HSQC spectrum: a cross peak for each multiplet whose hydrogens are on carbon, from high to low 13C
+    shift. `errors_ppm` are added to the shifts of the multiplets.
+
+    Equivalent carbons give one peak with the hydrogens of one of them; its intensity is the number of all their
+    hydrogens. Splitting by fluorine is not resolved. Peaks at the same place merge: their hydrogens add up.
+    """
+    errors = [0.0] * len(assigned) if errors_ppm is None else errors_ppm
+    size = {atoms[0]: len(atoms) for atoms in equivalent_atoms(mol)}
+    found = [
+        HSQCPeak(
+            carbon_shifts[atom], one.centroid_ppm + error, one.hydrogens // size[atom], float(one.hydrogens)
+        )
+        for (one, atom), error in zip(assigned, errors, strict=True)
+        if mol.GetAtomWithIdx(atom).GetAtomicNum() == 6
+    ]
+    peaks: list[HSQCPeak] = []
+    for peak in sorted(found, key=lambda one: (-one.carbon_ppm, -one.hydrogen_ppm)):
+        same = [place for place, other in enumerate(peaks) if _coincide(peak, other)]
+        if same:
+            peaks[same[0]] = _merged(peaks[same[0]], peak)
+        else:
+            peaks.append(peak)
+    return HSQC(tuple(peaks))
 
 
 def exchangeable_singles(mol: Chem.Mol) -> list[int]:
@@ -79,13 +132,9 @@ def exchangeable_singles(mol: Chem.Mol) -> list[int]:
     return [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() != 6 and a.GetTotalNumHs() == 1]
 
 
-def _acids(mol: Chem.Mol) -> set[int]:
-    return {match[0] for match in mol.GetSubstructMatches(_acid_query())}
-
-
 @cache
 def _acid_query() -> Chem.Mol:
-    return Chem.MolFromSmarts(UNSEEN)
+    return Chem.MolFromSmarts(ACID)
 
 
 def _couplings(
@@ -116,7 +165,7 @@ def _couplings(
 
 
 def _is_terminal_vinyl(atom: Chem.Atom) -> bool:
-    """The CH2 of CH2=CH-, whose two hydrogens are told apart by the partner's one."""
+    """Whether the atom is the CH2 of CH2=CH-, whose two hydrogens differ by their place to the third."""
     if atom.GetAtomicNum() != 6 or atom.GetTotalNumHs() != 2 or hybridisation(atom) != "sp2":
         return False
     partner = atom.GetNeighbors()[0] if atom.GetDegree() == 1 else None
@@ -124,16 +173,26 @@ def _is_terminal_vinyl(atom: Chem.Atom) -> bool:
 
 
 def _terminal_vinyl(shift: float, hydrogens: int) -> list[Multiplet]:
-    """The two signals of CH2=CH-: trans to the lone hydrogen's partner (17 Hz) and cis (10.5 Hz)."""
+    """The two signals of CH2=CH-, trans (17 Hz) and cis (10.5 Hz) to the lone hydrogen."""
     signals = []
     for sign, j in ((1.0, TERMINAL_TRANS_HZ), (-1.0, TERMINAL_CIS_HZ)):
-        category, j_hz, width = multiplet_name([(j, 1), (GEMINAL_HZ, 1)])
-        centre = shift + sign * VINYL_SPLIT_PPM
-        signals.append(_multiplet(centre, category, hydrogens // 2, j_hz, LINE_PPM + width / SPECTROMETER_MHZ))
+        category, j_hz, width_hz = multiplet_name([(j, 1), (GEMINAL_HZ, 1)])
+        signals.append(_multiplet(shift + sign * VINYL_SPLIT_PPM, category, hydrogens // 2, j_hz, width_hz))
     return signals
 
 
 def _multiplet(
-    centre: float, category: str, hydrogens: int, j_hz: tuple[float, ...], width_ppm: float
+    centre: float, category: str, hydrogens: int, j_hz: tuple[float, ...], width_hz: float
 ) -> Multiplet:
+    width_ppm = LINE_PPM + width_hz / SPECTROMETER_MHZ
     return Multiplet(centre, centre + width_ppm / 2, centre - width_ppm / 2, category, hydrogens, j_hz)
+
+
+def _coincide(one: HSQCPeak, other: HSQCPeak) -> bool:
+    apart = (one.carbon_ppm - other.carbon_ppm, one.hydrogen_ppm - other.hydrogen_ppm)
+    return all(abs(difference) < SAME_LINE_PPM for difference in apart)
+
+
+def _merged(one: HSQCPeak, other: HSQCPeak) -> HSQCPeak:
+    hydrogens, intensity = (one.hydrogens or 0) + (other.hydrogens or 0), (one.intensity or 0.0)
+    return HSQCPeak(one.carbon_ppm, one.hydrogen_ppm, hydrogens, intensity + (other.intensity or 0.0))

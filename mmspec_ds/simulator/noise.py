@@ -1,5 +1,6 @@
-"""What measuring does to a simulated spectrum: scatter, peaks that are missed and peaks that are not there."""
+"""Measurement noise for simulated spectra: errors of positions, missing peaks and false peaks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Self, assert_never
@@ -12,19 +13,19 @@ from mmspec_ds.spectra.records import (
     HSQC,
     CarbonNMR,
     FloatArray,
+    HSQCPeak,
     HydrogenNMR,
     Infrared,
     Multiplet,
-    Record,
     Spectrum,
     TandemMS,
 )
 
-SPURIOUS_CARBON_PPM = (5.0, 200.0)
-SPURIOUS_HYDROGEN_PPM = (0.8, 9.0)
-SPURIOUS_INTENSITY = (1.0, 10.0)
-"""Per cent of the largest peak."""
-SPURIOUS_WIDTH_PPM = 0.034
+FALSE_CARBON_PPM = (5.0, 200.0)
+FALSE_HYDROGEN_PPM = (0.8, 9.0)
+FALSE_INTENSITY = (1.0, 10.0)
+"""Per cent of the largest MS/MS peak."""
+FALSE_WIDTH_PPM = 0.034
 
 
 class NoiseSettings(Settings):
@@ -32,109 +33,170 @@ class NoiseSettings(Settings):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    carbon_ppm: float = Field(default=2.0, ge=0, description="standard deviation of each 13C line, ppm")
+    carbon_ppm: float = Field(default=2.0, ge=0, description="standard deviation of each 13C shift, ppm")
     hydrogen_ppm: float = Field(default=0.2, ge=0, description="standard deviation of each 1H shift, ppm")
     shift_spread: float = Field(
-        default=0.0,
-        ge=0,
-        description="a further error of each shift, in multiples of its environment's spread",
+        default=0.0, ge=0, description="further error of each shift, in multiples of its environment's spread"
     )
     missing_exchangeable: float = Field(
-        default=0.3,
-        ge=0,
-        le=1,
-        description="probability that the hydrogen of an OH, NH or SH is not seen",
+        default=0.3, ge=0, le=1, description="probability that the hydrogen of an OH, NH or SH is not seen"
     )
     missing_peak: float = Field(
-        default=0.02, ge=0, lt=1, description="probability that a line, multiplet or MS peak is missing"
+        default=0.02, ge=0, lt=1, description="probability that a 13C, 1H, HSQC or MS/MS peak is missing"
     )
     spurious_peak: float = Field(
-        default=0.02, ge=0, description="expected number of false peaks per true one, 13C, 1H and MS"
+        default=0.02, ge=0, description="expected number of false peaks per true one, 13C, 1H, HSQC and MS/MS"
     )
     unresolved: float = Field(
         default=0.02, ge=0, le=1, description="probability that a multiplet is reported as m, without J"
     )
+    unknown_hydrogens: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="probability that the hydrogens of a 13C line or an HSQC peak are unknown",
+    )
+    hsqc_carbon_ppm: float = Field(
+        default=0.3, ge=0, description="standard deviation between HSQC peak and 13C line, ppm"
+    )
+    hsqc_hydrogen_ppm: float = Field(
+        default=0.01, ge=0, description="standard deviation between HSQC peak and 1H multiplet, ppm"
+    )
+    hsqc_intensity: float = Field(
+        default=0.3, ge=0, description="standard deviation of the logarithm of HSQC intensity"
+    )
     ir_noise: float = Field(
-        default=0.01, ge=0, description="standard deviation per point, parts of the maximum"
+        default=0.01, ge=0, description="standard deviation per point, as a share of the maximum"
     )
     ir_baseline: float = Field(default=0.02, ge=0, description="standard deviation of offset and of slope")
     mz_ppm: float = Field(default=5.0, ge=0, description="standard deviation of m/z, parts per million")
+    precursor_ppm: float = Field(
+        default=5.0, ge=0, description="standard deviation of the precursor's m/z, parts per million"
+    )
     intensity: float = Field(
-        default=0.15, ge=0, description="standard deviation of the logarithm of MS intensity"
+        default=0.15, ge=0, description="standard deviation of the logarithm of MS/MS intensity"
     )
 
     @classmethod
     def off(cls) -> Self:
-        """No noise at all."""
+        """Settings without any noise."""
         return cls(**dict.fromkeys(cls.model_fields, 0.0))
 
 
 def molecule_generator(seed: int, smiles: str) -> np.random.Generator:
-    """A generator that depends on the seed and the molecule alone, not on which others are simulated."""
+    """A generator that depends on the seed and the molecule alone, not on other molecules."""
     digest = sha256(smiles.encode()).digest()[:16]
     return np.random.default_rng([seed, int.from_bytes(digest, "big")])
 
 
-def without_shift_errors(settings: NoiseSettings) -> NoiseSettings:
-    """The rest of the noise, for spectra whose 13C shifts were scattered before fluorine split them."""
-    return settings.model_copy(update={"carbon_ppm": 0.0})
+def add_noise(
+    spectra: Sequence[Spectrum],
+    settings: NoiseSettings,
+    streams: Sequence[np.random.Generator],
+    multiplet_errors_ppm: FloatArray | None = None,
+) -> tuple[Spectrum, ...]:
+    """The spectra with noise. Each has its own generator in `streams`, so the noise of one modality does not
+    depend on that of another. `multiplet_errors_ppm` are errors of the 1H multiplets that are already drawn."""
+    return tuple(
+        _with_noise(spectrum, settings, stream, multiplet_errors_ppm)
+        for spectrum, stream in zip(spectra, streams, strict=True)
+    )
 
 
-def add_noise(record: Record, settings: NoiseSettings, generator: np.random.Generator) -> Record:
-    """The record with noise drawn on each spectrum; each has its own stream, so that turning the noise of
-    one modality off leaves the others as they were."""
-    streams = generator.spawn(len(record.spectra))
-    spectra = tuple(_add_to(spectrum, settings, stream) for spectrum, stream in zip(record.spectra, streams))
-    return replace(record, spectra=spectra)
-
-
-def _add_to(spectrum: Spectrum, settings: NoiseSettings, random: np.random.Generator) -> Spectrum:
+def _with_noise(
+    spectrum: Spectrum, settings: NoiseSettings, random: np.random.Generator, errors_ppm: FloatArray | None
+) -> Spectrum:
     match spectrum:
+        case HydrogenNMR():
+            return noisy_hydrogen(spectrum, settings, random, errors_ppm)
         case CarbonNMR():
             return noisy_carbon(spectrum, settings, random)
-        case HydrogenNMR():
-            return noisy_hydrogen(spectrum, settings, random)
         case Infrared():
             return noisy_infrared(spectrum, settings, random)
         case TandemMS():
             return noisy_tandem(spectrum, settings, random)
         case HSQC():
-            return spectrum
+            return noisy_hsqc(spectrum, settings, random)
         case _ as unknown:
             assert_never(unknown)
 
 
 def noisy_carbon(spectrum: CarbonNMR, settings: NoiseSettings, random: np.random.Generator) -> CarbonNMR:
-    """13C lines moved by `carbon_ppm`, some missing, some spurious; from high to low shift."""
+    """13C lines moved by `carbon_ppm`, some missing, some false; from high to low shift. The hydrogens of some
+    lines become unknown; those of a false line are any number from 0 to 3."""
     clean = np.array(spectrum.shifts_ppm)
     moved = clean + settings.carbon_ppm * random.standard_normal(len(clean))
-    kept = moved[_kept(len(clean), settings, random)]
-    false = random.uniform(*SPURIOUS_CARBON_PPM, random.poisson(settings.spurious_peak * len(clean)))
-    return CarbonNMR(tuple(sorted(kept.tolist() + false.tolist(), reverse=True)))
+    kept = _kept(len(clean), settings, random)
+    false = random.uniform(*FALSE_CARBON_PPM, random.poisson(settings.spurious_peak * len(clean)))
+    shifts = np.concatenate([moved[kept], false])
+    order = np.argsort(-shifts, kind="stable")
+    if not spectrum.attached_hydrogens:
+        return CarbonNMR(tuple(shifts[order].tolist()))
+    (of_hydrogens,) = random.spawn(1)
+    hydrogens = [count for count, keep in zip(spectrum.attached_hydrogens, kept) if keep]
+    hydrogens += of_hydrogens.integers(0, 4, len(false)).tolist()
+    unknown = of_hydrogens.random(len(shifts)) < settings.unknown_hydrogens
+    attached = tuple(None if unknown[place] else hydrogens[place] for place in order)
+    return CarbonNMR(tuple(shifts[order].tolist()), attached)
 
 
-def noisy_hydrogen(spectrum: HydrogenNMR, settings: NoiseSettings, random: np.random.Generator) -> HydrogenNMR:
-    """Multiplets moved by `hydrogen_ppm` with their edges, some missing, some unresolved ("m", no J), some
-    false singlets of one hydrogen; from high to low shift."""
+def multiplet_errors(count: int, settings: NoiseSettings, random: np.random.Generator) -> FloatArray:
+    """Errors (ppm) of the shifts of `count` multiplets."""
+    errors: FloatArray = settings.hydrogen_ppm * random.standard_normal(count)
+    return errors
+
+
+def noisy_hydrogen(
+    spectrum: HydrogenNMR,
+    settings: NoiseSettings,
+    random: np.random.Generator,
+    errors_ppm: FloatArray | None = None,
+) -> HydrogenNMR:
+    """Multiplets moved with their edges, some missing, some unresolved ("m", no J), and false singlets of one
+    hydrogen; from high to low shift. `errors_ppm` are the errors of the shifts if `random` has given them."""
     clean = spectrum.multiplets
-    shifts = settings.hydrogen_ppm * random.standard_normal(len(clean))
+    errors = multiplet_errors(len(clean), settings, random) if errors_ppm is None else errors_ppm
     kept = _kept(len(clean), settings, random)
     unresolved = random.random(len(clean)) < settings.unresolved
     multiplets = [
-        _moved(multiplet, float(shift), bool(blurred))
-        for multiplet, shift, blurred, keep in zip(clean, shifts, unresolved, kept)
+        _moved(multiplet, float(error), bool(blurred))
+        for multiplet, error, blurred, keep in zip(clean, errors, unresolved, kept)
         if keep
     ]
-    half = SPURIOUS_WIDTH_PPM / 2
-    for centre in random.uniform(
-        *SPURIOUS_HYDROGEN_PPM, random.poisson(settings.spurious_peak * len(clean))
-    ).tolist():
-        multiplets.append(Multiplet(centre, centre + half, centre - half, "s", 1))
+    false = random.uniform(*FALSE_HYDROGEN_PPM, random.poisson(settings.spurious_peak * len(clean)))
+    half = FALSE_WIDTH_PPM / 2
+    multiplets += [Multiplet(centre, centre + half, centre - half, "s", 1) for centre in false.tolist()]
     return HydrogenNMR(tuple(sorted(multiplets, key=lambda multiplet: -multiplet.centroid_ppm)))
 
 
+def noisy_hsqc(spectrum: HSQC, settings: NoiseSettings, random: np.random.Generator) -> HSQC:
+    """Cross peaks moved by `hsqc_carbon_ppm` and `hsqc_hydrogen_ppm`, intensities scattered, some peaks
+    missing, some false, some with an unknown number of hydrogens; from high to low 13C shift."""
+    count = len(spectrum.peaks)
+    moves = random.standard_normal((3, count)) * [
+        [settings.hsqc_carbon_ppm], [settings.hsqc_hydrogen_ppm], [settings.hsqc_intensity]
+    ]  # fmt: skip
+    unknown = random.random(count) < settings.unknown_hydrogens
+    peaks = [
+        HSQCPeak(
+            peak.carbon_ppm + carbon,
+            peak.hydrogen_ppm + hydrogen,
+            None if is_unknown else peak.hydrogens,
+            None if peak.intensity is None else peak.intensity * float(np.exp(logarithm)),
+        )
+        for peak, (carbon, hydrogen, logarithm), is_unknown, keep in zip(
+            spectrum.peaks, moves.T.tolist(), unknown, _kept(count, settings, random)
+        )
+        if keep
+    ]
+    false = random.poisson(settings.spurious_peak * count)
+    places = zip(random.uniform(*FALSE_CARBON_PPM, false), random.uniform(*FALSE_HYDROGEN_PPM, false))
+    peaks += [HSQCPeak(float(carbon), float(hydrogen), 1, 1.0) for carbon, hydrogen in places]
+    return HSQC(tuple(sorted(peaks, key=lambda peak: (-peak.carbon_ppm, -peak.hydrogen_ppm))))
+
+
 def noisy_infrared(spectrum: Infrared, settings: NoiseSettings, random: np.random.Generator) -> Infrared:
-    """Absorbance with noise on every point and a straight baseline; may go below 0, as measured ones do."""
+    """Absorbance with noise on every point and a straight baseline; it may be below 0, as when measured."""
     points = len(spectrum.absorbance)
     offset, slope = settings.ir_baseline * random.standard_normal(2)
     baseline = offset + slope * np.linspace(-0.5, 0.5, points)
@@ -143,23 +205,31 @@ def noisy_infrared(spectrum: Infrared, settings: NoiseSettings, random: np.rando
 
 
 def noisy_tandem(spectrum: TandemMS, settings: NoiseSettings, random: np.random.Generator) -> TandemMS:
-    """m/z moved by `mz_ppm`, intensities scattered, some peaks missing, some false; the largest 100 again."""
+    """m/z moved by `mz_ppm`, intensities scattered (the largest is 100 again), some peaks missing, some false;
+    the precursor's m/z moved by `precursor_ppm`."""
     count = len(spectrum.mz)
     mz = spectrum.mz * (1.0 + 1e-6 * settings.mz_ppm * random.standard_normal(count))
     intensity = spectrum.intensity * np.exp(settings.intensity * random.standard_normal(count))
     kept = _kept(count, settings, random)
     false = random.poisson(settings.spurious_peak * count)
     mz = np.concatenate([mz[kept], random.uniform(0.3, 1.0, false) * spectrum.mz.max()])
-    intensity = np.concatenate([intensity[kept], random.uniform(*SPURIOUS_INTENSITY, false)])
+    intensity = np.concatenate([intensity[kept], random.uniform(*FALSE_INTENSITY, false)])
     order = np.argsort(mz, kind="stable")
-    return replace(spectrum, mz=mz[order], intensity=100.0 * intensity[order] / intensity.max())
+    precursor = spectrum.precursor_mz
+    if precursor is not None:
+        (of_precursor,) = random.spawn(1)
+        precursor *= 1.0 + 1e-6 * settings.precursor_ppm * of_precursor.standard_normal()
+    return replace(
+        spectrum, mz=mz[order], intensity=100.0 * intensity[order] / intensity.max(), precursor_mz=precursor
+    )
 
 
 def _kept(count: int, settings: NoiseSettings, random: np.random.Generator) -> np.ndarray:
-    """Mask of the peaks that are seen; at least one always is."""
+    """Mask of the peaks that are seen; at least one always is, where there are any."""
     draws: FloatArray = random.random(count)
     mask: np.ndarray = draws >= settings.missing_peak
-    mask[np.argmax(draws)] = True
+    if count:
+        mask[np.argmax(draws)] = True
     return mask
 
 

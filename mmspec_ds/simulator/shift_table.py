@@ -25,7 +25,7 @@ class ShiftTable:
     """Median shift and spread (ppm) and number of observations of each environment of one nucleus.
 
     A spread is half the distance between the 16th and the 84th percentile, the standard deviation of a normal
-    distribution. `coarse` maps the coarse names to median and spread; it answers for what no key knows.
+    distribution. `coarse` maps the coarse names to median and spread, for atoms without a known key.
     """
 
     median_ppm: Mapping[int, float]
@@ -41,10 +41,10 @@ class ShiftTable:
     def predict_with_spread(self, around: Surroundings, atoms: Sequence[int]) -> list[tuple[float, float]]:
         """Shift of each of `atoms` and the standard deviation that it may be off by, in ppm.
 
-        Starts from the coarse environment and moves towards the median of each wider one as far as its
-        number of observations n deserves, n / (n + PRIOR_COUNT): a single odd observation of a large
-        environment does not outweigh hundreds of a smaller one. The spread follows by one observation less:
-        a single one has none of its own.
+        The shift starts at the median of the coarse environment and moves towards that of each wider one by
+        n / (n + PRIOR_COUNT), where n is its number of observations: one odd observation of a large environment
+        does not outweigh hundreds of a smaller one. The spread moves likewise with n - 1, because a single
+        observation has no spread.
         """
         predicted = []
         for atom in atoms:
@@ -68,19 +68,15 @@ class ShiftTable:
         return self._nearest[name]
 
 
+@cache
 def load_tables() -> Mapping[str, ShiftTable]:
     """The tables that the project ships, by nucleus (`C`, `H`); read once per process."""
-    return _load_shipped()
-
-
-@cache
-def _load_shipped() -> Mapping[str, ShiftTable]:
     with as_file(files(__package__) / "tables" / "shifts.npz") as path:
         return read_tables(path)
 
 
 def read_tables(path: Path) -> dict[str, ShiftTable]:
-    """Tables by nucleus from a file that `write_tables` made."""
+    """Tables by nucleus from a file of `tools/fit_shifts.py`."""
     tables = {}
     with np.load(path, allow_pickle=False) as stored:
         for nucleus, step in STEP_PPM.items():
@@ -99,38 +95,6 @@ def read_tables(path: Path) -> dict[str, ShiftTable]:
     return tables
 
 
-def write_tables(path: Path, tables: Mapping[str, ShiftTable]) -> None:
-    """Store tables compactly: sorted by median so that the differences compress, keys as KEY_BYTES bytes."""
-    arrays: dict[str, np.ndarray] = {}
-    for nucleus, table in tables.items():
-        step = STEP_PPM[nucleus]
-        keys = sorted(
-            table.median_ppm, key=lambda key: (round(table.median_ppm[key] / step), table.count[key], key)
-        )
-        medians = np.array([round(table.median_ppm[key] / step) for key in keys], dtype=np.int32)
-        arrays[f"{nucleus}_keys"] = _pack_keys(keys)
-        arrays[f"{nucleus}_median"] = np.diff(medians, prepend=0).astype(np.int32)
-        arrays[f"{nucleus}_spread"] = _spreads([table.spread_ppm[key] for key in keys], step)
-        arrays[f"{nucleus}_count"] = np.array([min(table.count[key], 255) for key in keys], dtype=np.uint8)
-        names = sorted(table.coarse)
-        arrays[f"{nucleus}_coarse_names"] = np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
-        arrays[f"{nucleus}_coarse"] = np.array(
-            [round(table.coarse[n][0] / step) for n in names], dtype=np.int32
-        )
-        arrays[f"{nucleus}_coarse_spread"] = _spreads([table.coarse[name][1] for name in names], step)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-
-
-def _spreads(values: Sequence[float], step: float) -> np.ndarray:
-    steps = np.rint(np.array(values, dtype=float) / (step * SPREAD_STEPS))
-    return np.clip(steps, 0, 255).astype(np.uint8)
-
-
-def _pack_keys(keys: Sequence[int]) -> np.ndarray:
-    from_big_endian = np.array(keys, dtype=">u8").view(np.uint8).reshape(-1, 8)
-    return np.ascontiguousarray(from_big_endian[:, 2:])
-
-
 def _unpack_keys(packed: np.ndarray) -> list[int]:
     wide = np.zeros((len(packed), 8), dtype=np.uint8)
     wide[:, 2:] = packed
@@ -138,7 +102,7 @@ def _unpack_keys(packed: np.ndarray) -> list[int]:
 
 
 def _distance(name: str, other: str) -> int:
-    """How unlike two coarse names are: element 100, hybridisation 20, a hydrogen 4, a neighbour 3."""
+    """Dissimilarity of two coarse names: element 100, hybridisation 20, a hydrogen 4, a neighbour 3."""
     element, hybrid, hydrogens, *around = name.split()
     element_2, hybrid_2, hydrogens_2, *around_2 = other.split()
     apart = 100 * (element != element_2) + 20 * (hybrid != hybrid_2)

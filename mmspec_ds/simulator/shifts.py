@@ -1,4 +1,4 @@
-"""Chemical shifts of the atoms of one molecule, with how far each may be off; from the table or from `csp5`."""
+"""Predicted chemical shifts of the atoms of one molecule and their uncertainty, from the table or `csp5`."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ class PredictedShifts(NamedTuple):
 
 
 class MoleculeShifts(NamedTuple):
-    """What is predicted for one molecule."""
+    """The predicted 13C and 1H shifts of one molecule."""
 
     carbon: PredictedShifts
     hydrogen: PredictedShifts
 
 
-def looked_up(mol: Chem.Mol, around: Surroundings) -> MoleculeShifts:
-    """Shifts from the table that ships with the project."""
+def table_shifts(mol: Chem.Mol, around: Surroundings) -> MoleculeShifts:
+    """Shifts of a molecule from the table that ships with the project."""
     groups = equivalent_atoms(mol)
     tables = load_tables()
     found = {}
@@ -46,7 +46,7 @@ def looked_up(mol: Chem.Mol, around: Surroundings) -> MoleculeShifts:
 
 
 def equivalent_atoms(mol: Chem.Mol) -> list[list[int]]:
-    """Atoms in groups that symmetry makes equal, in the order of their first members."""
+    """Indices of symmetry-equivalent atoms in groups, in the order of their first members."""
     groups = defaultdict(list)
     for atom, rank in enumerate(Chem.CanonicalRankAtoms(mol, breakTies=False)):
         groups[rank].append(atom)

@@ -1,15 +1,14 @@
-"""Simulated data sets: molecules, their four kinds of spectra, and three files in the benchmark's schema."""
+"""Simulated data sets: molecules, their spectra, and three files in the benchmark's schema."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
@@ -22,27 +21,28 @@ from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.processes import ordered_map
 from mmspec_ds.settings import Settings
 from mmspec_ds.simulator.csp5_shifts import csp5_shifts, require_csp5
-from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_blocks
-from mmspec_ds.simulator.environments import Surroundings, surroundings
+from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_molecules
+from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.infrared import infrared
-from mmspec_ds.simulator.nmr import carbon_nmr, exchangeable_singles, hydrogen_nmr
-from mmspec_ds.simulator.noise import (
-    NoiseSettings,
-    add_noise,
-    molecule_generator,
-    without_shift_errors,
+from mmspec_ds.simulator.nmr import (
+    AssignedMultiplet,
+    assigned_multiplets,
+    carbon_nmr,
+    exchangeable_singles,
+    hsqc,
 )
-from mmspec_ds.simulator.shifts import MoleculeShifts, ShiftSource, looked_up, scattered
+from mmspec_ds.simulator.noise import NoiseSettings, add_noise, molecule_generator, multiplet_errors
+from mmspec_ds.simulator.shifts import AtomShifts, MoleculeShifts, ShiftSource, scattered, table_shifts
 from mmspec_ds.simulator.smiles_file import read_smiles_file, simulable_molecule
 from mmspec_ds.simulator.tandem import tandem_spectra
 from mmspec_ds.spectra.parquet import write_records
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Record, Spectrum
+from mmspec_ds.spectra.records import HydrogenNMR, Record, Spectrum
 
 CHUNK = 16
 """Molecules that a process takes at a time: 0.2 s of work, and a result of 0.3 MB."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of molecules done and of all."""
+"""Called with the number of simulated molecules and their total."""
 
 
 class SimulationSettings(Settings):
@@ -65,7 +65,7 @@ class SimulationSettings(Settings):
 
 @dataclass(frozen=True)
 class SimulationSummary:
-    """What `simulate_dataset` wrote: molecules in each file, and lines of a SMILES file left out by reason."""
+    """The number of molecules in each written file, and of lines left out of a SMILES file, by reason."""
 
     files: dict[Path, int]
     skipped: dict[str, int]
@@ -74,14 +74,15 @@ class SimulationSummary:
 def simulate_record(
     smiles: str, seed: int = 0, noise: NoiseSettings | None = None, shifts: ShiftSource = "table"
 ) -> Record:
-    """All spectra of one molecule: 13C, 1H, IR and MS/MS in both polarities at 10, 20 and 40 eV.
+    """All spectra of one molecule: 1H, 13C with attached hydrogens, IR, MS/MS in both polarities at 10, 20 and
+    40 eV, and HSQC.
 
-    Stereochemistry is dropped: the simulation does not see it. The noise (the default one unless given)
-    depends on `seed` and the molecule alone. With `shifts` "csp5" the table answers for molecules that get no
-    geometry.
+    Stereochemistry is dropped. The noise (the default one unless given) depends on `seed` and the molecule
+    alone. Errors of the shifts are those of the sample: HSQC shares them with the 1H and 13C spectra and adds
+    small ones of its own. With `shifts` "csp5", molecules that get no geometry have shifts from the table.
 
     Raises:
-        ValueError: the SMILES is no molecule, or several, or has no hydrogen on carbon.
+        ValueError: the SMILES is not a valid structure, or several molecules, or has no hydrogen on carbon.
         ConfigError: `shifts` is "csp5" and that package is not installed.
     """
     noise = NoiseSettings() if noise is None else noise
@@ -89,24 +90,32 @@ def simulate_record(
     canonical = Chem.MolToSmiles(mol)
     around = surroundings(mol)
     random = molecule_generator(seed, canonical)
-    hydrogen, carbon = _nmr(mol, _predicted(mol, around, shifts), noise, random)
-    spectra: tuple[Spectrum, ...] = (hydrogen, carbon, infrared(mol, around), *tandem_spectra(mol))
-    record = Record(id=canonical, spectra=spectra, smiles=canonical, formula=CalcMolFormula(mol))
-    return add_noise(record, without_shift_errors(noise), random)
+    predicted = csp5_shifts([mol])[0] if shifts == "csp5" else None
+    carbon_ppm, assigned = _positions(mol, predicted or table_shifts(mol, around), noise, random)
+    one_dimensional: list[Spectrum] = [
+        HydrogenNMR(tuple(one.multiplet for one in assigned)),
+        carbon_nmr(mol, carbon_ppm),
+        infrared(mol, around),
+        *tandem_spectra(mol),
+    ]
+    # HSQC has the last stream: seeds give the other spectra that they gave before there was an HSQC.
+    streams = random.spawn(len(one_dimensional) + 1)
+    errors = multiplet_errors(len(assigned), noise, streams[0])
+    cross_peaks = hsqc(mol, carbon_ppm, assigned, errors.tolist())
+    # The errors of 13C shifts were drawn before fluorine split the lines.
+    spectra = add_noise(
+        [*one_dimensional, cross_peaks], noise.model_copy(update={"carbon_ppm": 0.0}), streams, errors
+    )
+    return Record(id=canonical, spectra=spectra, smiles=canonical, formula=CalcMolFormula(mol))
 
 
-def _predicted(mol: Chem.Mol, around: Surroundings, source: ShiftSource) -> MoleculeShifts:
-    found = csp5_shifts([mol])[0] if source == "csp5" else None
-    return looked_up(mol, around) if found is None else found
-
-
-def _nmr(
+def _positions(
     mol: Chem.Mol, predicted: MoleculeShifts, noise: NoiseSettings, random: np.random.Generator
-) -> tuple[HydrogenNMR, CarbonNMR]:
-    """Both NMR spectra, with errors of the atoms' shifts and with exchangeable hydrogens that are not seen.
+) -> tuple[AtomShifts, list[AssignedMultiplet]]:
+    """13C shifts with their errors, and 1H multiplets without the exchangeable hydrogens that are not seen.
 
-    A carbon's error is drawn before fluorine splits its line: the lines of a multiplet move together. Those of
-    1H multiplets are drawn with the rest of the noise, so that what couples with what does not depend on them.
+    A carbon's error is drawn before fluorine splits its line: the lines of a multiplet move together. Errors
+    of 1H multiplets are drawn later, so they do not change which hydrogens couple.
     """
     of_carbon, of_hydrogen, of_exchange = random.spawn(3)
     carbon = scattered(mol, predicted.carbon, noise.carbon_ppm, noise.shift_spread, of_carbon)
@@ -114,7 +123,7 @@ def _nmr(
     exchangeable = exchangeable_singles(mol)
     missed = of_exchange.random(len(exchangeable)) < noise.missing_exchangeable
     unseen = frozenset(atom for atom, miss in zip(exchangeable, missed) if miss)
-    return hydrogen_nmr(mol, hydrogen, unseen), carbon_nmr(mol, carbon)
+    return carbon, assigned_multiplets(mol, hydrogen, unseen)
 
 
 def simulate_dataset(
@@ -128,10 +137,10 @@ def simulate_dataset(
 ) -> SimulationSummary:
     """Write `train.parquet`, `val.parquet` and `test.parquet` in the benchmark's schema.
 
-    The molecules are the project's enumeration or those of `smiles_file`. A molecule's file follows from the
-    hash of its InChIKey's first block, so no skeleton is in two files, whatever else is simulated. The files
-    appear together when all are whole; the number of workers does not change a byte of the records. Memory
-    holds the SMILES of all molecules and the records of one row group.
+    The molecules are enumerated, or read from `smiles_file`. The file of a molecule follows from the hash of
+    the first block of its InChIKey, so no skeleton is in two files, whatever else is simulated. The files
+    appear together at the end. The records do not depend on the number of workers. Memory holds the SMILES of
+    all molecules and the records of one row group.
 
     Raises:
         DataError: a line of the SMILES file cannot be used and `skip_invalid` is off, or a process ended early.
@@ -146,26 +155,23 @@ def simulate_dataset(
     for name, part in parts.items():
         if not part:
             raise ConfigError(f"{len(blocks)} molecules leave none for {name}.parquet: ask for more")
-    out = Path(out_dir)
+    out, files = Path(out_dir), {}
     out.mkdir(parents=True, exist_ok=True)
-    files = {}
     make = partial(simulate_record, seed=settings.seed, noise=settings.noise, shifts=settings.shifts)
     order = [smiles for part in parts.values() for smiles in part]
-    with (
-        _scratch(out) as scratch,
-        closing(ordered_map(make, order, workers, task="simulates", chunk=CHUNK)) as simulated,
-    ):
+    simulated = ordered_map(make, order, workers, task="simulates", chunk=CHUNK)
+    with TemporaryDirectory(prefix=".partial-", dir=out) as scratch, closing(simulated):
         records = _counted(simulated, len(order), progress)
         for name, part in parts.items():
-            one_file = islice(records, len(part))
-            files[out / f"{name}.parquet"] = write_records(scratch / f"{name}.parquet", one_file)
-        for target in files:
-            os.replace(scratch / target.name, target)
+            target = Path(scratch) / f"{name}.parquet"
+            files[out / target.name] = write_records(target, islice(records, len(part)))
+        for path in files:
+            os.replace(Path(scratch) / path.name, path)
     return SimulationSummary(files, skipped)
 
 
 def part_of(block: str, validation: float, test: float) -> str:
-    """`train`, `val` or `test` for an InChIKey's first block, in the given shares."""
+    """`train`, `val` or `test` for the first block of an InChIKey, in the given shares."""
     draw = int.from_bytes(sha256(block.encode()).digest()[:8], "big") / 2**64
     return "test" if draw < test else "val" if draw < test + validation else "train"
 
@@ -173,14 +179,14 @@ def part_of(block: str, validation: float, test: float) -> str:
 def _molecules(
     settings: SimulationSettings, smiles_file: Path | str | None, skip_invalid: bool
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """SMILES to InChIKey block, in seeded order, so that a file read from its start is no sorted sample."""
+    """SMILES to InChIKey block, in seeded order: the first molecules of a file are a fair sample of it."""
     skipped: dict[str, int] = {}
     if smiles_file is not None:
         molecules, skipped = read_smiles_file(smiles_file, skip_invalid)
         blocks = {smiles: inchikey_block(smiles) for smiles in molecules}
     else:
         try:
-            blocks = enumerate_blocks(settings.molecules, settings.max_heavy_atoms, settings.seed)
+            blocks = enumerate_molecules(settings.molecules, settings.max_heavy_atoms, settings.seed)
         except ValueError as error:
             raise ConfigError(str(error)) from None
     pairs = list(blocks.items())
@@ -188,27 +194,16 @@ def _molecules(
     return dict(pairs[index] for index in order), skipped
 
 
-def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:
-    for done, record in enumerate(records, start=1):
-        if progress is not None:
-            progress(done, total)
-        yield record
-
-
 def _split(blocks: dict[str, str], settings: SimulationSettings) -> dict[str, list[str]]:
-    parts: dict[str, list[str]] = {"train": []}
-    parts |= {"val": []} if settings.validation else {}
-    parts |= {"test": []} if settings.test else {}
+    wanted = {"train": 1.0, "val": settings.validation, "test": settings.test}
+    parts: dict[str, list[str]] = {name: [] for name, share in wanted.items() if share}
     for smiles, block in blocks.items():
         parts[part_of(block, settings.validation, settings.test)].append(smiles)
     return parts
 
 
-@contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A folder inside `out` for unfinished files; gone afterwards, whatever happened."""
-    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:
+    for done, record in enumerate(records, start=1):
+        if progress is not None:
+            progress(done, total)
+        yield record

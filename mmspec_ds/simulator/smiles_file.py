@@ -12,15 +12,15 @@ from mmspec_ds.molecules.smiles import canonical_smiles
 
 
 def read_smiles_file(path: Path | str, skip_invalid: bool = False) -> tuple[list[str], dict[str, int]]:
-    """Canonical SMILES without stereo, in the file's order and without repeats, and how many lines were left
-    out for which reason (`repeated`, and with `skip_invalid` also `invalid`).
+    """Canonical SMILES without stereo in the order of the file, each once, and the number of lines left out by
+    reason (`repeated`, and with `skip_invalid` also `invalid`).
 
     Empty lines and lines that start with `#` are comments. A first line whose first word is `smiles` is a
     header.
 
     Raises:
-        DataError: the file cannot be read, holds no molecule, or (unless `skip_invalid`) a line is none that
-            can be simulated; names the file and the line, counted from 1.
+        DataError: the file cannot be read or has no molecule, or (unless `skip_invalid`) a line cannot be
+            simulated; names the file and the line, counted from 1.
     """
     path = Path(path)
     left_out: Counter[str] = Counter()
@@ -45,12 +45,13 @@ def read_smiles_file(path: Path | str, skip_invalid: bool = False) -> tuple[list
 
 
 def simulable_molecule(smiles: str) -> Chem.Mol:
-    """The molecule in canonical atom order and without stereo, if it is one that the simulator can do.
+    """The molecule in canonical atom order and without stereo.
 
-    Elements other than C, H, N, O, F, S and Cl are taken, with the shifts of the likest known environment.
+    Elements other than C, H, N, O, F, S and Cl are allowed; they have the shifts of the most similar known
+    environment.
 
     Raises:
-        ValueError: the SMILES is no molecule, or several, or has no hydrogen on carbon.
+        ValueError: the SMILES is not a valid structure, or several molecules, or has no hydrogen on carbon.
     """
     mol = Chem.MolFromSmiles(canonical_smiles(smiles))
     Chem.RemoveStereochemistry(mol)

@@ -1,5 +1,5 @@
-"""Tandem mass spectra by breaking bonds: every part that two splits leave, with hydrogens moved, and a fitted
-scorer that says how much of the intensity each one claims.
+"""MS/MS by breaking bonds: every part that two splits leave, with hydrogens moved, and a fitted scorer that
+predicts the share of the intensity of each part.
 
 Masses are exact; isotopes other than those that the molecule names are not simulated, as in the benchmark.
 """
@@ -32,7 +32,7 @@ LOWEST_MZ = 14.0
 
 
 def precursor_mz(mol: Chem.Mol, polarity: Polarity) -> float:
-    """m/z of [M+H]+ or [M-H]-."""
+    """The exact m/z of [M+H]+ or [M-H]-."""
     sign = 1 if polarity == "positive" else -1
     hydrogens = sum(atom.GetTotalNumHs() for atom in mol.GetAtoms())
     return float(heavy_masses(mol).sum()) + (hydrogens + sign) * HYDROGEN_MASS - sign * ELECTRON_MASS
@@ -41,25 +41,37 @@ def precursor_mz(mol: Chem.Mol, polarity: Polarity) -> float:
 def tandem_spectra(mol: Chem.Mol) -> tuple[TandemMS, ...]:
     """The six spectra of the benchmark without noise: both polarities at 10, 20 and 40 eV.
 
-    Peaks rise in m/z; intensities are relative to the largest, 100; at most MAX_PEAKS in each.
+    Peaks rise in m/z, at most MAX_PEAKS in each; intensities are relative to the largest, 100. The precursor is
+    [M+H]+ or [M-H]-; it is left out for a molecule with a net charge, whose ions these are not.
     """
     return spectra_of(mol, shipped_scorer())
 
 
 def spectra_of(mol: Chem.Mol, scorer: FragmentScorer) -> tuple[TandemMS, ...]:
-    """The six spectra by a given scorer."""
+    """The six spectra with a given scorer."""
     with one_blas_thread():
         described = describe(mol, fragments(mol))
         scores = scorer.scores(described.features)
     spectra = []
     for index, polarity in enumerate(POLARITIES):
         grid = ion_grid(described, polarity)
+        precursor = _precursor(mol, polarity)
         for place, energy in enumerate(ENERGIES_EV, start=index * len(ENERGIES_EV)):
-            spectra.append(_spectrum(grid.mz, intensities(scores[place], grid), polarity, energy))
+            mz, intensity = _largest_peaks(grid.mz, intensities(scores[place], grid))
+            spectra.append(TandemMS(mz, intensity, polarity, energy, *precursor))
     return tuple(spectra)
 
 
-def _spectrum(mz: FloatArray, shares: FloatArray, polarity: Polarity, energy_ev: float) -> TandemMS:
+def _precursor(mol: Chem.Mol, polarity: Polarity) -> tuple[float | None, str | None, int | None]:
+    """m/z, adduct and charge of the ion that is fragmented."""
+    if Chem.GetFormalCharge(mol):
+        return None, None, None
+    adduct, charge = ("[M+H]+", 1) if polarity == "positive" else ("[M-H]-", -1)
+    return precursor_mz(mol, polarity), adduct, charge
+
+
+def _largest_peaks(mz: FloatArray, shares: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """m/z and relative intensity of the peaks that are kept."""
     shares = np.where(mz >= LOWEST_MZ, shares, 0.0)
     chosen = np.arange(len(shares))
     if len(shares) > MAX_PEAKS:  # sort no more than may be kept; ties with the last of them stay in
@@ -67,7 +79,7 @@ def _spectrum(mz: FloatArray, shares: FloatArray, polarity: Polarity, energy_ev:
     falling = chosen[np.argsort(-shares[chosen], kind="stable")]
     enough = int(np.searchsorted(np.cumsum(shares[falling]), KEPT_SHARE * shares.sum())) + 1
     kept = np.sort(falling[: min(enough, MAX_PEAKS)])
-    return TandemMS(mz[kept].copy(), 100.0 * shares[kept] / shares[kept].max(), polarity, energy_ev)
+    return mz[kept].copy(), 100.0 * shares[kept] / shares[kept].max()
 
 
 def one_blas_thread() -> AbstractContextManager[object]:

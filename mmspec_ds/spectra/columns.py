@@ -9,6 +9,7 @@ Axes: N rows, I items (multiplets, lines, peaks) of all rows end to end.
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -73,8 +74,7 @@ class ListCells:
     Attributes:
         present_N: rows whose cell is not null.
         counts_N: items of each row, 0 where the cell is null.
-        row_I: the row of each item, rising.
-        values: Arrow's flat values, of which `pick` takes those that belong to rows.
+        values: Arrow's flat values; `pick` selects those that belong to rows.
     """
 
     def __init__(self, array: pa.Array) -> None:
@@ -83,12 +83,16 @@ class ListCells:
         self.present_N: BoolArray = ~array.is_null().to_numpy(zero_copy_only=False)
         offsets: IntArray = array.offsets.to_numpy().astype(np.int64)
         self.counts_N: IntArray = np.where(self.present_N, np.diff(offsets), 0)
-        self.row_I: IntArray = np.repeat(np.arange(len(self.counts_N)), self.counts_N)
         self.values: pa.Array = array.values
         first, last = int(offsets[0]), int(offsets[-1])
         self._at: slice | IntArray = slice(first, last)
-        if last - first != len(self.row_I):  # null cells with something behind them
+        if last - first != self.counts_N.sum():  # null cells with something behind them
             self._at = np.repeat(offsets[:-1], self.counts_N) + places(self.counts_N)
+
+    @cached_property
+    def row_I(self) -> IntArray:
+        """The row of each item, rising."""
+        return np.repeat(np.arange(len(self.counts_N)), self.counts_N)
 
     def pick(self, flat: Array) -> Array:
         """Those of some flat values, one for each of `values`, that are items of a row: [I]."""
@@ -106,7 +110,7 @@ class ListCells:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Items:
     """Items of N rows, end to end: `counts_N` of each row, and an array [I] for each field."""
 
@@ -116,7 +120,7 @@ class Items:
     def __getitem__(self, name: str) -> Array:
         return self.fields[name]
 
-    @property
+    @cached_property
     def row_I(self) -> IntArray:
         """The row of each item."""
         return np.repeat(np.arange(len(self.counts_N)), self.counts_N)

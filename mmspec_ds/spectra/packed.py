@@ -6,7 +6,7 @@ Axes: N rows (samples), T items of all rows together, F fields of an item.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ def counts_at(offsets: IntArray, indices: IntArray) -> IntArray:
 class PackedIds:
     """A list of ids per row: `values` int16 [T], `offsets` int64 [N + 1]."""
 
-    values: npt.NDArray[np.int16]
+    values: npt.NDArray[Any]
     offsets: IntArray
 
     @classmethod

@@ -17,31 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.molecules.smiles import canonical_smiles
-from mmspec_ds.spectra.columns import BoolArray, Faults, FileColumn, is_text
+from mmspec_ds.spectra.columns import Faults, FileColumn, is_text
 from mmspec_ds.spectra.modalities.definition import ModalityDefinition
-from mmspec_ds.spectra.packed import PackedTokens
-from mmspec_ds.spectra.parquet_writer import SMILES, write_records
-from mmspec_ds.spectra.records import Modality, Record, Spectrum
-from mmspec_ds.spectra.registry import (
-    PAPER_MODALITIES,
-    REGISTRY,
-    CompressionSettings,
-    compress_columns,
-    schema_of,
-)
-
-__all__ = [
-    "SMILES",
-    "FileRows",
-    "ReadReport",
-    "RowReader",
-    "available_modalities",
-    "count_rows",
-    "read_records",
-    "row_groups",
-    "write_records",
-]
+from mmspec_ds.spectra.parquet_writer import write_records as write_records
+from mmspec_ds.spectra.records import Modality, Record
+from mmspec_ds.spectra.registry import PAPER_MODALITIES, REGISTRY
+from mmspec_ds.spectra.rows import SMILES, FileRows, one_line
 
 BATCH_ROWS = 256
 """Rows that are decoded at a time: 2 MB of IR, which allocators give again and again without a page fault."""
@@ -150,88 +131,6 @@ def count_rows(path: str | os.PathLike[str]) -> int:
         return int(file.metadata.num_rows)
 
 
-@dataclass(frozen=True)
-class FileRows:
-    """A batch of N rows, decoded and checked.
-
-    Attributes:
-        path, first_row: where they are.
-        smiles: as written, None where the cell is null.
-        columns: of each modality; a modality whose columns hold nothing but nulls is left out.
-        faults: what is wrong with the cells, in the order of the columns.
-        no_spectrum_N: rows that lack every spectrum that was asked for, whose columns are `asked_columns`.
-        require_smiles, canonicalise: as for `read_records`.
-    """
-
-    path: Path
-    first_row: int
-    smiles: list[str | None]
-    columns: Mapping[Modality, Any]
-    faults: list[Faults]
-    no_spectrum_N: BoolArray
-    asked_columns: str
-    require_smiles: bool
-    canonicalise: bool
-
-    def __len__(self) -> int:
-        return len(self.smiles)
-
-    def id(self, place: int) -> str:
-        """The id of the record at a place."""
-        return f"{self.path.name}:{self.first_row + place}"
-
-    def error(self, place: int, column: str, why: str) -> DataError:
-        """What is wrong with the row at a place."""
-        return DataError(_one_line(why), path=self.path, row=self.first_row + place, column=column)
-
-    def fault(self, place: int) -> DataError | None:
-        """Why the row at a place cannot be used, its SMILES not considered; None where it can."""
-        for one in self.faults:
-            if one.bad_N[place]:
-                return self.error(place, one.column, one.why(place))
-        if self.no_spectrum_N[place]:
-            return self.error(place, self.asked_columns, "every spectrum is null")
-        return None
-
-    def smiles_at(self, place: int) -> str | DataError | None:
-        """The SMILES of a row, checked, or why it cannot be used."""
-        text = self.smiles[place]
-        if text is None:
-            return self.error(place, SMILES, "the SMILES is missing (null)") if self.require_smiles else None
-        try:
-            canonical = canonical_smiles(text)
-        except ValueError as error:
-            return self.error(place, SMILES, str(error))
-        return canonical if self.canonicalise else text
-
-    def records(self) -> Iterator[Record | DataError]:
-        """Each row as a record, or why it is not one."""
-        parts: list[list[tuple[Spectrum, ...]]] = [
-            REGISTRY[m].spectra(columns) for m, columns in self.columns.items() if REGISTRY[m].is_instrument
-        ]
-        known = self.columns.get(Modality.FORMULA)
-        for place in range(len(self)):
-            smiles = self.smiles_at(place)
-            if isinstance(smiles, DataError):
-                yield smiles
-                continue
-            if (fault := self.fault(place)) is not None:
-                yield fault
-                continue
-            spectra = tuple(spectrum for part in parts for spectrum in part[place])
-            formula = None if known is None else known.texts[place]
-            yield Record(self.id(place), spectra, smiles, formula)
-
-    def tokens(
-        self, modalities: Iterable[Modality], settings: CompressionSettings
-    ) -> dict[Modality, PackedTokens]:
-        """The tokens of each of some modalities, without any where a row has a fault."""
-        wanted = list(modalities)
-        found = compress_columns({m: self.columns[m] for m in wanted if m in self.columns}, settings)
-        empty = {m: PackedTokens.empty(schema_of(m, settings), len(self)) for m in wanted if m not in found}
-        return {modality: (found | empty)[modality] for modality in wanted}
-
-
 class RowReader:
     """One open file, its columns checked: batches of rows.
 
@@ -297,7 +196,7 @@ class RowReader:
         found = self._type_of(column.name)
         if not (column.accepts(found) or pa.types.is_null(found)):
             raise DataError(
-                f"the type is {_one_line(found)}, expected {column.expected}",
+                f"the type is {one_line(found)}, expected {column.expected}",
                 path=self._path,
                 column=column.name,
             )
@@ -312,16 +211,12 @@ class RowReader:
         # Not by `ParquetFile.schema`: it and the footer keep each other alive until garbage is collected, 4 MB
         # for a file of 200 row groups. Not by the columns of a row group: a damaged one ends the process.
         paths = [".".join(parts) for parts in self._file.reader.column_paths]
-        leaves = []
+        leaves: list[str] = []
         for column in columns:
-            endings = tuple(f".{name}" for name in column.fields)
             # A column of nulls alone is its own leaf.
             mine = [path for path in paths if path == column.name or path.startswith(f"{column.name}.")]
-            leaves += (
-                [path for path in mine if path == column.name or path.endswith(endings)]
-                if endings
-                else [column.name]
-            )
+            endings = tuple(f".{name}" for name in column.fields) or ("",)
+            leaves += [path for path in mine if path == column.name or path.endswith(endings)]
         return leaves
 
     def batches(
@@ -436,9 +331,4 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise DataError(f"cannot be read as parquet: {_one_line(error)}", path=path) from error
-
-
-def _one_line(text: object, limit: int = 200) -> str:
-    line = " ".join(str(text).split())
-    return line if len(line) <= limit else f"{line[: limit - 3]}..."
+        raise DataError(f"cannot be read as parquet: {one_line(error)}", path=path) from error

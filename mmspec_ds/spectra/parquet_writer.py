@@ -12,9 +12,7 @@ from mmspec_ds.files import replacing
 from mmspec_ds.spectra.columns import item_type
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
-
-SMILES = "smiles"
-"""The column of structures."""
+from mmspec_ds.spectra.rows import SMILES
 
 _ROW_GROUP = 1000
 

@@ -29,9 +29,8 @@ _DEFINITIONS: tuple[ModalityDefinition[Any, Any], ...] = (
     HSQCDefinition(),
 )
 
-REGISTRY: Mapping[Modality, ModalityDefinition[Any, Any]] = MappingProxyType(
-    {one.modality: one for one in _DEFINITIONS}
-)
+_REGISTERED = {one.modality: one for one in _DEFINITIONS}
+REGISTRY: Mapping[Modality, ModalityDefinition[Any, Any]] = MappingProxyType(_REGISTERED)
 """Every modality, in the order of `Modality`."""
 
 PAPER_MODALITIES = (Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
@@ -65,7 +64,7 @@ def modality_by_name(name: str) -> Modality:
     """The modality that run files call `name`.
 
     Raises:
-        ConfigError: there is none; the message names the nearest one and all.
+        ConfigError: there is no such modality; the message names the nearest one, and all.
     """
     by_name = {entry.name: entry.modality for entry in REGISTRY.values()}
     if name in by_name:
@@ -93,7 +92,7 @@ def compress_records(
 def compress_record(
     record: Record, modalities: Iterable[Modality], settings: CompressionSettings
 ) -> dict[Modality, PackedTokens]:
-    """The tokens of one record, by modality; modalities of which it has nothing are left out."""
+    """The tokens of one record, by modality; modalities that it lacks are left out."""
     there = {spectrum.modality for spectrum in record.spectra}
     wanted = [m for m in modalities if m in there or not REGISTRY[m].is_instrument]
     found = compress_records([record], wanted, settings)

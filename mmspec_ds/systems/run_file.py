@@ -1,7 +1,7 @@
 """Run files of every system: the key `system:` decides which settings a file must hold.
 
-A system is a folder beside this file with two modules: `run_settings`, whose `Run` is the class of its run
-file, and `task`, whose `SYSTEM` makes its tasks. They are imported when a run file asks for them.
+A system is a folder beside this file and a line in `SYSTEMS`. Its modules are imported when a run file asks for
+them.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,24 @@ if TYPE_CHECKING:
     from mmspec_ds.trainer.task import System
 
 SYSTEMS = {
-    "elucidation": "mmspec_ds.systems.elucidation",
+    "elucidation": ("mmspec_ds.systems.elucidation.run_settings", "mmspec_ds.systems.elucidation.task"),
 }
-"""The systems by name: the package of each."""
+"""The systems by name: the module whose `Run` is the class of the run file, and the one whose `SYSTEM` makes the
+tasks."""
 
 DEFAULT = "elucidation"
 
+SHIPPED = Path(__file__).parents[2] / "ds_configs"
+"""The run files and engine files of the project: beside the package in a checkout and in an installation."""
+
 R = TypeVar("R", bound=RunSettings)
+
+
+def find_run_file(path: Path) -> Path:
+    """The file itself if it exists, else ours: "demo" and "ds_configs/runs/demo.yaml" work in any folder."""
+    own = SHIPPED / "runs" / f"{path}.yaml" if len(path.parts) == 1 else SHIPPED.parent / path
+    shipped = len(path.parts) == 1 or path.parts[0] == SHIPPED.name
+    return own if shipped and not path.exists() and own.exists() else path
 
 
 @overload
@@ -34,7 +45,7 @@ def load_run(path: Path, overrides: Iterable[str] = (), kind: type[RunSettings] 
     """Read a run file and apply `section.key=value` overrides, whose values are YAML.
 
     Args:
-        path: of the file.
+        path: of the file, or the name of one of the project's own, such as "demo".
         overrides: settings to change.
         kind: the settings that the caller can use.
 
@@ -42,11 +53,12 @@ def load_run(path: Path, overrides: Iterable[str] = (), kind: type[RunSettings] 
         ConfigError: an unreadable file, an unknown key (the nearest known one is named), a value that does not
             fit, or a run of another system; one line for everything that is wrong.
     """
+    path = find_run_file(path)
     content = read_yaml(path, overrides)
     name = content.setdefault("system", DEFAULT)
     if name not in SYSTEMS:
         raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(str(name), SYSTEMS, 'systems')}")
-    found: type[RunSettings] = import_module(f"{SYSTEMS[name]}.run_settings").Run
+    found: type[RunSettings] = import_module(SYSTEMS[name][0]).Run
     if not issubclass(found, kind):
         raise ConfigError(f"{path}: system is {name!r}: this command does not know such models")
     run = validated(found, content, str(path))
@@ -71,5 +83,5 @@ def load_run_of(folder: Path, kind: type[RunSettings] = RunSettings) -> RunSetti
 
 def system_of(run: RunSettings) -> "System":
     """The system that makes the task of a run."""
-    system: System = import_module(f"{SYSTEMS[run.system]}.task").SYSTEM
+    system: System = import_module(SYSTEMS[run.system][1]).SYSTEM
     return system

@@ -161,7 +161,7 @@ class RunLock:
 
 
 def _parse(content: str) -> dict[str, Any]:
-    """What a lock says; nothing when it is not whole."""
+    """The fields of a lock; none when it is not whole."""
     try:
         about = json.loads(content)
     except ValueError:

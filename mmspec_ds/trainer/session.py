@@ -1,7 +1,6 @@
 """Everything that a run needs before its first step: task, engine, folder, monitor."""
 
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from rich.console import Console
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import replacing
+from mmspec_ds.progress import ProgressLines
 from mmspec_ds.trainer.budget import Budget
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState, restore
 from mmspec_ds.trainer.distributed import (
@@ -147,12 +148,5 @@ def count_parameters(task: Task[Any, Any]) -> int:
 
 def _reading_progress(name: str) -> Callable[[int], None]:
     """Prints now and then how many records are read: a large set takes minutes."""
-    last = time.monotonic()
-
-    def say(records: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            print(f"{name}: {records:,} records read", flush=True)
-
-    return say
+    progress = ProgressLines(name, seconds=SECONDS_BETWEEN_LINES, bar=False, console=Console())
+    return lambda records: progress.at(records, line=f"{name}: {records:,} records read")

@@ -117,7 +117,7 @@ def test_wrong_usage(
             ("leave nothing to train on",),
         ),
         (("data.parquet", "--out", "b", "--seed", "-1"), ("split.seed", "greater than or equal to 0")),
-        (("--verify", "model"), ("model: is no prepared folder",)),
+        (("--verify", "model"), ("model: is not a complete prepared folder",)),
     ],
 )
 def test_what_is_refused(

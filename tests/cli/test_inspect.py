@@ -12,7 +12,10 @@ def test_files_and_a_drawing(mmspec: Any, tmp_path: Path) -> None:
     assert told.status == 0
     assert "  format    MGF\n" in told.out
     assert "  records   4 read, 0 rejected, 2 passed over\n" in told.out
-    assert "  passed over\n    2 x a spectrum of MS level 1; MS/MS is level 2 (the first; numbers vary)\n" in told.out
+    assert (
+        "  passed over\n    2 x a spectrum of MS level 1; MS/MS is level 2 (the first; numbers vary)\n"
+        in told.out
+    )
     assert told.out.endswith(f"4 spectra drawn in {png}\n")
     assert png.stat().st_size > 10_000
 

@@ -122,7 +122,7 @@ TARGET = '{"target": {"specials": ["<pad>", "<bos>", "<eos>", "<unk>"], "tokens"
     ("content", "message"),
     [
         (None, "cannot be read"),
-        ("{", "no JSON"),
+        ("{", "not valid JSON"),
         ("[]", "keys target and source"),
         ('{"source": null}', "keys target and source"),
         ('{"target": {"tokens": []}}', "specials"),

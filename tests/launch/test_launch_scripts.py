@@ -168,6 +168,51 @@ def test_wrong_usage_is_one_line(bench: Bench, script: str, arguments: list[str]
     assert bench.told("arguments") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "node-a slots=2\nnode-a slots=2\n",
+            "line 2 names node-a again, after line 1: expected one line for each",
+        ),
+        (
+            "node-a slots=8\nnode-b lots=8\n",
+            'line 2 is "node-b lots=8": expected NAME slots=N, N being 1 or more',
+        ),
+        ("node-a\nnode-b\n", 'line 1 is "node-a": expected NAME slots=N'),
+        ("# two\n\nnode-a slots=0\n", 'line 3 is "node-a slots=0": expected NAME slots=N'),
+        ("node-a slots=two\n", 'line 1 is "node-a slots=two": expected NAME slots=N'),
+        ("node-a slots=-1\n", 'line 1 is "node-a slots=-1": expected NAME slots=N'),
+        ("node-a slots = 2\n", 'line 1 is "node-a slots = 2": expected NAME slots=N'),
+        ("node-a:2\n", 'line 1 is "node-a:2": expected NAME slots=N'),
+        ("node-a,slots=2\n", 'line 1 is "node-a,slots=2": expected NAME slots=N'),
+        ("node-a, slots=2\n", 'line 1 is "node-a, slots=2": expected NAME slots=N'),
+        ("slots=2 node-a\n", 'line 1 is "slots=2 node-a": expected NAME slots=N'),
+        ("\ufeffnode-a slots=2\n", "line 1 is "),
+        (
+            "node-a slots=2 # first\nnode-b slots=2\r\nnode-a slots=1\r\n",
+            "line 3 names node-a again, after line 1",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--node", "0")], ids=["ssh", "no ssh"])
+def test_a_faulty_hostfile_is_one_line(bench: Bench, options: tuple[str, ...], text: str, fault: str) -> None:
+    (bench.folder / "hosts.txt").write_bytes(text.encode())
+    status, out, err = bench.run("many_nodes.sh", *options, "hosts.txt", "run.yaml")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"many_nodes.sh: hosts.txt: {fault}")
+    assert err.count("\n") == 1
+    assert bench.told("arguments") == []
+
+
+def test_comments_blank_lines_and_carriage_returns_are_no_fault(bench: Bench) -> None:
+    text = "# machines\r\n\r\n  10.0.0.1 slots=02  # first\r\nuser@node-b.local\tslots=16"
+    (bench.folder / "hosts.txt").write_bytes(text.encode())
+    status, _, err = bench.run("many_nodes.sh", "--node", "1", "hosts.txt", "run.yaml")
+    assert (status, err) == (0, "")
+    assert bench.told("arguments")[:4] == ["--hostfile", "hosts.txt", "--master_addr", "10.0.0.1"]
+
+
 def test_one_node_goes_on_where_the_run_stands(bench: Bench) -> None:
     status, _, err = bench.run("one_node.sh", "--ranks", "2", "--port", "29777", "run.yaml", "a.b=[1, 2]")
     assert (status, err) == (0, "")

@@ -122,7 +122,8 @@ def test_bonds_to_metals_are_written_without_an_arrow(smiles: str, canonical: st
 
 @pytest.mark.parametrize("smiles", ["[Cu+2]<-[n]1ccccc1", "B<-[N+](C)(C)C", "[Cl-]->[Zn+2]<-[Cl-]"])
 def test_an_arrow_that_the_structure_needs_stays_and_is_a_token(smiles: str) -> None:
-    """As a single bond RDKit refuses the first and the third, and reads another molecule in the second."""
+    """With a single bond instead, RDKit refuses the first and the third and reads the second as another
+    molecule."""
     assert canonical_smiles(smiles) == smiles
     tokens = tokenize_smiles(smiles)
     assert "".join(tokens) == smiles

@@ -9,15 +9,15 @@ from torch import nn
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.profiling.activations import (
-    Load,
     batch_tensors,
-    made_up_batch,
+    generated_batch,
     pass_loss,
     pass_stages,
 )
 from mmspec_ds.profiling.ledger import Ledger, StageBytes, watch_pass
 from mmspec_ds.profiling.resident import memory_of_process, reset_peak
 from mmspec_ds.profiling.sizes import model_sizes, numel, stages
+from mmspec_ds.profiling.tokens import Load
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import Elucidator
@@ -53,7 +53,7 @@ def test_estimate_equals_what_a_real_pass_saves(
 ) -> None:
     run = make_run(*(["moe=null"] if dense else []))
     schemas = InputEncoding.from_settings(run.data).schemas
-    batch = made_up_batch(Load(samples=7, places=210, tokens=1200, targets=55), schemas, VOCABULARY, SHARES)
+    batch = generated_batch(Load(samples=7, places=210, tokens=1200, targets=55), schemas, VOCABULARY, SHARES)
     direct = saved_bytes(full_model(run, 48).to(dtype), batch)
     found = pass_stages(run, schemas, VOCABULARY, batch, width=48, dtype=dtype, checkpointing=False)
     assert [stage.name for stage in found] == stages(3, 2)
@@ -64,7 +64,7 @@ def test_estimate_equals_what_a_real_pass_saves(
 def test_estimate_equals_a_real_pass_stage_by_stage(make_run: Any, checkpointing: bool) -> None:
     run = make_run("model.encoder_layers=4")
     schemas = InputEncoding.from_settings(run.data).schemas
-    batch = made_up_batch(Load(samples=6, places=256, tokens=1500, targets=40), schemas, VOCABULARY, SHARES)
+    batch = generated_batch(Load(samples=6, places=256, tokens=1500, targets=40), schemas, VOCABULARY, SHARES)
     model = full_model(run, 48, activation_checkpointing=checkpointing)
     real = watch_pass(model, batch_tensors(batch), lambda: pass_loss(model, batch))
     found = pass_stages(
@@ -78,7 +78,7 @@ def test_estimate_equals_a_real_pass_stage_by_stage(make_run: Any, checkpointing
 def test_an_estimate_leaves_no_trace(make_run: Any) -> None:
     run = make_run()
     schemas = InputEncoding.from_settings(run.data).schemas
-    batch = made_up_batch(Load(2, 16, 30, 8), schemas, VOCABULARY, SHARES)
+    batch = generated_batch(Load(2, 16, 30, 8), schemas, VOCABULARY, SHARES)
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
@@ -96,7 +96,7 @@ def test_a_large_model_takes_no_memory(make_run: Any) -> None:
     """200,000,000 parameters of a layer's experts would be 800 MB."""
     run = make_run("model.d_model=1024", "model.heads=16")
     schemas = InputEncoding.from_settings(run.data).schemas
-    batch = made_up_batch(Load(2, 16, 30, 8), schemas, VOCABULARY, SHARES)
+    batch = generated_batch(Load(2, 16, 30, 8), schemas, VOCABULARY, SHARES)
     before = reset_peak()["VmRSS"]
     pass_stages(run, schemas, VOCABULARY, batch, width=24_000, dtype=torch.float32, checkpointing=False)
     assert memory_of_process()["VmHWM"] - before < 200e6

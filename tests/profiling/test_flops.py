@@ -19,7 +19,8 @@ from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
-from mmspec_ds.profiling.activations import Load, made_up_batch
+from mmspec_ds.profiling.activations import generated_batch
+from mmspec_ds.profiling.tokens import Load
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.flops import (
@@ -47,7 +48,7 @@ def watched(run: ElucidationRun, sparse_class: type[SparseFeedForward]) -> tuple
         activation_checkpointing=run.training.activation_checkpointing,
     ).train()  # fmt: skip
     shares = {m: 1.0 + m for m in schemas}
-    batch = made_up_batch(LOAD, schemas, VOCABULARY, shares)
+    batch = generated_batch(LOAD, schemas, VOCABULARY, shares)
     with sdpa_kernel(SDPBackend.MATH):
         with FlopCounterMode(display=False) as forward:
             output = model(batch, 1.0)

@@ -9,7 +9,7 @@ import torch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.errors import UserError
 from mmspec_ds.profiling import peak
-from mmspec_ds.profiling.peak import PeakMemory, Task, measure_peak
+from mmspec_ds.profiling.peak import PeakMemory, PeakRequest, measure_peak
 from mmspec_ds.profiling.resident import is_measured
 from mmspec_ds.profiling.run_data import run_data
 from mmspec_ds.systems.elucidation.factory import build_elucidator
@@ -18,8 +18,10 @@ from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 WIDE = ("moe=null", "model.d_model=160", "model.ffn_width=640", "training.batch_size=24", "training.threads=1")
 
 
-def task_of(run: ElucidationRun, folder: Path) -> Task:
-    return Task(run, scratch=folder, meeting=folder / "meeting", rank=0, world=1, generated=False, tokens=100)
+def request_of(run: ElucidationRun, folder: Path) -> PeakRequest:
+    return PeakRequest(
+        run, scratch=folder, meeting=folder / "meeting", rank=0, world=1, generated=False, tokens=100
+    )
 
 
 @pytest.mark.skipif(not is_measured(), reason="this system does not tell what a process holds")
@@ -28,7 +30,7 @@ def test_memory_of_a_dense_run(
 ) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     run = make_run(*WIDE, engine={"zero_optimization": {"stage": 0}})
-    found = measure_peak(task_of(run, tmp_path))
+    found = measure_peak(request_of(run, tmp_path))
     data = run_data(run, 1, tokens=100).data
     model = build_elucidator(run.model, None, data.encoding.schemas, len(data.vocabularies.target))
     parameters = sum(p.numel() for p in model.parameters())
@@ -57,12 +59,12 @@ class Answer:
 
 
 def test_a_fault_is_told_in_one_line(make_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(task: Task) -> PeakMemory:
+    def refuse(request: PeakRequest) -> PeakMemory:
         assert torch.distributed.get_world_size() == 1
         raise UserError("no\n  room")
 
     monkeypatch.setattr(peak, "_measure", refuse)
     answer = Answer()
-    peak._tell(task_of(make_run(), tmp_path), answer)
+    peak._answer(request_of(make_run(), tmp_path), answer)
     assert answer.said == ["no room"]
     assert not torch.distributed.is_initialized()

@@ -8,8 +8,8 @@ import pytest
 
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.reading import read_dataset
-from mmspec_ds.profiling.activations import Load, made_up_batch
-from mmspec_ds.profiling.tokens import token_figures
+from mmspec_ds.profiling.activations import generated_batch
+from mmspec_ds.profiling.tokens import Load, token_figures
 from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 from mmspec_ds.spectra.records import Modality
 
@@ -68,11 +68,11 @@ def test_another_batch_size(make_run: Any) -> None:
     assert token_figures(make_run()).with_batch(3).largest == Load(3, 1792, 3 * 1792, 31)
 
 
-def test_made_up_batch_has_the_load(make_run: Any) -> None:
+def test_generated_batch_has_the_load(make_run: Any) -> None:
     schemas = InputEncoding.from_settings(make_run().data).schemas
     shares = {Modality.H_NMR: 0.25, Modality.C_NMR: 0.0, Modality.IR: 0.5, Modality.MS: 0.25}
-    batch = made_up_batch(Load(3, 40, 100, 12), schemas, 9, shares)
+    batch = generated_batch(Load(3, 40, 100, 12), schemas, 9, shares)
     counts = batch.spectra.mask_BS.sum(1).tolist()
-    assert (counts, batch.spectra.modality_BS.shape, batch.target_BL.shape) == ([34, 33, 33], (3, 40), (3, 13))
+    assert (counts, batch.spectra.modality_BS.shape, batch.target_BL.shape) == ([40, 30, 30], (3, 40), (3, 13))
     assert np.isclose(len(batch.spectra.tokens[Modality.IR].place_T), 50, atol=2)
     assert len(batch.spectra.tokens[Modality.C_NMR].place_T) == 0

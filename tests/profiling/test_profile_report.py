@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from mmspec_ds.profiling.compare import Effort, Model, Profile
-from mmspec_ds.profiling.figures import (
+from mmspec_ds.profiling.measurements import (
     Figure,
     all_rows,
     decoding_figures,

@@ -1,24 +1,36 @@
 """What inspect says of a file, and what it draws."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.readers.inspection import PANELS, inspect_file, plot_parts, report_lines
-from mmspec_ds.readers.part import ADDUCT, PRECURSOR_MZ, Part
-from mmspec_ds.readers.spectrum_drawing import DRAWINGS, LABELLED_PEAKS, draw
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Multiplet, Spectrum, TandemMS
+from mmspec_ds.readers.inspection import PANELS, described, inspect_file, plot_parts, report_lines
+from mmspec_ds.readers.part import Part
+from mmspec_ds.readers.spectrum_drawing import GROUP_COLOURS, LABELLED_PEAKS, UNKNOWN_COLOUR, draw
+from mmspec_ds.spectra.records import (
+    HSQC,
+    CarbonNMR,
+    HSQCPeak,
+    HydrogenNMR,
+    Infrared,
+    Multiplet,
+    Spectrum,
+    TandemMS,
+)
+from mmspec_ds.spectra.registry import REGISTRY
 
 FILES = Path(__file__).parent / "files"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 SPECTRA: tuple[Spectrum, ...] = (
     HydrogenNMR((Multiplet(3.6, 3.7, 3.5, "q", 2), Multiplet(1.2, 1.3, 1.1, "t", 3))),
-    CarbonNMR((58.0, 18.0)),
+    CarbonNMR((128.0, 58.0, 18.0), (None, 2, 3)),
     Infrared(np.array([0.0, 1.0, 0.5, 0.1])),
-    TandemMS(np.array([50.0, 60.0, 195.0]), np.array([40.0, 100.0, 7.0])),
+    TandemMS(np.array([50.0, 60.0, 195.0]), np.array([40.0, 100.0, 7.0]), "positive", 20.0, 195.1, "[M+H]+", 1),
+    HSQC((HSQCPeak(58.0, 3.6, 2, -2.0), HSQCPeak(18.0, 1.2, 3, 3.0), HSQCPeak(128.0, 7.2))),
 )
 
 
@@ -42,7 +54,7 @@ def test_a_page_of_a_file_with_a_bad_record(tmp_path: Path) -> None:
         "  rejected",
         "    record 4, line 48: no peaks",
         "  two.mgf:0  caffeine 20 eV, [M+H]+, 20, C8H10N4O2, CN1C=NC2=C1C(=O)N(C)C(=O)N2C",
-        "    MS/MS of m/z 195.0877, positive 20 eV: 6 peaks from 42.0338 to 195.0877,"
+        "    MS/MS of m/z 195.0877, [M+H]+, charge +1, positive 20 eV: 6 peaks from 42.0338 to 195.0877,"
         " the strongest at 138.0662",
     ]
 
@@ -66,7 +78,7 @@ def test_a_cut_file_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
 def test_a_drawing_of_every_kind(tmp_path: Path) -> None:
     path = tmp_path / "all.png"
     part = Part("a:0", SPECTRA, metadata={"name": "$odd_name$"})
-    assert plot_parts([part], path) == 4
+    assert plot_parts([part], path) == 5
     assert path.read_bytes().startswith(PNG)
     assert [one.name for one in tmp_path.iterdir()] == ["all.png"]
 
@@ -83,12 +95,57 @@ def test_what_is_drawn_is_what_was_read() -> None:
     from matplotlib.figure import Figure
 
     axes = Figure().add_subplot()
-    part = Part("a:0", (SPECTRA[3],), metadata={PRECURSOR_MZ: 195.1, ADDUCT: "[M+H]+"})
-    draw(SPECTRA[3], part, axes)
+    draw(SPECTRA[3], Part("a:0", (SPECTRA[3],)), axes)
     (stems,) = axes.collections
     ends = np.array([segment[1] for segment in stems.get_segments()])
     np.testing.assert_allclose(ends, [[50, 40], [60, 100], [195, 7]])
     assert [text.get_text() for text in axes.texts] == ["60.0000", "50.0000", "195.0000"]
     assert len(axes.texts) <= LABELLED_PEAKS
     assert axes.get_legend().get_texts()[0].get_text() == "[M+H]+"
-    assert set(DRAWINGS) == {type(spectrum) for spectrum in SPECTRA}
+
+
+def test_every_instrument_is_drawn_and_described() -> None:
+    instruments = {modality for modality, one in REGISTRY.items() if one.is_instrument}
+    assert instruments == {spectrum.modality for spectrum in SPECTRA}
+    assert [described(spectrum) for spectrum in SPECTRA] == [
+        "1H NMR, 2 multiplets, 5 H: 3.60 (q, 2H), 1.20 (t, 3H)",
+        "13C NMR, 3 lines: 128.0, 58.0 (CH2), 18.0 (CH3)",
+        "IR, 4 points from 400 to 4000 cm-1, absorbance",
+        "MS/MS of m/z 195.1000, [M+H]+, charge +1, positive 20 eV: 3 peaks from 50.0000 to 195.0000,"
+        " the strongest at 60.0000",
+        "HSQC, 3 cross peaks (13C/1H): 58.0/3.60 (2H), 18.0/1.20 (3H), 128.0/7.20",
+    ]
+
+
+def colours_by_name(axes: Any) -> dict[str, Any]:
+    from matplotlib.colors import to_hex
+
+    return {one.get_label(): to_hex(one.get_edgecolor()[0]) for one in axes.collections}
+
+
+def test_carbon_lines_are_coloured_by_their_hydrogens() -> None:
+    from matplotlib.colors import to_hex
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    draw(SPECTRA[1], Part("a:0", (SPECTRA[1],)), axes)
+    expected = {"CH3": GROUP_COLOURS[3], "CH2": GROUP_COLOURS[2], "unknown": UNKNOWN_COLOUR}
+    assert colours_by_name(axes) == {name: to_hex(colour) for name, colour in expected.items()}
+    places = {one.get_label(): [s[0][0] for s in one.get_segments()] for one in axes.collections}
+    assert places == {"CH3": [18.0], "CH2": [58.0], "unknown": [128.0]}
+    low, high = axes.get_xlim()
+    assert low > high, "ppm runs from high to low"
+
+
+def test_cross_peaks_are_points_on_two_reversed_axes() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    draw(SPECTRA[4], Part("a:0", (SPECTRA[4],)), axes)
+    points = {one.get_label(): one.get_offsets().tolist() for one in axes.collections}
+    assert points == {"3 H": [[1.2, 18.0]], "2 H": [[3.6, 58.0]], "unknown": [[7.2, 128.0]]}
+    hollow = {one.get_label(): not len(one.get_facecolor()) for one in axes.collections}
+    assert hollow == {"3 H": False, "2 H": True, "unknown": False}, "CH2 is negative in an edited HSQC"
+    for low, high in (axes.get_xlim(), axes.get_ylim()):
+        assert low > high
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("1H shift (ppm)", "13C shift (ppm)")

@@ -28,6 +28,17 @@ from mmspec_ds.readers.collision_energy import nearest_energy, normalised_factor
         ("10..40", 25.0),
         ("20eV/40eV", 30.0),
         ("15, 30, 45", 30.0),
+        ("stepped 20,30,40", 30.0),
+        ("Stepped collision energy: 20 30 40", 30.0),
+        ("[20, 40]", 30.0),
+        ("{20;35;50} eV", 35.0),
+        ("20/35/50 HCD", 35.0),
+        ("ramp 20 to 40 eV", 30.0),
+        ("20 eV, 30 eV and 40 eV", 30.0),
+        ("22,5 eV", 22.5),
+        ("10,5", 10.5),
+        ("20,40", 30.0),
+        ("30 ± 5 eV", 30.0),
         # Normalised, at m/z 250 and charge 1: half of it.
         ("35 % (nominal)", 17.5),
         ("35(NCE)", 17.5),
@@ -35,6 +46,11 @@ from mmspec_ds.readers.collision_energy import nearest_energy, normalised_factor
         ("45 HCD % normalized", 22.5),
         ("20,40,130% (stepped)", 190 / 6),
         ("Ramp 20%-70% (nominal)", 22.5),
+        ("HCD (NCE 20-30-40%)", 15.0),
+        ("HCD [NCE: 20/30/40]", 15.0),
+        ("nce_20_30_40", 15.0),
+        ("normalized collision energy 30", 15.0),
+        ("35,0 % (nominal)", 17.5),
         ("NCE=35% 14eV", 14.0),
     ],
 )
@@ -86,3 +102,16 @@ def test_the_nearest_energy_is_of_the_nearest_ratio() -> None:
     ]
     assert 14.1 < 10 * math.sqrt(2) < 14.2
     assert 28.2 < 20 * math.sqrt(2) < 28.3
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("22,5 eV", "a decimal comma"),
+        ("20,40", "mean of 20 and 40"),
+        ("HCD (NCE 20-30-40%)", "mean of 20 and 30 and 40, normalised energy at m/z 250.0"),
+        ("20 eV", ""),
+    ],
+)
+def test_what_was_assumed_is_told(text: str, how: str) -> None:
+    assert parse_collision_energy(text, precursor_mz=250.0).how == how

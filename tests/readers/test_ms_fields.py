@@ -100,3 +100,10 @@ def test_fields_without_end_are_bounded(read) -> None:  # type: ignore[no-untype
     part = read(*(f"KEY{number}={'x' * 3000}" for number in range(500)))
     assert len(part.metadata) <= 64
     assert max(len(str(value)) for value in part.metadata.values()) <= 1000
+
+
+def test_a_field_by_the_name_of_something_else_is_text(read) -> None:  # type: ignore[no-untyped-def]
+    """What readers of XML know of the isolation window is not a field."""
+    part = read("ISOLATED_MZ=abc", "window=1 2", "NORMALISED_ENERGY=x")
+    assert part.metadata["isolated_mz"] == "abc"
+    assert part.metadata["window"] == "1 2"

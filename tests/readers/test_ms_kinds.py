@@ -49,6 +49,8 @@ OTHERS = {
     "nist.msp: in-source": (msp("Spectrum_type: in-source", "Ionization: ESI"), IN_SOURCE),
     "nist.msp: Spectrum_type MS": (msp("PrecursorMZ: 200.1", "Spectrum_type: MS", "Ionization: ESI"), MS1),
     "nist.msp: Spectrum_type MS1": (msp("Spectrum_type: MS1"), MS1),
+    "nist.msp: MS1 in words": (msp("Spectrum_type: MS1 (full scan)"), MS1),
+    "nist.msp: level 0": (msp("MS_level: 0"), "a spectrum of MS level 0"),
     "riken.msp: title": (msp("COLLISIONENERGY: 70eV").replace("benzoate", "BENZOATE; EI-B; MS"), EI),
     "mona.msp: instrument type": (msp("Instrument_type: GC-EI-QTOF", 'Comments: "a=b"'), EI),
     "mona.msp: electron impact": (msp('Comments: "ionization=Electron Impact"'), EI),

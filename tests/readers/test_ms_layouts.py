@@ -115,6 +115,7 @@ REJECTED = {
     "a.mgf: thousands of integers": (mgf("69 1,250\n70 999"), "numbers with decimal commas and others"),
     "a.mgf: four numbers": (mgf("50.1 1 60.2 2"), "peak '50.1 1 60.2 2' has more than 2 numbers in a row"),
     "a.mgf: a third number": (mgf("50.1 1 0.5"), "has more than 2 numbers in a row"),
+    "a.mgf: relative intensities": (mgf("50.1 1.5 100\n60.1 15 999"), "has more than 2 numbers in a row"),
     "a.mgf: a column of numbers": (mgf("1 50.1 10\n2 60.2 20\n3 70.3 5"), "a column that counts the rows"),
     "a.mgf: an ambiguous precursor": (mgf("50.1 1").replace("195.0877", "1,195"), "a decimal comma?"),
     "a.msp: more peaks than declared": (msp(rows("{} {}"), 3), "3 peaks declared, 4 found: more than declared"),

@@ -142,7 +142,7 @@ def _gym(what: str, row: str, words: str) -> Case:
 MASSSPECGYM = (
     _gym("fewer fields", "a\t50\t1", "3 fields, expected 5"),
     _gym("more fields", "a\t50\t1\t100\t[M+H]+\tx", "6 fields, expected 5"),
-    _gym("words for m/z", "a\tfifty\t1\t100\t[M+H]+", "mzs are not numbers parted by commas"),
+    _gym("words for m/z", "a\tfifty\t1\t100\t[M+H]+", "mzs are not numbers separated by commas"),
     _gym("no peaks", "a\t\t\t100\t[M+H]+", "mzs are not numbers"),
     _gym("more m/z than intensities", "a\t50,60\t1\t100\t[M+H]+", "2 m/z values and 1 intensities"),
     _gym("NaN", "a\t50,nan\t1,1\t100\t[M+H]+", "m/z of peak 1 is nan"),

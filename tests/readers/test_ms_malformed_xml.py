@@ -61,7 +61,7 @@ def mzml_spectrum(
 
 
 def mzml(*spectra: str) -> str:
-    """A file of spectra."""
+    """An mzML file of these spectra."""
     return (
         '<?xml version="1.0"?>\n<mzML xmlns="http://psi.hupo.org/ms/mzml"><run id="r"><spectrumList>'
         f"{''.join(spectra)}</spectrumList></run></mzML>"
@@ -78,8 +78,8 @@ _LOL = (
 _EXTERNAL = '<!DOCTYPE foo [<!ENTITY xxe SYSTEM "file:///etc/passwd">]>'
 
 MZML = (
-    _mzml("no base64", mzml_spectrum("!!!!"), "a binary array is no base64"),
-    _mzml("truncated base64", mzml_spectrum(encoded([110, 138])[:-3]), "a binary array is no base64"),
+    _mzml("no base64", mzml_spectrum("!!!!"), "a binary array is not base64"),
+    _mzml("truncated base64", mzml_spectrum(encoded([110, 138])[:-3]), "a binary array is not base64"),
     _mzml("fewer values", mzml_spectrum(encoded([110])), "holds 1 values, 2 are declared"),
     _mzml("more values", mzml_spectrum(encoded([110, 120, 130])), "holds 3 values, 2 are declared"),
     _mzml("no zlib", mzml_spectrum(encoded([110, 138]), packing="MS:1000574"), "zlib cannot unpack it"),
@@ -137,7 +137,7 @@ MZML = (
         None,
     ),
     Case("mzml that is HTML", "bad.mzML", b"<html><body/></html>", "the XML is of html, expected", None),
-    Case("mzml that is no XML", "bad.mzML", b"hello\n", "is no XML", None),
+    Case("mzml that is no XML", "bad.mzML", b"hello\n", "is not XML", None),
     Case(
         "mzml of an unknown encoding",
         "bad.mzML",
@@ -151,7 +151,7 @@ MZML = (
 
 
 def mzxml(*scans: str) -> str:
-    """A file of scans."""
+    """An mzXML file of these scans."""
     return f'<?xml version="1.0"?>\n<mzXML><msRun>{"".join(scans)}</msRun></mzXML>'
 
 
@@ -169,7 +169,7 @@ def _mzxml(what: str, scan: str, words: str) -> Case:
 
 
 MZXML = (
-    _mzxml("no base64", mzxml_scan("????"), "no base64"),
+    _mzxml("no base64", mzxml_scan("????"), "not base64"),
     _mzxml("fewer peaks", mzxml_scan(count="3"), "holds 4 values, 6 are declared"),
     _mzxml("a word for the count", mzxml_scan(count="-2"), "peaksCount is '-2', expected a count"),
     _mzxml("no peaks", mzxml_scan("AAAAAAAAAAA=", count="0"), "no peaks"),

@@ -21,6 +21,12 @@ def peaks(part: Part) -> tuple[list[float], list[float], str, float | None]:
     return spectrum.mz.tolist(), spectrum.intensity.tolist(), spectrum.polarity, spectrum.collision_energy_ev
 
 
+def precursor(part: Part) -> tuple[float | None, str | None, int | None, float | None]:
+    (spectrum,) = part.spectra
+    assert isinstance(spectrum, TandemMS)
+    return spectrum.precursor_mz, spectrum.adduct, spectrum.charge, spectrum.measured_energy_ev
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_round_trip(sound_files: Path, tmp_path: Path, name: str) -> None:
     before = [item for item in read_file(sound_files / name) if isinstance(item, Part)]
@@ -30,6 +36,7 @@ def test_round_trip(sound_files: Path, tmp_path: Path, name: str) -> None:
     assert len(after) == len(before)
     for old, new in zip(before, after):
         assert peaks(new) == peaks(old)
+        assert precursor(new) == precursor(old)
         assert (new.smiles, new.formula) == (old.smiles, old.formula)
         if keys.COLLISION_ENERGY in old.metadata:
             assert dict(new.metadata) == {keys.NAME: old.id, **old.metadata}

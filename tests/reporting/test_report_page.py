@@ -18,9 +18,9 @@ from mmspec_ds.moe.expert_settings import paper_experts
 from mmspec_ds.reporting.charts import LIGHT, Drawing, by_family, expert_colours, smoothed
 from mmspec_ds.reporting.curves import drawings
 from mmspec_ds.reporting.examples import Example, Proposal, choose, find_examples
-from mmspec_ds.reporting.folder import RunFolder
 from mmspec_ds.reporting.page import ReportRequest, write_report
 from mmspec_ds.reporting.page_content import clock, maps, short
+from mmspec_ds.reporting.run_folder import RunFolder
 
 ALL_THERE = "document.readyState === 'complete' && [...document.images].every(i => i.naturalWidth)"
 VOID = {"meta", "img", "source", "br"}

@@ -7,12 +7,12 @@ from rdkit import Chem
 
 from mmspec_ds.molecules.smiles import canonical_smiles, inchikey_block
 from mmspec_ds.simulator.chemistry import is_sensible, may_grow
-from mmspec_ds.simulator.enumeration import enumerate_blocks, enumerate_molecules
+from mmspec_ds.simulator.enumeration import enumerate_molecules
 
 
 @pytest.fixture(scope="module")
 def molecules() -> list[str]:
-    return enumerate_molecules(3200, seed=1)
+    return list(enumerate_molecules(3200, seed=1))
 
 
 def test_sizes_are_mixed_and_complete_up_to_six(molecules: list[str]) -> None:
@@ -64,9 +64,9 @@ def test_bredt() -> None:
 
 
 def test_one_seed_one_list_and_blocks_are_the_inchikeys() -> None:
-    first = enumerate_blocks(400, max_heavy_atoms=5, seed=3)
-    assert first == enumerate_blocks(400, max_heavy_atoms=5, seed=3)
-    assert list(first) != list(enumerate_blocks(400, max_heavy_atoms=5, seed=4))
+    first = enumerate_molecules(400, max_heavy_atoms=5, seed=3)
+    assert first == enumerate_molecules(400, max_heavy_atoms=5, seed=3)
+    assert list(first) != list(enumerate_molecules(400, max_heavy_atoms=5, seed=4))
     assert all(inchikey_block(smiles) == block for smiles, block in list(first.items())[:50])
 
 
@@ -80,6 +80,6 @@ def test_too_many_or_too_few_are_refused() -> None:
 
 @pytest.mark.slow
 def test_forty_thousand() -> None:
-    molecules = enumerate_molecules(40_000)
+    molecules = list(enumerate_molecules(40_000))
     assert len(set(molecules)) == 40_000
     assert max(Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() for smiles in molecules) == 8

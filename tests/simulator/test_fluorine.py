@@ -10,7 +10,7 @@ from mmspec_ds.simulator.fluorine import CARBON_MHZ, multiplet_lines, split_by_f
 
 
 def lines(smiles: str, atom: int) -> list[float]:
-    return split_by_fluorine(Chem.MolFromSmiles(smiles), {atom: 100.0})
+    return split_by_fluorine(Chem.MolFromSmiles(smiles), {atom: 100.0})[atom]
 
 
 def gaps_hz(found: list[float]) -> list[float]:
@@ -49,7 +49,7 @@ def test_number_of_lines(smiles: str, atom: int, number: int) -> None:
 
 def test_molecules_without_fluorine_keep_their_shifts() -> None:
     mol = Chem.MolFromSmiles("CCO")
-    assert split_by_fluorine(mol, {0: 18.0, 1: 58.0}) == [18.0, 58.0]
+    assert split_by_fluorine(mol, {0: 18.0, 1: 58.0}) == {0: [18.0], 1: [58.0]}
 
 
 @pytest.mark.parametrize(

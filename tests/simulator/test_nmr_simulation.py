@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 from rdkit import Chem
 
-from mmspec_ds.simulator.comparison import carbon_errors, hydrogen_errors, paired_multiplets
 from mmspec_ds.simulator.couplings import (
     LINE_PPM,
     SPECTROMETER_MHZ,
@@ -17,16 +16,17 @@ from mmspec_ds.simulator.couplings import (
 )
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.nmr import carbon_nmr, exchangeable_singles, hydrogen_nmr
-from mmspec_ds.simulator.shifts import looked_up
+from mmspec_ds.simulator.shifts import table_shifts
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Multiplet
+from tools.spectrum_comparison import carbon_errors, hydrogen_errors, paired_multiplets
 
 NMR = (Modality.C_NMR, Modality.H_NMR)
 
 
 def multiplets(smiles: str) -> tuple[Multiplet, ...]:
     mol = Chem.MolFromSmiles(smiles)
-    return hydrogen_nmr(mol, looked_up(mol, surroundings(mol)).hydrogen.ppm).multiplets
+    return hydrogen_nmr(mol, table_shifts(mol, surroundings(mol)).hydrogen.ppm).multiplets
 
 
 def pattern(smiles: str) -> list[tuple[str, int]]:
@@ -36,7 +36,7 @@ def pattern(smiles: str) -> list[tuple[str, int]]:
 
 def lines(smiles: str) -> tuple[float, ...]:
     mol = Chem.MolFromSmiles(smiles)
-    return carbon_nmr(mol, looked_up(mol, surroundings(mol)).carbon.ppm).shifts_ppm
+    return carbon_nmr(mol, table_shifts(mol, surroundings(mol)).carbon.ppm).shifts_ppm
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_vicinal_couplings(smiles: str, bond: int, hertz: float) -> None:
 
 def test_hydrogens_that_are_not_seen_split_nothing() -> None:
     mol = Chem.MolFromSmiles("CNC(C)=O")
-    shifts = looked_up(mol, surroundings(mol)).hydrogen.ppm
+    shifts = table_shifts(mol, surroundings(mol)).hydrogen.ppm
     assert exchangeable_singles(mol) == [1]
     shown = hydrogen_nmr(mol, shifts, frozenset([1])).multiplets
     assert [(m.category, m.hydrogens) for m in shown] == [("s", 3), ("s", 3)]
@@ -141,7 +141,7 @@ def test_published_shifts_are_met(shared_data: Path) -> None:
     for record in read_records(shared_data / "alberts" / "example_data_1.parquet", modalities=NMR):
         mol = Chem.MolFromSmiles(record.smiles)
         Chem.RemoveStereochemistry(mol)
-        shifts = looked_up(mol, surroundings(mol))
+        shifts = table_shifts(mol, surroundings(mol))
         made = carbon_nmr(mol, shifts.carbon.ppm)
         (lines,) = (s for s in record.of(Modality.C_NMR) if isinstance(s, CarbonNMR))
         (peaks,) = (s for s in record.of(Modality.H_NMR) if isinstance(s, HydrogenNMR))

@@ -9,7 +9,6 @@ from rdkit.Chem.Descriptors import ExactMolWt
 from threadpoolctl import ThreadpoolController
 
 from mmspec_ds.simulator import tandem
-from mmspec_ds.simulator.comparison import MZ_TOLERANCE, peak_precision, peak_recall, sqrt_cosine
 from mmspec_ds.simulator.fragment_features import describe
 from mmspec_ds.simulator.fragment_scorer import (
     BINS,
@@ -19,13 +18,13 @@ from mmspec_ds.simulator.fragment_scorer import (
     ion_grid,
     read_scorer,
     shipped_scorer,
-    write_scorer,
 )
 from mmspec_ds.simulator.fragmentation import BoolMatrix, fragments
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.simulator.tandem import MAX_PEAKS, one_blas_thread, precursor_mz, spectra_of, tandem_spectra
 from mmspec_ds.spectra.records import TandemMS
 from tools import fit_tandem
+from tools.spectrum_comparison import MZ_TOLERANCE, peak_precision, peak_recall, sqrt_cosine
 
 
 def spectra(smiles: str) -> dict[tuple[str, float], TandemMS]:
@@ -93,7 +92,7 @@ def test_scores_by_hand_and_a_stored_scorer(tmp_path: Path) -> None:
         + scorer.output_bias
     )
     assert scorer.scores(features)[3, 4] == pytest.approx(by_hand[30:40], rel=1e-5)
-    write_scorer(tmp_path / "s.npz", scorer)
+    fit_tandem.write_scorer(tmp_path / "s.npz", scorer)
     again = read_scorer(tmp_path / "s.npz")
     assert np.array_equal(again.scores(features), scorer.scores(features))
 

@@ -131,11 +131,13 @@ class Launcher:
         """Any command; what it prints goes to a log of this name."""
         return self._launch(log, arguments, ranks)
 
-    def train_many(self, runs: Mapping[str, Sequence[str]], ranks: int) -> dict[str, Finished]:
+    def train_many(
+        self, runs: Mapping[str, Sequence[str]], ranks: int, file: Path | None = None
+    ) -> dict[str, Finished]:
         """Train under several names, each with its overrides, one after the other in the same processes."""
         lists = [json.dumps([f"name={name}", *overrides]) for name, overrides in runs.items()]
         log = f"many_{ranks}_{len(runs)}"
-        together = self._launch(log, (str(self.run_file), *lists), ranks, many=True)
+        together = self._launch(log, (str(file or self.run_file), *lists), ranks, many=True)
         folder = self.run_file.parent
         return {name: Finished(together.statuses, together.output, folder / name) for name in runs}
 
@@ -175,12 +177,19 @@ class Launcher:
         output = "".join((folder / f"{name}.log.{rank}").read_text() for rank in range(ranks))
         return Finished(statuses, output, folder / name)
 
-    def by_deepspeed(self, name: str, *arguments: str, ranks: int) -> Finished:
+    def by_deepspeed(
+        self,
+        name: str,
+        *arguments: str,
+        ranks: int,
+        program: Sequence[str] = ("--module", "mmspec_ds"),
+        file: Path | None = None,
+    ) -> Finished:
         """Train under a name through the `deepspeed` launcher, as the README says."""
         folder = self.run_file.parent
-        program = [str(Path(sys.executable).with_name("deepspeed"))]
+        launcher = str(Path(sys.executable).with_name("deepspeed"))
         options = ["--num_gpus", str(ranks), "--no_local_rank", "--master_port", str(free_port())]
-        command = [*program, *options, "--module", "mmspec_ds", "train", str(self.run_file), f"name={name}"]
+        command = [launcher, *options, *program, "train", str(file or self.run_file), f"name={name}"]
         done = subprocess.run(
             [*command, *arguments],
             cwd=folder,

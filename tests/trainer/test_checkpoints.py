@@ -61,7 +61,7 @@ def test_damaged_ones_are_set_aside_and_named(tmp_path: Path, alone: None) -> No
     assert newest is not None
     assert newest.state.step == 1
     assert len(wrong) == 2
-    assert wrong[0].endswith("step_00000003/manifest.json: damaged: it is no manifest")
+    assert wrong[0].endswith("step_00000003/manifest.json: damaged: it is not a manifest")
     assert wrong[1].endswith("step_00000002/rank_00000.safetensors: No such file or directory")
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["damaged_step_00000002", "damaged_step_00000003", "step_00000001"]

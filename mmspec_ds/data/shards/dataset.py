@@ -52,7 +52,7 @@ class ShardedDataset:
         shard_N, row_N: the shard of each sample, and its row there.
         schemas: the fields of the tokens of the chosen modalities.
         tables: per shard, from the ids of its SMILES tokens to those of the model; empty without a vocabulary.
-        remarks: what was left out, and how much of it.
+        remarks: how many samples were left out, by reason.
     """
 
     folder: PreparedFolder

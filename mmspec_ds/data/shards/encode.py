@@ -18,9 +18,10 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.molecules.smiles import tokenize_smiles
 from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens
-from mmspec_ds.spectra.parquet import SMILES, FileRows, RowReader
+from mmspec_ds.spectra.parquet import RowReader
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, schema_of
+from mmspec_ds.spectra.rows import SMILES, FileRows
 
 _BUFFER_BYTES = 1 << 20  # of each column, instead of the whole column of a row group
 
@@ -164,7 +165,7 @@ def _rows(
         row=rows,
         molecule=np.array([one.hash for one in molecules], dtype=np.uint64),
         draw=np.array([one.draw for one in molecules], dtype=np.uint64),
-        smiles=PackedText.of([one.canonical for one in molecules]),
+        smiles=PackedText.of_texts([one.canonical for one in molecules]),
         target=PackedIds.of([one.ids for one in molecules]),
         tokens=tokens,
     )

@@ -1,4 +1,4 @@
-"""A prepared folder as a run finds it: whole, what it should be, and made as the run wants it."""
+"""Opening a prepared folder for a run: is it complete, unchanged, and made with the settings of the run?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,10 +79,10 @@ def read_whole(path: Path) -> dict[str, Any]:
         DataError: it is not.
     """
     if not (path / MANIFEST).exists():
-        raise DataError("is no prepared folder, or not yet whole: expected a manifest.json in it", path=path)
+        raise DataError("is not a complete prepared folder: expected a manifest.json in it", path=path)
     manifest = read_manifest(path)
     if manifest.get("kind") != KIND or manifest.get("format") != FORMAT:
-        raise DataError(f"is no folder of shards of format {FORMAT}: prepare it again", path=path)
+        raise DataError(f"is not a folder of shards of format {FORMAT}: prepare it again", path=path)
     return manifest
 
 

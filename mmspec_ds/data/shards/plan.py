@@ -200,7 +200,7 @@ def settle_plan(folder: Path, plan: Plan) -> None:
             partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return
     except ValueError:
-        raise DataError("damaged: it is no JSON; start again in another folder", path=path) from None
+        raise DataError("damaged: not valid JSON; start again in another folder", path=path) from None
     check_same_plan(found, wanted, folder)
 
 

@@ -1,4 +1,4 @@
-"""Parquet files in, a folder of shards out: encoded, without duplicates, divided, vouched for by a manifest.
+"""Parquet files to a folder of shards: encoded, without duplicates, split, with a manifest of checksums.
 
 While it is at work the folder holds `plan.json` and the shards that are done; the manifest appears last, and
 with it the folder is whole. A run that was interrupted goes on at the next shard.
@@ -162,7 +162,7 @@ def _commit(candidate: Candidate, out: Path, tally: _Tally) -> dict[str, Any]:
 
 
 def _finish(plan: Plan, out: Path, tally: _Tally) -> None:
-    """Divide the molecules, write down which is where, and vouch for everything."""
+    """Write the splits and the manifest."""
     names = [shard_name(number) for number in range(len(tally.entries))]
     rejected = sum(tally.rejected.counts.values())
     if not len(tally.seen):

@@ -18,14 +18,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.data.shards.distinct import HashArray
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, counts_at, offsets_of, ranges
+from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 
@@ -39,36 +39,22 @@ _TYPES: Mapping[str, type[np.generic]] = {
 }
 _NAMES = {kind: name for name, kind in _TYPES.items()}
 _ALIGNMENT = 8
+_NUMBERS = ("source", "row", "molecule", "draw")
 
 
-@dataclass(frozen=True, slots=True)
-class PackedText:
+class PackedText(PackedIds):
     """Texts end to end: `values` uint8 of UTF-8, `offsets` int64 [n + 1]."""
 
-    values: npt.NDArray[np.uint8]
-    offsets: IntArray
-
     @classmethod
-    def of(cls, texts: Sequence[str]) -> "PackedText":
+    def of_texts(cls, texts: Sequence[str]) -> Self:
         """Pack texts."""
         encoded = [text.encode() for text in texts]
         values = np.frombuffer(b"".join(encoded), dtype=np.uint8)
         return cls(values, offsets_of([len(one) for one in encoded]))
 
-    @classmethod
-    def joined(cls, parts: Sequence["PackedText"]) -> "PackedText":
-        """The texts of several, one after the other."""
-        offsets = offsets_of(np.concatenate([np.diff(part.offsets) for part in parts]))
-        return cls(np.concatenate([part.values for part in parts]), offsets)
-
     def at(self, row: int) -> str:
         """One of the texts."""
         return self.values[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
-
-    def subset(self, indices: IntArray) -> "PackedText":
-        """The texts `indices`, in that order."""
-        counts = counts_at(self.offsets, indices)
-        return PackedText(self.values[ranges(self.offsets[indices], counts)], offsets_of(counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +74,10 @@ class ShardRows:
 
     def subset(self, indices: IntArray) -> "ShardRows":
         """The rows `indices`, in that order."""
+        numbers: dict[str, Any] = {name: getattr(self, name)[indices] for name in _NUMBERS}
+        tokens = {modality: packed.subset(indices) for modality, packed in self.tokens.items()}
         return ShardRows(
-            self.source[indices],
-            self.row[indices],
-            self.molecule[indices],
-            self.draw[indices],
-            self.smiles.subset(indices),
-            self.target.subset(indices),
-            {modality: packed.subset(indices) for modality, packed in self.tokens.items()},
+            **numbers, smiles=self.smiles.subset(indices), target=self.target.subset(indices), tokens=tokens
         )
 
     @classmethod
@@ -103,25 +85,18 @@ class ShardRows:
         """The rows of several, one after the other; `parts` must not be empty."""
         if len(parts) == 1:
             return parts[0]
-        smiles, target = [one.smiles for one in parts], [one.target for one in parts]
-        tokens = {m: [part.tokens[m] for part in parts] for m in parts[0].tokens}
+        numbers: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in _NUMBERS}
         return cls(
-            np.concatenate([part.source for part in parts]),
-            np.concatenate([part.row for part in parts]),
-            np.concatenate([part.molecule for part in parts]),
-            np.concatenate([part.draw for part in parts]),
-            PackedText.joined(smiles),
-            PackedIds.joined(target),
-            {modality: PackedTokens.joined(packed) for modality, packed in tokens.items()},
+            **numbers,
+            smiles=PackedText.joined([part.smiles for part in parts]),
+            target=PackedIds.joined([part.target for part in parts]),
+            tokens={m: PackedTokens.joined([part.tokens[m] for part in parts]) for m in parts[0].tokens},
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by the names they have in a file."""
         arrays: dict[str, npt.NDArray[Any]] = {
-            "source": self.source,
-            "row": self.row,
-            "molecule": self.molecule,
-            "draw": self.draw,
+            **{name: getattr(self, name) for name in _NUMBERS},
             "smiles": self.smiles.values,
             "smiles.offsets": self.smiles.offsets,
             "target": self.target.values,
@@ -186,7 +161,7 @@ def open_shard(path: Path, modalities: Sequence[Modality] | None = None) -> Shar
         modalities: those to look at; all without.
 
     Raises:
-        DataError: the file is missing, truncated or no shard.
+        DataError: the file is missing, truncated or not a shard.
     """
     with _whole(path):
         arrays, about = _mapped(path)
@@ -215,7 +190,7 @@ def _whole(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from None
     except (ValueError, KeyError, TypeError, AttributeError, struct.error):
-        raise DataError("damaged: it is no shard, or only a part of one", path=path) from None
+        raise DataError("damaged: not a shard, or only a part of one", path=path) from None
 
 
 def _mapped(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -247,12 +222,10 @@ def _rows(arrays: Mapping[str, npt.NDArray[Any]], modalities: Sequence[Modality]
         tokens[modality] = PackedTokens(
             arrays[f"{name}.discrete"], arrays[f"{name}.continuous"], arrays[f"{name}.offsets"]
         )
+    numbers: dict[str, Any] = {name: arrays[name] for name in _NUMBERS}
     return ShardRows(
-        arrays["source"],
-        arrays["row"],
-        arrays["molecule"],
-        arrays["draw"],
-        PackedText(arrays["smiles"], arrays["smiles.offsets"]),
-        PackedIds(arrays["target"], arrays["target.offsets"]),
-        tokens,
+        **numbers,
+        smiles=PackedText(arrays["smiles"], arrays["smiles.offsets"]),
+        target=PackedIds(arrays["target"], arrays["target.offsets"]),
+        tokens=tokens,
     )

@@ -27,8 +27,16 @@ _LARGEST_FIELD = 32_767  # tokens are stored as int16
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What to draw of a spectrum: `sticks` from 0 to y, a `curve` through (x, y), or `points` at (x, y), whose
-    `weight` may be negative. Axes in `reverse` run from high to low."""
+    """What to draw of a spectrum: `sticks` from 0 to y, a `curve` through (x, y), or `points` at (x, y).
+
+    Attributes:
+        weight: sizes of the points, negative for hollow ones.
+        reverse: the axes that run from high to low.
+        groups: the number of hydrogens of each stick or point, which gives its colour; None where not known.
+        group_names: names of the groups from 0 on; others are called "4 H".
+        marker: a place on the x axis with its name, drawn as a dashed line.
+        label_format: of the x values written over the highest sticks; none if empty.
+    """
 
     form: Literal["sticks", "curve", "points"]
     x: FloatArray
@@ -37,6 +45,10 @@ class Drawing:
     y_label: str = ""
     weight: FloatArray | None = None
     reverse: Literal["", "x", "xy"] = ""
+    groups: tuple[int | None, ...] = ()
+    group_names: tuple[str, ...] = ()
+    marker: tuple[float, str] | None = None
+    label_format: str = ""
 
 
 class ModalityDefinition(ABC, Generic[C, S]):

@@ -292,14 +292,14 @@ def _couplings(texts: pa.Array, lists: ListCells, faults: Faults) -> tuple[IntAr
     unread: BoolArray = np.zeros(len(flat), dtype=np.bool_)
     try:
         values: Array = float_values(flat.cast(pa.float64()))
-    except pa.ArrowInvalid:  # somewhere in the batch there is a text that is no number
+    except pa.ArrowInvalid:  # somewhere in the batch there is a text that is not a number
         numbers = [_number(text) for text in flat.to_pylist()]
         unread = np.array([number is None for number in numbers])
         values = np.array([np.nan if number is None else number for number in numbers])
     counts = counts.astype(np.int64)
     value_of = np.repeat(np.arange(len(counts)), counts)
     odd = ~((values >= 0) & np.isfinite(values))
-    for bad, words in ((unread, "are no numbers parted by _"), (odd, "must be finite and not negative")):
+    for bad, words in ((unread, "are not numbers separated by _"), (odd, "must be finite and not negative")):
         if bad.any():
             _note(bad, value_of, words, texts, lists, faults)
     kept = lists.pick(np.arange(len(counts)))
@@ -313,7 +313,7 @@ def _couplings(texts: pa.Array, lists: ListCells, faults: Faults) -> tuple[IntAr
 def _note(
     bad: BoolArray, text_of: IntArray, words: str, texts: pa.Array, lists: ListCells, faults: Faults
 ) -> None:
-    """Note the texts, of which there is one for each item, that some bad values belong to."""
+    """Note the items whose text has one of the bad values."""
     wrong = np.bincount(text_of[bad], minlength=len(texts)) > 0
     written = lists.pick(np.array(texts.to_pylist(), dtype=object))
     faults.items(lists.pick(wrong), lists.row_I, lambda at: f"j_values {written[at]!r} {words}")

@@ -179,6 +179,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
             "13C shift (ppm)",
             weight=np.array([1.0 if peak.intensity is None else peak.intensity for peak in peaks]),
             reverse="xy",
+            groups=tuple(peak.hydrogens for peak in peaks),
         )
 
 

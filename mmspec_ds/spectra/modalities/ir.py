@@ -141,11 +141,10 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
             lists.present_N & ((counts_N != points) | (counts_N < 2)),
             lambda row: f"{counts_N[row]} points, expected {points or 'at least 2'} as in the rest of the file",
         )
-        faults.items(
-            ~np.isfinite(values),
-            lists.row_I,
-            lambda at: f"absorbance {at - starts_N[lists.row_I[at]]} is missing, NaN or infinite",
-        )
+        infinite = ~np.isfinite(values)
+        if infinite.any():
+            why = "is missing, NaN or infinite"
+            faults.items(infinite, lists.row_I, lambda at: f"absorbance {lists.place(at)} {why}")
         kept_N = np.where(without_faults([faults]), counts_N, 0)
         ends = [np.full(len(counts_N), end) for end in GRID_CM1]
         return Curves(values, starts_N, kept_N, *ends), [faults]

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.settings import Settings
-from mmspec_ds.spectra.columns import Faults, FileColumn
+from mmspec_ds.spectra.columns import Array, Faults, FileColumn, Items
 from mmspec_ds.spectra.modalities import ms_file
 from mmspec_ds.spectra.modalities.definition import Drawing, ModalityDefinition
-from mmspec_ds.spectra.modalities.ms_file import TandemColumns
+from mmspec_ds.spectra.modalities.ms_file import ENTRY_NUMBERS, TandemColumns
 from mmspec_ds.spectra.packed import IntArray, PackedTokens, bounds_of, offsets_of, places, ranges
 from mmspec_ds.spectra.records import FloatArray, Modality, Polarity, Record, Spectrum, TandemMS
 from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
@@ -89,53 +89,48 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         At most `max_peaks` of a spectrum and `max_tokens` of a record, shared evenly among its spectra. Of
         equally strong peaks the one of lower m/z is kept. Energy bin 0 is "unknown", bin 1 is 0 to 5 eV.
         """
-        extra = int(settings.precursor)
-        share_N = np.maximum(1 + extra, settings.max_tokens // np.maximum(1, columns.counts_N))
-        row_S = np.repeat(np.arange(len(columns.counts_N)), columns.counts_N)
-        limit_S = np.minimum(settings.max_peaks, share_N - extra)[row_S]
-        limit_S[places(columns.counts_N) >= settings.max_tokens // (1 + extra)] = 0
-        spectrum_I = np.repeat(np.arange(len(row_S)), columns.peaks_S)
-        base_S = _largest(columns.intensity_I, columns.peaks_S)
-        relative_I = columns.intensity_I / np.where(base_S > 0, base_S, 1.0)[spectrum_I]
-        kept = _strongest(columns.mz_I, relative_I, spectrum_I, columns.peaks_S, limit_S)
-        kept = kept[_by_mz(columns.mz_I[kept], relative_I[kept], spectrum_I[kept])]
+        extra, spectra = int(settings.precursor), columns.spectra
+        share_N = np.maximum(1 + extra, settings.max_tokens // np.maximum(1, spectra.counts_N))
+        limit_S = np.minimum(settings.max_peaks, share_N - extra)[spectra.row_I]
+        limit_S[places(spectra.counts_N) >= settings.max_tokens // (1 + extra)] = 0
+        peaks = Items(spectra["peaks"], {"mz": columns.mz_I, "intensity": columns.intensity_I})
+        base_S = _largest(peaks)
+        relative_I = columns.intensity_I / np.where(base_S > 0, base_S, 1.0)[peaks.row_I]
+        kept = _strongest(peaks, relative_I, limit_S)
+        kept = kept[_by_mz(columns.mz_I[kept], relative_I[kept], peaks.row_I[kept])]
 
-        peaks_S = np.minimum(columns.peaks_S, limit_S)
-        tokens_S = peaks_S + extra * (peaks_S > 0)
+        kept_S = np.minimum(peaks.counts_N, limit_S)
+        shown_S = kept_S > 0
+        tokens_S = kept_S + extra * shown_S
         starts_S = offsets_of(tokens_S)[:-1]
-        place_T = ranges(starts_S + extra * (peaks_S > 0), peaks_S) if extra else slice(None)
+        place_T = ranges(starts_S + extra * shown_S, kept_S) if extra else slice(None)
         continuous = np.zeros((int(tokens_S.sum()), 2), dtype=np.float32)
         continuous[place_T, 0], continuous[place_T, 1] = columns.mz_I[kept], relative_I[kept]
-        discrete_S = np.zeros((len(row_S), 6 if extra else 2), dtype=np.int16)
-        discrete_S[:, 0] = _energy_bins(columns.energy_S, _ENERGY_BIN_EV, _ENERGY_BINS)
-        discrete_S[:, 1] = columns.negative_S
+        discrete_S = np.zeros((len(kept_S), 6 if extra else 2), dtype=np.int16)
+        discrete_S[:, 0] = _energy_bins(spectra["collision_energy_ev"], _ENERGY_BIN_EV, _ENERGY_BINS)
+        discrete_S[:, 1] = spectra["negative"]
         discrete = np.repeat(discrete_S, tokens_S, axis=0)
         if extra:
-            shown_S = peaks_S > 0
-            discrete[starts_S[shown_S], 2:] = _precursors(columns)[shown_S]
-            continuous[starts_S[shown_S], 0] = np.nan_to_num(columns.precursor_S[shown_S])
-        counts_N = np.bincount(row_S, weights=tokens_S, minlength=len(columns.counts_N))
+            discrete[starts_S[shown_S], 2:] = _precursors(spectra)[shown_S]
+            continuous[starts_S[shown_S], 0] = np.nan_to_num(spectra["precursor_mz"][shown_S])
+        counts_N = np.bincount(spectra.row_I, weights=tokens_S, minlength=len(spectra.counts_N))
         return PackedTokens(discrete, continuous, offsets_of(counts_N))
 
     def from_records(self, records: Sequence[Record]) -> TandemColumns:
         rows = [[s for s in record.spectra if isinstance(s, TandemMS)] for record in records]
         spectra = [one for row in rows for one in row]
         # None becomes NaN.
-        known = np.array(
-            [(s.collision_energy_ev, s.measured_energy_ev, s.precursor_mz, s.charge or 0) for s in spectra],
-            dtype=np.float64,
-        ).reshape(-1, 4)
+        numbers = [[getattr(one, name) for one in spectra] for name in ENTRY_NUMBERS]
+        fields: dict[str, Array] = {
+            **dict(zip(ENTRY_NUMBERS, np.array(numbers, dtype=np.float64))),
+            "peaks": np.array([len(one.mz) for one in spectra], dtype=np.int64),
+            "negative": np.array([one.polarity == "negative" for one in spectra], dtype=np.bool_),
+            "adduct": np.array([one.adduct for one in spectra], dtype=object),
+        }
         return TandemColumns(
-            np.array([len(row) for row in rows], dtype=np.int64),
-            np.array([len(one.mz) for one in spectra], dtype=np.int64),
-            np.array([one.polarity == "negative" for one in spectra], dtype=np.bool_),
-            known[:, 0],
-            known[:, 1],
-            known[:, 2],
-            known[:, 3].astype(np.int64),
-            [one.adduct for one in spectra],
-            _end_to_end([one.mz for one in spectra]),
-            _end_to_end([one.intensity for one in spectra]),
+            Items(np.array([len(row) for row in rows], dtype=np.int64), fields),
+            np.concatenate([np.empty(0), *(one.mz for one in spectra)]),
+            np.concatenate([np.empty(0), *(one.intensity for one in spectra)]),
         )
 
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
@@ -145,17 +140,16 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         return ms_file.decode(cells)
 
     def spectra(self, columns: TandemColumns) -> list[tuple[Spectrum, ...]]:
-        mz, intensity = columns.mz_I.astype(np.float64), columns.intensity_I.astype(np.float64)
-        spectra: list[Spectrum] = []
-        names = ("negative_S", "energy_S", "measured_S", "precursor_S", "charge_S")
-        known = zip(*(getattr(columns, name).tolist() for name in names), columns.adduct_S)
-        for (start, end), one in zip(bounds_of(columns.peaks_S), known):
-            negative, *numbers, charge, adduct = one
+        items, found = columns.spectra, list[Spectrum]()
+        numbers = zip(*(items[name].tolist() for name in ENTRY_NUMBERS))
+        known = zip(bounds_of(items["peaks"]), items["negative"], numbers, items["adduct"])
+        for (start, end), negative, values, adduct in known:
             polarity: Polarity = "negative" if negative else "positive"
-            energy, measured, precursor = (None if value != value else value for value in numbers)
-            peaks = mz[start:end].copy(), intensity[start:end].copy()
-            spectra.append(TandemMS(*peaks, polarity, energy, precursor, adduct, charge or None, measured))
-        return [tuple(spectra[a:b]) for a, b in bounds_of(columns.counts_N)]
+            energy, measured, precursor, charge = (None if value != value else value for value in values)
+            ion = precursor, adduct, None if charge is None else int(charge), measured
+            mz, intensity = columns.mz_I[start:end].copy(), columns.intensity_I[start:end].copy()
+            found.append(TandemMS(mz, intensity, polarity, energy, *ion))
+        return [tuple(found[a:b]) for a, b in bounds_of(items.counts_N)]
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
         return ms_file.arrays(records)
@@ -188,53 +182,49 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
 
     def drawing(self, spectrum: TandemMS) -> Drawing:
         relative = 100.0 * spectrum.intensity / spectrum.intensity.max()
-        return Drawing("sticks", spectrum.mz, relative, "m/z", "relative intensity (%)")
-
-
-def _end_to_end(parts: Sequence[FloatArray]) -> FloatArray:
-    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
+        precursor = spectrum.precursor_mz
+        marker = None if precursor is None else (precursor, spectrum.adduct or "precursor")
+        axes = ("m/z", "relative intensity (%)")
+        return Drawing("sticks", spectrum.mz, relative, *axes, marker=marker, label_format="{:.4f}")
 
 
 def _energy_bins(energy: FloatArray, width: float, count: int) -> FloatArray:
     return np.where(np.isnan(energy), 0, 1 + np.clip(np.nan_to_num(energy) // width, 0, count - 1))
 
 
-def _precursors(columns: TandemColumns) -> npt.NDArray[np.int16]:
+def _precursors(spectra: Items) -> npt.NDArray[np.int16]:
     """The fields that a precursor has besides those of its peaks, [S, 4]."""
-    energy_S = np.where(np.isnan(columns.measured_S), columns.energy_S, columns.measured_S)
-    charge = np.clip(columns.charge_S, -MOST_CHARGES, MOST_CHARGES)
-    adducts = [0 if text is None else _ADDUCT_IDS.get(text, 1) for text in columns.adduct_S]
+    measured, energy = spectra["measured_energy_ev"], spectra["collision_energy_ev"]
+    charge = np.clip(np.nan_to_num(spectra["charge"]), -MOST_CHARGES, MOST_CHARGES)
+    adducts = [0 if text is None else _ADDUCT_IDS.get(text, 1) for text in spectra["adduct"]]
     fields = [
-        np.where(np.isnan(columns.precursor_S), 2, 1),
+        np.where(np.isnan(spectra["precursor_mz"]), 2, 1),
         np.array(adducts, dtype=np.int64),
         np.where(charge == 0, 0, charge + MOST_CHARGES + (charge < 0)),
-        _energy_bins(energy_S, 1.0, _MEASURED_BINS),
+        _energy_bins(np.where(np.isnan(measured), energy, measured), 1.0, _MEASURED_BINS),
     ]
     return np.stack(fields, axis=1).astype(np.int16)
 
 
-def _largest(intensity_I: FloatArray, peaks_S: IntArray) -> FloatArray:
+def _largest(peaks: Items) -> FloatArray:
     """The largest intensity of each spectrum, 0 where there is no peak."""
-    base_S = np.zeros(len(peaks_S))
-    filled = np.flatnonzero(peaks_S)
+    base_S = np.zeros(len(peaks.counts_N))
+    filled = np.flatnonzero(peaks.counts_N)
     if len(filled):
-        base_S[filled] = np.maximum.reduceat(intensity_I, offsets_of(peaks_S)[:-1][filled])
+        starts = offsets_of(peaks.counts_N)[filled]
+        base_S[filled] = np.maximum.reduceat(peaks["intensity"], starts)
     return base_S
 
 
-def _strongest(
-    mz: FloatArray, relative: FloatArray, spectrum: IntArray, peaks_S: IntArray, limit_S: IntArray
-) -> IntArray:
+def _strongest(peaks: Items, relative: FloatArray, limit_S: IntArray) -> IntArray:
     """The peaks that are kept, in their order: of spectra with more than `limit_S` the strongest, of equally
     strong ones that of lower m/z."""
-    long_S = peaks_S > limit_S
-    if not long_S.any():
-        return np.arange(len(mz))
-    candidates = np.flatnonzero(long_S[spectrum])
-    of = spectrum[candidates]
-    order = candidates[np.lexsort((mz[candidates], -relative[candidates], of))]
-    kept = np.ones(len(mz), dtype=np.bool_)
-    kept[order[places(peaks_S[long_S]) >= limit_S[of]]] = False
+    long_S, kept = peaks.counts_N > limit_S, np.ones(len(relative), dtype=np.bool_)
+    if long_S.any():
+        candidates = np.flatnonzero(long_S[peaks.row_I])
+        of = peaks.row_I[candidates]
+        order = candidates[np.lexsort((peaks["mz"][candidates], -relative[candidates], of))]
+        kept[order[places(peaks.counts_N[long_S]) >= limit_S[of]]] = False
     return np.flatnonzero(kept)
 
 

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmspec_ds.spectra.columns import (
-    BoolArray,
+    Array,
     Explain,
     Faults,
     FileColumn,
+    Items,
     ListCells,
     float_values,
     is_number,
@@ -30,7 +31,7 @@ from mmspec_ds.spectra.columns import (
     struct_of,
 )
 from mmspec_ds.spectra.packed import IntArray, offsets_of, ranges
-from mmspec_ds.spectra.records import FloatArray, Modality, Polarity, Record, TandemMS
+from mmspec_ds.spectra.records import FloatArray, Polarity, Record, TandemMS
 
 POLARITIES: tuple[Polarity, ...] = ("positive", "negative")
 ENERGIES_EV = (10, 20, 40)
@@ -40,7 +41,7 @@ _BENCHMARK = re.compile(r"msms_(?P<cfmid>cfmid_)?(?P<polarity>positive|negative)
 _PAIRS = pa.list_(pa.list_(pa.float64()))
 _SLOTS = [(polarity, energy) for polarity in POLARITIES for energy in ENERGIES_EV]
 _ENTRY_TEXTS = ("column", "polarity", "adduct")
-_ENTRY_NUMBERS = ("collision_energy_ev", "measured_energy_ev", "precursor_mz", "charge")
+ENTRY_NUMBERS = ("collision_energy_ev", "measured_energy_ev", "precursor_mz", "charge")
 _ENTRY = pa.struct(
     {
         "column": pa.string(),
@@ -58,18 +59,10 @@ _ENTRY = pa.struct(
 
 @dataclass(frozen=True, slots=True)
 class TandemColumns:
-    """The spectra of N rows: `counts_N` of each row; of each spectrum its number of peaks, its polarity, the
-    collision energy and the measured one in eV and precursor m/z (NaN: unknown), its charge (0: unknown) and
-    adduct; the peaks."""
+    """The spectra of N rows. `spectra` has for each its number of `peaks`, whether it is `negative`, the
+    `ENTRY_NUMBERS` (NaN: unknown) and the adduct or None; the peaks stand end to end."""
 
-    counts_N: IntArray
-    peaks_S: IntArray
-    negative_S: BoolArray
-    energy_S: FloatArray
-    measured_S: FloatArray
-    precursor_S: FloatArray
-    charge_S: IntArray
-    adduct_S: Sequence[str | None]
+    spectra: Items
     mz_I: FloatArray
     intensity_I: FloatArray
 
@@ -114,97 +107,82 @@ def file_columns(names: Collection[str]) -> list[FileColumn]:
     ]
     entries = FileColumn(
         LIST_COLUMN,
-        lambda kind: struct_of(kind, _ENTRY_NUMBERS, _ENTRY_TEXTS) and _has_lists(kind),
+        _is_entry,
         f"a list of structs with {', '.join(field.name for field in _ENTRY)}",
     )
     return [*pairs, *([entries] if LIST_COLUMN in names else [])]
 
 
-def _has_lists(kind: pa.DataType) -> bool:
-    entry: Any = item_type(kind)
-    places = [entry.get_field_index(name) for name in ("mz", "intensity")]
-    return min(places) >= 0 and all(is_number(item_type(entry.field(place).type)) for place in places)
+def _is_entry(kind: pa.DataType) -> bool:
+    """Whether a type is a list of structs like `_ENTRY`. Numbers that are null in all rows may have Arrow's
+    null type."""
+    if not struct_of(kind, (), _ENTRY_TEXTS):
+        return False
+    found = {field.name: field.type for field in item_type(kind) or ()}
+    numbers = [found.get(name, pa.null()) for name in ENTRY_NUMBERS]
+    lists = [item_type(found.get(name)) for name in ("mz", "intensity")]
+    return all(is_number(one) or pa.types.is_null(one) for one in numbers) and all(map(is_number, lists))
 
 
 class _Pool:
     """Peaks of many lists, end to end, from which the spectra take theirs."""
 
     def __init__(self) -> None:
-        self.mz: list[FloatArray] = []
-        self.intensity: list[FloatArray] = []
-        self.size = 0
+        self._parts: list[tuple[FloatArray, FloatArray]] = [(np.empty(0), np.empty(0))]
+        self._size = 0
 
     def add(self, mz: FloatArray, intensity: FloatArray) -> int:
         """The place of the first of some peaks."""
-        start, self.size = self.size, self.size + len(mz)
-        self.mz.append(mz.astype(np.float64))
-        self.intensity.append(intensity.astype(np.float64))
-        return start
+        self._parts.append((mz.astype(np.float64), intensity.astype(np.float64)))
+        self._size += len(mz)
+        return self._size - len(mz)
+
+    def take(self, starts: IntArray, counts: IntArray) -> list[FloatArray]:
+        """m/z and intensity of some runs of peaks, end to end."""
+        at = ranges(starts, counts)
+        return [np.concatenate(parts)[at] for parts in zip(*self._parts)]
 
 
 def decode(cells: Mapping[str, pa.Array]) -> tuple[TandemColumns, list[Faults]]:
     """The spectra of N rows; see `ModalityDefinition.decode`."""
-    columns, pool = ms_columns(cells), _Pool()
+    columns, pool, faults = ms_columns(cells), _Pool(), list[Faults]()
     rows = len(next(iter(cells.values())))
-    faults: list[Faults] = []
-    slot_starts_NC = np.zeros((rows, len(columns)), dtype=np.int64)
-    slot_counts_NC = np.zeros((rows, len(columns)), dtype=np.int64)
+    start_NC, peaks_NC = np.zeros((2, rows, len(columns) + 1), dtype=np.int64)  # the last one holds no peaks
     for at, column in enumerate(columns):
         lists = ListCells(cells[column.name])
         start = pool.add(*_pairs(lists, column.name, faults))
-        slot_counts_NC[:, at] = lists.counts_N
-        slot_starts_NC[:, at] = start + offsets_of(lists.counts_N)[:-1]
-    present_NC = slot_counts_NC > 0
-    listed = _Listed(cells[LIST_COLUMN], columns, pool, faults) if LIST_COLUMN in cells else None
-    if listed is not None:
-        present_NC &= ~listed.present_N[:, None]
+        peaks_NC[:, at], start_NC[:, at] = lists.counts_N, start + offsets_of(lists.counts_N)[:-1]
+    present_NC = peaks_NC > 0
+    entries: dict[str, Array] = {}
+    if LIST_COLUMN in cells:
+        lists = ListCells(cells[LIST_COLUMN])
+        present_NC &= ~lists.present_N[:, None]
+        entries = _entries(lists, columns, pool, faults)
     good_N = ~np.logical_or.reduce([one.bad_N for one in faults])
-    present_NC &= good_N[:, None]
 
-    row_S, slot_S = np.nonzero(present_NC)
-    starts_S, peaks_S = slot_starts_NC[present_NC], slot_counts_NC[present_NC]
-    negative_S = np.array([column.polarity == "negative" for column in columns], dtype=np.bool_)[slot_S]
-    energy_S = np.array([column.energy_ev for column in columns], dtype=np.float64)[slot_S]
-    measured_S, precursor_S = np.full((2, len(row_S)), np.nan)
-    charge_S = np.zeros(len(row_S), dtype=np.int64)
-    adduct_S: list[str | None] = [None] * len(row_S)
-    if listed is not None:
-        kept = good_N[listed.row_S]
-        in_slot = listed.slot_S >= 0
-        slots = listed.row_S[in_slot], listed.slot_S[in_slot]
-        listed.starts_S[in_slot], listed.peaks_S[in_slot] = slot_starts_NC[slots], slot_counts_NC[slots]
-        row_S = np.concatenate([row_S, listed.row_S[kept]])
-        order = np.argsort(row_S, kind="stable")
-        row_S = row_S[order]
-        starts_S, peaks_S, negative_S, energy_S, measured_S, precursor_S, charge_S = (
-            np.concatenate([mine, theirs[kept]])[order]
-            for mine, theirs in (
-                (starts_S, listed.starts_S),
-                (peaks_S, listed.peaks_S),
-                (negative_S, listed.negative_S),
-                (energy_S, listed.energy_S),
-                (measured_S, listed.measured_S),
-                (precursor_S, listed.precursor_S),
-                (charge_S, listed.charge_S),
-            )
-        )
-        adducts = adduct_S + [text for text, here in zip(listed.adduct_S, kept) if here]
-        adduct_S = [adducts[at] for at in order]
-    source_I = ranges(starts_S, peaks_S)
-    mz, intensity = (np.concatenate([np.empty(0), *parts]) for parts in (pool.mz, pool.intensity))
-    found = TandemColumns(
-        np.bincount(row_S, minlength=rows).astype(np.int64),
-        peaks_S,
-        negative_S,
-        energy_S,
-        measured_S,
-        precursor_S,
-        charge_S,
-        adduct_S,
-        mz[source_I],
-        intensity[source_I],
-    )
-    return found, faults
+    row_S, slot_S = np.nonzero(present_NC & good_N[:, None])
+    unknown_S = np.full(len(row_S), np.nan)
+    found: dict[str, Array] = {
+        "row": row_S,
+        "slot": slot_S,
+        "start": unknown_S,
+        "peaks": unknown_S,
+        "negative": np.array([one.polarity == "negative" for one in columns], dtype=np.bool_)[slot_S],
+        **dict.fromkeys(ENTRY_NUMBERS, unknown_S),
+        "collision_energy_ev": np.array([one.energy_ev for one in columns], dtype=np.float64)[slot_S],
+        "adduct": np.full(len(row_S), None, dtype=object),
+    }
+    if entries:
+        kept = good_N[entries["row"]]
+        order = np.argsort(np.concatenate([row_S, entries["row"][kept]]), kind="stable")
+        found = {name: np.concatenate([one, entries[name][kept]])[order] for name, one in found.items()}
+    # Those that name a column of the benchmark have their peaks there.
+    in_slot, slots = found["slot"] >= 0, (found["row"], found["slot"])
+    start_S = np.where(in_slot, start_NC[slots], np.nan_to_num(found["start"])).astype(np.int64)
+    peaks_S = np.where(in_slot, peaks_NC[slots], np.nan_to_num(found["peaks"])).astype(np.int64)
+    counts_N = np.bincount(found["row"], minlength=rows).astype(np.int64)
+    fields = {name: found[name] for name in ("negative", *ENTRY_NUMBERS, "adduct")}
+    return TandemColumns(Items(counts_N, {"peaks": peaks_S, **fields}), *pool.take(start_S, peaks_S)), faults
 
 
 def _pairs(lists: ListCells, name: str, faults: list[Faults]) -> tuple[FloatArray, FloatArray]:
@@ -249,105 +227,76 @@ def _check_peaks(mz: FloatArray, intensity: FloatArray, found: Faults, lists: Li
     found.rows((lists.counts_N > 0) & ~filled_N, lambda _: "all intensities are zero")
 
 
-class _Listed:
-    """The entries of `msms_spectra`. `slot_S` is the place of the benchmark's column that has the peaks, -1
-    where the entry has its own."""
+def _entries(
+    lists: ListCells, columns: Sequence[MSColumn], pool: _Pool, faults: list[Faults]
+) -> dict[str, Array]:
+    """The entries of `msms_spectra` by field. `slot` is the place of the benchmark's column that has the peaks,
+    -1 where the entry has its own, which begin at `start` in the pool."""
+    found, row_S = lists.faults(LIST_COLUMN), lists.row_I
+    faults.append(found)
+    fields: dict[str, Array] = {n: lists.pick(optional_field(lists.values, n)) for n in ENTRY_NUMBERS}
+    named, polarity, adduct = (
+        lists.pick(np.array(lists.values.field(name).to_pylist(), dtype=object)) for name in _ENTRY_TEXTS
+    )
+    found.items(
+        ~np.isin(polarity, POLARITIES),
+        row_S,
+        lambda at: f"polarity is {polarity[at]!r}, expected positive or negative",
+    )
+    # Under either spelling: a column may have been renamed since.
+    slots = {column_name(column.polarity, column.energy_ev): at for at, column in enumerate(columns)}
+    slots |= {column.name: at for at, column in enumerate(columns)}
+    own_S = np.array([text is None for text in named], dtype=np.bool_)
+    slot_S = np.array([slots.get(text, -1) for text in named], dtype=np.int64)
+    lost_S = ~own_S & (slot_S < 0)
+    found.items(lost_S, row_S, lambda at: f"the file has no column {named[at]}, which is named")
 
-    def __init__(self, array: pa.Array, columns: Sequence[MSColumn], pool: _Pool, faults: list[Faults]) -> None:
-        lists = ListCells(array)
-        found = lists.faults(LIST_COLUMN)
-        faults.append(found)
-        self.present_N, self.row_S = lists.present_N, lists.row_I
-        numbers = {name: lists.pick(optional_field(lists.values, name)) for name in _ENTRY_NUMBERS}
-        self.energy_S, self.measured_S = numbers["collision_energy_ev"], numbers["measured_energy_ev"]
-        self.precursor_S = numbers["precursor_mz"]
-        self.charge_S = np.nan_to_num(numbers["charge"]).astype(np.int64)
-        texts = {
-            name: lists.pick(np.array(lists.values.field(name).to_pylist(), dtype=object))
-            for name in _ENTRY_TEXTS
-        }
-        self.adduct_S: list[str | None] = texts["adduct"].tolist()
-        polarity, named = texts["polarity"], texts["column"]
-        self.negative_S: BoolArray = polarity == "negative"
-        found.items(
-            ~np.isin(polarity, POLARITIES),
-            self.row_S,
-            lambda at: f"polarity is {polarity[at]!r}, expected positive or negative",
-        )
-        # Under either spelling: a column may have been renamed since.
-        places = {column_name(column.polarity, column.energy_ev): at for at, column in enumerate(columns)}
-        places |= {column.name: at for at, column in enumerate(columns)}
-        own = np.array([text is None for text in named], dtype=np.bool_)
-        self.slot_S: IntArray = np.array([places.get(text, -1) for text in named], dtype=np.int64)
-        found.items(
-            ~own & (self.slot_S < 0),
-            self.row_S,
-            lambda at: f"the file has no column {named[at]}, which is named",
-        )
-        self._take_peaks(lists, own, pool, faults)
-
-    def _take_peaks(self, lists: ListCells, own_S: BoolArray, pool: _Pool, faults: list[Faults]) -> None:
-        """The peaks of entries that have their own."""
-        found, parts = faults[-1], {}
-        for name in ("mz", "intensity"):
-            inner = ListCells(lists.values.field(name))
-            parts[name] = lists.pick(inner.counts_N), lists.pick(offsets_of(inner.counts_N)[:-1]), inner
-        counts = parts["mz"][0]
-        found.items(
-            own_S & ((counts == 0) | (counts != parts["intensity"][0])),
-            self.row_S,
-            lambda at: f"a spectrum has {counts[at]} m/z and {parts['intensity'][0][at]} intensities",
-        )
-        self.peaks_S: IntArray = np.where(own_S, counts, 0)
-        mz, intensity = (
-            part.pick(float_values(part.values))[ranges(begin, np.where(own_S, count, 0))]
-            for count, begin, part in parts.values()
-        )
-        self.starts_S: IntArray = offsets_of(self.peaks_S)[:-1] + pool.size
-        if len(mz) == len(intensity):
-            pool.add(mz, intensity)
-            row_I = np.repeat(self.row_S, self.peaks_S)
-            sound = (mz > 0) & (mz < np.inf) & (intensity >= 0) & (intensity < np.inf)
-            found.items(~sound, row_I, lambda at: f"peak {mz[at]:g} {intensity[at]:g} is not m/z and intensity")
+    inner = [ListCells(lists.values.field(name)) for name in ("mz", "intensity")]
+    counts, sizes = (lists.pick(one.counts_N) for one in inner)
+    whole_S = own_S & (counts == sizes) & (counts > 0)
+    found.items(
+        own_S & ~whole_S, row_S, lambda at: f"a spectrum has {counts[at]} m/z and {sizes[at]} intensities"
+    )
+    peaks_S = np.where(whole_S, counts, 0)
+    mz, intensity = (
+        one.pick(float_values(one.values))[ranges(lists.pick(offsets_of(one.counts_N)[:-1]), peaks_S)]
+        for one in inner
+    )
+    sound = (mz > 0) & (mz < np.inf) & (intensity >= 0) & (intensity < np.inf)
+    row_I = np.repeat(row_S, peaks_S)
+    found.items(~sound, row_I, lambda at: f"peak {mz[at]:g} {intensity[at]:g} is not m/z and intensity")
+    start_S = pool.add(mz, intensity) + offsets_of(peaks_S)[:-1]
+    places = {"row": row_S, "slot": slot_S, "start": start_S, "peaks": peaks_S}
+    return {**fields, **places, "negative": polarity == "negative", "adduct": adduct}
 
 
 def arrays(records: Sequence[Record]) -> dict[str, pa.Array]:
     """The columns of a written file; `msms_spectra` only if some record needs it."""
-    spectra = [[s for s in record.of(Modality.MS) if isinstance(s, TandemMS)] for record in records]
     names = [column_name(*slot) for slot in _SLOTS]
     slots: dict[str | None, list[npt.NDArray[np.float64] | None]] = {n: [None] * len(records) for n in names}
-    entries: list[list[dict[str, Any]] | None] = []
-    for row, of_row in enumerate(spectra):
-        listed, plain = [], True
-        for spectrum in of_row:
+    lists: list[list[dict[str, Any]] | None] = []
+    for row, record in enumerate(records):
+        entries = []
+        for spectrum in (one for one in record.spectra if isinstance(one, TandemMS)):
             column = column_name(spectrum.polarity, spectrum.collision_energy_ev)
-            if column is not None and slots[column][row] is None and len(spectrum.mz):
-                slots[column][row] = np.stack([spectrum.mz, spectrum.intensity], axis=1)
+            entry = {name: getattr(spectrum, name) for name in ("polarity", *ENTRY_NUMBERS, "adduct")}
+            if column is None or slots[column][row] is not None or not len(spectrum.mz):
+                entries.append({**entry, "mz": spectrum.mz, "intensity": spectrum.intensity})
             else:
-                column, plain = None, False
-            more = (spectrum.precursor_mz, spectrum.adduct, spectrum.charge, spectrum.measured_energy_ev)
-            plain &= more == (None, None, None, None)
-            listed.append(_entry(spectrum, column))
-        kept = [one["column"] for one in listed]
-        entries.append(None if plain and kept == [n for n in names if n in kept] else listed)
+                slots[column][row] = np.stack([spectrum.mz, spectrum.intensity], axis=1)
+                entries.append({**entry, "column": column})
+        used = [entry.get("column") for entry in entries]
+        plain = used == [name for name in names if name in used] and not any(map(_says_more, entries))
+        lists.append(None if plain else entries)
     found = {str(name): _pairs_array(cells) for name, cells in slots.items()}
-    if any(entry is not None for entry in entries):
-        found[LIST_COLUMN] = pa.array(entries, pa.list_(_ENTRY))
+    if any(entries is not None for entries in lists):
+        found[LIST_COLUMN] = pa.array(lists, pa.list_(_ENTRY))
     return found
 
 
-def _entry(spectrum: TandemMS, column: str | None) -> dict[str, Any]:
-    return {
-        "column": column,
-        "polarity": spectrum.polarity,
-        "collision_energy_ev": spectrum.collision_energy_ev,
-        "measured_energy_ev": spectrum.measured_energy_ev,
-        "precursor_mz": spectrum.precursor_mz,
-        "adduct": spectrum.adduct,
-        "charge": spectrum.charge,
-        "mz": spectrum.mz if column is None else None,
-        "intensity": spectrum.intensity if column is None else None,
-    }
+def _says_more(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry has something besides peaks, polarity and energy."""
+    return any(entry[name] is not None for name in (*ENTRY_NUMBERS[1:], "adduct"))
 
 
 def _pairs_array(spectra: Sequence[npt.NDArray[np.float64] | None]) -> pa.Array:

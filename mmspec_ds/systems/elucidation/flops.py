@@ -131,12 +131,12 @@ class PassFlops:
 
     @property
     def total_forward(self) -> float:
-        """Of all parts."""
+        """Total forward FLOPs."""
         return sum(self.forward.values())
 
     @property
     def total_backward(self) -> float:
-        """Of all parts."""
+        """Total backward FLOPs."""
         return sum(self.backward.values())
 
     @property

@@ -17,7 +17,7 @@ from PIL import Image
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.dataset import Samples
-from mmspec_ds.figures.maps import Map, draw_maps
+from mmspec_ds.figures.heat_maps import Map, draw_maps
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.conflict import modality_conflict

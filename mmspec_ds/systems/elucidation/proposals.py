@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mmspec_ds.data.batch import SpectraBatch
-from mmspec_ds.figures.structures import RIGHT, TRUE, WRONG, Panel, draw_panels
+from mmspec_ds.figures.molecule_sheet import RIGHT, TRUE, WRONG, Panel, draw_panels
 from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.nn.beam import beam_search

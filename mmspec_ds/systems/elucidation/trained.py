@@ -39,12 +39,13 @@ def load_model(folder: Path) -> TrainedModel:
         DataError: no such folder, or a file of it is missing, was altered or does not fit.
         ConfigError: a configuration that this version cannot read.
     """
-    check_run_folder(folder, (CONFIG, VOCABULARY, WEIGHTS))
+    check_run_folder(folder)
     if (folder / MANIFEST).is_file():
         wrong = faults(folder, read_manifest(folder))
         if wrong:
             raise DataError("; ".join(wrong))
     run = load_run_of(folder, ElucidationRun)
+    check_run_folder(folder, (VOCABULARY, WEIGHTS))
     vocabularies = Vocabularies.load(folder / VOCABULARY)
     try:
         encoding = InputEncoding.from_settings(run.data, vocabularies.source)

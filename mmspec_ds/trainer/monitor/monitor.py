@@ -1,12 +1,11 @@
 """Reports of a run: a progress bar or plain lines, TensorBoard, `metrics.jsonl`."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from mmspec_ds.progress import ProgressLines
 from mmspec_ds.trainer.monitor.board import FOLDER, Board
 from mmspec_ds.trainer.monitor.layout import Layout, make_layout
 from mmspec_ds.trainer.monitor.record import MetricsFile
@@ -31,19 +30,15 @@ class Monitor:
         self.trace = StepTrace(run.folder / FOLDER, run.training.trace_steps, rank)
         if not self.active:
             return
-        self.console = Console()
         self.board = Board(run.folder, make_layout(layout), resume_at)
         self.metrics = MetricsFile(run.folder, resume_at)
-        self.last_line = time.monotonic()
-        self.progress: Progress | None = None
-        self.task = TaskID(0)
-        if self.console.is_terminal:
-            self._show_progress()
+        self.progress = ProgressLines(self.name, 1.0, seconds=SECONDS_BETWEEN_LINES, console=Console())
+        self.progress.__enter__()
 
     def say(self, line: str) -> None:
         """Print a line."""
         if self.active:
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.progress.say(line)
 
     def start(self, step: int, about: Mapping[str, Any]) -> None:
         """Record where this part of the run begins, and on what hardware and data."""
@@ -60,11 +55,8 @@ class Monitor:
             f"step {step}  loss {values['loss/train']:.3f}  "
             f"{values['throughput/tokens_per_second']:,.0f} tokens/s"
         )
-        if self.progress is not None:
-            self.progress.update(self.task, completed=done, status=status)
-        elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
-            self.last_line = time.monotonic()
-            self.say(f"{self.name}  {100 * done:3.0f} %  {status}  ETA {_clock(eta_seconds)}")
+        line = f"{self.name}  {100 * done:3.0f} %  {status}  ETA {_clock(eta_seconds)}"
+        self.progress.at(done, status=status, line=line)
 
     def validation(self, step: int, line: str, values: Mapping[str, float], record: Mapping[str, Any]) -> None:
         """The result of a validation: in words, its scalars by tag, and what else `metrics.jsonl` says."""
@@ -87,22 +79,9 @@ class Monitor:
         """Close all files and the progress bar."""
         self.trace.close()
         if self.active:
-            if self.progress is not None:
-                self.progress.stop()
+            self.progress.__exit__()
             self.board.close()
             self.metrics.close()
-
-    def _show_progress(self) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
-            console=self.console,
-        )
-        self.task = self.progress.add_task(self.name, total=1.0, status="")
-        self.progress.start()
 
 
 def _clock(seconds: float) -> str:

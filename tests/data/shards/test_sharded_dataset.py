@@ -226,7 +226,7 @@ def test_how_a_folder_may_be_named(both: tuple[Path, Path], tmp_path: Path) -> N
         read_training(DataSettings(train=(folder, path)))
     with pytest.raises(ConfigError, match=r"data.validation is a prepared folder, so data.train must be one"):
         read_training(DataSettings(train=(path,), validation=(folder,)))
-    with pytest.raises(DataError, match=r"is no prepared folder, or not yet whole"):
+    with pytest.raises(DataError, match=r"is not a complete prepared folder"):
         of_folder(tmp_path)
     prepare_shards([path], tmp_path / "all", PrepareSettings(split=SplitSettings(validation=0, test=0)))
     with pytest.raises(DataError, match=r"all: no molecule is in its validation split"):
@@ -285,7 +285,7 @@ def test_a_damaged_head_is_found_without_checksums(both: tuple[Path, Path]) -> N
     whole = path.read_bytes()
     for size in (0, 3, 8, 100, len(whole) - 1):
         path.write_bytes(whole[:size])
-        with pytest.raises(DataError, match=r"shard-000000.safetensors: damaged: it is no shard"):
+        with pytest.raises(DataError, match=r"shard-000000.safetensors: damaged: not a shard"):
             open_shard(path)
     path.write_bytes(b"\xff" * 8 + whole[8:])
     with pytest.raises(DataError, match="damaged"):

@@ -1,7 +1,7 @@
-"""Tables of numbers as coloured maps, drawn with Pillow.
+"""Heat maps of tables, drawn with Pillow.
 
-A run draws several at every validation: matplotlib took 1.4 s for four maps of 6 x 8 cells on one core, Pillow
-takes some 30 ms.
+A run draws several at each validation: for four maps of 6 x 8 cells on one core, matplotlib takes 1.4 s and
+Pillow about 30 ms.
 
 Axes: R rows, C columns.
 """
@@ -17,7 +17,7 @@ Letters = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 INK, PALE, PAPER = (34, 40, 49), (110, 118, 129), (255, 255, 255)
 NOTHING = (236, 238, 241)
-"""The colour of a cell that has no value."""
+"""The colour of a cell without a value."""
 
 _SEQUENTIAL = ((247, 251, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107))
 _DIVERGING = ((178, 24, 43), (244, 165, 130), (247, 247, 247), (146, 197, 222), (33, 102, 172))
@@ -27,14 +27,14 @@ _WIDEST_CELL, _NARROWEST_CELL, _WIDTH_OF_CELLS = 84, 36, 560
 
 @dataclass(frozen=True)
 class Map:
-    """A table to be coloured.
+    """A table to draw as a heat map.
 
     Attributes:
-        title: above the table.
+        title: above the map.
         values_RC: NaN where there is no value.
         rows, columns: their names.
-        low, high: the values of the two ends of the scale.
-        diverging: from red over white to blue, for values with a sign; else from white to blue.
+        low, high: the values at the two ends of the colour scale.
+        diverging: colours from red over white to blue, for values with a sign; else from white to blue.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Map:
     diverging: bool = False
 
     def colour(self, value: float) -> tuple[int, int, int]:
-        """The colour of a value, red, green and blue from 0 to 255."""
+        """Return the colour of a value: red, green and blue from 0 to 255."""
         if np.isnan(value):
             return NOTHING
         stops = np.array(_DIVERGING if self.diverging else _SEQUENTIAL, dtype=np.float64)
@@ -56,7 +56,7 @@ class Map:
 
 
 def draw_maps(maps: Sequence[Map]) -> Image.Image:
-    """Maps below each other, as an RGB image. Columns of the same names are named once, at the top."""
+    """Draw maps below each other as an RGB image. Equal names of columns are drawn once, at the top."""
     letters, large = font(12), font(15)  # 3 ms to open each
     named = [at == 0 or one.columns != maps[at - 1].columns for at, one in enumerate(maps)]
     left = _MARGIN + 10 + max(_length(name, letters) for one in maps for name in one.rows)
@@ -70,17 +70,17 @@ def draw_maps(maps: Sequence[Map]) -> Image.Image:
 
 
 def written(value: float) -> str:
-    """A value as it stands in a cell: two digits after the point, and no "-0.00"."""
+    """Format the value of a cell with two decimals, and "-0.00" as "0.00"."""
     return "" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def font(size: int) -> Letters:
-    """The typeface that comes with Pillow."""
+    """Return the typeface that comes with Pillow."""
     return ImageFont.load_default(size)
 
 
 def is_dark(colour: tuple[int, int, int]) -> bool:
-    """Whether white letters are easier to read on it than black ones (relative luminance of ITU-R BT.709)."""
+    """Return whether a colour needs white letters (by its relative luminance, ITU-R BT.709)."""
     red, green, blue = colour
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 140
 
@@ -108,7 +108,7 @@ def _draw(table: Map, letters: Letters, large: Letters, left: int, *, heads: boo
 
 
 def _heads(names: Sequence[str], width: int, letters: Letters) -> Image.Image:
-    """The names of columns that are so wide: in lines, or turned by 90 degrees where they are too long."""
+    """Draw the names of columns, turned by 90 degrees where one is wider than its column."""
     lines = [name.split("\n") for name in names]
     if any(_length(line, letters) > width - 4 for name in lines for line in name):
         flat = [" ".join(name) for name in lines]

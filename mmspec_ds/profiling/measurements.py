@@ -1,4 +1,4 @@
-"""The figures of a profile: what each is called, in which unit, and what several runs say of it."""
+"""The measured figures of a profile: names, units, and their mean and deviation over several runs."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,18 @@ from mmspec_ds.profiling.trainee import MODEL, DecodingRun, TrainingRun
 
 @dataclass(frozen=True)
 class Figure:
-    """What was found in each run; one value where there is nothing to repeat."""
+    """The values of one figure, one for each run."""
 
     values: tuple[float, ...]
 
     @property
     def mean(self) -> float:
-        """Of the runs."""
+        """The mean over the runs."""
         return statistics.fmean(self.values)
 
     @property
     def deviation(self) -> float | None:
-        """The sample standard deviation; None of a single value."""
+        """The sample standard deviation; None for a single value."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
@@ -30,8 +30,8 @@ Figures = Mapping[str, Figure]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. `scale` turns the figure into the unit that `label` names; `compared`: whether A over
-    B tells something."""
+    """A row of the table. `scale` converts the figure to the unit in `label`; `compared` is whether the column
+    A/B is filled."""
 
     key: str
     label: str
@@ -77,7 +77,7 @@ MEMORY_ROWS = (
 
 
 def decoding_rows(beam: int) -> tuple[Row, ...]:
-    """Those of one beam width."""
+    """Return the rows for one beam width."""
     return (
         Row(f"decoding/beam_{beam}/latency", f"decoding, beam {beam}, ms of a sample", 1e3),
         Row(f"decoding/beam_{beam}/samples_per_second", f"decoding, beam {beam}, samples/s"),
@@ -85,14 +85,13 @@ def decoding_rows(beam: int) -> tuple[Row, ...]:
 
 
 def all_rows(beams: Sequence[int]) -> tuple[Row, ...]:
-    """The table from top to bottom."""
+    """Return all rows of the table, from top to bottom."""
     decoding = [row for beam in beams for row in decoding_rows(beam)]
     return (*BASIC_ROWS, *SHARE_ROWS, *MEMORY_ROWS, *decoding)
 
 
 def training_figures(parameters: int, runs: Sequence[TrainingRun]) -> dict[str, Figure]:
-    """Of the training runs of one model. A token is one that is counted in tokens/s: of a spectrum or of a
-    SMILES."""
+    """Return the figures of the training runs of one model. Tokens are those of spectra and SMILES together."""
     found: dict[str, list[float]] = {}
     for run in runs:
         for key, value in _of_run(run).items():
@@ -126,12 +125,12 @@ def _of_run(run: TrainingRun) -> dict[str, float]:
 
 
 def memory_figures(memory: PeakMemory) -> dict[str, Figure]:
-    """Of the rank that takes most."""
+    """Return the figures of the rank that needs most memory."""
     return {f"memory/{name}": Figure((value,)) for name, value in vars(memory).items()}
 
 
 def decoding_figures(beam: int, runs: Sequence[DecodingRun]) -> dict[str, Figure]:
-    """Of the decoding runs of one model and beam width."""
+    """Return the figures of the decoding runs of one model and beam width."""
     return {
         f"decoding/beam_{beam}/latency": Figure(tuple(run.latency for run in runs)),
         f"decoding/beam_{beam}/samples_per_second": Figure(tuple(run.samples_per_second for run in runs)),
@@ -139,8 +138,8 @@ def decoding_figures(beam: int, runs: Sequence[DecodingRun]) -> dict[str, Figure
 
 
 def ratios(first: Figures, second: Figures) -> dict[str, Figure]:
-    """First over second, run by run: what slows the machine down slows both down. A figure that is 0 for the
-    second has none."""
+    """Return first over second, run by run, because a slow moment of the machine slows both. A figure that is 0
+    for the second is left out."""
     return {
         key: Figure(tuple(a / b for a, b in zip(figure.values, second[key].values)))
         for key, figure in first.items()

@@ -1,16 +1,17 @@
-"""How near a simulated spectrum is to a published one: the measures that the tests and docs/simulator.md
-use."""
+"""Measures of the difference between simulated and published spectra, for fits, tests and docs/simulator.md."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Infrared, Multiplet, TandemMS
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HydrogenNMR, Infrared, Multiplet, TandemMS
 
 MZ_TOLERANCE = 0.002
 """Dalton. The published peaks have five decimals; the benchmark's text rounds to 0.1."""
 SMOOTHING_CM1 = 10.0
 """Standard deviation of the Gaussian that published IR is smoothed with: about the 9 cm-1 between the 400
 points that the benchmark's text keeps."""
+CROSS_PEAK_UNITS_PPM = (10.0, 1.0)
+"""13C and 1H distances that count alike when cross peaks are paired: the ratio of the errors of the shifts."""
 
 
 def carbon_errors(made: CarbonNMR, published: CarbonNMR) -> FloatArray:
@@ -31,6 +32,18 @@ def paired_multiplets(made: HydrogenNMR, published: HydrogenNMR) -> list[tuple[M
     centres = [np.array([multiplet.centroid_ppm for multiplet in one]) for one in (ours, theirs)]
     rows, columns = linear_sum_assignment(np.abs(centres[0][:, None] - centres[1][None, :]))
     return [(ours[row], theirs[column]) for row, column in zip(rows, columns)]
+
+
+def hsqc_errors(made: HSQC, published: HSQC) -> tuple[FloatArray, FloatArray]:
+    """Absolute 13C and 1H differences (ppm) of the cross peaks of two spectra, paired so that the sum of their
+    distances is least; a distance counts 13C in units of 10 ppm and 1H in units of 1 ppm."""
+    ours, theirs = (
+        np.array([(peak.carbon_ppm, peak.hydrogen_ppm) for peak in one.peaks]) for one in (made, published)
+    )
+    apart = np.abs(ours[:, None] - theirs[None, :])
+    rows, columns = linear_sum_assignment(np.linalg.norm(apart / CROSS_PEAK_UNITS_PPM, axis=2))
+    carbon, hydrogen = apart[rows, columns].T
+    return carbon, hydrogen
 
 
 def smoothed_root(spectrum: Infrared) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Counts the collectives that a process makes through torch.distributed, and the bytes that it sends."""
+"""Count the collectives that a process makes through torch.distributed, and the bytes that it sends."""
 
 import inspect
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 import torch.distributed as dist
-from torch import Tensor
+
+from mmspec_ds.profiling.stopwatch import bytes_to_others
 
 INPUTS = {
     "all_to_all_single": "input",
@@ -63,14 +64,3 @@ class Counter:
             return function(*args, **kwargs)
         finally:
             self.phase = phase
-
-
-def bytes_to_others(name: str, tensor: Tensor, splits: list[int] | None, group: Any) -> float:
-    """What a rank sends to the other ranks of the group. Rows of an all-to-all that stay are no traffic; of the
-    others, what a ring sends, which is the least: a rank passes on all parts but one, once or twice."""
-    ranks, size = dist.get_world_size(group), tensor.numel() * tensor.element_size()
-    if name == "all_to_all_single" and splits is not None:
-        return size * (1 - splits[dist.get_rank(group)] / len(tensor)) if len(tensor) else 0.0
-    if name.startswith("all_gather"):
-        return (ranks - 1) * size
-    return (2 if name == "all_reduce" else 1) * (ranks - 1) / ranks * size

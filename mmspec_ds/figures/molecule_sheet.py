@@ -1,4 +1,4 @@
-"""Proposed structures beside the true ones, as one picture."""
+"""A picture of rows of structures, such as the true one and the proposed ones."""
 
 import io
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from mmspec_ds.figures.maps import INK, PALE, PAPER, Letters, font
+from mmspec_ds.figures.heat_maps import INK, PALE, PAPER, Letters, font
 from mmspec_ds.molecules.depiction import structure_png
 
 RIGHT, WRONG, TRUE = (26, 127, 55), (190, 45, 45), (140, 148, 158)
@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT, _CAPTION, _GAP, _HEAD = 220, 150, 40, 10, 34
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A structure as SMILES with a line above it, and the colour of its frame."""
+    """A structure as SMILES, its caption and the colour of its frame."""
 
     smiles: str
     caption: str
@@ -25,8 +25,8 @@ class Panel:
 
 
 def draw_panels(rows: Sequence[Sequence[Panel]], heads: Sequence[str]) -> Image.Image:
-    """A row of framed structures for each molecule, below the heads of the columns, as an RGB image. What is no
-    molecule stands there as text."""
+    """Draw rows of framed structures below the heads of the columns, as an RGB image. An invalid SMILES is
+    shown as text."""
     step_x, step_y = _WIDTH + _GAP, _HEIGHT + _CAPTION + _GAP
     columns = max(len(heads), *(len(row) for row in rows))
     sheet = Image.new("RGB", (_GAP + columns * step_x, _HEAD + len(rows) * step_y), color=PAPER)
@@ -45,7 +45,7 @@ def _drawn(panel: Panel, letters: Letters) -> Image.Image:
     png = structure_png(panel.smiles, _WIDTH - 8, _HEIGHT - 8)
     if png is None:
         middle = (_WIDTH // 2, _HEIGHT // 2)
-        pen.text(middle, "no molecule", fill=WRONG, font=letters, anchor="mm")
+        pen.text(middle, "not a valid structure", fill=WRONG, font=letters, anchor="mm")
     else:
         image.paste(Image.open(io.BytesIO(png)).convert("RGB"), (4, 4))
     pen.rectangle((0, 0, _WIDTH - 1, _HEIGHT + _CAPTION - 1), outline=panel.colour, width=3)

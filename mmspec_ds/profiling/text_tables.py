@@ -1,4 +1,4 @@
-"""Lines and tables for a reader: of rich on a terminal, aligned text elsewhere."""
+"""Print lines and tables: with rich on a terminal, as aligned text elsewhere."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from rich.table import Table
 
 
 def say(console: Console, line: str) -> None:
-    """A line as it is, however long."""
+    """Print a line without wrapping it."""
     console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def show(
     console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ("", "row")
 ) -> None:
-    """A table, numbers to the right; on a terminal the columns of these heads to the left."""
+    """Print a table with numbers to the right; on a terminal, the columns in `left` are aligned left."""
     if console.is_terminal:
         table = Table()
         for head in heads:
@@ -28,7 +28,7 @@ def show(
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], *, first_left: bool = False) -> list[str]:
-    """The lines of a table, columns to the right, the first one to the left if so asked."""
+    """Return the lines of a table, columns aligned right; the first one left with `first_left`."""
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows)]
     lines = []
     for row in (heads, *rows):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmspec_ds.figures.maps import NOTHING, PAPER, Map, draw_maps, is_dark, written
-from mmspec_ds.figures.structures import RIGHT, WRONG, Panel, draw_panels
+from mmspec_ds.figures.heat_maps import NOTHING, PAPER, Map, draw_maps, is_dark, written
+from mmspec_ds.figures.molecule_sheet import RIGHT, WRONG, Panel, draw_panels
 
 
 def make(values: list[list[float]], **changes: object) -> Map:

@@ -1,4 +1,4 @@
-"""What a run's folder tells of the run."""
+"""Read the folder of a run: its settings, metrics and evaluations."""
 
 import json
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ from mmspec_ds.trainer.monitor.record import METRICS, read_metrics
 
 Entry = dict[str, Any]
 Series = tuple[list[int], list[float]]
-"""Steps, and the values at them."""
+"""Steps, and the value at each."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run by its settings, the lines of its metrics, and the evaluations that lie beside them.
+    """The settings, metrics and evaluations of a run.
 
     Attributes:
         path: the folder.
         run: the settings.
-        config: their text.
+        config: the text of `config.yaml`.
         entries: the lines of `metrics.jsonl`.
-        evaluations: figures by the name of the evaluated model or control, by file.
+        evaluations: by file, and in it by the name of the evaluated model or control.
     """
 
     path: Path
@@ -38,10 +38,10 @@ class RunFolder:
 
     @classmethod
     def read(cls, path: Path) -> "RunFolder":
-        """Read a folder that training has written.
+        """Read a folder that training wrote.
 
         Raises:
-            DataError: it holds no `config.yaml` or no metrics.
+            DataError: it has no `config.yaml` or no metrics.
             ConfigError: a configuration that this version cannot read.
         """
         config = path / "config.yaml"
@@ -56,16 +56,16 @@ class RunFolder:
         return cls(path, run, text, entries, dict(_evaluations(path)))
 
     def of(self, kind: str) -> list[Entry]:
-        """The lines of a kind."""
+        """Return the entries of a kind."""
         return [entry for entry in self.entries if entry["kind"] == kind]
 
     def series(self, tag: str, kind: str = "train") -> Series:
-        """A scalar over the steps; empty where there is none of that tag."""
+        """Return a scalar over the steps; empty if no entry has the tag."""
         found = [(entry["step"], float(entry[tag])) for entry in self.of(kind) if tag in entry]
         return [step for step, _ in found], [value for _, value in found]
 
     def tags(self, beginning: str, kind: str = "train") -> list[str]:
-        """The tags that begin so, in the order of their first occurrence."""
+        """Return the tags with this beginning, in the order of their first occurrence."""
         return list(dict.fromkeys(tag for entry in self.of(kind) for tag in entry if tag.startswith(beginning)))
 
     @cached_property
@@ -76,28 +76,28 @@ class RunFolder:
 
     @cached_property
     def routing(self) -> RoutingTable | None:
-        """What the routers did at the last validation."""
+        """The routing table of the last validation."""
         found = [entry["routing"] for entry in self.of("validation") if "routing" in entry]
         return RoutingTable.from_json(found[-1]) if found else None
 
     @property
     def last_step(self) -> int:
-        """The last step that is told of."""
+        """The last step that has an entry."""
         return max(int(entry["step"]) for entry in self.entries)
 
     @property
     def about(self) -> Entry:
-        """Where the last part of the run began; empty for a folder of an older version."""
+        """The start entry of the last part of the run; empty for a folder of an older version."""
         return (self.of("start") or [{}])[-1]
 
     @property
     def end(self) -> Entry:
-        """The final figures; empty for a run that has not ended."""
+        """The final entry; empty for a run that has not ended."""
         return (self.of("end") or [{}])[-1]
 
 
 def _evaluations(folder: Path) -> Iterator[tuple[str, dict[str, Entry]]]:
-    """The files that `mmspec evaluate --json` has written into the folder."""
+    """Yield the files in the folder that `mmspec evaluate --json` wrote."""
     for path in sorted(folder.glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
