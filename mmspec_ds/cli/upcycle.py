@@ -1,24 +1,25 @@
-"""`mmspec upcycle`."""
+"""Make a sparse model from a dense one: `mmspec upcycle`."""
 
 import argparse
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmspec_ds.cli.common import Commands, add_command
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import replacing
+from mmspec_ds.settings import flattened
 
 if TYPE_CHECKING:
     from mmspec_ds.systems.elucidation.model import Elucidator
     from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 NO_SIZES = {"dropout"}
-"""Keys of the model block that a run may change without another shape of the weights."""
+"""Keys of the model block that do not change the shapes of the weights."""
 
 ENCODING = ("representation", "formula")
-"""Keys of the data block that decide how a record becomes tokens, whatever the representation."""
+"""Keys of the data block that decide how a record becomes tokens in every representation."""
 
 
 def add(commands: Commands) -> None:
@@ -58,7 +59,7 @@ def _upcycle(options: argparse.Namespace) -> int:
 
 
 def _check(run: "ElucidationRun", file: Path, dense: "ElucidationRun", folder: Path) -> None:
-    """Refuse two runs that do not fit, with every key in which they differ."""
+    """Refuse two runs that do not fit; name every key that differs."""
     if dense.moe is not None:
         raise DataError("has experts already: expected a dense model", path=folder)
     if run.moe is None:
@@ -74,7 +75,7 @@ def _check(run: "ElucidationRun", file: Path, dense: "ElucidationRun", folder: P
 
 
 def _decisive(run: "ElucidationRun") -> Iterator[tuple[str, Any]]:
-    """What must agree between a model and the one made of it: its sizes, and what its inputs mean."""
+    """Yield the settings on which both models must agree: sizes, and the meaning of the inputs."""
     for key, value in run.model.model_dump().items():
         if key not in NO_SIZES:
             yield f"model.{key}", value
@@ -84,19 +85,11 @@ def _decisive(run: "ElucidationRun") -> Iterator[tuple[str, Any]]:
     if run.data.representation == "text":
         yield "data.max_text_tokens", run.data.max_text_tokens
     else:
-        yield from _leaves("data.compression", run.data.compression.model_dump())
-
-
-def _leaves(name: str, block: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in block.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(f"{name}.{key}", value)
-        else:
-            yield f"{name}.{key}", value
+        yield from flattened(run.data.compression.model_dump(), "data.compression.")
 
 
 def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator") -> None:
-    """Write what the folder of a run holds: whole or not at all."""
+    """Write the files of a run's folder, whole or not at all."""
     from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 
     with replacing(folder) as partial:

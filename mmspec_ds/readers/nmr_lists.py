@@ -39,12 +39,12 @@ class Reading:
     metadata: Mapping[str, str | float | int] = field(default_factory=dict)
 
     def with_remarks(self, remarks: Sequence[str]) -> "Reading":
-        """The same with more remarks before its own."""
+        """A copy with more remarks before its own."""
         return replace(self, remarks=(*remarks, *self.remarks))
 
 
 def check_shift(ppm: float, nucleus: Nucleus, line: int | None = None) -> float:
-    """The shift itself.
+    """Return the shift if it is possible.
 
     Raises:
         RecordFault: it is not finite, or outside what the reader of the benchmark allows.
@@ -85,7 +85,7 @@ def carbon_lines(shifts: Sequence[float] | FloatArray, multiplicities: Sequence[
 
 
 def _agreed(first: int | None, second: int | None) -> int | None:
-    """What two atoms of one line have in common; None where they contradict each other."""
+    """The count that two atoms of one line agree on, None where they contradict each other."""
     return first if second in (None, first) else second if first is None else None
 
 

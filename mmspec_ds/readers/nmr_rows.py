@@ -194,8 +194,8 @@ def _are_centre_and_limits(head: list[list[float]]) -> bool:
 
 
 def _second_column(columns: Sequence[Sequence[str]], remarks: list[str]) -> str:
-    """What a second column of numbers without letters behind it is: "integral" or "intensity"; empty where it
-    is something else."""
+    """The meaning of a second column of numbers without letters behind it: "integral" or "intensity"; empty for
+    anything else."""
     if len(columns) < 2 or any(multiplicity(cell) is not None for column in columns[1:] for cell in column):
         return ""
     numbers = [_plain_number(cell) for cell in columns[1]]

@@ -7,7 +7,7 @@ from mmspec_ds.settings import Settings
 
 
 class TandemReadSettings(Settings):
-    """MS/MS files."""
+    """Settings of readers of MS/MS files."""
 
     max_peaks: int = Field(
         default=1000, ge=1, description="strongest peaks kept of a spectrum; a model reads 100 of them at most"
@@ -33,7 +33,7 @@ class InfraredReadSettings(Settings):
 
 
 class FormatSettings(Settings):
-    """What every reader is given; a block for each kind of instrument."""
+    """Settings of all readers; a block for each kind of instrument."""
 
     ms: TandemReadSettings = TandemReadSettings()
     nmr: NMRReadSettings = NMRReadSettings()

@@ -1,4 +1,4 @@
-"""What a model is asked about: a record made of one or several files, or the reason why there is none."""
+"""Requests to a model: a record made of one or several files, or the reason why it cannot be made."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ MOST_REMARKS = 50
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of a record, and the modality that it is said to hold (None: what it says itself)."""
+    """A file of a record, and the modality to read from it (None: as the file says)."""
 
     path: Path
     modality: Modality | None = None
@@ -28,7 +28,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One thing to answer.
+    """One record to answer, or an error.
 
     Attributes:
         id: in the answer.
@@ -44,7 +44,7 @@ class Request:
 
 
 def nothing_answered(_: str) -> bool:
-    """For a first run."""
+    """No id was answered: for a first run."""
     return False
 
 
@@ -87,7 +87,7 @@ def request_of_sources(
     stated: Part | None = None,
     unknown_files: bool = False,
 ) -> Request:
-    """One record of all that several files say of a molecule.
+    """One record made of all that several files say of a molecule.
 
     A record of a file that is at fault is left out with a remark, as long as the file has another one.
 

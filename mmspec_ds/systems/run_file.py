@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 SYSTEMS = {
     "elucidation": ("mmspec_ds.systems.elucidation.run_settings", "mmspec_ds.systems.elucidation.task"),
 }
-"""The systems by name: the module whose `Run` is the class of the run file, and the one whose `SYSTEM` makes the
-tasks."""
+"""By name: the module whose `Run` is the class of the run file, and that whose `SYSTEM` makes the task."""
 
 DEFAULT = "elucidation"
 

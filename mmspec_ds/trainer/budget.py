@@ -1,4 +1,4 @@
-"""How much of a run is done, and the learning rate that follows from it."""
+"""Progress of a run through its budget, and the learning rate at each point."""
 
 import math
 from dataclasses import dataclass

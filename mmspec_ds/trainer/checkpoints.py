@@ -1,7 +1,7 @@
 """Checkpoints of a run: written under a temporary name, checksummed, published whole, read on any topology.
 
 checkpoints/step_00000400/rank_00000.safetensors ...   the pieces of weights and optimizer states of each rank
-checkpoints/step_00000400/manifest.json                sizes and checksums of these, where the run stands, its
+checkpoints/step_00000400/manifest.json                sizes and checksums of these, progress of the run, its
                                                        topology, its settings, the versions that wrote it
 model.safetensors                                      beside the folder: the weights with the best validation
                                                        score, in one file that needs no DeepSpeed
@@ -38,7 +38,7 @@ OLDER_NAMES = {"validation_loss": "score", "best_loss": "best_score"}
 
 @dataclass(frozen=True)
 class TrainerState:
-    """Where a run stands.
+    """Progress of a run: counters and validation scores.
 
     Attributes:
         step: updates so far.
@@ -59,14 +59,14 @@ class TrainerState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has a manifest."""
+    """A checkpoint with its manifest."""
 
     folder: Path
     manifest: Mapping[str, Any]
 
     @property
     def state(self) -> TrainerState:
-        """Where the run stood."""
+        """Progress of the run at this checkpoint."""
         stored = {OLDER_NAMES.get(key, key): value for key, value in self.manifest["state"].items()}
         return TrainerState(
             **{one.name: stored[one.name] for one in fields(TrainerState) if one.name in stored}
@@ -102,7 +102,7 @@ class CheckpointFolder:
 
         Args:
             engine: what there is to save.
-            state: where the run stands.
+            state: progress of the run.
             about: more for the manifest.
             publish: whether these weights become the run's `model.safetensors`.
 
@@ -143,7 +143,7 @@ class CheckpointFolder:
         return None, []
 
     def steps(self) -> list[int]:
-        """The steps of which there is a checkpoint, whole or not."""
+        """The steps with a checkpoint, whole or not."""
         names = (path.name.removeprefix("step_") for path in self.folder.glob("step_*"))
         return sorted(int(name) for name in names if name.isdigit())
 

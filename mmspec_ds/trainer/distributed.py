@@ -93,6 +93,33 @@ def check_rendezvous(meeting: Rendezvous, *, serves: bool) -> None:
             ) from None
 
 
+def wait_for_rank_0(meeting: Rendezvous, timeout_minutes: float) -> None:
+    """Wait until the port of the rendezvous is open; torch would print a stack of its own if it never is.
+
+    Raises:
+        UserError: it is not within the timeout.
+    """
+    deadline = time.monotonic() + 60 * timeout_minutes
+    while True:
+        try:
+            socket.create_connection((meeting.address, meeting.port), timeout=60 * timeout_minutes).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise not_met(meeting, timeout_minutes, error) from None
+        time.sleep(0.1)
+
+
+def not_met(meeting: Rendezvous, timeout_minutes: float, error: Exception) -> UserError:
+    """The error of a rank that did not find the others."""
+    why = " ".join(str(error).split())[:200]
+    return UserError(
+        f"rank {meeting.rank} of {meeting.world} did not meet the others at {meeting.address}:{meeting.port}"
+        f" ({why}): expected all ranks to start within training.timeout_minutes, {timeout_minutes:g}, and to"
+        " reach that address"
+    )
+
+
 @contextmanager
 def process_group(timeout_minutes: float) -> Iterator[None]:
     """Join the processes that the launcher started, or be alone without one; part in order at the end.
@@ -113,15 +140,12 @@ def process_group(timeout_minutes: float) -> Iterator[None]:
     else:
         agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun opens the port itself
         check_rendezvous(meeting, serves=meeting.rank == 0 and not agent)
+        if meeting.rank > 0:
+            wait_for_rank_0(meeting, timeout_minutes)
         try:
             dist.init_process_group(backend, init_method="env://", timeout=timeout)
         except (RuntimeError, ValueError) as error:
-            why = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"rank {meeting.rank} of {meeting.world} did not meet the others at"
-                f" {meeting.address}:{meeting.port} ({why}): expected all ranks to start within"
-                f" training.timeout_minutes, {timeout_minutes:g}, and to reach that address"
-            ) from None
+            raise not_met(meeting, timeout_minutes, error) from None
     try:
         yield
         dist.barrier()

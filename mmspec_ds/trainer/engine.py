@@ -17,7 +17,7 @@ from mmspec_ds.trainer.training_settings import TrainingSettings
 def engine_config(engine: EngineFile, settings: TrainingSettings, device: torch.device) -> dict[str, Any]:
     """DeepSpeed's configuration: the engine file, completed by the run file.
 
-    The engine file says how a model is held (ZeRO stage, precision, offload); what is learnt is the run file's.
+    The engine file has ZeRO's stage, the precision and offloading; optimizer and batches are the run file's.
     `"bf16": {"enabled": "auto"}` means where the device has it, which is a GPU that supports it.
     """
     bf16 = engine.bf16

@@ -1,10 +1,9 @@
-"""The engine file: how DeepSpeed holds a model. Read, and refused where it cannot work, before anything starts.
+"""The engine file, DeepSpeed's settings: read and checked before anything starts.
 
-What is learnt (optimizer, batches, clipping, schedules) is the run file's; the engine file has ZeRO's stage,
-the precision and where the optimizer lives.
+It has ZeRO's stage, the precision and the place of the optimizer. Optimizer, batches, clipping and schedules
+belong to the run file.
 """
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.settings import nearest
 
 OF_THE_RUN_FILE = {
     "optimizer": "training.optimizer",
@@ -42,7 +42,7 @@ class EngineFile:
     Attributes:
         stage: of ZeRO, 0 to 2.
         bf16: whether weights and activations are bfloat16; "auto" where the device has it.
-        offload: whether the optimizer and its states live in the CPU's memory.
+        offload: whether the optimizer and its states are in the CPU's memory.
         content: all keys, for DeepSpeed.
     """
 
@@ -53,7 +53,7 @@ class EngineFile:
 
 
 def read_engine(path: Path) -> EngineFile:
-    """Read an engine file.
+    """Read and check an engine file.
 
     Raises:
         ConfigError: an unreadable file, an unknown key, or what cannot work, with what to do instead: ZeRO 3,
@@ -83,9 +83,7 @@ def _check_key(path: Path, key: str) -> None:
     if key in ("fp16", "bfloat16", "amp"):
         raise ConfigError(f"{path}: {key}: not supported; expected bf16, which needs no loss scale")
     if key not in KNOWN:
-        near = difflib.get_close_matches(key, KNOWN, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(KNOWN)}"
-        raise ConfigError(f"{path}: {key}: unknown key; {hint}")
+        raise ConfigError(f"{path}: {key}: unknown key; {nearest(key, KNOWN)}")
 
 
 def _stage(path: Path, zero: Mapping[str, Any]) -> int:

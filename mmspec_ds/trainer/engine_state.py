@@ -80,7 +80,7 @@ class EngineState:
         return tuple(sorted({kind for state in states for kind, value in state.items() if _is_whole(value)}))
 
     def updates(self) -> int:
-        """How many updates the optimizer has counted."""
+        """Number of updates that the optimizer has counted."""
         counts = [int(state["step"]) for state in self._inner.state.values() if "step" in state]
         return max(counts, default=0)
 
@@ -118,7 +118,7 @@ class EngineState:
             yield name, self.sharding.global_name(name), parameter
 
     def _partitions(self) -> Iterator[Piece]:
-        """ZeRO 1 and 2: the partition of this rank, of which nobody else has a copy.
+        """ZeRO 1 and 2: the partition of this rank, the only copy.
 
         The states are looked up in torch's optimizer: DeepSpeed's own links to them are made when the first of
         several parameter groups has stepped, and are empty for the others.

@@ -266,7 +266,7 @@ def _lost(run: RunSettings, error: RuntimeError) -> str:
 
 
 def _kept(run: RunSettings) -> str:
-    """What is left of a run that ends now."""
+    """The last saved step, for the message of a run that fails."""
     steps = CheckpointFolder(run.folder / CHECKPOINTS).steps()
     if not steps:
         return "no step is saved: start again"

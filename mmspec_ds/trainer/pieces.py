@@ -1,9 +1,9 @@
-"""Files of pieces: what each rank wrote of weights and optimizer states, and how any rank reads what it needs.
+"""Files of pieces of weights and optimizer states: each rank writes its own, and reads what it needs from all.
 
 A file `rank_00003.safetensors` holds flat fp32 tensors named `kind/parameter/start`, such as
 `exp_avg/encoder.layers.0.attention_norm.weight/128`: the elements from 128 on of a state of that parameter.
-Where one rank's piece ends is of no importance to who reads: a checkpoint belongs to no number of ranks, no
-expert-parallel size and no stage of ZeRO. Whole tensors that are no parameters (buffers) are of the kind
+A reader need not know where one rank's piece ends, so that a checkpoint can be read with any number of ranks,
+expert-parallel size and stage of ZeRO. Whole tensors that are no parameters (buffers) are of the kind
 "buffer".
 """
 
@@ -23,7 +23,7 @@ BUFFER = "buffer"
 
 
 class _Place(NamedTuple):
-    """Where a piece lies."""
+    """Position of a piece: elements, file and key."""
 
     start: int
     stop: int
@@ -55,7 +55,7 @@ def write_pieces(path: Path, pieces: Iterable[tuple[str, str, int, Tensor]]) -> 
 
 
 class PieceReader:
-    """The pieces of all ranks together.
+    """Reads the pieces of all ranks.
 
     Args:
         folder: where the files are.
@@ -84,7 +84,7 @@ class PieceReader:
             places.sort()
 
     def names(self, kind: str) -> list[str]:
-        """The parameters, or buffers, of which there is something of a kind."""
+        """The names of the parameters, or buffers, with pieces of a kind."""
         return sorted(name for of, name in self._places if of == kind)
 
     def read(self, kind: str, name: str, start: int, stop: int) -> Tensor:

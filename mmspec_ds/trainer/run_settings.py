@@ -1,4 +1,4 @@
-"""What every run file holds, whatever system it trains."""
+"""The settings that all run files share."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -39,7 +39,7 @@ class RunSettings(Settings):
 
     @property
     def folder(self) -> Path:
-        """Where the run writes."""
+        """The folder that the run writes to."""
         return self.output / self.name
 
     def to_yaml(self) -> str:
@@ -55,7 +55,7 @@ class RunSettings(Settings):
         )
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
-        """What TensorBoard shows beside the final figures, by dotted key: all but names and paths."""
+        """The settings that TensorBoard shows, by dotted key: all but names and paths."""
         return scalars_of(self.model_dump(mode="json", exclude={"system", "name", "engine", "output"}))
 
     def check_resumable(self, earlier: dict[str, Any], source: Path) -> None:

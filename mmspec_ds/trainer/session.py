@@ -36,7 +36,7 @@ from mmspec_ds.trainer.weights import WEIGHTS
 
 @dataclass(frozen=True)
 class Session:
-    """What a run works with once everything is built; `about` goes into the manifests of its checkpoints."""
+    """A run that is ready to train; `about` goes into the manifests of its checkpoints."""
 
     run: RunSettings
     device: torch.device

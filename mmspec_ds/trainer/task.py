@@ -1,4 +1,4 @@
-"""What a system tells the trainer. The trainer knows a model by its `Task` alone.
+"""The interface between a system and the trainer, which knows a model by its `Task` alone.
 
 A system is a class of run settings (see `run_settings`) and a `System`, which makes the task of a run.
 `tests/trainer/denoiser_task.py` is a whole second system in one file.
@@ -18,7 +18,7 @@ from mmspec_ds.trainer.monitor.monitor import Monitor
 
 
 class Batch(Protocol):
-    """What a task's module is given: tensors that move to a device together."""
+    """A batch: tensors that move to a device together."""
 
     @property
     def samples(self) -> float:
@@ -93,11 +93,11 @@ class Replicated:
     size = 1
 
     def is_sharded(self, name: str) -> bool:
-        """No parameter is."""
+        """False for every parameter."""
         return False
 
     def global_name(self, name: str) -> str:
-        """The name itself."""
+        """The name without a change."""
         return name
 
 
@@ -106,7 +106,7 @@ REPLICATED = Replicated()
 
 @dataclass(frozen=True)
 class TaskContext:
-    """Where a task is made.
+    """The process in which a task is made.
 
     Attributes:
         device: of this rank.
@@ -195,7 +195,7 @@ class Task(ABC, Generic[B, L]):
         """Called on every rank after an update, with the loss of its last micro-batch."""
 
     def scalars(self, loss: L, progress: float) -> dict[str, float]:
-        """What a logged step says beside the losses, by tag."""
+        """Scalars of a logged step beside the losses, by tag."""
         return {}
 
     def flops(self, batch: B, loss: L) -> float:

@@ -9,7 +9,7 @@ from mmspec_ds.settings import Settings
 
 
 class TrainingSettings(Settings):
-    """How long and how to train. Exactly one of `steps`, `epochs` and `minutes` is the budget.
+    """Budget, batches, optimizer and logging. Exactly one of `steps`, `epochs` and `minutes` is the budget.
 
     Attributes:
         ep_size: expert-parallel size, a divisor of the number of ranks and of the number of experts.

@@ -45,7 +45,7 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def read_weights(path: Path) -> StoredWeights:
-    """What `write_weights`, of this version or an older one, wrote.
+    """Read a file that `write_weights` of this version or an older one wrote.
 
     Raises:
         DataError: a file that cannot be read, or that was altered since.

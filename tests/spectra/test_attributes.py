@@ -130,16 +130,23 @@ def test_multiplicities_survive_a_file(tmp_path: Path) -> None:
     plain = CarbonNMR(DEPT.shifts_ppm)
     (found,) = written(tmp_path / "b.parquet", plain)
     assert_same(found, plain)
-    kind = pq.read_schema(tmp_path / "b.parquet").field("c_nmr_peaks").type
+    with_column, without = (pq.read_schema(tmp_path / name) for name in ("a.parquet", "b.parquet"))
+    assert set(with_column.names) - set(without.names) == {"c_nmr_attached_hydrogens"}
+    kind = with_column.field("c_nmr_peaks").type
+    assert kind == without.field("c_nmr_peaks").type, "the benchmark's own columns stay as they were"
     assert [field.name for field in kind.value_type] == ["delta (ppm)", "integral", "intensity", "width (ppm)"]
 
 
 def test_a_multiplicity_that_cannot_be_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    cells = [[{"delta (ppm)": 10.0, "attached_hydrogens": 4}]]
-    pq.write_table(pa.table({"smiles": ["C"], "c_nmr_peaks": cells}), path)
-    with pytest.raises(DataError, match="attached_hydrogens is 4, expected 0 to 3"):
-        next(read_records(path, modalities=[Modality.C_NMR]))
+    for attached, reason in (
+        ([4], "attached hydrogens are 4, expected 0 to 3"),
+        ([1, 2], "has 2 values for 1 lines"),
+    ):
+        columns = {"smiles": ["C"], "c_nmr_peaks": [[{"delta (ppm)": 10.0}]]}
+        pq.write_table(pa.table(columns | {"c_nmr_attached_hydrogens": [attached]}), path)
+        with pytest.raises(DataError, match=f"c_nmr_attached_hydrogens: {reason}"):
+            next(read_records(path, modalities=[Modality.C_NMR]))
 
 
 def test_a_file_gets_a_column_when_the_first_record_needs_it(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ class Launcher:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         return Finished((done.returncode,), done.stdout + done.stderr, folder / name)
 

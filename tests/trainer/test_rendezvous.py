@@ -88,7 +88,6 @@ def joined(port: int, **changes: str) -> tuple[int, str, float]:
     """Status, errors and seconds of one rank of two that tries to meet the other for two seconds."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     environment |= COMPLETE | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} | changes
-    environment["TORCH_CPP_LOG_LEVEL"] = "FATAL"
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", JOIN], env=environment, capture_output=True, text=True, timeout=120, check=False

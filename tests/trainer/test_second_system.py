@@ -124,7 +124,7 @@ def test_it_moves_to_another_topology(launcher: Any, denoiser: Path, undisturbed
     ("override", "told"),
     [
         ("width=8", "width is 8, but "),
-        ("system=elucidation", "unknown key"),
+        ("system=elucidation", "data: input should be a valid dictionary"),
         ("widht=8", "did you mean 'width'?"),
     ],
 )

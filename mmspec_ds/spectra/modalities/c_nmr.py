@@ -16,7 +16,8 @@ from mmspec_ds.spectra.columns import (
     bins,
     discrete_tokens,
     float_values,
-    optional_field,
+    is_number,
+    item_type,
     struct_of,
 )
 from mmspec_ds.spectra.modalities.definition import (
@@ -27,13 +28,14 @@ from mmspec_ds.spectra.modalities.definition import (
     without_faults,
 )
 from mmspec_ds.spectra.packed import PackedTokens, bounds_of
-from mmspec_ds.spectra.records import CarbonNMR, Modality, Record, Spectrum
+from mmspec_ds.spectra.records import CarbonNMR, FloatArray, Modality, Record, Spectrum
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
 
 COLUMN = "c_nmr_peaks"
 SHIFT = "delta (ppm)"
-ATTACHED = "attached_hydrogens"
-"""A field that the benchmark does not have: hydrogens on the carbon, 0 to 3, null where not known."""
+ATTACHED = "c_nmr_attached_hydrogens"
+"""A column that the benchmark does not have: the hydrogens on the carbon of each line, 0 to 3, null where not
+known."""
 
 SHIFT_LIMITS_PPM = (-50.0, 300.0)
 """13C shifts outside are taken for a fault of the file."""
@@ -70,7 +72,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
     def schema(self, settings: CarbonNMRSettings) -> TokenSchema:
         """The shift, and the attached hydrogens if the settings ask for them (0: unknown, 1: C, to 4: CH3)."""
         shift = DiscreteField("shift", settings.last_bin + 1, ordinal=True)
-        attached = (DiscreteField(ATTACHED, MOST_ATTACHED + 2),) if settings.multiplicity else ()
+        attached = (DiscreteField("attached_hydrogens", MOST_ATTACHED + 2),) if settings.multiplicity else ()
         return TokenSchema(discrete=(shift, *attached))
 
     def most_tokens(self, settings: CarbonNMRSettings) -> int:
@@ -100,24 +102,25 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return Items(counts, {"shift": values[:, 0], "attached": values[:, 1]})
 
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
-        column = FileColumn(
-            COLUMN, lambda kind: struct_of(kind, [SHIFT]), f"a list of structs with {SHIFT}", (SHIFT, ATTACHED)
-        )
-        return [column] if COLUMN in names else []
+        if COLUMN not in names:
+            return []
+        expected = f"a list of structs with {SHIFT}"
+        columns = [FileColumn(COLUMN, lambda kind: struct_of(kind, [SHIFT]), expected, (SHIFT,))]
+        if ATTACHED in names:
+            columns.append(FileColumn(ATTACHED, lambda kind: is_number(item_type(kind)), "a list of counts"))
+        return columns
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Items, list[Faults]]:
-        lists = ListCells(cells[COLUMN])
-        faults = lists.faults(COLUMN)
+        rows = len(next(iter(cells.values())))
+        lists = ListCells(cells.get(COLUMN, pa.nulls(rows, pa.list_(pa.struct({SHIFT: pa.float64()})))))
         shift = lists.pick(float_values(lists.values.field(SHIFT))).astype(np.float64)
-        attached = lists.pick(optional_field(lists.values, ATTACHED))
-        faults.shifts(SHIFT, shift, lists.row_I, SHIFT_LIMITS_PPM)
-        faults.items(
-            ~(np.isnan(attached) | np.isin(attached, np.arange(MOST_ATTACHED + 1))),
-            lists.row_I,
-            lambda at: f"{ATTACHED} is {attached[at]:g}, expected 0 to {MOST_ATTACHED}, or null",
-        )
+        attached = np.full(len(shift), np.nan)
+        found = [lists.faults(COLUMN)]
+        found[0].shifts(SHIFT, shift, lists.row_I, SHIFT_LIMITS_PPM)
+        if ATTACHED in cells:
+            found.append(_read_attached(cells[ATTACHED], lists, attached))
         items = Items(lists.counts_N, {"shift": shift, "attached": attached})
-        return items.where(without_faults([faults])), [faults]
+        return items.where(without_faults(found)), found
 
     def spectra(self, columns: Items) -> list[tuple[Spectrum, ...]]:
         shifts, attached = columns["shift"].tolist(), columns["attached"].tolist()
@@ -130,17 +133,17 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
         spectra: list[CarbonNMR | None] = one_each(records, self.modality, COLUMN)
-        told = any(h is not None for one in spectra if one for h in one.attached_hydrogens)
-        more = {ATTACHED: pa.int8()} if told else {}
-        cells = [
-            one
-            and [
-                {SHIFT: ppm, **({ATTACHED: attached} if told else {})}
-                for ppm, attached in zip_longest(one.shifts_ppm, one.attached_hydrogens)
-            ]
+        lines = [one and [{SHIFT: ppm} for ppm in one.shifts_ppm] for one in spectra]
+        columns = {COLUMN: pa.array(lines, pa.list_(pa.struct(_BENCHMARK_FIELDS)))}
+        attached = [
+            [count for _, count in zip_longest(one.shifts_ppm, one.attached_hydrogens)]
+            if one and any(count is not None for count in one.attached_hydrogens)
+            else None
             for one in spectra
         ]
-        return {COLUMN: pa.array(cells, pa.list_(pa.struct({**_BENCHMARK_FIELDS, **more})))}
+        if any(attached):
+            columns[ATTACHED] = pa.array(attached, pa.list_(pa.int8()))
+        return columns
 
     def text(self, record: Record) -> list[str] | None:
         """13CNMR and the shifts in ppm with one decimal, in the order in which they are stored."""
@@ -158,3 +161,23 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
             groups=spectrum.attached_hydrogens,
             group_names=CARBON_TYPES,
         )
+
+
+def _read_attached(cells: pa.Array, lines: ListCells, attached: FloatArray) -> Faults:
+    """Write the hydrogens of each line into `attached` [I]; return the rows in which they cannot be right."""
+    counts = ListCells(cells)
+    values = counts.pick(float_values(counts.values)).astype(np.float64)
+    faults = Faults(ATTACHED, len(counts.counts_N))
+    alike_N = counts.counts_N == lines.counts_N
+    faults.rows(
+        counts.present_N & ~alike_N,
+        lambda row: f"has {counts.counts_N[row]} values for {lines.counts_N[row]} lines",
+    )
+    faults.items(
+        ~(np.isnan(values) | np.isin(values, np.arange(MOST_ATTACHED + 1))),
+        counts.row_I,
+        lambda at: f"attached hydrogens are {values[at]:g}, expected 0 to {MOST_ATTACHED}, or null",
+    )
+    usable_N = counts.present_N & alike_N
+    attached[usable_N[lines.row_I]] = values[usable_N[counts.row_I]]
+    return faults

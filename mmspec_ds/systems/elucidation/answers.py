@@ -18,7 +18,7 @@ class AnswersFile:
     whole one counts as answered, errors too. With `resume` an earlier complete file is extended in the same
     way; without it, both are begun anew.
 
-    Use as a context; `OSError` inside is told as a `DataError`.
+    Use as a context; `OSError` inside is raised as a `DataError`.
 
     Args:
         path: of the complete file.

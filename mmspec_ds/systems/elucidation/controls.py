@@ -36,8 +36,8 @@ def shuffle_spectra(dataset: SpectraDataset, seed: int = 0) -> SpectraDataset:
 def derangement(groups: Sequence[str], seed: int) -> IntArray:
     """An order of samples in which none stands in the place of one of its own group, random by `seed`.
 
-    Samples are lined up group by group, in random order, and everyone takes the place of who stands as far
-    ahead as the largest group is long: further than any group reaches.
+    The samples are put in a random order that keeps each group together, and shifted by the size of the largest
+    group, so that each lands outside its own group.
 
     Raises:
         DataError: more than half of the samples are one group.

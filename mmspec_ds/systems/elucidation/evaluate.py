@@ -20,8 +20,8 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of every model: `limit` molecules (None for all) of `files`, `beam` hypotheses each, and of
-    the modalities only those named (None for all that the model knows)."""
+    """The data and search that all models are evaluated with: `limit` molecules (None for all) of `files`,
+    `beam` hypotheses each, and only the named modalities (None for all that the model knows)."""
 
     files: tuple[Path, ...]
     beam: int = 10
@@ -59,7 +59,7 @@ def evaluate_model(
 def evaluate_controls(
     trained: TrainedModel, dataset: SpectraDataset, train_files: Sequence[Path], beam: int, seed: int = 0
 ) -> dict[str, EvaluationResult]:
-    """What is reached without the right spectra, and without a model.
+    """Results without the right spectra, and without a model.
 
     "spectra shuffled": the model with each molecule's spectra swapped for another's. "nearest training
     spectrum": the training molecules with the most similar spectra.
@@ -75,7 +75,7 @@ def evaluate_controls(
 
 
 def shared_with_training(dataset: SpectraDataset, trained: TrainedModel, train_files: Sequence[Path]) -> int:
-    """How many of the molecules have the canonical SMILES of a training molecule."""
+    """Number of molecules that have the canonical SMILES of a training molecule."""
     library = read_dataset(tuple(train_files), trained.encoding)
     return describe_overlap(_known(library), _known(dataset))
 

@@ -22,7 +22,7 @@ def build_elucidator(
     sparse_class: type[SparseFeedForward] = SparseFeedForward,
     activation_checkpointing: bool = False,
 ) -> Elucidator:
-    """The model of a run.
+    """Build the model of a run.
 
     Args:
         settings: sizes.

@@ -39,7 +39,7 @@ FLOP_PARTS: tuple[FlopPart, ...] = get_args(FlopPart)
 
 @dataclass(frozen=True)
 class Dimensions:
-    """What the arithmetic of a model depends on.
+    """Sizes of a model that decide its number of operations.
 
     Attributes:
         features: real-valued inputs of a token of each modality, its order's sinusoids included.
@@ -90,8 +90,8 @@ class Dimensions:
 
 @dataclass(frozen=True)
 class BatchSize:
-    """What the arithmetic depends on of a batch: B samples padded to S `places`, the tokens of each modality,
-    and L `targets` that the decoder reads of each sample. Averages may be fractions."""
+    """Sizes of a batch that decide the number of operations: B samples padded to S `places`, the tokens of each
+    modality, and L `targets` that the decoder reads of each sample. Averages may be fractions."""
 
     samples: float
     places: float
@@ -100,7 +100,7 @@ class BatchSize:
 
     @classmethod
     def of(cls, batch: Batch) -> Self:
-        """That of a batch, from the shapes of its tensors: a device need not be waited for."""
+        """The sizes of a batch, from the shapes of its tensors alone, without waiting for a device."""
         samples, places = batch.spectra.modality_BS.shape
         tokens = {m: float(len(part.place_T)) for m, part in batch.spectra.tokens.items()}
         return cls(samples, places, tokens, max(0, batch.target_BL.shape[1] - 1))
@@ -120,7 +120,7 @@ class PassFlops:
 
     @classmethod
     def nothing(cls) -> Self:
-        """No operation."""
+        """Zero FLOPs in every part."""
         return cls(_nothing(), _nothing())
 
     def __add__(self, other: "PassFlops") -> "PassFlops":
@@ -141,7 +141,7 @@ class PassFlops:
 
     @property
     def total(self) -> float:
-        """Both ways."""
+        """Total forward and backward FLOPs."""
         return self.total_forward + self.total_backward
 
 
@@ -162,7 +162,7 @@ def pass_flops(
 
 
 def even_rows(sizes: Dimensions, batch: BatchSize) -> list[list[float]]:
-    """What is expected of a router that nothing is known of: the same number of pairs for every expert."""
+    """Token-expert pairs [Y, E] of a router that chooses every expert equally often."""
     experts = len(sizes.widths)
     share = batch.routed * sizes.k / experts if experts else 0.0
     return [[share] * experts for _ in range(sizes.encoder_layers)]
@@ -179,7 +179,7 @@ def computed_rows(report: RoutingReport, moe: MoESettings) -> Tensor:
 
 
 def expert_flops(sizes: Dimensions, rows_YE: Sequence[Sequence[float]]) -> PassFlops:
-    """Of the experts alone, and of the gradient of the weights with which their outputs are summed."""
+    """FLOPs of the experts, and of the gradient of the weights with which their outputs are summed."""
     rows = [[float(count) for count in layer] for layer in rows_YE] if sizes.widths else []
     products = sum(4.0 * sizes.d_model * n * width for layer in rows for n, width in zip(layer, sizes.widths))
     weights = sum(2.0 * sizes.d_model * n for layer in rows for n in layer)
@@ -220,8 +220,8 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
 
 
 def _routing(sizes: Dimensions, places: float) -> tuple[float, float]:
-    """Of one layer: the router, with the modality's table; and what sums probabilities, choices and drops of
-    each modality's tokens."""
+    """FLOPs of one layer: the router with the modality's table, and the sums of probabilities, choices and
+    drops over each modality's tokens."""
     experts = len(sizes.widths)
     router = 2.0 * places * sizes.d_model * experts
     if sizes.prior:

@@ -96,7 +96,7 @@ class Elucidator(nn.Module):
 
 
 def dense_feedforward(settings: ModelSettings) -> MakeFeedForward:
-    """What makes the dense encoder's feed-forward networks."""
+    """A maker of the dense encoder's feed-forward networks."""
     return lambda layer: DenseFeedForward(settings.d_model, settings.ffn_width)
 
 

@@ -19,7 +19,7 @@ BEAM, SHOWN = 5, 3
 
 @dataclass(frozen=True)
 class Proposal:
-    """A structure and its score, the mean log probability of a token; `right` is whether it is the true one,
+    """A proposed structure and its score, the mean log probability of a token; `right` if it is the true one,
     stereochemistry included."""
 
     smiles: str
@@ -29,7 +29,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Example:
-    """A molecule by its name and its true structure, and what is proposed for it, best first."""
+    """A molecule's name and true structure, and the structures proposed for it, best first."""
 
     id: str
     truth: str
@@ -41,7 +41,7 @@ class Example:
         return next((rank for rank, one in enumerate(self.proposals, 1) if one.right), None)
 
     def to_json(self) -> dict[str, Any]:
-        """The attributes."""
+        """The attributes in JSON's types."""
         return asdict(self)
 
 
@@ -87,7 +87,7 @@ def picture(examples: Sequence[Example]) -> Image.Image:
 
 
 def table(examples: Sequence[Example]) -> str:
-    """The same in Markdown."""
+    """A table of the examples in Markdown."""
     lines = ["| molecule | true structure | found | proposals (score) |", "|---|---|---|---|"]
     for one in examples:
         found = "no" if one.rank is None else f"at rank {one.rank}"

@@ -1,4 +1,4 @@
-"""What the routers did: a few scalars of a step, and whole tables of a validation.
+"""Routing figures: a few scalars of a step, and whole tables of a validation.
 
 Axes: Y layers, M modalities, E experts in physical order, F families.
 """
@@ -22,9 +22,9 @@ FAMILIES = ("shared", "modality", "interaction")
 
 
 def routing_scalars(reports: Sequence[RoutingReport]) -> dict[str, float]:
-    """Of each modality and over all layers: the share of its token-expert pairs that an expert was chosen for
-    (load) and of its probability (importance), the mean entropy of a token's router in nats, and the fraction
-    of its pairs that capacity dropped. Everything comes to the host in one copy."""
+    """Scalars of each modality over all layers, by tag: each expert's share of its token-expert pairs (load)
+    and of its probability (importance), the mean entropy of a token's router in nats, and the fraction of its
+    pairs that capacity dropped. Everything comes to the host in one copy."""
     if not reports:
         return {}
     parts = ("load_ME", "importance_ME", "dropped_M", "tokens_M", "entropy_M")
@@ -77,7 +77,7 @@ class RoutingTable:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "RoutingTable":
-        """What `to_json` gave."""
+        """The table that `to_json` wrote."""
         return cls(**{name: np.array(content[name], dtype=np.float64) for name in cls.__dataclass_fields__})
 
 
@@ -90,14 +90,14 @@ class RoutingTally:
     def add(self, reports: Sequence[RoutingReport]) -> None:
         """The reports of a batch's layers, summed over ranks; none for a dense model."""
         parts = ("load_ME", "importance_ME", "dropped_M", "tokens_M", "entropy_M")
-        now = [[getattr(report, part).detach() for part in parts] for report in reports]
+        sums = [[getattr(report, part).detach() for part in parts] for report in reports]
         if not self._sums:
-            self._sums = now
+            self._sums = sums
             return
-        self._sums = [[a + b for a, b in zip(*layers)] for layers in zip(self._sums, now)]
+        self._sums = [[a + b for a, b in zip(*layers)] for layers in zip(self._sums, sums)]
 
     def table(self) -> RoutingTable | None:
-        """All of it; None where there was nothing."""
+        """The sums of all batches; None for a dense model."""
         if not self._sums:
             return None
         return RoutingTable(

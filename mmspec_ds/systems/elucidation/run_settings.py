@@ -100,7 +100,7 @@ class ElucidationRun(RunSettings):
         return super().without_paths().model_copy(update={"data": data})
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
-        """What TensorBoard shows beside the final figures: of the data the modalities alone."""
+        """The settings that TensorBoard shows: of the data only the modalities."""
         shown: dict[str, Any] = self.model_dump(
             mode="json", exclude={"system", "name", "engine", "output", "data"}
         )

@@ -76,7 +76,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.identity = {"vocabulary": fingerprint(data.vocabularies)}
 
     def batch(self, number: int) -> Batch:
-        """See `Task`."""
+        """Micro-batch `number` of the run, see `Task`."""
         epoch, place = divmod(number, self.batches_per_epoch)
         return self.batch_of(self._epoch(epoch)[place], number)
 
@@ -92,7 +92,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         return collate(train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
 
     def validation_batches(self) -> list[Batch]:
-        """See `Task`."""
+        """The held-back samples of this rank, see `Task`."""
         return [collate(self.data.validation, *selection) for selection in self.validation_sampler.epoch(0)]
 
     def validate(self) -> Validation:

@@ -52,7 +52,7 @@ depend on it, only how even their weights are: of 8 experts, k = 2, at tau = 2 t
 
 @dataclass(frozen=True)
 class TakenUnits:
-    """How many `units` of the `layer`'s dense network experts of a `width` hold, and their `share` of the sum
+    """Number of `units` of the `layer`'s dense network experts of a `width` hold, and their `share` of the sum
     of all ||w1_j|| ||w2_j||."""
 
     layer: int
@@ -124,7 +124,7 @@ def _fill_expert(ffn: DenseFeedForward, expert: Expert, scale: float) -> None:
 
 
 def expert_scale(settings: MoESettings) -> float:
-    """What an expert's output is multiplied by, so that a token's even weights add up to one network."""
+    """The factor of an expert's output with which a token's even weights add up to one network."""
     return 1.0 if settings.renormalise else len(settings.experts) / settings.k
 
 
@@ -139,7 +139,7 @@ def strongest_units(ffn: DenseFeedForward, width: int) -> Tensor:
 
 
 def taken_units(dense: Elucidator, moe: MoESettings) -> list[TakenUnits]:
-    """What experts of each width take from each layer, the widest first."""
+    """The units that experts of each width take from each layer, the widest first."""
     widths = sorted({expert.width for expert in moe.experts}, reverse=True)
     found = []
     for number, ffn in enumerate(dense_networks(dense)):

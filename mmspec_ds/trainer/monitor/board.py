@@ -31,20 +31,20 @@ class Board:
         self._writer.add_custom_scalars(layout)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Points of curves, by tag."""
+        """Write a point of each curve, by tag."""
         for tag, value in values.items():
             self._writer.add_scalar(tag, value, step)
 
     def picture(self, step: int, tag: str, image: Image.Image) -> None:
-        """A picture."""
+        """Write a picture at a step."""
         self._writer.add_image(tag, np.asarray(image), step, dataformats="HWC")
 
     def text(self, step: int, tag: str, markdown: str) -> None:
-        """A text in Markdown."""
+        """Write a text in Markdown at a step."""
         self._writer.add_text(tag, markdown, step)
 
     def final(self, step: int, run: RunSettings, figures: Mapping[str, float]) -> None:
-        """The final figures, and on the page "HParams" a row of them with the run's settings."""
+        """Write the final figures, and a row of them with the run's settings for the page "HParams"."""
         self.scalars(step, figures)
         for summary in hparams(run.hyperparameters(), dict(figures)):
             self._writer._get_file_writer().add_summary(summary)
@@ -54,5 +54,5 @@ class Board:
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the files."""
+        """Write out and close the files."""
         self._writer.close()

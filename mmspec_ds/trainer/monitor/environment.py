@@ -1,4 +1,4 @@
-"""What a run runs on, and by which versions."""
+"""The hardware, system and versions of packages that a run uses."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""How TensorBoard's page "Custom scalars" groups the curves of a run: what belongs together is one chart."""
+"""The charts of TensorBoard's page "Custom scalars": which curves of a run each of them shows."""
 
 Chart = list[object]
 Layout = dict[str, dict[str, Chart]]

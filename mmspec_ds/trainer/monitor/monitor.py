@@ -36,7 +36,7 @@ class Monitor:
         self.progress.__enter__()
 
     def say(self, line: str) -> None:
-        """Print a line."""
+        """Print a line on rank 0."""
         if self.active:
             self.progress.say(line)
 

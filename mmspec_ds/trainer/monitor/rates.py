@@ -1,4 +1,4 @@
-"""How fast a run is, and what it takes: tokens, samples, operations, memory."""
+"""Throughput of a run in tokens, samples and operations, and its memory."""
 
 import resource
 import sys
@@ -11,8 +11,8 @@ GIB = 2.0**30
 
 
 class Rates:
-    """What was done between two logs, and how long it took. Counts of tokens stay on the device, so that no
-    step waits for them.
+    """Tokens and samples between two logs, and the time they took. Counts of tokens stay on the device, so that
+    no step waits for them.
 
     Args:
         device: of the counts.
@@ -24,17 +24,17 @@ class Rates:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew."""
+        """Set counts and clock to zero."""
         self._tokens = torch.zeros((), device=self._device)
         self._samples, self._since = 0.0, time.monotonic()
 
     def count(self, tokens: Tensor, samples: float) -> None:
-        """A micro-batch: the tokens of all ranks, and the samples of this one."""
+        """Add a micro-batch: the tokens of all ranks, and the samples of this one."""
         self._tokens += tokens
         self._samples += samples * self._ranks
 
     def scalars(self, flops_per_token: float) -> dict[str, float]:
-        """The rates since the beginning, and the most memory so far, of this process or its GPU."""
+        """Rates since the last restart by tag, and the peak memory of this process or its GPU, GiB."""
         seconds = time.monotonic() - self._since
         tokens = float(self._tokens) / seconds
         return {
@@ -47,7 +47,7 @@ class Rates:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Bytes: on a GPU the most that tensors have taken, elsewhere the largest resident set of this process."""
+    """Peak memory in bytes: on a GPU of all tensors, elsewhere the resident set of this process."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024

@@ -40,7 +40,7 @@ class MetricsFile:
         self._file.flush()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file of metrics."""
         self._file.close()
 
 

@@ -27,7 +27,7 @@ class StepTrace:
         self._profile: profile | None = None
 
     def after(self, step: int) -> None:
-        """An update is done."""
+        """Call this after each update; starts and ends the trace."""
         if not self.steps:
             return
         self._seen += 1
@@ -40,7 +40,7 @@ class StepTrace:
             self.close()
 
     def close(self) -> None:
-        """Write what is traced, also of a run that ends before its time."""
+        """Write the trace, also where the run ends before all steps are traced."""
         if self._profile is None:
             return
         traced, self._profile = self._profile, None
