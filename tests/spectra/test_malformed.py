@@ -82,9 +82,7 @@ BAD_ROWS = [
     BadRow("h_nmr_category", "h_nmr_peaks", multiplet(category="dx"), "category 'dx' is unknown"),
     BadRow("h_nmr_no_category", "h_nmr_peaks", multiplet(category=None), "category None is unknown"),
     BadRow("h_nmr_empty_category", "h_nmr_peaks", multiplet(category=""), "category '' is unknown"),
-    BadRow(
-        "h_nmr_couplings", "h_nmr_peaks", multiplet(j_values="7.1_strong_"), "not numbers separated by _"
-    ),
+    BadRow("h_nmr_couplings", "h_nmr_peaks", multiplet(j_values="7.1_strong_"), "not numbers separated by _"),
     BadRow("h_nmr_commas", "h_nmr_peaks", multiplet(j_values="7,1"), "are not numbers separated by _"),
     BadRow("h_nmr_negative_coupling", "h_nmr_peaks", multiplet(j_values="-7.1_"), "not negative"),
     BadRow("h_nmr_nan_coupling", "h_nmr_peaks", multiplet(j_values="nan_"), "must be finite"),
