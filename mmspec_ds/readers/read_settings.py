@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.readers.picking.pick_settings import InfraredProcessingSettings, NMRProcessingSettings
 from mmspec_ds.settings import Settings
 
@@ -38,6 +39,19 @@ class FormatSettings(Settings):
     ms: TandemReadSettings = TandemReadSettings()
     nmr: NMRReadSettings = NMRReadSettings()
     ir: InfraredReadSettings = InfraredReadSettings()
+
+    def with_formula(self, formula: str | None) -> "FormatSettings":
+        """The settings for a molecule of known formula, which bounds the hydrogens of 1H curves; unchanged
+        where a formula is set already, or the text is not one."""
+        known = self.nmr.processing
+        if not formula or known.formula:
+            return self
+        try:
+            parse_formula(formula)
+        except ValueError:
+            return self
+        processing = known.model_copy(update={"formula": formula})
+        return self.model_copy(update={"nmr": self.nmr.model_copy(update={"processing": processing})})
 
 
 DEFAULT_SETTINGS = FormatSettings()

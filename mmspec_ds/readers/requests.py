@@ -9,6 +9,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.readers.assembly import assemble
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS
 from mmspec_ds.spectra.records import Modality, Record
 
 Answered = Callable[[str], bool]
@@ -61,7 +62,7 @@ def requests_of_file(
     """
     useful, other = False, ""
     try:
-        for item in read_file(path):
+        for item in read_file(path, None, DEFAULT_SETTINGS.with_formula(formula)):
             if isinstance(item, Rejected) and not item.fault:
                 other = other or f" ({item.reason})"
                 continue
@@ -109,7 +110,7 @@ def request_of_sources(
             remarks.append(f"{source.path.name}: left out, of no known format")
             continue
         try:
-            found, more = _parts(source)
+            found, more = _parts(source, formula or (stated.formula if stated else None))
         except DataError as error:
             return Request(name, error=one_line(error, 400), remarks=_limited(remarks))
         parts += found
@@ -127,7 +128,7 @@ def _is_known(path: Path) -> bool:
     return True
 
 
-def _parts(source: Source) -> tuple[list[Part], list[str]]:
+def _parts(source: Source, formula: str | None) -> tuple[list[Part], list[str]]:
     """The parts that a file gives, and the remarks, each with the record it belongs to.
 
     Raises:
@@ -137,7 +138,7 @@ def _parts(source: Source) -> tuple[list[Part], list[str]]:
     remarks: list[str] = []
     faults: list[str] = []
     others: Counter[str] = Counter()
-    for item in read_file(source.path, source.modality):
+    for item in read_file(source.path, source.modality, DEFAULT_SETTINGS.with_formula(formula)):
         if isinstance(item, Part):
             parts.append(item)
             remarks += (f"{item.id}: {remark}" for remark in item.remarks)
