@@ -37,6 +37,7 @@ REGISTRY = {
     "modalities": Benchmark(
         "modality_gain.py", "models with HSQC, DEPT and precursors", "the same models without"
     ),
+    "curves": Benchmark("made_curves.py", "1H curves read", "the known spectra that they were made from"),
     "measured": Benchmark("measured_molecules.py", "answers to measured spectra", "the true structures"),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }

@@ -1,6 +1,6 @@
 """How near the simulator comes to the benchmark's published spectra, and how fast it is.
 
-    python benchmarks/simulator.py ../shared/data/alberts/example_data_1.parquet
+    python benchmarks/run.py simulator ../shared/data/alberts/example_data_1.parquet
         --sources cascade_assigned_shifts.parquet simulated_1h_nmr.parquet   # what the table of shifts saw
         --measured nmrshiftdb2_shifts.parquet                                # measured lists, needs --sources
         --speed moses_100k.smi.gz                                            # molecules a second
@@ -40,6 +40,7 @@ from mmspec_ds.simulator.shifts import ShiftSource, table_shifts
 from mmspec_ds.simulator.tandem import spectra_of
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Modality, Multiplet, Record, TandemMS
+from mmspec_ds.spectra.registry import PAPER_MODALITIES
 from tools import fit_infrared, fit_tandem
 from tools.spectrum_comparison import (
     carbon_errors,
@@ -202,7 +203,7 @@ def tandem_figures(examples: Sequence[fit_tandem.Example], scorers: Sequence[Fra
 
 def rows_of(path: Path, folds: int, is_fitted: bool, csp5: bool) -> Iterator[Row]:
     """All figures of one published file."""
-    records = list(read_records(path))
+    records = list(read_records(path, modalities=(*PAPER_MODALITIES, Modality.HSQC)))
     assert all(isinstance(s, TandemMS) for record in records for s in record.of(Modality.MS))
     yield from nmr_rows(path.name, records)
     if csp5:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 HELPERS = {"run.py", "prepare_work.py"}
 """Programs that are started by a benchmark, and the registry itself."""
@@ -22,8 +24,16 @@ def test_every_benchmark_is_listed_and_documented() -> None:
     assert dict(documented) == rows
 
 
-def test_options_go_to_the_benchmark() -> None:
-    command = [sys.executable, str(BENCHMARKS / "run.py"), "readers", "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert told.startswith("usage: fuzz_formats.py")
-    assert "--minutes" in told
+@pytest.mark.parametrize(
+    ("name", "script", "option"),
+    [
+        ("readers", "fuzz_formats.py", "--minutes"),
+        ("simulator", "simulator.py", "--folds"),  # imports tools, which are not installed
+        ("modalities", "modality_gain.py", "--steps"),
+    ],
+)
+def test_options_go_to_the_benchmark(name: str, script: str, option: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "run.py"), name, "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path).stdout
+    assert told.startswith(f"usage: {script}")
+    assert option in told

@@ -1,4 +1,4 @@
-"""What the commands of the command line share."""
+"""Helpers shared by the commands."""
 
 import argparse
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def add_command(
 
 
 def check_writable(path: Path | None) -> None:
-    """Refuse, before work of minutes, a file that cannot be written at its end."""
+    """Refuse an output file that cannot be written, before the work starts."""
     if path is None:
         return
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""`mmspec evaluate`."""
+"""Score the proposals of trained models: `mmspec evaluate`."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`mmspec export`."""
+"""Export a trained model: `mmspec export`."""
 
 import argparse
 from pathlib import Path

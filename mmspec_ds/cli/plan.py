@@ -1,4 +1,4 @@
-"""`mmspec plan`."""
+"""Plan memory and traffic: `mmspec plan`."""
 
 import argparse
 from pathlib import Path

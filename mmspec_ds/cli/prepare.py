@@ -1,4 +1,4 @@
-"""`mmspec prepare`."""
+"""Prepare parquet files as shards: `mmspec prepare`."""
 
 import argparse
 import os
@@ -76,7 +76,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Any:
-    """What to store, from the options and the run file."""
+    """Read the settings from the options and the run file."""
     from mmspec_ds.data.shards.plan import PrepareSettings
     from mmspec_ds.data.splits import BENCHMARK_SEED
     from mmspec_ds.settings import validated

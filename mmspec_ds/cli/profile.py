@@ -1,4 +1,4 @@
-"""`mmspec profile`."""
+"""Profile one run or two: `mmspec profile`."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`mmspec report`."""
+"""Write a report about a run: `mmspec report`."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`mmspec upcycle`."""
+"""Make a sparse model from a dense one: `mmspec upcycle`."""
 
 import argparse
 import shutil
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 NO_SIZES = {"dropout"}
-"""Keys of the model block that a run may change without another shape of the weights."""
+"""Keys of the model block that do not change the shapes of the weights."""
 
 ENCODING = ("representation", "formula")
-"""Keys of the data block that decide how a record becomes tokens, whatever the representation."""
+"""Keys of the data block that decide how a record becomes tokens in every representation."""
 
 
 def add(commands: Commands) -> None:
@@ -59,7 +59,7 @@ def _upcycle(options: argparse.Namespace) -> int:
 
 
 def _check(run: "ElucidationRun", file: Path, dense: "ElucidationRun", folder: Path) -> None:
-    """Refuse two runs that do not fit, with every key in which they differ."""
+    """Refuse two runs that do not fit; name every key that differs."""
     if dense.moe is not None:
         raise DataError("has experts already: expected a dense model", path=folder)
     if run.moe is None:
@@ -75,7 +75,7 @@ def _check(run: "ElucidationRun", file: Path, dense: "ElucidationRun", folder: P
 
 
 def _decisive(run: "ElucidationRun") -> Iterator[tuple[str, Any]]:
-    """What must agree between a model and the one made of it: its sizes, and what its inputs mean."""
+    """Yield the settings on which both models must agree: sizes, and the meaning of the inputs."""
     for key, value in run.model.model_dump().items():
         if key not in NO_SIZES:
             yield f"model.{key}", value
@@ -89,7 +89,7 @@ def _decisive(run: "ElucidationRun") -> Iterator[tuple[str, Any]]:
 
 
 def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator") -> None:
-    """Write what the folder of a run holds: whole or not at all."""
+    """Write the files of a run's folder, whole or not at all."""
     from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 
     with replacing(folder) as partial:

@@ -102,7 +102,7 @@ def requests_of_folder(folder: Path, formula: str | None, answered: Answered) ->
 
 
 def _sources_in(folder: Path) -> list[Source]:
-    """What a record's folder holds: its files, and the Bruker experiments in it or in a folder in it."""
+    """Sources of a record's folder: its files, and the Bruker experiments in it or in a folder in it."""
     if _is_experiment(folder):
         return [Source(folder)]
     entries = _visible(folder)

@@ -39,7 +39,7 @@ class CrossPeaks:
         hydrogens: int | None = None,
         line: int | None = None,
     ) -> None:
-        """One more peak."""
+        """Append a peak; shifts in ppm, the others None where they are not known."""
         self.first.append(first)
         self.second.append(second)
         self.intensities.append(intensity if intensity == intensity else None)  # NaN: not measured
@@ -82,7 +82,7 @@ def hsqc_of(peaks: CrossPeaks, said: str) -> Reading:
 
 
 def _carbon_first(peaks: CrossPeaks) -> bool:
-    """Whether the first axis is carbon: as the file says, else by shifts that no hydrogen has."""
+    """Whether the first axis is carbon: by the file, else by shifts that no hydrogen has."""
     beyond = [any(abs(shift) > HIGHEST_1H for shift in axis) for axis in (peaks.first, peaks.second)]
     if peaks.carbon_first is not None:
         return peaks.carbon_first

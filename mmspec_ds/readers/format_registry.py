@@ -37,7 +37,7 @@ NMR = (Modality.H_NMR, Modality.C_NMR, Modality.HSQC)
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format of files.
+    """A file format and its reader.
 
     Attributes:
         name: as `--format` and messages give it.
@@ -200,7 +200,7 @@ def suffix_of(path: Path) -> str:
 
 
 def _some(path: Path, items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, of which there must be one."""
+    """The items as they are; an error where there are none."""
     empty = True
     for item in items:
         empty = False

@@ -130,7 +130,7 @@ def _width(table: DelimitedTable, x: int, y: int) -> tuple[int | None, str]:
 
 
 def _units(table: DelimitedTable, x: int, y: int) -> tuple[AxisUnit | None, Ordinate | None]:
-    """Of the header's cells, else of the lines before it."""
+    """Units of axis and values, from the header's cells, else from the lines before it."""
     header = table.header or ()
     unit = axis_unit(header[x]) if x < len(header) else None
     try:
@@ -145,7 +145,7 @@ def _units(table: DelimitedTable, x: int, y: int) -> tuple[AxisUnit | None, Ordi
 
 
 def _said(word: str) -> Ordinate | None:
-    """What a word before the data says of the values; that of an ATR accessory "reflection" says nothing."""
+    """The kind of values that a word before the data names, or None; "reflection" may name an ATR accessory."""
     try:
         return ordinate(word.strip(' "#'))
     except ValueError:

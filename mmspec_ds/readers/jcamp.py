@@ -176,7 +176,8 @@ def _nmr(path: Path, number: int, block: Block, asked: Modality | None, settings
     if is_two_dimensional(block):
         reading = read_cross_peaks(block)
     else:
-        reading = read_nmr(block, nucleus_of(block, asked), settings.nmr.processing)
+        processing = settings.with_formula(_formula(block)).nmr.processing
+        reading = read_nmr(block, nucleus_of(block, asked), processing)
     metadata = _metadata(block) | dict(reading.metadata)
     if solvent := solvent_of(block):
         metadata[keys.SOLVENT] = solvent

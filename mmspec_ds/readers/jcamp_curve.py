@@ -42,7 +42,7 @@ class BlockCurve:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """What the labels say of a table: first and last X, factors, number of points; None where they do not."""
+    """Labels of a table: first and last X, factors, number of points; None for a missing label."""
 
     first: float | None
     last: float | None
@@ -205,7 +205,7 @@ def _even(block: Block, found: Ordinates, axis: _Axis) -> tuple[FloatArray, Floa
 
 
 def _check_count(block: Block, count: int, points: float | None, remarks: list[str]) -> None:
-    """The number of points is that of NPOINTS. Varian's converter counts one more, so one is let pass."""
+    """Compare the number of points with NPOINTS; one more or less is allowed, as Varian's converter writes."""
     if points is None:
         remarks.append("NPOINTS is missing: a truncated table would not be noticed")
     elif abs(points - count) > 1:

@@ -19,7 +19,7 @@ _COUPLINGS = re.compile(r"\bJ\s*=\s*([\d., e+-]+)Hz", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: place, height or number, multiplicity (empty where the form has none), the text in <>."""
+    """An assigned signal: X, height or number, multiplicity (empty if the form has none), the text in <>."""
 
     line: int
     x: float

@@ -1,11 +1,11 @@
 """The inner form of JCAMP-DX: numbers of data tables, and the three ways in which they are packed.
 
-AFFN: numbers as anybody writes them; PAC: parted by their signs; ASDF: SQZ, where the first digit is a letter
+AFFN: plain numbers; PAC: numbers separated by their signs; ASDF: SQZ, where the first digit is a letter
 with a sign, DIF, where it begins a difference, DUP, where it begins a count of repetitions (4.24, section 5).
 
 The packages jcamp and nmrglue read these tables too, and the tests compare with them; neither refuses a line
 whose place or sum, which the standard puts there to find damage, is wrong, jcamp knows counts of one digit
-only, and nmrglue writes out a count of 10^9 repetitions as told.
+only, and nmrglue expands a count of 10^9 repetitions.
 """
 
 import re
@@ -113,7 +113,7 @@ def _check_length(length: int, line: Line) -> None:
 
 
 class _Decoder:
-    """One pass over an ASDF table: what the next repetition or check refers to lives from line to line."""
+    """A pass over an ASDF table. The last value and step are kept from line to line."""
 
     def __init__(self, values: list[float]) -> None:
         self._values = values

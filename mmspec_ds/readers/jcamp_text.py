@@ -1,9 +1,8 @@
 """The outer form of JCAMP-DX: labelled data records in blocks, as McDonald and Wilks, Appl. Spectrosc. 1988,
 42, 151 (4.24), Davies and Lampen, Appl. Spectrosc. 1993, 47, 1093 (NMR, 5.0), and Lampen et al., Pure Appl.
-Chem. 1999, 71, 1549 (5.01) lay it down.
+Chem. 1999, 71, 1549 (5.01) define it.
 
-A file is one block, or a LINK block with others in it. Everything else, what a table holds and what a label
-means, is told by `jcamp_tables` and `jcamp`.
+A file is one block, or a LINK block with others in it. `jcamp_tables` decodes tables, `jcamp` reads labels.
 """
 
 import re
@@ -46,7 +45,7 @@ class Table:
 
 @dataclass(slots=True)
 class Block:
-    """One block: labels in capitals without blanks, dashes, slashes and underscores; the first of a name
+    """A block: labels in capitals without blanks, dashes, slashes and underscores; the first of a name
     counts. `ended` is false where ##END is missing."""
 
     line: int

@@ -45,8 +45,10 @@ _MS_LEVEL = re.compile(
 _IN_SOURCE = -1
 """Stands for an MS level where fragments were made in the ion source."""
 _ELECTRON_IONISATION = re.compile(r"(?<![a-z])ei(?![a-z])|electron (?:ioni[sz]ation|impact)")
+_GAS_CHROMATOGRAPHY = re.compile(r"(?<![a-z])gc(?![a-z])")
 EI = "an EI spectrum (electron ionisation), not MS/MS"
 IN_SOURCE = "an in-source spectrum, not MS/MS"
+GC_WITHOUT_PRECURSOR = "a spectrum of a GC-MS without a precursor, not MS/MS"
 """What `kind_of` says of spectra that have no MS level to tell them from MS/MS."""
 RETENTION_INDEX = frozenset({"retentionindex", "ri", "quantmass"})
 """Fields of gas chromatography."""
@@ -109,6 +111,9 @@ def kind_of(fields: Fields) -> str | None:
         return EI
     if level == _IN_SOURCE:
         return IN_SOURCE
+    is_gas = any(_GAS_CHROMATOGRAPHY.search(method) for method in methods)
+    if level is None and is_gas and keys.PRECURSOR_MZ not in values:
+        return GC_WITHOUT_PRECURSOR
     return f"a spectrum of MS level {level}; MS/MS is level 2" if level is not None else None
 
 

@@ -54,8 +54,8 @@ def from_curve(curve: NMRCurve, settings: NMRProcessingSettings) -> Reading:
         picked = (pick_hydrogen if curve.nucleus == "1H" else pick_carbon)(curve, settings)
     except ValueError as error:
         raise RecordFault(str(error)) from None
-    lines = picked.picked.lines.hz / curve.frequency_mhz
-    trace = Trace(curve.ppm, curve.intensity, "ppm", lines)
+    lines = picked.lines.hz / curve.frequency_mhz
+    trace = Trace(picked.curve.ppm, picked.curve.intensity, "ppm", lines)
     spectrum, left_out = _plausible(picked.spectrum)
     remarks = (f"{left_out} picked beyond any {curve.nucleus} shift left out",) if left_out else ()
     return Reading(spectrum, trace, picked.remarks + remarks)

@@ -11,8 +11,9 @@ from mmspec_ds.readers.multiplicities import attached_hydrogens, multiplicity
 from mmspec_ds.readers.part import RecordFault, Trace, one_line
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.picking.first_order import LETTERS
+from mmspec_ds.readers.picking.hydrogens import unit_of
 from mmspec_ds.readers.picking.nmr import multiplets_of_peaks
-from mmspec_ds.readers.picking.pick_settings import NMRProcessingSettings
+from mmspec_ds.readers.picking.pick_settings import MultipletSettings, NMRProcessingSettings
 from mmspec_ds.spectra.modalities.c_nmr import SHIFT_LIMITS_PPM as C_SHIFT_PPM
 from mmspec_ds.spectra.modalities.h_nmr import SHIFT_LIMITS_PPM as H_SHIFT_PPM
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HSQCPeak, HydrogenNMR, Multiplet
@@ -39,12 +40,12 @@ class Reading:
     metadata: Mapping[str, str | float | int] = field(default_factory=dict)
 
     def with_remarks(self, remarks: Sequence[str]) -> "Reading":
-        """The same with more remarks before its own."""
+        """A copy with more remarks before its own."""
         return replace(self, remarks=(*remarks, *self.remarks))
 
 
 def check_shift(ppm: float, nucleus: Nucleus, line: int | None = None) -> float:
-    """The shift itself.
+    """Return the shift if it is possible.
 
     Raises:
         RecordFault: it is not finite, or outside what the reader of the benchmark allows.
@@ -85,7 +86,7 @@ def carbon_lines(shifts: Sequence[float] | FloatArray, multiplicities: Sequence[
 
 
 def _agreed(first: int | None, second: int | None) -> int | None:
-    """What two atoms of one line have in common; None where they contradict each other."""
+    """The count that two atoms of one line agree on, None where they contradict each other."""
     return first if second in (None, first) else second if first is None else None
 
 
@@ -203,7 +204,7 @@ def hydrogen_lines(
     positive = relative > _LEAST_RELATIVE
     if not positive.all():
         remarks.append(f"{int((~positive).sum())} lines of zero or negative intensity left out")
-    spectrum, more = multiplets_of_peaks(ppm[positive], relative[positive], mhz, settings.multiplets)
+    spectrum, more = multiplets_of_peaks(ppm[positive], relative[positive], mhz, settings)
     return Reading(spectrum, None, (*remarks, *more))
 
 
@@ -268,11 +269,8 @@ def scaled_hydrogens(integrals: Sequence[float]) -> tuple[list[int], str]:
         RecordFault: an integral is not finite and positive.
     """
     _check_integrals(integrals)
-    from mmspec_ds.readers.picking.hydrogens import Neighbours, count_hydrogens
-    from mmspec_ds.readers.picking.pick_settings import MultipletSettings
-
     areas = np.array(integrals, dtype=np.float64)
-    unit = count_hydrogens(areas, [Neighbours(False, False)] * (len(areas) - 1), MultipletSettings()).unit
+    unit = unit_of(areas, MultipletSettings())
     counts = [min(200, max(1, round(float(area) / unit))) for area in areas]
     return counts, f"integrals divided by {unit:.3g} and rounded to whole hydrogens"
 

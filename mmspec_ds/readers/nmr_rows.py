@@ -175,12 +175,14 @@ def _plain_number(cell: str) -> float:
 
 def _are_limits(head: list[list[float]], after: Sequence[Sequence[str]]) -> bool:
     """Two columns of numbers, the second always below (or always above) the first by up to 2 ppm, and a
-    multiplicity or hydrogens after them."""
-    if len(head) < 2 or not after:
+    multiplicity, hydrogens or nothing after them."""
+    if len(head) < 2:
         return False
     first, second = np.array(head[0]), np.array(head[1])
     apart = first - second
     near = bool((np.abs(apart) <= _WIDEST_RANGE).all() and ((apart > 0).all() or (apart < 0).all()))
+    if not after:
+        return near and len(first) > 1 and bool((second != second.round()).any())
     return near and all(multiplicity(cell) is not None or re.fullmatch(r"\d+\s*H", cell) for cell in after[0])
 
 
@@ -194,8 +196,8 @@ def _are_centre_and_limits(head: list[list[float]]) -> bool:
 
 
 def _second_column(columns: Sequence[Sequence[str]], remarks: list[str]) -> str:
-    """What a second column of numbers without letters behind it is: "integral" or "intensity"; empty where it
-    is something else."""
+    """The meaning of a second column of numbers without letters behind it: "integral" or "intensity"; empty for
+    anything else."""
     if len(columns) < 2 or any(multiplicity(cell) is not None for column in columns[1:] for cell in column):
         return ""
     numbers = [_plain_number(cell) for cell in columns[1]]

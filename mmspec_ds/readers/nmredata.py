@@ -59,7 +59,7 @@ def looks_like_nmredata(head: Head) -> bool:
 
 @dataclass(slots=True)
 class _Signal:
-    """One line of a 1D tag: a shift or a range, and its attributes, each a list."""
+    """A line of a 1D tag: a shift or a range, and its attributes, each a list."""
 
     line: int
     low: float
@@ -205,7 +205,7 @@ def _hydrogen(
 
 
 def _hydrogens(signals: list[_Signal], by_label: Mapping[str, int], remarks: list[str]) -> list[int]:
-    """Of each signal: N, else the atoms of its labels, else the integrals E of all, else one."""
+    """Hydrogens of each signal: N, else the atoms of its labels, else the integrals E of all, else one."""
     counts: list[int | None] = []
     for signal in signals:
         said = [one for one in signal.attributes.get("N", []) if re.fullmatch(r"\d{1,3}", one)]

@@ -141,6 +141,6 @@ def _hydrogen(entries: Sequence[_Entry]) -> Reading:
 
 
 def _numbered(record: SDRecord, tag: str, place: str) -> str:
-    """What a tag says of the spectrum of a number: "0:CDCl3 1:DMSO"."""
+    """The value of a tag such as "0:CDCl3 1:DMSO" for the spectrum of a number."""
     said = re.split(r"(?:^|\s)(\d+):", record.text_of(tag))
     return dict(zip(said[1::2], said[2::2])).get(place, "").strip()

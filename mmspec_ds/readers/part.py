@@ -1,4 +1,4 @@
-"""What one file says of one molecule: a part of a record, or the reason why there is none."""
+"""Parts: what a file says of one molecule; or the reason why a record of the file gives no part."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one record of a file says of a molecule.
+    """The content of one record of a file.
 
     Attributes:
         id: "<file name>:<number>", numbers from 0 in the order of the file.
@@ -63,7 +63,7 @@ class Part:
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Of the spectra, in the order of `Modality`, each once."""
+        """Modalities of the spectra in the order of `Modality`, each once."""
         return tuple(sorted({spectrum.modality for spectrum in self.spectra}))
 
 
@@ -76,7 +76,7 @@ class Rejected:
         number: of the record, from 0.
         reason: one line: what is wrong, and what was expected.
         line: of the file, from 1, where that helps to find the place.
-        fault: False for a sound record that is merely of no use here: a survey scan, another nucleus.
+        fault: False for a sound record that is not used: a survey scan, another nucleus.
     """
 
     path: Path
@@ -87,7 +87,7 @@ class Rejected:
 
     @property
     def id(self) -> str:
-        """As the part would have been called."""
+        """The id that a part would have."""
         return part_id(self.path, self.number)
 
     def __str__(self) -> str:
@@ -99,14 +99,14 @@ Item = Part | Rejected
 
 
 class RecordFault(ValueError):
-    """Inside a reader: what is wrong with one record, and the line if that is known. It never leaves it."""
+    """What is wrong with one record, and its line if known. Readers catch it; callers never see it."""
 
     def __init__(self, reason: str, *, line: int | None = None, fault: bool = True) -> None:
         super().__init__(reason)
         self.reason, self.line, self.fault = one_line(reason), line, fault
 
     def rejected(self, path: Path, number: int, line: int | None = None) -> Rejected:
-        """The item that tells of it; `line` is used where the fault knows none."""
+        """The item for this fault; `line` is used where the fault has none."""
         return Rejected(path, number, self.reason, self.line if self.line is not None else line, self.fault)
 
 
@@ -116,8 +116,8 @@ def part_id(path: Path, number: int) -> str:
 
 
 def one_line(text: object, limit: int = 200) -> str:
-    """What others say of a fault, or a value out of a file, fit for one printed line: blanks joined, control
-    characters escaped, cut at `limit`."""
+    """A text from elsewhere made fit for one printed line: blanks joined, control characters escaped, cut at
+    `limit`."""
     words = " ".join(str(text).split())
     printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
     return printable if len(printable) <= limit else f"{printable[: limit - 3]}..."

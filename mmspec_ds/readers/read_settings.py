@@ -2,12 +2,13 @@
 
 from pydantic import Field
 
+from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.readers.picking.pick_settings import InfraredProcessingSettings, NMRProcessingSettings
 from mmspec_ds.settings import Settings
 
 
 class TandemReadSettings(Settings):
-    """MS/MS files."""
+    """Settings of readers of MS/MS files."""
 
     max_peaks: int = Field(
         default=1000, ge=1, description="strongest peaks kept of a spectrum; a model reads 100 of them at most"
@@ -33,11 +34,24 @@ class InfraredReadSettings(Settings):
 
 
 class FormatSettings(Settings):
-    """What every reader is given; a block for each kind of instrument."""
+    """Settings of all readers; a block for each kind of instrument."""
 
     ms: TandemReadSettings = TandemReadSettings()
     nmr: NMRReadSettings = NMRReadSettings()
     ir: InfraredReadSettings = InfraredReadSettings()
+
+    def with_formula(self, formula: str | None) -> "FormatSettings":
+        """The settings for a molecule of known formula, which bounds the hydrogens of 1H curves; unchanged
+        where a formula is set already, or the text is not one."""
+        known = self.nmr.processing
+        if not formula or known.formula:
+            return self
+        try:
+            parse_formula(formula)
+        except ValueError:
+            return self
+        processing = known.model_copy(update={"formula": formula})
+        return self.model_copy(update={"nmr": self.nmr.model_copy(update={"processing": processing})})
 
 
 DEFAULT_SETTINGS = FormatSettings()

@@ -1,4 +1,4 @@
-"""What a model is asked about: a record made of one or several files, or the reason why there is none."""
+"""Requests to a model: a record made of one or several files, or the reason why it cannot be made."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +9,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.readers.assembly import assemble
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS
 from mmspec_ds.spectra.records import Modality, Record
 
 Answered = Callable[[str], bool]
@@ -20,7 +21,7 @@ MOST_REMARKS = 50
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of a record, and the modality that it is said to hold (None: what it says itself)."""
+    """A file of a record, and the modality to read from it (None: as the file says)."""
 
     path: Path
     modality: Modality | None = None
@@ -28,7 +29,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One thing to answer.
+    """One record to answer, or an error.
 
     Attributes:
         id: in the answer.
@@ -44,7 +45,7 @@ class Request:
 
 
 def nothing_answered(_: str) -> bool:
-    """For a first run."""
+    """No id was answered: for a first run."""
     return False
 
 
@@ -61,7 +62,7 @@ def requests_of_file(
     """
     useful, other = False, ""
     try:
-        for item in read_file(path):
+        for item in read_file(path, None, DEFAULT_SETTINGS.with_formula(formula)):
             if isinstance(item, Rejected) and not item.fault:
                 other = other or f" ({item.reason})"
                 continue
@@ -87,7 +88,7 @@ def request_of_sources(
     stated: Part | None = None,
     unknown_files: bool = False,
 ) -> Request:
-    """One record of all that several files say of a molecule.
+    """One record made of all that several files say of a molecule.
 
     A record of a file that is at fault is left out with a remark, as long as the file has another one.
 
@@ -109,7 +110,7 @@ def request_of_sources(
             remarks.append(f"{source.path.name}: left out, of no known format")
             continue
         try:
-            found, more = _parts(source)
+            found, more = _parts(source, formula or (stated.formula if stated else None))
         except DataError as error:
             return Request(name, error=one_line(error, 400), remarks=_limited(remarks))
         parts += found
@@ -127,7 +128,7 @@ def _is_known(path: Path) -> bool:
     return True
 
 
-def _parts(source: Source) -> tuple[list[Part], list[str]]:
+def _parts(source: Source, formula: str | None) -> tuple[list[Part], list[str]]:
     """The parts that a file gives, and the remarks, each with the record it belongs to.
 
     Raises:
@@ -137,7 +138,7 @@ def _parts(source: Source) -> tuple[list[Part], list[str]]:
     remarks: list[str] = []
     faults: list[str] = []
     others: Counter[str] = Counter()
-    for item in read_file(source.path, source.modality):
+    for item in read_file(source.path, source.modality, DEFAULT_SETTINGS.with_formula(formula)):
         if isinstance(item, Part):
             parts.append(item)
             remarks += (f"{item.id}: {remark}" for remark in item.remarks)

@@ -23,7 +23,7 @@ _ATOMS = re.compile(r"H?(\d{1,4})")
 
 @dataclass(slots=True)
 class SDRecord:
-    """One record: the mol block, its tags in order (names in capitals) with their lines, and whether `$$$$` and
+    """A record: the mol block, its tags in order (names in capitals) with their lines, and whether `$$$$` and
     the limit of length were met."""
 
     line: int
@@ -80,7 +80,7 @@ def read_records(path: Path) -> Iterator[SDRecord]:
 
 
 def checked_record(record: SDRecord) -> SDRecord:
-    """The record itself.
+    """Return the record if it is whole.
 
     Raises:
         RecordFault: it is too long or cut off.

@@ -1,7 +1,7 @@
-"""Bytes and lines of a file, plain or gzip, with every fault of the file itself told in one line.
+"""Bytes and lines of a file, plain or gzip; every fault of the file itself is an error of one line.
 
 Limits: a gzip file may unfold to at most 100 times its size (and always to 64 MiB): spectra shrink by 3 to 20,
-a bomb by 1000. A line may have 64 Mi characters, a text that is read whole 256 MiB.
+a decompression bomb by 1000. A line may have 64 Mi characters, a text that is read whole 256 MiB.
 """
 
 import gzip
@@ -54,7 +54,7 @@ class Head:
 
 
 def read_head(path: Path) -> Head:
-    """The beginning of a file; of a folder, that it is one.
+    """The beginning of a file, or a mark that the path is a folder.
 
     Raises:
         DataError: there is no such file, it is empty, no regular file, or cannot be read.
@@ -77,10 +77,10 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         DataError: no such file, a folder, a FIFO or device, empty, an archive other than gzip, damaged or
-            truncated gzip, or more content than an honest file of its size can have.
+            truncated gzip, or far more content than files of its size have.
     """
     with readable(path):
-        # O_NONBLOCK: opening a FIFO that nobody writes to would otherwise wait for ever.
+        # O_NONBLOCK: opening a FIFO that nobody writes to would otherwise block.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as raw:
             state = os.fstat(raw.fileno())
@@ -180,11 +180,11 @@ def _as_text(path: Path, file: BinaryIO) -> Iterator[io.TextIOWrapper]:
     try:
         yield text
     finally:
-        text.detach()  # the file is closed by the one who opened it
+        text.detach()  # the caller closes the file
 
 
 def _as_latin_1(text: str) -> str:
-    """The text with its undecodable bytes, if there are any, read as Latin-1: all of it, so that no line is in
+    """The text with its undecodable bytes, if there are any, read as Latin-1: all of it, so that no line has
     two encodings."""
     if text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text):
         return text
@@ -193,7 +193,7 @@ def _as_latin_1(text: str) -> str:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turns what the system and gzip say of a bad file into one line."""
+    """Turn errors of the system and of gzip into a `DataError` of one line."""
     try:
         yield
     except FileNotFoundError:

@@ -26,6 +26,7 @@ from mmspec_ds.readers.read_settings import FormatSettings, TandemReadSettings
 from mmspec_ds.readers.source import Line
 from mmspec_ds.spectra.records import FloatArray, TandemMS
 
+_SEVENTY_EV = re.compile(r"70(?:\.0+)?\s*(?:ev|v)?")
 _LONGEST_VALUE = _LONGEST_SMILES = 1000
 
 Raw = TypeVar("Raw")
@@ -140,7 +141,10 @@ def _precursor(fields: Fields, remarks: list[str]) -> float | None:
         value = target
     if value is None:
         gas = not RETENTION_INDEX.isdisjoint(fields.values)
-        remarks.append("no precursor m/z" + (", but a retention index: perhaps an EI spectrum" if gas else ""))
+        hint = ", but a retention index: perhaps an EI spectrum" if gas else ""
+        if _SEVENTY_EV.fullmatch(fields.values.get(keys.COLLISION_ENERGY, "").lower()):
+            hint = ", and 70 eV: perhaps an EI spectrum"
+        remarks.append(f"no precursor m/z{hint}")
     return value
 
 

@@ -1,6 +1,6 @@
 """Curves of a run over its steps, by section of the report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from mmspec_ds.reporting.charts import (
     line,
     smoothed,
 )
-from mmspec_ds.reporting.run_folder import RunFolder
+from mmspec_ds.reporting.run_folder import RunFolder, Series
 from mmspec_ds.spectra.registry import REGISTRY
 
 
@@ -33,9 +33,8 @@ def drawings(folder: RunFolder) -> dict[str, list[Drawing]]:
 
 def _losses(folder: RunFolder) -> Drawing:
     def draw(axes: Axes, theme: Theme) -> None:
-        steps, values = folder.series("loss/train")
-        axes.plot(steps, values, color=theme.curves[0], alpha=0.3, linewidth=0.8)
-        axes.plot(steps, smoothed(values), color=theme.curves[0], linewidth=1.5, label="training, smoothed")
+        training = folder.series("loss/train")
+        _raw_and_smoothed(axes, theme, training, 0, "training, smoothed")
         at, losses = folder.series("loss/validation", "validation")
         axes.plot(
             at, losses, color=theme.curves[1], marker="o", markersize=4, linewidth=1.5, label="validation"
@@ -44,7 +43,7 @@ def _losses(folder: RunFolder) -> Drawing:
             step, loss = folder.best
             axes.annotate(f"{loss:.3f}", (step, loss), (0, 7), textcoords="offset points", ha="right",
                           color=theme.curves[1], fontsize=9)  # fmt: skip
-        axes.set_ylim(bottom=0 if min(values) >= 0 else None)
+        axes.set_ylim(bottom=0 if min(training[1]) >= 0 else None)
         legend(axes, theme)
 
     words = "training and validation loss over the steps"
@@ -57,12 +56,8 @@ def _schedules(folder: RunFolder) -> Drawing:
         "schedule/lambda": "λ, weight of balance and entropy",
         "schedule/tau": "τ, temperature of the router",
     }
-    known = [tag for tag in names if folder.series(tag)[0]]
-    height = 2.6 if len(known) == 1 else (2.6 - BETWEEN * (len(known) - 1)) / len(known)
-    panels = tuple(
-        Panel(names[tag], line(folder.series(tag), at), height=max(height, 0.62))
-        for at, tag in enumerate(known)
-    )
+    count = max(1, sum(bool(folder.series(tag)[0]) for tag in names))
+    panels = _lines(folder, names, max((2.6 - BETWEEN * (count - 1)) / count, 0.62))
     return Drawing(folder.last_step, "schedules", "the schedules over the steps", panels)
 
 
@@ -83,9 +78,7 @@ def _gradient(folder: RunFolder) -> Drawing:
     def draw(axes: Axes, theme: Theme) -> None:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-        steps, values = folder.series("gradient/norm")
-        axes.plot(steps, values, color=theme.curves[3], alpha=0.3, linewidth=0.8)
-        axes.plot(steps, smoothed(values), color=theme.curves[3], linewidth=1.5, label="smoothed")
+        _raw_and_smoothed(axes, theme, folder.series("gradient/norm"), 3, "smoothed")
         limit = folder.run.training.gradient_clipping
         if limit:
             axes.axhline(limit, color=theme.pale, linewidth=1, linestyle="--", label=f"clipped to {limit:g}")
@@ -170,11 +163,25 @@ def _rates(folder: RunFolder) -> Drawing:
         "throughput/samples_per_second": "samples per second",
         "resources/gigaflops_per_second": "GFLOP per second",
     }
-    known = [tag for tag in names if folder.series(tag)[0]]
-    panels = tuple(
-        Panel(names[tag], line(folder.series(tag), at, from_zero=True), 1.0) for at, tag in enumerate(known)
-    )
+    panels = _lines(folder, names, 1.0, from_zero=True)
     return Drawing(folder.last_step, "throughput", "throughput over the steps", panels)
+
+
+def _lines(
+    folder: RunFolder, titles: Mapping[str, str], height: float, *, from_zero: bool = False
+) -> tuple[Panel, ...]:
+    """A panel with one curve for each tag that the run has; `titles` are by tag."""
+    known = [tag for tag in titles if folder.series(tag)[0]]
+    return tuple(
+        Panel(titles[tag], line(folder.series(tag), at, from_zero=from_zero), height)
+        for at, tag in enumerate(known)
+    )
+
+
+def _raw_and_smoothed(axes: Axes, theme: Theme, series: Series, number: int, label: str) -> None:
+    steps, values = series
+    axes.plot(steps, values, color=theme.curves[number], alpha=0.3, linewidth=0.8)
+    axes.plot(steps, smoothed(values), color=theme.curves[number], linewidth=1.5, label=label)
 
 
 def _label(tag: str) -> str:

@@ -4,7 +4,6 @@ The settings, the weights, the files that these depend on, and a manifest of the
 pickle, none belongs to a rank, and DeepSpeed is not needed to read them.
 """
 
-import os
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import entry_of, to_disk, write_manifest
+from mmspec_ds.files import entry_of, replacing, to_disk, write_manifest
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS, CheckpointFolder
 from mmspec_ds.trainer.run_settings import CONFIG, RunSettings, check_run_folder
 from mmspec_ds.trainer.task import System
@@ -42,28 +41,24 @@ def export(
         raise DataError("exists already: expected a folder that is to be made", path=target)
     check_run_folder(run_folder, system.files)
     weights = _weights(system, run_folder, step)
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    about = {
+        "name": run.name,
+        "step": step,
+        "parameters": sum(tensor.numel() for tensor in weights.values()),
+        "versions": {name: version(name) for name in ("mmspec-ds", "torch")},
+    }
     try:
-        partial.mkdir(parents=True)
-        write_weights(weights, partial / WEIGHTS)
-        (partial / CONFIG).write_text(run.without_paths().to_yaml(), encoding="utf-8")
-        for name in system.files:
-            shutil.copyfile(run_folder / name, partial / name)
-        about = {
-            "name": run.name,
-            "step": step,
-            "parameters": sum(tensor.numel() for tensor in weights.values()),
-            "versions": {name: version(name) for name in ("mmspec-ds", "torch")},
-        }
-        names = (WEIGHTS, CONFIG, *system.files)
-        write_manifest(partial, {name: entry_of(partial / name) for name in names}, **about)
-        to_disk(partial / WEIGHTS)
-        os.replace(partial, target)
+        with replacing(target) as partial:
+            partial.mkdir(parents=True)
+            write_weights(weights, partial / WEIGHTS)
+            (partial / CONFIG).write_text(run.without_paths().to_yaml(), encoding="utf-8")
+            for name in system.files:
+                shutil.copyfile(run_folder / name, partial / name)
+            names = (WEIGHTS, CONFIG, *system.files)
+            write_manifest(partial, {name: entry_of(partial / name) for name in names}, **about)
+            to_disk(partial / WEIGHTS)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}", path=target) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return about
 
 

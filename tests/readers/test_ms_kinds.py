@@ -51,6 +51,11 @@ OTHERS = {
     "nist.msp: Spectrum_type MS1": (msp("Spectrum_type: MS1"), MS1),
     "nist.msp: MS1 in words": (msp("Spectrum_type: MS1 (full scan)"), MS1),
     "nist.msp: level 0": (msp("MS_level: 0"), "a spectrum of MS level 0"),
+    "nist.msp: GC-MS": (msp("Instrument_type: GC Orbitrap"), "a spectrum of a GC-MS without a precursor"),
+    "gnps.mgf: GC-MS": (
+        mgf("SOURCE_INSTRUMENT=GC-TOF").replace("PEPMASS=150.0675", "PEPMASS=0.0"),
+        "a spectrum of a GC-MS without a precursor",
+    ),
     "riken.msp: title": (msp("COLLISIONENERGY: 70eV").replace("benzoate", "BENZOATE; EI-B; MS"), EI),
     "mona.msp: instrument type": (msp("Instrument_type: GC-EI-QTOF", 'Comments: "a=b"'), EI),
     "mona.msp: electron impact": (msp('Comments: "ionization=Electron Impact"'), EI),
@@ -80,6 +85,7 @@ TANDEM = {
     "massbank.txt: MS2 of an ion made by EI": massbank(f"{AC}MS_TYPE MS2", "AC$INSTRUMENT_TYPE: GC-EI-QQ"),
     "nist.msp: centroid": msp("Spectrum_type: Centroid", "Instrument_type: Q-TOF"),
     "nist.msp: ESI": msp("Spectrum_type: MS2", "Ionization: ESI", "Instrument: Leica Eiger"),
+    "gnps.mgf: GC-APCI": mgf("SOURCE_INSTRUMENT=GC-APCI-QTOF"),
     "gnps.mgf: LC-ESI": mgf("MSLEVEL=2", "ION_SOURCE=LC-ESI", "NAME=Neisosine A; M+H"),
     "one.mzXML: a precursor": mzxml("", "<precursorMz>150.1</precursorMz>"),
 }
@@ -100,3 +106,7 @@ def test_a_spectrum_that_may_be_ei_is_read_with_a_remark(tmp_path: Path) -> None
     (part,) = read_file(path)
     assert isinstance(part, Part)
     assert part.remarks[0] == "no precursor m/z, but a retention index: perhaps an EI spectrum"
+    path.write_text(msp("COLLISIONENERGY: 70eV"))
+    (part,) = read_file(path)
+    assert isinstance(part, Part)
+    assert part.remarks[0] == "no precursor m/z, and 70 eV: perhaps an EI spectrum"

@@ -25,7 +25,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def records(folder: Path, name: str) -> list[Record]:
-    return list(read_records(folder / f"{name}.parquet"))
+    return list(read_records(folder / f"{name}.parquet", modalities=tuple(Modality)))
 
 
 def same(first: Record, second: Record) -> bool:
@@ -65,12 +65,14 @@ def test_round_trip_through_the_reader(dataset: Path) -> None:
         by_kind = {Modality.C_NMR: CarbonNMR, Modality.MS: TandemMS, Modality.IR: Infrared}
         assert next(read.of(Modality.C_NMR)) == next(made.of(Modality.C_NMR))
         assert next(read.of(Modality.H_NMR)) == next(made.of(Modality.H_NMR))
+        assert next(read.of(Modality.HSQC)) == next(made.of(Modality.HSQC))
         assert len(list(read.of(Modality.MS))) == 6
         for a, b in zip(read.of(Modality.MS), made.of(Modality.MS)):
             assert isinstance(a, by_kind[Modality.MS])
             assert isinstance(b, TandemMS)
             assert np.array_equal(a.mz, b.mz)
             assert (a.polarity, a.collision_energy_ev) == (b.polarity, b.collision_energy_ev)
+            assert (a.precursor_mz, a.adduct, a.charge) == (b.precursor_mz, b.adduct, b.charge)
         infrared, made_infrared = next(read.of(Modality.IR)), next(made.of(Modality.IR))
         assert isinstance(infrared, Infrared)
         assert isinstance(made_infrared, Infrared)

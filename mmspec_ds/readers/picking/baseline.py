@@ -7,17 +7,19 @@ from mmspec_ds.spectra.records import FloatArray
 
 _TIMES = (32.0, 16.0, 8.0, 4.0)  # times the noise, round by round: what is farther off is signal
 _LEAST_FREE = 0.2  # of a window; a window with less baseline has no knot
+_EXACT = 1e-12  # of the widest spread: the rounding error of a piece that is a straight line
 _NOISELESS = 1e-6  # of the highest value: simulated curves have no noise, and no threshold without this floor
 
 
-def estimate_noise(values: FloatArray, segments: int) -> float:
+def estimate_noise(values: FloatArray, segments: int, quiet: float = 0.25) -> float:
     """The standard deviation of the noise: of `segments` pieces, each less its straight line, the median of the
-    quietest quarter. Zero for a curve with that many pieces of nothing."""
+    quietest share. Pieces that some programs set to exactly zero do not count; zero if all are."""
     pieces = [piece for piece in np.array_split(values, segments) if len(piece) >= 8]
     if not pieces:
         return float(np.std(values))
     spreads = sorted(_spread_around_a_line(piece) for piece in pieces)
-    return float(np.median(spreads[: max(1, len(spreads) // 4)]))
+    measured = [spread for spread in spreads if spread > _EXACT * spreads[-1]]
+    return float(np.median(measured[: max(1, int(quiet * len(measured)))])) if measured else 0.0
 
 
 def _spread_around_a_line(values: FloatArray) -> float:

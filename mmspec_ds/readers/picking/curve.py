@@ -1,6 +1,6 @@
-"""A continuous NMR spectrum, and the lines that were picked from it."""
+"""A continuous NMR spectrum, and the lines picked from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from mmspec_ds.spectra.records import FloatArray
 
 Nucleus = Literal["1H", "13C"]
+LINE_ARRAYS = ("hz", "height", "width_hz", "area")
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -32,26 +33,27 @@ class NMRCurve:
 
     @property
     def step_hz(self) -> float:
-        """From one point to the next."""
+        """Distance of two neighbouring points, in Hz."""
         return float(self.ppm[1] - self.ppm[0]) * self.frequency_mhz
+
+    def moved(self, ppm: float) -> "NMRCurve":
+        """The curve with all shifts raised by `ppm`."""
+        return replace(self, ppm=self.ppm + ppm)
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Picked lines in rising order, all [n]: position in Hz, height over the baseline, width at half height in
-    Hz."""
+    Hz, area in height times Hz."""
 
     hz: FloatArray
     height: FloatArray
     width_hz: FloatArray
+    area: FloatArray
 
     def __len__(self) -> int:
         return len(self.hz)
 
-    def where(self, keep: BoolArray) -> "Lines":
-        """Those for which `keep` is true."""
-        return Lines(self.hz[keep], self.height[keep], self.width_hz[keep])
-
-    def part(self, start: int, end: int) -> "Lines":
-        """Lines start to end - 1."""
-        return Lines(self.hz[start:end], self.height[start:end], self.width_hz[start:end])
+    def take(self, which: BoolArray | slice | list[int]) -> "Lines":
+        """The lines of an index or a mask."""
+        return Lines(self.hz[which], self.height[which], self.width_hz[which], self.area[which])

@@ -6,6 +6,7 @@ taken out, and what remains is a multiplet of n - 1 couplings.
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,12 @@ class Pattern:
     category: str
     j_hz: tuple[float, ...]
     error_hz: float
+
+    @property
+    def letters(self) -> tuple[int, ...]:
+        """Equal couplings of each letter: "td" is (2, 1); none for "s" and "m"."""
+        counts = (LETTERS.index(one) for one in re.findall(r"hept|[dtqph]", self.category))
+        return tuple(counts)
 
 
 MULTIPLET = Pattern("m", (), math.inf)

@@ -1,32 +1,28 @@
-"""Lines of an NMR curve: baseline off, maxima over the noise, their places between the points, exclusions."""
+"""Lines of an NMR curve: baseline off, maxima over the noise, their positions between the points."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from mmspec_ds.readers.picking.baseline import estimate_noise, subtract_baseline
-from mmspec_ds.readers.picking.curve import BoolArray, Lines, NMRCurve
-from mmspec_ds.readers.picking.pick_settings import ExclusionSettings, PeakPickingSettings
-from mmspec_ds.readers.picking.solvents import Solvent, SolventLine, find_solvent
+from mmspec_ds.readers.picking.curve import LINE_ARRAYS, BoolArray, Lines, NMRCurve
+from mmspec_ds.readers.picking.line_fit import fit_and_integrate
+from mmspec_ds.readers.picking.pick_settings import PeakPickingSettings
 from mmspec_ds.spectra.records import FloatArray
 
 _STEEPEST = 16
 """Widths of a line, in which its saddle is looked for: the feet of a neighbour need no farther look."""
-
-
-_RUNGS, _RUNG_TOLERANCE = 3, 0.1
 _LEAST_SPREAD = 0.5  # points; a narrower Gaussian changes nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """From `low` to `high` ppm, left out because of `reason`; lines farther out at distances of `j_hz` go with
-    it."""
-
-    low: float
-    high: float
-    reason: str
-    j_hz: float = 0.0
+_QUIET, _CARBON_QUIET = 0.25, 0.75
+"""Share of the pieces of a curve that may be noise alone: 13C lines cover little of it."""
+_NEGATIVE = 0.25
+"""A 13C spectrum with a negative line of that share of the highest has negative lines, not just noise."""
+_NARROW_FACTOR = 3.5
+"""Such a line rises so many times over the noise under the narrow Gaussian too."""
+_SAME_SPREADS = 3.0
+"""A line found under the wide Gaussian is new if no other lies within so many of its standard deviations."""
+_NEIGHBOUR_HZ = 20.0
+"""Where wiggles and spinning sidebands of a strong line are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,76 +30,106 @@ class Picked:
     """The lines of a curve.
 
     Attributes:
-        lines: in rising order, exclusions left out.
+        lines: all of them, in rising order.
         levelled: the curve without its baseline, [n].
         noise: standard deviation, in the curve's scale.
         threshold: lowest height of a line.
-        excluded: regions that were left out.
-        dropped: number of lines in them.
-        in_excluded: for each point of the curve, whether it is in such a region, [n].
     """
 
     lines: Lines
     levelled: FloatArray
     noise: float
     threshold: float
-    excluded: tuple[Region, ...]
-    dropped: int
-    in_excluded: BoolArray
 
 
-def pick_lines(curve: NMRCurve, settings: PeakPickingSettings, exclusion: ExclusionSettings) -> Picked:
+def pick_lines(curve: NMRCurve, settings: PeakPickingSettings, foreign: BoolArray) -> Picked:
     """All lines of a curve that rise over the threshold and over the saddles beside them.
 
-    The threshold is `noise_factor` times the noise or a share of the highest line that is not excluded,
-    whichever is more. Lines of a 13C spectrum may be negative (APT, DEPT); 1H lines may not.
+    The threshold is a multiple of the noise or a share of the highest point that is not foreign, whichever is
+    more. 1H lines are fitted. 13C lines may be negative where strong ones are (APT, DEPT); the multiple follows
+    from how many noise peaks may be taken for lines, and weak broad lines are sought under a wide Gaussian too.
+
+    Args:
+        curve: to pick from.
+        settings: thresholds.
+        foreign: points where the solvent, water or the reference may show, [n].
 
     Raises:
         ValueError: there is no line, or there are more than `most_lines`.
     """
-    hydrogen = curve.nucleus == "1H"
     window = round(settings.baseline_window_hz / curve.step_hz)
     raw_noise = estimate_noise(curve.intensity, settings.noise_segments)
     levelled = subtract_baseline(curve.intensity, raw_noise, window)
-    smooth = _smoothed(levelled, curve, settings.smoothing_hz if hydrogen else settings.carbon_smoothing_hz)
-    noise = estimate_noise(smooth, settings.noise_segments)
-    heights = smooth if hydrogen else np.abs(smooth)
-    excluded = excluded_regions(curve, exclusion)
-    inside = np.zeros(len(curve.ppm), dtype=np.bool_)
-    for region in excluded:
-        inside |= (curve.ppm >= region.low) & (curve.ppm <= region.high)
-    highest = float(heights[~inside].max(initial=0.0))
+    if curve.nucleus == "1H":
+        lines, noise, threshold = _under(levelled, curve, settings, foreign, settings.smoothing_hz)
+        lines = lines.take(_beside_no_stronger(lines, settings.least_beside))
+        lines = fit_and_integrate(curve.ppm * curve.frequency_mhz, levelled, lines, settings.most_fitted_lines)
+        return Picked(lines, levelled, noise, threshold)
+    lines, noise, threshold = _under(levelled, curve, settings, foreign, settings.carbon_smoothing_hz)
+    wide = settings.carbon_wide_smoothing_hz
+    try:
+        broad, _, _ = _under(levelled, curve, settings, foreign, wide)
+    except ValueError:
+        return Picked(lines, levelled, noise, threshold)
+    new = np.abs(broad.hz[:, None] - lines.hz).min(axis=1) > _SAME_SPREADS * wide
+    narrow = _smoothed(levelled, curve, settings.carbon_smoothing_hz)
+    at = np.searchsorted(curve.ppm * curve.frequency_mhz, broad.hz)
+    reach = max(1, round(wide / curve.step_hz))
+    tops = np.array([np.abs(narrow[max(0, i - reach) : i + reach + 1]).max() for i in at])
+    new &= tops > _NARROW_FACTOR * noise
+    ends = curve.ppm[[0, -1]] * curve.frequency_mhz  # where the baseline is no more than a guess
+    new &= np.abs(broad.hz[:, None] - ends).min(axis=1) > settings.baseline_window_hz
+    joined = Lines(
+        *(np.concatenate([getattr(lines, key), getattr(broad.take(new), key)]) for key in LINE_ARRAYS)
+    )
+    return Picked(joined.take(np.argsort(joined.hz).tolist()), levelled, noise, threshold)
+
+
+def _under(
+    levelled: FloatArray, curve: NMRCurve, settings: PeakPickingSettings, foreign: BoolArray, spread_hz: float
+) -> tuple[Lines, float, float]:
+    """Lines of a smoothed curve, its noise, and the threshold."""
+    hydrogen = curve.nucleus == "1H"
+    smooth = _smoothed(levelled, curve, spread_hz)
+    noise = estimate_noise(smooth, settings.noise_segments, _QUIET if hydrogen else _CARBON_QUIET)
+    heights = smooth
+    if not hydrogen and -float(smooth[~foreign].min(initial=0.0)) > _NEGATIVE * float(
+        smooth[~foreign].max(initial=0.0)
+    ):
+        heights = np.abs(smooth)
+    highest = float(heights[~foreign].max(initial=0.0))
     share = settings.relative_height if hydrogen else settings.carbon_relative_height
-    threshold = max(settings.noise_factor * noise, share * highest)
+    factor = settings.noise_factor
+    if not hydrogen and noise > 0:
+        factor = _noise_factor(smooth, noise, settings)
+    threshold = max(factor * noise, share * highest)
     if highest <= threshold or highest <= 0:
         raise ValueError(
-            f"no line rises over {settings.noise_factor:g} times the noise"
+            f"no line rises over {factor:.1f} times the noise"
             if highest > 0
             else "the curve has no line that rises over its baseline"
         )
     distance = settings.minimum_distance_hz if hydrogen else settings.carbon_minimum_distance_hz
-    lines = _maxima(heights, curve, threshold, noise, distance, settings)
-    places = np.clip(np.searchsorted(curve.ppm, lines.hz / curve.frequency_mhz), 0, len(inside) - 1)
-    dropped = inside[places]
-    for region in excluded:
-        dropped |= _ladder(lines, region, curve.frequency_mhz)
-    return Picked(lines.where(~dropped), levelled, noise, threshold, excluded, int(dropped.sum()), inside)
+    rise = settings.noise_prominence if hydrogen else 0.8 * factor
+    return _maxima(heights, curve, threshold, rise * noise, distance, settings), noise, threshold
 
 
-def _ladder(lines: Lines, region: Region, mhz: float) -> BoolArray:
-    """Lines of a deuterated carbon that lie outside its region, because the curve is referenced otherwise than
-    the table of solvents: one J from a line that belongs to it, again and again, and at least a quarter as
-    high."""
-    belongs: BoolArray = (lines.hz >= region.low * mhz) & (lines.hz <= region.high * mhz)
-    if region.j_hz <= 0 or not belongs.any():
-        return belongs
-    for _ in range(_RUNGS):
-        known = np.flatnonzero(belongs)
-        apart = np.abs(lines.hz[:, None] - lines.hz[known])
-        steps = np.abs(apart - region.j_hz) < _RUNG_TOLERANCE * region.j_hz
-        strong = lines.height[:, None] > 0.25 * lines.height[known]
-        belongs = belongs | (steps & strong).any(axis=1)
-    return belongs
+def _noise_factor(smooth: FloatArray, noise: float, settings: PeakPickingSettings) -> float:
+    """The height over the noise that so many noise peaks reach as the settings allow.
+
+    Rice (Bell Syst. Tech. J. 1945, 24, 46): noise crosses a level u times its standard deviation upwards
+    s' / (2 pi s) exp(-u^2 / 2) times a step, where s' is the standard deviation of its slope.
+    """
+    slope = estimate_noise(np.diff(smooth), settings.noise_segments, _CARBON_QUIET)
+    peaks = len(smooth) * slope / noise / (2 * np.pi)
+    return float(np.sqrt(2 * np.log(max(peaks / settings.carbon_false_lines, np.e))))
+
+
+def _beside_no_stronger(lines: Lines, least: float) -> BoolArray:
+    """False for lines lower than a share of the highest one near them: wiggles, sidebands, a bad shim."""
+    near = np.abs(lines.hz[:, None] - lines.hz) < _NEIGHBOUR_HZ
+    keep: BoolArray = lines.height >= least * np.where(near, lines.height, 0.0).max(axis=1)
+    return keep
 
 
 def _smoothed(values: FloatArray, curve: NMRCurve, spread_hz: float) -> FloatArray:
@@ -117,39 +143,11 @@ def _smoothed(values: FloatArray, curve: NMRCurve, spread_hz: float) -> FloatArr
     return np.asarray(gaussian_filter1d(values, spread), dtype=np.float64)
 
 
-def excluded_regions(curve: NMRCurve, settings: ExclusionSettings) -> tuple[Region, ...]:
-    """The regions of solvent, water and TMS; without a known solvent, of TMS alone."""
-    hydrogen = curve.nucleus == "1H"
-    regions = []
-    reference = settings.reference_ppm if hydrogen else settings.carbon_reference_ppm
-    if reference > 0:
-        regions.append(Region(-reference, reference, "TMS"))
-    solvent = find_solvent(settings.solvent or curve.solvent)
-    if solvent is not None:
-        margin = settings.solvent_margin_hz if hydrogen else settings.carbon_solvent_margin_hz
-        for line in solvent.hydrogen if hydrogen else solvent.carbon:
-            regions.append(_region(line, margin, curve.frequency_mhz))
-        regions += _water(solvent, settings) if hydrogen else []
-    return tuple(regions)
-
-
-def _region(line: SolventLine, margin_hz: float, mhz: float) -> Region:
-    half = (line.half_hz + margin_hz) / mhz
-    return Region(line.ppm - half, line.ppm + half, "solvent", line.j_hz)
-
-
-def _water(solvent: Solvent, settings: ExclusionSettings) -> list[Region]:
-    if not settings.water or solvent.water_ppm is None:
-        return []
-    half = settings.water_margin_ppm
-    return [Region(solvent.water_ppm - half, solvent.water_ppm + half, "water")]
-
-
 def _maxima(
     heights: FloatArray,
     curve: NMRCurve,
     threshold: float,
-    noise: float,
+    prominence: float,
     distance_hz: float,
     settings: PeakPickingSettings,
 ) -> Lines:
@@ -158,7 +156,7 @@ def _maxima(
     places, found = find_peaks(
         heights,
         height=threshold,
-        prominence=settings.noise_prominence * noise,
+        prominence=prominence,
         distance=max(1, round(distance_hz / curve.step_hz)),
         wlen=None if len(heights) < 2 * _STEEPEST else _window(curve),
     )
@@ -174,7 +172,8 @@ def _maxima(
     widths = peak_widths(heights, places, rel_height=0.5, wlen=_window(curve))[0] * curve.step_hz
     offsets = _offsets(heights, places)
     hz = (curve.ppm[0] * curve.frequency_mhz) + (places + offsets) * curve.step_hz
-    return Lines(hz, heights[places].astype(np.float64), np.maximum(widths, curve.step_hz))
+    tops = heights[places].astype(np.float64)
+    return Lines(hz, tops, np.maximum(widths, curve.step_hz), tops)
 
 
 def _window(curve: NMRCurve) -> int:

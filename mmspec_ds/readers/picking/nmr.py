@@ -1,55 +1,61 @@
 """From a continuous NMR spectrum to the multiplets or lines of a record.
 
-1H: lines are picked, gathered into groups by their distance, fitted, named to first order, integrated and set
-to whole hydrogens. 13C: lines are picked, and that is all.
+1H: lines are picked and fitted, foreign signals found, and the lines cut into signals with their hydrogens and
+first-order names at the least cost (`hydrogens`). 13C: lines are picked, foreign ones left out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from mmspec_ds.molecules.formula import parse_formula
+from mmspec_ds.readers.picking.candidates import make_candidates
 from mmspec_ds.readers.picking.curve import Lines, NMRCurve
-from mmspec_ds.readers.picking.first_order import MULTIPLET, explain
-from mmspec_ds.readers.picking.hydrogens import Counted, Neighbours, count_hydrogens
-from mmspec_ds.readers.picking.line_fit import fit_lines
+from mmspec_ds.readers.picking.foreign import Place, covered, find_offset, foreign_carbon, foreign_places
+from mmspec_ds.readers.picking.hydrogens import Counted, FormulaHydrogens, Signal, count_hydrogens
 from mmspec_ds.readers.picking.line_peaks import Picked, pick_lines
+from mmspec_ds.readers.picking.mirrored import even_out_mirrored
 from mmspec_ds.readers.picking.pick_settings import MultipletSettings, NMRProcessingSettings
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, HydrogenNMR, Multiplet
 
 _EDGE_WIDTHS = 2.0
 """The range of a multiplet ends at least so many line widths beyond its outer lines."""
-
 _DEEP = 0.1  # of the highest line: a phased 1H spectrum does not go below its baseline
 _TABLE_WIDTH_HZ = 1.0
-"""Of the lines of a table that gives none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Lines start to end - 1 and the points that are integrated, low to high - 1, both of the whole curve."""
-
-    start: int
-    end: int
-    low: int
-    high: int
+"""Width of the lines of a table that gives none."""
+_SURE = 5.0
+"""Weaker 13C lines than so many times the noise are told of."""
+_HETEROATOMS = ("O", "N", "S", "P")
 
 
 @dataclass(frozen=True, slots=True)
 class PickedHydrogen:
-    """What was made of a 1H curve: the spectrum, the lines under it, and remarks for the user."""
+    """What was made of a 1H curve.
+
+    Attributes:
+        spectrum: the multiplets.
+        curve: what was read, its axis put right.
+        lines: of the sample.
+        foreign_ppm: lines left out as solvent, water or reference, falling.
+        remarks: for the user.
+    """
 
     spectrum: HydrogenNMR
-    picked: Picked
+    curve: NMRCurve
+    lines: Lines
+    foreign_ppm: tuple[float, ...]
     remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PickedCarbon:
-    """What was made of a 13C curve."""
+    """What was made of a 13C curve, as `PickedHydrogen`."""
 
     spectrum: CarbonNMR
-    picked: Picked
+    curve: NMRCurve
+    lines: Lines
+    foreign_ppm: tuple[float, ...]
     remarks: tuple[str, ...]
 
 
@@ -59,11 +65,22 @@ def pick_carbon(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedCarbo
     Raises:
         ValueError: there is no line, or the curve is noise.
     """
-    picked = pick_lines(curve, settings.peaks, settings.exclusion)
-    if len(picked.lines) == 0:
+    places = foreign_places(curve, settings.exclusion)
+    picked = pick_lines(curve, settings.peaks, covered(curve, places))
+    foreign = foreign_carbon(picked.lines, places, curve.frequency_mhz)
+    lines = picked.lines.take(~foreign)
+    if len(lines) == 0:
         raise ValueError("every line lies where the solvent or the reference shows")
-    shifts = tuple(float(hz) / curve.frequency_mhz for hz in picked.lines.hz[::-1])
-    return PickedCarbon(CarbonNMR(shifts), picked, _remarks(curve, picked, _counted(len(shifts), "line")))
+    shifts = tuple(float(hz) / curve.frequency_mhz for hz in lines.hz[::-1])
+    remarks = [_picked_remark(curve, picked, _counted(len(shifts), "line"))]
+    left_out = tuple(float(hz) / curve.frequency_mhz for hz in picked.lines.hz[foreign][::-1])
+    if left_out:
+        remarks.append(_left_out_remark(left_out, "solvent or reference"))
+    weak = lines.hz[lines.height < _SURE * picked.noise][::-1] / curve.frequency_mhz
+    if len(weak):
+        shown = ", ".join(f"{one:.2f}" for one in weak[:10])
+        remarks.append(f"{_counted(len(weak), 'line')} of under {_SURE:g} times the noise ({shown} ppm)")
+    return PickedCarbon(CarbonNMR(shifts), curve, lines, left_out, (*remarks, *_solvent_remark(curve, places)))
 
 
 def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedHydrogen:
@@ -72,134 +89,129 @@ def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedHyd
     Raises:
         ValueError: there is no line, or the curve is noise.
     """
-    picked = pick_lines(curve, settings.peaks, settings.exclusion)
-    if len(picked.lines) == 0:
-        raise ValueError("every line lies where the solvent or the reference shows")
-    groups = group_lines(curve, picked.lines, settings.multiplets)
-    areas = np.array([_area(picked, group) for group in groups])
-    positive = areas > 0
-    groups, areas = [g for g, keep in zip(groups, positive) if keep], areas[positive]
-    if not groups:
-        raise ValueError("no group of lines has a positive integral")
-    spans = [(group.start, group.end) for group in groups]
-    between = [_neighbours(picked.lines, *pair, settings.multiplets) for pair in pairwise(spans)]
-    counted = count_hydrogens(areas, between, settings.multiplets)
-    multiplets = [
-        _multiplet(curve, picked, groups[one.first : one.last + 1], one.hydrogens, settings.multiplets)
-        for one in counted.signals
+    mhz = curve.frequency_mhz
+    places = foreign_places(curve, settings.exclusion)
+    picked = pick_lines(curve, settings.peaks, covered(curve, places))
+    remarks = []
+    offset = find_offset(picked.lines, places, mhz)
+    if offset:
+        remarks.append(f"shifts changed by {-offset:+.3f} ppm: TMS and the solvent show there")
+        curve = curve.moved(-offset)
+        picked = pick_lines(curve, settings.peaks, covered(curve, places))
+    lines, evened = even_out_mirrored(picked.lines, settings.multiplets)
+    remarks += [
+        f"signals at {high / mhz:.2f} and {low / mhz:.2f} ppm are mirror images: their integrals averaged"
+        for high, low in evened
     ]
-    multiplets.reverse()
-    what = f"{_counted(len(multiplets), 'multiplet')} of {_counted(len(picked.lines), 'line')}"
-    remarks = _remarks(curve, picked, what)
-    return PickedHydrogen(HydrogenNMR(tuple(multiplets)), picked, remarks + _integral_remarks(counted))
+    counted = _count(lines, places, mhz, settings)
+    if not counted.signals:
+        raise ValueError("every line lies where the solvent or the reference shows")
+    multiplets = tuple(_multiplet(lines, one, mhz, settings.multiplets) for one in reversed(counted.signals))
+    what = f"{_counted(len(multiplets), 'multiplet')} of {_counted(len(lines), 'line')}"
+    depth = -float(picked.levelled[~covered(curve, places)].min(initial=0.0))
+    if depth > _DEEP * float(lines.height.max()):
+        remarks.append("the curve goes deep below its baseline: is it phased?")
+    remarks += [*_solvent_remark(curve, places), *_counted_remarks(lines, counted, mhz, settings.formula)]
+    kept = [i for one in counted.signals for i in _indices(one)]
+    left_out = tuple(float(lines.hz[i]) / mhz for one in counted.foreign for i in _indices(one))[::-1]
+    remarks = [_picked_remark(curve, picked, what), *remarks]
+    return PickedHydrogen(HydrogenNMR(multiplets), curve, lines.take(kept), left_out, tuple(remarks))
 
 
 def multiplets_of_peaks(
-    ppm: FloatArray, heights: FloatArray, mhz: float, settings: MultipletSettings
+    ppm: FloatArray, heights: FloatArray, mhz: float, settings: NMRProcessingSettings
 ) -> tuple[HydrogenNMR, tuple[str, ...]]:
-    """The multiplets of a table of single 1H lines, in any order, and remarks: grouped and named as picked
+    """The multiplets of a table of single 1H lines, in any order, and remarks: cut, named and counted as picked
     lines are; the heights stand for areas, since lines of one spectrum are of about one width."""
     order = np.argsort(ppm, kind="stable")
-    lines = Lines(ppm[order] * mhz, heights[order], np.full(len(ppm), _TABLE_WIDTH_HZ))
-    spans = _spans(lines, settings)
-    areas = np.array([lines.height[start:end].sum() for start, end in spans])
-    between = [_neighbours(lines, *pair, settings) for pair in pairwise(spans)]
-    counted = count_hydrogens(areas, between, settings)
-    multiplets = [
-        _named(lines.part(spans[one.first][0], spans[one.last][1]), mhz, one.hydrogens, settings)
-        for one in reversed(counted.signals)
-    ]
+    heights = heights[order]
+    lines = Lines(ppm[order] * mhz, heights, np.full(len(ppm), _TABLE_WIDTH_HZ), heights)
+    counted = _count(lines, (), mhz, settings)
+    multiplets = tuple(_multiplet(lines, one, mhz, settings.multiplets) for one in reversed(counted.signals))
     what = f"{_counted(len(multiplets), 'multiplet')} made of {_counted(len(lines), 'line')}"
-    return HydrogenNMR(tuple(multiplets)), (what, *_integral_remarks(counted))
+    return HydrogenNMR(multiplets), (what, *_counted_remarks(lines, counted, mhz, settings.formula))
 
 
-def group_lines(curve: NMRCurve, lines: Lines, settings: MultipletSettings) -> list[Group]:
-    """Lines nearer than `grouping_hz` together, with the points to integrate: `margin_hz` beyond the outer
-    lines, at most to the middle between two groups."""
-    groups = []
-    for start, end in _spans(lines, settings):
-        low, high = lines.hz[start] - settings.margin_hz, lines.hz[end - 1] + settings.margin_hz
-        if start:
-            low = max(low, (lines.hz[start - 1] + lines.hz[start]) / 2)
-        if end < len(lines):
-            high = min(high, (lines.hz[end - 1] + lines.hz[end]) / 2)
-        points = np.searchsorted(curve.ppm * curve.frequency_mhz, [low, high])
-        groups.append(Group(start, end, int(points[0]), int(points[1])))
-    return groups
+def _count(lines: Lines, places: Sequence[Place], mhz: float, settings: NMRProcessingSettings) -> Counted:
+    islands = make_candidates(lines, places, mhz, settings.multiplets)
+    return count_hydrogens(islands, settings.multiplets, formula_hydrogens(settings.formula))
 
 
-def _spans(lines: Lines, settings: MultipletSettings) -> list[tuple[int, int]]:
-    gaps = np.diff(lines.hz)
-    starts = [0, *(int(place) + 1 for place in np.flatnonzero(gaps > settings.grouping_hz))]
-    return list(zip(starts, [*starts[1:], len(lines)]))
+def formula_hydrogens(formula: str) -> FormulaHydrogens | None:
+    """Hydrogens of a formula, and how many may be on heteroatoms; None without a formula that has any."""
+    if not formula:
+        return None
+    counts, _ = parse_formula(formula)
+    total = counts.get("H", 0)
+    exchangeable = sum(counts.get(one, 0) * (2 if one == "N" else 1) for one in _HETEROATOMS)
+    return FormulaHydrogens(total, min(total, exchangeable)) if total else None
 
 
-def _area(picked: Picked, group: Group) -> float:
-    """The sum of the levelled curve over a group's points; excluded regions count nothing."""
-    inside = slice(group.low, group.high)
-    return float(picked.levelled[inside][~picked.in_excluded[inside]].sum())
+def _indices(one: Signal) -> list[int]:
+    return [i for i in range(one.candidate.first, one.candidate.last + 1) if i not in one.candidate.skipped]
 
 
-def _neighbours(
-    lines: Lines, first: tuple[int, int], second: tuple[int, int], settings: MultipletSettings
-) -> Neighbours:
-    """Near: no farther than a coupling goes. Mirrored: as many lines, at the same distances from each other."""
-    near = bool(lines.hz[second[0]] - lines.hz[first[1] - 1] <= settings.widest_coupling_hz)
-    low, high = lines.part(*first).hz, lines.part(*second).hz
-    if not near or len(low) != len(high):
-        return Neighbours(near, False)
-    apart = np.abs((low - low[0]) - (high - high[0])).max()
-    return Neighbours(near, bool(apart < 2 * settings.position_tolerance_hz))
-
-
-def _multiplet(
-    curve: NMRCurve, picked: Picked, groups: list[Group], hydrogens: int, settings: MultipletSettings
-) -> Multiplet:
-    lines = picked.lines.part(groups[0].start, groups[-1].end)
-    if len(lines) <= settings.most_fitted_lines:
-        points = slice(groups[0].low, groups[-1].high)
-        lines = fit_lines(curve.ppm[points] * curve.frequency_mhz, picked.levelled[points], lines)
-    return _named(lines, curve.frequency_mhz, hydrogens, settings)
-
-
-def _named(lines: Lines, mhz: float, hydrogens: int, settings: MultipletSettings) -> Multiplet:
-    width = float(np.median(lines.width_hz))
-    pattern = MULTIPLET
-    if len(lines) <= settings.most_fitted_lines:
-        pattern = explain(lines.hz, lines.height, width, settings)
-    edge = max(_EDGE_WIDTHS * width, settings.edge_ppm * mhz)
-    centroid = float(lines.hz @ lines.height) / float(lines.height.sum())
+def _multiplet(lines: Lines, one: Signal, mhz: float, settings: MultipletSettings) -> Multiplet:
+    part, pattern = lines.take(_indices(one)), one.candidate.pattern
+    edge = max(_EDGE_WIDTHS * float(np.median(part.width_hz)), settings.edge_ppm * mhz)
     return Multiplet(
-        centroid / mhz,
-        (float(lines.hz[-1]) + edge) / mhz,
-        (float(lines.hz[0]) - edge) / mhz,
+        float(part.hz @ part.area) / float(part.area.sum()) / mhz,
+        (float(part.hz[-1]) + edge) / mhz,
+        (float(part.hz[0]) - edge) / mhz,
         pattern.category,
-        hydrogens,
+        one.hydrogens,
         tuple(round(j, 3) for j in pattern.j_hz),
     )
 
 
-def _remarks(curve: NMRCurve, picked: Picked, what: str) -> tuple[str, ...]:
-    snr = f", noise {picked.noise:.3g}" if picked.noise > 0 else ""
-    remarks = [f"{what} picked from a curve of {len(curve.ppm)} points (threshold {picked.threshold:.3g}{snr})"]
-    if picked.dropped:
-        places = ", ".join(f"{r.reason} {r.low:.2f} to {r.high:.2f} ppm" for r in picked.excluded)
-        remarks.append(f"{_counted(picked.dropped, 'line')} left out as not of the sample ({places})")
-    depth = -float(picked.levelled[~picked.in_excluded].min(initial=0.0))
-    if curve.nucleus == "1H" and depth > _DEEP * float(picked.lines.height.max()):
-        remarks.append("the curve goes deep below its baseline: is it phased?")
-    if not any(region.reason == "solvent" for region in picked.excluded):
-        named = f"{curve.solvent!r} is not known" if curve.solvent else "none is named"
-        remarks.append(f"no solvent signal left out: {named}")
-    return tuple(remarks)
+def _picked_remark(curve: NMRCurve, picked: Picked, what: str) -> str:
+    noise = f", noise {picked.noise:.3g}" if picked.noise > 0 else ""
+    return f"{what} picked from a curve of {len(curve.ppm)} points (threshold {picked.threshold:.3g}{noise})"
 
 
-def _integral_remarks(counted: Counted) -> tuple[str, ...]:
-    remarks = [f"integrals are within {counted.distance:.2f} H of whole numbers on average"]
+def _solvent_remark(curve: NMRCurve, places: Sequence[Place]) -> tuple[str, ...]:
+    if any(place.reason == "solvent" for place in places):
+        return ()
+    named = f"{curve.solvent!r} is not known" if curve.solvent else "none is named"
+    return (f"no solvent signal left out: {named}",)
+
+
+def _left_out_remark(ppm: Sequence[float], reason: str) -> str:
+    shown = ", ".join(f"{one:.2f}" for one in ppm)
+    return f"{_counted(len(ppm), 'line')} left out as {reason} ({shown} ppm)"
+
+
+def _counted_remarks(lines: Lines, counted: Counted, mhz: float, formula: str) -> tuple[str, ...]:
+    """What was assumed of the scale, and what was left out."""
+    off = [abs(one.relative - one.hydrogens) for one in counted.signals]
+    remarks = [f"integrals are within {float(np.mean(off)):.2f} H of whole numbers on average"]
+    if formula:
+        remarks.append(f"scale of the integrals from {formula}: {counted.total} H found")
+    else:
+        other = "".join(f", {total} H is nearly as plausible" for total in counted.alternatives[:3])
+        remarks.append(
+            f"scale of the integrals: {counted.total} H in all is the smallest plausible one, a multiple is"
+            " possible"
+            f"{other}"
+        )
+    unsure = [one for one in counted.signals if abs(one.relative - one.hydrogens) > 0.25]
+    if unsure:
+        said = ", ".join(f"{_middle(lines, one, mhz):.2f} ppm {one.relative:.2f}" for one in unsure)
+        remarks.append(f"integrals that are not whole, rounded ({said})")
+    for reason in ("solvent", "water", "TMS"):
+        which = [i for one in counted.foreign if one.candidate.foreign == reason for i in _indices(one)]
+        if which:
+            remarks.append(_left_out_remark([float(lines.hz[i]) / mhz for i in which[::-1]], reason))
     if counted.impurities:
-        left_out = _counted(counted.impurities, "group")
-        remarks.append(f"{left_out} of less than a third of a hydrogen left out")
+        most = max(one.relative for one in counted.impurities)
+        remarks.append(
+            f"{_counted(len(counted.impurities), 'signal')} of up to {most:.2f} H left out as impurities"
+        )
     return tuple(remarks)
+
+
+def _middle(lines: Lines, one: Signal, mhz: float) -> float:
+    return float(lines.hz[_indices(one)].mean()) / mhz
 
 
 def _counted(count: int, what: str) -> str:

@@ -21,8 +21,17 @@ class PeakPickingSettings(Settings):
         " and integrals use the curve itself",
     )
     carbon_smoothing_hz: float = Field(default=0.6, ge=0, description="the same for 13C")
+    carbon_wide_smoothing_hz: float = Field(
+        default=4.0, gt=0, description="weak broad 13C lines are sought under this one as well"
+    )
     noise_factor: float = Field(
-        default=6.0, gt=0, description="lowest height of a line over the noise (1 in 10^9 points by chance)"
+        default=6.0, gt=0, description="lowest height of a 1H line over the noise (1 in 10^9 points by chance)"
+    )
+    carbon_false_lines: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="noise peaks of a 13C spectrum that may be taken for lines; it gives the lowest height",
     )
     relative_height: float = Field(
         default=0.002, ge=0, lt=1, description="lowest height of a 1H line, as a share of the highest"
@@ -40,6 +49,15 @@ class PeakPickingSettings(Settings):
         default=0.4, gt=0, description="of two 1H lines; the lower one is dropped"
     )
     carbon_minimum_distance_hz: float = Field(default=3.0, gt=0, description="the same for 13C")
+    least_beside: float = Field(
+        default=0.025,
+        ge=0,
+        lt=1,
+        description="lowest height of a 1H line, as a share of the highest within 20 Hz: wiggles, sidebands",
+    )
+    most_fitted_lines: int = Field(
+        default=40, ge=1, description="more lines within 25 Hz of each other are not fitted"
+    )
     most_lines: int = Field(default=2000, ge=1, description="more lines than this are noise, not a spectrum")
 
 
@@ -47,12 +65,14 @@ class ExclusionSettings(Settings):
     """Lines that are not of the sample. Solvents and their places are in `solvents`."""
 
     solvent: str = Field(default="", description="of the sample, where the file names none or another")
-    solvent_margin_hz: float = Field(
-        default=3.0, ge=0, description="on both sides of the residual 1H signal of the solvent"
+    solvent_ppm: float = Field(
+        default=0.012, gt=0, description="standard deviation of the place of a solvent's residual 1H signal"
     )
-    carbon_solvent_margin_hz: float = Field(default=25.0, ge=0, description="the same for 13C")
+    carbon_solvent_margin_hz: float = Field(
+        default=25.0, ge=0, description="on both sides of a 13C signal of the solvent"
+    )
     water: bool = Field(default=True, description="whether water at its place in that solvent is left out")
-    water_margin_ppm: float = Field(default=0.02, ge=0, description="on both sides of water")
+    water_ppm: float = Field(default=0.03, gt=0, description="standard deviation of the place of water")
     reference_ppm: float = Field(
         default=0.05, ge=0, description="what lies nearer to 0 ppm is TMS; 0 keeps everything"
     )
@@ -63,16 +83,10 @@ class MultipletSettings(Settings):
     """From 1H lines to multiplets, and from areas to hydrogens."""
 
     grouping_hz: float = Field(
-        default=10.0, gt=0, description="lines nearer than this are of one multiplet: most J are under 10 Hz"
+        default=10.0, gt=0, description="lines of a multiplet without a name are seldom farther apart than this"
     )
     widest_coupling_hz: float = Field(
-        default=18.0,
-        gt=0,
-        description="groups nearer than this are joined where their integrals are whole together but not"
-        " alone: halves of a trans or geminal coupling, AB systems",
-    )
-    margin_hz: float = Field(
-        default=8.0, gt=0, description="integrated beyond the outer lines, at most to the middle of a gap"
+        default=20.0, gt=0, description="lines of one multiplet are not farther from the next one than this"
     )
     edge_ppm: float = Field(
         default=0.017,
@@ -92,15 +106,12 @@ class MultipletSettings(Settings):
     most_couplings: int = Field(default=6, ge=1, le=8, description="a multiplet of more is called m")
     most_fitted_lines: int = Field(default=40, ge=1, description="a group of more lines is called m, unfitted")
     integral_error: float = Field(
-        default=0.03, gt=0, description="expected of an integral, relative: overlap, relaxation, phase"
+        default=0.05, gt=0, description="expected of an integral, relative: overlap, relaxation, phase"
     )
     integral_offset: float = Field(
-        default=0.04, gt=0, description="expected of an integral besides, in hydrogens: the baseline"
+        default=0.05, gt=0, description="expected of an integral besides, in hydrogens: the baseline"
     )
-    smallest_hydrogens: float = Field(
-        default=0.35, gt=0, lt=1, description="a group of less is an impurity, a satellite or noise"
-    )
-    most_hydrogens: int = Field(default=120, ge=1, description="of a molecule; bounds the search for the unit")
+    most_hydrogens: int = Field(default=120, ge=1, description="of a molecule; bounds the search for the scale")
 
 
 class NMRProcessingSettings(Settings):
@@ -109,6 +120,9 @@ class NMRProcessingSettings(Settings):
     peaks: PeakPickingSettings = PeakPickingSettings()
     exclusion: ExclusionSettings = ExclusionSettings()
     multiplets: MultipletSettings = MultipletSettings()
+    formula: str = Field(
+        default="", description="of the molecule, where it is known: it bounds the hydrogens in all"
+    )
 
 
 class InfraredProcessingSettings(Settings):

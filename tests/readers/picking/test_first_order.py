@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mmspec_ds.readers.picking.first_order import explain
-from mmspec_ds.readers.picking.hydrogens import Neighbours, count_hydrogens
+from mmspec_ds.readers.picking.candidates import Candidate
+from mmspec_ds.readers.picking.first_order import MULTIPLET, Pattern, explain
+from mmspec_ds.readers.picking.hydrogens import count_hydrogens
 from mmspec_ds.readers.picking.pick_settings import MultipletSettings
 
 SETTINGS = MultipletSettings()
@@ -51,8 +52,17 @@ def test_places_are_used_together() -> None:
 
 
 def counted(areas: list[float], near: list[bool] | None = None) -> list[int]:
-    between = [Neighbours(one, True) for one in (near or [False] * (len(areas) - 1))]
-    return [signal.hydrogens for signal in count_hydrogens(np.array(areas), between, SETTINGS).signals]
+    """Hydrogens of areas that are signals by themselves, or one signal with the next where that is near."""
+    near = near or [False] * (len(areas) - 1)
+    islands: list[list[Candidate]] = [[]]
+    for i, area in enumerate(areas):
+        if i and not near[i - 1]:
+            islands.append([])
+        joins = bool(i and near[i - 1])
+        islands[-1].append(Candidate(i, i, area, Pattern("s", (), 0.0), 0.0, 0, "any", boundary=1.5 * joins))
+        if joins:
+            islands[-1].append(Candidate(i - 1, i, areas[i - 1] + area, MULTIPLET, 3.4, 1, "any"))
+    return [signal.hydrogens for signal in count_hydrogens(islands, SETTINGS).signals]
 
 
 @pytest.mark.parametrize(

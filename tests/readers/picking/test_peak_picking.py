@@ -10,7 +10,6 @@ from mmspec_ds.readers.picking.curve import NMRCurve
 from mmspec_ds.readers.picking.nmr import multiplets_of_peaks, pick_carbon, pick_hydrogen
 from mmspec_ds.readers.picking.pick_settings import (
     ExclusionSettings,
-    MultipletSettings,
     NMRProcessingSettings,
     PeakPickingSettings,
 )
@@ -71,15 +70,16 @@ def test_an_ab_system_is_two_hydrogens(make_curve: Make) -> None:
     base = 3.5
     signals = [(base + hz / 400, (), area) for hz, area in ((0, 0.25), (12, 0.75), (28, 0.75), (40, 0.25))]
     found = pick_hydrogen(make_curve([*signals, (2.0, (), 3), (7.3, (), 1)]), DEFAULT).spectrum.multiplets
-    assert [(one.category, one.hydrogens) for one in found] == [("s", 1), ("m", 1), ("m", 1), ("s", 3)]
+    assert [(one.category, one.hydrogens) for one in found] == [("s", 1), ("d", 1), ("d", 1), ("s", 3)]
+    assert [one.j_hz for one in found[1:3]] == [pytest.approx((12.0,), abs=0.01)] * 2
 
 
 def test_solvent_water_and_tms_are_left_out(make_curve: Make) -> None:
     signals = [(7.26, (), 0.5), (1.56, (), 0.4), (0.0, (), 9.0), (7.8, (8.0,), 2), (2.4, (), 3)]
     picked = pick_hydrogen(make_curve(signals, solvent="CDCl3"), DEFAULT)
     assert [(one.category, one.hydrogens) for one in picked.spectrum.multiplets] == [("d", 2), ("s", 3)]
-    assert picked.picked.dropped == 3
-    assert any("3 lines left out as not of the sample" in remark for remark in picked.remarks)
+    assert picked.foreign_ppm == pytest.approx((7.26, 1.56, 0.0), abs=1e-3)
+    assert "1 line left out as water (1.56 ppm)" in picked.remarks
     kept = pick_hydrogen(
         make_curve(signals), NMRProcessingSettings(exclusion=ExclusionSettings(reference_ppm=0))
     )
@@ -93,7 +93,7 @@ def test_impurities_cost_no_hydrogen(make_curve: Make) -> None:
     picked = pick_hydrogen(make_curve(signals, noise=0.001), DEFAULT)
     named = [(one.category, one.hydrogens) for one in picked.spectrum.multiplets]
     assert named == [("q", 2), ("s", 3), ("t", 3)]
-    assert "2 groups of less than a third of a hydrogen left out" in picked.remarks
+    assert "2 signals of up to 0.05 H left out as impurities" in picked.remarks
 
 
 def test_carbon_lines_without_the_solvent(make_curve: Make) -> None:
@@ -111,7 +111,7 @@ def test_carbon_lines_without_the_solvent(make_curve: Make) -> None:
     )
     picked = pick_carbon(curve, DEFAULT)
     assert picked.spectrum.shifts_ppm == pytest.approx((170.3, 128.5, 60.2, 14.1), abs=0.005)
-    assert picked.picked.dropped == 8
+    assert len(picked.foreign_ppm) == 8
 
 
 def test_negative_carbon_lines_count(make_curve: Make) -> None:
@@ -160,7 +160,7 @@ def test_a_table_of_lines_becomes_multiplets() -> None:
     ppm = np.array([*triplet, 2.05, *quartet])
     heights = np.array([0.75, 1.5, 0.75, 3.0, 0.25, 0.75, 0.75, 0.25])
     order = np.random.default_rng(1).permutation(len(ppm))
-    spectrum, _ = multiplets_of_peaks(ppm[order], heights[order], 400.0, MultipletSettings())
+    spectrum, _ = multiplets_of_peaks(ppm[order], heights[order], 400.0, DEFAULT)
     found = [(round(m.centroid_ppm, 3), m.category, m.hydrogens, m.j_hz) for m in spectrum.multiplets]
     assert found == [(4.1, "q", 2, (7.0,)), (2.05, "s", 3, ()), (1.2, "t", 3, (7.0,))]
 

@@ -14,9 +14,11 @@ SETTINGS = NMRProcessingSettings(exclusion=ExclusionSettings(reference_ppm=0))
 
 
 def test_curves_give_the_lists_that_came_with_them(shared_data: Path) -> None:
-    """100 molecules with 911 multiplets, points 0.6 Hz apart. Found within 0.03 ppm 891, with the same count of
-    hydrogens 823 (the lists themselves leave exchangeable ones out), J of the 507 with the same name within
-    0.015 Hz in the median."""
+    """100 molecules with 911 multiplets, points 0.6 Hz apart. Found within 0.03 ppm 883, with the same count of
+    hydrogens 827, with the same name and J 360, these J within 0.015 Hz in the median.
+
+    The lists cut the feet of singlets: they give methyl singlets 2 H and tert-butyl singlets 8 H, where the
+    curve has 2.9 to 3.1 and 8.6 to 9.4. There 3 and 9 are right as well."""
     table = pq.read_table(
         shared_data / "alberts/example_data_1.parquet", columns=["h_nmr_spectra", "h_nmr_peaks"]
     )
@@ -33,7 +35,8 @@ def test_curves_give_the_lists_that_came_with_them(shared_data: Path) -> None:
                 continue
             picked.remove(nearest)
             found += 1
-            counted += nearest.hydrogens == listed["nH"]
+            methyl = listed["category"] == "s" and nearest.hydrogens % 3 == 0
+            counted += nearest.hydrogens in (listed["nH"], listed["nH"] + methyl)
             if nearest.category == listed["category"] and nearest.j_hz:
                 named += 1
                 known = sorted(float(text) for text in listed["j_values"].removesuffix("_").split("_"))
