@@ -28,7 +28,7 @@ from mmspec_ds.spectra.records import (
     Spectrum,
     TandemMS,
 )
-from mmspec_ds.spectra.registry import CompressionSettings, compress_record, text_tokens
+from mmspec_ds.spectra.registry import PAPER_MODALITIES, CompressionSettings, compress_records, text_tokens
 from mmspec_ds.spectra.rows import SMILES
 
 TEXT_ORDER = (Modality.FORMULA, Modality.H_NMR, Modality.C_NMR, Modality.IR, Modality.MS)
@@ -56,14 +56,16 @@ def benchmark_text(files: Sequence[Path], out: Path) -> int:
 
 def tokens(files: Sequence[Path], out: Path, *, by_inchikey: bool) -> int:
     """The arrays of a prepared folder, in three files."""
-    settings, modalities = CompressionSettings(), tuple(Modality)
+    settings, modalities = CompressionSettings(), (*PAPER_MODALITIES, Modality.FORMULA)
     rows = []
     for file in files:
-        for record in records(file):
+        parsed = list(records(file))
+        packed = compress_records(parsed, modalities, settings)
+        for at, record in enumerate(parsed):
             assert record.smiles is not None
             smiles = canonical_smiles(record.smiles)
             draw = draw_of(inchikey_block(smiles), 0) / 2**64 if by_inchikey else 0.0
-            compressed = compress_record(record, modalities, settings)
+            compressed = {modality: one.subset(np.array([at])) for modality, one in packed.items()}
             rows.append({"smiles": smiles, "words": tokenize_smiles(smiles), "draw": draw} | compressed)
     data = pd.DataFrame(rows).drop_duplicates(subset="smiles")
     if by_inchikey:

@@ -205,7 +205,7 @@ def _even(block: Block, found: Ordinates, axis: _Axis) -> tuple[FloatArray, Floa
 
 
 def _check_count(block: Block, count: int, points: float | None, remarks: list[str]) -> None:
-    """Compare the number of points with NPOINTS; a difference of one is allowed, for Varian's converter has it."""
+    """Compare the number of points with NPOINTS; one more or less is allowed, as Varian's converter writes."""
     if points is None:
         remarks.append("NPOINTS is missing: a truncated table would not be noticed")
     elif abs(points - count) > 1:

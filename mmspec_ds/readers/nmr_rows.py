@@ -175,12 +175,14 @@ def _plain_number(cell: str) -> float:
 
 def _are_limits(head: list[list[float]], after: Sequence[Sequence[str]]) -> bool:
     """Two columns of numbers, the second always below (or always above) the first by up to 2 ppm, and a
-    multiplicity or hydrogens after them."""
-    if len(head) < 2 or not after:
+    multiplicity, hydrogens or nothing after them."""
+    if len(head) < 2:
         return False
     first, second = np.array(head[0]), np.array(head[1])
     apart = first - second
     near = bool((np.abs(apart) <= _WIDEST_RANGE).all() and ((apart > 0).all() or (apart < 0).all()))
+    if not after:
+        return near and len(first) > 1 and bool((second != second.round()).any())
     return near and all(multiplicity(cell) is not None or re.fullmatch(r"\d+\s*H", cell) for cell in after[0])
 
 

@@ -48,12 +48,6 @@ class ReadReport:
         if len(self.reasons) < _REASONS_KEPT:
             self.reasons.append(reason)
 
-    def summary(self) -> str:
-        """One line for a log."""
-        if not self.rows_skipped:
-            return f"{self.rows_read} rows read"
-        return f"{self.rows_read} rows read, {self.rows_skipped} skipped, the first because {self.reasons[0]}"
-
 
 def read_records(
     path: str | os.PathLike[str],
@@ -119,16 +113,6 @@ def row_groups(path: str | os.PathLike[str]) -> list[int]:
     """
     with _open(Path(path)) as file:
         return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-
-
-def count_rows(path: str | os.PathLike[str]) -> int:
-    """The number of rows, from the file's footer.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    with _open(Path(path)) as file:
-        return int(file.metadata.num_rows)
 
 
 class RowReader:

@@ -24,12 +24,16 @@ LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """Where the ranks of a run meet: on the machine `address` of rank 0, at `port`."""
+    """Where the ranks of a run meet: on the machine `address` of rank 0, at `port`.
+
+    `served` says that the launcher, such as torchrun, has opened the port; otherwise rank 0 opens it.
+    """
 
     rank: int
     world: int
     address: str
     port: int
+    served: bool = False
 
 
 def find_rendezvous(environment: Mapping[str, str]) -> Rendezvous | None:
@@ -53,6 +57,7 @@ def find_rendezvous(environment: Mapping[str, str]) -> Rendezvous | None:
         world=world,
         address=environment["MASTER_ADDR"],
         port=_whole_number(environment, "MASTER_PORT", 1, 65535),
+        served=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
     )
 
 
@@ -63,12 +68,8 @@ def _whole_number(environment: Mapping[str, str], name: str, least: int, most: i
     return int(text)
 
 
-def check_rendezvous(meeting: Rendezvous, *, serves: bool) -> None:
+def check_rendezvous(meeting: Rendezvous) -> None:
     """Look at once for what would otherwise end in a long wait: an unknown address, or a port that is taken.
-
-    Args:
-        meeting: where the ranks meet.
-        serves: whether this process opens the port.
 
     Raises:
         ConfigError: names the address or the port.
@@ -80,7 +81,7 @@ def check_rendezvous(meeting: Rendezvous, *, serves: bool) -> None:
             f"MASTER_ADDR is {meeting.address!r}, which leads nowhere ({error.strerror}): expected the name or"
             " address of rank 0's machine"
         ) from None
-    if not serves:
+    if meeting.rank > 0 or meeting.served:
         return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -138,8 +139,7 @@ def process_group(timeout_minutes: float) -> Iterator[None]:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=timeout)
         os.environ["LOCAL_RANK"] = "0"  # DeepSpeed insists on it
     else:
-        agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun opens the port itself
-        check_rendezvous(meeting, serves=meeting.rank == 0 and not agent)
+        check_rendezvous(meeting)
         if meeting.rank > 0:
             wait_for_rank_0(meeting, timeout_minutes)
         try:

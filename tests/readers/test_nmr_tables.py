@@ -173,6 +173,14 @@ def test_lists_with_limits(kind: str, tmp_path: Path) -> None:
     assert (kind in ("one cell", "Mnova's dots", "named")) != any("limits" in one for one in part.remarks)
 
 
+def test_limits_alone(tmp_path: Path) -> None:
+    """Two columns near each other are limits; whole numbers after the shift are hydrogens."""
+    part = read(tmp_path, "7.44,7.31\n4.31,4.21\n", modality=Modality.H_NMR)
+    assert [shift for shift, *_ in hydrogen(part)] == [7.375, 4.26]
+    part = read(tmp_path, "3.55,3\n2.15,1\n", modality=Modality.H_NMR)
+    assert [(shift, count) for shift, _, count, _ in hydrogen(part)] == [(3.55, 3), (2.15, 1)]
+
+
 def test_an_integral_before_the_multiplicity_is_no_limit(tmp_path: Path) -> None:
     """The second number lies above one shift and below another: not the limits of a range."""
     part = read(tmp_path, "4.26 2 q 7.2\n2.31 3 s\n1.35 3 t 7.2\n")

@@ -19,6 +19,8 @@ COMPLETE = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "n
 
 def test_a_launcher_says_where_the_ranks_meet() -> None:
     assert find_rendezvous(COMPLETE) == Rendezvous(rank=1, world=2, address="node-a", port=29500)
+    torchrun = COMPLETE | {"TORCHELASTIC_USE_AGENT_STORE": "True"}
+    assert find_rendezvous(torchrun) == Rendezvous(1, 2, "node-a", 29500, served=True)
 
 
 @pytest.mark.parametrize("given", [(), ("MASTER_PORT",), ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK")], ids=str)
@@ -57,7 +59,7 @@ def test_wrong_values_are_named(name: str, value: str, expected: str) -> None:
 
 def test_an_unknown_address_is_named_at_once() -> None:
     with pytest.raises(ConfigError, match=r"MASTER_ADDR is 'no-such-machine\.invalid', which leads nowhere"):
-        check_rendezvous(Rendezvous(1, 2, "no-such-machine.invalid", 29500), serves=False)
+        check_rendezvous(Rendezvous(1, 2, "no-such-machine.invalid", 29500))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", ""])
@@ -67,9 +69,10 @@ def test_a_port_that_is_taken_is_named(host: str) -> None:
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(ConfigError, match=f"port {port} cannot be opened .*Address already in use"):
-            check_rendezvous(Rendezvous(0, 2, "127.0.0.1", port), serves=True)
-        check_rendezvous(Rendezvous(1, 2, "127.0.0.1", port), serves=False)
-    check_rendezvous(Rendezvous(0, 2, "127.0.0.1", port), serves=True)
+            check_rendezvous(Rendezvous(0, 2, "127.0.0.1", port))
+        check_rendezvous(Rendezvous(0, 2, "127.0.0.1", port, served=True))
+        check_rendezvous(Rendezvous(1, 2, "127.0.0.1", port))
+    check_rendezvous(Rendezvous(0, 2, "127.0.0.1", port))
 
 
 JOIN = """

@@ -2,13 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.columns import (
     Faults,
     FileColumn,
@@ -24,7 +23,7 @@ from mmspec_ds.spectra.columns import (
 from mmspec_ds.spectra.modalities.definition import (
     Drawing,
     ModalityDefinition,
-    check_shift_range,
+    ShiftSettings,
     one_each,
     without_faults,
 )
@@ -47,27 +46,15 @@ CARBON_TYPES = ("C", "CH", "CH2", "CH3")
 _BENCHMARK_FIELDS = {name: pa.float64() for name in (SHIFT, "integral", "intensity", "width (ppm)")}
 
 
-class CarbonNMRSettings(Settings):
+class CarbonNMRSettings(ShiftSettings):
     """13C: one token a line."""
 
-    max_tokens: int = Field(default=256, ge=1, description="lines kept, from high to low shift (paper B.5)")
-    bin_ppm: float = Field(default=0.1, gt=0, description="width of a shift bin (paper B.5)")
     lowest_ppm: float = -20.0
     highest_ppm: float = 250.0
     multiplicity: bool = Field(
         default=False,
         description="a further field of a token: unknown, C, CH, CH2 or CH3 (DEPT); the benchmark has none",
     )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        check_shift_range(self.lowest_ppm, self.highest_ppm, self.bin_ppm)
-        return self
-
-    @property
-    def last_bin(self) -> int:
-        """The bin of the highest shift."""
-        return int(np.floor((self.highest_ppm - self.lowest_ppm) / self.bin_ppm + 0.5))
 
 
 class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):

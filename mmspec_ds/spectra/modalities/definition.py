@@ -6,9 +6,11 @@ Axes: N rows of a batch.
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
+import numpy as np
 import pyarrow as pa
+from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.columns import BoolArray, Faults, FileColumn
@@ -159,6 +161,27 @@ def without_faults(faults: Sequence[Faults]) -> BoolArray:
     for one in faults[1:]:
         bad_N |= one.bad_N
     return ~bad_N
+
+
+class ShiftSettings(Settings):
+    """Tokens with a shift in bins of `bin_ppm`."""
+
+    max_tokens: int = Field(
+        default=256, ge=1, description="lines or multiplets kept, from high to low shift (paper B.5)"
+    )
+    bin_ppm: float = Field(default=0.1, gt=0, description="width of a shift bin (paper B.5)")
+    lowest_ppm: float
+    highest_ppm: float
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_shift_range(self.lowest_ppm, self.highest_ppm, self.bin_ppm)
+        return self
+
+    @property
+    def last_bin(self) -> int:
+        """The bin of the highest shift."""
+        return int(np.floor((self.highest_ppm - self.lowest_ppm) / self.bin_ppm + 0.5))
 
 
 def check_shift_range(lowest: float, highest: float, width: float) -> None:

@@ -3,14 +3,13 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.columns import (
     Array,
     BoolArray,
@@ -26,7 +25,7 @@ from mmspec_ds.spectra.columns import (
 from mmspec_ds.spectra.modalities.definition import (
     Drawing,
     ModalityDefinition,
-    check_shift_range,
+    ShiftSettings,
     one_each,
     without_faults,
 )
@@ -70,27 +69,13 @@ _MULTIPLICITY_PART = re.compile(r"hept|.", re.DOTALL)
 _MULTIPLICITY_IDS = {name: index for index, name in enumerate(MULTIPLICITIES)}
 
 
-class HydrogenNMRSettings(Settings):
+class HydrogenNMRSettings(ShiftSettings):
     """1H: one token a multiplet. Positions and widths in ppm, couplings in Hz."""
 
-    max_tokens: int = Field(
-        default=256, ge=1, description="multiplets kept, from high to low shift (paper B.5)"
-    )
-    bin_ppm: float = Field(default=0.1, gt=0, description="width of a shift bin (paper B.5)")
     lowest_ppm: float = -2.0
     highest_ppm: float = 18.0
     span_bin_ppm: float = Field(default=0.05, gt=0, description="width of a bin of the multiplet's span")
     j_bin_hz: float = Field(default=0.5, gt=0, description="width of a bin of the coupling constants")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        check_shift_range(self.lowest_ppm, self.highest_ppm, self.bin_ppm)
-        return self
-
-    @property
-    def last_bin(self) -> int:
-        """The bin of the highest shift."""
-        return int(np.floor((self.highest_ppm - self.lowest_ppm) / self.bin_ppm + 0.5))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,6 @@ def build(moe: MoESettings | None) -> Elucidator:
 
 
 @pytest.fixture(scope="session")
-def sparse_settings() -> MoESettings:
-    """Those of the sparse model."""
-    return MoESettings(k=2, experts=EXPERTS)
-
-
-@pytest.fixture(scope="session")
 def models() -> Callable[[str], Elucidator]:
     """A dense model, or a sparse one, with shared experts or without."""
     kinds = {
