@@ -7,7 +7,7 @@ Axes: N rows, I items (multiplets, lines, peaks) of all rows end to end.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -116,6 +116,14 @@ class Items:
 
     counts_N: IntArray
     fields: Mapping[str, Array]
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[Sequence[Any]], names: Sequence[str], values: Sequence[tuple[float | None, ...]]
+    ) -> Self:
+        """As many items as each row is long; `values` has the fields of each, of which None becomes NaN."""
+        fields = np.array(values, dtype=np.float64).reshape(-1, len(names)).T
+        return cls(np.array([len(row) for row in rows], dtype=np.int64), dict(zip(names, fields)))
 
     def __getitem__(self, name: str) -> Array:
         return self.fields[name]
