@@ -58,9 +58,8 @@ def rows_of_file(path: Path, modalities: tuple[Modality, ...], options: ReadOpti
 
     A file of the benchmark's schema is read by whole columns, and only those that are needed. Of any other
     format, modalities that the file does not hold are simply absent, as a spectrum that was not measured; a
-    record with none of them, without a structure where one is asked for, or without a formula where FORMULA is
-    among the modalities and structures are asked for, is invalid. What is sound but of no use (a survey scan)
-    is passed over.
+    record with none of them is invalid. So is, where structures are asked for, one without a structure or
+    without a formula that is among the modalities. Sound spectra of no use (survey scans) are passed over.
 
     Raises:
         DataError: the file cannot be read, or lacks a column.
@@ -101,9 +100,11 @@ def _record(
         return DataError(f"{where}: has no spectrum of {_names(modalities)}")
     if options.require_smiles and smiles is None:
         return DataError(f"{where}: has no SMILES")
-    if options.require_smiles and Modality.FORMULA in modalities and item.formula is None:
-        return DataError(f"{where}: has no formula, which is an input of this model")
-    return Record(item.id, spectra, smiles, item.formula)
+    record = Record(item.id, spectra, smiles, item.formula)
+    for entry in (REGISTRY[modality] for modality in modalities):
+        if options.require_smiles and not entry.is_instrument and not entry.is_in(record):
+            return DataError(f"{where}: has no {entry.label}, which is an input of this model")
+    return record
 
 
 def _names(modalities: tuple[Modality, ...]) -> str:

@@ -93,6 +93,10 @@ class ModalityDefinition(ABC, Generic[C, S]):
     def compress(self, columns: C, settings: S) -> PackedTokens:
         """The operator phi_m (paper eq. 2): the tokens of N rows."""
 
+    def is_in(self, record: Record) -> bool:
+        """Whether a record has it."""
+        return any(record.of(self.modality))
+
     @abstractmethod
     def from_records(self, records: Sequence[Record]) -> C:
         """The spectra of N records as the operator takes them."""

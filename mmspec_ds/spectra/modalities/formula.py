@@ -65,6 +65,9 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         discrete = np.array(flat, dtype=np.int16).reshape(-1, 2)
         return discrete_tokens(discrete, offsets_of([len(row) for row in columns.tokens]))
 
+    def is_in(self, record: Record) -> bool:
+        return record.formula is not None
+
     def from_records(self, records: Sequence[Record]) -> Formulas:
         """
         Raises:
