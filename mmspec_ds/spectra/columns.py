@@ -141,6 +141,12 @@ class Items:
         fields = {name: values[kept_I] for name, values in self.fields.items()}
         return type(self)(np.where(kept_N, self.counts_N, 0), fields)
 
+    def largest(self, values_I: FloatArray) -> FloatArray:
+        """For each item the largest value of its row, or 1 where that is not positive: [I]."""
+        largest_N = np.zeros(len(self.counts_N))
+        np.maximum.at(largest_N, self.row_I, values_I)
+        return np.where(largest_N > 0, largest_N, 1.0)[self.row_I]
+
     def first(self, limit: int, *keys_I: FloatArray) -> tuple[IntArray, IntArray]:
         """At most `limit` items of each row by rising first key, then by the next ones: their places among all
         items, and offsets [N + 1]."""

@@ -61,7 +61,8 @@ class _Packed:
         """The rows `indices`, in that order."""
         counts = counts_at(self.offsets, indices)
         items = ranges(self.offsets[indices], counts)
-        return type(self)(*(array[items] for array in self._arrays()), offsets_of(counts))
+        arrays = [array[items] for array in self._arrays()]
+        return type(self)(*arrays, offsets_of(counts))  # type: ignore[call-arg]
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -73,7 +74,8 @@ class _Packed:
         if len(parts) == 1:
             return parts[0]
         arrays = map(np.concatenate, zip(*(part._arrays() for part in parts)))
-        return cls(*arrays, offsets_of(np.concatenate([part.counts for part in parts])))
+        offsets = offsets_of(np.concatenate([part.counts for part in parts]))
+        return cls(*arrays, offsets)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True, slots=True)

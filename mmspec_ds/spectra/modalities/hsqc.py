@@ -108,9 +108,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         carbon, hydrogen = columns["carbon"], columns["hydrogen"]
         order, offsets = columns.first(settings.max_tokens, -carbon, -hydrogen)
         intensity, known = np.nan_to_num(columns["intensity"]), ~np.isnan(columns["intensity"])
-        largest_N = np.zeros(len(columns.counts_N))
-        np.maximum.at(largest_N, columns.row_I, np.abs(intensity))
-        relative = intensity / np.where(largest_N > 0, largest_N, 1.0)[columns.row_I]
+        relative = intensity / columns.largest(np.abs(intensity))
         fields = np.empty((len(order), 4), dtype=np.int16)
         carbon = carbon[order] - settings.carbon_lowest_ppm
         hydrogen = hydrogen[order] - settings.hydrogen_lowest_ppm

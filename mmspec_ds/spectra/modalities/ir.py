@@ -101,9 +101,10 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         grids = np.stack([columns.counts_N, columns.first_N, columns.last_N], axis=1)[present]
         for points, first, last in np.unique(grids, axis=0):
             alike = present[(grids == (points, first, last)).all(axis=1)]
+            runs = np.lib.stride_tricks.sliding_window_view(columns.values, int(points))
             for start in range(0, len(alike), _CURVES):
                 rows = alike[start : start + _CURVES]
-                curves = _rows(columns.values, columns.starts_N[rows], int(points))
+                curves = runs[columns.starts_N[rows]].astype(np.float64)
                 intensity = _normalised(_resampled(curves, first, last, settings))
                 view = np.lib.stride_tricks.sliding_window_view(intensity, settings.window, axis=1)
                 windows[rows] = view[:, :: settings.stride]
@@ -186,14 +187,6 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
 
 def _wavenumbers(spectrum: Infrared) -> FloatArray:
     return np.linspace(spectrum.start_cm1, spectrum.stop_cm1, len(spectrum.absorbance))
-
-
-def _rows(values: Array, starts: IntArray, points: int) -> FloatArray:
-    """The curves of `points` values that begin at `starts`, rising: float64 [rows, points]."""
-    first, last = int(starts[0]), int(starts[-1])
-    if last - first == (len(starts) - 1) * points:  # nothing between them
-        return values[first : last + points].reshape(-1, points).astype(np.float64)
-    return values[starts[:, None] + np.arange(points)].astype(np.float64)
 
 
 def _resampled(absorbance: FloatArray, first: float, last: float, settings: InfraredSettings) -> FloatArray:
