@@ -16,7 +16,7 @@ import mmap
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -95,18 +95,11 @@ class ShardRows:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by the names they have in a file."""
-        arrays: dict[str, npt.NDArray[Any]] = {
-            **{name: getattr(self, name) for name in _NUMBERS},
-            "smiles": self.smiles.values,
-            "smiles.offsets": self.smiles.offsets,
-            "target": self.target.values,
-            "target.offsets": self.target.offsets,
-        }
-        for modality, packed in self.tokens.items():
-            name = REGISTRY[modality].name
-            arrays[f"{name}.discrete"] = packed.discrete
-            arrays[f"{name}.continuous"] = packed.continuous
-            arrays[f"{name}.offsets"] = packed.offsets
+        arrays: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in _NUMBERS}
+        tokens = {REGISTRY[modality].name: packed for modality, packed in self.tokens.items()}
+        for name, packed in {"smiles": self.smiles, "target": self.target, **tokens}.items():
+            for one in fields(packed):
+                arrays[f"{name}.{one.name}".removesuffix(".values")] = getattr(packed, one.name)
         return arrays
 
 
@@ -216,12 +209,8 @@ def _array(mapped: mmap.mmap, start: int, entry: Mapping[str, Any]) -> npt.NDArr
 
 
 def _rows(arrays: Mapping[str, npt.NDArray[Any]], modalities: Sequence[Modality]) -> ShardRows:
-    tokens = {}
-    for modality in modalities:
-        name = REGISTRY[modality].name
-        tokens[modality] = PackedTokens(
-            arrays[f"{name}.discrete"], arrays[f"{name}.continuous"], arrays[f"{name}.offsets"]
-        )
+    parts = ("discrete", "continuous", "offsets")
+    tokens = {m: PackedTokens(*(arrays[f"{REGISTRY[m].name}.{part}"] for part in parts)) for m in modalities}
     numbers: dict[str, Any] = {name: arrays[name] for name in _NUMBERS}
     return ShardRows(
         **numbers,
