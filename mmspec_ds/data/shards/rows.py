@@ -97,7 +97,8 @@ class ShardRows:
         """All arrays by the names they have in a file."""
         arrays: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in _NUMBERS}
         tokens = {REGISTRY[modality].name: packed for modality, packed in self.tokens.items()}
-        for name, packed in {"smiles": self.smiles, "target": self.target, **tokens}.items():
+        rows: dict[str, PackedIds | PackedTokens] = {"smiles": self.smiles, "target": self.target, **tokens}
+        for name, packed in rows.items():
             for one in fields(packed):
                 arrays[f"{name}.{one.name}".removesuffix(".values")] = getattr(packed, one.name)
         return arrays
