@@ -152,10 +152,9 @@ def requests_of_manifest(path: Path, formula: str | None, answered: Answered) ->
         how = "there twice" if wrong in known else "unknown"
         raise DataError(f"the column {one_line(wrong, 40)!r} is {how} (known: {', '.join(known)})", path=path)
     seen: set[str] = set()
-    rows = csv.reader(lines)
     rows_read = 0
     try:
-        for number, cells in enumerate(rows, 1):
+        for number, cells in enumerate(csv.reader(lines), 1):
             if not any(cell.strip() for cell in cells):
                 continue
             rows_read += 1

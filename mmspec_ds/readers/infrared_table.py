@@ -67,7 +67,7 @@ def _part(path: Path, settings: FormatSettings) -> Part:
     axis, values = _numbers(table, x, y)
     unit, kind = _units(table, x, y)
     try:
-        made = to_grid(axis, values, unit, kind, settings.ir.processing)
+        made = to_grid(axis, values, unit, kind, settings.ir)
     except ValueError as error:
         raise RecordFault(str(error)) from None
     remarks = [f"{more} further columns are not read"] if more else []

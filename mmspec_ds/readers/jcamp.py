@@ -161,7 +161,7 @@ def _infrared(path: Path, number: int, block: Block, settings: FormatSettings) -
     curve = read_curve(block)
     try:
         made = to_grid(
-            curve.x, curve.y, axis_unit(curve.x_unit), ordinate(curve.y_unit), settings.ir.processing
+            curve.x, curve.y, axis_unit(curve.x_unit), ordinate(curve.y_unit), settings.ir
         )
     except ValueError as error:
         raise RecordFault(str(error), line=block.line) from None
@@ -176,7 +176,7 @@ def _nmr(path: Path, number: int, block: Block, asked: Modality | None, settings
     if is_two_dimensional(block):
         reading = read_cross_peaks(block)
     else:
-        processing = settings.with_formula(_formula(block)).nmr.processing
+        processing = settings.with_formula(_formula(block)).nmr
         reading = read_nmr(block, nucleus_of(block, asked), processing)
     metadata = _metadata(block) | dict(reading.metadata)
     if solvent := solvent_of(block):

@@ -147,7 +147,7 @@ def _frequency(signals: Sequence[ListedRow]) -> float | None:
 def _hydrogen_lines(signals: Sequence[ListedRow], mhz: float | None, settings: FormatSettings) -> Reading:
     heights = [math.nan if signal.intensity is None else signal.intensity for signal in signals]
     shifts = np.array([signal.shift for signal in signals])
-    return hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr.processing)
+    return hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr)
 
 
 def _listed(signal: ListedRow) -> ListedSignal:
