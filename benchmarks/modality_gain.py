@@ -76,6 +76,7 @@ def run_settings(name: str, data: Path, output: Path, options: argparse.Namespac
             "ep_size": 1,
             "steps": options.steps,
             "batch_size": options.batch_size,
+            "threads": options.threads,
             "validate_every": max(1, options.steps // 5),
             "pictures": 0,
             "conflict_samples": 0,

@@ -21,7 +21,7 @@ from mmspec_ds.readers.jcamp_tables import MOST_POINTS
 from mmspec_ds.readers.jcamp_text import Block
 from mmspec_ds.readers.nmr_curves import from_curve, make_curve
 from mmspec_ds.readers.nmr_lists import Reading
-from mmspec_ds.readers.part import Item, Part, RecordFault, Rejected, one_line, part_id
+from mmspec_ds.readers.part import Item, Part, RecordFault, Rejected, one_line
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, read_lines, readable
 from mmspec_ds.spectra.records import FloatArray, Modality
@@ -114,13 +114,7 @@ def _part(path: Path, number: int, folder: Path, modality: Modality | None, sett
     ):
         if value:
             metadata[key] = value
-    return Part(
-        part_id(path, number),
-        (reading.spectrum,),
-        metadata=metadata,
-        remarks=reading.remarks,
-        trace=reading.trace,
-    )
+    return reading.part(path, number, metadata)
 
 
 def _picked(

@@ -12,15 +12,14 @@ from mmspec_ds.readers.delimited import to_number
 from mmspec_ds.readers.jcamp_nmr import nucleus_of
 from mmspec_ds.readers.jcamp_text import Block, read_blocks
 from mmspec_ds.readers.nmr_columns import not_of_sample
-from mmspec_ds.readers.nmr_lists import Reading, carbon_lines, hydrogen_lines
-from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
+from mmspec_ds.readers.nmr_lists import MOST_LISTED, Reading, carbon_lines, hydrogen_lines
+from mmspec_ds.readers.part import Item, RecordFault, counted, one_line
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, read_lines
 from mmspec_ds.readers.xml_records import local_name, read_elements
 from mmspec_ds.spectra.records import Modality
 
 PEAK_LIST = "peaklist.xml"
-_MOST_PEAKS = 5000
 _ROOTS, _PEAKS = frozenset({"PeakList"}), frozenset({"Peak1D", "Peak2D"})
 
 
@@ -41,10 +40,8 @@ def read_peak_list(
     try:
         acquisition = parameters(path.parent.parent.parent / "acqus", needed=False)
         reading = read_peaks(path, modality, settings, acquisition)
-        metadata: dict[str, str | float | int] = dict(reading.metadata)
-        if solvent := one_line(acquisition.text("$SOLVENT"), 40):
-            metadata[keys.SOLVENT] = solvent
-        yield Part(part_id(path, 0), (reading.spectrum,), metadata=metadata, remarks=reading.remarks)
+        solvent = one_line(acquisition.text("$SOLVENT"), 40)
+        yield reading.part(path, 0, {keys.SOLVENT: solvent} if solvent else {})
     except RecordFault as fault:
         yield fault.rejected(path, 0)
 
@@ -68,12 +65,12 @@ def read_peaks(path: Path, modality: Modality | None, settings: FormatSettings, 
             lines.append((shift, 1.0 if intensity is None else intensity))
         else:
             cross.add(shift, _number(element.get("F2"), "F2"), intensity)
-        if len(lines) + len(cross.first) > _MOST_PEAKS:
-            raise RecordFault(f"more than {_MOST_PEAKS} peaks")
-    if not lines and not cross.first:
+        if len(lines) + len(cross.peaks) > MOST_LISTED:
+            raise RecordFault(f"more than {MOST_LISTED} peaks")
+    if not lines and not cross.peaks:
         raise RecordFault("no peak in the list")
-    remarks = [f"{left_out} peaks of solvent or impurities left out"] if left_out else []
-    if cross.first:
+    remarks = [f"{counted(left_out, 'peak')} of solvent or impurities left out"] if left_out else []
+    if cross.peaks:
         if modality not in (None, Modality.HSQC):
             raise RecordFault("cross peaks of two dimensions, expected lines of one", fault=False)
         said = f"{acquisition.text('$PULPROG', '$EXP')} {path.name}"

@@ -9,7 +9,7 @@ from mmspec_ds.readers.delimited import DelimitedTable, Row, check_width, read_t
 from mmspec_ds.readers.multiplicities import carbon_type
 from mmspec_ds.readers.nmr_columns import is_index, kind_of, not_of_sample
 from mmspec_ds.readers.nmr_rows import list_metadata, read_rows
-from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
+from mmspec_ds.readers.part import Item, Part, RecordFault, counted, one_line
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
 from mmspec_ds.spectra.records import Modality
@@ -90,8 +90,7 @@ def _part(path: Path) -> Part:
     rows = read_rows(table)
     peaks, remarks = _named(table, rows) if table.named else _unnamed(rows)
     reading = hsqc_of(peaks, f"{table.words} {path.name}")
-    found = (*table.remarks, *remarks, *reading.remarks)
-    return Part(part_id(path, 0), (reading.spectrum,), metadata=list_metadata(table), remarks=found)
+    return reading.with_remarks([*table.remarks, *remarks]).part(path, 0, list_metadata(table))
 
 
 def _named(table: DelimitedTable, rows: Sequence[Row]) -> tuple[CrossPeaks, list[str]]:
@@ -122,9 +121,9 @@ def _named(table: DelimitedTable, rows: Sequence[Row]) -> tuple[CrossPeaks, list
             continue
         intensity = to_number(cell(row, "area", "integral", "intensity"))
         peaks.add(*pair, intensity, _hydrogens(cell(row, "hydrogens"), kind), row.number)
-    remarks = [f"{incomplete} rows without one of the two shifts left out"] if incomplete else []
+    remarks = [f"{counted(incomplete, 'row')} without one of the two shifts left out"] if incomplete else []
     if left_out:
-        remarks.append(f"{left_out} cross peaks of solvent or impurities left out")
+        remarks.append(f"{counted(left_out, 'cross peak')} of solvent or impurities left out")
     return peaks, remarks
 
 

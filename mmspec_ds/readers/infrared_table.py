@@ -16,7 +16,7 @@ from mmspec_ds.readers.delimited import (
     to_number,
 )
 from mmspec_ds.readers.jcamp_tables import MOST_POINTS
-from mmspec_ds.readers.part import Item, Part, RecordFault, Trace, part_id
+from mmspec_ds.readers.part import Item, Part, RecordFault, Trace, counted, part_id
 from mmspec_ds.readers.picking.infrared import AxisUnit, Ordinate, axis_unit, ordinate, to_grid
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
@@ -66,18 +66,14 @@ def _part(path: Path, settings: FormatSettings) -> Part:
     x, y, more = _columns(table)
     axis, values = _numbers(table, x, y)
     unit, kind = _units(table, x, y)
-    try:
-        made = to_grid(axis, values, unit, kind, settings.ir)
-    except ValueError as error:
-        raise RecordFault(str(error)) from None
-    remarks = [f"{more} further columns are not read"] if more else []
-    metadata: dict[str, str | float | int] = {}
-    if title := table.remark("title", "name", "sample", "sample name"):
-        metadata[keys.NAME] = title
+    made = to_grid(axis, values, unit, kind, settings.ir)
+    unread = "further column is" if more == 1 else "further columns are"
+    remarks = [f"{more} {unread} not read"] if more else []
+    title = table.remark("title", "name", "sample", "sample name")
     return Part(
         part_id(path, 0),
         (made.spectrum,),
-        metadata=metadata,
+        metadata={keys.NAME: title} if title else {},
         remarks=(*table.remarks, *remarks, *made.remarks),
         trace=Trace(made.wavenumber_cm1, made.absorbance, "cm-1"),
     )
@@ -92,10 +88,7 @@ def _columns(table: DelimitedTable) -> tuple[int, int, int]:
     named += [i for i, cell in enumerate(header) if any(cell.startswith(name) for name in _X_NAMES)]
     x = named[0] if named else 0
     rest = [i for i in (*range(x + 1, len(header)), *range(x)) if header[i]]
-    try:
-        spoken = [i for i in rest if ordinate(header[i]) is not None]
-    except ValueError as error:
-        raise RecordFault(str(error)) from None
+    spoken = [i for i in rest if ordinate(header[i]) is not None]
     y = spoken[0] if spoken else rest[0] if rest else 1 - min(x, 1)
     return x, y, max(0, len(rest) - 1)
 
@@ -109,7 +102,8 @@ def _numbers(table: DelimitedTable, x: int, y: int) -> tuple[FloatArray, FloatAr
             columns = len(row.cells)
         check_width(row, columns, what)
         if len(row.cells) <= max(x, y):
-            raise RecordFault(f"{len(row.cells)} cells, expected at least {max(x, y) + 1}", line=row.number)
+            said = counted(len(row.cells), "cell")
+            raise RecordFault(f"{said}, expected at least {max(x, y) + 1}", line=row.number)
         axis.append(parse_number(row.cells[x], row, "the axis"))
         values.append(parse_number(row.cells[y] or "nan", row, "the value"))
         if len(axis) > MOST_POINTS:
@@ -122,21 +116,18 @@ def _width(table: DelimitedTable, x: int, y: int) -> tuple[int | None, str]:
     header = table.header or ()
     try:
         named = any(axis_unit(cell) is not None or ordinate(cell) is not None for cell in header)
-    except ValueError:
+    except RecordFault:
         named = True
-    return (
-        (len(header), "the header names") if named and len(header) > max(x, y) else (None, "the first row has")
-    )
+    if named and len(header) > max(x, y):
+        return len(header), "the header names"
+    return None, "the first row has"
 
 
 def _units(table: DelimitedTable, x: int, y: int) -> tuple[AxisUnit | None, Ordinate | None]:
     """Units of axis and values, from the header's cells, else from the lines before it."""
     header = table.header or ()
     unit = axis_unit(header[x]) if x < len(header) else None
-    try:
-        kind = ordinate(header[y]) if y < len(header) else None
-    except ValueError as error:
-        raise RecordFault(str(error)) from None
+    kind = ordinate(header[y]) if y < len(header) else None
     for line in reversed(table.preamble):
         unit = unit or axis_unit(line)
         words = [part for cell in line.split(table.delimiter) for part in cell.split("=")]
@@ -148,5 +139,5 @@ def _said(word: str) -> Ordinate | None:
     """The kind of values that a word before the data names, or None; "reflection" may name an ATR accessory."""
     try:
         return ordinate(word.strip(' "#'))
-    except ValueError:
+    except RecordFault:
         return None

@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mmspec_ds.molecules.formula import parse_formula
@@ -12,7 +12,7 @@ from mmspec_ds.readers.jcamp_cross_peaks import is_two_dimensional, read_cross_p
 from mmspec_ds.readers.jcamp_curve import read_curve
 from mmspec_ds.readers.jcamp_nmr import nucleus_of, read_nmr, solvent_of
 from mmspec_ds.readers.jcamp_text import Block, read_blocks
-from mmspec_ds.readers.part import Item, Part, RecordFault, Rejected, Trace, one_line, part_id
+from mmspec_ds.readers.part import Item, Part, RecordFault, Rejected, Trace, counted, one_line, part_id
 from mmspec_ds.readers.picking.infrared import axis_unit, ordinate, to_grid
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, read_head, read_lines
@@ -22,6 +22,9 @@ from mmspec_ds.spectra.registry import REGISTRY
 _START = re.compile(r"^\s*##\s*(TITLE|JCAMP[\s_-]*DX)\s*=", re.IGNORECASE | re.MULTILINE)
 _LINK = re.compile(r"##\s*DATA\s*TYPE\s*=\s*LINK", re.IGNORECASE)
 _INFRARED = re.compile(r"INFRA-?\s?RED|\bFT-?IR\b|\bIR\b")
+_Ranks = Mapping[Modality, Counter[int]]
+"""How many blocks of each modality in a file have each rank."""
+
 _LEAST_CURVE = 256
 """Points of a table of IR peaks that is taken for a curve: a list of bands has some tens."""
 
@@ -45,35 +48,19 @@ def read_jcamp(
         DataError: the file cannot be read.
     """
     number = 0
-    survey: _Survey | None = None
+    ranks: _Ranks | None = None
     try:
         if _LINK.search(read_head(path).text):
-            survey = _look_through(path, modality)
+            ranks = _ranks_in(path, modality)
         for block in read_blocks(read_lines(path)):
             if "JCAMPCS" in block.labels:
                 continue
-            if survey is None and _rank(block) > 0:
-                survey = _look_through(path, modality)
-            yield _item(path, number, block, modality, survey or _Survey(), settings)
+            if ranks is None and _rank(block) > 0:
+                ranks = _ranks_in(path, modality)
+            yield _item(path, number, block, modality, ranks or {}, settings)
             number += 1
     except RecordFault as fault:
         yield fault.rejected(path, number)
-
-
-@dataclass(slots=True)
-class _Survey:
-    """Ranks of the blocks of each modality in a file, and how many have each."""
-
-    ranks: dict[Modality, Counter[int]] = field(default_factory=dict)
-
-    def best(self, modality: Modality) -> int:
-        """The rank of the block to read."""
-        return min(self.ranks.get(modality, {9: 1}))
-
-    def left_out(self, modality: Modality) -> int:
-        """How many blocks of peaks are left out for a better one."""
-        counts = self.ranks.get(modality, Counter())
-        return sum(count for rank, count in counts.items() if rank > self.best(modality))
 
 
 def _rank(block: Block) -> int:
@@ -90,9 +77,9 @@ def _rank(block: Block) -> int:
     return 1 if "M" in table.form.upper() and len(first) > 2 and first[2].strip() else 3
 
 
-def _look_through(path: Path, modality: Modality | None) -> _Survey:
-    """The blocks of a file, which is read once more for it."""
-    survey = _Survey()
+def _ranks_in(path: Path, modality: Modality | None) -> _Ranks:
+    """Ranks of the blocks of a file, which is read once more for it."""
+    ranks: dict[Modality, Counter[int]] = {}
     for block in read_blocks(read_lines(path)):
         if "JCAMPCS" in block.labels or not block.tables:
             continue
@@ -100,17 +87,12 @@ def _look_through(path: Path, modality: Modality | None) -> _Survey:
             found = _modality_of(block, modality)
         except RecordFault:
             continue
-        survey.ranks.setdefault(found, Counter())[_rank(block)] += 1
-    return survey
+        ranks.setdefault(found, Counter())[_rank(block)] += 1
+    return ranks
 
 
 def _item(
-    path: Path,
-    number: int,
-    block: Block,
-    asked: Modality | None,
-    survey: _Survey,
-    settings: FormatSettings,
+    path: Path, number: int, block: Block, asked: Modality | None, ranks: _Ranks, settings: FormatSettings
 ) -> Part | Rejected:
     try:
         if block.too_long:
@@ -120,17 +102,19 @@ def _item(
             raise RecordFault(
                 f"is {REGISTRY[found].label}, not {REGISTRY[asked].label}", line=block.line, fault=False
             )
-        if _rank(block) > survey.best(found):
-            better = "curve" if survey.best(found) == 0 else "more telling list"
+        counts = ranks.get(found, Counter())
+        best = min(counts, default=9)
+        if _rank(block) > best:
+            better = "curve" if best == 0 else "more telling list"
             reason = f"{REGISTRY[found].label} peaks, left out for the {better} in the same file"
             raise RecordFault(reason, line=block.line, fault=False)
         if found is Modality.IR:
             part = _infrared(path, number, block, settings)
         else:
             part = _nmr(path, number, block, asked, settings)
-        if left_out := survey.left_out(found):
-            lists = "list" if left_out == 1 else "lists"
-            remark = f"{left_out} further {lists} of {REGISTRY[found].label} peaks in the file left out"
+        if left_out := sum(count for rank, count in counts.items() if rank > best):
+            lists = counted(left_out, "further list")
+            remark = f"{lists} of {REGISTRY[found].label} peaks in the file left out"
             part = replace(part, remarks=(*part.remarks, remark))
         return part
     except RecordFault as fault:
@@ -159,12 +143,7 @@ def _infrared(path: Path, number: int, block: Block, settings: FormatSettings) -
             f"a table of {count} lines of IR bands, not a curve: expected XYDATA or XYPOINTS", line=block.line
         )
     curve = read_curve(block)
-    try:
-        made = to_grid(
-            curve.x, curve.y, axis_unit(curve.x_unit), ordinate(curve.y_unit), settings.ir
-        )
-    except ValueError as error:
-        raise RecordFault(str(error), line=block.line) from None
+    made = to_grid(curve.x, curve.y, axis_unit(curve.x_unit), ordinate(curve.y_unit), settings.ir)
     trace = Trace(made.wavenumber_cm1, made.absorbance, "cm-1")
     remarks = curve.remarks + made.remarks
     return Part(
@@ -178,35 +157,23 @@ def _nmr(path: Path, number: int, block: Block, asked: Modality | None, settings
     else:
         processing = settings.with_formula(_formula(block)).nmr
         reading = read_nmr(block, nucleus_of(block, asked), processing)
-    metadata = _metadata(block) | dict(reading.metadata)
+    metadata = _metadata(block)
     if solvent := solvent_of(block):
         metadata[keys.SOLVENT] = solvent
-    frequency = block.number(".OBSERVEFREQUENCY")
-    if frequency:
+    if frequency := block.number(".OBSERVEFREQUENCY"):
         metadata[keys.FREQUENCY_MHZ] = frequency
-    return Part(
-        part_id(path, number),
-        (reading.spectrum,),
-        None,
-        _formula(block),
-        metadata,
-        reading.remarks,
-        reading.trace,
-    )
+    return reading.part(path, number, metadata, _formula(block))
 
 
 def _metadata(block: Block) -> dict[str, str | float | int]:
-    found: dict[str, str | float | int] = {}
-    for key, names in (
-        (keys.NAME, ("TITLE",)),
-        (keys.INSTRUMENT, ("SPECTROMETERDATASYSTEM",)),
-        ("cas", ("CASREGISTRYNO",)),
-        ("state", ("STATE",)),
-        ("sampling", ("SAMPLINGPROCEDURE",)),
-    ):
-        if value := one_line(block.text(*names)):
-            found[key] = value
-    return found
+    labels = {
+        keys.NAME: "TITLE",
+        keys.INSTRUMENT: "SPECTROMETERDATASYSTEM",
+        "cas": "CASREGISTRYNO",
+        "state": "STATE",
+        "sampling": "SAMPLINGPROCEDURE",
+    }
+    return {key: value for key, label in labels.items() if (value := one_line(block.text(label)))}
 
 
 def _formula(block: Block) -> str | None:

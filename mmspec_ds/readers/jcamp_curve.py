@@ -16,7 +16,7 @@ from mmspec_ds.readers.jcamp_tables import (
     with_decimal_points,
 )
 from mmspec_ds.readers.jcamp_text import Block, Table
-from mmspec_ds.readers.part import RecordFault, one_line
+from mmspec_ds.readers.part import RecordFault, counted, one_line
 from mmspec_ds.readers.source import Line
 from mmspec_ds.spectra.records import FloatArray
 
@@ -178,7 +178,7 @@ def _even(block: Block, found: Ordinates, axis: _Axis) -> tuple[FloatArray, Floa
     count = len(found.values)
     _check_count(block, count, axis.points, remarks)
     if count < 2:
-        raise RecordFault(f"{count} points, expected at least 2", line=block.line)
+        raise RecordFault(f"{counted(count, 'point')}, expected at least 2", line=block.line)
     line_x = np.array(found.line_x) * axis.x_factor
     starts = np.array(found.line_start)
     first = float(line_x[0]) if axis.first is None else axis.first
@@ -210,7 +210,7 @@ def _check_count(block: Block, count: int, points: float | None, remarks: list[s
         remarks.append("NPOINTS is missing: a truncated table would not be noticed")
     elif abs(points - count) > 1:
         cut = "" if block.ended else ", and no ##END: cut off"
-        raise RecordFault(f"{count} points, but NPOINTS is {points:g}{cut}", line=block.line)
+        raise RecordFault(f"{counted(count, 'point')}, but NPOINTS is {points:g}{cut}", line=block.line)
 
 
 def _check_places(

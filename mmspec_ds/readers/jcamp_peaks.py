@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mmspec_ds.readers.jcamp_tables import MOST_POINTS
 from mmspec_ds.readers.jcamp_text import Block, Table
 from mmspec_ds.readers.nmr_lists import ListedSignal, Reading, carbon_lines, hydrogen_list
-from mmspec_ds.readers.part import RecordFault, one_line
+from mmspec_ds.readers.part import RecordFault, counted, one_line
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.source import Line
 
@@ -32,7 +32,7 @@ def check_peak_count(block: Block, count: int) -> None:
     """Raises RecordFault where NPOINTS says another number of peaks."""
     points = block.number("NPOINTS")
     if points is not None and abs(points - count) > 1:
-        raise RecordFault(f"{count} peaks, but NPOINTS is {points:g}", line=block.line)
+        raise RecordFault(f"{counted(count, 'peak')}, but NPOINTS is {points:g}", line=block.line)
 
 
 def read_assignments(block: Block, table: Table, nucleus: Nucleus) -> Reading:

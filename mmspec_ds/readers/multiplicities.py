@@ -6,28 +6,18 @@ from collections.abc import Sequence
 from mmspec_ds.spectra.modalities.h_nmr import CATEGORY
 
 _WORDS = {
-    "singlet": "s",
-    "doublet": "d",
-    "triplet": "t",
-    "quartet": "q",
-    "quadruplet": "q",
-    "quintet": "p",
-    "pentet": "p",
-    "quint": "p",
-    "quin": "p",
-    "pent": "p",
-    "qn": "p",
-    "sextet": "h",
-    "hextet": "h",
-    "sext": "h",
-    "sxt": "h",
-    "hex": "h",
-    "septet": "hept",
-    "heptet": "hept",
-    "sept": "hept",
-    "spt": "hept",
-    "sep": "hept",
-    "multiplet": "m",
+    word: letters
+    for letters, words in {
+        "s": "singlet",
+        "d": "doublet",
+        "t": "triplet",
+        "q": "quartet quadruplet",
+        "p": "quintet pentet quint quin pent qn",
+        "h": "sextet hextet sext sxt hex",
+        "hept": "septet heptet sept spt sep",
+        "m": "multiplet",
+    }.items()
+    for word in words.split()
 }
 _BROAD = re.compile(r"\b(broad|br\.?|app(arent)?\.?)(?=\s|$|[a-z)])|\bof\b|[\s.,;:()/-]+")
 _LONGEST_WORDS = sorted(_WORDS, key=len, reverse=True)

@@ -32,28 +32,9 @@ ALIASES: dict[str, frozenset[str]] = {
 }
 """Names of columns, without case, accents, blanks, punctuation and what is in brackets."""
 
-_POSITIONS = frozenset(
-    [
-        "f",
-        "f1",
-        "f2",
-        "frequency",
-        "freq",
-        "nu",
-        "v",
-        "w",
-        "peakposition",
-        "peakpos",
-        "location",
-        "x",
-        "h",
-        "c",
-        "1h",
-        "13c",
-        "h1",
-        "c13",
-    ]
-)
+_POSITION = re.compile(r"(?:f[12]?|freq(?:uency)?|nu|v|w|x|peakpos(?:ition)?|location|h|c|1h|13c|h1|c13)?")
+"""Names of a position, the unit taken off."""
+
 _ROLES = re.compile(
     r"compound|solvent|impurit|art[ie]fact|satellite|13c sat|reference|standard|noise|rotational", re.I
 )
@@ -126,7 +107,7 @@ def kind_of(cell: str) -> str | None:
         return "coupling"
     if kind is None and re.fullmatch(r"dept\d{0,3}", name):
         return "dept"
-    position = re.sub(r"ppm|hz|δ", "", name) in _POSITIONS | {""}
+    position = _POSITION.fullmatch(re.sub(r"ppm|hz|δ", "", name)) is not None
     if in_hz and (position or kind in ("shift", "weak shift", "range", "high", "low")):
         return "hz" if position or kind in ("shift", "weak shift") else None
     if in_ppm and (kind == "weak shift" or (kind is None and position)):

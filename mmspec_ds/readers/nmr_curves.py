@@ -58,23 +58,20 @@ def from_curve(curve: NMRCurve, settings: NMRProcessingSettings) -> Reading:
     trace = Trace(picked.curve.ppm, picked.curve.intensity, "ppm", lines)
     spectrum, left_out = _plausible(picked.spectrum)
     remarks = (f"{left_out} picked beyond any {curve.nucleus} shift left out",) if left_out else ()
-    return Reading(spectrum, trace, picked.remarks + remarks)
+    return Reading(spectrum, picked.remarks + remarks, trace)
 
 
 def _plausible(spectrum: HydrogenNMR | CarbonNMR) -> tuple[HydrogenNMR | CarbonNMR, int]:
     """The spectrum without what lies beyond the limits of shifts, and how much that is."""
+    kept: HydrogenNMR | CarbonNMR
     if isinstance(spectrum, CarbonNMR):
         low, high = C_SHIFT_PPM
-        shifts = tuple(shift for shift in spectrum.shifts_ppm if low <= shift <= high)
-        kept: HydrogenNMR | CarbonNMR = CarbonNMR(shifts)
-        left_out = len(spectrum.shifts_ppm) - len(shifts)
-        empty = not shifts
+        kept = CarbonNMR(tuple(shift for shift in spectrum.shifts_ppm if low <= shift <= high))
+        before, after = len(spectrum.shifts_ppm), len(kept.shifts_ppm)
     else:
         low, high = H_SHIFT_PPM
-        multiplets = tuple(m for m in spectrum.multiplets if low <= m.min_ppm and m.max_ppm <= high)
-        kept = HydrogenNMR(multiplets)
-        left_out = len(spectrum.multiplets) - len(multiplets)
-        empty = not multiplets
-    if empty:
+        kept = HydrogenNMR(tuple(m for m in spectrum.multiplets if low <= m.min_ppm and m.max_ppm <= high))
+        before, after = len(spectrum.multiplets), len(kept.multiplets)
+    if not after:
         raise RecordFault(f"every line lies outside {low:g} to {high:g} ppm: are the shifts referenced?")
-    return kept, left_out
+    return kept, before - after

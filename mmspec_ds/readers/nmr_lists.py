@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from mmspec_ds.readers.multiplicities import attached_hydrogens, multiplicity
-from mmspec_ds.readers.part import RecordFault, Trace, one_line
+from mmspec_ds.readers.part import Metadata, Part, RecordFault, Trace, counted, one_line, part_id
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.picking.first_order import LETTERS
 from mmspec_ds.readers.picking.hydrogens import unit_of
@@ -16,7 +17,7 @@ from mmspec_ds.readers.picking.nmr import multiplets_of_peaks
 from mmspec_ds.readers.picking.pick_settings import MultipletSettings, NMRProcessingSettings
 from mmspec_ds.spectra.modalities.c_nmr import SHIFT_LIMITS_PPM as C_SHIFT_PPM
 from mmspec_ds.spectra.modalities.h_nmr import SHIFT_LIMITS_PPM as H_SHIFT_PPM
-from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HSQCPeak, HydrogenNMR, Multiplet
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HydrogenNMR, Multiplet
 
 BENCHMARK_MHZ = 500.0
 """Field at which the extent of a multiplet is computed where a list gives none: the published sample's doublets
@@ -26,22 +27,26 @@ LINE_PPM = 0.034
 SAME_SHIFT_PPM = 0.0005
 """13C shifts nearer than this are one line that a list repeats for several atoms."""
 
-_MOST_LISTED = 5000
+MOST_LISTED = 5000
+"""Signals of a list; more are no list of a molecule."""
 _LEAST_RELATIVE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A spectrum with the curve it was picked from, if any, remarks, and metadata of its own."""
+    """A spectrum with remarks, and the curve it was picked from, if any."""
 
     spectrum: HydrogenNMR | CarbonNMR | HSQC
-    trace: Trace | None = None
     remarks: tuple[str, ...] = ()
-    metadata: Mapping[str, str | float | int] = field(default_factory=dict)
+    trace: Trace | None = None
 
     def with_remarks(self, remarks: Sequence[str]) -> "Reading":
         """A copy with more remarks before its own."""
         return replace(self, remarks=(*remarks, *self.remarks))
+
+    def part(self, path: Path, number: int, metadata: Metadata, formula: str | None = None) -> Part:
+        """The part of a record that holds this spectrum alone."""
+        return Part(part_id(path, number), (self.spectrum,), None, formula, metadata, self.remarks, self.trace)
 
 
 def check_shift(ppm: float, nucleus: Nucleus, line: int | None = None) -> float:
@@ -67,8 +72,8 @@ def carbon_lines(shifts: Sequence[float] | FloatArray, multiplicities: Sequence[
     Raises:
         RecordFault: there is none, too many, or one is impossible.
     """
-    if not 0 < len(shifts) <= _MOST_LISTED:
-        raise RecordFault(f"{len(shifts)} shifts in the list, expected 1 to {_MOST_LISTED}")
+    if not 0 < len(shifts) <= MOST_LISTED:
+        raise RecordFault(f"{counted(len(shifts), 'shift')} in the list, expected 1 to {MOST_LISTED}")
     attached, remark = attached_hydrogens(multiplicities)
     lines = zip((check_shift(float(shift), "13C") for shift in shifts), attached or [None] * len(shifts))
     kept: list[tuple[float, int | None]] = []
@@ -78,11 +83,10 @@ def carbon_lines(shifts: Sequence[float] | FloatArray, multiplicities: Sequence[
         else:
             kept.append((shift, hydrogens))
     repeated = len(shifts) - len(kept)
-    remarks = [f"{repeated} repeated shifts left out: a line is listed once"] if repeated else []
+    remarks = [f"{counted(repeated, 'repeated shift')} left out: a line is listed once"] if repeated else []
+    remarks += [remark] if remark else []
     known = tuple(hydrogens for _, hydrogens in kept) if attached else ()
-    return Reading(
-        CarbonNMR(tuple(shift for shift, _ in kept), known), None, (*remarks, *([remark] if remark else []))
-    )
+    return Reading(CarbonNMR(tuple(shift for shift, _ in kept), known), tuple(remarks))
 
 
 def _agreed(first: int | None, second: int | None) -> int | None:
@@ -90,50 +94,30 @@ def _agreed(first: int | None, second: int | None) -> int | None:
     return first if second in (None, first) else second if first is None else None
 
 
-def hsqc_peaks(peaks: Sequence[HSQCPeak], lines: Sequence[int | None] | None = None) -> Reading:
-    """An HSQC spectrum of listed cross peaks, by falling carbon and hydrogen shift, each once.
-
-    Args:
-        peaks: in any order.
-        lines: of the file, for faults.
-
-    Raises:
-        RecordFault: there is none, too many, or a number is impossible.
-    """
-    if not 0 < len(peaks) <= _MOST_LISTED:
-        raise RecordFault(f"{len(peaks)} cross peaks in the list, expected 1 to {_MOST_LISTED}")
-    for peak, line in zip(peaks, lines or [None] * len(peaks)):
-        check_shift(peak.carbon_ppm, "13C", line)
-        check_shift(peak.hydrogen_ppm, "1H", line)
-        if peak.hydrogens is not None and not 0 < peak.hydrogens <= 200:
-            raise RecordFault(f"{peak.hydrogens} hydrogens in a cross peak, expected 1 to 200", line=line)
-        if peak.intensity is not None and not abs(peak.intensity) < 1e100:
-            raise RecordFault(f"an intensity of {peak.intensity:g}, expected a finite number", line=line)
-    kept = sorted(dict.fromkeys(peaks), key=lambda peak: (-peak.carbon_ppm, -peak.hydrogen_ppm))
-    repeated = len(peaks) - len(kept)
-    remarks = (f"{repeated} repeated cross peaks left out",) if repeated else ()
-    return Reading(HSQC(tuple(kept)), None, remarks)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ListedSignal:
-    """A 1H signal as a list has it.
+    """A signal as a list has it; None or empty where the list says nothing.
 
     Attributes:
         shift: in ppm.
-        letters: the multiplicity as written; empty where there is none.
-        integral: hydrogens or an area of any scale; None where there is none.
+        letters: the multiplicity as written.
+        integral: hydrogens or an area of any scale.
         j_hz: couplings.
-        edges: in ppm, in any order; None where there are none.
+        edges: in ppm, in any order.
         line: of the file.
+        intensity, hz: height and position of a single line.
+        dept: the type of a carbon as written.
     """
 
     shift: float
     letters: str = ""
     integral: float | None = None
-    j_hz: tuple[float, ...] = ()
+    j_hz: Sequence[float] = ()
     edges: tuple[float, float] | None = None
     line: int | None = None
+    intensity: float | None = None
+    hz: float | None = None
+    dept: str = ""
 
 
 def hydrogen_list(signals: Sequence[ListedSignal]) -> Reading:
@@ -156,13 +140,13 @@ def hydrogen_list(signals: Sequence[ListedSignal]) -> Reading:
             multiplet = listed_multiplet(signal.shift, category, count, signal.j_hz, signal.edges)
         except RecordFault as fault:
             raise RecordFault(fault.reason, line=signal.line) from None
-        multiplets.setdefault(multiplet)
+        multiplets[multiplet] = None
     if unnamed := sum(not signal.letters for signal in signals):
-        remarks.append(f"{unnamed} signals without a multiplicity taken for m")
-    if len(multiplets) < len(signals):
-        remarks.append(f"{len(signals) - len(multiplets)} repeated signals left out")
+        remarks.append(f"{counted(unnamed, 'signal')} without a multiplicity taken for m")
+    if repeated := len(signals) - len(multiplets):
+        remarks.append(f"{counted(repeated, 'repeated signal')} left out")
     ordered = sorted(multiplets, key=lambda multiplet: -multiplet.centroid_ppm)
-    return Reading(HydrogenNMR(tuple(ordered)), None, tuple(remarks))
+    return Reading(HydrogenNMR(tuple(ordered)), tuple(remarks))
 
 
 def _hydrogens(signals: Sequence[ListedSignal], remarks: list[str]) -> list[int]:
@@ -173,8 +157,8 @@ def _hydrogens(signals: Sequence[ListedSignal], remarks: list[str]) -> list[int]
     counts, remark = whole_hydrogens(known)
     if remark:
         remarks.append(remark)
-    if len(known) < len(signals):
-        remarks.append(f"{len(signals) - len(known)} signals without an integral taken for one hydrogen")
+    if missing := len(signals) - len(known):
+        remarks.append(f"{counted(missing, 'signal')} without an integral taken for one hydrogen")
     left = iter(counts)
     return [1 if signal.integral is None else next(left) for signal in signals]
 
@@ -188,7 +172,8 @@ def hydrogen_lines(
         RecordFault: there is none, too many, one is impossible, or no intensity is positive.
     """
     if not 0 < len(ppm) <= settings.peaks.most_lines:
-        raise RecordFault(f"{len(ppm)} lines in the table, expected 1 to {settings.peaks.most_lines}")
+        said = counted(len(ppm), "line")
+        raise RecordFault(f"{said} in the table, expected 1 to {settings.peaks.most_lines}")
     if not np.isfinite(heights).all():
         raise RecordFault("an intensity is missing, NaN or infinite")
     for shift in ppm:
@@ -203,9 +188,10 @@ def hydrogen_lines(
     relative = heights / highest
     positive = relative > _LEAST_RELATIVE
     if not positive.all():
-        remarks.append(f"{int((~positive).sum())} lines of zero or negative intensity left out")
+        said = counted(int((~positive).sum()), "line")
+        remarks.append(f"{said} of zero or negative intensity left out")
     spectrum, more = multiplets_of_peaks(ppm[positive], relative[positive], mhz, settings)
-    return Reading(spectrum, None, (*remarks, *more))
+    return Reading(spectrum, (*remarks, *more))
 
 
 def listed_multiplet(
@@ -256,9 +242,8 @@ def whole_hydrogens(integrals: Sequence[float]) -> tuple[list[int], str]:
     _check_integrals(integrals)
     if all(abs(one - max(1, round(one))) <= 0.25 and one <= 200 for one in integrals):
         exact = all(math.isclose(one, round(one), abs_tol=0.01) for one in integrals)
-        return [
-            max(1, round(one)) for one in integrals
-        ], "" if exact else "integrals rounded to whole hydrogens"
+        remark = "" if exact else "integrals rounded to whole hydrogens"
+        return [max(1, round(one)) for one in integrals], remark
     return scaled_hydrogens(integrals)
 
 

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.delimited import DelimitedTable, Row, check_width, to_number
 from mmspec_ds.readers.multiplicities import carbon_type, multiplicity
 from mmspec_ds.readers.nmr_columns import Columns, is_index, is_role, not_of_sample
-from mmspec_ds.readers.part import RecordFault, one_line
+from mmspec_ds.readers.nmr_lists import MOST_LISTED, ListedSignal
+from mmspec_ds.readers.part import RecordFault, counted, one_line
 
-_MOST_ROWS = 5000
 _WIDEST_RANGE = 2.0  # ppm between two columns that are limits
 _MOST_HYDROGENS = 20  # in a column of whole numbers that are hydrogens and not intensities
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
@@ -24,25 +24,10 @@ _INTEGRAL = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*(?:×\s*)?H?s?\s*", re.IGNORECAS
 
 
 @dataclass(slots=True)
-class ListedRow:
-    """A row of a list, as far as it says anything; `letters` as written."""
-
-    line: int
-    shift: float
-    edges: tuple[float, float] | None = None
-    letters: str = ""
-    integral: float | None = None
-    couplings: list[float] = field(default_factory=list)
-    intensity: float | None = None
-    hz: float | None = None
-    dept: str = ""
-
-
-@dataclass(slots=True)
 class RowList:
     """All rows of a file, and what was assumed of them."""
 
-    signals: list[ListedRow]
+    signals: list[ListedSignal]
     remarks: list[str]
     lines_only: bool = False
     """Whether the rows are single lines with intensities instead of multiplets."""
@@ -58,8 +43,8 @@ def read_rows(table: DelimitedTable) -> list[Row]:
     for row in table.rows:
         if any(row.cells):
             rows.append(row)
-        if len(rows) > _MOST_ROWS:
-            raise RecordFault(f"more than {_MOST_ROWS} rows: is it a list of peaks?", line=row.number)
+        if len(rows) > MOST_LISTED:
+            raise RecordFault(f"more than {MOST_LISTED} rows: is it a list of peaks?", line=row.number)
     return rows
 
 
@@ -85,14 +70,16 @@ def named_rows(rows: Sequence[Row], columns: Columns) -> RowList:
         if columns.count is not None:
             row = _within_width(row, columns)
         role = columns.cell(row.cells, "multiplicity") if by_role else ""
-        signal = _signal(row, columns, "" if by_role else columns.cell(row.cells, "multiplicity"))
+        signal = _signal(row, columns)
+        signal.letters = "" if by_role else columns.cell(row.cells, "multiplicity")
         if not_of_sample(role, columns.cells(row.cells, "note")):
             left_out.append(f"{signal.shift:g}")
         else:
             found.signals.append(signal)
     if left_out:
         places = ", ".join(left_out[:5]) + (" ..." if len(left_out) > 5 else "")
-        found.remarks.append(f"{len(left_out)} lines of solvent or impurities left out ({places} ppm)")
+        lines = counted(len(left_out), "line")
+        found.remarks.append(f"{lines} of solvent or impurities left out ({places} ppm)")
     telling = {"range", "high", "multiplicity", "hydrogens", "integral", "coupling"} & columns.places.keys()
     has_heights = "intensity" in columns or "area" in columns
     found.lines_only = has_heights and telling <= ({"multiplicity"} if by_role or not roles else set())
@@ -113,7 +100,7 @@ def _within_width(row: Row, columns: Columns) -> Row:
     return row
 
 
-def _signal(row: Row, columns: Columns, letters: str) -> ListedRow:
+def _signal(row: Row, columns: Columns) -> ListedSignal:
     def cell(kind: str) -> str:
         return columns.cell(row.cells, kind)
 
@@ -128,15 +115,17 @@ def _signal(row: Row, columns: Columns, letters: str) -> ListedRow:
         shift = sum(edges) / 2
     if shift is None:
         raise RecordFault("the shift is missing", line=row.number)
-    signal = ListedRow(row.number, shift, edges, letters)
-    if integral := cell("hydrogens") or cell("integral"):
-        signal.integral = _integral(integral, row)
-    for text in columns.cells(row.cells, "coupling"):
-        signal.couplings += _couplings(text, row)
-    signal.intensity = to_number(cell("area") or cell("intensity"))
-    signal.hz = to_number(cell("hz"))
-    signal.dept = cell("dept") or (cell("hydrogens") if cell("hydrogens") in ("0", "1", "2", "3") else "")
-    return signal
+    integral = cell("hydrogens") or cell("integral")
+    return ListedSignal(
+        shift,
+        integral=_integral(integral, row) if integral else None,
+        j_hz=[j for text in columns.cells(row.cells, "coupling") for j in _couplings(text, row)],
+        edges=edges,
+        line=row.number,
+        intensity=to_number(cell("area") or cell("intensity")),
+        hz=to_number(cell("hz")),
+        dept=cell("dept") or (cell("hydrogens") if cell("hydrogens") in ("0", "1", "2", "3") else ""),
+    )
 
 
 # Rows without a header
@@ -209,13 +198,14 @@ def _second_column(columns: Sequence[Sequence[str]], remarks: list[str]) -> str:
     return kind
 
 
-def _unnamed(row: Row, first: str, limits: tuple[str, str], rest: Sequence[str], heights: str) -> ListedRow:
+def _unnamed(row: Row, first: str, limits: tuple[str, str], rest: Sequence[str], heights: str) -> ListedSignal:
     """A row of a table without header; `rest` are the cells after shift and limits."""
     shift = shift_of(first)
     if shift is None:
         raise RecordFault(f"the shift {one_line(first, 30)!r} is not a number", line=row.number)
     edges = _edges(row, "" if any(limits) else first, *limits)
-    signal = ListedRow(row.number, sum(edges) / 2 if edges and limits[0] == first else shift, edges)
+    middle = sum(edges) / 2 if edges and limits[0] == first else shift
+    signal = ListedSignal(middle, edges=edges, line=row.number)
     for text in rest:
         if not text:
             continue
@@ -229,7 +219,7 @@ def _unnamed(row: Row, first: str, limits: tuple[str, str], rest: Sequence[str],
         elif signal.integral is None and _INTEGRAL.fullmatch(text):
             signal.integral = _integral(text, row)
         elif signal.letters:
-            signal.couplings += _couplings(text, row)
+            signal.j_hz = [*signal.j_hz, *_couplings(text, row)]
         elif to_number(text) is None and not _INTEGRAL.fullmatch(text):
             raise RecordFault(f"{one_line(text, 30)!r} is not a number or a multiplicity", line=row.number)
     return signal

@@ -26,16 +26,8 @@ from mmspec_ds.readers.nmr_lists import (
     hydrogen_lines,
     hydrogen_list,
 )
-from mmspec_ds.readers.nmr_rows import (
-    ListedRow,
-    RowList,
-    list_metadata,
-    named_rows,
-    read_rows,
-    shift_of,
-    unnamed_rows,
-)
-from mmspec_ds.readers.part import Item, Part, RecordFault, part_id
+from mmspec_ds.readers.nmr_rows import RowList, list_metadata, named_rows, read_rows, shift_of, unnamed_rows
+from mmspec_ds.readers.part import Item, Part, RecordFault
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
@@ -103,13 +95,14 @@ def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Pa
     if nucleus == "13C":
         reading = _carbon(found.signals)
     elif found.lines_only:
-        mhz = _frequency(found.signals) or metadata.get(keys.FREQUENCY_MHZ)
-        reading = _hydrogen_lines(found.signals, None if mhz is None else float(mhz), settings)
+        said = metadata.get(keys.FREQUENCY_MHZ)
+        mhz = _frequency(found.signals) or (None if said is None else float(said))
+        heights = [math.nan if signal.intensity is None else signal.intensity for signal in found.signals]
+        shifts = np.array([signal.shift for signal in found.signals])
+        reading = hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr)
     else:
-        reading = hydrogen_list([_listed(signal) for signal in found.signals])
-    return Part(
-        part_id(path, 0), (reading.spectrum,), metadata=metadata, remarks=(*found.remarks, *reading.remarks)
-    )
+        reading = hydrogen_list(found.signals)
+    return reading.with_remarks(found.remarks).part(path, 0, metadata)
 
 
 def _nucleus(path: Path, table: DelimitedTable, found: RowList, modality: Modality | None) -> Nucleus:
@@ -122,7 +115,7 @@ def _nucleus(path: Path, table: DelimitedTable, found: RowList, modality: Modali
     signals = found.signals
     if any(signal.shift > _HIGHEST_1H or re.match(r"CH", signal.letters, re.I) for signal in signals):
         return "13C"
-    if any(signal.letters or signal.couplings or signal.integral for signal in signals):
+    if any(signal.letters or signal.j_hz or signal.integral for signal in signals):
         return "1H"
     if found.lines_only:
         found.remarks.append(f"taken for 1H: no shift is over {_HIGHEST_1H:g} ppm")
@@ -130,27 +123,15 @@ def _nucleus(path: Path, table: DelimitedTable, found: RowList, modality: Modali
     raise RecordFault("is it 1H or 13C? Neither header, file name nor columns tell: say so on the command line")
 
 
-def _carbon(signals: Sequence[ListedRow]) -> Reading:
+def _carbon(signals: Sequence[ListedSignal]) -> Reading:
     for signal in signals:
         check_shift(signal.shift, "13C", signal.line)
-    letters = [signal.dept or ("" if signal.couplings else signal.letters) for signal in signals]
+    letters = [signal.dept or ("" if signal.j_hz else signal.letters) for signal in signals]
     return carbon_lines([signal.shift for signal in signals], letters)
 
 
-def _frequency(signals: Sequence[ListedRow]) -> float | None:
+def _frequency(signals: Sequence[ListedSignal]) -> float | None:
     """The spectrometer's frequency in MHz where the list has positions in Hz and in ppm."""
     ratios = [one.hz / one.shift for one in signals if one.hz and abs(one.shift) > 0.1]
     mhz = median(ratios) if ratios else 0.0
     return mhz if 1 <= mhz <= 2000 else None
-
-
-def _hydrogen_lines(signals: Sequence[ListedRow], mhz: float | None, settings: FormatSettings) -> Reading:
-    heights = [math.nan if signal.intensity is None else signal.intensity for signal in signals]
-    shifts = np.array([signal.shift for signal in signals])
-    return hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr)
-
-
-def _listed(signal: ListedRow) -> ListedSignal:
-    return ListedSignal(
-        signal.shift, signal.letters, signal.integral, tuple(signal.couplings), signal.edges, signal.line
-    )

@@ -21,7 +21,7 @@ from mmspec_ds.readers.nmr_lists import (
     scaled_hydrogens,
     whole_hydrogens,
 )
-from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
+from mmspec_ds.readers.part import Item, Part, RecordFault, counted, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.sdf import (
     SDRecord,
@@ -33,7 +33,7 @@ from mmspec_ds.readers.sdf import (
     smiles_of,
 )
 from mmspec_ds.readers.source import Head, Line
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Modality, Spectrum
+from mmspec_ds.spectra.records import Modality
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -96,26 +96,25 @@ def _part(path: Path, number: int, record: SDRecord, modality: Modality | None) 
     checked_record(record)
     molecule = molecule_of(record)
     remarks: list[str] = []
-    spectra: list[Spectrum] = []
+    readings: list[Reading] = []
     hydrogen, carbon = _signals(record, _HYDROGEN, remarks), _signals(record, _CARBON, remarks)
     if modality in (None, Modality.H_NMR) and hydrogen:
-        spectra.append(_hydrogen(hydrogen, record, molecule, remarks))
+        readings.append(_hydrogen(hydrogen, record, molecule))
     if modality in (None, Modality.C_NMR) and carbon:
-        spectra.append(_carbon(carbon, record, remarks))
+        readings.append(_carbon(carbon, record))
     if modality in (None, Modality.HSQC) and (reading := _cross_peaks(record, carbon, hydrogen)):
-        spectra.append(reading.spectrum)
-        remarks += reading.remarks
-    if not spectra:
+        readings.append(reading)
+    if not readings:
         wanted = {Modality.H_NMR: _HYDROGEN, Modality.C_NMR: _CARBON, Modality.HSQC: _ONE_BOND}
         names = f"{_HYDROGEN} or {_CARBON}" if modality is None else wanted.get(modality, "a 1D spectrum")
         raise RecordFault(f"no signals in a tag {names}", fault=False)
     return Part(
         part_id(path, number),
-        tuple(spectra),
+        tuple(reading.spectrum for reading in readings),
         smiles_of(molecule, record.text_of("NMREDATA_SMILES").strip("\\ ")),
         formula_of(molecule, record.text_of("NMREDATA_FORMULA").strip("\\ ")),
         _metadata(record),
-        tuple(remarks),
+        (*remarks, *(remark for reading in readings for remark in reading.remarks)),
     )
 
 
@@ -133,7 +132,7 @@ def _signals(record: SDRecord, tag: str, remarks: list[str]) -> list[_Signal]:
         else:
             found = _parsed(lines)
     if further:
-        remarks.append(f"{further} further tags {tag} are not read")
+        remarks.append(f"{counted(further, 'further tag')} {tag} not read")
     return found
 
 
@@ -182,26 +181,15 @@ def _parsed(lines: list[Line]) -> list[_Signal]:
     return signals
 
 
-def _hydrogen(
-    signals: list[_Signal], record: SDRecord, molecule: "Chem.Mol | None", remarks: list[str]
-) -> HydrogenNMR:
+def _hydrogen(signals: list[_Signal], record: SDRecord, molecule: "Chem.Mol | None") -> Reading:
+    remarks: list[str] = []
     counts = _hydrogens(signals, hydrogens_of_labels(_assignment(record), molecule), remarks)
-    reading = hydrogen_list(
-        [
-            ListedSignal(
-                signal.shift,
-                signal.first("S"),
-                count,
-                _couplings(signal),
-                (signal.low, signal.high) if signal.high > signal.low else None,
-                signal.line,
-            )
-            for signal, count in zip(signals, counts)
-        ]
-    )
-    remarks += reading.remarks
-    assert isinstance(reading.spectrum, HydrogenNMR)
-    return reading.spectrum
+    listed = []
+    for signal, count in zip(signals, counts):
+        edges = (signal.low, signal.high) if signal.high > signal.low else None
+        couplings = _couplings(signal)
+        listed.append(ListedSignal(signal.shift, signal.first("S"), count, couplings, edges, signal.line))
+    return hydrogen_list(listed).with_remarks(remarks)
 
 
 def _hydrogens(signals: list[_Signal], by_label: Mapping[str, int], remarks: list[str]) -> list[int]:
@@ -221,7 +209,9 @@ def _hydrogens(signals: list[_Signal], by_label: Mapping[str, int], remarks: lis
         scaled, remark = whole_hydrogens(whole) if max(whole) < 20 else scaled_hydrogens(whole)
         remarks.append(remark or "hydrogens from the integrals E")
         return scaled
-    remarks.append(f"{missing} signals without N, known label or integrals: one hydrogen taken for each")
+    remarks.append(
+        f"{counted(missing, 'signal')} without N, known label or integrals: one hydrogen taken for each"
+    )
     return [count or 1 for count in counts]
 
 
@@ -243,17 +233,15 @@ def _float(text: str) -> float | None:
         return None
 
 
-def _carbon(signals: list[_Signal], record: SDRecord, remarks: list[str]) -> CarbonNMR:
+def _carbon(signals: list[_Signal], record: SDRecord) -> Reading:
+    remarks: list[str] = []
     for signal in signals:
         check_shift(signal.shift, "13C", signal.line)
     said = ["" if signal.attributes.get("J") else signal.first("S") for signal in signals]
     letters = [text if text.isalpha() else "" for text in said]
     if not any(letters):
         letters = _dept(signals, record, remarks)
-    reading = carbon_lines([signal.shift for signal in signals], letters)
-    remarks += reading.remarks
-    assert isinstance(reading.spectrum, CarbonNMR)
-    return reading.spectrum
+    return carbon_lines([signal.shift for signal in signals], letters).with_remarks(remarks)
 
 
 def _dept(signals: list[_Signal], record: SDRecord, remarks: list[str]) -> list[str]:
@@ -312,7 +300,7 @@ def _cross_peaks(record: SDRecord, carbon: list[_Signal], hydrogen: list[_Signal
                 intensity = re.search(r"\b[IE]\s*=\s*([+-]?[\d.]+)", line.text)
                 peaks.add(at[0][c], at[1][h], _float(intensity[1]) if intensity else None, None, line.number)
                 break
-    return hsqc_of(peaks, "HSQC") if peaks.first else None
+    return hsqc_of(peaks, "HSQC") if peaks.peaks else None
 
 
 def _label(text: str) -> str:

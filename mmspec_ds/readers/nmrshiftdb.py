@@ -79,7 +79,8 @@ def _part(path: Path, number: int, record: SDRecord, modality: Modality | None) 
             continue
         place, lines = tags[0]
         if len(tags) > 1:
-            remarks.append(f"{len(tags) - 1} further {nucleus} spectra of the record are not read")
+            further = f"{len(tags) - 1} further {nucleus}"
+            remarks.append(f"{further} {'spectrum' if len(tags) == 2 else 'spectra'} of the record not read")
         entries = _entries(" ".join(line.text for line in lines), lines[0].number if lines else record.line)
         reading = _hydrogen(entries) if nucleus == "1H" else _carbon(entries)
         spectra.append(reading.spectrum)

@@ -115,6 +115,11 @@ def part_id(path: Path, number: int) -> str:
     return f"{path.name}:{number}"
 
 
+def counted(count: int, what: str) -> str:
+    """ "1 line", "2 lines": a number and the word for what is counted."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def one_line(text: object, limit: int = 200) -> str:
     """A text from elsewhere made fit for one printed line: blanks joined, control characters escaped, cut at
     `limit`."""

@@ -57,9 +57,9 @@ def test_tables_of_cross_peaks(kind: str, name: str, tmp_path: Path) -> None:
     spectrum, part = read(path)
     assert shifts(spectrum) == ESTER
     assert (UNNAMED in part.remarks) == (name != "hsqc.csv")
-    assert (kind == "any order, repeated") == ("1 repeated cross peaks left out" in part.remarks)
+    assert (kind == "any order, repeated") == ("1 repeated cross peak left out" in part.remarks)
     assert (kind == "a carbon without hydrogen") == (
-        "1 rows without one of the two shifts left out" in part.remarks
+        "1 row without one of the two shifts left out" in part.remarks
     )
 
 
@@ -276,7 +276,7 @@ def test_annotated_solvents_are_left_out(tmp_path: Path) -> None:
     (item,) = read_file(path)
     assert isinstance(item, Part)
     assert item.spectra == (CarbonNMR((168.4,)),)
-    assert "1 peaks of solvent or impurities left out" in item.remarks
+    assert "1 peak of solvent or impurities left out" in item.remarks
 
 
 @pytest.mark.parametrize(

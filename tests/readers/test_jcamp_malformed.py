@@ -145,7 +145,7 @@ JCAMP = {
     "a factor of letters": (ntuples(FACTOR="a, b, c"), "'a' is not a number"),
     "half a pair": (peaks(TABLE, "(XY..XY)", "1 2 3"), "not a list of 2 numbers each"),
     "peaks of letters": (peaks(TABLE, "(XY..XY)", "1 a 2 3 4 5"), "'a' is not a number"),
-    "too few peaks": (peaks(TABLE, "(XY..XY)", "1 1"), "1 peaks, but NPOINTS is 3"),
+    "too few peaks": (peaks(TABLE, "(XY..XY)", "1 1"), "1 peak, but NPOINTS is 3"),
     "a shift of 900": (
         peaks(TABLE, "(XY..XY)", "1 1 2 1 900 1"),
         "a 13C shift of 900 ppm, expected -50 to 300",

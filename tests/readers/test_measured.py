@@ -102,7 +102,7 @@ def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
         ({"h_nmr_shift": [3.0, float("nan")]}, "h_nmr_shift left out: h_nmr_shift holds something that is not"),
         ({"h_nmr_shift": [3.0, 300.0]}, "h_nmr_shift left out: a 1H shift of 300 ppm, expected -10 to 30"),
         ({"c_nmr_shift": [1e9]}, "c_nmr_shift left out: a 13C shift of 1e+09 ppm, expected -50 to 300"),
-        ({"c_nmr_shift": [20.0, 20.0]}, "1 repeated shifts left out: a line is listed once"),
+        ({"c_nmr_shift": [20.0, 20.0]}, "1 repeated shift left out: a line is listed once"),
         ({"ms2": [TANDEM, {**TANDEM, "accession": "B", "mz": [1.0]}]}, "B left out: "),
         ({"ms2": [TANDEM, {**TANDEM, "accession": "B", "mz": None}]}, "B left out: "),
         ({"ms2": [TANDEM, None]}, "an MS/MS spectrum left out: not a spectrum with fields"),

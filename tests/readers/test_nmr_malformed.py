@@ -44,7 +44,7 @@ IR_TABLES = {
         "cm-1,A\n" + "".join(f"{i},0.{i}\n" for i in range(400, 4000, 100)) + "4000,abc\n",
         "'abc'",
     ),
-    "a missing cell": ("cm-1,A\n400,0.1\n500,0.2\n600\n", "1 cells, expected at least 2"),
+    "a missing cell": ("cm-1,A\n400,0.1\n500,0.2\n600\n", "1 cell, expected at least 2"),
     "too few": ("cm-1,A\n400,0.1\n500,0.2\n", "2 points with a value"),
     "negative places": (
         "cm-1,A\n" + "".join(f"{-i},0.{i}\n" for i in range(400, 4000, 100)),

@@ -225,7 +225,7 @@ def test_peaks_of_mnova_without_solvent_and_impurities(
     part = read(tmp_path, text)
     ((shift, letters, _, couplings),) = hydrogen(part)
     assert (shift, letters, couplings) == (1.35, "t", (7.2,))
-    assert "1 lines of solvent or impurities left out (7.26 ppm)" in part.remarks
+    assert "1 line of solvent or impurities left out (7.26 ppm)" in part.remarks
 
 
 TOPSPIN = """DU=C:/data, USER=a, NAME=b, EXPNO=10, PROCNO=1
@@ -254,7 +254,7 @@ def test_a_peak_table_of_topspin(column: str, tmp_path: Path) -> None:
     text = f"Peak\t{column}\tIntensity [abs]\tAnnotation\n" + "\n".join(rows) + "\n"
     part = read(tmp_path, text, "peaks.txt")
     assert carbon(part) == (168.4012, 62.1033)
-    assert part.remarks == ("1 lines of solvent or impurities left out (77.16 ppm)",)
+    assert part.remarks == ("1 line of solvent or impurities left out (77.16 ppm)",)
 
 
 def test_a_peak_table_with_hz_beside_ppm(tmp_path: Path) -> None:

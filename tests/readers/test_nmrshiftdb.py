@@ -83,7 +83,7 @@ def test_the_first_spectrum_of_a_nucleus_and_one_nucleus_alone(tmp_path: Path) -
     (part,) = items(tmp_path, CARBON + second + HYDROGEN, modality=Modality.C_NMR)
     assert isinstance(part, Part)
     assert part.spectra == (CarbonNMR((171.4, 51.5, 20.6), (0, 3, 3)),)
-    assert "1 further 13C spectra of the record are not read" in part.remarks
+    assert "1 further 13C spectrum of the record not read" in part.remarks
     (rejected,) = items(tmp_path, CARBON, modality=Modality.H_NMR)
     assert isinstance(rejected, Rejected)
     assert not rejected.fault

@@ -1,9 +1,5 @@
-"""A second system in one file: it restores hidden intensities of MS/MS spectra, without SMILES or a router.
-
-As a script this is `mmspec` with this system: `deepspeed ... denoiser_task.py train RUN.yaml`.
-
-Axes: B samples, P peaks, D width.
-"""
+"""A second system in one file: it restores hidden intensities of MS/MS spectra, without SMILES or a router. As
+a script it is `mmspec`: `deepspeed ... denoiser_task.py train RUN.yaml`. Axes: B samples, P peaks."""
 
 import sys
 from collections.abc import Iterator
@@ -16,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mmspec_ds.cli import main
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.run_file import SYSTEMS
@@ -138,16 +135,12 @@ def peaks_of(spectrum: Any, count: int) -> list[list[float]]:
     """m/z and intensity of the strongest peaks, the largest 1, filled up with zeros."""
     strongest = sorted(zip(spectrum.intensity, spectrum.mz), reverse=True)[:count]
     strongest += [(0.0, 0.0)] * (count - len(strongest))
-    return [
-        [float(mz) for _, mz in strongest],
-        [float(height) / max(1.0, strongest[0][0]) for height, _ in strongest],
-    ]
+    largest = max(1.0, strongest[0][0])
+    return [[float(mz) for _, mz in strongest], [float(height) / largest for height, _ in strongest]]
 
 
 SYSTEM = System(DenoiserTask, files=(PEAKS,))
 SYSTEMS["denoiser"] = ("denoiser_task", "denoiser_task")
 
 if __name__ == "__main__":
-    from mmspec_ds.cli import main
-
     sys.exit(main())

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from mmspec_ds.readers.part import RecordFault, counted
 from mmspec_ds.readers.picking.pick_settings import InfraredProcessingSettings
 from mmspec_ds.spectra.records import FloatArray, Infrared
 
@@ -49,7 +50,7 @@ def ordinate(text: str) -> Ordinate | None:
     """What a label says of the values: "ABSORBANCE", "%T", "Transmittance [%]"; None if it says nothing.
 
     Raises:
-        ValueError: it names something that is no absorbance and cannot be turned into it.
+        RecordFault: it names something that is no absorbance and cannot be turned into it.
     """
     lower = " ".join(text.lower().split())
     per_cent = "%" in lower or "percent" in lower or "per cent" in lower
@@ -60,7 +61,7 @@ def ordinate(text: str) -> Ordinate | None:
     if found := _UNREADABLE.search(lower):
         if found.group() in ("arbitrary", "counts"):
             return None
-        raise ValueError(f"the values are {text.strip()!r}, expected absorbance or transmittance")
+        raise RecordFault(f"the values are {text.strip()!r}, expected absorbance or transmittance")
     return None
 
 
@@ -80,7 +81,7 @@ def to_grid(
         kind: of the values, None to guess.
 
     Raises:
-        ValueError: too few points, all of one value, places that are not positive, or too little of the grid
+        RecordFault: too few points, all of one value, places that are not positive, or too little of the grid
             measured.
     """
     remarks: list[str] = []
@@ -89,7 +90,7 @@ def to_grid(
         unit = _guess_unit(axis)
         remarks.append(f"the axis has no unit: {unit} guessed from its range {axis.min():g} to {axis.max():g}")
     if axis.min() <= 0:
-        raise ValueError(f"the axis has a value of {axis.min():g} {unit}, expected positive ones")
+        raise RecordFault(f"the axis has a value of {axis.min():g} {unit}, expected positive ones")
     if unit != "cm-1":
         axis = (1e4 if unit == "um" else 1e7) / axis
         remarks.append(f"axis turned from {unit} into cm-1")
@@ -99,13 +100,13 @@ def to_grid(
     grid = np.linspace(settings.lowest_cm1, settings.highest_cm1, settings.points)
     share = float(np.mean((grid >= low) & (grid <= high)))
     if share < settings.least_share:
-        raise ValueError(
+        raise RecordFault(
             f"measured from {low:g} to {high:g} cm-1, {share:.0%} of {settings.lowest_cm1:g} to"
             f" {settings.highest_cm1:g}: expected at least {settings.least_share:.0%} (is the unit right?)"
         )
     inside = (axis >= settings.lowest_cm1) & (axis <= settings.highest_cm1)
     if inside.sum() < 2 or np.ptp(absorbance[inside]) <= 0:
-        raise ValueError("all values between the ends of the grid are equal: no spectrum")
+        raise RecordFault("all values between the ends of the grid are equal: no spectrum")
     floor = float(absorbance[inside].min())
     resampled = np.interp(grid, axis, absorbance, left=floor, right=floor)
     remarks.append(
@@ -122,11 +123,11 @@ def _finite(axis: FloatArray, values: FloatArray, remarks: list[str]) -> tuple[F
     finite = np.isfinite(axis) & np.isfinite(values)
     missing = int((~finite).sum())
     if finite.sum() < 10:
-        raise ValueError(f"{int(finite.sum())} points with a value, expected at least 10")
+        raise RecordFault(f"{int(finite.sum())} points with a value, expected at least 10")
     if missing > 0.1 * len(axis):
-        raise ValueError(f"{missing} of {len(axis)} points are missing, NaN or infinite, more than a tenth")
+        raise RecordFault(f"{missing} of {len(axis)} points are missing, NaN or infinite, more than a tenth")
     if missing:
-        remarks.append(f"{missing} points without a value interpolated")
+        remarks.append(f"{counted(missing, 'point')} without a value interpolated")
     return axis[finite], values[finite]
 
 
@@ -156,11 +157,11 @@ def _absorbance(
     transmittance = values / 100 if per_cent else values
     low_ones = int((transmittance < settings.least_transmittance).sum())
     if low_ones == len(values):
-        raise ValueError("no transmittance is positive")
+        raise RecordFault("no transmittance is positive")
     if low_ones:
         remarks.append(
-            f"{low_ones} transmittances under {settings.least_transmittance:g} taken for it (absorbance"
-            f" {-np.log10(settings.least_transmittance):.2g})"
+            f"{counted(low_ones, 'transmittance')} under {settings.least_transmittance:g} taken for it"
+            f" (absorbance {-np.log10(settings.least_transmittance):.2g})"
         )
     remarks.append(f"absorbance is -log10 of the transmittance{' in per cent' if per_cent else ''}")
     return -np.log10(np.maximum(transmittance, settings.least_transmittance))
