@@ -26,7 +26,6 @@ def add(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    """Train; an error that every rank finds is told by rank 0."""
     from mmspec_ds.systems.run_file import load_run, system_of
     from mmspec_ds.trainer.distributed import let_rank_0_speak
     from mmspec_ds.trainer.loop import train
@@ -36,6 +35,6 @@ def _train(options: argparse.Namespace) -> int:
         run = load_run(options.run, [*options.overrides, *skip])
         finished = train(run, system_of(run), resume=options.resume, overwrite=options.overwrite)
     except (ConfigError, DataError):
-        let_rank_0_speak()
+        let_rank_0_speak()  # every rank finds these errors
         raise
     return 0 if finished else STOPPED
