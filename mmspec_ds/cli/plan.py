@@ -37,7 +37,8 @@ def _several(text: str) -> list[int]:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from mmspec_ds.profiling.plan_report import make_report, print_report, write_report
+    from mmspec_ds.files import write_json
+    from mmspec_ds.profiling.plan_report import make_report, print_report, to_json
     from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
     from mmspec_ds.systems.run_file import load_run
     from mmspec_ds.trainer.engine_file import read_engine
@@ -50,5 +51,5 @@ def _plan(options: argparse.Namespace) -> int:
     )
     print_report(report)
     if options.json is not None:
-        write_report(options.json, report)
+        write_json(options.json, to_json(report))
     return 0

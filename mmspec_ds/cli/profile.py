@@ -54,8 +54,9 @@ def _several(text: str) -> tuple[int, ...]:
 
 
 def _profile(options: argparse.Namespace) -> int:
+    from mmspec_ds.files import write_json
     from mmspec_ds.profiling.compare import Effort, profile
-    from mmspec_ds.profiling.profile_report import print_profile, write_profile, write_tensorboard
+    from mmspec_ds.profiling.profile_report import print_profile, to_json, write_tensorboard
     from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
     from mmspec_ds.systems.run_file import load_run
 
@@ -82,7 +83,7 @@ def _profile(options: argparse.Namespace) -> int:
         return 0
     print_profile(found)
     if options.json is not None:
-        write_profile(options.json, found)
+        write_json(options.json, to_json(found))
     if options.tensorboard is not None:
         write_tensorboard(options.tensorboard, found)
     return 0

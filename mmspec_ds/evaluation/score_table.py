@@ -13,36 +13,25 @@ from mmspec_ds.files import write_json
 _HEADS = ("molecules", *(f"Top-{k} %" for k in SHOWN_K), "valid %", "Tanimoto", "seconds")
 
 
-def results_table(results: Mapping[str, EvaluationResult], title: str | None = None) -> Table:
-    """Return a table with one row for each named result."""
-    table = Table(title=title)
-    table.add_column("")
-    for head in _HEADS:
-        table.add_column(head, justify="right")
-    for name, result in results.items():
-        table.add_row(name, *_figures(result))
-    return table
-
-
-def result_lines(results: Mapping[str, EvaluationResult], title: str | None = None) -> list[str]:
-    """Return lines of text, each with a name and its labelled figures."""
-    width = max((len(name) for name in results), default=0)
-    lines = [title] if title else []
-    for name, result in results.items():
-        figures = "  ".join(f"{head} {figure}" for head, figure in zip(_HEADS, _figures(result)))
-        lines.append(f"{name:<{width}}  {figures}")
-    return lines
-
-
 def print_results(
     results: Mapping[str, EvaluationResult], *, title: str | None = None, console: Console | None = None
 ) -> None:
-    """Print named results, as a table when the console is a terminal, else as plain lines."""
+    """Print named results: as a table when the console is a terminal, else as plain lines, each with a name and
+    its labelled figures."""
     console = console or Console()
+    table, lines = Table("", title=title), [title] if title else []
+    for head in _HEADS:
+        table.add_column(head, justify="right")
+    width = max((len(name) for name in results), default=0)
+    for name, result in results.items():
+        figures = _figures(result)
+        table.add_row(name, *figures)
+        labelled = "  ".join(f"{head} {figure}" for head, figure in zip(_HEADS, figures))
+        lines.append(f"{name:<{width}}  {labelled}")
     if console.is_terminal:
-        console.print(results_table(results, title))
+        console.print(table)
         return
-    for line in result_lines(results, title):
+    for line in lines:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 

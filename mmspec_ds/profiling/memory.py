@@ -57,6 +57,10 @@ class Holding:
         """Bytes of the optimizer's state for each parameter."""
         return 8 if self.optimizer == "adamw" else 0
 
+    def ranks_of(self, group: Sequence[Weight]) -> int:
+        """Return the number of ranks that share a group: all, or those with the same experts."""
+        return self.world // (self.ep_size if group[0].expert is not None else 1)
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -161,18 +165,9 @@ def rank_memory(sizes: ModelSizes, stages: Sequence[StageBytes], holding: Holdin
 
 def _largest_shares(weights: Sequence[Weight], holding: Holding) -> list[Share]:
     """Return the share of each group on the rank that holds most."""
-    cut = [
-        (shares(group, _ranks(group, holding)), _ranks(group, holding)) for group in optimizer_groups(weights)
-    ]
-    by_rank = [
-        [pieces[rank // (holding.world // ranks)] for pieces, ranks in cut] for rank in range(holding.world)
-    ]
+    cut = [shares(group, holding.ranks_of(group)) for group in optimizer_groups(weights)]
+    by_rank = [[pieces[rank * len(pieces) // holding.world] for pieces in cut] for rank in range(holding.world)]
     return max(by_rank, key=lambda owned: sum(share.held for share in owned))
-
-
-def _ranks(group: Sequence[Weight], holding: Holding) -> int:
-    """Number of ranks that share a group: all, or those with the same experts."""
-    return holding.world // (holding.ep_size if group[0].expert is not None else 1)
 
 
 def _host(weights: Sequence[Weight], owned: Sequence[Share], holding: Holding) -> float:
@@ -240,6 +235,6 @@ def _flattened(weights: Sequence[Weight], holding: Holding) -> float:
     most, limit = 0, holding.bucket if holding.stage else STAGE_0_BUCKET
     for experts in (False, True):
         part = [w for w in weights if (w.expert is not None) == experts]
-        if part and (holding.stage == 0 or _ranks(part, holding) > 1):
+        if part and (holding.stage == 0 or holding.ranks_of(part) > 1):
             most = max(most, min(limit, numel(part)))
     return float(holding.element * most)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -27,7 +27,7 @@ from mmspec_ds.profiling.resident import (
     reset_peak,
 )
 from mmspec_ds.profiling.run_data import run_data
-from mmspec_ds.profiling.stopwatch import BACKWARD, FORWARD, OPTIMIZER, observed
+from mmspec_ds.profiling.stopwatch import BACKWARD, FORWARD, OPTIMIZER, Observer, observed
 from mmspec_ds.profiling.trainee import Trainee
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
@@ -131,8 +131,7 @@ def _measure(request: PeakRequest) -> PeakMemory:
     first.close()
     del first
     gc.collect()
-    memory: _Memory = _MemoryOfGPU() if torch.cuda.is_available() else _MemoryOfProcess()
-    memory.start()
+    memory = _MemoryOfGPU() if torch.cuda.is_available() else _MemoryOfProcess()
     trainee = Trainee(request.run, data, request.scratch)
     probe = _Probe(trainee.session.engine, memory)
     with observed(trainee.session.engine, probe):
@@ -156,18 +155,10 @@ def _small(run: ElucidationRun) -> ElucidationRun:
     return run.model_copy(update={"model": model, "moe": moe, "training": training})
 
 
-class _Memory(Protocol):
-    """Bytes of this process since `start`: now, and at the peak."""
-
-    def start(self) -> None: ...
-    def now(self) -> float: ...
-    def peak(self) -> float: ...
-
-
 class _MemoryOfGPU:
-    """Figures of the allocator."""
+    """Figures of the allocator: bytes since it was made, now and at the peak."""
 
-    def start(self) -> None:
+    def __init__(self) -> None:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         self._before = torch.cuda.memory_allocated()
@@ -180,9 +171,9 @@ class _MemoryOfGPU:
 
 
 class _MemoryOfProcess:
-    """Figures of the resident set."""
+    """Figures of the resident set: bytes since it was made, now and at the peak."""
 
-    def start(self) -> None:
+    def __init__(self) -> None:
         self._before = reset_peak()
 
     def now(self) -> float:
@@ -194,15 +185,15 @@ class _MemoryOfProcess:
         return float(after["VmHWM"] - self._before["VmRSS"] - mapped)
 
 
-class _Probe:
-    """An `Observer` that reads memory during a step.
+class _Probe(Observer):
+    """Reads memory during a step.
 
     Attributes:
         activations: growth from the start of the last forward pass to its end.
         gradients: the most at the end of a backward pass or at the start of an update.
     """
 
-    def __init__(self, engine: Any, memory: _Memory) -> None:
+    def __init__(self, engine: Any, memory: _MemoryOfGPU | _MemoryOfProcess) -> None:
         self._engine, self._memory, self._before = engine, memory, 0.0
         self.activations = self.gradients = 0.0
 
@@ -217,9 +208,6 @@ class _Probe:
             self.activations = max(0.0, self._memory.now() - self._before)
         elif part == BACKWARD:
             self.gradients = max(self.gradients, _gradient_bytes(self._engine))
-
-    def sent(self, size: float) -> None:
-        pass
 
 
 def _gradient_bytes(engine: Any) -> float:

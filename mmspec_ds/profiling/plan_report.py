@@ -3,12 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from mmspec_ds.files import write_json
 from mmspec_ds.profiling.extrapolation import Cluster, StepTime, step_flops, step_time
 from mmspec_ds.profiling.plan import (
     RESERVE,
@@ -245,13 +243,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
         say(console, f"  - {line}")
 
 
-def write_report(path: Path, report: Report) -> None:
-    """Write the plan as JSON, bytes and seconds unrounded; the file appears whole or not at all."""
-    write_json(path, to_json(report))
-
-
 def to_json(report: Report) -> dict[str, Any]:
-    """Return the plan as plain values."""
+    """Return the plan as plain values, bytes and seconds unrounded."""
     sizes, figures = report.sizes, report.figures
     return {
         "run": report.run,

@@ -7,10 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from mmspec_ds.files import write_json
 from mmspec_ds.profiling.compare import Profile
 from mmspec_ds.profiling.measurements import Figure, Figures, Row, all_rows
-from mmspec_ds.profiling.text_tables import aligned, say, show
+from mmspec_ds.profiling.text_tables import say, show
 
 LETTERS = "AB"
 
@@ -20,12 +19,7 @@ def print_profile(profile: Profile, console: Console | None = None) -> None:
     console = console or Console()
     for line in head_lines(profile):
         say(console, line)
-    heads, rows = heads_of(profile), table_rows(profile)
-    if console.is_terminal:
-        show(console, heads, rows, left=("",))
-    else:
-        for line in aligned(heads, rows, first_left=True):
-            say(console, line)
+    show(console, heads_of(profile), table_rows(profile), first_left=True)
     for line in tail_lines(profile):
         say(console, line)
 
@@ -128,14 +122,8 @@ def number(value: float, digits: int = 4) -> str:
     return text if "e" not in text else f"{value:.{digits + 4}f}".rstrip("0")
 
 
-def write_profile(path: Path, profile: Profile) -> None:
-    """Write the profile as JSON in base units (seconds, bytes, operations, fractions), unrounded; the file
-    appears whole or not at all."""
-    write_json(path, to_json(profile))
-
-
 def to_json(profile: Profile) -> dict[str, Any]:
-    """Return the profile as plain values."""
+    """Return the profile as plain values in base units (seconds, bytes, operations, fractions), unrounded."""
     return {
         "environment": dict(profile.environment),
         "effort": asdict(profile.effort),

@@ -53,9 +53,7 @@ def run_data(run: ElucidationRun, world: int, *, generated: bool = False, tokens
     if is_prepared(run.data.train[0]):
         data = read_training(run.data, vocabularies=vocabularies)
         return RunData(data, f"{len(data.train):,} records of {run.data.train[0]}", generated=False)
-    sample = first_records(run, vocabularies)
-    vocabularies = vocabularies or Vocabularies(sample.vocabulary, sample.encoding.source)
-    data = TrainingData(sample.dataset, sample.dataset, sample.encoding, vocabularies, 0)
+    data = first_records(run, vocabularies)
     return RunData(data, f"the first {len(data.train):,} records of data.train", generated=False)
 
 

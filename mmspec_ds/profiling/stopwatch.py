@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,8 +19,8 @@ HOOKS = "hooks"
 """ZeRO's work during the backward pass, gradient by gradient."""
 
 
-class Observer(Protocol):
-    """Receives the events of a training step."""
+class Observer:
+    """Receives the events of a training step; a subclass takes those that it needs."""
 
     def begin(self, part: str) -> None:
         """A part of a step begins."""
@@ -32,8 +32,8 @@ class Observer(Protocol):
         """An all-to-all sends `size` bytes to other ranks."""
 
 
-class Stopwatch:
-    """An `Observer` that sums the time of each part. Parts may overlap.
+class Stopwatch(Observer):
+    """Sums the time of each part. Parts may overlap.
 
     Args:
         device: where the work is done.

@@ -12,28 +12,21 @@ def say(console: Console, line: str) -> None:
 
 
 def show(
-    console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ("", "row")
+    console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], *, first_left: bool = False
 ) -> None:
-    """Print a table with numbers to the right; on a terminal, the columns in `left` are aligned left."""
+    """Print a table with numbers to the right; on a terminal, the columns "" and "row" are aligned left, and
+    elsewhere the first one with `first_left`."""
     if console.is_terminal:
         table = Table()
         for head in heads:
-            table.add_column(head, justify="left" if head in left else "right")
+            table.add_column(head, justify="left" if head in ("", "row") else "right")
         for row in rows:
             table.add_row(*row)
         console.print(table)
         return
-    for line in aligned(heads, rows):
-        say(console, line)
-
-
-def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], *, first_left: bool = False) -> list[str]:
-    """Return the lines of a table, columns aligned right; the first one left with `first_left`."""
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows)]
-    lines = []
     for row in (heads, *rows):
         cells = [cell.rjust(width) for cell, width in zip(row, widths)]
         if first_left:
             cells[0] = row[0].ljust(widths[0])
-        lines.append("  ".join(cells).rstrip())
-    return lines
+        say(console, "  ".join(cells).rstrip())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.encoding import InputEncoding, TextLearner, text_schema
 from mmspec_ds.data.formats import ReadOptions
-from mmspec_ds.data.reading import read_dataset
+from mmspec_ds.data.reading import TrainingData, read_dataset
 from mmspec_ds.data.sampler import BucketSampler
 from mmspec_ds.data.shards.dataset import split_of
 from mmspec_ds.data.shards.folder import is_prepared, open_folder
@@ -91,17 +92,9 @@ def token_figures(run: ElucidationRun, tokens: int | None = None) -> TokenFigure
     return figures if tokens is None else figures.of_length(tokens)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The first records of a run's training files, with targets, their encoding and vocabulary."""
-
-    dataset: SpectraDataset
-    encoding: InputEncoding
-    vocabulary: Vocabulary
-
-
-def first_records(run: ElucidationRun, vocabularies: Vocabularies | None = None) -> Sample:
+def first_records(run: ElucidationRun, vocabularies: Vocabularies | None = None) -> TrainingData:
     """Read at most `SAMPLE` records from the beginning of `data.train`, leaving out invalid ones.
+    They are the validation data too.
 
     Args:
         run: the settings.
@@ -134,9 +127,9 @@ def first_records(run: ElucidationRun, vocabularies: Vocabularies | None = None)
         dataset = replace(dataset, tokens=tokens, schemas=encoding.schemas)
     if vocabularies is None:
         target = Vocabulary.build(tokenize_smiles(one) for one in dataset.smiles if one is not None)
-    else:
-        target = vocabularies.target
-    return Sample(dataset.with_targets(target), encoding, target)
+        vocabularies = Vocabularies(target, encoding.source)
+    dataset = dataset.with_targets(vocabularies.target)
+    return TrainingData(dataset, dataset, encoding, vocabularies, 0)
 
 
 def _from_data(run: ElucidationRun) -> TokenFigures:
@@ -145,8 +138,8 @@ def _from_data(run: ElucidationRun) -> TokenFigures:
     Raises:
         DataError: there is no usable record.
     """
-    sample = first_records(run)
-    dataset, encoding, target = sample.dataset, sample.encoding, sample.vocabulary
+    data = first_records(run)
+    dataset = cast(SpectraDataset, data.train)  # held in memory
     batch_size = run.training.batch_size
     loads = [_load(dataset, chosen) for chosen, _ in BucketSampler(dataset.lengths, batch_size).epoch(0)]
     counts = {modality: int(packed.counts.sum()) for modality, packed in dataset.tokens.items()}
@@ -156,8 +149,8 @@ def _from_data(run: ElucidationRun) -> TokenFigures:
         target=float(np.mean([load.targets for load in loads])),
         largest=_covering(loads),
         shares={modality: count / max(1, sum(counts.values())) for modality, count in counts.items()},
-        schemas=encoding.schemas,
-        vocabulary=len(target),
+        schemas=data.encoding.schemas,
+        vocabulary=len(data.vocabularies.target),
         source=f"the first {len(dataset):,} records of data.train in bucketed batches of {batch_size}",
     )
 

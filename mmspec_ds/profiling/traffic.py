@@ -96,7 +96,7 @@ def rank_traffic(
     reduces = passes if holding.stage == 2 else 1
     reduce, gather = [0.0, 0.0], [0.0, 0.0]
     for group in optimizer_groups(weights):
-        experts, ranks = group[0].expert is not None, _ranks(group, holding)
+        experts, ranks = group[0].expert is not None, holding.ranks_of(group)
         reduce[experts] += reduces * all_reduce_bytes(holding.element * numel(group), ranks)
         if holding.stage:
             padded = shares(group, ranks)[0].size * ranks
@@ -130,12 +130,8 @@ def _host_bytes(weights: Sequence[Weight], holding: Holding) -> float:
     """Bytes of the share's fp32 gradients to the host, and of its weights back."""
     if not holding.offload:
         return 0.0
-    owned = sum(shares(group, _ranks(group, holding))[0].size for group in optimizer_groups(weights))
+    owned = sum(shares(group, holding.ranks_of(group))[0].size for group in optimizer_groups(weights))
     return float(owned * (4 + holding.element))
-
-
-def _ranks(group: Sequence[Weight], holding: Holding) -> int:
-    return holding.world // (holding.ep_size if group[0].expert is not None else 1)
 
 
 def _collectives(
@@ -149,7 +145,7 @@ def _collectives(
     if holding.stage == 0:
         found["all-reduce"] += bool(clipping)
     else:
-        groups = [(_ranks(group, holding), group[0].expert is not None) for group in optimizer_groups(weights)]
+        groups = [(holding.ranks_of(group), group[0].expert is not None) for group in optimizer_groups(weights)]
         # The norm of each group; of experts also its mean over their ranks.
         found["all-reduce"] += len(groups) + sum(experts and ranks > 1 for ranks, experts in groups)
         found["all-reduce"] += holding.element == 2  # whether a gradient is not finite
@@ -169,7 +165,7 @@ def _reductions(weights: Sequence[Weight], holding: Holding) -> int:
     limit = holding.bucket if holding.stage else STAGE_0_BUCKET
     if holding.stage == 0:
         parts = [[w for w in weights if (w.expert is not None) == experts] for experts in (False, True)]
-        return sum(_buckets(part, limit) for part in parts if part and _ranks(part, holding) > 1)
+        return sum(_buckets(part, limit) for part in parts if part and holding.ranks_of(part) > 1)
     order = list(weights)[::-1]
     if holding.stage == 1:
         order = [w for group in optimizer_groups(weights) for w in group]
@@ -178,7 +174,7 @@ def _reductions(weights: Sequence[Weight], holding: Holding) -> int:
         if filled + weight.numel > limit and filled:
             count, filled, kinds = count + len(kinds), 0, set()
         filled += weight.numel
-        if _ranks([weight], holding) > 1:
+        if holding.ranks_of([weight]) > 1:
             kinds.add(weight.expert is not None)
     return (count + len(kinds)) * (holding.accumulation if holding.stage == 2 else 1)
 

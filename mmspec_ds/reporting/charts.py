@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from mmspec_ds.moe.expert_settings import ExpertSettings
-from mmspec_ds.reporting.run_folder import Series
 from mmspec_ds.systems.elucidation.routing import FAMILIES
 
 Axes = Any
@@ -61,16 +60,19 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: the end of its axis of steps, the name of its file, a description for screen readers, and its
-    panels from top to bottom."""
+    """A figure: the name of its file, a description for screen readers, and its panels from top to bottom."""
 
-    last_step: int
     name: str
     words: str
     panels: tuple[Panel, ...]
 
-    def png(self, theme: Theme) -> bytes:
-        """Return the figure as PNG on a transparent background."""
+    def for_page(self, last_step: int) -> dict[str, Any]:
+        """Return the name, the words, and the figure as PNG for light and for dark pages."""
+        pictures = {"light": self.png(LIGHT, last_step), "dark": self.png(DARK, last_step)}
+        return {"name": self.name, "words": self.words, **pictures}
+
+    def png(self, theme: Theme, last_step: int) -> bytes:
+        """Return the figure as PNG on a transparent background; its axis of steps ends at `last_step`."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -84,7 +86,7 @@ class Drawing:
             axes = figure.add_axes((place[0] / WIDTH, place[1] / height, place[2] / WIDTH, place[3] / height))
             _dress(axes, theme, panel.title, last=number == len(self.panels))
             panel.draw(axes, theme)
-            axes.set_xlim(0, self.last_step * 1.01)
+            axes.set_xlim(0, last_step * 1.01)
             top -= panel.height + BETWEEN
         out = io.BytesIO()
         figure.savefig(out, format="png", transparent=True)
@@ -117,17 +119,6 @@ def by_family(experts: Sequence[ExpertSettings]) -> list[int]:
     """Return the numbers of the experts, sorted by family."""
     kinds = [(FAMILIES.index(one.family), one.modalities) for one in experts]
     return sorted(range(len(experts)), key=lambda number: (*kinds[number], number))
-
-
-def line(series: Series, number: int, *, from_zero: bool = False) -> Callable[[Axes, Theme], None]:
-    """Return a function that draws a curve in colour `number` of the theme."""
-
-    def draw(axes: Axes, theme: Theme) -> None:
-        axes.plot(*series, color=theme.curves[number], linewidth=1.4)
-        if from_zero:
-            axes.set_ylim(bottom=0)
-
-    return draw
 
 
 def _dress(axes: Axes, theme: Theme, title: str, *, last: bool) -> None:

@@ -14,7 +14,6 @@ from mmspec_ds.reporting.charts import (
     by_family,
     expert_colours,
     legend,
-    line,
     smoothed,
 )
 from mmspec_ds.reporting.run_folder import RunFolder, Series
@@ -47,7 +46,7 @@ def _losses(folder: RunFolder) -> Drawing:
         legend(axes, theme)
 
     words = "training and validation loss over the steps"
-    return Drawing(folder.last_step, "loss", words, (Panel("task loss per target token (nats)", draw, 2.6),))
+    return Drawing("loss", words, (Panel("task loss per target token (nats)", draw, 2.6),))
 
 
 def _schedules(folder: RunFolder) -> Drawing:
@@ -58,20 +57,16 @@ def _schedules(folder: RunFolder) -> Drawing:
     }
     count = max(1, sum(bool(folder.series(tag)[0]) for tag in names))
     panels = _lines(folder, names, max((2.6 - BETWEEN * (count - 1)) / count, 0.62))
-    return Drawing(folder.last_step, "schedules", "the schedules over the steps", panels)
+    return Drawing("schedules", "the schedules over the steps", panels)
 
 
 def _auxiliary(folder: RunFolder) -> Drawing:
     def draw(axes: Axes, theme: Theme) -> None:
-        for colour, tag in zip(theme.curves, folder.tags("auxiliary/")):
-            steps, values = folder.series(tag)
-            axes.plot(steps, smoothed(values), color=colour, linewidth=1.4, label=tag.partition("/")[2])
+        _curves(folder, axes, theme, "auxiliary/")
         legend(axes, theme)
 
     title = "auxiliary losses, unweighted, smoothed"
-    return Drawing(
-        folder.last_step, "auxiliary", "the auxiliary losses over the steps", (Panel(title, draw, 2.3),)
-    )
+    return Drawing("auxiliary", "the auxiliary losses over the steps", (Panel(title, draw, 2.3),))
 
 
 def _gradient(folder: RunFolder) -> Drawing:
@@ -89,9 +84,7 @@ def _gradient(folder: RunFolder) -> Drawing:
         legend(axes, theme)
 
     title = "norm of the gradient before clipping"
-    return Drawing(
-        folder.last_step, "gradient", "the norm of the gradient over the steps", (Panel(title, draw, 2.3),)
-    )
+    return Drawing("gradient", "the norm of the gradient over the steps", (Panel(title, draw, 2.3),))
 
 
 def _loads(folder: RunFolder) -> Drawing:
@@ -116,9 +109,7 @@ def _loads(folder: RunFolder) -> Drawing:
     panels = tuple(
         Panel(f"{REGISTRY[m].label} tokens: share of each expert", panel(m.name.lower()), 0.95) for m in known
     )
-    return Drawing(
-        folder.last_step, "load", "how the experts share the load of each modality, over the steps", panels
-    )
+    return Drawing("load", "how the experts share the load of each modality, over the steps", panels)
 
 
 def _entropy(folder: RunFolder) -> Drawing:
@@ -127,12 +118,7 @@ def _entropy(folder: RunFolder) -> Drawing:
 
     def per_modality(beginning: str, kind: str = "train", marker: str = "") -> Callable[[Axes, Theme], None]:
         def draw(axes: Axes, theme: Theme) -> None:
-            for colour, tag in zip(theme.curves, folder.tags(beginning, kind)):
-                steps, values = folder.series(tag, kind)
-                shown = values if marker else smoothed(values)
-                axes.plot(
-                    steps, shown, color=colour, linewidth=1.4, marker=marker, markersize=3.5, label=_label(tag)
-                )
+            _curves(folder, axes, theme, beginning, kind, marker)
             if beginning == "entropy/":
                 axes.axhline(np.log(experts), color=theme.pale, linestyle="--", linewidth=1)
                 axes.set_ylim(0, np.log(experts) * 1.12)
@@ -149,12 +135,7 @@ def _entropy(folder: RunFolder) -> Drawing:
     if folder.tags("conflict/", "conflict"):
         title = "cosine between the modalities' gradients"
         panels.append(Panel(title, per_modality("conflict/", "conflict", "o"), 2.0))
-    return Drawing(
-        folder.last_step,
-        "entropy",
-        "entropy, dropped tokens and gradient conflict over the steps",
-        tuple(panels),
-    )
+    return Drawing("entropy", "entropy, dropped tokens and gradient conflict over the steps", tuple(panels))
 
 
 def _rates(folder: RunFolder) -> Drawing:
@@ -164,18 +145,34 @@ def _rates(folder: RunFolder) -> Drawing:
         "resources/gigaflops_per_second": "GFLOP per second",
     }
     panels = _lines(folder, names, 1.0, from_zero=True)
-    return Drawing(folder.last_step, "throughput", "throughput over the steps", panels)
+    return Drawing("throughput", "throughput over the steps", panels)
 
 
 def _lines(
     folder: RunFolder, titles: Mapping[str, str], height: float, *, from_zero: bool = False
 ) -> tuple[Panel, ...]:
     """A panel with one curve for each tag that the run has; `titles` are by tag."""
+
+    def curve(number: int, series: Series) -> Callable[[Axes, Theme], None]:
+        def draw(axes: Axes, theme: Theme) -> None:
+            axes.plot(*series, color=theme.curves[number], linewidth=1.4)
+            if from_zero:
+                axes.set_ylim(bottom=0)
+
+        return draw
+
     known = [tag for tag in titles if folder.series(tag)[0]]
-    return tuple(
-        Panel(titles[tag], line(folder.series(tag), at, from_zero=from_zero), height)
-        for at, tag in enumerate(known)
-    )
+    return tuple(Panel(titles[tag], curve(at, folder.series(tag)), height) for at, tag in enumerate(known))
+
+
+def _curves(
+    folder: RunFolder, axes: Axes, theme: Theme, beginning: str, kind: str = "train", marker: str = ""
+) -> None:
+    """Draw a curve for each tag with this beginning: smoothed, or point by point with a marker."""
+    for colour, tag in zip(theme.curves, folder.tags(beginning, kind)):
+        steps, values = folder.series(tag, kind)
+        shown = values if marker else smoothed(values)
+        axes.plot(steps, shown, color=colour, linewidth=1.4, marker=marker, markersize=3.5, label=_label(tag))
 
 
 def _raw_and_smoothed(axes: Axes, theme: Theme, series: Series, number: int, label: str) -> None:
@@ -185,8 +182,8 @@ def _raw_and_smoothed(axes: Axes, theme: Theme, series: Series, number: int, lab
 
 
 def _label(tag: str) -> str:
-    """Return the labels of the modalities in a tag."""
+    """Return the labels of the modalities in a tag, or its own name where it has none."""
     text = tag.partition("/")[2]
     places = {modality: f"_{text}_".find(f"_{modality.name.lower()}_") for modality in REGISTRY}
     named = sorted((place, modality) for modality, place in places.items() if place >= 0)
-    return " · ".join(REGISTRY[modality].label for _, modality in named)
+    return " · ".join(REGISTRY[modality].label for _, modality in named) or text

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
@@ -14,11 +15,13 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.figures.heat_maps import draw_maps
 from mmspec_ds.files import replacing
 from mmspec_ds.molecules.depiction import structure_svg
-from mmspec_ds.reporting.charts import DARK, LIGHT
 from mmspec_ds.reporting.curves import drawings
 from mmspec_ds.reporting.examples import Examples, find_examples
-from mmspec_ds.reporting.page_content import Figure, maps, page_content
+from mmspec_ds.reporting.page_content import maps, page_content
 from mmspec_ds.reporting.run_folder import RunFolder
+
+Drawn = Mapping[str, list[dict[str, Any]]]
+"""Figures by section of the page, as values for its template."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,7 @@ def write_report(request: ReportRequest, progress: Callable[[int], None] | None 
     else:
         examples = Examples("No examples were requested.")
     drawn = {
-        section: [Figure(one.name, one.words, one.png(LIGHT), one.png(DARK)) for one in some]
-        for section, some in drawings(folder).items()
+        section: [one.for_page(folder.last_step) for one in some] for section, some in drawings(folder).items()
     }
     try:
         _write_pictures(request.pictures, folder, drawn)
@@ -74,7 +76,7 @@ def write_report(request: ReportRequest, progress: Callable[[int], None] | None 
     return examples
 
 
-def _page(folder: RunFolder, examples: Examples, drawn: Mapping[str, list[Figure]]) -> str:
+def _page(folder: RunFolder, examples: Examples, drawn: Drawn) -> str:
     templates = Environment(
         loader=PackageLoader("mmspec_ds.reporting"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -85,12 +87,12 @@ def _page(folder: RunFolder, examples: Examples, drawn: Mapping[str, list[Figure
     return templates.get_template("report.html").render(**content, drawn=drawn, written=written)
 
 
-def _write_pictures(target: Path, folder: RunFolder, drawn: Mapping[str, list[Figure]]) -> None:
+def _write_pictures(target: Path, folder: RunFolder, drawn: Drawn) -> None:
     with replacing(target) as partial:
         partial.mkdir(parents=True)
         for figures in drawn.values():
             for one in figures:
-                (partial / f"{one.name}.png").write_bytes(one.light)
+                (partial / f"{one['name']}.png").write_bytes(one["light"])
         tables = maps(folder)
         if tables:
             draw_maps(tables).save(partial / "routing.png")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -29,16 +28,6 @@ RATES = {
     "MFLOP per token, forward and backward": "resources/megaflops_per_token",
     "peak memory of rank 0, GiB": "resources/memory_gib",
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawn figure: the name of its file, a description, and its PNG for light and for dark pages."""
-
-    name: str
-    words: str
-    light: bytes
-    dark: bytes
 
 
 def page_content(folder: RunFolder, examples: Examples) -> dict[str, Any]:

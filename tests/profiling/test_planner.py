@@ -11,12 +11,13 @@ import pytest
 from rich.console import Console
 
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.files import write_json
 from mmspec_ds.profiling import plan
 from mmspec_ds.profiling.activations import batch_tensors, pass_stages
 from mmspec_ds.profiling.extrapolation import step_flops
 from mmspec_ds.profiling.memory import Holding, Phase, RankMemory
 from mmspec_ds.profiling.plan import Change, Planner, PlanRow, check_request, recommended, smallest
-from mmspec_ds.profiling.plan_report import make_report, print_report, write_report
+from mmspec_ds.profiling.plan_report import make_report, print_report, to_json
 from mmspec_ds.profiling.tokens import token_figures
 from mmspec_ds.profiling.traffic import Traffic
 from mmspec_ds.systems.elucidation.flops import Dimensions
@@ -175,7 +176,7 @@ def test_report_on_a_terminal_and_as_json(make_run: Any, tmp_path: Path) -> None
     out = io.StringIO()
     print_report(report, Console(file=out, width=400, force_terminal=True))
     assert "recommended" in out.getvalue()
-    write_report(tmp_path / "plan.json", report)
+    write_json(tmp_path / "plan.json", to_json(report))
     told = json.loads((tmp_path / "plan.json").read_text())
     assert len(told["rows"]) == 15
     assert sum(row["recommended"] for row in told["rows"]) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mmspec_ds.files import write_json
 from mmspec_ds.profiling.compare import Effort, Model, Profile
 from mmspec_ds.profiling.measurements import (
     Figure,
@@ -27,7 +28,6 @@ from mmspec_ds.profiling.profile_report import (
     table_rows,
     tail_lines,
     to_json,
-    write_profile,
     write_tensorboard,
 )
 from mmspec_ds.profiling.trainee import DecodingRun, TrainingRun
@@ -139,7 +139,7 @@ def test_printed_and_as_json(tmp_path: Path) -> None:
     on_terminal = io.StringIO()
     print_profile(profile, Console(file=on_terminal, width=200, force_terminal=True))
     assert "┃" in on_terminal.getvalue()
-    write_profile(tmp_path / "profile.json", profile)
+    write_json(tmp_path / "profile.json", to_json(profile))
     content = json.loads((tmp_path / "profile.json").read_text())
     assert content == json.loads(json.dumps(to_json(profile)))
     speed = content["models"][0]["figures"]["training/samples_per_second"]

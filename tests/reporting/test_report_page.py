@@ -72,7 +72,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the drawing of the figures, which takes the time, where only the words are looked at."""
     out = io.BytesIO()
     Image.new("RGB", (1, 1)).save(out, format="png")
-    monkeypatch.setattr(Drawing, "png", lambda self, theme: out.getvalue())
+    monkeypatch.setattr(Drawing, "png", lambda *_: out.getvalue())
 
 
 def test_the_page_says_what_the_run_did(page: Path) -> None:
