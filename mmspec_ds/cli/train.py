@@ -23,25 +23,18 @@ def add(commands: Commands) -> None:
     again.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     again.add_argument("--overwrite", action="store_true", help="discard an earlier run of this name")
     command.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)  # some launchers append it
-    command.set_defaults(command=_told_once)
-
-
-def _told_once(options: argparse.Namespace) -> int:
-    """Train; an error that every rank finds is told by rank 0."""
-    try:
-        return _train(options)
-    except (ConfigError, DataError):
-        from mmspec_ds.trainer.distributed import let_rank_0_speak
-
-        let_rank_0_speak()
-        raise
 
 
 def _train(options: argparse.Namespace) -> int:
     from mmspec_ds.systems.run_file import load_run, system_of
+    from mmspec_ds.trainer.distributed import let_rank_0_speak
     from mmspec_ds.trainer.loop import train
 
     skip = ["data.skip_invalid=true"] if options.skip_invalid else []
-    run = load_run(options.run, [*options.overrides, *skip])
-    finished = train(run, system_of(run), resume=options.resume, overwrite=options.overwrite)
+    try:
+        run = load_run(options.run, [*options.overrides, *skip])
+        finished = train(run, system_of(run), resume=options.resume, overwrite=options.overwrite)
+    except (ConfigError, DataError):
+        let_rank_0_speak()  # every rank finds these errors
+        raise
     return 0 if finished else STOPPED

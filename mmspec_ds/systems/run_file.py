@@ -31,9 +31,10 @@ R = TypeVar("R", bound=RunSettings)
 
 def find_run_file(path: Path) -> Path:
     """The file itself if it exists, else ours: "demo" and "ds_configs/runs/demo.yaml" work in any folder."""
+    if path.exists():
+        return path
     own = SHIPPED / "runs" / f"{path}.yaml" if len(path.parts) == 1 else SHIPPED.parent / path
-    shipped = len(path.parts) == 1 or path.parts[0] == SHIPPED.name
-    return own if shipped and not path.exists() and own.exists() else path
+    return own if own.is_file() and own.is_relative_to(SHIPPED) else path
 
 
 @overload
