@@ -9,7 +9,7 @@ from mmspec_ds.readers.delimited import DelimitedTable, Row, check_width, read_t
 from mmspec_ds.readers.multiplicities import carbon_type
 from mmspec_ds.readers.nmr_columns import is_index, kind_of, not_of_sample
 from mmspec_ds.readers.nmr_rows import list_metadata, read_rows
-from mmspec_ds.readers.part import Item, Part, RecordFault, counted, one_line
+from mmspec_ds.readers.part import Item, Part, RecordFault, counted, one_line, read_one
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
 from mmspec_ds.spectra.records import Modality
@@ -79,10 +79,7 @@ def read_hsqc_table(
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        yield _part(path)
-    except RecordFault as fault:
-        yield fault.rejected(path, 0)
+    return read_one(path, lambda: _part(path))
 
 
 def _part(path: Path) -> Part:

@@ -16,7 +16,7 @@ from mmspec_ds.readers.delimited import (
     to_number,
 )
 from mmspec_ds.readers.jcamp_tables import MOST_POINTS
-from mmspec_ds.readers.part import Item, Part, RecordFault, Trace, counted, part_id
+from mmspec_ds.readers.part import Item, Part, RecordFault, Trace, counted, part_id, read_one
 from mmspec_ds.readers.picking.infrared import AxisUnit, Ordinate, axis_unit, ordinate, to_grid
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
@@ -55,10 +55,7 @@ def read_infrared_table(
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        yield _part(path, settings)
-    except RecordFault as fault:
-        yield fault.rejected(path, 0)
+    return read_one(path, lambda: _part(path, settings))
 
 
 def _part(path: Path, settings: FormatSettings) -> Part:
@@ -66,7 +63,7 @@ def _part(path: Path, settings: FormatSettings) -> Part:
     x, y, more = _columns(table)
     axis, values = _numbers(table, x, y)
     unit, kind = _units(table, x, y)
-    made = to_grid(axis, values, unit, kind, settings.ir.processing)
+    made = to_grid(axis, values, unit, kind, settings.ir)
     unread = "further column is" if more == 1 else "further columns are"
     remarks = [f"{more} {unread} not read"] if more else []
     title = table.remark("title", "name", "sample", "sample name")

@@ -39,7 +39,7 @@ def read_cross_peaks(block: Block) -> Reading:
         raise RecordFault("an NMR spectrum of more than one dimension", line=block.line, fault=False)
     columns = _columns(block, table)
     numbers, remarks = decode_table(
-        block, table, lambda lines: decode_pairs(lines, len(columns)), lambda one: _count_fits(block, len(one))
+        block, table, lambda lines: decode_pairs(lines, len(columns)), lambda one: block.allows(len(one))
     )
     check_peak_count(block, len(numbers))
     first, second = [place for place, name in enumerate(columns) if name not in _INTENSITIES][:2]
@@ -74,11 +74,6 @@ def _columns(block: Block, table: Table) -> list[str]:
             line=table.line,
         )
     return columns
-
-
-def _count_fits(block: Block, count: int) -> bool:
-    points = block.number("NPOINTS")
-    return points is None or abs(points - count) <= 1
 
 
 def _carbon_first(block: Block) -> bool | None:

@@ -81,6 +81,16 @@ class Block:
             raise RecordFault(f"##{name}= {one_line(value, 40)!r} is not a number", line=self.line)
         return number
 
+    def allows(self, count: int) -> bool:
+        """Whether so many points are those of NPOINTS, where it is there; one more or less is allowed, as
+        Varian's converter writes.
+
+        Raises:
+            RecordFault: NPOINTS is not a number.
+        """
+        points = self.number("NPOINTS")
+        return points is None or abs(points - count) <= 1
+
     def add_label(self, name: str, value: str) -> None:
         """Keep a label; lines that follow belong to it."""
         self._open = None

@@ -27,7 +27,7 @@ from mmspec_ds.readers.nmr_lists import (
     hydrogen_list,
 )
 from mmspec_ds.readers.nmr_rows import RowList, list_metadata, named_rows, read_rows, shift_of, unnamed_rows
-from mmspec_ds.readers.part import Item, Part, RecordFault
+from mmspec_ds.readers.part import Item, Part, RecordFault, read_one
 from mmspec_ds.readers.picking.curve import Nucleus
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
@@ -76,10 +76,7 @@ def read_nmr_table(
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        yield _part(path, modality, settings)
-    except RecordFault as fault:
-        yield fault.rejected(path, 0)
+    return read_one(path, lambda: _part(path, modality, settings))
 
 
 def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Part:
@@ -99,7 +96,7 @@ def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Pa
         mhz = _frequency(found.signals) or (None if said is None else float(said))
         heights = [math.nan if signal.intensity is None else signal.intensity for signal in found.signals]
         shifts = np.array([signal.shift for signal in found.signals])
-        reading = hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr.processing)
+        reading = hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr)
     else:
         reading = hydrogen_list(found.signals)
     return reading.with_remarks(found.remarks).part(path, 0, metadata)

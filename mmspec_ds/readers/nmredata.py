@@ -25,11 +25,10 @@ from mmspec_ds.readers.part import Item, Part, RecordFault, counted, one_line, p
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.sdf import (
     SDRecord,
-    checked_record,
     formula_of,
     hydrogens_of_labels,
     molecule_of,
-    read_records,
+    read_sdf,
     smiles_of,
 )
 from mmspec_ds.readers.source import Head, Line
@@ -85,15 +84,10 @@ def read_nmredata(
     Raises:
         DataError: the file cannot be read.
     """
-    for number, record in enumerate(read_records(path)):
-        try:
-            yield _part(path, number, record, modality)
-        except RecordFault as fault:
-            yield fault.rejected(path, number, record.line)
+    return read_sdf(path, lambda number, record: _part(path, number, record, modality))
 
 
 def _part(path: Path, number: int, record: SDRecord, modality: Modality | None) -> Part:
-    checked_record(record)
     molecule = molecule_of(record)
     remarks: list[str] = []
     readings: list[Reading] = []
@@ -320,13 +314,13 @@ def _assignment(record: SDRecord) -> dict[str, list[str]]:
 def _metadata(record: SDRecord) -> dict[str, str | float | int]:
     found: dict[str, str | float | int] = {}
     for key, tag in (
-        (keys.SOLVENT, "NMREDATA_SOLVENT"),
-        ("level", "NMREDATA_LEVEL"),
-        ("nmredata_version", "NMREDATA_VERSION"),
-        ("temperature", "NMREDATA_TEMPERATURE"),
-        ("id", "NMREDATA_ID"),
+        (keys.SOLVENT, "SOLVENT"),
+        ("level", "LEVEL"),
+        ("nmredata_version", "VERSION"),
+        ("temperature", "TEMPERATURE"),
+        ("id", "ID"),
     ):
-        if value := one_line(record.text_of(tag).replace("\\", " ")).strip():
+        if value := one_line(record.text_of(f"NMREDATA_{tag}").replace("\\", " ")).strip():
             found[key] = value
     if name := one_line(record.name):
         found[keys.NAME] = name

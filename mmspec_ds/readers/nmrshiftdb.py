@@ -15,7 +15,7 @@ from mmspec_ds.readers.multiplicities import multiplicity
 from mmspec_ds.readers.nmr_lists import ListedSignal, Reading, carbon_lines, hydrogen_list
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
-from mmspec_ds.readers.sdf import SDRecord, checked_record, formula_of, molecule_of, read_records, smiles_of
+from mmspec_ds.readers.sdf import SDRecord, formula_of, molecule_of, read_sdf, smiles_of
 from mmspec_ds.readers.source import Head
 from mmspec_ds.spectra.records import Modality, Spectrum
 
@@ -53,15 +53,10 @@ def read_nmrshiftdb(
     Raises:
         DataError: the file cannot be read.
     """
-    for number, record in enumerate(read_records(path)):
-        try:
-            yield _part(path, number, record, modality)
-        except RecordFault as fault:
-            yield fault.rejected(path, number, record.line)
+    return read_sdf(path, lambda number, record: _part(path, number, record, modality))
 
 
 def _part(path: Path, number: int, record: SDRecord, modality: Modality | None) -> Part:
-    checked_record(record)
     remarks: list[str] = []
     spectra: list[Spectrum] = []
     metadata: dict[str, str | float | int] = {}

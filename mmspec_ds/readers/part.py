@@ -1,6 +1,6 @@
 """Parts: what a file says of one molecule; or the reason why a record of the file gives no part."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +108,14 @@ class RecordFault(ValueError):
     def rejected(self, path: Path, number: int, line: int | None = None) -> Rejected:
         """The item for this fault; `line` is used where the fault has none."""
         return Rejected(path, number, self.reason, self.line if self.line is not None else line, self.fault)
+
+
+def read_one(path: Path, make: Callable[[], Part]) -> Iterator[Item]:
+    """The one item of a file: the part that `make` returns, or why there is none."""
+    try:
+        yield make()
+    except RecordFault as fault:
+        yield fault.rejected(path, 0)
 
 
 def part_id(path: Path, number: int) -> str:

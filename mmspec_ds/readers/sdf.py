@@ -1,14 +1,14 @@
 """Records of an SDF file (CTfile formats, BIOVIA): a mol block, data items with their tags, `$$$$`."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.molecules.smiles import canonical_smiles
-from mmspec_ds.readers.part import RecordFault
+from mmspec_ds.readers.part import Item, Part, RecordFault
 from mmspec_ds.readers.source import Line, read_lines
 
 if TYPE_CHECKING:
@@ -59,12 +59,25 @@ class SDRecord:
         return next((line.text.strip() for line in self.lines_of(tag) if line.text.strip()), "")
 
 
-def read_records(path: Path) -> Iterator[SDRecord]:
-    """The records of a file, one at a time; a last one without `$$$$` is marked as not ended.
+def read_sdf(path: Path, part_of: Callable[[int, SDRecord], Part]) -> Iterator[Item]:
+    """A part for each whole record of a file, made by `part_of` of its number and content.
 
     Raises:
         DataError: the file cannot be read.
     """
+    for number, record in enumerate(_records(path)):
+        try:
+            if record.too_long:
+                raise RecordFault("the record is longer than any molecule's")
+            if not record.ended:
+                raise RecordFault("the record has no $$$$: cut off")
+            yield part_of(number, record)
+        except RecordFault as fault:
+            yield fault.rejected(path, number, record.line)
+
+
+def _records(path: Path) -> Iterator[SDRecord]:
+    """The records of a file, one at a time; a last one without `$$$$` is marked as not ended."""
     record: SDRecord | None = None
     for line in read_lines(path):
         if line.text.startswith("$$$$"):
@@ -77,19 +90,6 @@ def read_records(path: Path) -> Iterator[SDRecord]:
         record.add(line)
     if record is not None and (record.tags or any(text.strip() for text in record.block)):
         yield record
-
-
-def checked_record(record: SDRecord) -> SDRecord:
-    """Return the record if it is whole.
-
-    Raises:
-        RecordFault: it is too long or cut off.
-    """
-    if record.too_long:
-        raise RecordFault("the record is longer than any molecule's")
-    if not record.ended:
-        raise RecordFault("the record has no $$$$: cut off")
-    return record
 
 
 def molecule_of(record: SDRecord) -> "Chem.Mol | None":

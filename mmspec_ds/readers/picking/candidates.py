@@ -5,7 +5,6 @@ Costs are negative logarithms of probabilities (nats), so that they add up and c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -76,29 +75,20 @@ def make_candidates(
     lines: Lines, places: Sequence[Place], mhz: float, settings: MultipletSettings
 ) -> list[list[Candidate]]:
     """All candidates, one list for each island of lines that may couple to each other."""
-    gaps = np.flatnonzero(np.diff(lines.hz) > settings.widest_coupling_hz)
-    edges = [0, *(int(gap) + 1 for gap in gaps), len(lines)]
     typical = float(np.percentile(lines.width_hz, 25))
     islands = []
-    for start, end in pairwise(edges):
+    for start, end in lines.islands(settings.widest_coupling_hz):
         foreign = _foreign(lines, start, end, places, mhz)
         single = {one.first: one for one in foreign if one.first == one.last}
         found = list(foreign)
         for first in range(start, end):
             longest = end if end - start <= _LEAST_RUN_OF_ALL else min(end, first + _LONGEST_RUN)
             for last in range(first, longest):
-                if (
-                    last > first
-                    and lines.hz[last] - lines.hz[first] > _LONGEST_HZ
-                    and (first, last) != (start, end - 1)
-                ):
+                too_wide = last > first and lines.hz[last] - lines.hz[first] > _LONGEST_HZ
+                if too_wide and (first, last) != (start, end - 1):
                     break
-                found.append(_signal(lines, first, last, typical, mhz, start, settings))
-                for between in range(first + 1, last):
-                    if between in single:
-                        found.append(
-                            _signal(lines, first, last, typical, mhz, start, settings, single[between])
-                        )
+                inner = [None, *(single[i] for i in range(first + 1, last) if i in single)]
+                found += [_signal(lines, first, last, typical, mhz, start, settings, one) for one in inner]
         if end - start > _LONGEST_RUN and not any(one.first == start and one.last == end - 1 for one in found):
             found.append(_signal(lines, start, end - 1, typical, mhz, start, settings))
         islands.append(sorted(found, key=lambda one: (one.last, one.first)))
@@ -168,13 +158,13 @@ def _half_of_quartet(lines: Lines, first: int, settings: MultipletSettings) -> b
         if start < 0 or start + 4 > len(lines):
             continue
         gaps, area = np.diff(lines.hz[start : start + 4]), lines.area[start : start + 4]
-        lean = (gaps[1] + 2 * gaps[0]) / gaps[1]
+        lean = (gaps[1] + 2 * gaps[0]) / gaps[1] if gaps[1] > 0 else 0.0
         if (
-            abs(gaps[0] - gaps[2]) < 2 * settings.position_tolerance_hz
+            lean > _LEAST_LEAN
+            and abs(gaps[0] - gaps[2]) < 2 * settings.position_tolerance_hz
             and abs(area[0] / area[3] - 1) < _QUARTET_ERROR
             and abs(area[1] / area[2] - 1) < _QUARTET_ERROR
             and abs((area[1] + area[2]) / (area[0] + area[3]) / lean - 1) < _QUARTET_ERROR
-            and lean > _LEAST_LEAN
             and explain(lines.hz[start : start + 4], area, float(lines.width_hz[first]), settings) is MULTIPLET
         ):  # a quartet has the same places and areas
             return True

@@ -1,6 +1,8 @@
 """A continuous NMR spectrum, and the lines picked from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -9,7 +11,6 @@ import numpy.typing as npt
 from mmspec_ds.spectra.records import FloatArray
 
 Nucleus = Literal["1H", "13C"]
-LINE_ARRAYS = ("hz", "height", "width_hz", "area")
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -57,3 +58,14 @@ class Lines:
     def take(self, which: BoolArray | slice | list[int]) -> "Lines":
         """The lines of an index or a mask."""
         return Lines(self.hz[which], self.height[which], self.width_hz[which], self.area[which])
+
+    def islands(self, gap_hz: float) -> list[tuple[int, int]]:
+        """Start and end of each run of lines whose neighbours are no farther apart than `gap_hz`."""
+        edges = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(self.hz) > gap_hz)), len(self)]
+        return list(pairwise(edges))
+
+    @staticmethod
+    def joined(parts: Sequence["Lines"]) -> "Lines":
+        """The lines of all parts, in their order."""
+        names = Lines.__dataclass_fields__
+        return Lines(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

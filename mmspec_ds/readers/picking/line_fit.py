@@ -1,10 +1,10 @@
 """Lorentzian lines fitted to a curve, and their areas."""
 
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 
-from mmspec_ds.readers.picking.curve import LINE_ARRAYS, BoolArray, Lines
+from mmspec_ds.readers.picking.curve import BoolArray, Lines
 from mmspec_ds.spectra.records import FloatArray
 
 ISLAND_HZ = 25.0
@@ -30,10 +30,10 @@ def fit_and_integrate(hz: FloatArray, levelled: FloatArray, lines: Lines, most_f
         lines: as picked, areas unused.
         most_fitted: an island of more lines is integrated with the lines as they were picked.
     """
-    edges = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(lines.hz) > ISLAND_HZ)), len(lines)]
+    islands = lines.islands(ISLAND_HZ)
     typical = float(np.median(lines.width_hz))
     fitted, windows = [], []
-    for start, end in pairwise(edges):
+    for start, end in islands:
         island = lines.take(slice(start, end))
         margin = max(_MARGIN_HZ, _MARGIN_WIDTHS * float(island.width_hz.max()))
         low, high = island.hz[0] - margin, island.hz[-1] + margin
@@ -46,9 +46,9 @@ def fit_and_integrate(hz: FloatArray, levelled: FloatArray, lines: Lines, most_f
             island = _fitted(hz[first:last], levelled[first:last], island, typical)
         fitted.append(island)
         windows.append((first, last))
-    joined = Lines(*(np.concatenate([getattr(one, key) for one in fitted]) for key in LINE_ARRAYS))
+    joined = Lines.joined(fitted)
     area = np.pi / 2 * joined.height * joined.width_hz
-    for (start, end), (first, last) in zip(pairwise(edges), windows):
+    for (start, end), (first, last) in zip(islands, windows):
         if last - first < 2:
             continue
         step = hz[1] - hz[0]
@@ -56,7 +56,7 @@ def fit_and_integrate(hz: FloatArray, levelled: FloatArray, lines: Lines, most_f
         own, others = inside[start:end].sum(), inside.sum() - inside[start:end].sum()
         scale = (float(levelled[first:last].sum()) * step - others) / own
         area[start:end] *= np.clip(scale, _LEAST_SCALE, _MOST_SCALE)
-    return Lines(joined.hz, joined.height, joined.width_hz, area)
+    return replace(joined, area=area)
 
 
 def _share_within(lines: Lines, low: float, high: float) -> FloatArray:

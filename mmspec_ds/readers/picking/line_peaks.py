@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmspec_ds.readers.picking.baseline import estimate_noise, subtract_baseline
-from mmspec_ds.readers.picking.curve import LINE_ARRAYS, BoolArray, Lines, NMRCurve
+from mmspec_ds.readers.picking.curve import BoolArray, Lines, NMRCurve
 from mmspec_ds.readers.picking.line_fit import fit_and_integrate
 from mmspec_ds.readers.picking.pick_settings import PeakPickingSettings
 from mmspec_ds.spectra.records import FloatArray
@@ -79,9 +79,7 @@ def pick_lines(curve: NMRCurve, settings: PeakPickingSettings, foreign: BoolArra
     new &= tops > _NARROW_FACTOR * noise
     ends = curve.ppm[[0, -1]] * curve.frequency_mhz  # where the baseline is no more than a guess
     new &= np.abs(broad.hz[:, None] - ends).min(axis=1) > settings.baseline_window_hz
-    joined = Lines(
-        *(np.concatenate([getattr(lines, key), getattr(broad.take(new), key)]) for key in LINE_ARRAYS)
-    )
+    joined = Lines.joined([lines, broad.take(new)])
     return Picked(joined.take(np.argsort(joined.hz).tolist()), levelled, noise, threshold)
 
 

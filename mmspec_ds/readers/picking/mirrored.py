@@ -1,5 +1,6 @@
 """Halves of an AA'XX' or AA'BB' system, which have equal numbers of hydrogens whatever their integrals say."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -22,10 +23,8 @@ def even_out_mirrored(lines: Lines, settings: MultipletSettings) -> tuple[Lines,
     spoils their integrals, the mean is nearer to the truth. Multiplets of first order are their own mirror
     images, and say nothing of each other.
     """
-    edges = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(lines.hz) > _APART_HZ)), len(lines)]
-    spans = list(pairwise(edges))
     area, evened = lines.area.copy(), []
-    for low, high in pairwise(spans):
+    for low, high in pairwise(lines.islands(_APART_HZ)):
         left, right = lines.take(slice(*low)), lines.take(slice(*high))
         if right.hz[0] - left.hz[-1] > _FARTHEST_HZ or not _mirrored(left, right):
             continue
@@ -36,7 +35,7 @@ def even_out_mirrored(lines: Lines, settings: MultipletSettings) -> tuple[Lines,
             for span, total in zip((low, high), sums):
                 area[slice(*span)] *= sum(sums) / 2 / total
             evened.append((float(right.hz.mean()), float(left.hz.mean())))
-    return Lines(lines.hz, lines.height, lines.width_hz, area), evened
+    return replace(lines, area=area), evened
 
 
 def _of_first_order(half: Lines, settings: MultipletSettings) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmspec_ds.molecules.formula import parse_formula
+from mmspec_ds.readers.part import counted
 from mmspec_ds.readers.picking.candidates import make_candidates
 from mmspec_ds.readers.picking.curve import Lines, NMRCurve
 from mmspec_ds.readers.picking.foreign import Place, covered, find_offset, foreign_carbon, foreign_places
@@ -30,36 +31,25 @@ _HETEROATOMS = ("O", "N", "S", "P")
 
 
 @dataclass(frozen=True, slots=True)
-class PickedHydrogen:
-    """What was made of a 1H curve.
+class PickedSpectrum:
+    """What was made of a curve.
 
     Attributes:
-        spectrum: the multiplets.
+        spectrum: multiplets of 1H or lines of 13C.
         curve: what was read, its axis put right.
         lines: of the sample.
         foreign_ppm: lines left out as solvent, water or reference, falling.
         remarks: for the user.
     """
 
-    spectrum: HydrogenNMR
+    spectrum: HydrogenNMR | CarbonNMR
     curve: NMRCurve
     lines: Lines
     foreign_ppm: tuple[float, ...]
     remarks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PickedCarbon:
-    """What was made of a 13C curve, as `PickedHydrogen`."""
-
-    spectrum: CarbonNMR
-    curve: NMRCurve
-    lines: Lines
-    foreign_ppm: tuple[float, ...]
-    remarks: tuple[str, ...]
-
-
-def pick_carbon(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedCarbon:
+def pick_carbon(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedSpectrum:
     """The lines of a 13C curve, from high to low shift.
 
     Raises:
@@ -72,18 +62,20 @@ def pick_carbon(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedCarbo
     if len(lines) == 0:
         raise ValueError("every line lies where the solvent or the reference shows")
     shifts = tuple(float(hz) / curve.frequency_mhz for hz in lines.hz[::-1])
-    remarks = [_picked_remark(curve, picked, _counted(len(shifts), "line"))]
+    remarks = [_picked_remark(curve, picked, counted(len(shifts), "line"))]
     left_out = tuple(float(hz) / curve.frequency_mhz for hz in picked.lines.hz[foreign][::-1])
     if left_out:
         remarks.append(_left_out_remark(left_out, "solvent or reference"))
     weak = lines.hz[lines.height < _SURE * picked.noise][::-1] / curve.frequency_mhz
     if len(weak):
         shown = ", ".join(f"{one:.2f}" for one in weak[:10])
-        remarks.append(f"{_counted(len(weak), 'line')} of under {_SURE:g} times the noise ({shown} ppm)")
-    return PickedCarbon(CarbonNMR(shifts), curve, lines, left_out, (*remarks, *_solvent_remark(curve, places)))
+        remarks.append(f"{counted(len(weak), 'line')} of under {_SURE:g} times the noise ({shown} ppm)")
+    return PickedSpectrum(
+        CarbonNMR(shifts), curve, lines, left_out, (*remarks, *_solvent_remark(curve, places))
+    )
 
 
-def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedHydrogen:
+def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedSpectrum:
     """The multiplets of a 1H curve, from high to low shift.
 
     Raises:
@@ -103,19 +95,19 @@ def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedHyd
         f"signals at {high / mhz:.2f} and {low / mhz:.2f} ppm are mirror images: their integrals averaged"
         for high, low in evened
     ]
-    counted = _count(lines, places, mhz, settings)
-    if not counted.signals:
+    found = _count(lines, places, mhz, settings)
+    if not found.signals:
         raise ValueError("every line lies where the solvent or the reference shows")
-    multiplets = tuple(_multiplet(lines, one, mhz, settings.multiplets) for one in reversed(counted.signals))
-    what = f"{_counted(len(multiplets), 'multiplet')} of {_counted(len(lines), 'line')}"
+    multiplets = tuple(_multiplet(lines, one, mhz, settings.multiplets) for one in reversed(found.signals))
+    what = f"{counted(len(multiplets), 'multiplet')} of {counted(len(lines), 'line')}"
     depth = -float(picked.levelled[~covered(curve, places)].min(initial=0.0))
     if depth > _DEEP * float(lines.height.max()):
         remarks.append("the curve goes deep below its baseline: is it phased?")
-    remarks += [*_solvent_remark(curve, places), *_counted_remarks(lines, counted, mhz, settings.formula)]
-    kept = [i for one in counted.signals for i in _indices(one)]
-    left_out = tuple(float(lines.hz[i]) / mhz for one in counted.foreign for i in _indices(one))[::-1]
+    remarks += [*_solvent_remark(curve, places), *_counted_remarks(lines, found, mhz, settings.formula)]
+    kept = [i for one in found.signals for i in _indices(one)]
+    left_out = tuple(float(lines.hz[i]) / mhz for one in found.foreign for i in _indices(one))[::-1]
     remarks = [_picked_remark(curve, picked, what), *remarks]
-    return PickedHydrogen(HydrogenNMR(multiplets), curve, lines.take(kept), left_out, tuple(remarks))
+    return PickedSpectrum(HydrogenNMR(multiplets), curve, lines.take(kept), left_out, tuple(remarks))
 
 
 def multiplets_of_peaks(
@@ -126,10 +118,10 @@ def multiplets_of_peaks(
     order = np.argsort(ppm, kind="stable")
     heights = heights[order]
     lines = Lines(ppm[order] * mhz, heights, np.full(len(ppm), _TABLE_WIDTH_HZ), heights)
-    counted = _count(lines, (), mhz, settings)
-    multiplets = tuple(_multiplet(lines, one, mhz, settings.multiplets) for one in reversed(counted.signals))
-    what = f"{_counted(len(multiplets), 'multiplet')} made of {_counted(len(lines), 'line')}"
-    return HydrogenNMR(multiplets), (what, *_counted_remarks(lines, counted, mhz, settings.formula))
+    found = _count(lines, (), mhz, settings)
+    multiplets = tuple(_multiplet(lines, one, mhz, settings.multiplets) for one in reversed(found.signals))
+    what = f"{counted(len(multiplets), 'multiplet')} made of {counted(len(lines), 'line')}"
+    return HydrogenNMR(multiplets), (what, *_counted_remarks(lines, found, mhz, settings.formula))
 
 
 def _count(lines: Lines, places: Sequence[Place], mhz: float, settings: NMRProcessingSettings) -> Counted:
@@ -178,41 +170,37 @@ def _solvent_remark(curve: NMRCurve, places: Sequence[Place]) -> tuple[str, ...]
 
 def _left_out_remark(ppm: Sequence[float], reason: str) -> str:
     shown = ", ".join(f"{one:.2f}" for one in ppm)
-    return f"{_counted(len(ppm), 'line')} left out as {reason} ({shown} ppm)"
+    return f"{counted(len(ppm), 'line')} left out as {reason} ({shown} ppm)"
 
 
-def _counted_remarks(lines: Lines, counted: Counted, mhz: float, formula: str) -> tuple[str, ...]:
+def _counted_remarks(lines: Lines, found: Counted, mhz: float, formula: str) -> tuple[str, ...]:
     """What was assumed of the scale, and what was left out."""
-    off = [abs(one.relative - one.hydrogens) for one in counted.signals]
+    off = [abs(one.relative - one.hydrogens) for one in found.signals]
     remarks = [f"integrals are within {float(np.mean(off)):.2f} H of whole numbers on average"]
     if formula:
-        remarks.append(f"scale of the integrals from {formula}: {counted.total} H found")
+        remarks.append(f"scale of the integrals from {formula}: {found.total} H found")
     else:
-        other = "".join(f", {total} H is nearly as plausible" for total in counted.alternatives[:3])
+        other = "".join(f", {total} H is nearly as plausible" for total in found.alternatives[:3])
         remarks.append(
-            f"scale of the integrals: {counted.total} H in all is the smallest plausible one, a multiple is"
+            f"scale of the integrals: {found.total} H in all is the smallest plausible one, a multiple is"
             " possible"
             f"{other}"
         )
-    unsure = [one for one in counted.signals if abs(one.relative - one.hydrogens) > 0.25]
+    unsure = [one for one in found.signals if abs(one.relative - one.hydrogens) > 0.25]
     if unsure:
         said = ", ".join(f"{_middle(lines, one, mhz):.2f} ppm {one.relative:.2f}" for one in unsure)
         remarks.append(f"integrals that are not whole, rounded ({said})")
     for reason in ("solvent", "water", "TMS"):
-        which = [i for one in counted.foreign if one.candidate.foreign == reason for i in _indices(one)]
+        which = [i for one in found.foreign if one.candidate.foreign == reason for i in _indices(one)]
         if which:
             remarks.append(_left_out_remark([float(lines.hz[i]) / mhz for i in which[::-1]], reason))
-    if counted.impurities:
-        most = max(one.relative for one in counted.impurities)
+    if found.impurities:
+        most = max(one.relative for one in found.impurities)
         remarks.append(
-            f"{_counted(len(counted.impurities), 'signal')} of up to {most:.2f} H left out as impurities"
+            f"{counted(len(found.impurities), 'signal')} of up to {most:.2f} H left out as impurities"
         )
     return tuple(remarks)
 
 
 def _middle(lines: Lines, one: Signal, mhz: float) -> float:
     return float(lines.hz[_indices(one)].mean()) / mhz
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

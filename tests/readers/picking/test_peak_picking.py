@@ -189,3 +189,12 @@ def test_solvents_are_known_by_many_names(text: str, name: str) -> None:
 @pytest.mark.parametrize("text", ["", "unknown", "COFFEE_calctemp"])
 def test_other_solvents_are_not(text: str) -> None:
     assert find_solvent(text) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_lines_of_one_shift_are_no_ab_quartet() -> None:
+    """Lines 2 and 3 of four at one place: their distance is no divisor."""
+    ppm = np.array([2.02, 2.0, 2.0, 1.98])
+    spectrum, remarks = multiplets_of_peaks(ppm, np.array([1.0, 1.1, 1.1, 1.0]), 400.0, DEFAULT)
+    assert len(spectrum.multiplets) >= 1
+    assert any("made of 4 lines" in remark for remark in remarks)
