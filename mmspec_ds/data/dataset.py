@@ -18,13 +18,13 @@ from mmspec_ds.spectra.tokens import TokenSchema
 
 
 class Samples(Protocol):
-    """What training asks of its data, in memory or on the disk."""
+    """The interface of training data, in memory or on the disk."""
 
     def __len__(self) -> int: ...
 
     @property
     def ids(self) -> Sequence[str]:
-        """What the files call each sample."""
+        """The id of each sample, such as "<file name>:<row>"."""
 
     @property
     def lengths(self) -> IntArray:
@@ -36,7 +36,7 @@ class Samples(Protocol):
 
     @property
     def remarks(self) -> Mapping[str, int]:
-        """What happened while reading, and to how many records."""
+        """Remarks of the reader with the number of records, such as "records skipped": 3."""
 
     def fetch(self, indices: npt.ArrayLike) -> tuple["SpectraDataset", IntArray]:
         """A dataset in memory that holds the samples `indices`, and their places in it."""
@@ -47,12 +47,12 @@ class SpectraDataset:
     """N samples.
 
     Attributes:
-        ids: what the files call each sample.
+        ids: the id of each sample, such as "<file name>:<row>".
         smiles: the canonical SMILES, None where the structure is not known.
         tokens: encoder tokens per modality, in the order of `Modality`; a sample may have none of some.
         schemas: the fields of those tokens.
         targets: BOS, the SMILES and EOS as vocabulary ids, or None when there is nothing to learn from.
-        remarks: what happened while reading, and to how many records ("unreadable records skipped": 3).
+        remarks: those of the reader with the number of records, such as "records skipped": 3.
     """
 
     ids: tuple[str, ...]

@@ -28,7 +28,7 @@ class Encoded:
 
 
 class Encoder(Protocol):
-    """What reading needs: the fields of each modality's tokens, and the tokens of a batch of records."""
+    """The interface of an encoding: the fields of each modality's tokens, and the tokens of a batch."""
 
     @property
     def schemas(self) -> Mapping[Modality, TokenSchema]:

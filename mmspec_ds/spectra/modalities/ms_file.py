@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from mmspec_ds.spectra.columns import (
     Array,
-    Explain,
     Faults,
     FileColumn,
     Items,
@@ -204,13 +203,9 @@ def _pairs(lists: ListCells, name: str, faults: list[Faults]) -> tuple[FloatArra
 
 
 def _check_peaks(mz: FloatArray, intensity: FloatArray, found: Faults, lists: ListCells) -> None:
-    row_I = lists.row_I
-
-    def missing(name: str) -> Explain:
-        return lambda at: f"{name} of peak {lists.place(at)} is missing, NaN or infinite"
-
-    found.items(~np.isfinite(mz), row_I, missing("m/z"))
-    found.items(~np.isfinite(intensity), row_I, missing("intensity"))
+    row_I, why = lists.row_I, "is missing, NaN or infinite"
+    found.items(~np.isfinite(mz), row_I, lambda at: f"m/z of peak {lists.place(at)} {why}")
+    found.items(~np.isfinite(intensity), row_I, lambda at: f"intensity of peak {lists.place(at)} {why}")
     found.items(mz <= 0, row_I, lambda at: f"m/z {mz[at]:g} of peak {lists.place(at)} must be positive")
     found.items(
         intensity < 0,
