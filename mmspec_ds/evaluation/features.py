@@ -79,20 +79,14 @@ class SpectralFeatures:
 
     def vectors(self, dataset: PackedSpectra, rows: IntArray) -> dict[Modality, FloatMatrix]:
         """Return vectors [N, F] by modality, of length 1, or zero for a sample without the modality."""
-        return {
-            modality: self._vectors(modality, packed, dataset.schemas[modality], rows)
-            for modality, packed in dataset.tokens.items()
-            if modality in self.centres
-        }
-
-    def _vectors(
-        self, modality: Modality, packed: PackedTokens, schema: TokenSchema, rows: IntArray
-    ) -> FloatMatrix:
-        blocks = _blocks(packed, schema, rows, self.curve_points[modality])
-        centred = [_unit_length(block - centre) for block, centre in zip(blocks, self.centres[modality])]
-        vectors = _unit_length(np.concatenate(centred, axis=1))
-        vectors[counts_at(packed.offsets, rows) == 0] = 0
-        return vectors
+        found = {}
+        for modality, packed in dataset.tokens.items():
+            if modality in self.centres:
+                blocks = _blocks(packed, dataset.schemas[modality], rows, self.curve_points[modality])
+                centred = [_unit_length(one - centre) for one, centre in zip(blocks, self.centres[modality])]
+                found[modality] = _unit_length(np.concatenate(centred, axis=1))
+                found[modality][counts_at(packed.offsets, rows) == 0] = 0
+        return found
 
 
 def _blocks(packed: PackedTokens, schema: TokenSchema, rows: IntArray, points: int) -> list[FloatMatrix]:

@@ -7,8 +7,7 @@ experts in turn, which spreads the tokens evenly.
 Axes: B samples, S places, L target tokens, T tokens, K experts of a token, F fields, H heads, C head width.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
 from mmspec_ds.profiling.generated import generated_dataset
 from mmspec_ds.profiling.ledger import StageBytes, watch_pass
+from mmspec_ds.profiling.stopwatch import replaced
 from mmspec_ds.profiling.tokens import Load
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
@@ -58,7 +58,7 @@ def pass_stages(
     """
     state = torch.random.get_rng_state()
     try:
-        with ShapesOnly(), _fused_attention():
+        with ShapesOnly(), replaced(F, "scaled_dot_product_attention", _attention):
             moe = _alike(run.moe, max(1, round(width))) if run.moe else None
             model = build_elucidator(
                 run.model, moe, schemas, vocabulary,
@@ -121,21 +121,10 @@ def _to_meta(leaf: Any) -> Any:
     return leaf.to("meta") if _is_large(leaf) else leaf
 
 
-@contextmanager
-def _fused_attention() -> Iterator[None]:
-    """Inside the block, attention keeps what a fused kernel keeps; on the meta device torch only has the plain
-    products, which keep the matrix of scores. A `TorchFunctionMode` would be off while checkpointed layers are
-    recomputed."""
-
-    def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Any:
-        return _Attention.apply(query, key, value)
-
-    plain = F.scaled_dot_product_attention
-    setattr(F, plain.__name__, attention)
-    try:
-        yield
-    finally:
-        setattr(F, plain.__name__, plain)
+def _attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Any:
+    """Keep what a fused kernel keeps; on the meta device torch only has the plain products, which keep the
+    matrix of scores. A `TorchFunctionMode` would be off while checkpointed layers are recomputed."""
+    return _Attention.apply(query, key, value)
 
 
 class _Attention(torch.autograd.Function):

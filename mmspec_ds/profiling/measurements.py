@@ -76,27 +76,19 @@ MEMORY_ROWS = (
 )
 
 
-def decoding_rows(beam: int) -> tuple[Row, ...]:
-    """Return the rows for one beam width."""
-    return (
-        Row(f"decoding/beam_{beam}/latency", f"decoding, beam {beam}, ms of a sample", 1e3),
-        Row(f"decoding/beam_{beam}/samples_per_second", f"decoding, beam {beam}, samples/s"),
-    )
-
-
 def all_rows(beams: Sequence[int]) -> tuple[Row, ...]:
     """Return all rows of the table, from top to bottom."""
-    decoding = [row for beam in beams for row in decoding_rows(beam)]
-    return (*BASIC_ROWS, *SHARE_ROWS, *MEMORY_ROWS, *decoding)
+    rows = [*BASIC_ROWS, *SHARE_ROWS, *MEMORY_ROWS]
+    for beam in beams:
+        rows.append(Row(f"decoding/beam_{beam}/latency", f"decoding, beam {beam}, ms of a sample", 1e3))
+        rows.append(Row(f"decoding/beam_{beam}/samples_per_second", f"decoding, beam {beam}, samples/s"))
+    return tuple(rows)
 
 
 def training_figures(parameters: int, runs: Sequence[TrainingRun]) -> dict[str, Figure]:
     """Return the figures of the training runs of one model. Tokens are those of spectra and SMILES together."""
-    found: dict[str, list[float]] = {}
-    for run in runs:
-        for key, value in _of_run(run).items():
-            found.setdefault(key, []).append(value)
-    figures = {key: Figure(tuple(values)) for key, values in found.items()}
+    found = [_of_run(run) for run in runs]
+    figures = {key: Figure(tuple(one[key] for one in found)) for key in found[0]}
     return {"parameters/total": Figure((float(parameters),)), **figures}
 
 

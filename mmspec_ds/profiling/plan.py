@@ -162,12 +162,11 @@ def check_request(run: ElucidationRun, world: int, memory: float) -> None:
 
 def recommended(rows: Sequence[PlanRow]) -> PlanRow | None:
     """Return the recommended row, see RULE; None where none fits."""
-    fitting = [row for row in rows if row.fits]
-    return min(fitting, key=_cost, default=None)
-
-
-def _cost(row: PlanRow) -> tuple[float, bool, float]:
-    return (row.traffic.total, row.holding.offload, row.memory.total)
+    return min(
+        (row for row in rows if row.fits),
+        key=lambda row: (row.traffic.total, row.holding.offload, row.memory.total),
+        default=None,
+    )
 
 
 def smallest(rows: Sequence[PlanRow]) -> PlanRow:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from mmspec_ds.profiling.compare import Profile
-from mmspec_ds.profiling.measurements import Figure, Figures, Row, all_rows
+from mmspec_ds.profiling.measurements import Figures, Row, all_rows
 from mmspec_ds.profiling.text_tables import say, show
 
 LETTERS = "AB"
@@ -101,15 +101,10 @@ def _cell(figures: Figures, row: Row) -> str:
     if figure is None:
         return "-"
     text = number(figure.mean * row.scale)
-    if not _varies(figure):
+    deviation = figure.deviation
+    if deviation is None or deviation <= 1e-6 * abs(figure.mean):  # counted, nearly the same in every run
         return text
-    assert figure.deviation is not None
-    return f"{text} ± {number(figure.deviation * row.scale, 2)}"
-
-
-def _varies(figure: Figure) -> bool:
-    """Return whether to show the deviation: counted figures are nearly the same in every run."""
-    return figure.deviation is not None and figure.deviation > 1e-6 * abs(figure.mean)
+    return f"{text} ± {number(deviation * row.scale, 2)}"
 
 
 def number(value: float, digits: int = 4) -> str:

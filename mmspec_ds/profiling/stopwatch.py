@@ -6,7 +6,7 @@ measured steps, so that no step waits for the device.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -101,14 +101,25 @@ def observed(engine: Any, observer: Observer) -> Iterator[None]:
     with ExitStack() as stack:
         for handle in handles:
             stack.callback(handle.remove)
-        stack.enter_context(_backward_observed(observer))
-        stack.enter_context(_all_to_all_observed(observer))
-        stack.enter_context(_hooks_observed(engine.optimizer, observer))
+        stack.enter_context(replaced(torch.autograd, "backward", _observed_backward(observer)))
+        stack.enter_context(replaced(dist, "all_to_all_single", _observed_all_to_all(observer)))
+        for name, hook in _observed_hooks(engine.optimizer, observer).items():
+            stack.enter_context(replaced(engine.optimizer, name, hook))
         yield
 
 
 @contextmanager
-def _backward_observed(observer: Observer) -> Iterator[None]:
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Replace an attribute of a module or an object inside the block."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _observed_backward(observer: Observer) -> Callable[..., None]:
     backward = torch.autograd.backward
 
     def timed(*args: Any, **kwargs: Any) -> None:
@@ -116,21 +127,15 @@ def _backward_observed(observer: Observer) -> Iterator[None]:
         backward(*args, **kwargs)
         observer.end(BACKWARD)
 
-    torch.autograd.backward = timed
-    try:
-        yield
-    finally:
-        torch.autograd.backward = backward
+    return timed
 
 
-@contextmanager
-def _hooks_observed(optimizer: Any, observer: Observer) -> Iterator[None]:
+def _observed_hooks(optimizer: Any, observer: Observer) -> dict[str, Callable[..., Any]]:
     """Report ZeRO 1 and 2's hook on each gradient, from the first function that it calls to the last
     (DeepSpeed 0.19.8, `create_gradient_handling_hooks`)."""
     first, last = "should_refresh_expected_hook_count", "update_hook_state_and_maybe_run_epilogue"
     if not (hasattr(optimizer, first) and hasattr(optimizer, last)):
-        yield
-        return
+        return {}
     begins, ends = getattr(optimizer, first), getattr(optimizer, last)
 
     def beginning() -> Any:
@@ -141,17 +146,10 @@ def _hooks_observed(optimizer: Any, observer: Observer) -> Iterator[None]:
         ends(expected)
         observer.end(HOOKS)
 
-    setattr(optimizer, first, beginning)
-    setattr(optimizer, last, ending)
-    try:
-        yield
-    finally:
-        delattr(optimizer, first)
-        delattr(optimizer, last)
+    return {first: beginning, last: ending}
 
 
-@contextmanager
-def _all_to_all_observed(observer: Observer) -> Iterator[None]:
+def _observed_all_to_all(observer: Observer) -> Callable[..., Any]:
     exchange = dist.all_to_all_single
 
     def timed(out: Any, rows: Any, received: Any = None, sent: Any = None, **how: Any) -> Any:
@@ -161,11 +159,7 @@ def _all_to_all_observed(observer: Observer) -> Iterator[None]:
         observer.end(ALL_TO_ALL)
         return None if work is None else _ObservedWork(work, observer)
 
-    setattr(dist, exchange.__name__, timed)
-    try:
-        yield
-    finally:
-        setattr(dist, exchange.__name__, exchange)
+    return timed
 
 
 class _ObservedWork:

@@ -6,7 +6,6 @@ from typing import cast
 
 import numpy as np
 
-from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.encoding import InputEncoding, TextLearner, text_schema
 from mmspec_ds.data.formats import ReadOptions
@@ -175,7 +174,8 @@ def _from_settings(run: ElucidationRun, why: str) -> TokenFigures:
         schemas: Mapping[Modality, TokenSchema] = dict.fromkeys(counts, text_schema(ASSUMED_WORDS))
         assumed = f"data.max_text_tokens for each modality, {ASSUMED_WORDS:,} words each"
     else:
-        counts = _most_compressed(data)
+        entries = {modality: REGISTRY[modality] for modality in data.chosen_modalities()}
+        counts = {m: one.most_tokens(block_of(one, data.compression)) for m, one in entries.items()}
         schemas = InputEncoding.from_settings(data).schemas
         assumed = "the maximum of data.compression"
     tokens, samples = sum(counts.values()), run.training.batch_size
@@ -190,8 +190,3 @@ def _from_settings(run: ElucidationRun, why: str) -> TokenFigures:
         vocabulary=ASSUMED_VOCABULARY,
         source=f"{assumed}, data.max_target_tokens, and {ASSUMED_VOCABULARY} SMILES tokens assumed, for {why}",
     )
-
-
-def _most_compressed(data: DataSettings) -> dict[Modality, int]:
-    entries = {modality: REGISTRY[modality] for modality in data.chosen_modalities()}
-    return {m: one.most_tokens(block_of(one, data.compression)) for m, one in entries.items()}

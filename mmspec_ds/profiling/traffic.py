@@ -90,7 +90,10 @@ def rank_traffic(
         clipping: whether gradients are clipped, which needs an all-reduce without ZeRO.
     """
     weights = sizes.on_rank(sizes.fullest(holding.ep_size))
-    once = _exchange_bytes(exchanges, holding)
+    away = (holding.ep_size - 1) / holding.ep_size
+    routed = exchanges.tokens * exchanges.k * away
+    rows = 2 * routed * exchanges.d_model * holding.element * exchanges.layers  # to their experts and back
+    once = rows + 8 * exchanges.experts * away * exchanges.layers  # first the rows for each expert, as int64
     again = once if exchanges.checkpointing else 0.0
     passes = holding.accumulation
     reduces = passes if holding.stage == 2 else 1
@@ -103,7 +106,7 @@ def rank_traffic(
             gather[experts] += all_gather_bytes(holding.element * padded, ranks)
     return Traffic(
         forward=passes * once,
-        backward=passes * (_rows_bytes(exchanges, holding) + again),
+        backward=passes * (rows + again),
         reduce=sum(reduce),
         gather=sum(gather),
         reduce_experts=reduce[1],
@@ -111,19 +114,6 @@ def rank_traffic(
         host=_host_bytes(weights, holding),
         collectives=_collectives(weights, exchanges, holding, clipping),
     )
-
-
-def _rows_bytes(exchanges: Exchanges, holding: Holding) -> float:
-    """Bytes of rows to their experts and back, in all layers, in one direction through the model."""
-    away = (holding.ep_size - 1) / holding.ep_size
-    rows = exchanges.tokens * exchanges.k * away
-    return 2 * rows * exchanges.d_model * holding.element * exchanges.layers
-
-
-def _exchange_bytes(exchanges: Exchanges, holding: Holding) -> float:
-    """Bytes of rows, and of their number for each expert (int64), which is sent first."""
-    away = (holding.ep_size - 1) / holding.ep_size
-    return _rows_bytes(exchanges, holding) + 8 * exchanges.experts * away * exchanges.layers
 
 
 def _host_bytes(weights: Sequence[Weight], holding: Holding) -> float:

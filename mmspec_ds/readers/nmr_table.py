@@ -98,7 +98,7 @@ def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Pa
         mhz = _frequency(found.signals) or (None if said is None else float(said))
         heights = [math.nan if signal.intensity is None else signal.intensity for signal in found.signals]
         shifts = np.array([signal.shift for signal in found.signals])
-        reading = hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr.processing)
+        reading = hydrogen_lines(shifts, np.array(heights), mhz, settings.nmr)
     else:
         reading = hydrogen_list(found.signals)
     return reading.with_remarks(found.remarks).part(path, 0, metadata)
