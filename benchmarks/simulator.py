@@ -37,7 +37,7 @@ from mmspec_ds.simulator.fragment_scorer import (
 from mmspec_ds.simulator.infrared import infrared
 from mmspec_ds.simulator.nmr import assigned_multiplets, carbon_nmr, hsqc, hydrogen_nmr
 from mmspec_ds.simulator.shifts import ShiftSource, table_shifts
-from mmspec_ds.simulator.tandem import spectra_of
+from mmspec_ds.simulator.tandem import tandem_spectra
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Modality, Multiplet, Record, TandemMS
 from mmspec_ds.spectra.registry import PAPER_MODALITIES
@@ -193,7 +193,7 @@ def tandem_figures(examples: Sequence[fit_tandem.Example], scorers: Sequence[Fra
                     len(made.mz),
                     len(published.mz),
                 )
-                for made, published in zip(spectra_of(example.mol, scorer), example.spectra, strict=True)
+                for made, published in zip(tandem_spectra(example.mol, scorer), example.spectra, strict=True)
             ]
             for example, scorer in zip(examples, scorers, strict=True)
         ]

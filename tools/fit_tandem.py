@@ -30,7 +30,7 @@ from mmspec_ds.simulator.fragment_scorer import (
     ion_grid,
 )
 from mmspec_ds.simulator.fragmentation import fragments
-from mmspec_ds.simulator.tandem import spectra_of
+from mmspec_ds.simulator.tandem import tandem_spectra
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import Modality, Record, TandemMS
 from tools.folds import folds_of
@@ -129,7 +129,7 @@ def cross_validate(
     sums = {name: np.zeros((len(POLARITIES), len(ENERGIES_EV))) for name in ("recall", "cosine", "peaks")}
     for example, scorer in zip(examples, held_out_scorers(examples, folds, epochs), strict=True):
         for place, (made, published) in enumerate(
-            zip(spectra_of(example.mol, scorer), example.spectra, strict=True)
+            zip(tandem_spectra(example.mol, scorer), example.spectra, strict=True)
         ):
             where = divmod(place, len(ENERGIES_EV))
             sums["recall"][where] += peak_recall(made, published)

@@ -55,3 +55,7 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a positive whole number")
     return number
+
+
+def positives(text: str) -> tuple[int, ...]:
+    return tuple(positive(part) for part in text.split(","))

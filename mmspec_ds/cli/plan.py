@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive, positives
 
 
 def add(commands: Commands) -> None:
@@ -24,16 +24,12 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "--extrapolate",
-        type=_several,
-        default=[],
+        type=positives,
+        default=(),
         metavar="N,N",
         help="also the recommended row on so many GPUs",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="also write the plan there")
-
-
-def _several(text: str) -> list[int]:
-    return [positive(part) for part in text.split(",")]
 
 
 def _plan(options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive, positives
 from mmspec_ds.errors import DataError
 
 
@@ -32,7 +32,11 @@ def add(commands: Commands) -> None:
     command.add_argument("--steps", type=positive, default=20, help="of a training run (default: 20)")
     command.add_argument("--warm-up", type=positive, default=5, help="steps before the first run (default: 5)")
     command.add_argument(
-        "--beams", type=_several, default=(5, 10), metavar="N,N", help="beam widths of decoding (default: 5,10)"
+        "--beams",
+        type=positives,
+        default=(5, 10),
+        metavar="N,N",
+        help="beam widths of decoding (default: 5,10)",
     )
     command.add_argument(
         "--samples", type=positive, default=16, help="decoded in one run on each rank (default: 16)"
@@ -47,10 +51,6 @@ def add(commands: Commands) -> None:
     command.add_argument("--tokens", type=positive, help="spectrum tokens of a made-up sample")
     command.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     command.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write them for TensorBoard")
-
-
-def _several(text: str) -> tuple[int, ...]:
-    return tuple(positive(part) for part in text.split(","))
 
 
 def _profile(options: argparse.Namespace) -> int:

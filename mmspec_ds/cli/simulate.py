@@ -48,13 +48,8 @@ def _simulate(options: argparse.Namespace) -> int:
     noise = (NoiseSettings.off() if options.noise_free else NoiseSettings()).model_dump() | dict(options.noise)
     settings = validated(
         SimulationSettings,
-        {
-            "molecules": options.molecules,
-            "max_heavy_atoms": options.max_heavy_atoms,
-            "seed": options.seed,
-            "shifts": options.shifts,
-            "noise": noise,
-        },
+        {name: getattr(options, name) for name in ("molecules", "max_heavy_atoms", "seed", "shifts")}
+        | {"noise": noise},
         "simulate",
     )
     with ProgressLines("simulating", unit="molecules") as progress:

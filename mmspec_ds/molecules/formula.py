@@ -17,10 +17,8 @@ _ATOM = re.compile(r"([A-Z][a-z]?)(\d*)")
 
 
 def parse_formula(formula: str) -> tuple[dict[str, int], int]:
-    """Counts of each element, in the order in which they are written, and the charge.
-
-    Args:
-        formula: a formula without brackets, the charge last ("C6H12O6", "C5H12N+", "C2O4-2").
+    """Counts of each element, in the order in which they are written, and the charge of a formula without
+    brackets and with the charge last ("C6H12O6", "C5H12N+", "C2O4-2").
 
     Raises:
         ValueError: the text is not a formula or names an unknown element.

@@ -20,10 +20,7 @@ class Vocabulary:
     SPECIALS: ClassVar[tuple[str, ...]] = ("<pad>", "<bos>", "<eos>", "<unk>")
 
     def __init__(self, tokens: Iterable[str]) -> None:
-        """Give each token the id of its place, after the special ones.
-
-        Args:
-            tokens: the ordinary tokens; the first gets the id 4.
+        """Give each ordinary token the id of its place, from 4 on.
 
         Raises:
             ValueError: a token is there twice, is empty or is one of the specials.

@@ -59,11 +59,7 @@ class Adduct:
 
 
 def parse_adduct(text: str) -> Adduct | None:
-    """The adduct that a text names, None if it is not understood.
-
-    Args:
-        text: as written in a file.
-    """
+    """The adduct that a text names, None if it is not understood."""
     if len(text) > _LONGEST:
         return None
     bare = _COMMENT.sub("", text.strip().replace("−", "-").replace("–", "-"))

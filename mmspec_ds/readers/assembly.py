@@ -23,13 +23,7 @@ than the 0.0112 between CH4 and O, and 0.0126 between CH2 and N, at one nominal 
 Value = TypeVar("Value")
 
 
-def assemble(
-    parts: Iterable[Part],
-    *,
-    record_id: str | None = None,
-    smiles: str | None = None,
-    formula: str | None = None,
-) -> Record:
+def assemble(parts: Iterable[Part], *, record_id: str | None = None, formula: str | None = None) -> Record:
     """One record of parts of the same molecule.
 
     MS/MS spectra of one polarity and one of the model's energies become one: each scaled to a base peak of 100,
@@ -38,7 +32,6 @@ def assemble(
     Args:
         parts: at least one.
         record_id: of the record; else the ids of the parts, joined by "+".
-        smiles: what is known of the structure; else that of the parts.
         formula: what is known of the formula; else that of the parts.
 
     Raises:
@@ -50,14 +43,14 @@ def assemble(
     if not parts:
         raise ValueError("no part to assemble")
     _check_precursors(parts)
-    _agreed("InChIKey", [(part.id, _text(part.metadata.get(INCHIKEY))) for part in parts], _skeleton)
-    known_smiles = [("the given one", smiles)] if smiles else []
-    known_formula = [("the given one", formula)] if formula else []
+    inchikeys = [(part.id, str(part.metadata[INCHIKEY])) for part in parts if INCHIKEY in part.metadata]
+    _agreed("InChIKey", inchikeys, _skeleton)
+    known = [("the given one", formula)] if formula else []
     return Record(
         record_id if record_id is not None else "+".join(dict.fromkeys(part.id for part in parts)),
         _joined_spectra(parts),
-        _agreed("SMILES", [*known_smiles, *((p.id, p.smiles) for p in parts)], canonical_smiles),
-        _agreed("formula", [*known_formula, *((p.id, p.formula) for p in parts)], _sorted_counts),
+        _agreed("SMILES", [(part.id, part.smiles) for part in parts], canonical_smiles),
+        _agreed("formula", [*known, *((part.id, part.formula) for part in parts)], parse_formula),
     )
 
 
@@ -82,18 +75,9 @@ def _agreed(
     return None if first is None else first[1]
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
 def _skeleton(inchikey: str) -> str:
     """The first block: records of one molecule often differ in stereo."""
     return inchikey.split("-", 1)[0].upper()
-
-
-def _sorted_counts(formula: str) -> tuple[list[tuple[str, int]], int]:
-    counts, charge = parse_formula(formula)
-    return sorted(counts.items()), charge
 
 
 def _check_precursors(parts: Sequence[Part]) -> None:

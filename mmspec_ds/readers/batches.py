@@ -133,12 +133,8 @@ def _columns(line: str) -> list[str]:
 
 
 def requests_of_manifest(path: Path, formula: str | None, answered: Answered) -> Iterator[Request]:
-    """A record of each row; a row that cannot be used is a request with an error.
-
-    Args:
-        path: the CSV.
-        formula: of every record, if it is known; a row's own must agree.
-        answered: rows to leave out.
+    """A record of each row; a row that cannot be used is a request with an error. `formula` must agree with the
+    rows' own; rows that were answered are left out.
 
     Raises:
         DataError: the file cannot be read, or its columns are not those of a manifest.
@@ -152,46 +148,33 @@ def requests_of_manifest(path: Path, formula: str | None, answered: Answered) ->
         how = "there twice" if wrong in known else "unknown"
         raise DataError(f"the column {one_line(wrong, 40)!r} is {how} (known: {', '.join(known)})", path=path)
     seen: set[str] = set()
-    rows = csv.reader(lines)
     rows_read = 0
     try:
-        for number, cells in enumerate(rows, 1):
+        for number, cells in enumerate(csv.reader(lines), 1):
             if not any(cell.strip() for cell in cells):
                 continue
             rows_read += 1
-            yield from _row(path, number, columns, cells, (formula, seen, answered))
+            row = {name: cell.strip() for name, cell in zip(columns, cells)}
+            name = row.get(ID) or f"{path.name}:{number}"
+            if answered(name):
+                seen.add(name)
+                continue
+            where = f"{path}, row {number}"
+            if len(cells) != len(columns):
+                fault = f"{len(cells)} cells, expected {len(columns)} as in the first line"
+            elif not row[ID]:
+                fault = "the id is missing"
+            elif name in seen:
+                fault = f"the id {one_line(name, 60)!r} is there twice"
+            else:
+                seen.add(name)
+                yield _row_request(name, path, row, formula, where)
+                continue
+            yield Request(name, error=f"{where}: {fault}")
     except csv.Error as error:
         raise DataError(f"is not a CSV after row {number}: {one_line(error)}", path=path) from None
     if not rows_read:
         raise DataError("the manifest has no row", path=path)
-
-
-def _row(
-    path: Path,
-    number: int,
-    columns: Sequence[str],
-    cells: Sequence[str],
-    common: tuple[str | None, set[str], Answered],
-) -> Iterator[Request]:
-    """The request of one row, none if it was answered; rows count from 1, the header not included."""
-    formula, seen, answered = common
-    row = {name: cell.strip() for name, cell in zip(columns, cells)}
-    name = row.get(ID) or f"{path.name}:{number}"
-    if answered(name):
-        seen.add(name)
-        return
-    where = f"{path}, row {number}"
-    if len(cells) != len(columns):
-        fault = f"{where}: {len(cells)} cells, expected {len(columns)} as in the first line"
-    elif not row[ID]:
-        fault = f"{where}: the id is missing"
-    elif name in seen:
-        fault = f"{where}: the id {one_line(name, 60)!r} is there twice"
-    else:
-        seen.add(name)
-        yield _row_request(name, path, row, formula, where)
-        return
-    yield Request(name, error=fault)
 
 
 def _row_request(name: str, path: Path, row: dict[str, str], formula: str | None, where: str) -> Request:

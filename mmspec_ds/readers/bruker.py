@@ -131,7 +131,7 @@ def _picked(
     values = _real_part(folder / _REAL, processing)
     ppm, mhz = _axis(processing, len(values))
     solvent = one_line(acquisition.text("$SOLVENT"), 40)
-    return from_curve(make_curve(ppm, values, nucleus, mhz, solvent), settings.nmr.processing), mhz
+    return from_curve(make_curve(ppm, values, nucleus, mhz, solvent), settings.nmr), mhz
 
 
 def _nucleus_block(processing: Block, acquisition: Block) -> Block:

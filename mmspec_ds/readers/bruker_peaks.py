@@ -100,7 +100,7 @@ def _one_dimension(
     if nucleus == "13C":
         return carbon_lines(shifts).with_remarks(remarks)
     mhz = acquisition.number("$SFO1")
-    return hydrogen_lines(shifts, heights, mhz, settings.nmr.processing).with_remarks(remarks)
+    return hydrogen_lines(shifts, heights, mhz, settings.nmr).with_remarks(remarks)
 
 
 def _number(text: str | None, name: str) -> float:

@@ -52,13 +52,8 @@ class CollisionEnergy:
 def parse_collision_energy(
     text: str, precursor_mz: float | None = None, charge: int | None = None
 ) -> CollisionEnergy:
-    """The collision energy that a text states; raises nothing.
-
-    Args:
-        text: as written, with any unit.
-        precursor_mz: for normalised energies.
-        charge: of the precursor, for normalised energies; 1 if not known.
-    """
+    """The collision energy that a text states; raises nothing. Normalised energies need the m/z and the charge
+    of the precursor, which are 500 and 1 if not known."""
     lowered = " ".join(text[:_LONGEST].lower().replace("−", "-").replace("–", "-").split())
     match = None if _NOT_AN_ENERGY.search(lowered) else _ENERGY.fullmatch(_with_points(lowered))
     if match is None:

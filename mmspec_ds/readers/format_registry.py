@@ -5,24 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.readers import (
-    bruker,
-    bruker_peaks,
-    hsqc_table,
-    infrared_table,
-    jcamp,
-    massbank,
-    massspecgym,
-    measured,
-    mgf,
-    msp,
-    mzml,
-    mzxml,
-    nmr_table,
-    nmredata,
-    nmrshiftdb,
-    parquet_parts,
-)
+from mmspec_ds.readers.bruker import looks_like_bruker, read_bruker
+from mmspec_ds.readers.bruker_peaks import looks_like_peak_list, read_peak_list
+from mmspec_ds.readers.hsqc_table import looks_like_hsqc_table, read_hsqc_table
+from mmspec_ds.readers.infrared_table import looks_like_infrared_table, read_infrared_table
+from mmspec_ds.readers.jcamp import looks_like_jcamp, read_jcamp
+from mmspec_ds.readers.massbank import looks_like_massbank, read_massbank
+from mmspec_ds.readers.massspecgym import looks_like_massspecgym, read_massspecgym
+from mmspec_ds.readers.measured import looks_like_measured, read_measured
+from mmspec_ds.readers.mgf import looks_like_mgf, read_mgf
+from mmspec_ds.readers.msp import looks_like_msp, read_msp
+from mmspec_ds.readers.mzml import looks_like_mzml, read_mzml
+from mmspec_ds.readers.mzxml import looks_like_mzxml, read_mzxml
+from mmspec_ds.readers.nmr_table import looks_like_nmr_table, read_nmr_table
+from mmspec_ds.readers.nmredata import looks_like_nmredata, read_nmredata
+from mmspec_ds.readers.nmrshiftdb import looks_like_nmrshiftdb, read_nmrshiftdb
+from mmspec_ds.readers.parquet_parts import looks_like_parquet, read_parquet
 from mmspec_ds.readers.part import Item
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, read_head
@@ -33,6 +31,10 @@ Reader = Callable[[Path, Modality | None, FormatSettings], Iterator[Item]]
 
 SPECTRA = tuple(modality for modality, entry in REGISTRY.items() if entry.is_instrument)
 NMR = (Modality.H_NMR, Modality.C_NMR, Modality.HSQC)
+_SHIFTS, _MS = (Modality.H_NMR, Modality.C_NMR), (Modality.MS,)
+_MEASURED = "parquet of measured shifts and MS/MS"
+_PARQUET, _SDF, _TEXT = (".parquet",), (".sdf", ".sd"), (".csv", ".txt", ".tsv")
+_JCAMP = (".jdx", ".dx", ".jcamp", ".jcm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,89 +60,24 @@ class Format:
 
 
 FORMATS: tuple[Format, ...] = (
+    Format("parquet", "parquet of the benchmark", _PARQUET, SPECTRA, looks_like_parquet, read_parquet),
+    Format("measured", _MEASURED, _PARQUET, (*_SHIFTS, *_MS), looks_like_measured, read_measured),
+    Format("mzml", "mzML", (".mzml",), _MS, looks_like_mzml, read_mzml),
+    Format("mzxml", "mzXML", (".mzxml",), _MS, looks_like_mzxml, read_mzxml),
+    Format("massbank", "MassBank record", (), _MS, looks_like_massbank, read_massbank),
+    Format("massspecgym", "MassSpecGym table", (".tsv",), _MS, looks_like_massspecgym, read_massspecgym),
+    Format("mgf", "MGF", (".mgf",), _MS, looks_like_mgf, read_mgf),
+    Format("msp", "MSP", (".msp",), _MS, looks_like_msp, read_msp),
+    Format("jcamp", "JCAMP-DX", _JCAMP, (*NMR, Modality.IR), looks_like_jcamp, read_jcamp),
+    Format("bruker", "Bruker processed folder", (), NMR, looks_like_bruker, read_bruker),
+    Format("bruker-peaks", "TopSpin peaklist.xml", (), NMR, looks_like_peak_list, read_peak_list),
+    Format("nmrshiftdb", "nmrshiftdb2 SDF", _SDF, _SHIFTS, looks_like_nmrshiftdb, read_nmrshiftdb),
+    Format("nmredata", "NMReDATA SDF", _SDF, NMR, looks_like_nmredata, read_nmredata),
+    Format("nmr-table", "NMR peak list", _TEXT, _SHIFTS, looks_like_nmr_table, read_nmr_table),
     Format(
-        "parquet",
-        "parquet of the benchmark",
-        (".parquet",),
-        SPECTRA,
-        parquet_parts.looks_like_parquet,
-        parquet_parts.read_parquet,
+        "ir-table", "IR table", (*_TEXT, ".xy"), (Modality.IR,), looks_like_infrared_table, read_infrared_table
     ),
-    Format(
-        "measured",
-        "parquet of measured shifts and MS/MS",
-        (".parquet",),
-        (Modality.H_NMR, Modality.C_NMR, Modality.MS),
-        measured.looks_like_measured,
-        measured.read_measured,
-    ),
-    Format("mzml", "mzML", (".mzml",), (Modality.MS,), mzml.looks_like_mzml, mzml.read_mzml),
-    Format("mzxml", "mzXML", (".mzxml",), (Modality.MS,), mzxml.looks_like_mzxml, mzxml.read_mzxml),
-    Format(
-        "massbank", "MassBank record", (), (Modality.MS,), massbank.looks_like_massbank, massbank.read_massbank
-    ),
-    Format(
-        "massspecgym",
-        "MassSpecGym table",
-        (".tsv",),
-        (Modality.MS,),
-        massspecgym.looks_like_massspecgym,
-        massspecgym.read_massspecgym,
-    ),
-    Format("mgf", "MGF", (".mgf",), (Modality.MS,), mgf.looks_like_mgf, mgf.read_mgf),
-    Format("msp", "MSP", (".msp",), (Modality.MS,), msp.looks_like_msp, msp.read_msp),
-    Format(
-        "jcamp",
-        "JCAMP-DX",
-        (".jdx", ".dx", ".jcamp", ".jcm"),
-        (*NMR, Modality.IR),
-        jcamp.looks_like_jcamp,
-        jcamp.read_jcamp,
-    ),
-    Format("bruker", "Bruker processed folder", (), NMR, bruker.looks_like_bruker, bruker.read_bruker),
-    Format(
-        "bruker-peaks",
-        "TopSpin peaklist.xml",
-        (),
-        NMR,
-        bruker_peaks.looks_like_peak_list,
-        bruker_peaks.read_peak_list,
-    ),
-    Format(
-        "nmrshiftdb",
-        "nmrshiftdb2 SDF",
-        (".sdf", ".sd"),
-        (Modality.H_NMR, Modality.C_NMR),
-        nmrshiftdb.looks_like_nmrshiftdb,
-        nmrshiftdb.read_nmrshiftdb,
-    ),
-    Format(
-        "nmredata", "NMReDATA SDF", (".sdf", ".sd"), NMR, nmredata.looks_like_nmredata, nmredata.read_nmredata
-    ),
-    Format(
-        "nmr-table",
-        "NMR peak list",
-        (".csv", ".txt", ".tsv"),
-        (Modality.H_NMR, Modality.C_NMR),
-        nmr_table.looks_like_nmr_table,
-        nmr_table.read_nmr_table,
-    ),
-    Format(
-        "ir-table",
-        "IR table",
-        (".csv", ".txt", ".tsv", ".xy"),
-        (Modality.IR,),
-        infrared_table.looks_like_infrared_table,
-        infrared_table.read_infrared_table,
-    ),
-    Format(
-        "hsqc-table",
-        "HSQC peak list",
-        (".csv", ".txt", ".tsv"),
-        (Modality.HSQC,),
-        hsqc_table.looks_like_hsqc_table,
-        hsqc_table.read_hsqc_table,
-    ),
+    Format("hsqc-table", "HSQC peak list", _TEXT, (Modality.HSQC,), looks_like_hsqc_table, read_hsqc_table),
 )
 """Every format. Where several look like a file's content, the first counts: strict ones before lax ones."""
 

@@ -63,7 +63,7 @@ def _part(path: Path, settings: FormatSettings) -> Part:
     x, y, more = _columns(table)
     axis, values = _numbers(table, x, y)
     unit, kind = _units(table, x, y)
-    made = to_grid(axis, values, unit, kind, settings.ir.processing)
+    made = to_grid(axis, values, unit, kind, settings.ir)
     unread = "further column is" if more == 1 else "further columns are"
     remarks = [f"{more} {unread} not read"] if more else []
     title = table.remark("title", "name", "sample", "sample name")

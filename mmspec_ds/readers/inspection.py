@@ -74,12 +74,7 @@ class Inspection:
 
 
 def inspect_file(path: Path, modality: Modality | None = None, keep: int = 5) -> Inspection:
-    """Read a whole file of any known format; the memory does not grow with the file.
-
-    Args:
-        path: the file.
-        modality: as for `read_file`.
-        keep: number of parts to keep for text and drawings.
+    """Read a whole file of any known format and keep its first parts; the memory does not grow with the file.
 
     Raises:
         DataError: the file cannot be read at all. A truncated file gives the records before its end, and a

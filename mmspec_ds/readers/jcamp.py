@@ -143,7 +143,7 @@ def _infrared(path: Path, number: int, block: Block, settings: FormatSettings) -
             f"a table of {count} lines of IR bands, not a curve: expected XYDATA or XYPOINTS", line=block.line
         )
     curve = read_curve(block)
-    made = to_grid(curve.x, curve.y, axis_unit(curve.x_unit), ordinate(curve.y_unit), settings.ir.processing)
+    made = to_grid(curve.x, curve.y, axis_unit(curve.x_unit), ordinate(curve.y_unit), settings.ir)
     trace = Trace(made.wavenumber_cm1, made.absorbance, "cm-1")
     remarks = curve.remarks + made.remarks
     return Part(
@@ -155,7 +155,7 @@ def _nmr(path: Path, number: int, block: Block, asked: Modality | None, settings
     if is_two_dimensional(block):
         reading = read_cross_peaks(block)
     else:
-        processing = settings.with_formula(_formula(block)).nmr.processing
+        processing = settings.with_formula(_formula(block)).nmr
         reading = read_nmr(block, nucleus_of(block, asked), processing)
     metadata = _metadata(block)
     if solvent := solvent_of(block):

@@ -46,10 +46,6 @@ _IN_SOURCE = -1
 """Stands for an MS level where fragments were made in the ion source."""
 _ELECTRON_IONISATION = re.compile(r"(?<![a-z])ei(?![a-z])|electron (?:ioni[sz]ation|impact)")
 _GAS_CHROMATOGRAPHY = re.compile(r"(?<![a-z])gc(?![a-z])")
-EI = "an EI spectrum (electron ionisation), not MS/MS"
-IN_SOURCE = "an in-source spectrum, not MS/MS"
-GC_WITHOUT_PRECURSOR = "a spectrum of a GC-MS without a precursor, not MS/MS"
-"""What `kind_of` says of spectra that have no MS level to tell them from MS/MS."""
 RETENTION_INDEX = frozenset({"retentionindex", "ri", "quantmass"})
 """Fields of gas chromatography."""
 
@@ -87,34 +83,29 @@ class Fields:
 def check_kind(fields: Fields) -> None:
     """Refuse a spectrum that is not MS/MS: EI, or of another MS level. One that states neither passes.
 
-    Raises:
-        RecordFault: says what the spectrum is; not a fault of the file.
-    """
-    kind = kind_of(fields)
-    if kind is not None:
-        raise RecordFault(kind, fault=False)
-
-
-def kind_of(fields: Fields) -> str | None:
-    """What a mass spectrum is, in words, None if it is MS/MS as far as its fields tell.
-
     The MS level decides where it is stated: a spectrum of level 2 of an ion that was made by EI is MS/MS. In
     the titles of MassBank the method stands after the name: "Ethyl benzoate; EI-B; MS".
+
+    Raises:
+        RecordFault: says what the spectrum is; not a fault of the file.
     """
     values = fields.values
     title = [word.strip().lower() for word in values.get(keys.NAME, "").split(";")[1:]]
     level = _level(values[MS_LEVEL]) if MS_LEVEL in values else 1 if "ms" in title else None
     if level == 2:
-        return None
+        return
     methods = [values.get(name, "").lower() for name in (IONIZATION, INSTRUMENT_TYPE, keys.INSTRUMENT)]
     if any(_ELECTRON_IONISATION.search(method) for method in (*methods, *title)):
-        return EI
-    if level == _IN_SOURCE:
-        return IN_SOURCE
-    is_gas = any(_GAS_CHROMATOGRAPHY.search(method) for method in methods)
-    if level is None and is_gas and keys.PRECURSOR_MZ not in values:
-        return GC_WITHOUT_PRECURSOR
-    return f"a spectrum of MS level {level}; MS/MS is level 2" if level is not None else None
+        kind = "an EI spectrum (electron ionisation), not MS/MS"
+    elif level == _IN_SOURCE:
+        kind = "an in-source spectrum, not MS/MS"
+    elif level is not None:
+        kind = f"a spectrum of MS level {level}; MS/MS is level 2"
+    elif keys.PRECURSOR_MZ not in values and any(_GAS_CHROMATOGRAPHY.search(method) for method in methods):
+        kind = "a spectrum of a GC-MS without a precursor, not MS/MS"
+    else:
+        return
+    raise RecordFault(kind, fault=False)
 
 
 def _level(text: str) -> int | None:

@@ -53,9 +53,6 @@ def read_massbank(
     """The spectra of MassBank records, a part each, with the intensities of the second column; the relative
     ones of the third are rounded. A record with another number of peaks than PK$NUM_PEAK, or without "//", is
     rejected as truncated.
-
-    Raises:
-        DataError: the file cannot be read.
     """
     for number, record in enumerate(_records(path)):
         yield record.item(path, number, settings)

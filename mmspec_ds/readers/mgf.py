@@ -36,9 +36,6 @@ def read_mgf(
 
     KEY=value lines before the first block hold for all blocks that lack the key. A block without END IONS, at
     the end of the file or before the next BEGIN IONS, is rejected as truncated.
-
-    Raises:
-        DataError: the file cannot be read.
     """
     for number, block in enumerate(_blocks(path)):
         yield block.item(path, number, settings)

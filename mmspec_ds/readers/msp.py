@@ -40,9 +40,6 @@ def read_msp(
 ) -> Iterator[Item]:
     """The spectra of an MSP file, a part for each record. A record with another number of peaks than it
     declares is rejected; fields inside "Comments" count where the record has no such field of its own.
-
-    Raises:
-        DataError: the file cannot be read.
     """
     for number, record in enumerate(_records(path)):
         yield record.item(path, number, settings)

@@ -39,14 +39,9 @@ class Ion:
 def read_ion(
     stated: str | None, written: str | None, charge_text: str | None, name: str | None, remarks: list[str]
 ) -> Ion:
-    """The ion by the stated polarity, else by the adduct, else by the sign of the charge, else positive.
-
-    Args:
-        stated: polarity as written.
-        written: adduct as written.
-        charge_text: charge as written.
-        name: of the record; GNPS writes the adduct as its last word.
-        remarks: what was assumed, and what contradicts, is added here.
+    """The ion by the stated polarity, else by the written adduct (GNPS has it as the last word of the name),
+    else by the sign of the charge, else positive. What was assumed, and what contradicts, is added to
+    `remarks`.
 
     Raises:
         RecordFault: stated polarity and charge of the adduct contradict each other, or the charge is not one.

@@ -21,37 +21,23 @@ class TandemReadSettings(Settings):
     )
 
 
-class NMRReadSettings(Settings):
-    """NMR files: what happens to continuous spectra."""
-
-    processing: NMRProcessingSettings = NMRProcessingSettings()
-
-
-class InfraredReadSettings(Settings):
-    """IR files: the grid, and how a curve gets on it."""
-
-    processing: InfraredProcessingSettings = InfraredProcessingSettings()
-
-
 class FormatSettings(Settings):
-    """Settings of all readers; a block for each kind of instrument."""
+    """Settings of all readers; a block for each kind of instrument, of NMR and IR for continuous spectra."""
 
     ms: TandemReadSettings = TandemReadSettings()
-    nmr: NMRReadSettings = NMRReadSettings()
-    ir: InfraredReadSettings = InfraredReadSettings()
+    nmr: NMRProcessingSettings = NMRProcessingSettings()
+    ir: InfraredProcessingSettings = InfraredProcessingSettings()
 
     def with_formula(self, formula: str | None) -> "FormatSettings":
         """The settings for a molecule of known formula, which bounds the hydrogens of 1H curves; unchanged
         where a formula is set already, or the text is not one."""
-        known = self.nmr.processing
-        if not formula or known.formula:
+        if not formula or self.nmr.formula:
             return self
         try:
             parse_formula(formula)
         except ValueError:
             return self
-        processing = known.model_copy(update={"formula": formula})
-        return self.model_copy(update={"nmr": self.nmr.model_copy(update={"processing": processing})})
+        return self.model_copy(update={"nmr": self.nmr.model_copy(update={"formula": formula})})
 
 
 DEFAULT_SETTINGS = FormatSettings()

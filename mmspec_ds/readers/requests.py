@@ -53,12 +53,8 @@ def requests_of_file(
     path: Path, formula: str | None, answered: Answered = nothing_answered
 ) -> Iterator[Request]:
     """Every record of a file, one by one, named "<file name>:<number>"; a fault of the file itself comes last,
-    under the file's name. Records that are sound but of no use (a survey scan) are passed over.
-
-    Args:
-        path: of any format of `readers`.
-        formula: of the molecule, if it is known; one that contradicts the file is an error of the record.
-        answered: records to leave out.
+    under the file's name. Records that are sound but of no use (a survey scan) are passed over, and so are
+    those that were answered. A formula that contradicts the file is an error of the record.
     """
     useful, other = False, ""
     try:

@@ -88,15 +88,8 @@ def tandem_part(
     settings: TandemReadSettings,
     remarks: Iterable[str] = (),
 ) -> Part:
-    """The part that one MS/MS spectrum gives.
-
-    Args:
-        path: the file.
-        number: of the record.
-        peaks: m/z and intensity as written.
-        fields: all else, as written.
-        settings: limits and rules.
-        remarks: what was assumed before.
+    """The part that one MS/MS spectrum gives, of its m/z and intensities and all its fields, as written;
+    `remarks` are what was assumed before.
 
     Raises:
         RecordFault: the peaks or a field cannot be used, or the spectrum is not MS/MS (no fault then).

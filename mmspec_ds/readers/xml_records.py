@@ -5,8 +5,10 @@ declared there. Depth, elements and bytes of one record are bounded.
 """
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 from xml.parsers import expat
 
@@ -33,74 +35,55 @@ def read_elements(path: Path, roots: frozenset[str], records: frozenset[str]) ->
         DataError: the file cannot be read, is not well-formed XML, has another root or a document type
             declaration, or passes one of the bounds.
     """
+    opened: list[Element] = []
+    inside = seen = size = 0  # open elements that are records; elements and bytes since the last record
+    parser: XMLPullParser[Element] = XMLPullParser(events=("start", "end"))
     with open_bytes(path) as file:
         start = file.read(_CHUNK)
         _check_prolog(path, start)
-        yield from _Walk(path, roots, records).elements(start, file)
-
-
-class _Walk:
-    """One pass over one file, with the elements that are open."""
-
-    def __init__(self, path: Path, roots: frozenset[str], records: frozenset[str]) -> None:
-        self._path, self._roots, self._records = path, roots, records
-        self._open: list[Element] = []
-        self._inside = 0
-        """Open elements that are records."""
-        self._seen = self._bytes = 0
-        """Elements and bytes since the last record."""
-
-    def elements(self, start: bytes, file: BinaryIO) -> Iterator[Element]:
-        parser: XMLPullParser[Element] = XMLPullParser(events=("start", "end"))
-        chunk = start
-        while True:
-            self._bytes += len(chunk)
-            for event, element in self._events(parser, chunk):
+        for chunk in chain((start,), iter(partial(file.read, _CHUNK), b""), (b"",)):
+            size += len(chunk)
+            for event, element in _events(path, parser, chunk):
+                is_record = local_name(element) in records
                 if event == "start":
-                    self._begin(element)
-                else:
-                    yield from self._end(element)
-            if not chunk:
-                return
-            chunk = file.read(_CHUNK)
+                    if not opened and local_name(element) not in roots:
+                        found, expected = one_line(local_name(element), 40), " or ".join(sorted(roots))
+                        raise DataError(f"the XML is of {found}, expected {expected}", path=path)
+                    opened.append(element)
+                    inside += is_record
+                    seen += 1
+                    _check_bounds(path, len(opened), seen, size)
+                    continue
+                opened.pop()
+                inside -= is_record
+                if is_record:
+                    seen = size = 0
+                    yield element
+                if opened and (is_record or not inside):
+                    opened[-1].remove(element)
 
-    def _events(self, parser: "XMLPullParser[Element]", chunk: bytes) -> Iterator[tuple[str, Element]]:
-        """Starts and ends of elements within the next bytes; no bytes mean the end of the file."""
-        try:
-            if chunk:
-                parser.feed(chunk)
-            else:
-                parser.close()
-            # Raises here for bad bytes, after the events before them.
-            yield from cast(Iterator[tuple[str, Element]], parser.read_events())
-        except (ParseError, ValueError, LookupError) as error:
-            raise DataError(f"damaged or truncated XML: {one_line(error)}", path=self._path) from None
 
-    def _begin(self, element: Element) -> None:
-        name = local_name(element)
-        if not self._open and name not in self._roots:
-            expected = " or ".join(sorted(self._roots))
-            raise DataError(f"the XML is of {one_line(name, 40)}, expected {expected}", path=self._path)
-        self._open.append(element)
-        self._inside += name in self._records
-        self._seen += 1
-        if len(self._open) > _DEEPEST:
-            raise DataError(f"elements nested more than {_DEEPEST} deep", path=self._path)
-        if self._seen > _MOST_ELEMENTS or self._bytes > _LARGEST_RECORD:
-            raise DataError(
-                f"more than {_MOST_ELEMENTS:,} elements or {_LARGEST_RECORD // 2**20} MiB without a record",
-                path=self._path,
-            )
+def _events(path: Path, parser: "XMLPullParser[Element]", chunk: bytes) -> Iterator[tuple[str, Element]]:
+    """Starts and ends of elements within the next bytes; no bytes mean the end of the file."""
+    try:
+        if chunk:
+            parser.feed(chunk)
+        else:
+            parser.close()
+        # Raises here for bad bytes, after the events before them.
+        yield from cast(Iterator[tuple[str, Element]], parser.read_events())
+    except (ParseError, ValueError, LookupError) as error:
+        raise DataError(f"damaged or truncated XML: {one_line(error)}", path=path) from None
 
-    def _end(self, element: Element) -> Iterator[Element]:
-        self._open.pop()
-        is_record = local_name(element) in self._records
-        self._inside -= is_record
-        if is_record:
-            self._seen = self._bytes = 0
-            yield element
-        if self._open and (is_record or not self._inside):
-            self._open[-1].remove(element)
+
+def _check_bounds(path: Path, depth: int, seen: int, size: int) -> None:
+    if depth > _DEEPEST:
+        raise DataError(f"elements nested more than {_DEEPEST} deep", path=path)
+    if seen > _MOST_ELEMENTS or size > _LARGEST_RECORD:
+        raise DataError(
+            f"more than {_MOST_ELEMENTS:,} elements or {_LARGEST_RECORD // 2**20} MiB without a record",
+            path=path,
+        )
 
 
 def _check_prolog(path: Path, start: bytes) -> None:

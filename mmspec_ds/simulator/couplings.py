@@ -112,10 +112,8 @@ def _aromatic_hz(mol: Chem.Mol, bond: Chem.Bond) -> float:
     if bond.IsInRingSize(6):
         near = [a for end in (bond.GetBeginAtom(), bond.GetEndAtom()) for a in end.GetNeighbors()]
         return 4.8 if any(a.GetAtomicNum() == 7 for a in near) else 8.0
-    ring = next((r for r in mol.GetRingInfo().BondRings() if len(r) == 5 and bond.GetIdx() in r), ())
-    atoms = {mol.GetBondWithIdx(b).GetBeginAtomIdx() for b in ring} | {
-        mol.GetBondWithIdx(b).GetEndAtomIdx() for b in ring
-    }
+    rings = zip(mol.GetRingInfo().AtomRings(), mol.GetRingInfo().BondRings())
+    atoms = next((set(ring) for ring, bonds in rings if len(ring) == 5 and bond.GetIdx() in bonds), set())
     symbols = [mol.GetAtomWithIdx(a).GetSymbol() for a in atoms if mol.GetAtomWithIdx(a).GetAtomicNum() != 6]
     if len(symbols) > 1:
         return 1.6 if set(symbols) == {"N", "O"} else 2.2 if set(symbols) == {"N"} else 3.2
@@ -153,22 +151,15 @@ def _long_range(mol: Chem.Mol, atom: Chem.Atom) -> list[tuple[int, float]]:
             far = onward.GetOtherAtom(middle)
             if far.GetIdx() == here or far.GetAtomicNum() != 6 or not far.GetTotalNumHs():
                 continue
+            hydrogens = {atom.GetTotalNumHs(), far.GetTotalNumHs()}
             if Chem.BondType.TRIPLE in (bond.GetBondType(), onward.GetBondType()):
                 paths.append((far.GetIdx(), PROPARGYLIC_HZ))
-            elif bond.GetIsAromatic() and onward.GetIsAromatic() and _share_six_ring(mol, here, far.GetIdx()):
-                paths.append((far.GetIdx(), META_HZ))
-            elif bond.GetIsAromatic() != onward.GetIsAromatic() and _are_benzylic(atom, far):
+            elif bond.GetIsAromatic() and onward.GetIsAromatic():
+                if mol.GetRingInfo().AreAtomsInSameRingOfSize(here, far.GetIdx(), 6):
+                    paths.append((far.GetIdx(), META_HZ))
+            elif bond.GetIsAromatic() != onward.GetIsAromatic() and hydrogens == {1, 2}:  # CH and CH2
                 paths.append((far.GetIdx(), BENZYLIC_HZ))
     return paths
-
-
-def _are_benzylic(first: Chem.Atom, second: Chem.Atom) -> bool:
-    """Whether one is an aromatic CH and the other a CH2."""
-    return {first.GetTotalNumHs(), second.GetTotalNumHs()} == {1, 2}
-
-
-def _share_six_ring(mol: Chem.Mol, first: int, second: int) -> bool:
-    return any(len(ring) == 6 and first in ring and second in ring for ring in mol.GetRingInfo().AtomRings())
 
 
 def _is_aldehyde(atom: Chem.Atom) -> bool:

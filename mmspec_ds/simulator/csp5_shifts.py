@@ -51,10 +51,9 @@ def csp5_shifts(mols: Sequence[Chem.Mol]) -> list[MoleculeShifts | None]:
     for place, (index, geometry) in enumerate(geometries.items()):
         mol = mols[index]
         if place in carbon and place in hydrogen:
-            bearers = _on_bearers(geometry, hydrogen[place])
             found[index] = MoleculeShifts(
-                _averaged(mol, [(atom, [shift]) for atom, shift in carbon[place]], SPREAD_PPM["13C"]),
-                _averaged(mol, list(bearers.items()), SPREAD_PPM["1H"]),
+                _averaged(mol, {atom: [shift] for atom, shift in carbon[place]}, SPREAD_PPM["13C"]),
+                _averaged(mol, _on_bearers(geometry, hydrogen[place]), SPREAD_PPM["1H"]),
             )
     return found
 
@@ -85,11 +84,10 @@ def _on_bearers(geometry: Chem.Mol, shifts: list[tuple[int, float]]) -> dict[int
     return gathered
 
 
-def _averaged(mol: Chem.Mol, shifts: list[tuple[int, list[float]]], spread_ppm: float) -> PredictedShifts:
-    by_atom = dict(shifts)
+def _averaged(mol: Chem.Mol, shifts: dict[int, list[float]], spread_ppm: float) -> PredictedShifts:
     ppm: dict[int, float] = {}
     for group in equivalent_atoms(mol):
-        values = [value for atom in group for value in by_atom.get(atom, ())]
+        values = [value for atom in group for value in shifts.get(atom, ())]
         if values:
             ppm |= dict.fromkeys(group, sum(values) / len(values))
     return PredictedShifts(ppm, dict.fromkeys(ppm, spread_ppm))

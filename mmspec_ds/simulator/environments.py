@@ -58,12 +58,10 @@ def coarse_names(mol: Chem.Mol) -> list[str]:
     return names
 
 
-def environment_keys(
-    mol: Chem.Mol, names: Sequence[str] | None = None, max_radius: int = MAX_RADIUS
-) -> list[list[int]]:
+def environment_keys(mol: Chem.Mol, names: Sequence[str] | None = None) -> list[list[int]]:
     """Keys of every atom, each a refinement of the one before: [atom][0] is that of the coarse name, [atom][1]
     adds the hybridisation of the neighbours (a conjugated ketone is not acetone), [atom][1 + r] is that of
-    radius r, 1 to `max_radius`. `names` are the coarse names, if they are known."""
+    radius r, 1 to MAX_RADIUS. `names` are the coarse names, if they are known."""
     neighbours = [
         [(_BOND.get(bond.GetBondType(), "~"), bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
         for atom in mol.GetAtoms()
@@ -82,7 +80,7 @@ def environment_keys(
         f"{kind} {atom.GetTotalNumHs()} {atom.GetFormalCharge()} {ring[atom.GetIdx()]}"
         for kind, atom in zip(kinds, mol.GetAtoms())
     ]
-    for radius in range(1, max_radius + 1):
+    for radius in range(1, MAX_RADIUS + 1):
         following = []
         for index, around in enumerate(neighbours):
             shell = sorted(bond + current[other] for bond, other in around)

@@ -131,7 +131,7 @@ def _facts(mol: Chem.Mol) -> _Facts:
         [[other.GetIdx() for other in atom.GetNeighbors()] for atom in atoms],
         [hybridisation(atom) == "sp3" for atom in atoms],
         [_is_carbonyl(atom) for atom in atoms],
-        [_has_pi(atom) for atom in atoms],
+        [any(bond.GetBondType() in _UNSATURATED for bond in atom.GetBonds()) for atom in atoms],
     )
 
 
@@ -197,10 +197,6 @@ def _is_carbonyl(atom: Chem.Atom) -> bool:
         bond.GetBondType() == Chem.BondType.DOUBLE and bond.GetOtherAtom(atom).GetAtomicNum() in (8, 16)
         for bond in atom.GetBonds()
     )
-
-
-def _has_pi(atom: Chem.Atom) -> bool:
-    return any(bond.GetBondType() in _UNSATURATED for bond in atom.GetBonds())
 
 
 def _beside_pi(facts: _Facts, atom: int, partner: int) -> bool:

@@ -8,7 +8,6 @@ Axes: F fragments, P peaks, S spectra (polarity by energy).
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +93,7 @@ def intensities(scores: FloatMatrix, grid: IonGrid) -> npt.NDArray[np.float64]:
 @cache
 def shipped_scorer() -> FragmentScorer:
     """The scorer that the project ships; read once per process."""
-    with as_file(files(__package__) / "tables" / "tandem.npz") as path:
-        return read_scorer(path)
+    return read_scorer(Path(__file__).with_name("tables") / "tandem.npz")
 
 
 def read_scorer(path: Path) -> FragmentScorer:

@@ -31,11 +31,14 @@ def fragments(mol: Chem.Mol) -> BoolMatrix:
     sides = split_sides(mol)
     parts = set(sides)
     if len(sides) > MAX_SPLITS:
-        sides = sorted(sides, key=lambda side: (_cut_bonds(mol, side), side))[:MAX_SPLITS]
+        ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
+        cuts = {side: sum((side >> begin ^ side >> end) & 1 for begin, end in ends) for side in sides}
+        sides = sorted(sides, key=lambda side: (cuts[side], side))[:MAX_SPLITS]
     parts.update([first & second for first, second in combinations(sides, 2)])
     parts -= {0, everything}
     membership = _unpacked([everything, *sorted(parts)], atoms)
-    return membership[_is_connected(membership, _adjacency(mol))]
+    adjacency = Chem.GetAdjacencyMatrix(mol).astype(np.float32) + np.eye(atoms, dtype=np.float32)
+    return membership[_is_connected(membership, adjacency)]
 
 
 def split_sides(mol: Chem.Mol) -> list[int]:
@@ -115,19 +118,11 @@ def _reached(near: list[int], start: int) -> int:
     return found
 
 
-def _cut_bonds(mol: Chem.Mol, side: int) -> int:
-    return sum((side >> b.GetBeginAtomIdx() ^ side >> b.GetEndAtomIdx()) & 1 for b in mol.GetBonds())
-
-
 def _unpacked(masks: Sequence[int], atoms: int) -> BoolMatrix:
     width = (atoms + 7) // 8
     packed = np.frombuffer(b"".join(mask.to_bytes(width, "little") for mask in masks), dtype=np.uint8)
     bits = np.unpackbits(packed.reshape(len(masks), width), axis=1, bitorder="little")
     return bits[:, :atoms].astype(bool)
-
-
-def _adjacency(mol: Chem.Mol) -> npt.NDArray[np.float32]:
-    return Chem.GetAdjacencyMatrix(mol).astype(np.float32) + np.eye(mol.GetNumAtoms(), dtype=np.float32)
 
 
 def _is_connected(membership: BoolMatrix, adjacency: npt.NDArray[np.float32]) -> BoolMatrix:

@@ -9,10 +9,8 @@ Axes: D descriptors, G points of the stored grid.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +51,11 @@ class InfraredModel:
 
 def descriptors(mol: Chem.Mol, around: Surroundings) -> Counter[int]:
     """The number of occurrences of each descriptor, by key."""
-    return Counter(_keys(mol, around))
+    found: Counter[int] = Counter()
+    for atom, keys in zip(mol.GetAtoms(), around.keys):
+        kind = named_key(f"atom {atom.GetSymbol()} {hybridisation(atom)} H{atom.GetTotalNumHs()}")
+        found.update((kind, keys[_COARSE], keys[_RADIUS_1]))
+    return found
 
 
 def infrared(mol: Chem.Mol, around: Surroundings, model: InfraredModel | None = None) -> Infrared:
@@ -68,8 +70,7 @@ def infrared(mol: Chem.Mol, around: Surroundings, model: InfraredModel | None = 
 @cache
 def shipped_model() -> InfraredModel:
     """The model that the project ships; read once per process."""
-    with as_file(files(__package__) / "tables" / "infrared.npz") as path:
-        return read_model(path)
+    return read_model(Path(__file__).with_name("tables") / "infrared.npz")
 
 
 def read_model(path: Path) -> InfraredModel:
@@ -83,10 +84,3 @@ def read_model(path: Path) -> InfraredModel:
 @cache
 def _grid(points: int) -> FloatArray:
     return np.linspace(START_CM1, STOP_CM1, points)
-
-
-def _keys(mol: Chem.Mol, around: Surroundings) -> Iterator[int]:
-    for atom, keys in zip(mol.GetAtoms(), around.keys):
-        yield named_key(f"atom {atom.GetSymbol()} {hybridisation(atom)} H{atom.GetTotalNumHs()}")
-        yield keys[_COARSE]
-        yield keys[_RADIUS_1]

@@ -147,16 +147,12 @@ def _couplings(
     """Couplings of the hydrogens on `atom`, and whether a partner is too near for a first-order pattern."""
     own, couplings, crowded = atom.GetIdx(), [], False
     for partner, j in coupling_paths(mol, atom):
-        other = mol.GetAtomWithIdx(partner)
+        other, bond = mol.GetAtomWithIdx(partner), mol.GetBondBetweenAtoms(own, partner)
         if other.GetAtomicNum() == 9:
             couplings.append((j, 1))
         elif group_of[partner] == group_of[own] or partner in hidden:
             continue
-        elif (
-            _is_terminal_vinyl(other)
-            and mol.GetBondBetweenAtoms(own, partner) is not None
-            and mol.GetBondBetweenAtoms(own, partner).GetBondTypeAsDouble() == 2
-        ):
+        elif _is_terminal_vinyl(other) and bond is not None and bond.GetBondTypeAsDouble() == 2:
             couplings += [(TERMINAL_TRANS_HZ, 1), (TERMINAL_CIS_HZ, 1)]
         else:
             couplings.append((j, other.GetTotalNumHs()))

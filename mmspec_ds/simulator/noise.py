@@ -1,9 +1,10 @@
 """Measurement noise for simulated spectra: errors of positions, missing peaks and false peaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
-from typing import Self, assert_never
+from typing import Self
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -97,28 +98,17 @@ def add_noise(
 ) -> tuple[Spectrum, ...]:
     """The spectra with noise. Each has its own generator in `streams`, so the noise of one modality does not
     depend on that of another. `multiplet_errors_ppm` are errors of the 1H multiplets that are already drawn."""
+    noisy: dict[type, Callable[..., Spectrum]] = {
+        HydrogenNMR: partial(noisy_hydrogen, errors_ppm=multiplet_errors_ppm),
+        CarbonNMR: noisy_carbon,
+        Infrared: noisy_infrared,
+        TandemMS: noisy_tandem,
+        HSQC: noisy_hsqc,
+    }
     return tuple(
-        _with_noise(spectrum, settings, stream, multiplet_errors_ppm)
+        noisy[type(spectrum)](spectrum, settings, stream)
         for spectrum, stream in zip(spectra, streams, strict=True)
     )
-
-
-def _with_noise(
-    spectrum: Spectrum, settings: NoiseSettings, random: np.random.Generator, errors_ppm: FloatArray | None
-) -> Spectrum:
-    match spectrum:
-        case HydrogenNMR():
-            return noisy_hydrogen(spectrum, settings, random, errors_ppm)
-        case CarbonNMR():
-            return noisy_carbon(spectrum, settings, random)
-        case Infrared():
-            return noisy_infrared(spectrum, settings, random)
-        case TandemMS():
-            return noisy_tandem(spectrum, settings, random)
-        case HSQC():
-            return noisy_hsqc(spectrum, settings, random)
-        case _ as unknown:
-            assert_never(unknown)
 
 
 def noisy_carbon(spectrum: CarbonNMR, settings: NoiseSettings, random: np.random.Generator) -> CarbonNMR:

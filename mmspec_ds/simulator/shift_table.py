@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +70,7 @@ class ShiftTable:
 @cache
 def load_tables() -> Mapping[str, ShiftTable]:
     """The tables that the project ships, by nucleus (`C`, `H`); read once per process."""
-    with as_file(files(__package__) / "tables" / "shifts.npz") as path:
-        return read_tables(path)
+    return read_tables(Path(__file__).with_name("tables") / "shifts.npz")
 
 
 def read_tables(path: Path) -> dict[str, ShiftTable]:

@@ -38,20 +38,16 @@ def precursor_mz(mol: Chem.Mol, polarity: Polarity) -> float:
     return float(heavy_masses(mol).sum()) + (hydrogens + sign) * HYDROGEN_MASS - sign * ELECTRON_MASS
 
 
-def tandem_spectra(mol: Chem.Mol) -> tuple[TandemMS, ...]:
-    """The six spectra of the benchmark without noise: both polarities at 10, 20 and 40 eV.
+def tandem_spectra(mol: Chem.Mol, scorer: FragmentScorer | None = None) -> tuple[TandemMS, ...]:
+    """The six spectra of the benchmark without noise, both polarities at 10, 20 and 40 eV, by the
+    shipped scorer or another one.
 
     Peaks rise in m/z, at most MAX_PEAKS in each; intensities are relative to the largest, 100. The precursor is
     [M+H]+ or [M-H]-; it is left out for a molecule with a net charge, whose ions these are not.
     """
-    return spectra_of(mol, shipped_scorer())
-
-
-def spectra_of(mol: Chem.Mol, scorer: FragmentScorer) -> tuple[TandemMS, ...]:
-    """The six spectra with a given scorer."""
     with one_blas_thread():
         described = describe(mol, fragments(mol))
-        scores = scorer.scores(described.features)
+        scores = (scorer or shipped_scorer()).scores(described.features)
     spectra = []
     for index, polarity in enumerate(POLARITIES):
         grid = ion_grid(described, polarity)

@@ -30,13 +30,12 @@ def test_one_record_of_four_files() -> None:
         [
             part("d.mgf:0", ms(20.0, "negative")),
             part("c.jdx:0", IR),
-            part("b.csv:0", CARBON, smiles="OCC"),
-            part("d.mgf:1", ms(40.0)),
+            part("b.csv:0", CARBON, smiles="CCO"),
+            part("d.mgf:1", ms(40.0), smiles="OCC"),
             part("d.mgf:2", ms(10.0)),
             part("a.jdx:0", PROTON, formula="C2H6O"),
         ],
         record_id="ethanol",
-        smiles="CCO",
     )
     assert (record.id, record.smiles, record.formula) == ("ethanol", "CCO", "C2H6O")
     assert record.spectra[:3] == (PROTON, CARBON, IR)

@@ -6,8 +6,12 @@ import zlib
 import numpy as np
 import pytest
 
-from mmspec_ds.readers.binary_arrays import decode_array
-from mmspec_ds.readers.numpress import decode_linear, decode_positive_integers, decode_short_logged
+from mmspec_ds.readers.binary_arrays import (
+    decode_array,
+    decode_linear,
+    decode_positive_integers,
+    decode_short_logged,
+)
 from mmspec_ds.readers.part import RecordFault
 
 MZ = np.sort(np.random.default_rng(3).uniform(50, 1200, 400))

@@ -21,7 +21,7 @@ from mmspec_ds.simulator.fragment_scorer import (
 )
 from mmspec_ds.simulator.fragmentation import BoolMatrix, fragments
 from mmspec_ds.simulator.simulate import simulate_record
-from mmspec_ds.simulator.tandem import MAX_PEAKS, one_blas_thread, precursor_mz, spectra_of, tandem_spectra
+from mmspec_ds.simulator.tandem import MAX_PEAKS, one_blas_thread, precursor_mz, tandem_spectra
 from mmspec_ds.spectra.records import TandemMS
 from tools import fit_tandem
 from tools.spectrum_comparison import MZ_TOLERANCE, peak_precision, peak_recall, sqrt_cosine
@@ -148,7 +148,7 @@ def test_the_shipped_scorer_finds_the_peaks_that_it_was_fitted_on(published: lis
     scorer = shipped_scorer()
     recall = np.array(
         [
-            [peak_recall(*pair) for pair in zip(spectra_of(one.mol, scorer), one.spectra, strict=True)]
+            [peak_recall(*pair) for pair in zip(tandem_spectra(one.mol, scorer), one.spectra, strict=True)]
             for one in published[::3]
         ]
     )
@@ -160,7 +160,7 @@ def test_a_short_fit_finds_peaks_of_molecules_left_out(published: list[fit_tande
     scorer = fit_tandem.fit(published[:60], epochs=8)
     recall = np.array(
         [
-            [peak_recall(*pair) for pair in zip(spectra_of(one.mol, scorer), one.spectra, strict=True)]
+            [peak_recall(*pair) for pair in zip(tandem_spectra(one.mol, scorer), one.spectra, strict=True)]
             for one in published[60:]
         ]
     )
