@@ -10,7 +10,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected
-from mmspec_ds.spectra.parquet import BATCH_ROWS, RowReader, available_modalities
+from mmspec_ds.spectra.parquet import BATCH_ROWS, RowReader
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.spectra.rows import RecordRows, Rows
@@ -25,7 +25,6 @@ class ReadOptions:
 
     Attributes:
         require_smiles: a record without a structure is invalid. Files to predict have none.
-        require_all_modalities: a file without a column for a modality is refused; else it is read without it.
         skip_invalid: invalid records are skipped and counted, else refused.
         max_target_tokens: tokens of a SMILES, without begin and end; None for no limit.
         skip_long_targets: records beyond that are skipped and counted, else refused.
@@ -33,7 +32,6 @@ class ReadOptions:
     """
 
     require_smiles: bool = True
-    require_all_modalities: bool = True
     skip_invalid: bool = False
     max_target_tokens: int | None = None
     skip_long_targets: bool = False
@@ -58,17 +56,14 @@ def rows_of_file(path: Path, modalities: tuple[Modality, ...], options: ReadOpti
 
     A file of the benchmark's schema is read by whole columns, and only those that are needed. Of any other
     format, modalities that the file does not hold are simply absent, as a spectrum that was not measured; a
-    record with none of them, without a structure where one is asked for, or without a formula where FORMULA is
-    among the modalities and structures are asked for, is invalid. What is sound but of no use (a survey scan)
-    is passed over.
+    record with none of them is invalid. So is, where structures are asked for, one without a structure or
+    without a formula that is among the modalities. Sound spectra of no use (survey scans) are passed over.
 
     Raises:
         DataError: the file cannot be read, or lacks a column.
     """
     if find_format(path).name == BENCHMARK:
-        with RowReader(
-            path, _present(path, modalities, options), require_smiles=options.require_smiles
-        ) as reader:
+        with RowReader(path, modalities, require_smiles=options.require_smiles) as reader:
             yield from reader.rows()
         return
     items = (item for item in read_file(path) if not isinstance(item, Rejected) or item.fault)
@@ -76,16 +71,6 @@ def rows_of_file(path: Path, modalities: tuple[Modality, ...], options: ReadOpti
         yield RecordRows(
             [item.id for item in batch], [_record(path, one, modalities, options) for one in batch]
         )
-
-
-def _present(path: Path, modalities: tuple[Modality, ...], options: ReadOptions) -> tuple[Modality, ...]:
-    """The modalities to read from a file of the benchmark's schema."""
-    if options.require_all_modalities:
-        return modalities
-    present = tuple(modality for modality in available_modalities(path) if modality in modalities)
-    if not present:
-        raise DataError(f"the file has no column for any of {_names(modalities)}", path=path)
-    return present
 
 
 def _record(
@@ -98,13 +83,12 @@ def _record(
     smiles = canonical_smiles(item.smiles) if item.smiles is not None else None
     where = f"{path}, record {item.id.rpartition(':')[2]}"
     if not spectra:
-        return DataError(f"{where}: has no spectrum of {_names(modalities)}")
+        names = ", ".join(REGISTRY[modality].name for modality in modalities)
+        return DataError(f"{where}: has no spectrum of {names}")
     if options.require_smiles and smiles is None:
         return DataError(f"{where}: has no SMILES")
-    if options.require_smiles and Modality.FORMULA in modalities and item.formula is None:
-        return DataError(f"{where}: has no formula, which is an input of this model")
-    return Record(item.id, spectra, smiles, item.formula)
-
-
-def _names(modalities: tuple[Modality, ...]) -> str:
-    return ", ".join(REGISTRY[modality].name for modality in modalities)
+    record = Record(item.id, spectra, smiles, item.formula)
+    for entry in (REGISTRY[modality] for modality in modalities):
+        if options.require_smiles and not entry.is_instrument and not entry.is_in(record):
+            return DataError(f"{where}: has no {entry.label}, which is an input of this model")
+    return record

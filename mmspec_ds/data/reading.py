@@ -235,9 +235,14 @@ def _usable(rows: Rows, options: ReadOptions, report: ReadReport) -> Iterator[tu
             _skip(report, rows.id(place), fault, options.skip_invalid)
             continue
         report.rows_read += 1
-        too_long = _length_fault(rows.id(place), smiles, options.max_target_tokens)
-        if too_long is not None:
-            _skip(report, rows.id(place), too_long, options.skip_long_targets)
+        limit = options.max_target_tokens
+        tokens = 0 if smiles is None or limit is None else len(tokenize_smiles(smiles))
+        if limit is not None and tokens > limit:
+            why = (
+                f"record {rows.id(place)} has a SMILES of {tokens} tokens, more than data.max_target_tokens ="
+                f" {limit}; raise that limit, or skip such records with data.skip_long_targets"
+            )
+            _skip(report, rows.id(place), DataError(why), options.skip_long_targets)
             continue
         yield place, smiles
 
@@ -247,16 +252,3 @@ def _skip(report: ReadReport, record: str, fault: DataError, skip: bool) -> None
     if not skip:
         raise fault
     report.count_skipped(record, str(fault))
-
-
-def _length_fault(record: str, smiles: str | None, limit: int | None) -> DataError | None:
-    """What is wrong with the length of a record's SMILES, if anything."""
-    if smiles is None or limit is None:
-        return None
-    tokens = len(tokenize_smiles(smiles))
-    if tokens <= limit:
-        return None
-    return DataError(
-        f"record {record} has a SMILES of {tokens} tokens, more than data.max_target_tokens = {limit}; raise"
-        " that limit, or skip such records with data.skip_long_targets"
-    )

@@ -1,4 +1,4 @@
-"""Which molecules are trained on, which are validated on and which are kept for the test.
+"""Divide the molecules of a data set into training, validation and test splits.
 
 Axes: N rows.
 """
@@ -15,7 +15,7 @@ from mmspec_ds.molecules.identity import Grouping
 from mmspec_ds.settings import Settings
 
 SPLITS = ("train", "validation", "test")
-"""The parts of a set; a row's number is its place here."""
+"""Names of the splits; a row stores the index of its split."""
 
 SplitRule = Literal["inchikey", "scaffold", "benchmark"]
 SplitArray = npt.NDArray[np.uint8]
@@ -26,7 +26,8 @@ _BENCHMARK_TEST, _BENCHMARK_VALIDATION = 0.1, 0.05
 
 
 class SplitSettings(Settings):
-    """How a set is divided. `validation` and `test` are shares of the molecules; the benchmark has its own."""
+    """How to divide a data set. `validation` and `test` are shares of the molecules; the benchmark's rule has
+    fixed shares."""
 
     rule: SplitRule = "inchikey"
     seed: int = Field(0, ge=0)
@@ -41,28 +42,28 @@ class SplitSettings(Settings):
 
     @property
     def grouping(self) -> Grouping:
-        """What keeps molecules together."""
+        """The grouping of molecules that must be in the same split."""
         groupings: dict[SplitRule, Grouping] = {"inchikey": "skeleton", "scaffold": "scaffold"}
         return groupings.get(self.rule, "none")
 
 
 def draw_of(group: str, seed: int) -> int:
-    """A number in [0, 2^64) that belongs to a group and a seed: with the shares of the splits it decides the
-    group's side, whatever else is in the set."""
+    """A number in [0, 2^64) from a group's name and a seed. It decides the split of the group, independently of
+    the other molecules."""
     return int.from_bytes(sha256(f"{seed}:{group}".encode()).digest()[:8], "big")
 
 
 def assign_splits(settings: SplitSettings, draw_N: DrawArray) -> SplitArray:
-    """The split of each row, from the draws of their groups.
+    """The split of each row, uint8 [N], from the draws of their groups.
 
-    inchikey: a group's draw decides, as in `SpectraDataset.split_by_block`: with a test share of 0, the same
+    inchikey: by the group's draw, as in `SpectraDataset.split_by_block`. With a test share of 0 the same
         molecules are held back as from the same files unprepared.
-    scaffold: likewise, but a scaffold with more rows than half of the smaller share goes to train: benzene
-        alone is a tenth of many sets, and would be all of a test set or none of it. The draws of the others
-        are stretched so that the shares come out.
-    benchmark: without groups; of all rows a random tenth for the test, then a twentieth of the rest for
-        validation, each by a permutation from the seed (Alberts et al. 2024, as their script has scikit-learn
-        do it).
+    scaffold: by the group's draw, but a scaffold with more rows than half of the smaller share goes to train:
+        benzene alone is a tenth of many sets, and would fill a test set or be missing from it. The thresholds
+        of the others are raised so that the shares are met.
+    benchmark: without groups. A random tenth of all rows is the test split, a twentieth of the rest the
+        validation split, each by a permutation from the seed (Alberts et al. 2024, whose script uses
+        scikit-learn).
     """
     if settings.rule == "benchmark":
         return _as_the_benchmark(len(draw_N), settings.seed)
@@ -97,7 +98,7 @@ def _as_the_benchmark(total: int, seed: int) -> SplitArray:
 def _cut(
     rows: npt.NDArray[np.int64], share: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """A share of the rows, rounded up, and the others, both in the order of the permutation."""
+    """A random share of the rows, rounded up, and the remaining rows."""
     order = np.random.RandomState(seed).permutation(len(rows))
     size = ceil(share * len(rows))
     return rows[order[:size]], rows[order[size:]]

@@ -14,6 +14,7 @@ from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
 from mmspec_ds.spectra.records import Modality, Record, Spectrum, TandemMS
+from mmspec_ds.spectra.registry import REGISTRY
 
 _MAGIC = "PAR1"
 
@@ -33,7 +34,7 @@ def read_parquet(
         DataError: the file cannot be read as parquet, or has no column of the benchmark's spectra.
     """
     present = available_modalities(path)
-    asked = tuple(one for one in present if modality in (None, one) and one is not Modality.FORMULA)
+    asked = tuple(one for one in present if modality in (None, one) and REGISTRY[one].is_instrument)
     if not asked:
         wanted = "spectra" if modality is None else modality.name.lower()
         raise DataError(f"the file has no column of the benchmark's schema for {wanted}", path=path)

@@ -7,7 +7,7 @@ Axes: N rows, I items (multiplets, lines, peaks) of all rows end to end.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -117,6 +117,14 @@ class Items:
     counts_N: IntArray
     fields: Mapping[str, Array]
 
+    @classmethod
+    def of(
+        cls, rows: Sequence[Sequence[Any]], names: Sequence[str], values: Sequence[tuple[float | None, ...]]
+    ) -> Self:
+        """As many items as each row is long; `values` has the fields of each, of which None becomes NaN."""
+        fields = np.array(values, dtype=np.float64).reshape(-1, len(names)).T
+        return cls(np.array([len(row) for row in rows], dtype=np.int64), dict(zip(names, fields)))
+
     def __getitem__(self, name: str) -> Array:
         return self.fields[name]
 
@@ -132,6 +140,12 @@ class Items:
         kept_I = np.repeat(kept_N, self.counts_N)
         fields = {name: values[kept_I] for name, values in self.fields.items()}
         return type(self)(np.where(kept_N, self.counts_N, 0), fields)
+
+    def largest(self, values_I: FloatArray) -> FloatArray:
+        """For each item the largest value of its row, or 1 where that is not positive: [I]."""
+        largest_N = np.zeros(len(self.counts_N))
+        np.maximum.at(largest_N, self.row_I, values_I)
+        return np.where(largest_N > 0, largest_N, 1.0)[self.row_I]
 
     def first(self, limit: int, *keys_I: FloatArray) -> tuple[IntArray, IntArray]:
         """At most `limit` items of each row by rising first key, then by the next ones: their places among all

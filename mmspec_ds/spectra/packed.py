@@ -4,7 +4,7 @@ Axes: N rows (samples), T items of all rows together, F fields of an item.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, Self
 
@@ -43,8 +43,43 @@ def counts_at(offsets: IntArray, indices: IntArray) -> IntArray:
     return offsets[indices + 1] - offsets[indices]
 
 
+class _Packed:
+    """Arrays of the items of all rows, then `offsets` int64 [N + 1]."""
+
+    __slots__ = ()
+    offsets: IntArray
+
+    @property
+    def counts(self) -> IntArray:
+        """Items per row, [N]."""
+        return np.diff(self.offsets)
+
+    def _arrays(self) -> list[npt.NDArray[Any]]:
+        return [getattr(self, one.name) for one in fields(self)[:-1]]  # type: ignore[arg-type]
+
+    def subset(self, indices: IntArray) -> Self:
+        """The rows `indices`, in that order."""
+        counts = counts_at(self.offsets, indices)
+        items = ranges(self.offsets[indices], counts)
+        arrays = [array[items] for array in self._arrays()]
+        return type(self)(*arrays, offsets_of(counts))  # type: ignore[call-arg]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The rows of several, one after the other; `parts` must not be empty.
+
+        Raises:
+            ValueError: the parts have other fields than the first one.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        arrays = map(np.concatenate, zip(*(part._arrays() for part in parts)))
+        offsets = offsets_of(np.concatenate([part.counts for part in parts]))
+        return cls(*arrays, offsets)  # type: ignore[call-arg]
+
+
 @dataclass(frozen=True, slots=True)
-class PackedIds:
+class PackedIds(_Packed):
     """A list of ids per row: `values` int16 [T], `offsets` int64 [N + 1]."""
 
     values: npt.NDArray[Any]
@@ -56,25 +91,9 @@ class PackedIds:
         flat = [value for row in rows for value in row]
         return cls(np.array(flat, dtype=np.int16), offsets_of([len(row) for row in rows]))
 
-    @property
-    def counts(self) -> IntArray:
-        """Ids per row, [N]."""
-        return np.diff(self.offsets)
-
-    def subset(self, indices: IntArray) -> Self:
-        """The rows `indices`, in that order."""
-        counts = counts_at(self.offsets, indices)
-        return type(self)(self.values[ranges(self.offsets[indices], counts)], offsets_of(counts))
-
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """The rows of several, one after the other."""
-        offsets = offsets_of(np.concatenate([part.counts for part in parts]))
-        return cls(np.concatenate([part.values for part in parts]), offsets)
-
 
 @dataclass(frozen=True, slots=True)
-class PackedTokens:
+class PackedTokens(_Packed):
     """The tokens of one modality of every sample: `discrete` int16 [T, F], `continuous` float32 [T, F'],
     `offsets` int64 [N + 1]. Its length is the number of tokens, T."""
 
@@ -89,31 +108,5 @@ class PackedTokens:
         continuous = np.empty((0, len(schema.continuous)), dtype=np.float32)
         return cls(discrete, continuous, np.zeros(rows + 1, dtype=np.int64))
 
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """The samples of several, one after the other; `parts` must not be empty.
-
-        Raises:
-            ValueError: the parts have other fields than the first one.
-        """
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            np.concatenate([part.discrete for part in parts]),
-            np.concatenate([part.continuous for part in parts]),
-            offsets_of(np.concatenate([part.counts for part in parts])),
-        )
-
     def __len__(self) -> int:
         return len(self.discrete)
-
-    @property
-    def counts(self) -> IntArray:
-        """Tokens per sample, [N]."""
-        return np.diff(self.offsets)
-
-    def subset(self, indices: IntArray) -> Self:
-        """The samples `indices`, in that order."""
-        counts = counts_at(self.offsets, indices)
-        items = ranges(self.offsets[indices], counts)
-        return type(self)(self.discrete[items], self.continuous[items], offsets_of(counts))

@@ -146,6 +146,7 @@ class RowReader:
         names = self._schema.names
         texts = [FileColumn(SMILES, is_text, "text")] if SMILES in names or require_smiles else []
         self._columns: dict[Modality, list[FileColumn]] = {}
+        instruments: list[str] = []
         # What is known besides the spectra is read wherever it is.
         besides = [m for m, entry in REGISTRY.items() if not entry.is_instrument]
         for column in texts:
@@ -156,12 +157,12 @@ class RowReader:
                 self._check_present(REGISTRY[modality].stored_in)
             for column in found:
                 self._check(column)
-            self._columns[modality] = found
-        instruments = [c.name for m in asked if REGISTRY[m].is_instrument for c in self._columns[m]]
+            if REGISTRY[modality].is_instrument:
+                instruments += [column.name for column in found]
+            # pandas writes a column of nothing but nulls with Arrow's null type: there is nothing to decode.
+            self._columns[modality] = [c for c in found if not pa.types.is_null(self._type_of(c.name))]
         self._asked_columns = ", ".join(instruments)
-        # A column of Arrow's null type, which pandas writes for nothing but nulls, has no spectrum to decode.
-        spectral = [column for found in self._columns.values() for column in found]
-        self._read = [*texts, *(c for c in spectral if not pa.types.is_null(self._type_of(c.name)))]
+        self._read = [*texts, *(column for found in self._columns.values() for column in found)]
         self._learnt: dict[Modality, Any] = {}
 
     def __enter__(self) -> Self:
@@ -204,17 +205,14 @@ class RowReader:
         return leaves
 
     def batches(
-        self,
-        groups: Iterable[int] | None = None,
-        rows: int = BATCH_ROWS,
-        columns: list[FileColumn] | None = None,
+        self, groups: Iterable[int] | None = None, columns: list[FileColumn] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The columns that are read (or those given), at most `rows` rows at a time, of all row groups or of
-        some."""
+        """The columns that are read (or those given), at most `BATCH_ROWS` rows at a time, of all row groups or
+        of some."""
         wanted = self._read if columns is None else columns
         leaves = self._leaves(wanted)
         for group in range(self._file.num_row_groups) if groups is None else groups:
-            batches = self._file.iter_batches(rows, [group], leaves, use_threads=False)
+            batches = self._file.iter_batches(BATCH_ROWS, [group], leaves, use_threads=False)
             while True:
                 with _readable(self._path):
                     batch = next(batches, None)
@@ -242,7 +240,7 @@ class RowReader:
             spectrum_N = np.zeros(batch.num_rows, dtype=np.bool_)
             for modality in self._columns:
                 entry = REGISTRY[modality]
-                cells = self._cells(modality, batch)
+                cells = {column.name: batch.column(column.name) for column in self._columns[modality]}
                 if cells:
                     learnt = self._learn(entry, cells, first_row)
                     columns[modality], found = entry.decode(cells, learnt)
@@ -265,10 +263,6 @@ class RowReader:
             self._require_smiles,
             self._canonicalise,
         )
-
-    def _cells(self, modality: Modality, batch: pa.RecordBatch) -> dict[str, pa.Array]:
-        names = [c.name for c in self._columns[modality] if not pa.types.is_null(self._type_of(c.name))]
-        return {name: batch.column(name) for name in names}
 
     def _learn(self, entry: ModalityDefinition[Any, Any], cells: dict[str, pa.Array], first_row: int) -> Any:
         """What the first rows of the file say, wherever we begin to read."""
@@ -311,7 +305,7 @@ def _open(path: Path, buffer_bytes: int = 0) -> pq.ParquetFile:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turns what Arrow and the system say of a bad file into one line."""
+    """Turn errors of Arrow and of the system into a DataError of one line."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeError) as error:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from mmspec_ds.files import replacing
 from mmspec_ds.spectra.columns import item_type
-from mmspec_ds.spectra.records import Modality, Record
+from mmspec_ds.spectra.records import Record
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.spectra.rows import SMILES
 
@@ -66,7 +66,7 @@ def written_schema() -> pa.Schema:
 
 def _to_batch(records: Sequence[Record]) -> pa.RecordBatch:
     arrays = {SMILES: pa.array([record.smiles for record in records], pa.string())}
-    for modality in sorted(REGISTRY, key=lambda modality: modality is not Modality.FORMULA):
+    for modality in sorted(REGISTRY, key=lambda one: REGISTRY[one].is_instrument):
         arrays |= REGISTRY[modality].arrays(records)
     return pa.RecordBatch.from_pydict(arrays)
 

@@ -93,8 +93,7 @@ def compress_record(
     record: Record, modalities: Iterable[Modality], settings: CompressionSettings
 ) -> dict[Modality, PackedTokens]:
     """The tokens of one record, by modality; modalities that it lacks are left out."""
-    there = {spectrum.modality for spectrum in record.spectra}
-    wanted = [m for m in modalities if m in there or not REGISTRY[m].is_instrument]
+    wanted = [m for m in modalities if REGISTRY[m].is_in(record)]
     found = compress_records([record], wanted, settings)
     return {modality: tokens for modality, tokens in found.items() if len(tokens)}
 

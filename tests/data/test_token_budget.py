@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmspec_ds.data.token_budget import TokenBudgetSampler
+from mmspec_ds.data.sampler import TokenBudgetSampler
 
 
 @settings(max_examples=80, deadline=None)

@@ -1,11 +1,10 @@
-"""A set of any size as shards: prepared once by many processes, read by memory map while a model trains.
+"""Data sets of any size as shards: encoded once by many processes, memory-mapped in training.
 
-plan        which rows of which files make which shard; the same on every machine
-encode      from batches of a file's columns to tokens
-rows        what a shard holds, and its file
-distinct    which molecules have been seen
-workers     processes that write shards
-prepare     all of it together: `mmspec prepare`
-folder      a prepared folder: whole, and fit for a run
-dataset     the samples of one split, as training reads them
+plan        divide the rows of the files into shards
+encode      encode the rows of a shard
+rows        the content of a shard and its file format
+distinct    find rows with the same molecule
+prepare     `mmspec prepare`: write the shards, the splits and the manifest
+folder      open and verify a prepared folder
+dataset     the samples of one split
 """

@@ -1,7 +1,6 @@
-"""The samples of one split of a prepared folder, as training reads them: where they lie on the disk.
+"""The samples of one split of a prepared folder, read from memory-mapped shards.
 
-In memory are the place of each sample and its length, 16 bytes; the tokens of a batch are copied when it is
-asked for.
+The place and the length of each sample are in memory, 16 bytes; the tokens are copied batch by batch.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +27,7 @@ from mmspec_ds.spectra.tokens import TokenSchema
 
 
 class SampleIds(Sequence[str]):
-    """What the sources call each sample, "<file name>:<row>", made when it is asked for."""
+    """The id of each sample, "<file name>:<row>", made on access."""
 
     def __init__(self, data: "ShardedDataset") -> None:
         self._data = data
@@ -51,8 +50,8 @@ class ShardedDataset:
         folder: where they are.
         shard_N, row_N: the shard of each sample, and its row there.
         schemas: the fields of the tokens of the chosen modalities.
-        tables: per shard, from the ids of its SMILES tokens to those of the model; empty without a vocabulary.
-        remarks: how many samples were left out, by reason.
+        tables: per shard, the model's id of each of its SMILES tokens; empty without a vocabulary.
+        remarks: the number of samples left out, by reason.
     """
 
     folder: PreparedFolder
@@ -67,7 +66,7 @@ class ShardedDataset:
 
     @property
     def ids(self) -> Sequence[str]:
-        """What the sources call each sample."""
+        """The id of each sample."""
         return SampleIds(self)
 
     @cached_property
@@ -122,8 +121,8 @@ class ShardedDataset:
         return found
 
     def with_targets(self, vocabulary: Vocabulary) -> "ShardedDataset":
-        """The same samples with their structures as ids of `vocabulary`; a remark counts those with a token
-        that it does not know."""
+        """The same samples with their structures as ids of `vocabulary`; a remark counts samples with an
+        unknown token."""
         tables = tuple(np.array(vocabulary.encode(s.words), dtype=np.int16) for s in self.folder.shards)
         unknown = 0
         for number, (shard, rows) in enumerate(self._by_shard()):
@@ -142,8 +141,8 @@ class ShardedDataset:
             yield from (shard.rows.smiles.at(row) for row in rows.tolist())
 
     def holds(self, smiles: Iterable[str]) -> list[str]:
-        """Those of some canonical SMILES whose molecule is here: by InChIKey first block where the folder was
-        divided by it, else the same SMILES."""
+        """The canonical SMILES whose molecule is in this split: by InChIKey first block if the folder was
+        divided by it, else by equal SMILES."""
         settings = self.folder.split_settings
         by_block = settings.rule == "inchikey"
         parts = [(s.rows.draw if by_block else s.rows.molecule)[rows] for s, rows in self._by_shard()]
@@ -162,7 +161,7 @@ class ShardedDataset:
         return [Vocabulary.BOS, *ids.tolist(), Vocabulary.EOS]
 
     def _by_shard(self) -> Iterable[tuple[Shard, IntArray]]:
-        """Each shard with its rows that are samples: samples stand in the order of shards and rows."""
+        """Each shard with the rows of its samples, which are in the order of shards and rows."""
         ends = np.searchsorted(self.shard_N, np.arange(len(self.folder.shards)), side="right")
         starts = np.concatenate([[0], ends[:-1]])
         for shard, start, end in zip(self.folder.shards, starts, ends):
@@ -173,8 +172,8 @@ class ShardedDataset:
 
 
 def split_of(folder: PreparedFolder, split: str, settings: DataSettings) -> ShardedDataset:
-    """The samples of a split that a run can use; as with parquet files, one that it cannot use is refused, or
-    left out and counted where the settings say so.
+    """The samples of a split that a run can use. Others are refused, or left out and counted if the settings
+    say so, as with parquet files.
 
     Raises:
         DataError: the split is empty, or a sample cannot be used; names it.
@@ -201,7 +200,7 @@ def split_of(folder: PreparedFolder, split: str, settings: DataSettings) -> Shar
 
 
 def _faults(data: ShardedDataset, settings: DataSettings) -> Iterable[tuple[npt.NDArray[np.bool_], bool, str]]:
-    """Which samples have each fault, whether such samples are skipped, and how to say it."""
+    """For each fault: the samples that have it, whether to skip them, and the message."""
     limit = settings.max_target_tokens
     yield (
         data.target_lengths > limit,

@@ -1,4 +1,4 @@
-"""Which molecules of a set have been seen, in eight bytes each."""
+"""The set of molecules seen so far, by 64-bit hashes."""
 
 from hashlib import blake2b
 
@@ -9,14 +9,14 @@ HashArray = npt.NDArray[np.uint64]
 
 
 def molecule_hash(canonical: str) -> int:
-    """64 bits of a canonical SMILES. In a million molecules two different ones collide with a probability of
-    3e-8, in a hundred million of 3e-4; the second would be taken for a duplicate."""
+    """A 64-bit hash of a canonical SMILES. The probability that any two of a million molecules collide, and one
+    is taken for a duplicate, is 3e-8; of a hundred million, 3e-4."""
     return int.from_bytes(blake2b(canonical.encode(), digest_size=8).digest(), "little")
 
 
 class DistinctMolecules:
-    """The set of hashes so far, as sorted arrays of falling size: 8 bytes a molecule, where a Python set takes
-    some 70, and a few binary searches for a look-up."""
+    """A set of hashes as sorted arrays of decreasing size: 8 bytes a molecule, where a Python set takes about
+    70. A look-up is a binary search in each array."""
 
     def __init__(self) -> None:
         self._runs: list[HashArray] = []
@@ -25,7 +25,7 @@ class DistinctMolecules:
         return sum(map(len, self._runs))
 
     def add(self, hashes: HashArray) -> npt.NDArray[np.bool_]:
-        """Put in some more; true where a hash is new, which of several equal ones only the first is."""
+        """Add hashes [n]; return true [n] where a hash is new, for the first of equal ones only."""
         _, first = np.unique(hashes, return_index=True)
         new = np.zeros(len(hashes), dtype=np.bool_)
         new[first] = True

@@ -1,4 +1,4 @@
-"""From batches of a file's columns to rows of a shard.
+"""Encode batches of a file's columns as rows of a shard.
 
 Axes: N rows of a batch.
 """
@@ -28,7 +28,7 @@ _BUFFER_BYTES = 1 << 20  # of each column, instead of the whole column of a row 
 
 @dataclass
 class Rejected:
-    """Rows that were left out: how many by the column at fault, and the first few in full."""
+    """Rows that were left out: their number by the column at fault, and the first few messages."""
 
     KEPT: ClassVar[int] = 10
 
@@ -45,7 +45,7 @@ class Rejected:
 
 @dataclass
 class Encoded:
-    """The rows of one shard before duplicates are taken out; `words` are the SMILES tokens by their ids."""
+    """The rows of one shard with duplicates; `words` are the SMILES tokens by their ids."""
 
     rows: ShardRows
     words: tuple[str, ...]
@@ -55,7 +55,7 @@ class Encoded:
 def encode_task(
     plan: Plan, task: Task, first_shard: int, *, skip_invalid: bool
 ) -> Iterator[tuple[int, Encoded]]:
-    """The shards of a task from `first_shard` on, by number; what is before is passed over.
+    """Encode the shards of a task, with their numbers; those before `first_shard` are skipped.
 
     Raises:
         DataError: a row cannot be used and `skip_invalid` is off; or a file cannot be read.
@@ -96,7 +96,7 @@ class _Molecule(NamedTuple):
 
 
 class _Builder:
-    """Collects batches until a shard is complete."""
+    """Collect the batches of one shard after another."""
 
     def __init__(self, plan: Plan, skip_invalid: bool) -> None:
         self._plan, self._skip_invalid = plan, skip_invalid
@@ -109,7 +109,7 @@ class _Builder:
         self._rejected = Rejected()
 
     def finish(self) -> Encoded:
-        """The shard, and a fresh start."""
+        """Return the shard and begin the next one."""
         schemas = {m: schema_of(m, self._plan.settings.compression) for m in self._plan.modalities}
         none = {modality: PackedTokens.empty(schema) for modality, schema in schemas.items()}
         rows = ShardRows.joined([_rows(0, np.empty(0, dtype=np.int64), [], none), *self._parts])
@@ -121,7 +121,7 @@ class _Builder:
         """Encode some rows of a file.
 
         Raises:
-            DataError: a row cannot be used, and such rows are not to be skipped.
+            DataError: a row cannot be used, and `skip_invalid` is off.
         """
         molecules: dict[int, _Molecule] = {}
         for place in range(len(rows)):

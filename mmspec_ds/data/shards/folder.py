@@ -1,4 +1,4 @@
-"""Opening a prepared folder for a run: is it complete, unchanged, and made with the settings of the run?"""
+"""Open a prepared folder for a run, and check that it is complete, unchanged and fits the run's settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,23 +9,24 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.data.data_settings import DataSettings
-from mmspec_ds.data.shards.plan import FORMAT, KIND, flat
+from mmspec_ds.data.shards.plan import FORMAT, KIND
 from mmspec_ds.data.shards.prepare import SPLIT_FILE
 from mmspec_ds.data.shards.rows import Shard, open_arrays, open_shard
 from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
+from mmspec_ds.settings import flattened
 from mmspec_ds.spectra.registry import REGISTRY, CompressionSettings
 
 
 def is_prepared(path: Path) -> bool:
-    """Whether a path of `data.train` means a prepared folder."""
+    """Whether a path of `data.train` is a prepared folder."""
     return path.is_dir()
 
 
 @dataclass(frozen=True)
 class PreparedFolder:
-    """An open folder of shards, each mapped into memory; `manifest` as `prepare_shards` wrote it."""
+    """An open folder of memory-mapped shards; `manifest` as `prepare_shards` wrote it."""
 
     path: Path
     manifest: Mapping[str, Any]
@@ -34,7 +35,7 @@ class PreparedFolder:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The names of the files that it was made of."""
+        """The names of the files it was prepared from."""
         return tuple(source["name"] for source in self.manifest["sources"])
 
     @property
@@ -46,17 +47,17 @@ class PreparedFolder:
 def open_folder(path: Path, settings: DataSettings, part: tuple[int, int] | None = None) -> PreparedFolder:
     """Open a prepared folder for a run.
 
-    Sizes of all files are compared with the manifest; checksums, which need every byte to be read, of those
-    files whose number is `part[0]` modulo `part[1]`, so that the ranks of a run share them.
+    The sizes of all files are compared with the manifest. Checksums, which need every byte to be read, are
+    shared among the ranks of a run: those of every `part[1]`-th file from number `part[0]` on.
 
     Args:
         path: the folder.
-        settings: of the run, which must want what the folder holds.
-        part: which checksums to verify, (rank, ranks); none without.
+        settings: the `data` block of the run.
+        part: (rank, number of ranks) for the checksums; None verifies none.
 
     Raises:
-        DataError: a file is missing, truncated or altered; or the folder is not whole.
-        ConfigError: the run wants other tokens than the folder holds; names each key.
+        DataError: a file is missing, truncated or altered, or the folder is not complete.
+        ConfigError: the settings ask for other tokens than the folder holds; names each key.
     """
     manifest = read_whole(path)
     check_fits(path, manifest, settings)
@@ -73,10 +74,10 @@ def open_folder(path: Path, settings: DataSettings, part: tuple[int, int] | None
 
 
 def read_whole(path: Path) -> dict[str, Any]:
-    """The manifest of a folder of shards that is complete.
+    """The manifest of a folder of shards.
 
     Raises:
-        DataError: it is not.
+        DataError: the folder is not complete, or has another format.
     """
     if not (path / MANIFEST).exists():
         raise DataError("is not a complete prepared folder: expected a manifest.json in it", path=path)
@@ -87,7 +88,7 @@ def read_whole(path: Path) -> dict[str, Any]:
 
 
 def size_faults(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """A line for each file that is missing or has another size than was written."""
+    """One line for each file that is missing or has the wrong size."""
     found = []
     for name, entry in manifest["files"].items():
         try:
@@ -101,7 +102,7 @@ def size_faults(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
 
 
 def verify_folder(path: Path) -> list[str]:
-    """What is wrong with a prepared folder, every byte read: a line for each file.
+    """Verify all checksums of a prepared folder: one line for each faulty file.
 
     Raises:
         DataError: its manifest is missing or damaged.
@@ -110,7 +111,7 @@ def verify_folder(path: Path) -> list[str]:
 
 
 def check_fits(path: Path, manifest: Mapping[str, Any], settings: DataSettings) -> None:
-    """Refuse a folder whose tokens are not those that a run wants.
+    """Compare the settings of a run with those that a folder was prepared with.
 
     Raises:
         ConfigError: names each key that differs.
@@ -127,10 +128,10 @@ def check_fits(path: Path, manifest: Mapping[str, Any], settings: DataSettings) 
             f"{path} was prepared with {', '.join(manifest['modalities'])}, without {', '.join(absent)}, which"
             " data.modalities or data.formula asks for"
         )
-    # A folder of before some setting was there was made with its default.
+    # A folder from before a setting existed was prepared with its default.
     made_with = CompressionSettings.model_validate(manifest["settings"]["compression"])
-    stored = dict(flat(made_with.model_dump(mode="json"), "data.compression"))
-    wanted = dict(flat(settings.compression.model_dump(mode="json"), "data.compression"))
+    stored = dict(flattened(made_with.model_dump(mode="json"), "data.compression."))
+    wanted = dict(flattened(settings.compression.model_dump(mode="json"), "data.compression."))
     differences = [
         f"{key} is {wanted[key]!r}, prepared with {stored.get(key)!r}"
         for key in wanted

@@ -1,7 +1,6 @@
-"""What a prepared folder is made of: sources, settings, and which rows make which shard.
+"""The plan of a prepared folder: source files, settings, and the rows of each shard.
 
-The plan follows from the files and the settings alone, so that it is the same however many processes carry it
-out, and after every interruption.
+The plan depends on the files and the settings alone, not on the number of processes or on interruptions.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing
-from mmspec_ds.settings import Settings
+from mmspec_ds.settings import Settings, flattened
 from mmspec_ds.spectra.parquet import available_modalities, row_groups
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY, CompressionSettings, modality_by_name
@@ -26,23 +25,23 @@ from mmspec_ds.spectra.registry import REGISTRY, CompressionSettings, modality_b
 PLAN = "plan.json"
 KIND = "mmspec shards"
 FORMAT = 1
-"""Of the shards and the manifest; another number is another layout."""
+"""The version of the layout of shards and manifest."""
 
 _LIBRARIES = ("mmspec-ds", "rdkit")
-"""Those on whose versions the content of a shard may depend: the operators, and canonical SMILES."""
+"""Libraries whose versions may change a shard: ours by its operators, RDKit by its canonical SMILES."""
 
 _FOOTER_END = 8  # bytes at the end of a parquet file: the length of its footer, and PAR1
 
 
 class PrepareSettings(Settings):
-    """What a prepared set is, beside its files.
+    """Settings of a prepared folder.
 
     Attributes:
-        modalities: the spectra that every file must have a column for. What is known besides (the formula) is
-            stored where all files have it.
-        compression: of the spectra, as in a run file.
+        modalities: the spectra that every file must have a column for. The formula is stored where all files
+            have it.
+        compression: the operators' settings, as in a run file.
         split: which molecules are held back.
-        shard_rows: rows of the sources that make a shard, at most.
+        shard_rows: the largest number of source rows in a shard.
     """
 
     modalities: tuple[str, ...] = DataSettings.model_fields["modalities"].default
@@ -53,13 +52,13 @@ class PrepareSettings(Settings):
     @field_validator("modalities")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        DataSettings(modalities=names)  # which refuses unknown ones, and the formula
+        DataSettings(modalities=names)  # refuses unknown ones and the formula
         return names
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file of the set: its rows by row group, and what tells whether it is still the same."""
+    """A source file: the rows of each row group, and a fingerprint by which a changed file is noticed."""
 
     path: Path
     groups: tuple[int, ...]
@@ -77,8 +76,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Task:
-    """Row groups that one process reads in one go, and the shards that it makes of them: `sizes[i]` rows of the
-    sources for shard `first_shard + i`."""
+    """Row groups that one process reads, and the shards that it writes: shard `first_shard + i` is made of
+    `sizes[i]` source rows."""
 
     first_shard: int
     sizes: tuple[int, ...]
@@ -92,7 +91,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides what the prepared folder will hold; `modalities` in the order of `Modality`."""
+    """Everything that determines the prepared folder; `modalities` in the order of `Modality`."""
 
     sources: tuple[Source, ...]
     settings: PrepareSettings
@@ -101,16 +100,16 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Rows of all sources."""
+        """The number of rows of all sources."""
         return sum(sum(source.groups) for source in self.sources)
 
     @property
     def shards(self) -> int:
-        """How many there will be."""
+        """The number of shards."""
         return self.tasks[-1].shards.stop
 
     def description(self) -> dict[str, Any]:
-        """In JSON's terms, as the plan file and the manifest keep it."""
+        """The plan as JSON values, as stored in the plan file and the manifest."""
         return {
             "kind": KIND,
             "format": FORMAT,
@@ -122,7 +121,7 @@ class Plan:
 
 
 def make_plan(files: Sequence[Path], settings: PrepareSettings) -> Plan:
-    """Look at the files' footers and divide their rows.
+    """Read the footers of the files and divide their rows into shards.
 
     Raises:
         DataError: a file cannot be read, or is named twice.
@@ -141,10 +140,10 @@ def make_plan(files: Sequence[Path], settings: PrepareSettings) -> Plan:
 
 
 def divide(groups: Sequence[Sequence[int]], shard_rows: int) -> Iterator[Task]:
-    """Tasks of one large row group each, or of as many small ones in a row, across files, as make a shard.
+    """Tasks of one large row group each, or of consecutive small ones, across files, that fill a shard.
 
-    Row groups are the least that can be read without reading what is before; a task is therefore made of whole
-    ones, and a large one becomes several shards in one reading.
+    A row group is the smallest unit that can be read on its own. A task therefore consists of whole row groups,
+    and a large one becomes several shards.
     """
     shard, rows, runs = 0, 0, list[Run]()
     for source, sizes in enumerate(groups):
@@ -170,8 +169,8 @@ def _task(first_shard: int, rows: int, runs: Iterable[Run], shard_rows: int) -> 
 
 
 def fingerprint_of(path: Path) -> dict[str, Any]:
-    """What tells a parquet file from another without reading it whole: its name, its size and the checksum of
-    its footer, which holds the place, the size and the statistics of every column chunk."""
+    """Identify a parquet file without reading it whole: its name, its size and the checksum of its footer,
+    which has the offset, size and statistics of every column chunk."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(-_FOOTER_END, 2)
@@ -182,18 +181,19 @@ def fingerprint_of(path: Path) -> dict[str, Any]:
 
 
 def settle_plan(folder: Path, plan: Plan) -> None:
-    """Write the plan into a new folder, or find the same one in a folder that was begun.
+    """Write the plan into a new folder, or compare it with that of an interrupted preparation.
 
     Raises:
-        DataError: the folder was begun with other arguments (names the first that differs), or holds something
-            else.
+        DataError: the folder was begun with other arguments (names the first that differs), or has other files.
     """
     path, wanted = folder / PLAN, json.loads(json.dumps(plan.description()))
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         with replacing(path) as partial:
-            strangers = [other for other in folder.iterdir() if other != partial]  # which a kill may have left
+            strangers = [
+                other for other in folder.iterdir() if other != partial
+            ]  # a killed process may have left it
             if strangers:
                 why = "is not empty: expected a new folder, or one that was begun"
                 raise DataError(why, path=folder) from None
@@ -205,14 +205,14 @@ def settle_plan(folder: Path, plan: Plan) -> None:
 
 
 def check_same_plan(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to go on with other arguments than those that a folder was begun with.
+    """Compare the arguments with those that a folder was begun with.
 
     Raises:
         DataError: names the first that differs.
     """
-    # A folder of before some setting was there was begun with its default.
+    # A folder from before a setting existed was begun with its default.
     begun_with = PrepareSettings.model_validate(found["settings"]).model_dump(mode="json")
-    then, now = dict(flat({**found, "settings": begun_with})), dict(flat(wanted))
+    then, now = _by_key({**found, "settings": begun_with}), _by_key(wanted)
     for key in sorted(now):
         if key not in then or then[key] != now[key]:
             raise DataError(
@@ -222,14 +222,9 @@ def check_same_plan(found: Mapping[str, Any], wanted: Mapping[str, Any], folder:
             )
 
 
-def flat(content: Any, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Values by their dotted keys; the items of a list of objects by number, and its length."""
-    if isinstance(content, Mapping):
-        for key, value in content.items():
-            yield from flat(value, f"{before}.{key}" if before else str(key))
-    elif isinstance(content, list) and any(isinstance(item, Mapping) for item in content):
-        yield f"{before}.count", len(content)
-        for number, item in enumerate(content):
-            yield from flat(item, f"{before}[{number}]")
-    else:
-        yield before, content
+def _by_key(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a description by their dotted keys, with the sources by number and their count."""
+    rest = dict(description)
+    sources = rest.pop("sources")
+    numbered = {f"sources[{number}]": source for number, source in enumerate(sources)}
+    return dict(flattened({**rest, "sources.count": len(sources), **numbered}))

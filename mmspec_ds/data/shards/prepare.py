@@ -1,7 +1,7 @@
-"""Parquet files to a folder of shards: encoded, without duplicates, split, with a manifest of checksums.
+"""Encode parquet files into a folder of shards, without duplicates, divided into splits.
 
-While it is at work the folder holds `plan.json` and the shards that are done; the manifest appears last, and
-with it the folder is whole. A run that was interrupted goes on at the next shard.
+During preparation the folder holds `plan.json` and the finished shards. The manifest, with the checksums of all
+files, is written last and marks the folder as complete. An interrupted run continues at the next shard.
 """
 
 import fcntl
@@ -9,29 +9,38 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmspec_ds.data.shards.distinct import DistinctMolecules
-from mmspec_ds.data.shards.encode import Rejected
-from mmspec_ds.data.shards.plan import PLAN, Plan, PrepareSettings, check_same_plan, make_plan, settle_plan
+from mmspec_ds.data.shards.distinct import DistinctMolecules, HashArray
+from mmspec_ds.data.shards.encode import Rejected, encode_task
+from mmspec_ds.data.shards.plan import (
+    PLAN,
+    Plan,
+    PrepareSettings,
+    Task,
+    check_same_plan,
+    make_plan,
+    settle_plan,
+)
 from mmspec_ds.data.shards.rows import Shard, open_shard, write_arrays, write_shard
-from mmspec_ds.data.shards.workers import Candidate, candidates, shard_name
 from mmspec_ds.data.splits import SPLITS, DrawArray, assign_splits
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, entry_of, read_manifest, replacing, to_disk, write_manifest
+from mmspec_ds.processes import ordered_stream
 
 SPLIT_FILE = "split.safetensors"
 
 Progress = Callable[[int, int], None]
-"""Called with the number of rows of the sources that are done, and of all."""
+"""Called with the number of source rows done so far and the number of all source rows."""
 
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What a prepared folder holds: molecules of each split, and rows of the sources that are not in it."""
+    """Counts of a prepared folder: molecules of each split, and source rows that were left out."""
 
     shards: int
     splits: dict[str, int]
@@ -41,9 +50,19 @@ class PrepareSummary:
     bytes: int
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A shard that is encoded and written under a provisional name; `entry` is for the manifest."""
+
+    shard: int
+    path: Path
+    molecules: HashArray
+    entry: dict[str, Any]
+
+
 @dataclass
 class _Tally:
-    """What the shards so far came to."""
+    """Counts over the finished shards."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
     seen: DistinctMolecules = field(default_factory=DistinctMolecules)
@@ -51,7 +70,7 @@ class _Tally:
     rejected: Rejected = field(default_factory=Rejected)
 
     def take(self, shard: Shard, entry: dict[str, Any]) -> None:
-        """Count a shard that is in its place."""
+        """Add a finished shard."""
         self.entries.append({**entry, "rows": len(shard.rows)})
         self.duplicates += shard.about["duplicates"]
         for column, count in shard.about["rejected"].items():
@@ -68,24 +87,23 @@ def prepare_shards(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> PrepareSummary:
-    """Prepare a folder of shards for training, or go on with one that was begun.
+    """Prepare a folder of shards for training, or continue an interrupted preparation.
 
-    Of rows with the same molecule (RDKit's canonical SMILES, stereo kept) the first in the order of the files
-    is kept, over the whole set. Neither `workers` nor an interruption changes a byte of the result. Memory does
-    not depend on the number of rows, but for some 30 bytes a molecule.
+    Of rows with the same molecule (RDKit's canonical SMILES with stereochemistry) the first in the order of the
+    files is kept. The result is the same to the byte for any number of workers and after any interruption.
+    Memory grows by about 30 bytes a molecule.
 
     Args:
-        files: of the benchmark's schema, in the order that decides which duplicate is kept.
-        out: the folder, made if it is not there.
+        files: parquet files of the benchmark's schema; their order decides which duplicate is kept.
+        out: the folder; created if it does not exist.
         settings: what to store, and how to divide it.
-        skip_invalid: leave rows out that cannot be used, and count them, else refuse them. May be switched on
-            for a folder that was begun without.
-        workers: processes that encode.
+        skip_invalid: leave out and count rows that cannot be used, else refuse them. May be switched
+            on to continue a preparation that was begun without.
+        workers: the number of encoding processes.
         progress: called after each shard.
 
     Raises:
-        DataError: a file or a row cannot be used, nothing is left, or the folder was begun with other
-            arguments.
+        DataError: a file or row cannot be used, no row is left, or the folder was begun with other arguments.
     """
     plan = make_plan(files, PrepareSettings() if settings is None else settings)
     out.mkdir(parents=True, exist_ok=True)
@@ -104,7 +122,7 @@ def prepare_shards(
 
 
 def summary_of(folder: Path) -> PrepareSummary:
-    """What a prepared folder holds, by its manifest.
+    """The counts of a prepared folder, from its manifest.
 
     Raises:
         DataError: the manifest is missing or damaged.
@@ -121,11 +139,37 @@ def summary_of(folder: Path) -> PrepareSummary:
     )
 
 
+def shard_name(shard: int) -> str:
+    """The file name of a shard."""
+    return f"shard-{shard:06d}.safetensors"
+
+
+def _encoded(
+    plan: Plan, folder: Path, first_shard: int, skip_invalid: bool, owner: int, task: Task
+) -> Iterator[_Candidate]:
+    """Encode the shards of a task, in a worker process.
+
+    `owner` is the id of the process that gives the shards their names. It is part of the provisional names: a
+    worker of a killed process may still write for a moment, and must not write to the same file as another.
+    """
+    for shard, encoded in encode_task(plan, task, first_shard, skip_invalid=skip_invalid):
+        path = folder / f".{shard_name(shard)}.{owner}.candidate"
+        rejected = encoded.rejected
+        about = {"rejected": rejected.counts, "examples": rejected.examples, "duplicates": 0}
+        try:
+            write_shard(path, encoded.rows, encoded.words, **about)
+            to_disk(path)
+            entry = entry_of(path)
+        except OSError as error:
+            raise DataError(f"cannot be written: {error}", path=folder) from None
+        yield _Candidate(shard, path, encoded.rows.molecule, entry)
+
+
 def _shards(plan: Plan, out: Path, skip_invalid: bool, workers: int, progress: Progress | None) -> _Tally:
-    """All shards, those that are there already included."""
+    """Encode the shards that do not exist yet; return the counts over all."""
     ends = np.cumsum([size for task in plan.tasks for size in task.sizes])
     tally = _Tally()
-    _sweep(out)  # what a killed process left
+    _sweep(out)  # files of a killed process
     for number in range(plan.shards):
         path = out / shard_name(number)
         if not path.exists():
@@ -136,7 +180,9 @@ def _shards(plan: Plan, out: Path, skip_invalid: bool, workers: int, progress: P
     first = len(tally.entries)
     if progress is not None:
         progress(int(ends[first - 1]) if first else 0, plan.rows)
-    for candidate in candidates(plan, out, first, workers=workers, skip_invalid=skip_invalid):
+    tasks = [task for task in plan.tasks if task.shards.stop > first]
+    encoded = partial(_encoded, plan, out, first, skip_invalid, os.getpid())
+    for candidate in ordered_stream(encoded, tasks, workers, task="encodes"):
         entry = _commit(candidate, out, tally)
         tally.take(open_shard(out / shard_name(candidate.shard)), entry)
         if progress is not None:
@@ -144,8 +190,8 @@ def _shards(plan: Plan, out: Path, skip_invalid: bool, workers: int, progress: P
     return tally
 
 
-def _commit(candidate: Candidate, out: Path, tally: _Tally) -> dict[str, Any]:
-    """Give a shard its name, without the molecules that others before it have; its entry in a manifest."""
+def _commit(candidate: _Candidate, out: Path, tally: _Tally) -> dict[str, Any]:
+    """Drop the molecules that earlier shards have and give the shard its name; return its manifest entry."""
     path, entry = out / shard_name(candidate.shard), candidate.entry
     new = tally.seen.add(candidate.molecules)
     if new.all():
@@ -192,7 +238,7 @@ def _finish(plan: Plan, out: Path, tally: _Tally) -> None:
 
 
 def _sweep(out: Path) -> None:
-    """Remove what is not a whole shard."""
+    """Remove unfinished files."""
     for leftover in out.glob(".*"):
         if leftover.suffix in (".candidate", ".partial"):
             leftover.unlink()
@@ -200,10 +246,10 @@ def _sweep(out: Path) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Refuse to work in a folder in which another process is at work.
+    """Lock a folder.
 
     Raises:
-        DataError: there is one.
+        DataError: another process has locked it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,13 +1,13 @@
-"""What a shard holds, and its file: the safetensors format, whose arrays are read where they lie on the disk.
+"""The content of a shard and its file, in the safetensors format, whose arrays can be memory-mapped.
 
-The file begins with the length of a JSON head (8 bytes, little-endian) and the head, which gives type, shape
-and place of each array. Arrays of n rows:
+The file begins with the length of a JSON header (8 bytes, little-endian) and the header, which gives type,
+shape and offset of each array. Arrays of n rows:
 
-    source int32, row int64                   which file of the set, and which row of it (counted from 0)
+    source int32, row int64                   number of the source file, and of the row in it (from 0)
     molecule uint64                           hash of the canonical SMILES
     draw uint64                               of the row's group (`splits.draw_of`), 0 without groups
     smiles uint8 [bytes], smiles.offsets int64 [n + 1]
-    target int16 [tokens], target.offsets     ids of SMILES tokens in the list `words` of the head
+    target int16 [tokens], target.offsets     ids of SMILES tokens in the list `words` of the header
     NAME.discrete int16 [T, F], NAME.continuous float32 [T, F'], NAME.offsets     of each modality
 """
 
@@ -16,7 +16,7 @@ import mmap
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,7 +59,7 @@ class PackedText(PackedIds):
 
 @dataclass(frozen=True, slots=True)
 class ShardRows:
-    """Rows with their tokens; the head of the module says what each array is."""
+    """Rows with their tokens; the arrays are described at the head of this module."""
 
     source: npt.NDArray[np.int32]
     row: IntArray
@@ -95,25 +95,19 @@ class ShardRows:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by the names they have in a file."""
-        arrays: dict[str, npt.NDArray[Any]] = {
-            **{name: getattr(self, name) for name in _NUMBERS},
-            "smiles": self.smiles.values,
-            "smiles.offsets": self.smiles.offsets,
-            "target": self.target.values,
-            "target.offsets": self.target.offsets,
-        }
-        for modality, packed in self.tokens.items():
-            name = REGISTRY[modality].name
-            arrays[f"{name}.discrete"] = packed.discrete
-            arrays[f"{name}.continuous"] = packed.continuous
-            arrays[f"{name}.offsets"] = packed.offsets
+        arrays: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in _NUMBERS}
+        tokens = {REGISTRY[modality].name: packed for modality, packed in self.tokens.items()}
+        rows: dict[str, PackedIds | PackedTokens] = {"smiles": self.smiles, "target": self.target, **tokens}
+        for name, packed in rows.items():
+            for one in fields(packed):
+                arrays[f"{name}.{one.name}".removesuffix(".values")] = getattr(packed, one.name)
         return arrays
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """An open shard: its rows, in mapped memory, the SMILES tokens that their ids mean, and what else its head
-    says."""
+    """An open shard: its memory-mapped rows, the SMILES tokens by their ids, and the other values of its
+    header."""
 
     path: Path
     rows: ShardRows
@@ -122,19 +116,19 @@ class Shard:
 
 
 def write_shard(path: Path, rows: ShardRows, words: Sequence[str], **about: Any) -> None:
-    """Write a shard's file; `about` is kept in its head, as JSON."""
+    """Write a shard's file; `about` is stored in its header as JSON."""
     write_arrays(path, rows.arrays(), {"words": list(words), **about})
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], about: Mapping[str, Any]) -> None:
     """Write arrays by name, and `about` as JSON, in the safetensors format.
 
-    Not by that library's own writer: it goes through a temporary file that only its owner may read, and that
-    stays behind, under a name nobody knows, where the process is killed.
+    The library's own writer is not used: its temporary file is readable by the owner only, and stays behind
+    under an unknown name when the process is killed.
     """
-    # The widest numbers first, so that all begin at a multiple of their size.
+    # The widest types first, so that every array begins at a multiple of its item size.
     ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
-    # All of `about` under one key, as the format has nothing but texts there.
+    # All of `about` under one key, because the format allows only texts there.
     head: dict[str, Any] = {"__metadata__": {"about": json.dumps(about)}}
     place = 0
     for name, array in ordered:
@@ -154,11 +148,11 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], about: Mapp
 
 
 def open_shard(path: Path, modalities: Sequence[Modality] | None = None) -> Shard:
-    """Map a shard into memory: nothing but its head is read.
+    """Memory-map a shard; only its header is read.
 
     Args:
         path: the file.
-        modalities: those to look at; all without.
+        modalities: those to map; None for all.
 
     Raises:
         DataError: the file is missing, truncated or not a shard.
@@ -172,7 +166,7 @@ def open_shard(path: Path, modalities: Sequence[Modality] | None = None) -> Shar
 
 
 def open_arrays(path: Path, names: Sequence[str]) -> tuple[npt.NDArray[Any], ...]:
-    """Arrays of another file of the same format, mapped into memory.
+    """Memory-map arrays of another file in the same format.
 
     Raises:
         DataError: the file is missing, truncated or lacks one of them.
@@ -184,7 +178,7 @@ def open_arrays(path: Path, names: Sequence[str]) -> tuple[npt.NDArray[Any], ...
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """Turns what is found of a damaged file into one line."""
+    """Turn the errors of a damaged file into a DataError of one line."""
     try:
         yield
     except OSError as error:
@@ -194,7 +188,7 @@ def _whole(path: Path) -> Iterator[None]:
 
 
 def _mapped(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """All arrays of a file by name, and what else its head says."""
+    """All arrays of a file by name, and the other values of its header."""
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     (length,) = struct.unpack("<Q", mapped[:8])
@@ -204,24 +198,20 @@ def _mapped(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
 
 
 def _array(mapped: mmap.mmap, start: int, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """An array of the file, where it lies."""
+    """A view of one array of the file."""
     kind, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
     first, last = entry["data_offsets"]
     count = int(np.prod(shape, dtype=np.int64))
     if last - first != count * np.dtype(kind).itemsize or start + last > len(mapped):
-        raise ValueError("the array is not all there")
+        raise ValueError("the array is incomplete")
     if not count:
         return np.empty(shape, dtype=kind)
     return np.frombuffer(mapped, dtype=kind, count=count, offset=start + first).reshape(shape)
 
 
 def _rows(arrays: Mapping[str, npt.NDArray[Any]], modalities: Sequence[Modality]) -> ShardRows:
-    tokens = {}
-    for modality in modalities:
-        name = REGISTRY[modality].name
-        tokens[modality] = PackedTokens(
-            arrays[f"{name}.discrete"], arrays[f"{name}.continuous"], arrays[f"{name}.offsets"]
-        )
+    parts = ("discrete", "continuous", "offsets")
+    tokens = {m: PackedTokens(*(arrays[f"{REGISTRY[m].name}.{part}"] for part in parts)) for m in modalities}
     numbers: dict[str, Any] = {name: arrays[name] for name in _NUMBERS}
     return ShardRows(
         **numbers,

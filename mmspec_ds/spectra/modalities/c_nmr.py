@@ -90,16 +90,16 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return discrete_tokens(fields, offsets)
 
     def from_records(self, records: Sequence[Record]) -> Items:
-        rows = [[s for s in record.spectra if isinstance(s, CarbonNMR)] for record in records]
-        counts = np.array([sum(len(s.shifts_ppm) for s in row) for row in rows], dtype=np.int64)
-        lines = [
-            (ppm, np.nan if attached is None else attached)
-            for row in rows
-            for spectrum in row
-            for ppm, attached in zip_longest(spectrum.shifts_ppm, spectrum.attached_hydrogens)
+        rows = [
+            [
+                line
+                for s in record.spectra
+                if isinstance(s, CarbonNMR)
+                for line in zip_longest(s.shifts_ppm, s.attached_hydrogens)
+            ]
+            for record in records
         ]
-        values = np.array(lines, dtype=np.float64).reshape(-1, 2)
-        return Items(counts, {"shift": values[:, 0], "attached": values[:, 1]})
+        return Items.of(rows, ("shift", "attached"), [line for row in rows for line in row])
 
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
         if COLUMN not in names:

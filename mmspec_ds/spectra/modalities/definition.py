@@ -66,6 +66,7 @@ class ModalityDefinition(ABC, Generic[C, S]):
         is_instrument: false for what is known besides the spectra, such as the formula. It does not count as a
             spectrum of a record, and modality dropout leaves it in.
         stored_in: the column that it needs, as an error message names it.
+        file_column: that column, where there is only one.
         has_text: whether the benchmark writes it as text.
     """
 
@@ -77,6 +78,7 @@ class ModalityDefinition(ABC, Generic[C, S]):
     settings: S
     is_instrument: ClassVar[bool] = True
     stored_in: ClassVar[str]
+    file_column: ClassVar[FileColumn]
     has_text: ClassVar[bool] = True
 
     @abstractmethod
@@ -91,13 +93,17 @@ class ModalityDefinition(ABC, Generic[C, S]):
     def compress(self, columns: C, settings: S) -> PackedTokens:
         """The operator phi_m (paper eq. 2): the tokens of N rows."""
 
+    def is_in(self, record: Record) -> bool:
+        """Whether a record has it."""
+        return any(record.of(self.modality))
+
     @abstractmethod
     def from_records(self, records: Sequence[Record]) -> C:
         """The spectra of N records as the operator takes them."""
 
-    @abstractmethod
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
         """The columns that hold it, among those of a parquet file; empty where there is none."""
+        return [self.file_column] if self.file_column.name in names else []
 
     def learn(self, cells: Mapping[str, pa.Array]) -> Any:
         """What the first rows of a file say of all its rows, or None; `decode` is given it."""
@@ -157,10 +163,7 @@ def one_each(records: Sequence[Record], modality: Modality, column: str) -> list
 
 def without_faults(faults: Sequence[Faults]) -> BoolArray:
     """Rows that no fault was found in, [N]."""
-    bad_N = faults[0].bad_N.copy()
-    for one in faults[1:]:
-        bad_N |= one.bad_N
-    return ~bad_N
+    return ~np.logical_or.reduce([one.bad_N for one in faults])
 
 
 class ShiftSettings(Settings):
@@ -175,20 +178,20 @@ class ShiftSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_shift_range(self.lowest_ppm, self.highest_ppm, self.bin_ppm)
+        _ = self.last_bin
         return self
 
     @property
     def last_bin(self) -> int:
         """The bin of the highest shift."""
-        return int(np.floor((self.highest_ppm - self.lowest_ppm) / self.bin_ppm + 0.5))
+        return last_shift_bin(self.lowest_ppm, self.highest_ppm, self.bin_ppm)
 
 
-def check_shift_range(lowest: float, highest: float, width: float) -> None:
-    """Refuse settings of a shift axis that has no bins, or more than a token's field can tell apart.
+def last_shift_bin(lowest: float, highest: float, width: float) -> int:
+    """The bin of the highest shift of an axis.
 
     Raises:
-        ValueError: says which.
+        ValueError: the axis has no bins, or more than a token's field can tell apart.
     """
     if not lowest < highest:
         raise ValueError(f"lowest_ppm {lowest} is not below highest_ppm {highest}")
@@ -196,3 +199,4 @@ def check_shift_range(lowest: float, highest: float, width: float) -> None:
         raise ValueError(
             f"bin_ppm {width} gives more than {_LARGEST_FIELD} bins from {lowest} to {highest} ppm"
         )
+    return int(np.floor((highest - lowest) / width + 0.5))

@@ -1,7 +1,7 @@
 """The molecular formula as an input: one token an element. It is known besides the spectra, not measured."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,7 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
     label = "formula"
     token_kind = "element"
     stored_in = COLUMN
+    file_column = FileColumn(COLUMN, is_text, "text")
     is_instrument = False
     settings = Settings()
 
@@ -64,6 +65,9 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         discrete = np.array(flat, dtype=np.int16).reshape(-1, 2)
         return discrete_tokens(discrete, offsets_of([len(row) for row in columns.tokens]))
 
+    def is_in(self, record: Record) -> bool:
+        return record.formula is not None
+
     def from_records(self, records: Sequence[Record]) -> Formulas:
         """
         Raises:
@@ -72,21 +76,18 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         texts = [record.formula for record in records]
         return Formulas(texts, [() if text is None else _ids(text) for text in texts])
 
-    def file_columns(self, names: Collection[str]) -> list[FileColumn]:
-        return [FileColumn(COLUMN, is_text, "text")] if COLUMN in names else []
-
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Formulas, list[Faults]]:
         texts: list[str | None] = cells[COLUMN].to_pylist()
         faults, rows = Faults(COLUMN, len(texts)), []
         reasons: dict[int, str] = {}
         for row, text in enumerate(texts):
+            ids: tuple[tuple[int, int], ...] = ()
             try:
-                rows.append(() if text is None else _ids(text))
+                ids = () if text is None else _ids(text)
             except ValueError as error:
                 reasons[row] = str(error)
-                rows.append(())
-        if reasons:
-            faults.rows(np.isin(np.arange(len(texts)), list(reasons)), reasons.__getitem__)
+            rows.append(ids)
+        faults.rows(np.isin(np.arange(len(texts)), list(reasons)), reasons.__getitem__)
         return Formulas(texts, rows), [faults]
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:

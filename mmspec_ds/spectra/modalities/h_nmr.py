@@ -1,8 +1,8 @@
 """1H NMR: one token a multiplet, all fields discrete (paper table 7, appendix B.5)."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ J_BINS = 64
 
 _NUMBERS = ("centroid", "rangeMax", "rangeMin", "nH")
 _TEXTS = ("category", "j_values")
+_FIELDS = tuple(sorted((*_NUMBERS, *_TEXTS)))
 _ARROW = pa.list_(
     pa.struct(
         {
@@ -98,6 +99,12 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
     unit = "ppm"
     token_kind = "multiplet"
     stored_in = COLUMN
+    file_column = FileColumn(
+        COLUMN,
+        lambda kind: struct_of(kind, _NUMBERS, _TEXTS),
+        f"a list of structs with {', '.join(_FIELDS)}",
+        _FIELDS,
+    )
     settings = HydrogenNMRSettings()
 
     def schema(self, settings: HydrogenNMRSettings) -> TokenSchema:
@@ -142,33 +149,13 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         rows = [[m for s in r.spectra if isinstance(s, HydrogenNMR) for m in s.multiplets] for r in records]
         flat = [multiplet for row in rows for multiplet in row]
         categories: dict[str, int] = {}
-        numbers = np.array(
-            [
-                (
-                    one.centroid_ppm,
-                    one.max_ppm,
-                    one.min_ppm,
-                    one.hydrogens,
-                    categories.setdefault(one.category, len(categories)),
-                )
-                for one in flat
-            ],
-            dtype=np.float64,
-        ).reshape(-1, 5)
-        named = dict(zip(("centroid", "highest", "lowest", "hydrogens"), numbers.T))
-        items = Items(_counts(rows), {**named, "category": numbers[:, 4].astype(np.int64)})
+        category = [categories.setdefault(one.category, len(categories)) for one in flat]
+        values = [(one.centroid_ppm, one.max_ppm, one.min_ppm, one.hydrogens) for one in flat]
+        items = Items.of(rows, ("centroid", "highest", "lowest", "hydrogens"), values)
+        items = replace(items, fields={**items.fields, "category": np.array(category, dtype=np.int64)})
         couplings = np.array([j for one in flat for j in one.j_hz], dtype=np.float64)
-        return Multiplets(items, list(categories), _counts([one.j_hz for one in flat]), couplings)
-
-    def file_columns(self, names: Collection[str]) -> list[FileColumn]:
-        needed = tuple(sorted((*_NUMBERS, *_TEXTS)))
-        column = FileColumn(
-            COLUMN,
-            lambda kind: struct_of(kind, _NUMBERS, _TEXTS),
-            f"a list of structs with {', '.join(needed)}",
-            needed,
-        )
-        return [column] if COLUMN in names else []
+        j_counts = np.array([len(one.j_hz) for one in flat], dtype=np.int64)
+        return Multiplets(items, list(categories), j_counts, couplings)
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Multiplets, list[Faults]]:
         lists = ListCells(cells[COLUMN])
@@ -228,15 +215,12 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         spectrum = next((one for one in record.spectra if isinstance(one, HydrogenNMR)), None)
         if spectrum is None:
             return None
-        tokens = ["1HNMR"]
-        for index, multiplet in enumerate(spectrum.multiplets):
-            if index:
-                tokens.append("|")
-            tokens += [f"{multiplet.max_ppm:.2f}", f"{multiplet.min_ppm:.2f}"]
-            tokens += [multiplet.category, f"{multiplet.hydrogens}H"]
-            if multiplet.j_hz:
-                tokens += ["J", *(f"{coupling:.2f}" for coupling in multiplet.j_hz)]
-        return tokens
+        tokens: list[str] = []
+        for one in spectrum.multiplets:
+            tokens += ["|", f"{one.max_ppm:.2f}", f"{one.min_ppm:.2f}", one.category, f"{one.hydrogens}H"]
+            if one.j_hz:
+                tokens += ["J", *(f"{coupling:.2f}" for coupling in one.j_hz)]
+        return ["1HNMR", *tokens[1:]]
 
     def drawing(self, spectrum: HydrogenNMR) -> Drawing:
         shifts = np.array([one.centroid_ppm for one in spectrum.multiplets])
@@ -249,10 +233,6 @@ def multiplicity_ids(category: str) -> list[int]:
     other = _MULTIPLICITY_IDS["other"]
     parts = [_MULTIPLICITY_IDS.get(part, other) for part in _MULTIPLICITY_PART.findall(category)[:SLOTS]]
     return parts + [0] * (SLOTS - len(parts))
-
-
-def _counts(rows: Sequence[Sequence[Any]]) -> IntArray:
-    return np.array([len(row) for row in rows], dtype=np.int64)
 
 
 def _categories(categories: pa.Array) -> tuple[list[str | None], IntArray]:

@@ -1,6 +1,6 @@
 """HSQC: one token a cross peak of a carbon and the hydrogens on it. Not among the modalities of the paper."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ from mmspec_ds.spectra.modalities import c_nmr, h_nmr
 from mmspec_ds.spectra.modalities.definition import (
     Drawing,
     ModalityDefinition,
-    check_shift_range,
+    last_shift_bin,
     one_each,
     without_faults,
 )
@@ -51,20 +51,18 @@ class HSQCSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_shift_range(self.carbon_lowest_ppm, self.carbon_highest_ppm, self.carbon_bin_ppm)
-        check_shift_range(self.hydrogen_lowest_ppm, self.hydrogen_highest_ppm, self.hydrogen_bin_ppm)
+        _ = self.last_carbon_bin, self.last_hydrogen_bin
         return self
 
     @property
     def last_carbon_bin(self) -> int:
         """The bin of the highest 13C shift."""
-        return int(np.floor((self.carbon_highest_ppm - self.carbon_lowest_ppm) / self.carbon_bin_ppm + 0.5))
+        return last_shift_bin(self.carbon_lowest_ppm, self.carbon_highest_ppm, self.carbon_bin_ppm)
 
     @property
     def last_hydrogen_bin(self) -> int:
         """The bin of the highest 1H shift."""
-        width = self.hydrogen_bin_ppm
-        return int(np.floor((self.hydrogen_highest_ppm - self.hydrogen_lowest_ppm) / width + 0.5))
+        return last_shift_bin(self.hydrogen_lowest_ppm, self.hydrogen_highest_ppm, self.hydrogen_bin_ppm)
 
 
 class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
@@ -77,6 +75,12 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
     unit = "ppm"
     token_kind = "cross peak"
     stored_in = COLUMN
+    file_column = FileColumn(
+        COLUMN,
+        lambda kind: struct_of(kind, [CARBON, HYDROGEN]),
+        f"a list of structs with {CARBON} and {HYDROGEN}",
+        (CARBON, HYDROGEN, COUNT, INTENSITY),
+    )
     has_text = False
     settings = HSQCSettings()
 
@@ -104,9 +108,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         carbon, hydrogen = columns["carbon"], columns["hydrogen"]
         order, offsets = columns.first(settings.max_tokens, -carbon, -hydrogen)
         intensity, known = np.nan_to_num(columns["intensity"]), ~np.isnan(columns["intensity"])
-        largest_N = np.zeros(len(columns.counts_N))
-        np.maximum.at(largest_N, columns.row_I, np.abs(intensity))
-        relative = intensity / np.where(largest_N > 0, largest_N, 1.0)[columns.row_I]
+        relative = intensity / columns.largest(np.abs(intensity))
         fields = np.empty((len(order), 4), dtype=np.int16)
         carbon = carbon[order] - settings.carbon_lowest_ppm
         hydrogen = hydrogen[order] - settings.hydrogen_lowest_ppm
@@ -118,28 +120,14 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
 
     def from_records(self, records: Sequence[Record]) -> Items:
         rows = [[p for s in record.spectra if isinstance(s, HSQC) for p in s.peaks] for record in records]
-        # None becomes NaN.
-        values = np.array(
-            [(p.carbon_ppm, p.hydrogen_ppm, p.hydrogens, p.intensity) for row in rows for p in row],
-            dtype=np.float64,
-        ).reshape(-1, 4)
-        named = dict(zip(("carbon", "hydrogen", "hydrogens", "intensity"), values.T))
-        return Items(np.array([len(row) for row in rows], dtype=np.int64), named)
-
-    def file_columns(self, names: Collection[str]) -> list[FileColumn]:
-        column = FileColumn(
-            COLUMN,
-            lambda kind: struct_of(kind, [CARBON, HYDROGEN]),
-            f"a list of structs with {CARBON} and {HYDROGEN}",
-            (CARBON, HYDROGEN, COUNT, INTENSITY),
-        )
-        return [column] if COLUMN in names else []
+        values = [(p.carbon_ppm, p.hydrogen_ppm, p.hydrogens, p.intensity) for row in rows for p in row]
+        return Items.of(rows, ("carbon", "hydrogen", "hydrogens", "intensity"), values)
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Items, list[Faults]]:
         lists = ListCells(cells[COLUMN])
         faults, row_I = lists.faults(COLUMN), lists.row_I
-        names = (CARBON, HYDROGEN, COUNT, INTENSITY)
-        carbon, hydrogen, count, intensity = (lists.pick(optional_field(lists.values, n)) for n in names)
+        columns = (lists.pick(optional_field(lists.values, name)) for name in self.file_column.fields)
+        carbon, hydrogen, count, intensity = columns
         faults.shifts(CARBON, carbon, row_I, c_nmr.SHIFT_LIMITS_PPM)
         faults.shifts(HYDROGEN, hydrogen, row_I, h_nmr.SHIFT_LIMITS_PPM)
         whole = (count >= 0) & (count < np.inf) & (count == np.floor(count))

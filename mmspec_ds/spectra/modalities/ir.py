@@ -1,8 +1,7 @@
 """IR: a curve on an even grid, cut into windows; one token a window (paper table 9, appendix B.5)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -77,6 +76,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
     unit = "cm-1"
     token_kind = "window"
     stored_in = COLUMN
+    file_column = FileColumn(COLUMN, lambda kind: is_number(item_type(kind)), "a list of numbers")
     settings = InfraredSettings()
 
     def schema(self, settings: InfraredSettings) -> TokenSchema:
@@ -101,10 +101,11 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         grids = np.stack([columns.counts_N, columns.first_N, columns.last_N], axis=1)[present]
         for points, first, last in np.unique(grids, axis=0):
             alike = present[(grids == (points, first, last)).all(axis=1)]
-            resampled = _resampling(int(points), first, last, settings)
+            runs = np.lib.stride_tricks.sliding_window_view(columns.values, int(points))
             for start in range(0, len(alike), _CURVES):
                 rows = alike[start : start + _CURVES]
-                intensity = _normalised(resampled(_rows(columns.values, columns.starts_N[rows], int(points))))
+                curves = runs[columns.starts_N[rows]].astype(np.float64)
+                intensity = _normalised(_resampled(curves, first, last, settings))
                 view = np.lib.stride_tricks.sliding_window_view(intensity, settings.window, axis=1)
                 windows[rows] = view[:, :: settings.stride]
         kept = windows if len(present) == len(windows) else windows[present]
@@ -119,10 +120,6 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         grids = np.array(ends, dtype=np.float64).reshape(-1, 2)
         flat = values[0] if len(values) == 1 else np.concatenate([np.empty(0), *values])
         return Curves(flat, offsets_of(counts)[:-1], counts, grids[:, 0], grids[:, 1])
-
-    def file_columns(self, names: Collection[str]) -> list[FileColumn]:
-        column = FileColumn(COLUMN, lambda kind: is_number(item_type(kind)), "a list of numbers")
-        return [column] if COLUMN in names else []
 
     def learn(self, cells: Mapping[str, pa.Array]) -> int | None:
         """The points of a spectrum: the most frequent number, not that of the first row, which may be truncated
@@ -192,50 +189,14 @@ def _wavenumbers(spectrum: Infrared) -> FloatArray:
     return np.linspace(spectrum.start_cm1, spectrum.stop_cm1, len(spectrum.absorbance))
 
 
-def _rows(values: Array, starts: IntArray, points: int) -> FloatArray:
-    """The curves of `points` values that begin at `starts`, rising: float64 [rows, points]."""
-    first, last = int(starts[0]), int(starts[-1])
-    if last - first == (len(starts) - 1) * points:  # nothing between them
-        return values[first : last + points].reshape(-1, points).astype(np.float64)
-    return values[starts[:, None] + np.arange(points)].astype(np.float64)
-
-
-@lru_cache(maxsize=16)
-def _resampling(points: int, first: float, last: float, settings: InfraredSettings) -> "_Resampling":
-    return _Resampling(points, first, last, settings)
-
-
-class _Resampling:
-    """numpy.interp of many rows at once, by the same arithmetic, from `points` even points to the intervals."""
-
-    def __init__(self, points: int, first: float, last: float, ir: InfraredSettings) -> None:
-        measured = np.linspace(first, last, points)
-        self._backwards = first > last
-        if self._backwards:
-            measured = measured[::-1]
-        wanted = np.linspace(ir.lowest_cm1, ir.highest_cm1, ir.intervals)
-        self._points, self._shape = points, ir.intervals
-        self._left = np.clip(np.searchsorted(measured, wanted, side="right") - 1, 0, max(points - 2, 0))
-        self._right = np.minimum(self._left + 1, points - 1)
-        self._span = np.where(self._left < self._right, measured[self._right] - measured[self._left], 1.0)
-        self._beyond = wanted - measured[self._left]
-        self._outside = (wanted < measured[0]) | (wanted > measured[-1])
-        self._last = wanted == measured[-1]
-
-    def __call__(self, absorbance: FloatArray) -> FloatArray:
-        """[rows, points] to [rows, intervals]."""
-        if self._backwards:
-            absorbance = absorbance[:, ::-1]
-        before, after = np.take(absorbance, self._left, axis=1), np.take(absorbance, self._right, axis=1)
-        after -= before
-        after /= self._span
-        after *= self._beyond
-        after += before
-        if self._outside.any():
-            after[:, self._outside] = absorbance.min(axis=1, keepdims=True)
-        # The last point is a stored value, and not what a slope makes of the one before it.
-        after[:, self._last] = absorbance[:, -1:]
-        return after
+def _resampled(absorbance: FloatArray, first: float, last: float, settings: InfraredSettings) -> FloatArray:
+    """Curves on an even grid from `first` to `last` cm-1, [rows, points], on that of the settings."""
+    measured = np.linspace(first, last, absorbance.shape[1])
+    if first > last:
+        measured, absorbance = measured[::-1], absorbance[:, ::-1]
+    wanted = np.linspace(settings.lowest_cm1, settings.highest_cm1, settings.intervals)
+    lowest = absorbance.min(axis=1)
+    return np.stack([np.interp(wanted, measured, row, low, low) for row, low in zip(absorbance, lowest)])
 
 
 def _normalised(intensity: FloatArray) -> npt.NDArray[np.float64]:

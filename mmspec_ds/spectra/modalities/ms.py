@@ -93,9 +93,8 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         share_N = np.maximum(1 + extra, settings.max_tokens // np.maximum(1, spectra.counts_N))
         limit_S = np.minimum(settings.max_peaks, share_N - extra)[spectra.row_I]
         limit_S[places(spectra.counts_N) >= settings.max_tokens // (1 + extra)] = 0
-        peaks = Items(spectra["peaks"], {"mz": columns.mz_I, "intensity": columns.intensity_I})
-        base_S = _largest(peaks)
-        relative_I = columns.intensity_I / np.where(base_S > 0, base_S, 1.0)[peaks.row_I]
+        peaks = Items(spectra["peaks"], {"mz": columns.mz_I})
+        relative_I = columns.intensity_I / peaks.largest(columns.intensity_I)
         kept = _strongest(peaks, relative_I, limit_S)
         kept = kept[_by_mz(columns.mz_I[kept], relative_I[kept], peaks.row_I[kept])]
 
@@ -204,16 +203,6 @@ def _precursors(spectra: Items) -> npt.NDArray[np.int16]:
         _energy_bins(np.where(np.isnan(measured), energy, measured), 1.0, _MEASURED_BINS),
     ]
     return np.stack(fields, axis=1).astype(np.int16)
-
-
-def _largest(peaks: Items) -> FloatArray:
-    """The largest intensity of each spectrum, 0 where there is no peak."""
-    base_S = np.zeros(len(peaks.counts_N))
-    filled = np.flatnonzero(peaks.counts_N)
-    if len(filled):
-        starts = offsets_of(peaks.counts_N)[filled]
-        base_S[filled] = np.maximum.reduceat(peaks["intensity"], starts)
-    return base_S
 
 
 def _strongest(peaks: Items, relative: FloatArray, limit_S: IntArray) -> IntArray:

@@ -191,20 +191,14 @@ def _pairs(lists: ListCells, name: str, faults: list[Faults]) -> tuple[FloatArra
     faults.append(found)
     inner = ListCells(lists.values)
     widths, starts = lists.pick(inner.counts_N), lists.pick(offsets_of(inner.counts_N)[:-1])
-    odd, values = widths != 2, inner.pick(float_values(inner.values))
-    if odd.any():
-        found.items(
-            odd,
-            lists.row_I,
-            lambda at: f"peak {lists.place(at)} has {widths[at]} values, expected m/z and intensity",
-        )
-        values = np.concatenate([values, [np.nan, np.nan]])
-        starts = np.where(odd, len(values) - 2, starts)
-        mz, intensity = values[starts], values[starts + 1]
-    elif 2 * len(starts) == len(values):
-        mz, intensity = values[0::2], values[1::2]
-    else:
-        mz, intensity = values[starts], values[starts + 1]
+    odd, values = widths != 2, np.append(inner.pick(float_values(inner.values)), [np.nan, np.nan])
+    found.items(
+        odd,
+        lists.row_I,
+        lambda at: f"peak {lists.place(at)} has {widths[at]} values, expected m/z and intensity",
+    )
+    starts = np.where(odd, len(values) - 2, starts)
+    mz, intensity = values[starts], values[starts + 1]
     _check_peaks(mz, intensity, found, lists)
     return mz, intensity
 

@@ -84,9 +84,7 @@ def _encoded(trained: TrainedModel, request: Request) -> tuple[Record, dict[Moda
 def _uses(record: Record | None, tokens: dict[Modality, PackedTokens]) -> tuple[list[str], list[str]]:
     """The modalities that were read, and those of the record that were not."""
     assert record is not None
-    there = {spectrum.modality for spectrum in record.spectra}
-    if record.formula is not None:
-        there.add(Modality.FORMULA)
+    there = {modality for modality, entry in REGISTRY.items() if entry.is_in(record)}
     return _names(set(tokens)), _names(there - tokens.keys())
 
 

@@ -13,8 +13,7 @@ from torch import nn
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.reading import TrainingData, read_training
-from mmspec_ds.data.sampler import BucketSampler, Sampler, Selection
-from mmspec_ds.data.token_budget import TokenBudgetSampler
+from mmspec_ds.data.sampler import BucketSampler, Sampler, Selection, TokenBudgetSampler
 from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_names import ExpertSharding
