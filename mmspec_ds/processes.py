@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -85,17 +86,8 @@ def ordered_map(
     """`function(item)` for each item, in order, as `ordered_stream` gives them. A process takes `chunk` items
     at a time."""
     chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
-    return ordered_stream(_OfEach(function), chunks, workers, task=task)
-
-
-class _OfEach:
-    """A function of a chunk from a function of an item; a class, because closures cannot be pickled."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self.function = function
-
-    def __call__(self, chunk: Sequence[Any]) -> Iterable[Any]:
-        return map(self.function, chunk)
+    each: Callable[[Sequence[Item]], Iterable[Result]] = partial(map, function)  # a closure cannot be pickled
+    return ordered_stream(each, chunks, workers, task=task)
 
 
 def _next_message(messages: _Messages, processes: Sequence[BaseProcess], task: str) -> _Message:

@@ -194,7 +194,6 @@ def _peak(run: ElucidationRun, effort: Effort, folder: Path) -> PeakMemory:
     request = PeakRequest(
         run=run,
         scratch=_folder(folder),
-        meeting=folder / "meeting",
         rank=dist.get_rank(),
         world=dist.get_world_size(),
         generated=effort.generated,

@@ -56,12 +56,11 @@ class PeakMemory:
 
 @dataclass(frozen=True)
 class PeakRequest:
-    """The run that a process measures. The processes of all ranks find each other through the file
-    `meeting`."""
+    """The run that a process measures. The processes of all ranks find each other through a file in
+    `scratch`."""
 
     run: ElucidationRun
     scratch: Path
-    meeting: Path
     rank: int
     world: int
     generated: bool
@@ -112,7 +111,7 @@ def _answer(request: PeakRequest, pipe: Any) -> None:
 
 @contextmanager
 def _process_group(request: PeakRequest) -> Iterator[None]:
-    store = dist.FileStore(str(request.meeting), request.world)
+    store = dist.FileStore(str(request.scratch / "meeting"), request.world)
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     minutes = timedelta(minutes=request.run.training.timeout_minutes)
     dist.init_process_group(backend, store=store, rank=request.rank, world_size=request.world, timeout=minutes)

@@ -1,7 +1,7 @@
 """Print a plan as text and tables, and write it as JSON."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -268,7 +268,11 @@ def to_json(report: Report) -> dict[str, Any]:
         "fits": report.best is not None,
         "ways_out": [{"change": way.change, **_row_json(way.row, report)} for way in report.ways],
         "extrapolation": [
-            {**_row_json(one.row, report), "kind": one.kind, "seconds": _seconds(one.time)}
+            {
+                **_row_json(one.row, report),
+                "kind": one.kind,
+                "seconds": asdict(one.time) | {"total": one.time.total, "efficiency": one.time.efficiency},
+            }
             for one in report.scaled
         ],
         "assumptions": list(report.assumptions),
@@ -286,10 +290,6 @@ def _row_json(row: PlanRow, report: Report) -> dict[str, Any]:
         "recommended": row is report.best,
         "run_file": row is report.own,
     }
-
-
-def _seconds(time: StepTime) -> Mapping[str, float]:
-    return asdict(time) | {"total": time.total, "efficiency": time.efficiency}
 
 
 def _gb(value: float) -> str:

@@ -141,12 +141,14 @@ def _from_data(run: ElucidationRun) -> TokenFigures:
     dataset = cast(SpectraDataset, data.train)  # held in memory
     batch_size = run.training.batch_size
     loads = [_load(dataset, chosen) for chosen, _ in BucketSampler(dataset.lengths, batch_size).epoch(0)]
+    most = max(loads, key=lambda load: (load.places, load.tokens))
     counts = {modality: int(packed.counts.sum()) for modality, packed in dataset.tokens.items()}
     return TokenFigures(
         mean=float(dataset.lengths.mean()),
         padded=float(np.mean([load.places for load in loads])),
         target=float(np.mean([load.targets for load in loads])),
-        largest=_covering(loads),
+        # The batch with the most places, given the longest target of any batch.
+        largest=replace(most, targets=max(load.targets for load in loads)),
         shares={modality: count / max(1, sum(counts.values())) for modality, count in counts.items()},
         schemas=data.encoding.schemas,
         vocabulary=len(data.vocabularies.target),
@@ -158,12 +160,6 @@ def _load(dataset: SpectraDataset, chosen: np.ndarray) -> Load:
     assert dataset.targets is not None
     lengths, targets = dataset.lengths[chosen], dataset.targets.counts[chosen]
     return Load(len(chosen), int(lengths.max()), int(lengths.sum()), int(targets.max()) - 1)
-
-
-def _covering(loads: list[Load]) -> Load:
-    """Return the batch with the most places, given the longest target of any batch."""
-    most = max(loads, key=lambda load: (load.places, load.tokens))
-    return replace(most, targets=max(load.targets for load in loads))
 
 
 def _from_settings(run: ElucidationRun, why: str) -> TokenFigures:

@@ -44,14 +44,9 @@ _EXPERIMENT = ("procs", "acqus", "pdata")
 def read_requests(
     paths: Sequence[Path], formula: str | None = None, answered: Answered = nothing_answered
 ) -> Iterator[Request]:
-    """All records of files, folders and manifests, in order, one at a time; what cannot be read is a request
-    with an error, under the name of the file or folder.
-
-    Args:
-        paths: what is there.
-        formula: of every record, if it is known.
-        answered: records to leave out.
-    """
+    """All records of files, folders and manifests, in order, one at a time, without those that were answered;
+    what cannot be read is a request with an error, under the name of the file or folder. `formula` is that of
+    every record."""
     for path in paths:
         try:
             yield from _requests_of_path(path, formula, answered)

@@ -63,16 +63,12 @@ def _under_header(rows: Sequence[Cells], whole: Sequence[bool], least: int) -> t
         return None
     choices = [one for size in range(1, columns + 1) for one in combinations(range(columns), size)]
     for tried in (rows[:_TRIED_ROWS], rows):
-        choices = [chosen for chosen in choices if _fits(tried, columns, chosen)]
+        choices = [one for one in choices if all(joined(row, columns, one) is not None for row in tried)]
     choices = [chosen for chosen in choices if _all_used(rows, columns, chosen)]
     choices = [chosen for chosen in choices if not any(whole[place] for place in chosen)] or choices
     if len(choices) > 1 and least == 1 and not all(whole):
         choices = [chosen for chosen in choices if whole.index(False) in chosen]
     return choices[0] if len(choices) == 1 else None
-
-
-def _fits(rows: Sequence[Cells], columns: int, decimals: tuple[int, ...]) -> bool:
-    return all(joined(row, columns, decimals) is not None for row in rows)
 
 
 def _all_used(rows: Sequence[Cells], columns: int, decimals: tuple[int, ...]) -> bool:

@@ -228,11 +228,7 @@ def check_width(row: Row, columns: int, what: str = "the header names") -> None:
 
 
 def _resolve_commas(table: DelimitedTable, sample: list[Line], least_columns: int, is_whole: IsWhole) -> None:
-    """Put cells together that a decimal comma has parted, and say so in a remark.
-
-    Raises:
-        RecordFault: the columns cannot be told apart.
-    """
+    """Put cells together that a decimal comma has parted, and say so in a remark."""
     cells = [split_cells(line.text, ",") for line in sample]
     header = [is_whole(name) for name in table.header or ()] if table.named else None
     columns, decimals = columns_with_decimals(cells, header, least_columns)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmspec_ds.readers.cross_peaks import CrossPeaks, hsqc_of
 from mmspec_ds.readers.delimited import DelimitedTable, Row, check_width, read_table, sample_table, to_number
 from mmspec_ds.readers.multiplicities import carbon_type
-from mmspec_ds.readers.nmr_columns import is_index, kind_of, not_of_sample
+from mmspec_ds.readers.nmr_columns import Columns, is_index, kind_of, not_of_sample
 from mmspec_ds.readers.nmr_rows import list_metadata, read_rows
 from mmspec_ds.readers.part import Item, Part, RecordFault, counted, one_line, read_one
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
@@ -95,11 +95,13 @@ def _named(table: DelimitedTable, rows: Sequence[Row]) -> tuple[CrossPeaks, list
     found = _axes(header)
     assert found is not None
     first, second, carbon_first = found
-    kinds = [kind_of(cell) if place not in (first, second) else None for place, cell in enumerate(header)]
+    columns = Columns()
+    for place, name in enumerate(header):
+        if place not in (first, second) and (known := kind_of(name)):
+            columns.places.setdefault(known, []).append(place)
 
     def cell(row: Row, *wanted: str) -> str:
-        places = (place for kind in wanted for place, one in enumerate(kinds) if one == kind)
-        return next((row.cells[place] for place in places if place < len(row.cells) and row.cells[place]), "")
+        return next((text for kind in wanted for text in columns.cells(row.cells, kind) if text), "")
 
     peaks, incomplete, left_out = CrossPeaks(carbon_first=carbon_first), 0, 0
     for row in rows:
@@ -111,9 +113,8 @@ def _named(table: DelimitedTable, rows: Sequence[Row]) -> tuple[CrossPeaks, list
                 raise RecordFault(f"the shifts {said!r} are not numbers", line=row.number)
             incomplete += 1
             continue
-        notes = [row.cells[place] for place, kind in enumerate(kinds[: len(row.cells)]) if kind == "note"]
         kind = cell(row, "multiplicity", "dept")
-        if not_of_sample(kind, notes):
+        if not_of_sample(kind, columns.cells(row.cells, "note")):
             left_out += 1
             continue
         intensity = to_number(cell(row, "area", "integral", "intensity"))
@@ -149,7 +150,5 @@ def _unnamed(rows: Sequence[Row]) -> tuple[CrossPeaks, list[str]]:
             said = one_line(" ".join(row.cells), 40)
             raise RecordFault(f"{said!r} does not begin with two shifts", line=row.number)
         check_width(row, start + 3, "two shifts and an intensity are")
-        peaks.add(
-            *pair, to_number(row.cells[start + 2]) if len(row.cells) > start + 2 else None, None, row.number
-        )
+        peaks.add(*pair, to_number(_at(row, start + 2)[0]), None, row.number)
     return peaks, remarks

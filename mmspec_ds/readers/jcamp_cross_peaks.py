@@ -85,11 +85,7 @@ def _carbon_first(block: Block) -> bool | None:
 
 
 def _check_unit(block: Block, symbol: str) -> None:
-    """Refuse an axis that is not in ppm.
-
-    Raises:
-        RecordFault: it is not.
-    """
+    """Refuse an axis that is not in ppm."""
     symbols, units = _fields(block, "SYMBOL"), _fields(block, "UNITS")
     known = symbol in symbols and len(units) == len(symbols)
     unit = units[symbols.index(symbol)] if known else block.text("XUNITS").upper()

@@ -58,8 +58,7 @@ def read_curve(block: Block) -> BlockCurve:
     Raises:
         RecordFault: there is none, it is damaged or cut off, or labels and table contradict each other.
     """
-    ntuples = "SYMBOL" in block.labels and any(table.label == "DATATABLE" for table in block.tables)
-    if ntuples:
+    if "SYMBOL" in block.labels and any(table.label == "DATATABLE" for table in block.tables):
         return _from_ntuples(block)
     table = next((t for t in block.tables if t.label in ("XYDATA", "XYPOINTS", "PEAKTABLE")), None)
     if table is None:

@@ -87,11 +87,7 @@ def named_rows(rows: Sequence[Row], columns: Columns) -> RowList:
 
 
 def _within_width(row: Row, columns: Columns) -> Row:
-    """The row; what goes beyond the last column belongs to it if that is the couplings.
-
-    Raises:
-        RecordFault: it has more values than the header has names.
-    """
+    """The row; what goes beyond the last column belongs to it if that is the couplings, else is refused."""
     assert columns.count is not None
     last = columns.count - 1
     if last in columns.places.get("coupling", []) and len(row.cells) > columns.count:

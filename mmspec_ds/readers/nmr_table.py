@@ -20,7 +20,6 @@ from mmspec_ds.readers.multiplicities import multiplicity
 from mmspec_ds.readers.nmr_columns import Columns, find_columns, is_nmr_header, is_whole
 from mmspec_ds.readers.nmr_lists import (
     ListedSignal,
-    Reading,
     carbon_lines,
     check_shift,
     hydrogen_lines,
@@ -90,7 +89,10 @@ def _part(path: Path, modality: Modality | None, settings: FormatSettings) -> Pa
     metadata = list_metadata(table)
     nucleus = _nucleus(path, table, found, modality)
     if nucleus == "13C":
-        reading = _carbon(found.signals)
+        for signal in found.signals:
+            check_shift(signal.shift, "13C", signal.line)
+        letters = [one.dept or ("" if one.j_hz else one.letters) for one in found.signals]
+        reading = carbon_lines([signal.shift for signal in found.signals], letters)
     elif found.lines_only:
         said = metadata.get(keys.FREQUENCY_MHZ)
         mhz = _frequency(found.signals) or (None if said is None else float(said))
@@ -118,13 +120,6 @@ def _nucleus(path: Path, table: DelimitedTable, found: RowList, modality: Modali
         found.remarks.append(f"taken for 1H: no shift is over {_HIGHEST_1H:g} ppm")
         return "1H"
     raise RecordFault("is it 1H or 13C? Neither header, file name nor columns tell: say so on the command line")
-
-
-def _carbon(signals: Sequence[ListedSignal]) -> Reading:
-    for signal in signals:
-        check_shift(signal.shift, "13C", signal.line)
-    letters = [signal.dept or ("" if signal.j_hz else signal.letters) for signal in signals]
-    return carbon_lines([signal.shift for signal in signals], letters)
 
 
 def _frequency(signals: Sequence[ListedSignal]) -> float | None:

@@ -84,17 +84,11 @@ def request_of_sources(
     stated: Part | None = None,
     unknown_files: bool = False,
 ) -> Request:
-    """One record made of all that several files say of a molecule.
+    """One record, named `name`, made of all that several files say of a molecule.
 
-    A record of a file that is at fault is left out with a remark, as long as the file has another one.
-
-    Args:
-        name: the id.
-        sources: its files.
-        formula: of the molecule, if it is known.
-        stated: what else is said of the molecule, and where: a part without spectra.
-        unknown_files: leave out, with a remark, files of no known format instead of refusing them: a
-            chemist's folder has notes and drawings in it.
+    A record of a file that is at fault is left out with a remark, as long as the file has another one. `stated`
+    is what else is said of the molecule, and where: a part without spectra. With `unknown_files`, files of no
+    known format are left out with a remark instead of refused: a chemist's folder has notes and drawings in it.
 
     Returns:
         The record, or an error: a file that cannot be read, or parts that contradict each other.

@@ -24,12 +24,8 @@ _LARGEST_RECORD = 256 * 2**20
 
 def read_elements(path: Path, roots: frozenset[str], records: frozenset[str]) -> Iterator[Element]:
     """The elements of these names with their content, in the order of their ends. Everything else is freed as
-    soon as it is read, and an element when the next one is asked for.
-
-    Args:
-        path: the file, plain or gzip.
-        roots: names that the outermost element may have.
-        records: names of the elements wanted; one inside another comes before it.
+    soon as it is read, and an element when the next one is asked for. The outermost element must be one of
+    `roots`; of `records` inside one another, the inner comes first.
 
     Raises:
         DataError: the file cannot be read, is not well-formed XML, has another root or a document type

@@ -19,9 +19,7 @@ WIDE = ("moe=null", "model.d_model=160", "model.ffn_width=640", "training.batch_
 
 
 def request_of(run: ElucidationRun, folder: Path) -> PeakRequest:
-    return PeakRequest(
-        run, scratch=folder, meeting=folder / "meeting", rank=0, world=1, generated=False, tokens=100
-    )
+    return PeakRequest(run, scratch=folder, rank=0, world=1, generated=False, tokens=100)
 
 
 @pytest.mark.skipif(not is_measured(), reason="this system does not tell what a process holds")

@@ -209,16 +209,6 @@ def _foreign(lines: Lines, start: int, end: int, places: Sequence[Place], mhz: f
                 middle = float(run.hz @ run.area / run.area.sum()) / mhz
                 off = (middle - place.ppm) / place.sigma_ppm
                 narrow = float(np.log(place.sigma_ppm * np.sqrt(2 * np.pi) / _RANGE_PPM))
-                found.append(
-                    Candidate(
-                        int(first),
-                        int(last),
-                        float(run.area.sum()),
-                        MULTIPLET,
-                        _FOREIGN + narrow + off**2 / 2,
-                        0.0,
-                        "any",
-                        place.reason,
-                    )
-                )
+                area, cost = float(run.area.sum()), _FOREIGN + narrow + off**2 / 2
+                found.append(Candidate(int(first), int(last), area, MULTIPLET, cost, 0.0, "any", place.reason))
     return found

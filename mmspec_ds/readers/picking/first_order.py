@@ -33,8 +33,7 @@ class Pattern:
     @property
     def letters(self) -> tuple[int, ...]:
         """Equal couplings of each letter: "td" is (2, 1); none for "s" and "m"."""
-        counts = (LETTERS.index(one) for one in re.findall(r"hept|[dtqph]", self.category))
-        return tuple(counts)
+        return tuple(LETTERS.index(one) for one in re.findall(r"hept|[dtqph]", self.category))
 
 
 MULTIPLET = Pattern("m", (), math.inf)
@@ -90,14 +89,10 @@ def _evenly_spaced(
             best, least = equal, error
     if best is None:
         return None
-    spacing = _slope(hz)
+    places = np.arange(len(hz)) - (len(hz) - 1) / 2
+    spacing = float(places @ hz) / float(places @ places)
     error_hz = float(np.std(hz - spacing * np.arange(len(hz))))
     return Pattern(LETTERS[best], (spacing,), error_hz)
-
-
-def _slope(hz: FloatArray) -> float:
-    places = np.arange(len(hz)) - (len(hz) - 1) / 2
-    return float(places @ hz) / float(places @ places)
 
 
 def _of_couplings(

@@ -100,12 +100,7 @@ def count_hydrogens(
     most = settings.most_hydrogens if formula is None else max(2, 2 * formula.total)
     units = whole / 0.9 * np.exp(-np.arange(0.0, np.log(1.2 * most), _STEP))
     cost, totals, _ = prices.cheapest(units)
-    cost = (
-        cost
-        + _formula_cost(totals, formula)
-        + np.where(totals > most, 20.0, 0.0)
-        + np.where(totals < 1, 50.0, 0.0)
-    )
+    cost = cost + _formula_cost(totals, formula) + 20.0 * (totals > most) + 50.0 * (totals < 1)
     best = int(np.argmin(cost))
     unit = float(units[best])
     for _ in range(2):

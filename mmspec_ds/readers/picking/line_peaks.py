@@ -90,10 +90,8 @@ def _under(
     hydrogen = curve.nucleus == "1H"
     smooth = _smoothed(levelled, curve, spread_hz)
     noise = estimate_noise(smooth, settings.noise_segments, _QUIET if hydrogen else _CARBON_QUIET)
-    heights = smooth
-    if not hydrogen and -float(smooth[~foreign].min(initial=0.0)) > _NEGATIVE * float(
-        smooth[~foreign].max(initial=0.0)
-    ):
+    heights, own = smooth, smooth[~foreign]
+    if not hydrogen and -float(own.min(initial=0.0)) > _NEGATIVE * float(own.max(initial=0.0)):
         heights = np.abs(smooth)
     highest = float(heights[~foreign].max(initial=0.0))
     share = settings.relative_height if hydrogen else settings.carbon_relative_height

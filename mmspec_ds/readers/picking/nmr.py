@@ -70,9 +70,8 @@ def pick_carbon(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedSpect
     if len(weak):
         shown = ", ".join(f"{one:.2f}" for one in weak[:10])
         remarks.append(f"{counted(len(weak), 'line')} of under {_SURE:g} times the noise ({shown} ppm)")
-    return PickedSpectrum(
-        CarbonNMR(shifts), curve, lines, left_out, (*remarks, *_solvent_remark(curve, places))
-    )
+    remarks += _solvent_remark(curve, places)
+    return PickedSpectrum(CarbonNMR(shifts), curve, lines, left_out, tuple(remarks))
 
 
 def pick_hydrogen(curve: NMRCurve, settings: NMRProcessingSettings) -> PickedSpectrum:
