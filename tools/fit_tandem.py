@@ -195,7 +195,7 @@ def _shares(spectrum: TandemMS, mz: npt.NDArray[np.float64]) -> npt.NDArray[np.f
 
 
 def write_scorer(path: Path, scorer: FragmentScorer) -> None:
-    """Store the weights."""
+    """Write the weights of the scorer into a file."""
     np.savez_compressed(path, **{name: getattr(scorer, name) for name in FragmentScorer.__dataclass_fields__})
 
 

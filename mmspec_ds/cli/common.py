@@ -16,7 +16,7 @@ class Command(argparse.ArgumentParser):
     when_chosen: "Callable[[Command], None] | None" = None
 
     def parse_known_args(self, *arguments: Any, **named: Any) -> Any:
-        """As the parent does, once the command's own options are there."""
+        """Parse known arguments after the command has added its options."""
         add, self.when_chosen = self.when_chosen, None
         if add is not None:
             add(self)

@@ -100,7 +100,7 @@ def _predict(options: argparse.Namespace) -> int:
 def _requests(
     options: argparse.Namespace, spectra: dict[str, list[Path]], answered: "Answered"
 ) -> "Iterator[Request]":
-    """What is asked: one record of the files named by modality, or the records of files."""
+    """The requests: one record from the files named by modality, or the records of all files."""
     from mmspec_ds.readers.batches import SPECTRA, read_requests
     from mmspec_ds.readers.requests import Source, request_of_sources
 

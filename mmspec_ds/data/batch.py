@@ -52,7 +52,7 @@ class Batch:
 
     @property
     def samples(self) -> float:
-        """Samples that count."""
+        """The number of samples with a weight."""
         return float(self.weight_B.sum())
 
     def to(self, device: torch.device) -> "Batch":

@@ -44,7 +44,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class SpectraDataset:
-    """N samples.
+    """A data set of N samples in memory.
 
     Attributes:
         ids: the id of each sample, such as "<file name>:<row>".

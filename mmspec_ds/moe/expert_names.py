@@ -43,5 +43,5 @@ class ExpertSharding:
         return is_expert(name)
 
     def global_name(self, name: str) -> str:
-        """The name in files."""
+        """The name of a parameter in files."""
         return global_name(name, self.placement, self.experts)

@@ -189,7 +189,7 @@ def _listed(texts: Sequence[str], limit: int) -> str:
 
 
 def _precursor(spectrum: TandemMS) -> str:
-    """What is known of the precursor: m/z, adduct and charge."""
+    """The known properties of the precursor: m/z, adduct and charge."""
     known = [f"m/z {spectrum.precursor_mz:.4f}"] if spectrum.precursor_mz is not None else []
     known += [spectrum.adduct] if spectrum.adduct is not None else []
     known += [f"charge {spectrum.charge:+d}"] if spectrum.charge is not None else []

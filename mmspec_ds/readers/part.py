@@ -99,7 +99,7 @@ Item = Part | Rejected
 
 
 class RecordFault(ValueError):
-    """What is wrong with one record, and its line if known. Readers catch it; callers never see it."""
+    """A fault of one record, with its line if known. Readers catch it; callers never see it."""
 
     def __init__(self, reason: str, *, line: int | None = None, fault: bool = True) -> None:
         super().__init__(reason)

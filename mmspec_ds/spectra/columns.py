@@ -121,7 +121,7 @@ class Items:
     def of(
         cls, rows: Sequence[Sequence[Any]], names: Sequence[str], values: Sequence[tuple[float | None, ...]]
     ) -> Self:
-        """As many items as each row is long; `values` has the fields of each, of which None becomes NaN."""
+        """Items from rows of uneven length; `values` has the fields of each item, None becomes NaN."""
         fields = np.array(values, dtype=np.float64).reshape(-1, len(names)).T
         return cls(np.array([len(row) for row in rows], dtype=np.int64), dict(zip(names, fields)))
 

@@ -103,7 +103,7 @@ class FileRows:
         return f"{self.path.name}:{self.first_row + place}"
 
     def error(self, place: int, column: str, why: str) -> DataError:
-        """What is wrong with the row at a place."""
+        """The error message of the row at a place."""
         return DataError(one_line(why), path=self.path, row=self.first_row + place, column=column)
 
     def fault(self, place: int) -> DataError | None:

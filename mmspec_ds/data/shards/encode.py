@@ -36,7 +36,7 @@ class Rejected:
     examples: list[str] = field(default_factory=list)
 
     def add(self, error: DataError) -> None:
-        """Count one row."""
+        """Count one row of the input."""
         column = error.column or "record"
         self.counts[column] = self.counts.get(column, 0) + 1
         if len(self.examples) < self.KEPT:

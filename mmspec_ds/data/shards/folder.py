@@ -40,7 +40,7 @@ class PreparedFolder:
 
     @property
     def split_settings(self) -> SplitSettings:
-        """How it was divided."""
+        """The split settings of the folder."""
         return SplitSettings.model_validate(self.manifest["settings"]["split"])
 
 

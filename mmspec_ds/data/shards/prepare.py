@@ -246,7 +246,7 @@ def _sweep(out: Path) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Lock a folder.
+    """Lock a folder against other processes.
 
     Raises:
         DataError: another process has locked it.

@@ -81,7 +81,7 @@ class Counted:
 
     @property
     def total(self) -> int:
-        """All hydrogens."""
+        """The sum of all hydrogens."""
         return sum(one.hydrogens for one in self.signals)
 
 

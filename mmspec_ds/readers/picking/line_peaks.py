@@ -27,7 +27,7 @@ _NEIGHBOUR_HZ = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """The lines of a curve.
+    """The lines found in a curve.
 
     Attributes:
         lines: all of them, in rising order.

@@ -32,7 +32,7 @@ _PART = re.compile(r"[A-Z][a-z]?|\d+|\S")
 
 @dataclass(frozen=True, slots=True)
 class Formulas:
-    """Of each of N rows its formula as written (None without one), and element and count of each token."""
+    """The formula of each of N rows as written (or None), and element and count of each token."""
 
     texts: Sequence[str | None]
     tokens: Sequence[Sequence[tuple[int, int]]]

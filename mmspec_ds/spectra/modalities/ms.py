@@ -154,8 +154,8 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         return ms_file.arrays(records)
 
     def text(self, record: Record) -> list[str] | None:
-        """Of each spectrum, positive before negative and by rising energy: its name (E0Pos at 10, E1Pos at 20,
-        E2Pos at 40 eV, Neg likewise), then m/z and intensity of each peak with one decimal.
+        """The spectra, positive before negative and by rising energy. Each begins with its name (E0Pos at 10,
+        E1Pos at 20, E2Pos at 40 eV, Neg likewise); m/z and intensity of each peak with one decimal follow.
 
         Raises:
             DataError: a spectrum has another collision energy.
