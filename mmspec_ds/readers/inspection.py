@@ -35,7 +35,7 @@ class RemarkKind:
     varied: bool = False
 
     def add(self, remark: str) -> None:
-        """Count one more."""
+        """Count one more item of the file."""
         self.count += 1
         self.varied |= remark != self.first
 

@@ -47,13 +47,13 @@ class PackedText(PackedIds):
 
     @classmethod
     def of_texts(cls, texts: Sequence[str]) -> Self:
-        """Pack texts."""
+        """Pack a list of texts end to end."""
         encoded = [text.encode() for text in texts]
         values = np.frombuffer(b"".join(encoded), dtype=np.uint8)
         return cls(values, offsets_of([len(one) for one in encoded]))
 
     def at(self, row: int) -> str:
-        """One of the texts."""
+        """The text at a place, from 0."""
         return self.values[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
 
 
