@@ -73,12 +73,12 @@ def random_smiles(smiles: str, seed: int) -> str:
 
 def tokens_of_spellings(tokens: Iterable[str]) -> set[str]:
     """The tokens that random SMILES may have of molecules whose canonical SMILES have `tokens`: another order
-    of atoms turns stereo marks and has more rings open at once."""
+    of atoms turns stereo marks, has other branches and more rings open at once."""
     known = set(tokens)
     mirrored = {token.replace("@@", "@") for token in known} | {re.sub("@+", "@@", token) for token in known}
     rings = set("123456789") if any(token.isdigit() for token in known) else set()
     bonds = {"/", "\\"} if known & {"/", "\\"} else set()
-    return known | mirrored | rings | bonds
+    return known | mirrored | rings | bonds | {"(", ")"}
 
 
 def inchikey_block(smiles: str) -> str:
