@@ -54,8 +54,8 @@ def evaluate_model(
     rule: Rule = "unique",
     progress: Progress | None = None,
 ) -> EvaluationResult:
-    """Top-k, validity and similarity of a model's candidates: the molecules that it finds or, by the benchmark's
-    rule, the first ten strings that it writes."""
+    """Top-k, validity and similarity of a model's candidates: the molecules that it finds, or by the rule
+    of the benchmark the first ten strings that it writes."""
     started = time.monotonic()
     if rule == "raw":
         written = predict_dataset(
