@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "mmspec_ds.spectra": {"mmspec_ds.molecules"},
     "mmspec_ds.readers": {"mmspec_ds.molecules", "mmspec_ds.spectra"},
     "mmspec_ds.simulator": {"mmspec_ds.molecules", "mmspec_ds.spectra"},
+    "mmspec_ds.verification": {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.simulator"},
     "mmspec_ds.data": {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.readers"},
     "mmspec_ds.moe": {"mmspec_kernels"},
     "mmspec_ds.nn": {
@@ -56,6 +57,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.readers",
         "mmspec_ds.spectra",
         "mmspec_ds.trainer",
+        "mmspec_ds.verification",
     },
     "mmspec_ds.profiling": {
         "mmspec_ds.data",
@@ -74,6 +76,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.spectra",
         "mmspec_ds.systems",
         "mmspec_ds.trainer",
+        "mmspec_ds.verification",
     },
     "mmspec_ds.cli": {
         "mmspec_ds.data",
@@ -85,6 +88,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.spectra",
         "mmspec_ds.systems",
         "mmspec_ds.trainer",
+        "mmspec_ds.verification",
     },
     "mmspec_ds.__main__": {"mmspec_ds.cli"},
 }
@@ -98,6 +102,7 @@ ONLY_IN = {
         "mmspec_ds.simulator",
         "mmspec_ds.spectra",
         "mmspec_ds.evaluation",
+        "mmspec_ds.verification",
     },
     "triton": {"mmspec_kernels"},
     "tensorboard": {"mmspec_ds.trainer"},
