@@ -78,7 +78,14 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.trainer",
         "mmspec_ds.verification",
     },
+    "mmspec_ds.api": {
+        "mmspec_ds.readers",
+        "mmspec_ds.reporting",
+        "mmspec_ds.spectra",
+        "mmspec_ds.systems",
+    },
     "mmspec_ds.cli": {
+        "mmspec_ds.api",
         "mmspec_ds.data",
         "mmspec_ds.evaluation",
         "mmspec_ds.profiling",
