@@ -175,7 +175,8 @@ def _draw_reading(row: Any, explanation: Explanation) -> None:
         names = [label_of(name) for name in found.parts]
         values = list(found.parts.values())
         colours = [LIGHT.curves[0] if one >= 0 else LIGHT.curves[1] for one in values]
-        drawn = bars.barh(names, values, color=colours, height=0.6)
+        drawn = bars.barh(range(len(names)), values, color=colours, height=0.6)
+        bars.set_yticks(range(len(names)), names)
         bars.bar_label(drawn, fmt="%+.1f", padding=3, fontsize=8, color=LIGHT.ink)
         bars.invert_yaxis()
         bars.margins(x=0.18)
