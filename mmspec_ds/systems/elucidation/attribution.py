@@ -11,6 +11,7 @@ import torch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.reading import pack
 from mmspec_ds.evaluation.shapley import shapley_values
+from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.molecules.smiles import spellings
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.spectra.registry import REGISTRY
@@ -74,5 +75,5 @@ def record_routing(trained: TrainedModel, record: Record) -> RoutingTable | None
     spectra = collate(pack([(record, tokens)], trained.encoding.schemas), [0]).to(device).spectra
     tally = RoutingTally()
     with torch.inference_mode():
-        tally.add([one for one in trained.model.encode(spectra).reports if one is not None])
+        tally.add([one for one in trained.model.encode(spectra).reports if isinstance(one, RoutingReport)])
     return tally.table()
