@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, add_spectra, check_writable, positive
 from mmspec_ds.errors import DataError
 from mmspec_ds.progress import ProgressLines
 
@@ -42,22 +42,7 @@ def add(commands: Commands) -> None:
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
     )
     command.set_defaults(usage=command.error)
-    command.when_chosen = _add_spectra
-
-
-def _add_spectra(command: Command) -> None:
-    """An option for each modality."""
-    from mmspec_ds.readers.batches import SPECTRA
-    from mmspec_ds.spectra.registry import REGISTRY
-
-    for name, modality in SPECTRA.items():
-        command.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=Path,
-            action="append",
-            metavar="FILE",
-            help=f"{REGISTRY[modality].label} of one record{', may be given again' if name == 'msms' else ''}",
-        )
+    command.when_chosen = add_spectra
 
 
 def _predict(options: argparse.Namespace) -> int:
