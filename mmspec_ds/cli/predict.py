@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
-    command.add_argument("--beam", type=positive, help="beam width (default: as --top)")
+    command.add_argument("--beam", type=positive, help="beam width (default: 20, or as --top)")
     command.add_argument("--out", type=Path, metavar="JSONL", help="write there instead of printing")
     command.add_argument(
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
@@ -73,15 +73,16 @@ def _predict(options: argparse.Namespace) -> int:
     for path in (*options.files, *chain.from_iterable(spectra.values())):
         if not path.exists():  # a slip of the pen is told at once; inside a batch it is a line of its own
             raise DataError("there is no such file", path=path)
+    from mmspec_ds.systems.elucidation.predict import BEAM
     from mmspec_ds.systems.elucidation.predict_files import predict_requests
     from mmspec_ds.systems.elucidation.trained import load_model
 
     trained = load_model(options.model)
-    beam = max(options.beam or options.top, options.top)
+    beam = max(options.beam or BEAM, options.top)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
         requests = _requests(options, spectra, answered)
-        return predict_requests(trained, requests, beam=beam, n_best=options.top)
+        return predict_requests(trained, requests, beam=beam, top=options.top)
 
     tally = _Tally()
     if options.out is None:
