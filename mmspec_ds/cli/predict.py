@@ -37,6 +37,12 @@ def add(commands: Commands) -> None:
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
     command.add_argument("--beam", type=positive, help="beam width (default: 20, or as --top)")
+    command.add_argument(
+        "--no-verify",
+        dest="verify",
+        action="store_false",
+        help="rank by the model alone, not by the spectra that are predicted for the candidates as well",
+    )
     command.add_argument("--out", type=Path, metavar="JSONL", help="write there instead of printing")
     command.add_argument(
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
@@ -82,7 +88,7 @@ def _predict(options: argparse.Namespace) -> int:
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
         requests = _requests(options, spectra, answered)
-        return predict_requests(trained, requests, beam=beam, top=options.top)
+        return predict_requests(trained, requests, beam=beam, top=options.top, verified=options.verify)
 
     tally = _Tally()
     if options.out is None:

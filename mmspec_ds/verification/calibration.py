@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -37,7 +38,7 @@ class Calibration(Settings):
         default=None, description="logistic weights of the features of a list, the intercept first"
     )
     known: Known | None = None
-    checks: dict[str, object] = Field(
+    checks: dict[str, Any] = Field(
         default={}, description="reliability on molecules of the calibration that were left out of the fit"
     )
 
@@ -95,7 +96,9 @@ def unlike(record: Record, known: Known) -> list[str]:
         margin = MARGIN * (high - low)
         outside = [value for value in values if not low - margin <= value <= high + margin]
         if outside:
-            remarks.append(f"unlike the known records: {name} {outside[0]:.6g}, known are {low:.6g} to {high:.6g}")
+            remarks.append(
+                f"unlike the known records: {name} {outside[0]:.6g}, known are {low:.6g} to {high:.6g}"
+            )
     return remarks
 
 

@@ -33,7 +33,9 @@ def fit_error_models(records: Iterable[Record], models: ErrorModels | None = Non
     for record in records:
         if record.smiles is not None:
             _collect(record, record.smiles, models, found)
-    fitted = {name: _fitted(getattr(models, name), pairs) for name, pairs in found.items() if len(pairs) >= ENOUGH}
+    fitted = {
+        name: _fitted(getattr(models, name), pairs) for name, pairs in found.items() if len(pairs) >= ENOUGH
+    }
     return models.model_copy(update=fitted)
 
 
@@ -56,7 +58,10 @@ def _collect(record: Record, smiles: str, models: ErrorModels, found: dict[str, 
                 peaks = prediction.cross_peaks
                 for o, p in match_cross_peaks(spectrum, prediction, models).pairs:
                     one = spectrum.peaks[o]
-                    carbon, hydrogen = one.carbon_ppm - peaks.carbon_ppm[p], one.hydrogen_ppm - peaks.hydrogen_ppm[p]
+                    carbon, hydrogen = (
+                        one.carbon_ppm - peaks.carbon_ppm[p],
+                        one.hydrogen_ppm - peaks.hydrogen_ppm[p],
+                    )
                     found["hsqc_carbon"].append((carbon, peaks.carbon_spread_ppm[p]))
                     found["hsqc_hydrogen"].append((hydrogen, peaks.hydrogen_spread_ppm[p]))
 

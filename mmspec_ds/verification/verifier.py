@@ -49,9 +49,7 @@ class Verifier:
             parts = dict.fromkeys(self.modalities, UNPREDICTABLE)
         else:
             parts = {name: judge(prediction) for name, judge in self._judges.items()}
-        return Verdict(
-            smiles, sum(self.models.weights.get(name, 1.0) * part for name, part in parts.items()), parts
-        )
+        return Verdict(smiles, self.models.total(parts), parts)
 
 
 def _judges(record: Record, models: ErrorModels) -> dict[str, Callable[[Prediction], float]]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmspec_ds.spectra.records import FloatArray, Record
+from mmspec_ds.evaluation.reliability import Reliability, reliability
+from mmspec_ds.spectra.records import Record
 from mmspec_ds.systems.elucidation.candidates import Candidates
 from mmspec_ds.verification.calibration import Calibration
 from mmspec_ds.verification.verifier import Verifier
@@ -51,17 +52,22 @@ class VerifiedCandidates:
 def verify(candidates: Candidates, record: Record, calibration: Calibration) -> VerifiedCandidates:
     """The candidates in the order of their combined score. Without a spectrum that can be predicted, the
     model's probability decides alone."""
+    verdicts = Verifier(record, calibration.errors).judge([one.smiles for one in candidates.molecules])
+    return combine(candidates, [one.parts for one in verdicts], record, calibration)
+
+
+def combine(
+    candidates: Candidates, parts: Sequence[Mapping[str, float]], record: Record, calibration: Calibration
+) -> VerifiedCandidates:
+    """The same, from the parts of each candidate's score."""
     if not candidates.molecules:
         return VerifiedCandidates((), None if calibration.listed is None else 0.0)
-    verdicts = Verifier(record, calibration.errors).judge([one.smiles for one in candidates.molecules])
-    log_probabilities = np.array([one.log_probability for one in candidates.molecules])
-    scores = calibration.model_weight * log_probabilities + np.array([one.score for one in verdicts])
+    own = calibration.model_weight * np.array([one.log_probability for one in candidates.molecules])
+    scores = own + np.array([calibration.errors.total(one) for one in parts])
     shares = np.exp(scores - np.logaddexp.reduce(scores))
     molecules = tuple(
-        VerifiedCandidate(one.smiles, own.log_probability, float(score), one.parts, float(share))
-        for one, own, score, share in sorted(
-            zip(verdicts, candidates.molecules, scores, shares), key=lambda entry: -entry[2]
-        )
+        VerifiedCandidate(one.smiles, one.log_probability, float(scores[at]), parts[at], float(shares[at]))
+        for at, one in sorted(enumerate(candidates.molecules), key=lambda entry: -scores[entry[0]])
     )
     listed = None
     if calibration.listed is not None:
@@ -79,6 +85,28 @@ def list_features(molecules: Sequence[VerifiedCandidate], record: Record) -> tup
     share = min(max(first.share, SURE), 1 - SURE)
     agreement = sum(first.parts.get(name, 0.0) for name in NMR) / max(_signals(record), 1)
     return agreement, float(np.log(max(missed, SURE))), float(np.log(share / (1 - share)))
+
+
+def check_confidence(
+    found: Sequence[VerifiedCandidates], truths: Sequence[str | None]
+) -> dict[str, Reliability]:
+    """How reliable the stated probabilities are, that the first candidate is right ("first") and that the right
+    one is among them ("listed"). Records without a stated probability are left out.
+
+    Raises:
+        ValueError: none states a probability.
+    """
+    first, listed = [], []
+    for one, truth in zip(found, truths):
+        if one.listed is None:
+            continue
+        smiles = [molecule.smiles for molecule in one.molecules]
+        listed.append((one.listed, truth in smiles))
+        first.append((one.confidence(1) or 0.0 if smiles else 0.0, bool(smiles) and smiles[0] == truth))
+    return {
+        name: reliability([stated for stated, _ in pairs], [true for _, true in pairs])
+        for name, pairs in (("first", first), ("listed", listed))
+    }
 
 
 def _signals(record: Record) -> int:
