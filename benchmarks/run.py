@@ -39,6 +39,9 @@ REGISTRY = {
     ),
     "curves": Benchmark("made_curves.py", "1H curves read", "the known spectra that they were made from"),
     "measured": Benchmark("measured_molecules.py", "answers to measured spectra", "the true structures"),
+    "measured_small": Benchmark(
+        "measured_small.py", "answers to measured shift lists", "the same model fine-tuned on others"
+    ),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
 

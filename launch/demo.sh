@@ -25,7 +25,7 @@ echo "demo: training the sparse model on 2 ranks, expert-parallel size 2"
 train ds_configs/runs/demo.yaml
 echo "demo: training the dense model for the same time"
 train ds_configs/runs/demo.yaml name=demo_dense moe=null training.ep_size=1
-echo "demo: proposing structures for molecules that neither model has seen (beam 10)"
+echo "demo: proposing structures for molecules that neither model has seen"
 mmspec evaluate runs/demo runs/demo_dense --data starter/test.parquet --controls starter/train.parquet \
     --limit 500 --json runs/demo/evaluation.json
 echo "demo: the figures are in runs/demo/evaluation.json; curves: .venv/bin/tensorboard --logdir runs"

@@ -14,14 +14,8 @@ from setuptools import find_namespace_packages
 ROOT = Path(__file__).parents[1]
 LONGEST = 350
 
-ANYBODYS = {
-    "mmspec_ds",
-    "mmspec_ds.errors",
-    "mmspec_ds.files",
-    "mmspec_ds.processes",
-    "mmspec_ds.progress",
-    "mmspec_ds.settings",
-}
+SHARED = ("errors", "files", "processes", "progress", "settings")
+ANYBODYS = {"mmspec_ds", *(f"mmspec_ds.{name}" for name in SHARED)}
 """What all rooms may import."""
 
 ARROWS: dict[str, set[str]] = {
@@ -36,6 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "mmspec_ds.spectra": {"mmspec_ds.molecules"},
     "mmspec_ds.readers": {"mmspec_ds.molecules", "mmspec_ds.spectra"},
     "mmspec_ds.simulator": {"mmspec_ds.molecules", "mmspec_ds.spectra"},
+    "mmspec_ds.verification": {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.simulator"},
     "mmspec_ds.data": {"mmspec_ds.molecules", "mmspec_ds.spectra", "mmspec_ds.readers"},
     "mmspec_ds.moe": {"mmspec_kernels"},
     "mmspec_ds.nn": {
@@ -56,6 +51,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.readers",
         "mmspec_ds.spectra",
         "mmspec_ds.trainer",
+        "mmspec_ds.verification",
     },
     "mmspec_ds.profiling": {
         "mmspec_ds.data",
@@ -74,8 +70,11 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.spectra",
         "mmspec_ds.systems",
         "mmspec_ds.trainer",
+        "mmspec_ds.verification",
     },
+    "mmspec_ds.api": {"mmspec_ds.readers", "mmspec_ds.reporting", "mmspec_ds.spectra", "mmspec_ds.systems"},
     "mmspec_ds.cli": {
+        "mmspec_ds.api",
         "mmspec_ds.data",
         "mmspec_ds.evaluation",
         "mmspec_ds.profiling",
@@ -85,6 +84,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.spectra",
         "mmspec_ds.systems",
         "mmspec_ds.trainer",
+        "mmspec_ds.verification",
     },
     "mmspec_ds.__main__": {"mmspec_ds.cli"},
 }
@@ -98,6 +98,7 @@ ONLY_IN = {
         "mmspec_ds.simulator",
         "mmspec_ds.spectra",
         "mmspec_ds.evaluation",
+        "mmspec_ds.verification",
     },
     "triton": {"mmspec_kernels"},
     "tensorboard": {"mmspec_ds.trainer"},

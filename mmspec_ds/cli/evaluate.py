@@ -16,7 +16,13 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="folder of a trained run")
     command.add_argument("--data", type=Path, nargs="+", required=True, help="files of any format, with SMILES")
-    command.add_argument("--beam", type=positive, default=10, help="beam width (default: 10)")
+    command.add_argument(
+        "--raw",
+        action="store_true",
+        help="rank by the benchmark's rule: strings as they were written, where invalid and repeated molecules"
+        " keep their rank (default: valid molecules, none twice)",
+    )
+    command.add_argument("--beam", type=positive, help="beam width (default: 20, with --raw 10)")
     command.add_argument("--modalities", help="use only these, such as h_nmr,c_nmr")
     command.add_argument("--limit", type=positive, help="only the first so many molecules")
     command.add_argument(
@@ -40,13 +46,15 @@ def _evaluate(options: argparse.Namespace) -> int:
         read_question,
         shared_with_training,
     )
+    from mmspec_ds.systems.elucidation.predict import BEAM
     from mmspec_ds.systems.elucidation.trained import load_model
 
     check_writable(options.json)
     named = options.modalities.split(",") if options.modalities else None
     question = Question(
         files=tuple(options.data),
-        beam=options.beam,
+        beam=options.beam or (10 if options.raw else BEAM),
+        rule="raw" if options.raw else "unique",
         modalities=tuple(modality_by_name(name.strip()) for name in named) if named else None,
         limit=options.limit,
         skip_invalid=options.skip_invalid,
@@ -58,11 +66,11 @@ def _evaluate(options: argparse.Namespace) -> int:
         for remark, count in dataset.remarks.items():
             print(f"{folder}: {remark}: {count}")
         with ProgressLines(f"decoding with {folder}", len(dataset), unit="molecules") as progress:
-            results[str(folder)] = evaluate_model(trained, dataset, question.beam, progress.at)
+            results[str(folder)] = evaluate_model(trained, dataset, question.beam, question.rule, progress.at)
         if options.controls and folder == options.models[0]:
             shared = shared_with_training(dataset, trained, options.controls)
             print(f"canonical SMILES shared with the training files: {shared} of {len(dataset)}")
-            results |= evaluate_controls(trained, dataset, options.controls, question.beam)
+            results |= evaluate_controls(trained, dataset, options.controls, question)
     print_results(results)
     if options.json:
         write_results(options.json, results)

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, add_spectra, check_writable, positive
 from mmspec_ds.errors import DataError
 from mmspec_ds.progress import ProgressLines
 
@@ -36,28 +36,13 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
-    command.add_argument("--beam", type=positive, help="beam width (default: as --top)")
+    command.add_argument("--beam", type=positive, help="beam width (default: 20, or as --top)")
     command.add_argument("--out", type=Path, metavar="JSONL", help="write there instead of printing")
     command.add_argument(
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
     )
     command.set_defaults(usage=command.error)
-    command.when_chosen = _add_spectra
-
-
-def _add_spectra(command: Command) -> None:
-    """An option for each modality."""
-    from mmspec_ds.readers.batches import SPECTRA
-    from mmspec_ds.spectra.registry import REGISTRY
-
-    for name, modality in SPECTRA.items():
-        command.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=Path,
-            action="append",
-            metavar="FILE",
-            help=f"{REGISTRY[modality].label} of one record{', may be given again' if name == 'msms' else ''}",
-        )
+    command.when_chosen = add_spectra
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -73,15 +58,16 @@ def _predict(options: argparse.Namespace) -> int:
     for path in (*options.files, *chain.from_iterable(spectra.values())):
         if not path.exists():  # a slip of the pen is told at once; inside a batch it is a line of its own
             raise DataError("there is no such file", path=path)
+    from mmspec_ds.systems.elucidation.predict import BEAM
     from mmspec_ds.systems.elucidation.predict_files import predict_requests
     from mmspec_ds.systems.elucidation.trained import load_model
 
     trained = load_model(options.model)
-    beam = max(options.beam or options.top, options.top)
+    beam = max(options.beam or BEAM, options.top)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
         requests = _requests(options, spectra, answered)
-        return predict_requests(trained, requests, beam=beam, n_best=options.top)
+        return predict_requests(trained, requests, beam=beam, top=options.top)
 
     tally = _Tally()
     if options.out is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
@@ -14,23 +15,28 @@ TOP_K = tuple(range(1, 11))
 SHOWN_K = (1, 3, 5, 10)
 """The ranks in a table."""
 
+Rule = Literal["raw", "unique"]
+"""What is ranked. raw: strings as a search wrote them; by the benchmark's rule, invalid and repeated structures
+keep their rank. unique: valid structures, none twice."""
+
 
 @dataclass(frozen=True)
 class EvaluationResult:
     """Scores over `n` molecules: `top_k[k]`, k = 1 .. 10, and `validity` in per cent, `tanimoto` between 0 and
-    1, and `seconds` of decoding."""
+    1, `seconds` of decoding, and the rule by which candidates have their ranks."""
 
     n: int
     top_k: Mapping[int, float]
     validity: float
     tanimoto: float
     seconds: float
+    rule: Rule = "raw"
 
-    def to_json(self) -> dict[str, float]:
-        """Return a flat dictionary: n, top_1 .. top_10, validity, tanimoto, seconds."""
+    def to_json(self) -> dict[str, float | str]:
+        """Return a flat dictionary: n, top_1 .. top_10, validity, tanimoto, seconds, rule."""
         ranks = {f"top_{k}": self.top_k[k] for k in TOP_K}
         rest = {"validity": self.validity, "tanimoto": self.tanimoto, "seconds": self.seconds}
-        return {"n": self.n, **ranks, **rest}
+        return {"n": self.n, **ranks, **rest, "rule": self.rule}
 
 
 def canonical_or_none(smiles: str) -> str | None:
@@ -69,7 +75,7 @@ def tanimoto(first: str, second: str) -> float:
 
 
 def score_candidates(
-    candidates: Sequence[Sequence[str]], truths: Sequence[str], *, seconds: float = 0.0
+    candidates: Sequence[Sequence[str]], truths: Sequence[str], *, seconds: float = 0.0, rule: Rule = "raw"
 ) -> EvaluationResult:
     """Return all scores of the proposals of one model.
 
@@ -77,6 +83,7 @@ def score_candidates(
         candidates: per molecule its proposals as SMILES, best first.
         truths: per molecule its structure.
         seconds: how long the proposals took.
+        rule: by which they have their ranks; noted in the result.
 
     Returns:
         Exact match of canonical SMILES, stereochemistry kept; the similarity is that of the first proposal
@@ -101,6 +108,7 @@ def score_candidates(
         validity=validity_share(canonical),
         tanimoto=sum(similar) / len(similar),
         seconds=seconds,
+        rule=rule,
     )
 
 

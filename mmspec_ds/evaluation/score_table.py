@@ -10,14 +10,14 @@ from rich.table import Table
 from mmspec_ds.evaluation.metrics import SHOWN_K, EvaluationResult
 from mmspec_ds.files import write_json
 
-_HEADS = ("molecules", *(f"Top-{k} %" for k in SHOWN_K), "valid %", "Tanimoto", "seconds")
+_HEADS = ("molecules", "candidates", *(f"Top-{k} %" for k in SHOWN_K), "valid %", "Tanimoto", "seconds")
 
 
 def print_results(
     results: Mapping[str, EvaluationResult], *, title: str | None = None, console: Console | None = None
 ) -> None:
     """Print named results: as a table when the console is a terminal, else as plain lines, each with a name and
-    its labelled figures."""
+    its labelled figures. "candidates" is the rule of the ranks, see `Rule`."""
     console = console or Console()
     table, lines = Table("", title=title), [title] if title else []
     for head in _HEADS:
@@ -47,4 +47,11 @@ def write_results(path: Path, results: Mapping[str, EvaluationResult]) -> None:
 
 def _figures(result: EvaluationResult) -> tuple[str, ...]:
     ranks = (f"{result.top_k[k]:.2f}" for k in SHOWN_K)
-    return (str(result.n), *ranks, f"{result.validity:.2f}", f"{result.tanimoto:.3f}", f"{result.seconds:.1f}")
+    return (
+        str(result.n),
+        result.rule,
+        *ranks,
+        f"{result.validity:.2f}",
+        f"{result.tanimoto:.3f}",
+        f"{result.seconds:.1f}",
+    )

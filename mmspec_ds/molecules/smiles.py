@@ -59,6 +59,17 @@ def write_smiles(molecule: Chem.Mol) -> str:
     return bare if again is not None and Chem.MolToSmiles(again) == text else text
 
 
+def spellings(smiles: str) -> list[str]:
+    """The canonical SMILES of a molecule, and those that begin at each of its atoms, without repetition.
+
+    Raises:
+        ValueError: the text is not a valid structure.
+    """
+    molecule = parse_smiles(smiles)
+    rooted = (str(Chem.MolToSmiles(molecule, rootedAtAtom=at)) for at in range(molecule.GetNumAtoms()))
+    return list(dict.fromkeys([write_smiles(molecule), *rooted]))
+
+
 def inchikey_block(smiles: str) -> str:
     """The first block of the InChIKey: 14 letters for the skeleton, without stereo and isotopes.
 

@@ -19,7 +19,7 @@ from mmspec_ds.systems.elucidation.routing import FAMILIES, expert_names
 DRAWN_PROPOSALS = 4
 """Proposals drawn for each molecule, and validations shown of each molecule."""
 
-SCORE_HEADS = ("", "molecules", *(f"Top-{k} %" for k in SHOWN_K), "valid %", "Tanimoto")
+SCORE_HEADS = ("", "molecules", "candidates", *(f"Top-{k} %" for k in SHOWN_K), "valid %", "Tanimoto")
 
 RATES = {
     "tokens per second": "throughput/tokens_per_second",
@@ -218,6 +218,7 @@ def _environment(entry: Entry) -> Iterator[tuple[str, str]]:
 
 def _scores(result: Mapping[str, Any], digits: int = 2) -> Iterator[str]:
     yield f"{result['n']:,}"
+    yield result.get("rule", "raw")  # as files of earlier versions have it
     yield from (f"{result[f'top_{k}']:.{digits}f}" for k in SHOWN_K)
     yield f"{result['validity']:.{digits}f}"
     yield f"{result['tanimoto']:.3f}"

@@ -29,7 +29,7 @@ _MONOFLUORO = {1: 172.0, 2: 20.0, 3: 6.0}
 
 def split_by_fluorine(mol: Chem.Mol, shifts: Mapping[int, float]) -> dict[int, list[float]]:
     """The lines (ppm) of each carbon in `shifts` (atom index to ppm), split by the fluorines near it."""
-    fluorines = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 9]
+    fluorines = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 9 and atom.GetDegree()]
     if not fluorines:
         return {carbon: [shift] for carbon, shift in shifts.items()}
     apart = Chem.GetDistanceMatrix(mol)

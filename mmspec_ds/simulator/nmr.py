@@ -72,7 +72,7 @@ def assigned_multiplets(
     """
     groups = [atoms for atoms in equivalent_atoms(mol) if mol.GetAtomWithIdx(atoms[0]).GetTotalNumHs()]
     group_of = {atom: place for place, atoms in enumerate(groups) for atom in atoms}
-    hidden = unseen | {match[0] for match in mol.GetSubstructMatches(_acid_query())}
+    hidden = unseen | set(acid_oxygens(mol))
     found: list[AssignedMultiplet] = []
     for atoms in groups:
         if atoms[0] in hidden:
@@ -130,6 +130,11 @@ def exchangeable_singles(mol: Chem.Mol) -> list[int]:
     """Atoms of O, N and S with one hydrogen, which published spectra often lack; NH2 they nearly always
     show."""
     return [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() != 6 and a.GetTotalNumHs() == 1]
+
+
+def acid_oxygens(mol: Chem.Mol) -> list[int]:
+    """Oxygens of acids that bear a hydrogen."""
+    return [match[0] for match in mol.GetSubstructMatches(_acid_query())]
 
 
 @cache

@@ -46,8 +46,8 @@ def test_several_files_are_the_record_of_the_parquet(mmspec: Any, house: Path, i
         assert answer["id"] == "h_nmr.csv+c_nmr.csv"
         assert answer["read"] == ["h_nmr", "c_nmr"]
         assert [c["smiles"] for c in answer["candidates"]] == [c["smiles"] for c in told[number]["candidates"]]
-        scores = [c["score"] for c in told[number]["candidates"]]
-        assert [c["score"] for c in answer["candidates"]] == pytest.approx(scores, abs=1e-5)
+        scores = [c["log_probability"] for c in told[number]["candidates"]]
+        assert [c["log_probability"] for c in answer["candidates"]] == pytest.approx(scores, abs=1e-5)
 
 
 def test_what_is_not_read_is_named_and_what_was_assumed_is_told(

@@ -120,14 +120,14 @@ def test_a_formula_for_all_rows_must_agree(mmspec: Any, house: Path, manifest: P
 def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Pieces of one record, and how many records each decoding was given."""
     given: list[int] = []
-    decode = predict_files.predict_dataset
+    decode = predict_files.predict_molecules
 
     def counted(model: Any, dataset: Any, *rest: Any, **named: Any) -> Any:
         given.append(len(dataset))
         return decode(model, dataset, *rest, **named)
 
     monkeypatch.setattr(predict_files, "PIECE", 1)
-    monkeypatch.setattr(predict_files, "predict_dataset", counted)
+    monkeypatch.setattr(predict_files, "predict_molecules", counted)
     return given
 
 
@@ -163,7 +163,7 @@ def test_what_was_answered_outlives_an_interruption(
     out = house / "out.jsonl"
     out.write_text("an earlier file\n")
     command = ("predict", house / "model", manifest, "--top", 1, "--out", out)
-    decode = predict_files.predict_dataset
+    decode = predict_files.predict_molecules
 
     def interrupted(*rest: Any, **named: Any) -> Any:
         if len(pieces) == 2:
@@ -171,7 +171,7 @@ def test_what_was_answered_outlives_an_interruption(
         return decode(*rest, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(predict_files, "predict_dataset", interrupted)
+        patch.setattr(predict_files, "predict_molecules", interrupted)
         told = mmspec(*command)
     assert (told.status, told.err) == (130, "mmspec: interrupted\n")
     assert out.read_text() == "an earlier file\n"

@@ -50,7 +50,7 @@ def test_a_sparse_model_is_written_that_other_commands_take(mmspec: Any, house: 
         told = mmspec("predict", model, house / "data.parquet", "--top", "3")
         assert told.status == 0, told
         lines = [json.loads(line) for line in told.out.splitlines()]
-        scores.append([c["score"] for line in lines for c in line["candidates"]])
+        scores.append([c["log_probability"] for line in lines for c in line["candidates"]])
     assert scores[0]
     assert scores[1] == pytest.approx(scores[0], abs=1e-4)
 

@@ -9,7 +9,7 @@ from mmspec_ds.evaluation.metrics import EvaluationResult
 from mmspec_ds.evaluation.score_table import print_results, write_results
 
 RESULTS = {
-    "sparse": EvaluationResult(300, {k: 50.0 + k for k in range(1, 11)}, 98.765, 0.8125, 12.34),
+    "sparse": EvaluationResult(300, {k: 50.0 + k for k in range(1, 11)}, 98.765, 0.8125, 12.34, "unique"),
     "shuffled [control]": EvaluationResult(300, dict.fromkeys(range(1, 11), 0.0), 97.0, 0.1, 12.0),
 }
 
@@ -24,10 +24,11 @@ def test_plain_lines():
     lines = printed(terminal=False, width=20).splitlines()
     assert lines[0] == "Held-out"
     assert lines[1] == (
-        "sparse              molecules 300  Top-1 % 51.00  Top-3 % 53.00  Top-5 % 55.00  Top-10 % 60.00"
+        "sparse              molecules 300  candidates unique"
+        "  Top-1 % 51.00  Top-3 % 53.00  Top-5 % 55.00  Top-10 % 60.00"
         "  valid % 98.77  Tanimoto 0.812  seconds 12.3"
     )
-    assert lines[2].startswith("shuffled [control]  molecules 300  Top-1 % 0.00")
+    assert lines[2].startswith("shuffled [control]  molecules 300  candidates raw  Top-1 % 0.00")
     assert len(lines) == 3
 
 

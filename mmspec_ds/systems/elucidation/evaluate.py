@@ -9,10 +9,10 @@ from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset
 from mmspec_ds.errors import DataError
-from mmspec_ds.evaluation.metrics import EvaluationResult, describe_overlap, score_candidates
+from mmspec_ds.evaluation.metrics import EvaluationResult, Rule, describe_overlap, score_candidates
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.controls import nearest_molecules, shuffle_spectra
-from mmspec_ds.systems.elucidation.predict import ScoredSmiles, predict_dataset
+from mmspec_ds.systems.elucidation.predict import BEAM, predict_dataset, predict_molecules
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
 Progress = Callable[[int], None]
@@ -21,10 +21,12 @@ Progress = Callable[[int], None]
 @dataclass(frozen=True)
 class Question:
     """The data and search that all models are evaluated with: `limit` molecules (None for all) of `files`,
-    `beam` hypotheses each, and only the named modalities (None for all that the model knows)."""
+    `beam` hypotheses each, and only the named modalities (None for all that the model knows). `rule` says what
+    is ranked."""
 
     files: tuple[Path, ...]
-    beam: int = 10
+    beam: int = BEAM
+    rule: Rule = "unique"
     modalities: tuple[Modality, ...] | None = None
     limit: int | None = None
     skip_invalid: bool = False
@@ -46,31 +48,45 @@ def read_question(trained: TrainedModel, question: Question) -> SpectraDataset:
 
 
 def evaluate_model(
-    trained: TrainedModel, dataset: SpectraDataset, beam: int, progress: Progress | None = None
+    trained: TrainedModel,
+    dataset: SpectraDataset,
+    beam: int = BEAM,
+    rule: Rule = "unique",
+    progress: Progress | None = None,
 ) -> EvaluationResult:
-    """Top-k, validity and similarity of a model's proposals."""
+    """Top-k, validity and similarity of a model's candidates: the molecules that it finds, or by the rule
+    of the benchmark the first ten strings that it writes."""
     started = time.monotonic()
-    proposals = predict_dataset(
-        trained.model, dataset, trained.vocabulary, beam=beam, n_best=min(beam, 10), progress=progress
-    )
-    return _scored(proposals, dataset, time.monotonic() - started)
+    if rule == "raw":
+        written = predict_dataset(
+            trained.model, dataset, trained.vocabulary, beam=beam, n_best=min(beam, 10), progress=progress
+        )
+        proposals = [[one.smiles for one in row] for row in written]
+    else:
+        found = predict_molecules(trained.model, dataset, trained.vocabulary, beam=beam, progress=progress)
+        proposals = [[one.smiles for one in row.molecules] for row in found]
+    return _scored(proposals, dataset, time.monotonic() - started, rule)
 
 
 def evaluate_controls(
-    trained: TrainedModel, dataset: SpectraDataset, train_files: Sequence[Path], beam: int, seed: int = 0
+    trained: TrainedModel,
+    dataset: SpectraDataset,
+    train_files: Sequence[Path],
+    question: Question,
+    seed: int = 0,
 ) -> dict[str, EvaluationResult]:
     """Results without the right spectra, and without a model.
 
     "spectra shuffled": the model with each molecule's spectra swapped for another's. "nearest training
     spectrum": the training molecules with the most similar spectra.
     """
-    shuffled = evaluate_model(trained, shuffle_spectra(dataset, seed), beam)
+    shuffled = evaluate_model(trained, shuffle_spectra(dataset, seed), question.beam, question.rule)
     library = read_dataset(tuple(train_files), trained.encoding).only(tuple(dataset.tokens))
     started = time.monotonic()
-    nearest = nearest_molecules(library, dataset)
+    nearest = [[one.smiles for one in row] for row in nearest_molecules(library, dataset)]
     return {
         "spectra shuffled": shuffled,
-        "nearest training spectrum": _scored(nearest, dataset, time.monotonic() - started),
+        "nearest training spectrum": _scored(nearest, dataset, time.monotonic() - started, "unique"),
     }
 
 
@@ -85,6 +101,6 @@ def _known(dataset: SpectraDataset) -> list[str]:
 
 
 def _scored(
-    proposals: Sequence[Sequence[ScoredSmiles]], dataset: SpectraDataset, seconds: float
+    proposals: Sequence[Sequence[str]], dataset: SpectraDataset, seconds: float, rule: Rule
 ) -> EvaluationResult:
-    return score_candidates([[c.smiles for c in one] for one in proposals], _known(dataset), seconds=seconds)
+    return score_candidates(proposals, _known(dataset), seconds=seconds, rule=rule)

@@ -1,17 +1,20 @@
 """Proposed structures for every sample of a dataset."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import torch
 
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.nn.beam import beam_search
+from mmspec_ds.nn.beam import Candidate, beam_search
 from mmspec_ds.nn.packed_weights import packed
+from mmspec_ds.systems.elucidation.candidates import Candidates, unique_molecules
 from mmspec_ds.systems.elucidation.model import Elucidator
+
+BEAM = 20
+"""Hypotheses per sample when molecules are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ def predict_dataset(
     max_tokens: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[ScoredSmiles]]:
-    """The proposals of each sample, best first, in the order of the dataset.
+    """The strings that beam search writes for each sample, in the order of the dataset. By the benchmark's rule
+    they are ranked by the mean log probability of a token; repeated molecules and invalid ones are kept.
 
     Samples are decoded in batches of like length, the longest first, so that what does not fit into memory
     fails at once. On several ranks that share experts, every rank must be given the same dataset.
@@ -52,20 +56,61 @@ def predict_dataset(
     Raises:
         ValueError: a number that is not positive.
     """
+    search = Search(beam, n_best, max_tokens, length_penalty=1.0)
+    proposals: list[list[ScoredSmiles]] = [[] for _ in range(len(dataset))]
+    for at, found in _searched(model, dataset, search, batch_size, progress):
+        proposals[at] = [ScoredSmiles("".join(vocabulary.decode(c.tokens)), c.score) for c in found]
+    return proposals
+
+
+def predict_molecules(
+    model: Elucidator,
+    dataset: SpectraDataset,
+    vocabulary: Vocabulary,
+    *,
+    beam: int = BEAM,
+    batch_size: int = 64,
+    max_tokens: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Candidates]:
+    """The molecules that beam search finds for each sample, in the order of the dataset; see `predict_dataset`
+    for the arguments. A beam finds fewer molecules than it is wide: some spell one molecule, or none."""
+    search = Search(beam, beam, max_tokens, length_penalty=0.0)
+    molecules = [Candidates(())] * len(dataset)
+    for at, found in _searched(model, dataset, search, batch_size, progress):
+        molecules[at] = unique_molecules(
+            ("".join(vocabulary.decode(c.tokens)), c.score) for c in found if c.finished
+        )
+    return molecules
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The numbers of `beam_search`."""
+
+    beam: int
+    n_best: int
+    max_tokens: int | None
+    length_penalty: float
+
+
+def _searched(
+    model: Elucidator,
+    dataset: SpectraDataset,
+    search: Search,
+    batch_size: int,
+    progress: Callable[[int], None] | None,
+) -> Iterator[tuple[int, list[Candidate]]]:
+    """The number of each sample and what beam search finds for it, the longest samples first."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     device = next(model.parameters()).device
     model = packed(model)
     spectra_only = replace(dataset, targets=None)
     order = np.argsort(-dataset.lengths, kind="stable")
-    proposals: list[list[ScoredSmiles]] = [[] for _ in range(len(dataset))]
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         spectra = collate(spectra_only, chosen).to(device).spectra
-        with torch.no_grad():
-            found = beam_search(model, spectra, beam=beam, n_best=n_best, max_tokens=max_tokens)
-        for at, candidates in zip(chosen, found):
-            proposals[at] = [ScoredSmiles("".join(vocabulary.decode(c.tokens)), c.score) for c in candidates]
+        yield from zip(chosen.tolist(), beam_search(model, spectra, **asdict(search)))
         if progress is not None:
             progress(min(start + batch_size, len(order)))
-    return proposals

@@ -11,7 +11,8 @@ from mmspec_ds.readers.requests import Request
 from mmspec_ds.spectra.packed import PackedTokens
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.systems.elucidation.predict import ScoredSmiles, predict_dataset
+from mmspec_ds.systems.elucidation.candidates import Candidates, MoleculeCandidate
+from mmspec_ds.systems.elucidation.predict import predict_molecules
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
 PIECE = 256
@@ -22,21 +23,22 @@ Answer = dict[str, Any]
 
 
 def predict_requests(
-    trained: TrainedModel, requests: Iterable[Request], *, beam: int, n_best: int
+    trained: TrainedModel, requests: Iterable[Request], *, beam: int, top: int
 ) -> Iterator[Answer]:
     """One answer for each request, in their order; memory holds a piece of them.
 
     Yields:
-        `id`; `candidates`, a list of `smiles` and `score` with the best first, or `error`; of a record that was
-        read, `read`, the names of the modalities that the model was given (`formula` among them), and `unused`,
-        what the record has besides; `remarks`, what was changed, guessed or left out on the way.
+        `id`; `candidates`, at most `top` molecules with the most probable first, or `error`; of a record that
+        was read, `invalid` and `merged`, what else the search wrote (see `Candidates`), `read`, the names of
+        the modalities that the model was given (`formula` among them), and `unused`, what the record has
+        besides; `remarks`, what was changed, guessed or left out on the way.
     """
     source = iter(requests)
     while piece := list(islice(source, PIECE)):
-        yield from _answered(trained, piece, beam, n_best)
+        yield from _answered(trained, piece, beam, top)
 
 
-def _answered(trained: TrainedModel, piece: Sequence[Request], beam: int, n_best: int) -> Iterator[Answer]:
+def _answered(trained: TrainedModel, piece: Sequence[Request], beam: int, top: int) -> Iterator[Answer]:
     """The answers of one piece."""
     encoded: list[tuple[Record, dict[Modality, PackedTokens]]] = []
     faults: dict[int, str] = {}
@@ -45,19 +47,25 @@ def _answered(trained: TrainedModel, piece: Sequence[Request], beam: int, n_best
             encoded.append(_encoded(trained, request))
         except DataError as error:
             faults[place] = str(error)
-    found: Iterator[list[ScoredSmiles]] = iter(())
+    found: Iterator[Candidates] = iter(())
     if encoded:
         dataset = pack(encoded, trained.encoding.schemas)
-        found = iter(predict_dataset(trained.model, dataset, trained.vocabulary, beam=beam, n_best=n_best))
+        found = iter(predict_molecules(trained.model, dataset, trained.vocabulary, beam=beam))
     tokens = (one for _, one in encoded)
     for place, request in enumerate(piece):
         answer: Answer = {"id": request.id}
         if place in faults:
             answer["error"] = faults[place]
         else:
-            answer["candidates"] = [{"smiles": c.smiles, "score": c.score} for c in next(found)]
+            candidates = next(found)
+            answer["candidates"] = [_as_json(one) for one in candidates.molecules[:top]]
+            answer["invalid"], answer["merged"] = candidates.invalid, candidates.merged
             answer["read"], answer["unused"] = _uses(request.record, next(tokens))
         yield {**answer, "remarks": list(request.remarks)}
+
+
+def _as_json(one: MoleculeCandidate) -> dict[str, Any]:
+    return {"smiles": one.smiles, "probability": one.probability, "log_probability": one.log_probability}
 
 
 def _encoded(trained: TrainedModel, request: Request) -> tuple[Record, dict[Modality, PackedTokens]]:

@@ -20,6 +20,10 @@ from mmspec_ds.systems.run_file import load_run_of
 from mmspec_ds.trainer.run_settings import CONFIG, check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
+SHIPPED = Path(__file__).parents[2] / "models"
+STARTER = "starter"
+"""The name of the model that comes with the package."""
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -31,14 +35,30 @@ class TrainedModel:
     encoding: InputEncoding
 
 
-def load_model(folder: Path) -> TrainedModel:
+def resolve_model(name: str | Path) -> Path:
+    """The folder of a model by its name. `starter` is the one that comes with the package, unless a folder of
+    that name holds a run; anything else is a path.
+
+    Raises:
+        DataError: this installation has no starter model.
+    """
+    if str(name) != STARTER or (Path(name) / CONFIG).is_file():
+        return Path(name)
+    shipped = SHIPPED / STARTER
+    if not (shipped / CONFIG).is_file():
+        raise DataError("`starter` did not come with this installation: expected the folder of a trained run")
+    return shipped
+
+
+def load_model(name: str | Path) -> TrainedModel:
     """Read `config.yaml`, `vocabulary.json` and `model.safetensors`; no DeepSpeed is needed. Where there is a
-    manifest, as in an export, the files must have its checksums.
+    manifest, as in an export, the files must have its checksums. `name` is as `resolve_model` takes it.
 
     Raises:
         DataError: no such folder, or a file of it is missing, was altered or does not fit.
         ConfigError: a configuration that this version cannot read.
     """
+    folder = resolve_model(name)
     check_run_folder(folder)
     if (folder / MANIFEST).is_file():
         wrong = faults(folder, read_manifest(folder))

@@ -1,0 +1,71 @@
+"""The molecules that a search has found, each of them once."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from mmspec_ds.molecules.smiles import canonical_smiles
+
+
+@dataclass(frozen=True, slots=True)
+class MoleculeCandidate:
+    """A molecule and the log of its probability: that of all its spellings that were found, together.
+
+    `smiles` is canonical, with stereochemistry as written.
+    """
+
+    smiles: str
+    log_probability: float
+
+    @property
+    def probability(self) -> float:
+        """Between 0 and 1."""
+        return float(np.exp(self.log_probability))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Unique valid molecules, the most probable first.
+
+    Attributes:
+        molecules: none of them twice.
+        invalid: strings that are no molecule.
+        merged: spellings that were added to another one of the same molecule.
+        misfits: molecules that contradict the formula or mass that is known.
+    """
+
+    molecules: tuple[MoleculeCandidate, ...]
+    invalid: int = 0
+    merged: int = 0
+    misfits: int = 0
+
+
+def unique_molecules(
+    written: Iterable[tuple[str, float]], fits: Callable[[str], bool] | None = None
+) -> Candidates:
+    """The molecules of what a search has written.
+
+    The probability of a molecule is the sum over its spellings. Equal ones keep the order of their SMILES.
+
+    Args:
+        written: strings, each with its log probability in nats (of all its tokens together).
+        fits: whether a molecule, given as canonical SMILES, is one that is asked for; any is by default.
+    """
+    invalid = 0
+    spellings: list[tuple[str, float]] = []
+    for text, log_probability in written:
+        try:
+            spellings.append((canonical_smiles(text), log_probability))
+        except ValueError:
+            invalid += 1
+    found = [
+        MoleculeCandidate(smiles, float(np.logaddexp.reduce([one for _, one in group])))
+        for smiles, group in groupby(sorted(spellings), key=lambda spelling: spelling[0])
+    ]
+    fitting = [one for one in found if fits is None or fits(one.smiles)]
+    best_first = sorted(fitting, key=lambda one: -one.log_probability)
+    return Candidates(
+        tuple(best_first), invalid, len(spellings) - len(found), misfits=len(found) - len(fitting)
+    )

@@ -1,0 +1,91 @@
+"""How well candidates agree with the spectra of a record."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Modality, Record
+from mmspec_ds.verification.error_models import ErrorModels
+from mmspec_ds.verification.nmr import match_carbon, match_cross_peaks, match_hydrogen
+from mmspec_ds.verification.predicted import Prediction, predicted
+
+UNPREDICTABLE = -1000.0
+"""Each part of the score of a molecule whose spectra cannot be predicted."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How well a candidate agrees with a record: `parts` are log-likelihoods in nats by modality, `score` is
+    their sum with the weights of the error models; higher is better. Scores of one record can be compared."""
+
+    smiles: str
+    score: float
+    parts: Mapping[str, float]
+
+
+class Verifier:
+    """Judges candidates for one record by the spectra that are predicted for them.
+
+    Attributes:
+        models: the error models in use.
+        modalities: names of the record's spectra that can be judged.
+    """
+
+    def __init__(self, record: Record, models: ErrorModels | None = None) -> None:
+        self.models = ErrorModels() if models is None else models
+        self._judges = _judges(record, self.models)
+        self.modalities = tuple(self._judges)
+
+    def judge(self, smiles: Sequence[str]) -> list[Verdict]:
+        """The verdict on each candidate, in their order. One that is no molecule, or several, has
+        UNPREDICTABLE for every part."""
+        return [self._verdict(one) for one in smiles]
+
+    def _verdict(self, smiles: str) -> Verdict:
+        try:
+            prediction = predicted(smiles)
+        except ValueError:
+            parts = dict.fromkeys(self.modalities, UNPREDICTABLE)
+        else:
+            parts = {name: judge(prediction) for name, judge in self._judges.items()}
+        return Verdict(
+            smiles, sum(self.models.weights.get(name, 1.0) * part for name, part in parts.items()), parts
+        )
+
+
+def _judges(record: Record, models: ErrorModels) -> dict[str, Callable[[Prediction], float]]:
+    """By modality, what gives the log-likelihood of the record's spectra for a prediction."""
+    scorers: dict[Modality, Callable[[Any, Prediction, ErrorModels], float]] = {
+        Modality.H_NMR: _hydrogen_score,
+        Modality.C_NMR: _carbon_score,
+        Modality.HSQC: _cross_peak_score,
+    }
+    found: dict[str, Callable[[Prediction], float]] = {}
+    for modality, scorer in scorers.items():
+        spectra = list(record.of(modality))
+        if spectra:
+            found[modality.name.lower()] = partial(_mean_score, spectra, scorer, models)
+    return found
+
+
+def _mean_score(
+    spectra: Sequence[Any],
+    scorer: Callable[[Any, Prediction, ErrorModels], float],
+    models: ErrorModels,
+    prediction: Prediction,
+) -> float:
+    """The mean over the spectra of one kind: the errors of a prediction are the same for all of them."""
+    return sum(scorer(one, prediction, models) for one in spectra) / len(spectra)
+
+
+def _hydrogen_score(spectrum: HydrogenNMR, prediction: Prediction, models: ErrorModels) -> float:
+    return match_hydrogen(spectrum, prediction.hydrogen, models).score
+
+
+def _carbon_score(spectrum: CarbonNMR, prediction: Prediction, models: ErrorModels) -> float:
+    return match_carbon(spectrum, prediction, models)[0].score
+
+
+def _cross_peak_score(spectrum: HSQC, prediction: Prediction, models: ErrorModels) -> float:
+    return match_cross_peaks(spectrum, prediction, models).score
