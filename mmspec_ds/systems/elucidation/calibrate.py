@@ -28,6 +28,10 @@ FEWEST = 50
 MASKED = 0.5
 """Where modalities were missing in training, this share of records loses each with this probability."""
 
+WEIGHED_BY_MEASURED = ("ir", "ms")
+"""Their weights may not rise above the defaults: simulated spectra agree with predicted ones too well, and the
+defaults are worth their nats on measured spectra."""
+
 Progress = Callable[[int], None]
 
 
@@ -94,7 +98,8 @@ def fit_cases(cases: Sequence[Case], errors: ErrorModels) -> Calibration:
             features_RKF[row, place] = [candidate.log_probability, *(parts.get(name, 0.0) for name in names)]
             present_RK[row, place] = True
     right_R = [case.right for case in listed if case.right is not None]
-    own, *weights = fit_list_weights(features_RKF, present_RK, right_R).tolist()
+    most_F = [None, *(errors.weights[name] if name in WEIGHED_BY_MEASURED else None for name in names)]
+    own, *weights = fit_list_weights(features_RKF, present_RK, right_R, most_F).tolist()
     fitted = errors.model_copy(update={"weights": {**errors.weights, **dict(zip(names, weights))}})
     calibration = Calibration(errors=fitted, model_weight=own)
     found = [(case, combine(case.candidates, case.parts, case.record, calibration).molecules) for case in cases]
