@@ -13,6 +13,7 @@ _TOKEN = re.compile(
     r"|->|<-|[-=#$:~/\\]"  # bonds: dative ones, then all others with the two that carry double-bond stereo
     r"|[().]"  # branches and fragments
 )
+_FLAT = re.compile(r"(?!.*\[\d)[^@/\\]*")
 _WITHOUT_ARROWS: Any = Chem.SmilesWriteParams()
 _WITHOUT_ARROWS.includeDativeBonds = False
 
@@ -90,6 +91,18 @@ def spellings(smiles: str) -> list[str]:
     molecule = parse_smiles(smiles)
     rooted = (str(Chem.MolToSmiles(molecule, rootedAtAtom=at)) for at in range(molecule.GetNumAtoms()))
     return list(dict.fromkeys([write_smiles(molecule), *rooted]))
+
+
+def without_stereo(smiles: str) -> str:
+    """The canonical SMILES without stereochemistry and isotopes; a text that has neither is given back as it
+    is.
+
+    Raises:
+        ValueError: the text is not a valid structure.
+    """
+    if _FLAT.fullmatch(smiles):
+        return smiles
+    return str(Chem.MolToSmiles(parse_smiles(smiles), isomericSmiles=False))
 
 
 def inchikey_block(smiles: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmspec_ds.molecules.formula import monoisotopic_mass, ELEMENTS, parse_formula
+from mmspec_ds.molecules.formula import ELEMENTS, monoisotopic_mass, parse_formula
 
 
 @pytest.mark.parametrize(
