@@ -2,7 +2,7 @@
 
 - Text, plain or gzip: a line each, a SMILES and, after a blank, a name. Empty lines and lines that start with
   `#` are comments; a first line whose first word is `smiles` is a header.
-- A table: CSV parted by comma, semicolon or tab whose first line names a column `smiles`, and perhaps one `name`,
+- A table: CSV parted by comma, semicolon or tab whose first line names a column `smiles`, perhaps also `name`,
   `id` or `title`.
 - Parquet with such columns.
 """
