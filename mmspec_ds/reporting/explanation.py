@@ -1,12 +1,12 @@
 """Why a structure fits a record: its signals assigned to atoms, its fragments, and what the model read."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mmspec_ds.figures.heat_maps import Map
 from mmspec_ds.molecules.depiction import Colour, Style
-from mmspec_ds.spectra.records import Record
+from mmspec_ds.spectra.records import Record, TandemMS
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 from mmspec_ds.systems.elucidation.attribution import (
     Contributions,
@@ -16,6 +16,7 @@ from mmspec_ds.systems.elucidation.attribution import (
 from mmspec_ds.systems.elucidation.routing import expert_names
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.assignment import SignalMatch, assign
+from mmspec_ds.verification.fragment_peaks import PeakMatch, explained_share, match_peaks
 
 GRADES = ("error as expected", "up to twice", "larger", "not observed")
 """What the colours of signals and atoms mean, in the order of COLOURS."""
@@ -80,12 +81,14 @@ class ExplainedCandidate:
         probability: that the model gives it.
         verification: by the name of each kind of spectrum, the log-likelihood in nats of what was measured.
         matches: its 1H and 13C signals.
+        fragments: by the label of each MS/MS spectrum, its peaks.
     """
 
     smiles: str
     probability: float
     verification: Mapping[str, float]
     matches: tuple[SignalMatch, ...]
+    fragments: Mapping[str, tuple[PeakMatch, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,11 @@ def summary(candidate: ExplainedCandidate) -> str:
     return ",  ".join(texts)
 
 
+def fragments_title(label: str, peaks: Sequence[PeakMatch]) -> str:
+    """One line: the spectrum and how much of it fragments explain."""
+    return f"{label}: {explained_share(peaks):.0%} of the intensity explained"
+
+
 def labels_of(match: SignalMatch, labels: Sequence[str]) -> str:
     """The atoms of a signal, by the labels of all atoms."""
     return ",".join(labels[atom] for atom in match.atoms[:3]) + ("..." if len(match.atoms) > 3 else "")
@@ -160,6 +168,11 @@ def explain_answer(answer: Mapping[str, Any], record: Record, top: int) -> Expla
             one["probability"],
             one.get("verification", {}),
             tuple(assign(record, one["smiles"])),
+            {
+                _label(spectrum): tuple(match_peaks(spectrum, one["smiles"]))
+                for spectrum in record.spectra
+                if isinstance(spectrum, TandemMS)
+            },
         )
         for one in answer["candidates"][:top]
     )
@@ -169,6 +182,11 @@ def explain_answer(answer: Mapping[str, Any], record: Record, top: int) -> Expla
         tuple(candidates),
         remarks=tuple(answer["remarks"]),
     )
+
+
+def _label(spectrum: TandemMS) -> str:
+    energy = spectrum.collision_energy_ev
+    return f"MS/MS {spectrum.polarity}{'' if energy is None else f' {energy:g} eV'}"
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:
