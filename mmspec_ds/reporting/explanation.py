@@ -16,6 +16,7 @@ from mmspec_ds.systems.elucidation.attribution import (
 from mmspec_ds.systems.elucidation.routing import expert_names
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.assignment import SignalMatch, assign
+from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.fragment_peaks import PeakMatch, explained_share, match_peaks
 
 GRADES = ("error as expected", "up to twice", "larger", "not observed")
@@ -79,6 +80,7 @@ class ExplainedCandidate:
     Attributes:
         smiles: canonical.
         probability: that the model gives it.
+        confidence: the probability that it is right; None where the model is not calibrated.
         verification: by the name of each kind of spectrum, the log-likelihood in nats of what was measured.
         matches: its 1H and 13C signals.
         fragments: by the label of each MS/MS spectrum, its peaks.
@@ -86,6 +88,7 @@ class ExplainedCandidate:
 
     smiles: str
     probability: float
+    confidence: float | None
     verification: Mapping[str, float]
     matches: tuple[SignalMatch, ...]
     fragments: Mapping[str, tuple[PeakMatch, ...]] = field(default_factory=dict)
@@ -124,8 +127,10 @@ def heading(explanation: Explanation) -> str:
 
 
 def summary(candidate: ExplainedCandidate) -> str:
-    """One line: the candidate's probability and how many of its signals are where they are expected."""
+    """One line: how probable the candidate is (that it is right, else that the model gives it), and how many of its signals are where they are expected."""
     texts = [f"p = {candidate.probability:.2g}"]
+    if candidate.confidence is not None:
+        texts = [f"confidence {candidate.confidence:.0%}"]
     for name, (label, _) in NUCLEI.items():
         grades = [grade(one) for one in of_nucleus(candidate.matches, name)]
         if grades:
@@ -145,7 +150,7 @@ def labels_of(match: SignalMatch, labels: Sequence[str]) -> str:
 
 def explain(trained: TrainedModel, record: Record, answer: Mapping[str, Any], top: int) -> Explanation:
     """Explain an answer (see `predict_files.predict_requests`) by the record and the model that gave it."""
-    explanation = explain_answer(answer, record, top)
+    explanation = explain_answer(answer, record, top, trained.calibration.errors)
     if not explanation.candidates:
         return explanation
     return replace(
@@ -155,19 +160,23 @@ def explain(trained: TrainedModel, record: Record, answer: Mapping[str, Any], to
     )
 
 
-def explain_answer(answer: Mapping[str, Any], record: Record, top: int) -> Explanation:
+def explain_answer(answer: Mapping[str, Any], record: Record, top: int, errors: ErrorModels) -> Explanation:
     """What can be said of an answer without the model: the signals of its first candidates."""
     facts = {
         "formula": record.formula or "",
         "read": ", ".join(map(label_of, answer["read"])),
         "not read": ", ".join(map(label_of, answer["unused"])),
     }
+    listed = answer.get("confidence", {}).get("listed")
+    if listed is not None:
+        facts["right one listed"] = f"{listed:.0%}"
     candidates = (
         ExplainedCandidate(
             one["smiles"],
             one["probability"],
+            one.get("confidence"),
             one.get("verification", {}),
-            tuple(assign(record, one["smiles"])),
+            tuple(assign(record, one["smiles"], errors)),
             {
                 _label(spectrum): tuple(match_peaks(spectrum, one["smiles"]))
                 for spectrum in record.spectra

@@ -84,6 +84,9 @@ def test_an_answer_is_what_the_command_writes(
     assert {**answer.to_dict(), "id": ""} == {**written, "id": ""}
     assert [one.smiles for one in answer.candidates] == [one["smiles"] for one in written["candidates"]]
     assert all(0 < one.probability <= 1 for one in answer.candidates)
+    assert [one.confidence for one in answer.candidates] == [None, None], "the model is not calibrated"
+    assert answer.confidence == {"first": None, "listed": None}
+    assert all(one.verification.keys() == {"h_nmr", "c_nmr"} for one in answer.candidates)
     assert answer.remarks == tuple(written["remarks"])
 
 
