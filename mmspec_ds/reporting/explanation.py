@@ -127,7 +127,8 @@ def heading(explanation: Explanation) -> str:
 
 
 def summary(candidate: ExplainedCandidate) -> str:
-    """One line: how probable the candidate is (that it is right, else that the model gives it), and how many of its signals are where they are expected."""
+    """One line: how probable the candidate is (that it is right, else that the model gives it), and how many of
+    its signals are where they are expected."""
     texts = [f"p = {candidate.probability:.2g}"]
     if candidate.confidence is not None:
         texts = [f"confidence {candidate.confidence:.0%}"]
