@@ -93,7 +93,8 @@ def test_an_answer_is_what_the_command_writes(
 def test_an_answer_shows_itself(answer: Answer) -> None:
     lines = str(answer).splitlines()
     assert "read: 1H NMR, 13C NMR" in lines[0]
-    assert [line.split()[:2] for line in lines[1:3]] == [["1", "O"], ["2", "C"]]
+    listed = [[str(rank), one.smiles] for rank, one in enumerate(answer.candidates, 1)]
+    assert [line.split()[:2] for line in lines[1:3]] == listed
     page = answer._repr_html_()
     assert page.count("<svg") >= 2
     assert not any(word in page for word in ("<script", "href=", "src=", "url("))
