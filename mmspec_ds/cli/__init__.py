@@ -18,6 +18,7 @@ from mmspec_ds.cli import (
     predict,
     prepare,
     profile,
+    rank,
     report,
     simulate,
     train,
@@ -66,7 +67,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
-        simulate, inspect, prepare, plan, profile, train, report, upcycle, evaluate, predict, explain, export,
+        simulate, inspect, prepare, plan, profile, train, report, upcycle, evaluate, predict, rank, explain,
+        export,
     ):  # fmt: skip
         command.add(commands)
     return parser
