@@ -43,6 +43,19 @@ def predict_requests(
         yield from _answered(trained, piece, beam, top, verified)
 
 
+def predict_record(trained: TrainedModel, record: Record, remarks: Sequence[str] = (), **search: Any) -> Answer:
+    """The answer for one record; `search` are the other arguments of `predict_requests`.
+
+    Raises:
+        DataError: there is nothing in the record for this model, or what it cannot read.
+    """
+    request = Request(record.id, record, remarks=tuple(remarks))
+    (answer,) = predict_requests(trained, [request], **search)
+    if "error" in answer:
+        raise DataError(answer["error"])
+    return answer
+
+
 def _answered(
     trained: TrainedModel, piece: Sequence[Request], beam: int, top: int, verified: bool
 ) -> Iterator[Answer]:

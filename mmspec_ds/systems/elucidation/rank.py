@@ -15,6 +15,7 @@ from mmspec_ds.readers.candidate_list import Suspect
 from mmspec_ds.spectra.records import FloatArray, Modality, Record, TandemMS
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
 from mmspec_ds.systems.elucidation.trained import TrainedModel
+from mmspec_ds.verification.calibration import Calibration
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.verifier import Verifier
 
@@ -102,14 +103,17 @@ def rank(
         record: the spectra.
         suspects: the candidates, their SMILES canonical.
         trained: the model, None for prediction alone.
-        models: error models of the prediction; the shipped ones by default.
+        models: error models of the prediction; those of the model's calibration or the shipped ones by default.
         keep: candidates that are judged by everything.
         progress: told how many the first pass has judged.
 
     Raises:
         DataError: the record has no spectrum by which structures can be judged.
     """
-    judges = _Judges(Verifier(record, models), None if trained is None else Likelihood(trained, record))
+    calibration = Calibration() if trained is None else trained.calibration
+    verifier = Verifier(record, models or calibration.errors)
+    likelihood = None if trained is None else Likelihood(trained, record)
+    judges = _Judges(verifier, likelihood, calibration.model_weight)
     if not judges.verifier.modalities and judges.likelihood is None:
         raise DataError(f"{record.id}: no spectrum by which structures can be ranked")
     stream = iter(suspects)
@@ -133,6 +137,7 @@ class _Judges:
 
     verifier: Verifier
     likelihood: Likelihood | None
+    model_weight: float
 
     def ranked(self, suspects: Sequence[Suspect]) -> tuple[RankedMolecule, ...]:
         """The suspects judged by everything, best first; equal ones in the order of their SMILES."""
@@ -143,7 +148,7 @@ class _Judges:
         if self.likelihood is not None:
             values = spelling_log_probabilities(self.likelihood, smiles)
             log_probabilities = [float(one) for one in values]
-            scores = scores + _finite(values)
+            scores = scores + self.model_weight * _finite(values)
         order = sorted(range(len(suspects)), key=lambda at: (-scores[at], smiles[at]))
         best_rank = {float(scores[at]): place for place, at in reversed(list(enumerate(order, 1)))}
         return tuple(
