@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from mmspec_ds.cli import (
     evaluate,
+    explain,
     export,
     inspect,
     plan,
@@ -65,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
-        simulate, inspect, prepare, plan, profile, train, report, upcycle, evaluate, predict, export,
+        simulate, inspect, prepare, plan, profile, train, report, upcycle, evaluate, predict, explain, export,
     ):  # fmt: skip
         command.add(commands)
     return parser
