@@ -141,9 +141,9 @@ def _bonded(atom: Atom, order: Order, *, aromatic: bool) -> Atom | None:
         cost = 0 if order is Order.NONE else cost
     elif order in (Order.TRIPLE, Order.QUADRUPLE) or (order is Order.DOUBLE and not atom.kind.takes_double):
         return None
-    if cost > atom.free:
-        return None
-    return replace(atom, used=atom.used + cost, ring=atom.ring + aromatic)
+    after = replace(atom, used=atom.used + cost, ring=atom.ring + aromatic)
+    # An aromatic atom has two ring bonds at least.
+    return None if after.free < max(0, 2 - after.ring if atom.kind.aromatic else 0) else after
 
 
 def _toggled(before: Atom, after: Atom, order: Order) -> int:
@@ -167,12 +167,10 @@ def _atom_step(state: State, kind: AtomKind) -> Step | None:
     if state.order is Order.AROMATIC and not aromatic:
         return None
     left, child = (_bonded(one, state.order, aromatic=aromatic) for one in (parent, new))
-    if left is None or child is None or (kind.aromatic and child.free < 2 - child.ring):
+    if left is None or child is None:
         return None
     branch = state.mode in _BRANCH
-    if (branch and (left.free < 1 or left.kind.aromatic and left.ring + left.free < 2)) or (
-        not branch and not left.can_be_left
-    ):
+    if (branch and left.free < 1) or (not branch and not left.can_be_left):
         return None
     toggled = _toggled(parent, left, state.order)
     return Step(
