@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from mmspec_ds.cli import (
+    calibrate,
     evaluate,
     explain,
     export,
@@ -66,7 +67,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
-        simulate, inspect, prepare, plan, profile, train, report, upcycle, evaluate, predict, explain, export,
+        simulate, inspect, prepare, plan, profile, train, report, upcycle, calibrate, evaluate, predict,
+        explain, export,
     ):  # fmt: skip
         command.add(commands)
     return parser

@@ -29,6 +29,12 @@ def add(commands: Commands) -> None:
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
     command.add_argument("--beam", type=positive, help="beam width (default: 20, or as --top)")
+    command.add_argument(
+        "--no-verify",
+        dest="verify",
+        action="store_false",
+        help="rank by the model alone, not by the spectra that are predicted for the candidates as well",
+    )
     command.add_argument("--out", type=Path, metavar="JSONL", help="write there instead of printing")
     command.add_argument(
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
@@ -48,7 +54,8 @@ def _predict(options: argparse.Namespace) -> int:
     beam = max(options.beam or BEAM, options.top)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        return predict_requests(trained, read_records(options, answered), beam=beam, top=options.top)
+        records = read_records(options, answered)
+        return predict_requests(trained, records, beam=beam, top=options.top, verified=options.verify)
 
     tally = _Tally()
     if options.out is None:

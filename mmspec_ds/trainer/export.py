@@ -1,7 +1,8 @@
 """A trained model as a folder of its own: what commands need to use it, and nothing else.
 
-The settings, the weights, the files that these depend on, and a manifest of their checksums. No file is a
-pickle, none belongs to a rank, and DeepSpeed is not needed to read them.
+The settings, the weights, the files that these depend on, and a manifest of their checksums; and what was added
+to the run later, which may change and has no checksum. No file is a pickle, none belongs to a rank, and
+DeepSpeed is not needed to read them.
 """
 
 import shutil
@@ -54,6 +55,9 @@ def export(
             (partial / CONFIG).write_text(run.without_paths().to_yaml(), encoding="utf-8")
             for name in system.files:
                 shutil.copyfile(run_folder / name, partial / name)
+            for name in system.extras:
+                if (run_folder / name).is_file():
+                    shutil.copyfile(run_folder / name, partial / name)
             names = (WEIGHTS, CONFIG, *system.files)
             write_manifest(partial, {name: entry_of(partial / name) for name in names}, **about)
             to_disk(partial / WEIGHTS)

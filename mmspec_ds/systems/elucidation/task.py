@@ -34,6 +34,7 @@ from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.elucidation.trained import add_temperature
 from mmspec_ds.trainer.monitor.monitor import Monitor
 from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
+from mmspec_ds.verification.calibration import CALIBRATION
 
 
 class ElucidationTask(Task[Batch, ElucidationLoss]):
@@ -149,7 +150,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.data.vocabularies.save(folder / VOCABULARY)
 
 
-SYSTEM = System(ElucidationTask, files=(VOCABULARY,), upgrade=add_temperature)
+SYSTEM = System(ElucidationTask, files=(VOCABULARY,), extras=(CALIBRATION,), upgrade=add_temperature)
 
 
 def make_samplers(

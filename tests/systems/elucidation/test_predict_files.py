@@ -61,7 +61,8 @@ def test_answers_keep_their_order_among_faults(trained: TrainedModel) -> None:
     ]
     a, b, c, d = predict_files.predict_requests(trained, requests, beam=2, top=2)
     (alone,) = predict_files.predict_requests(trained, [requests[2]], beam=2, top=2)
-    assert list(a) == ["id", "candidates", "invalid", "merged", "read", "unused", "remarks"]
+    keys = ["id", "candidates", "confidence", "invalid", "merged", "read", "unused", "remarks"]
+    assert list(a) == keys
     assert a["remarks"] == ["guessed"]
     assert b == {"id": "b", "error": "why", "remarks": []}
     assert [one["smiles"] for one in c["candidates"]] == [one["smiles"] for one in alone["candidates"]]
