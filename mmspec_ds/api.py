@@ -21,7 +21,7 @@ from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import answer_lines, explanation_lines
 from mmspec_ds.spectra.records import Record, TandemMS
 from mmspec_ds.systems.elucidation.predict import BEAM
-from mmspec_ds.systems.elucidation.predict_files import predict_requests
+from mmspec_ds.systems.elucidation.predict_files import Asked, predict_requests
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 
 
@@ -142,7 +142,7 @@ class Model:
         """
         measured = measured if isinstance(measured, Measurement) else Measurement(measured)
         request = Request(measured.record.id, measured.record, remarks=measured.remarks)
-        (content,) = predict_requests(self.trained, [request], beam=max(beam, top), top=top)
+        (content,) = predict_requests(self.trained, [request], Asked(top=top, beam=max(beam, top)))
         if "error" in content:
             raise DataError(content["error"])
         return Answer(content, measured.record)

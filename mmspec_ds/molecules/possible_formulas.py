@@ -8,9 +8,22 @@ from rdkit import Chem
 from mmspec_ds.molecules.composition import Composition
 from mmspec_ds.molecules.formula import monoisotopic_mass
 
-_MOST = {"C": 39, "N": 20, "O": 20, "P": 9, "S": 10, "F": 16, "Cl": 10, "Br": 5, "Si": 8, "I": 4, "B": 4, "Se": 4}
-"""Atoms of an element in molecules below 500 Da: Kind and Fiehn 2007 (doi 10.1186/1471-2105-8-105), table 1; I, B
-and Se by ourselves. Other elements are left out."""
+_MOST = {
+    "C": 39,
+    "N": 20,
+    "O": 20,
+    "P": 9,
+    "S": 10,
+    "F": 16,
+    "Cl": 10,
+    "Br": 5,
+    "Si": 8,
+    "I": 4,
+    "B": 4,
+    "Se": 4,
+}
+"""Atoms of an element in molecules below 500 Da: Kind and Fiehn 2007 (doi 10.1186/1471-2105-8-105), table 1; I,
+B and Se by ourselves. Other elements are left out."""
 
 _HEAVIEST_DA = 500.0
 
@@ -20,8 +33,8 @@ def possible_formulas(
 ) -> list[dict[str, int]] | None:
     """The formulas of neutral molecules of these elements and hydrogen, each as counts of its elements.
 
-    Of a mass these are the formulas in its range with a whole number of rings and double bonds, not below 0. None
-    where there are more than `most`, or the mass is above 500 Da: too many to be of use.
+    Of a mass these are the formulas in its range with a whole number of rings and double bonds, not below 0.
+    None where there are more than `most`, or the mass is above 500 Da: too many to be of use.
     """
     if composition.elements is not None:
         return [composition.elements]

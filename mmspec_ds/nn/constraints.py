@@ -1,7 +1,8 @@
 """Constraints on what beam search writes, followed for all hypotheses at once.
 
-Axes: B samples still searched, K hypotheses of each, V vocabulary, A actions of the grammar (the tokens, then ways to
-close a ring), R ring digits, C columns of the state, D depth of branches, E elements, W words of 63 formulas.
+Axes: B samples still searched, K hypotheses of each, V vocabulary, A actions of the grammar (the tokens, then
+ways to close a ring), R ring digits, C columns of the state, D depth of branches, E elements, W words of 63
+formulas.
 """
 
 from typing import Protocol
@@ -9,11 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mmspec_ds.molecules.grammar import MOST_BONDS, SLACK, Grammar, is_ring_token
+from mmspec_ds.molecules.grammar import SLACK, Grammar
+from mmspec_ds.molecules.smiles_automaton import is_ring_token
 
 _NUMBERS = 62
-"""Atoms are numbered modulo this, so that a set of them fits into 63 bits. A ring of so many atoms, or one more, is
-refused."""
+"""Atoms are numbered modulo this, so that a set of them fits into 63 bits. A ring of so many atoms, or one
+more, is refused."""
 
 _CLOSED = _NUMBERS
 """Number of the first atom of a ring that is not open; no atom has it."""
@@ -44,9 +46,8 @@ class GrammarTables:
         self.grammar, self.device = grammar, device
         actions = grammar.after.shape[1]
         self.tokens, self.actions = len(grammar.tokens), actions
-        self.rings = torch.tensor(
-            [at for at, token in enumerate(grammar.tokens) if is_ring_token(token)], device=device
-        )
+        rings = [at for at, token in enumerate(grammar.tokens) if is_ring_token(token)]
+        self.rings = torch.tensor(rings, dtype=torch.int64, device=device)
         self.allowed = torch.from_numpy(grammar.allowed.reshape(-1, actions)).to(device)
         # The ring of each token; other tokens have one beyond the last.
         self.ring_of = torch.full((self.tokens,), len(self.rings), device=device)
@@ -72,9 +73,10 @@ _AFTER, _PUSHED, _BONDS, _OPENED, _IS_ATOM = range(5, 10)
 class GrammarConstraint:
     """Hypotheses that can still become valid SMILES within the limit of tokens; see `molecules.grammar`.
 
-    The state of a hypothesis is a row of integers: the counters, the number of atoms, the automaton's state, the
-    number of the atom that it stands at, the atoms that this one is bonded to (as bits), then the states and
-    atoms of the open branches, then of each ring the action that a digit is and the number of its first atom.
+    The state of a hypothesis is a row of integers: the counters, the number of atoms, the automaton's state,
+    the number of the atom that it stands at, the atoms that this one is bonded to (as bits), then the states
+    and atoms of the open branches, then of each ring the action that a digit is and the number of its first
+    atom.
 
     Args:
         tables: of the vocabulary.
@@ -106,6 +108,11 @@ class GrammarConstraint:
     def unsaturation_BK(self) -> Tensor:
         """Twice the rings and double bonds so far; a ring counts from where it is opened."""
         return self.state_BKC[..., _UNSATURATION]
+
+    @property
+    def depth_BK(self) -> Tensor:
+        """Open branches."""
+        return self.state_BKC[..., _DEPTH]
 
     @property
     def rings_BK(self) -> Tensor:

@@ -1,9 +1,9 @@
 """Hypotheses whose atoms can still fit one of the formulas that are possible.
 
-The formulas of a sample are bits of words, so that what is left of them after a token is an "and" with a row of a
-table: of the formulas with so many atoms of an element, of those with so much unsaturation. Unsaturation is twice the
-number of rings and double bonds, 2 + sum over the atoms of (valence - 2) - hydrogens, which the grammar counts along
-with the string: exact hydrogens need no more than that.
+The formulas of a sample are bits of words, so that what is left of them after a token is an "and" with a row of
+a table: of the formulas with so many atoms of an element, of those with so much unsaturation. Unsaturation is
+twice the number of rings and double bonds, 2 + sum over the atoms of (valence - 2) - hydrogens. The grammar
+counts it along with the string, so that hydrogens are exact.
 
 Axes: those of `constraints`, and F formulas of a sample, N a number of atoms or a value of the unsaturation.
 """
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from mmspec_ds.molecules.atoms import AtomKind
-from mmspec_ds.molecules.grammar import END, Grammar
+from mmspec_ds.molecules.grammar import Grammar
+from mmspec_ds.molecules.smiles_automaton import END
 from mmspec_ds.nn.constraints import GrammarConstraint, GrammarTables
 
 WORD = 63
@@ -53,6 +54,12 @@ class FormulaTables(GrammarTables):
         self.counts_AE = torch.nn.functional.one_hot(self.element_A, none + 1)[:, :-1]
         self.gain_A = torch.tensor([*self.gains.tolist(), 0], device=device)[self.element_A]
         self.change_SA = torch.from_numpy(grammar.unsaturation).to(device)
+        # Heavy atoms that are there or must follow after an action, beyond those before it and one for each open
+        # branch; where hydrogens are written as atoms, none must.
+        self.owes = int(all(kind is None or kind.is_heavy for kind in grammar.kinds))
+        self.heavy_A = (self.element_A < none).long()
+        self.owed_SA = self.heavy_A + self.owes * torch.from_numpy(grammar.atoms + grammar.depth).to(device)
+        self.last_SA = torch.from_numpy(grammar.is_last > 0).to(device)
         self.end = grammar.tokens.index(END)
         self.largest_change = int(np.abs(grammar.unsaturation).max()) + _GAIN
 
@@ -90,8 +97,9 @@ class FormulaConstraint(GrammarConstraint):
         self.from_BNW = torch.from_numpy(words.where(least[..., None] <= values)).to(device)
         equal = words.where(words.unsaturation_BF[..., None] == values)
         self.unsaturated_BNW = torch.from_numpy(equal).to(device)
-        atoms = words.where(words.counts_BFE.sum(axis=2)[..., None] == numbers)
-        self.of_atoms_BNW = torch.from_numpy(atoms).to(device)
+        atoms_BF1, more = words.counts_BFE.sum(axis=2)[..., None], np.arange(2 * max_tokens + 4)
+        self.of_atoms_BNW = torch.from_numpy(words.where(atoms_BF1 == more)).to(device)
+        self.from_atoms_BNW = torch.from_numpy(words.where(atoms_BF1 >= more)).to(device)
         self.possible_BKW = torch.from_numpy(words.all_BW).to(device).unsqueeze(1)
         self.used_BKE = self.possible_BKW.new_zeros(len(formulas), 1, len(tables.elements))
         self.gained_BK = self.possible_BKW.new_zeros(len(formulas), 1)
@@ -114,8 +122,13 @@ class FormulaConstraint(GrammarConstraint):
         to_come_BK1 = (2 * self.rings_BK - self.gained_BK).unsqueeze(2)
         reach_BKA = after_BKA + (to_come_BK1 - tables.gain_A)
         words_BKAW &= self.from_BNW[sample_B11, reach_BKA]
-        whole_BKW = self.possible_BKW & self.unsaturated_BNW[sample_B1, unsaturation_BK]
-        words_BKAW[:, :, tables.end] = whole_BKW & self.of_atoms_BNW[sample_B1, self.used_BKE.sum(dim=2)]
+        atoms_BK = self.used_BKE.sum(dim=2)
+        owed_BK1 = (atoms_BK + tables.owes * self.depth_BK).unsqueeze(2)
+        words_BKAW &= self.from_atoms_BNW[sample_B11, owed_BK1 + tables.owed_SA[self.automaton_BK]]
+        whole_BKAW = self.of_atoms_BNW[sample_B11, atoms_BK.unsqueeze(2) + tables.heavy_A]
+        ends_BKA = tables.last_SA[self.automaton_BK] & (self.depth_BK == 0).unsqueeze(2)
+        words_BKAW &= torch.where(ends_BKA.unsqueeze(3), whole_BKAW, -1)
+        words_BKAW[:, :, tables.end] &= self.unsaturated_BNW[sample_B1, unsaturation_BK]
         return super().allowed_actions() & (words_BKAW != 0).any(dim=3)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
@@ -134,7 +147,7 @@ class FormulaConstraint(GrammarConstraint):
 
 
 _OF_SAMPLES = (
-    *("at_least_BENW", "up_to_BNW", "from_BNW", "unsaturated_BNW", "of_atoms_BNW"),
+    *("at_least_BENW", "up_to_BNW", "from_BNW", "unsaturated_BNW", "of_atoms_BNW", "from_atoms_BNW"),
     *("possible_BKW", "used_BKE", "gained_BK"),
 )
 

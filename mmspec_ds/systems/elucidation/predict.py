@@ -13,7 +13,7 @@ from mmspec_ds.nn.beam import Candidate, beam_search
 from mmspec_ds.nn.constraints import Constraint
 from mmspec_ds.nn.packed_weights import packed
 from mmspec_ds.systems.elucidation.candidates import Candidates, unique_molecules
-from mmspec_ds.systems.elucidation.constrained import Constrain, make_constraint
+from mmspec_ds.systems.elucidation.constrained import Constrain, compositions_read, make_constraint
 from mmspec_ds.systems.elucidation.model import Elucidator
 
 BEAM = 20
@@ -82,9 +82,9 @@ def predict_molecules(
 
     Args:
         constrain: what may be written. Molecules of another composition than the known one are left out by any.
-        compositions: what is known of the atoms of each sample.
+        compositions: what is known of the atoms of each sample; by default the formula that the model reads.
     """
-    known = [None] * len(dataset) if compositions is None else compositions
+    known = compositions_read(dataset) if compositions is None else compositions
     search = Search(beam, beam, None, length_penalty=0.0)
     limit, device = model.decoder.max_tokens, next(model.parameters()).device
 
