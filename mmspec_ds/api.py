@@ -6,7 +6,7 @@ An answer shows itself in a notebook, prints as a table and gives plain dictiona
 file, a record or a model is raised as `mmspec_ds.errors.UserError`, with a message of one line.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from mmspec_ds.spectra.records import Record, TandemMS
 from mmspec_ds.systems.elucidation.predict import BEAM
 from mmspec_ds.systems.elucidation.predict_files import Asked, predict_requests
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
+from mmspec_ds.verification.error_models import ErrorModels
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ class Candidate:
         probability: that the model gives it, from 0 to 1: of all its spellings that were found.
         verification: by the name of each kind of spectrum, the log-likelihood (nats) of what was measured if
             this were the molecule; empty where candidates were not verified.
+        confidence: the probability that it is the right molecule; None where the model is not calibrated.
     """
 
     smiles: str
     probability: float
     verification: Mapping[str, float]
+    confidence: float | None
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,27 @@ class Answer:
     Attributes:
         content: what `mmspec predict` writes, in JSON's types.
         record: the spectra that it is about.
+        errors: the model's error models of predicted spectra, by which signals are assigned to atoms.
     """
 
     content: Mapping[str, Any]
     record: Record
+    errors: ErrorModels
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The proposed structures, best first, none of them twice."""
         return tuple(
-            Candidate(one["smiles"], one["probability"], one.get("verification", {}))
+            Candidate(one["smiles"], one["probability"], one.get("verification", {}), one.get("confidence"))
             for one in self.content["candidates"]
         )
+
+    @property
+    def confidence(self) -> Mapping[str, float | None]:
+        """The probability that the first candidate is right (`first`), and that the right one is in the list
+        (`listed`); None where the model is not calibrated."""
+        known: Mapping[str, float | None] = self.content.get("confidence", {"first": None, "listed": None})
+        return known
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -83,10 +95,13 @@ class Answer:
         return dict(self.content)
 
     def __str__(self) -> str:
-        return "\n".join(answer_lines(explain_answer(self.content, self.record, len(self.candidates))))
+        return "\n".join(answer_lines(self._explained(len(self.candidates))))
 
     def _repr_html_(self) -> str:
-        return explanation_html(explain_answer(self.content, self.record, top=3))
+        return explanation_html(self._explained(3))
+
+    def _explained(self, top: int) -> Explanation:
+        return explain_answer(self.content, self.record, top, self.errors)
 
 
 @dataclass(frozen=True)
@@ -129,23 +144,33 @@ class Model:
 
     trained: TrainedModel
 
-    def predict(self, measured: Measurement | Record, *, top: int = 10, beam: int = BEAM) -> Answer:
+    def predict(
+        self, measured: Measurement | Record, *, top: int = 10, beam: int = BEAM, verified: bool = True
+    ) -> Answer:
         """The structures that the model proposes for the spectra of one molecule.
 
         Args:
             measured: as `read` gives it, or a record.
             top: candidates, at most.
             beam: hypotheses that the search keeps; some of them spell one molecule.
+            verified: rank them by the spectra that are predicted for them as well.
 
         Raises:
             DataError: the record holds nothing that this model reads, or what it cannot read.
         """
         measured = measured if isinstance(measured, Measurement) else Measurement(measured)
         request = Request(measured.record.id, measured.record, remarks=measured.remarks)
-        (content,) = predict_requests(self.trained, [request], Asked(top=top, beam=max(beam, top)))
+        (content,) = self.answers([request], top=top, beam=beam, verified=verified)
         if "error" in content:
             raise DataError(content["error"])
-        return Answer(content, measured.record)
+        return Answer(content, measured.record, self.trained.calibration.errors)
+
+    def answers(
+        self, requests: Iterable[Request], *, top: int = 10, beam: int = BEAM, verified: bool = True
+    ) -> Iterator[dict[str, Any]]:
+        """An answer in JSON's types for each of many records, in their order; memory holds a few hundred. One
+        that cannot be read has an `error`. See `predict` for the other arguments."""
+        return predict_requests(self.trained, requests, Asked(top, max(beam, top), verified))
 
     def explain(self, measured: Measurement | Record, *, top: int = 3) -> ExplainedAnswer:
         """Why the model proposes its first candidates: their signals assigned to atoms, what each spectrum adds

@@ -75,7 +75,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.trainer",
         "mmspec_ds.verification",
     },
-    "mmspec_ds.api": {"mmspec_ds.readers", "mmspec_ds.reporting", "mmspec_ds.spectra", "mmspec_ds.systems"},
+    "mmspec_ds.api": {f"mmspec_ds.{n}" for n in ("readers", "reporting", "spectra", "systems", "verification")},
     "mmspec_ds.cli": {
         "mmspec_ds.api",
         "mmspec_ds.data",

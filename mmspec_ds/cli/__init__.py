@@ -19,6 +19,7 @@ from mmspec_ds.cli import (
     predict,
     prepare,
     profile,
+    rank,
     report,
     simulate,
     train,
@@ -68,7 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, report, upcycle, calibrate, evaluate, predict,
-        explain, export,
+        rank, explain, export,
     ):  # fmt: skip
         command.add(commands)
     return parser

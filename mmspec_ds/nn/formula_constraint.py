@@ -54,8 +54,8 @@ class FormulaTables(GrammarTables):
         self.counts_AE = torch.nn.functional.one_hot(self.element_A, none + 1)[:, :-1]
         self.gain_A = torch.tensor([*self.gains.tolist(), 0], device=device)[self.element_A]
         self.change_SA = torch.from_numpy(grammar.unsaturation).to(device)
-        # Heavy atoms that are there or must follow after an action, beyond those before it and one for each open
-        # branch; where hydrogens are written as atoms, none must.
+        # Heavy atoms that are there or must follow after an action, beyond those before it and one for each
+        # open branch; where hydrogens are written as atoms, none must.
         self.owes = int(all(kind is None or kind.is_heavy for kind in grammar.kinds))
         self.heavy_A = (self.element_A < none).long()
         self.owed_SA = self.heavy_A + self.owes * torch.from_numpy(grammar.atoms + grammar.depth).to(device)

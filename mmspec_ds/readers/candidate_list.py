@@ -42,7 +42,7 @@ class Sifted:
 
     Attributes:
         read: entries of the list so far.
-        left_out: those that are not given, by reason: "another formula" (or "another mass"), "invalid",
+        left_out: those that are not given, by reason: "of another formula" (or "of another mass"), "invalid",
             "repeated".
         first_invalid: why the first invalid one is that.
     """
@@ -56,7 +56,9 @@ class Sifted:
         written. Those with one canonical SMILES but for stereo, which predicted spectra do not tell apart, are
         given once: the first. Memory holds a number for each molecule that was given."""
         other = (
-            "another mass" if composition is not None and composition.elements is None else "another formula"
+            "of another mass"
+            if composition is not None and composition.elements is None
+            else "of another formula"
         )
         seen: set[int] = set()
         for smiles, name in listed:

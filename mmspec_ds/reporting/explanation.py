@@ -1,12 +1,12 @@
 """Why a structure fits a record: its signals assigned to atoms, its fragments, and what the model read."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mmspec_ds.figures.heat_maps import Map
 from mmspec_ds.molecules.depiction import Colour, Style
-from mmspec_ds.spectra.records import Record
+from mmspec_ds.spectra.records import Record, TandemMS
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 from mmspec_ds.systems.elucidation.attribution import (
     Contributions,
@@ -16,6 +16,8 @@ from mmspec_ds.systems.elucidation.attribution import (
 from mmspec_ds.systems.elucidation.routing import expert_names
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.assignment import SignalMatch, assign
+from mmspec_ds.verification.error_models import ErrorModels
+from mmspec_ds.verification.fragment_peaks import PeakMatch, explained_share, match_peaks
 
 GRADES = ("error as expected", "up to twice", "larger", "not observed")
 """What the colours of signals and atoms mean, in the order of COLOURS."""
@@ -78,14 +80,18 @@ class ExplainedCandidate:
     Attributes:
         smiles: canonical.
         probability: that the model gives it.
+        confidence: the probability that it is right; None where the model is not calibrated.
         verification: by the name of each kind of spectrum, the log-likelihood in nats of what was measured.
         matches: its 1H and 13C signals.
+        fragments: by the label of each MS/MS spectrum, its peaks.
     """
 
     smiles: str
     probability: float
+    confidence: float | None
     verification: Mapping[str, float]
     matches: tuple[SignalMatch, ...]
+    fragments: Mapping[str, tuple[PeakMatch, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,13 +127,21 @@ def heading(explanation: Explanation) -> str:
 
 
 def summary(candidate: ExplainedCandidate) -> str:
-    """One line: the candidate's probability and how many of its signals are where they are expected."""
+    """One line: how probable the candidate is (that it is right, else that the model gives it), and how many of
+    its signals are where they are expected."""
     texts = [f"p = {candidate.probability:.2g}"]
+    if candidate.confidence is not None:
+        texts = [f"confidence {candidate.confidence:.0%}"]
     for name, (label, _) in NUCLEI.items():
         grades = [grade(one) for one in of_nucleus(candidate.matches, name)]
         if grades:
             texts.append(f"{label} {sum(at in (0, 1) for at in grades)}/{len(grades)}")
     return ",  ".join(texts)
+
+
+def fragments_title(label: str, peaks: Sequence[PeakMatch]) -> str:
+    """One line: the spectrum and how much of it fragments explain."""
+    return f"{label}: {explained_share(peaks):.0%} of the intensity explained"
 
 
 def labels_of(match: SignalMatch, labels: Sequence[str]) -> str:
@@ -137,7 +151,7 @@ def labels_of(match: SignalMatch, labels: Sequence[str]) -> str:
 
 def explain(trained: TrainedModel, record: Record, answer: Mapping[str, Any], top: int) -> Explanation:
     """Explain an answer (see `predict_files.predict_requests`) by the record and the model that gave it."""
-    explanation = explain_answer(answer, record, top)
+    explanation = explain_answer(answer, record, top, trained.calibration.errors)
     if not explanation.candidates:
         return explanation
     return replace(
@@ -147,19 +161,28 @@ def explain(trained: TrainedModel, record: Record, answer: Mapping[str, Any], to
     )
 
 
-def explain_answer(answer: Mapping[str, Any], record: Record, top: int) -> Explanation:
+def explain_answer(answer: Mapping[str, Any], record: Record, top: int, errors: ErrorModels) -> Explanation:
     """What can be said of an answer without the model: the signals of its first candidates."""
     facts = {
         "formula": record.formula or "",
         "read": ", ".join(map(label_of, answer["read"])),
         "not read": ", ".join(map(label_of, answer["unused"])),
     }
+    listed = answer.get("confidence", {}).get("listed")
+    if listed is not None:
+        facts["right one listed"] = f"{listed:.0%}"
     candidates = (
         ExplainedCandidate(
             one["smiles"],
             one["probability"],
+            one.get("confidence"),
             one.get("verification", {}),
-            tuple(assign(record, one["smiles"])),
+            tuple(assign(record, one["smiles"], errors)),
+            {
+                _label(spectrum): tuple(match_peaks(spectrum, one["smiles"]))
+                for spectrum in record.spectra
+                if isinstance(spectrum, TandemMS)
+            },
         )
         for one in answer["candidates"][:top]
     )
@@ -169,6 +192,11 @@ def explain_answer(answer: Mapping[str, Any], record: Record, top: int) -> Expla
         tuple(candidates),
         remarks=tuple(answer["remarks"]),
     )
+
+
+def _label(spectrum: TandemMS) -> str:
+    energy = spectrum.collision_energy_ev
+    return f"MS/MS {spectrum.polarity}{'' if energy is None else f' {energy:g} eV'}"
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:

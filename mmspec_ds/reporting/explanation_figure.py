@@ -20,6 +20,7 @@ from mmspec_ds.reporting.explanation import (
     ExplainedCandidate,
     Explanation,
     coloured,
+    fragments_title,
     grade,
     heading,
     label_of,
@@ -29,10 +30,13 @@ from mmspec_ds.reporting.explanation import (
     summary,
 )
 from mmspec_ds.verification.assignment import SignalMatch
+from mmspec_ds.verification.fragment_peaks import PeakMatch
 
 WIDTH, DPI = 11.0, 130
-_STRUCTURES, _SPECTRUM, _READING = 2.2, 2.6, 2.3
+_STRUCTURES, _SPECTRUM, _PEAKS, _READING = 2.2, 2.6, 2.0, 2.3
 """Heights of the rows in inches."""
+_TANDEM, _NAMED = 2, 10
+"""MS/MS spectra that are drawn, and peaks of each that have a label."""
 _BOND = 90.0
 """Pixels; structures are drawn larger than they are shown."""
 _LABEL = 0.022
@@ -62,7 +66,8 @@ def figure_png(explanation: Explanation) -> bytes:
 
     first = explanation.candidates[:1]
     spectra = [(one, name) for one in first for name in NUCLEI if of_nucleus(one.matches, name)]
-    heights = [_STRUCTURES, *([_SPECTRUM] * len(spectra)), _READING]
+    tandem = [found for one in first for found in one.fragments.items()][:_TANDEM]
+    heights = [_STRUCTURES, *([_SPECTRUM] * len(spectra)), *([_PEAKS] * len(tandem)), _READING]
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(_plain(heading(explanation)), x=0.01, ha="left", fontsize=12, color=LIGHT.ink)
@@ -70,6 +75,8 @@ def figure_png(explanation: Explanation) -> bytes:
     _draw_candidates(rows[0], explanation.candidates)
     for row, (candidate, name) in zip(rows[1:], spectra):
         _draw_spectrum(row, candidate, name)
+    for row, (label, peaks) in zip(rows[1 + len(spectra) :], tandem):
+        _draw_peaks(row, label, peaks)
     _draw_reading(rows[-1], explanation)
     out = io.BytesIO()
     figure.savefig(out, format="png")
@@ -149,6 +156,28 @@ def _draw_labels(axes: Axes, labels: dict[float | None, str], side: int) -> None
             place, side * 1.14, text, rotation=90, ha="center", va="bottom" if side > 0 else "top", fontsize=8,
             color=LIGHT.ink,
         )  # fmt: skip
+
+
+def _draw_peaks(row: Any, label: str, peaks: Sequence[PeakMatch]) -> None:
+    """An MS/MS spectrum; peaks that a fragment explains are green, and the strongest ones have its formula."""
+    axes = row.subplots()
+    for one in peaks:
+        colour = _UNEXPLAINED if one.ion is None else _colour(0)
+        axes.plot([one.mz] * 2, [0, one.intensity], color=colour, linewidth=2.0, solid_capstyle="butt")
+    axes.margins(x=0.04)
+    axes.set_ylim(0, 230)
+    named = sorted(sorted(peaks, key=lambda one: -one.intensity)[:_NAMED], key=lambda one: one.mz)
+    low, high = axes.get_xlim()
+    places = spread([one.mz for one in named], 0.016 * (high - low))
+    for one, place in zip(named, places):
+        axes.plot([one.mz, place], [one.intensity + 3, 116], color=LIGHT.grid, linewidth=0.8)
+        text = f"{one.mz:.4f}" if one.ion is None else one.ion
+        axes.text(place, 119, text, rotation=90, ha="center", va="bottom", fontsize=8, color=LIGHT.ink)
+    axes.set_title(fragments_title(label, peaks), loc="left", fontsize=10)
+    axes.set_xlabel("m/z", fontsize=9, color=LIGHT.pale, labelpad=1)
+    axes.set_yticks([0, 100])
+    axes.tick_params(colors=LIGHT.pale, labelsize=8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:

@@ -19,6 +19,7 @@ from mmspec_ds.reporting.explanation import (
     Explanation,
     coloured,
     error_ppm,
+    fragments_title,
     grade,
     label_of,
     labels_of,
@@ -56,6 +57,8 @@ def _rendered(template: str, explanation: Explanation) -> str:
     templates.filters["structure"] = lambda smiles, style: Markup(structure_svg(smiles, 340, 230, style) or "")
     templates.filters["label"] = label_of
     templates.filters["summary"] = summary
+    templates.filters["fragments_title"] = fragments_title
+    templates.filters["atoms"] = lambda smiles, peak: " ".join(atom_labels(smiles)[at] for at in peak.atoms)
     templates.filters["nuclei"] = _nuclei
     parts = explanation.contributions.parts.values() if explanation.contributions else ()
     return templates.get_template(template).render(

@@ -9,6 +9,7 @@ from mmspec_ds.reporting.explanation import (
     ExplainedCandidate,
     Explanation,
     error_ppm,
+    fragments_title,
     grade,
     heading,
     label_of,
@@ -17,6 +18,9 @@ from mmspec_ds.reporting.explanation import (
     shift,
     summary,
 )
+
+PEAKS = 12
+"""Peaks shown of an MS/MS spectrum, the strongest ones."""
 
 
 def answer_lines(explanation: Explanation) -> Iterator[str]:
@@ -62,3 +66,13 @@ def _candidate_lines(candidate: ExplainedCandidate) -> Iterator[str]:
             judged = "not explained" if at is None else GRADES[at]
             shifts = f"{shift(one.observed_ppm, name):>9} {shift(one.predicted_ppm, name):>9}"
             yield f"  {shifts} {said:>7}   {labels_of(one, labels):<16} {judged}"
+    for label, peaks in candidate.fragments.items():
+        yield ""
+        yield f"{candidate.smiles}   {fragments_title(label, peaks)}"
+        yield f"  {'m/z':>9} {'%':>5} {'ppm':>6}   {'ion':<14} bonds broken"
+        for peak in sorted(peaks, key=lambda one: -one.intensity)[:PEAKS]:
+            row = f"  {peak.mz:9.4f} {peak.intensity:5.1f}"
+            if peak.ion is None:
+                yield f"{row} {'':>6}   not explained"
+            else:
+                yield f"{row} {peak.error_ppm:>+6.1f}   {peak.ion:<14} {peak.broken}"

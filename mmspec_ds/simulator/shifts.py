@@ -9,6 +9,7 @@ from rdkit import Chem
 
 from mmspec_ds.simulator.environments import Surroundings
 from mmspec_ds.simulator.shift_table import load_tables
+from mmspec_ds.simulator.substituents import WithoutGroups
 
 ShiftSource = Literal["table", "csp5"]
 AtomShifts = Mapping[int, float]
@@ -31,13 +32,18 @@ class MoleculeShifts(NamedTuple):
 
 
 def table_shifts(mol: Chem.Mol, around: Surroundings) -> MoleculeShifts:
-    """Shifts of a molecule from the table that ships with the project."""
-    groups = equivalent_atoms(mol)
+    """Shifts of a molecule from the table that ships with the project, and by increments near groups that the
+    table knows too little of."""
+    groups, without = equivalent_atoms(mol), WithoutGroups(mol)
     tables = load_tables()
     found = {}
     for nucleus in ("C", "H"):
         asked = [atoms for atoms in groups if _has(mol.GetAtomWithIdx(atoms[0]), nucleus)]
-        predicted = tables[nucleus].predict_with_spread(around, [atoms[0] for atoms in asked])
+        firsts = [atoms[0] for atoms in asked]
+        predicted = [
+            without.shift(tables[nucleus], nucleus, first) or by_table
+            for first, by_table in zip(firsts, tables[nucleus].predict_with_spread(around, firsts))
+        ]
         found[nucleus] = PredictedShifts(
             {atom: one[0] for atoms, one in zip(asked, predicted) for atom in atoms},
             {atom: one[1] for atoms, one in zip(asked, predicted) for atom in atoms},

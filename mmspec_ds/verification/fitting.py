@@ -81,7 +81,9 @@ def _fitted(errors: PeakErrors, pairs: Pairs) -> PeakErrors:
     return errors.model_copy(update={name: float(f"{value:.4g}") for name, value in new.items()})
 
 
-def fit_list_weights(features_RKF: FloatArray, present_RK: np.ndarray, right_R: Sequence[int]) -> FloatArray:
+def fit_list_weights(
+    features_RKF: FloatArray, present_RK: np.ndarray, right_R: Sequence[int], most_F: Sequence[float | None]
+) -> FloatArray:
     """Weights, none below 0, that give the right candidates of some lists the greatest likelihood, [F].
 
     A candidate's probability within its list is the softmax of its weighted features.
@@ -90,6 +92,7 @@ def fit_list_weights(features_RKF: FloatArray, present_RK: np.ndarray, right_R: 
         features_RKF: of each candidate, such as log-likelihoods; 0 where nothing is known.
         present_RK: whether there is a candidate, bool.
         right_R: the place of the right candidate in each list.
+        most_F: the greatest weight that each feature may have, None for any.
     """
     rows = np.arange(len(features_RKF))
 
@@ -100,7 +103,7 @@ def fit_list_weights(features_RKF: FloatArray, present_RK: np.ndarray, right_R: 
         slope_F = (mean_RF - features_RKF[rows, right_R]).mean(axis=0) + 2 * RIDGE * (weights_F - 1)
         return -log_share_RK[rows, right_R].mean() + RIDGE * ((weights_F - 1) ** 2).sum(), slope_F
 
-    return _least(loss, np.full(features_RKF.shape[2], 0.5), lowest=0.0)
+    return _least(loss, np.full(len(most_F), 0.5), [(0.0, most) for most in most_F])
 
 
 def fit_logistic(features_RF: FloatArray, true_R: Sequence[bool]) -> FloatArray:
@@ -115,13 +118,14 @@ def fit_logistic(features_RF: FloatArray, true_R: Sequence[bool]) -> FloatArray:
         slope = -(design * (sign_R * share_R)[:, None]).mean(axis=0) + 2 * RIDGE * penalised
         return float(np.logaddexp(0, -margin_R).mean() + RIDGE * (penalised**2).sum()), slope
 
-    return _least(loss, np.zeros(design.shape[1]))
+    return _least(loss, np.zeros(design.shape[1]), [(None, None)] * design.shape[1])
 
 
 def _least(
-    loss: Callable[[FloatArray], tuple[float, FloatArray]], start: FloatArray, lowest: float | None = None
+    loss: Callable[[FloatArray], tuple[float, FloatArray]],
+    start: FloatArray,
+    bounds: Sequence[tuple[float | None, float | None]],
 ) -> FloatArray:
     """Where a function that also gives its slope is least."""
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(lowest, None)] * len(start))
-    weights: FloatArray = found.x
+    weights: FloatArray = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return weights

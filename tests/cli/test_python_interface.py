@@ -84,13 +84,17 @@ def test_an_answer_is_what_the_command_writes(
     assert {**answer.to_dict(), "id": ""} == {**written, "id": ""}
     assert [one.smiles for one in answer.candidates] == [one["smiles"] for one in written["candidates"]]
     assert all(0 < one.probability <= 1 for one in answer.candidates)
+    assert [one.confidence for one in answer.candidates] == [None, None], "the model is not calibrated"
+    assert answer.confidence == {"first": None, "listed": None}
+    assert all(one.verification.keys() == {"h_nmr", "c_nmr"} for one in answer.candidates)
     assert answer.remarks == tuple(written["remarks"])
 
 
 def test_an_answer_shows_itself(answer: Answer) -> None:
     lines = str(answer).splitlines()
     assert "read: 1H NMR, 13C NMR" in lines[0]
-    assert [line.split()[:2] for line in lines[1:3]] == [["1", "O"], ["2", "C"]]
+    listed = [[str(rank), one.smiles] for rank, one in enumerate(answer.candidates, 1)]
+    assert [line.split()[:2] for line in lines[1:3]] == listed
     page = answer._repr_html_()
     assert page.count("<svg") >= 2
     assert not any(word in page for word in ("<script", "href=", "src=", "url("))

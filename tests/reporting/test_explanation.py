@@ -26,6 +26,8 @@ from mmspec_ds.reporting.explanation_text import explanation_lines
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record
 from mmspec_ds.systems.elucidation.attribution import Contributions
 from mmspec_ds.verification.assignment import SignalMatch
+from mmspec_ds.verification.error_models import ErrorModels
+from mmspec_ds.verification.fragment_peaks import PeakMatch
 
 MATCHES = (
     SignalMatch("h_nmr", 4.12, 4.0, (1,), 0.2),  # 0.6 of the expected error
@@ -35,9 +37,10 @@ MATCHES = (
     SignalMatch("c_nmr", 60.49, 50.0, (1,), 2.0),  # 5.2
     SignalMatch("c_nmr", 21.04, 21.0, (4, 0), 2.0),
 )
+PEAKS = (PeakMatch(43.0178, 100.0, "C2H3O+", (3, 4, 5), 1, -0.3), PeakMatch(50.1, 25.0))
 CANDIDATES = (
-    ExplainedCandidate("CCOC(C)=O", 0.8, {"c_nmr": -3.25}, MATCHES),
-    ExplainedCandidate("COC(=O)CC", 0.1, {}, ()),
+    ExplainedCandidate("CCOC(C)=O", 0.8, None, {"c_nmr": -3.25}, MATCHES, {"MS/MS positive 20 eV": PEAKS}),
+    ExplainedCandidate("COC(=O)CC", 0.1, 0.05, {}, ()),
 )
 EXPLANATION = Explanation(
     "a <b> $x$",
@@ -66,6 +69,7 @@ ETHYL_ACETATE = Record(
 
 def test_grades() -> None:
     assert [grade(one) for one in MATCHES] == [0, 3, 1, None, 2, 0]
+    assert summary(CANDIDATES[1]) == "confidence 5%"
     assert summary(CANDIDATES[0]) == "p = 0.8,  1H NMR 1/2,  13C NMR 2/4"
 
 
@@ -93,12 +97,12 @@ def test_signals_of_a_real_spectrum() -> None:
         "unused": ["formula"],
         "remarks": [],
     }
-    right, wrong = explain_answer(answer, ETHYL_ACETATE, 3).candidates
+    right, wrong = explain_answer(answer, ETHYL_ACETATE, 3, ErrorModels()).candidates
     placed = {one.observed_ppm: one.atoms for one in right.matches}
     assert placed == {4.12: (1,), 2.05: (4,), 1.26: (0,), 171.36: (3,), 60.49: (1,), 21.04: (4,), 14.19: (0,)}
     assert all(grade(one) in (0, 1) for one in right.matches)
     assert any(grade(one) not in (0, 1) for one in wrong.matches)
-    assert len(explain_answer(answer, ETHYL_ACETATE, 1).candidates) == 1
+    assert len(explain_answer(answer, ETHYL_ACETATE, 1, ErrorModels()).candidates) == 1
 
 
 def test_text() -> None:
@@ -110,6 +114,9 @@ def test_text() -> None:
     assert "       99.0                                      not explained" in lines
     assert "  1H NMR       +20.00" in lines
     assert "  1H NMR       0.25   0.75" in lines
+    assert "CCOC(C)=O   MS/MS positive 20 eV: 80% of the intensity explained" in lines
+    assert "    43.0178 100.0   -0.3   C2H3O+         1" in lines
+    assert "    50.1000  25.0          not explained" in lines
     assert "remark: assumed" in lines
 
 
@@ -140,7 +147,16 @@ def test_page(tmp_path: Path) -> None:
     page, reader = (tmp_path / "why.html").read_text(encoding="utf-8"), Balance()
     reader.feed(page)
     assert reader.open == []
-    for text in ("a <b> $x$", "not explained", "+20.00", "-1.50", "0 shared 16", "0.75", "13C NMR -3.2 nats"):
+    for text in (
+        "a <b> $x$",
+        "not explained",
+        "+20.00",
+        "-1.50",
+        "0 shared 16",
+        "0.75",
+        "C4 C5 O6",
+        "13C NMR -3.2 nats",
+    ):
         assert text in reader.texts
     piece = explanation_html(EXPLANATION)
     assert piece.startswith('<div class="mmspec">')

@@ -41,15 +41,16 @@ def test_list_weights_are_those_of_greatest_likelihood() -> None:
         return float(total)
 
     expected = minimize(loss, [1.0, 1.0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10}).x
-    found = fit_list_weights(features, present, right)
+    found = fit_list_weights(features, present, right, [None, None])
     np.testing.assert_allclose(found, expected, atol=1e-3)
     np.testing.assert_allclose(found, [1.5, 0.4], atol=0.25)
+    assert fit_list_weights(features, present, right, [1.0, None])[0] == 1.0
 
 
 def test_a_feature_that_misleads_has_no_weight() -> None:
     features = np.zeros((100, 2, 1))
     features[:, 0, 0] = -3.0
-    assert fit_list_weights(features, np.ones((100, 2), bool), [0] * 100).tolist() == [0.0]
+    assert fit_list_weights(features, np.ones((100, 2), bool), [0] * 100, [None]).tolist() == [0.0]
 
 
 def test_logistic_regression_is_balanced() -> None:

@@ -12,8 +12,8 @@ from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset
 from mmspec_ds.data.records import records_of
 from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.packed import PackedTokens, offsets_of
-from mmspec_ds.spectra.records import Record
+from mmspec_ds.spectra.records import FloatArray, Record
+from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.candidates import Candidates
 from mmspec_ds.systems.elucidation.predict import BEAM, predict_molecules
 from mmspec_ds.systems.elucidation.trained import TrainedModel
@@ -25,8 +25,10 @@ from mmspec_ds.verification.verifier import Verifier
 
 FEWEST = 50
 """Molecules that a calibration needs, with the right structure found and in all."""
-MASKED = 0.5
-"""Where modalities were missing in training, this share of records loses each with this probability."""
+
+WEIGHED_BY_MEASURED = ("ir", "ms")
+"""Their weights may not rise above the defaults: simulated spectra agree with predicted ones too well, and the
+defaults are worth their nats on measured spectra."""
 
 Progress = Callable[[int], None]
 
@@ -46,6 +48,7 @@ def calibrate(
     trained: TrainedModel, files: Sequence[Path], *, limit: int, seed: int = 0, progress: Progress | None = None
 ) -> Calibration:
     """Fit the error models, the weights and the confidence on some molecules, the first `limit` of the files.
+    They lack spectra as often as those that the model was trained on.
 
     The reliability in `checks` is that of each half of them by the fit to the other half.
 
@@ -55,8 +58,7 @@ def calibrate(
     options = ReadOptions(max_records=limit)
     dataset = read_dataset(files, trained.encoding, options)
     records = list(records_of(dataset, files, options))
-    if trained.run.data.modality_dropout > 0:
-        dataset, records = _masked(dataset, records, np.random.default_rng(seed))
+    dataset, records = _thinned(dataset, records, _missing(trained, dataset), np.random.default_rng(seed))
     found = predict_molecules(trained.model, dataset, trained.vocabulary, beam=BEAM, progress=progress)
     errors = fit_error_models(records)
     cases = [_case(*one, errors) for one in zip(records, found)]
@@ -94,7 +96,8 @@ def fit_cases(cases: Sequence[Case], errors: ErrorModels) -> Calibration:
             features_RKF[row, place] = [candidate.log_probability, *(parts.get(name, 0.0) for name in names)]
             present_RK[row, place] = True
     right_R = [case.right for case in listed if case.right is not None]
-    own, *weights = fit_list_weights(features_RKF, present_RK, right_R).tolist()
+    most_F = [None, *(errors.weights[name] if name in WEIGHED_BY_MEASURED else None for name in names)]
+    own, *weights = fit_list_weights(features_RKF, present_RK, right_R, most_F).tolist()
     fitted = errors.model_copy(update={"weights": {**errors.weights, **dict(zip(names, weights))}})
     calibration = Calibration(errors=fitted, model_weight=own)
     found = [(case, combine(case.candidates, case.parts, case.record, calibration).molecules) for case in cases]
@@ -114,23 +117,24 @@ def _case(record: Record, candidates: Candidates, errors: ErrorModels) -> Case:
     return Case(record, candidates, parts, right)
 
 
-def _masked(
-    dataset: SpectraDataset, records: Sequence[Record], random: np.random.Generator
+def _missing(trained: TrainedModel, dataset: SpectraDataset) -> FloatArray:
+    """The probability with which each modality of a sample was left out in training, [M]."""
+    run = trained.run
+    entries = [REGISTRY[modality] for modality in dataset.tokens]
+    dropped = [run.data.modality_dropout * entry.is_instrument for entry in entries]
+    return np.maximum(dropped, [getattr(run.training.augment, entry.name).missing for entry in entries])
+
+
+def _thinned(
+    dataset: SpectraDataset, records: Sequence[Record], missing_M: FloatArray, random: np.random.Generator
 ) -> tuple[SpectraDataset, list[Record]]:
-    """The samples and their records, some without some of their spectra."""
+    """The samples and their records, each without some of its spectra."""
     modalities = list(dataset.tokens)
     counts_NM = np.stack([packed.counts for packed in dataset.tokens.values()], axis=1)
-    kept_NM = kept_modalities(counts_NM, modalities, MASKED, random)
-    kept_NM |= random.random((len(dataset), 1)) >= MASKED
-    tokens = {m: _rows_where(packed, kept_NM[:, at]) for at, (m, packed) in enumerate(dataset.tokens.items())}
+    kept_NM = kept_modalities(counts_NM, modalities, missing_M, random.random(counts_NM.shape))
+    tokens = {m: packed.where(kept_NM[:, at]) for at, (m, packed) in enumerate(dataset.tokens.items())}
     thinned = [
-        replace(record, spectra=tuple(s for s in record.spectra if kept_N[modalities.index(s.modality)]))
-        for record, kept_N in zip(records, kept_NM)
+        replace(record, spectra=tuple(s for s in record.spectra if kept_M[modalities.index(s.modality)]))
+        for record, kept_M in zip(records, kept_NM)
     ]
     return replace(dataset, tokens=tokens), thinned
-
-
-def _rows_where(packed: PackedTokens, kept_N: np.ndarray) -> PackedTokens:
-    """The tokens of some rows, the other rows empty."""
-    items = np.repeat(kept_N, packed.counts)
-    return PackedTokens(packed.discrete[items], packed.continuous[items], offsets_of(packed.counts * kept_N))
