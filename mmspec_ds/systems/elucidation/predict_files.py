@@ -110,6 +110,10 @@ def _answered(trained: TrainedModel, piece: Sequence[Request], asked: Asked) -> 
             answer |= _listed(candidates, one.record, trained.calibration, asked)
             answer |= one.as_json(candidates)
             remarks += one.remarks
+            if not candidates.molecules:
+                remarks.append(
+                    f"no molecule was found{'' if one.composition is None else f' of {one.composition}'}"
+                )
         remarks += _unlike(trained.calibration, request.record)
         yield {**answer, "remarks": remarks}
 

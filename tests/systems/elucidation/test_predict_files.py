@@ -62,7 +62,7 @@ def test_answers_keep_their_order_among_faults(trained: TrainedModel) -> None:
     ]
     a, b, c, d = predict_files.predict_requests(trained, requests, Asked(beam=2, top=2))
     (alone,) = predict_files.predict_requests(trained, [requests[2]], Asked(beam=2, top=2))
-    keys = ["id", "candidates", "confidence", "invalid", "merged", "read", "unused", "remarks"]
+    keys = ["id", "candidates", "confidence", "composition", "invalid", "merged", "read", "unused", "remarks"]
     assert list(a) == keys
     assert a["remarks"] == ["guessed"]
     assert b == {"id": "b", "error": "why", "remarks": []}
