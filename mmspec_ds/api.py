@@ -21,7 +21,7 @@ from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import answer_lines, explanation_lines
 from mmspec_ds.spectra.records import Record, TandemMS
 from mmspec_ds.systems.elucidation.predict import BEAM
-from mmspec_ds.systems.elucidation.predict_files import Asked, predict_requests
+from mmspec_ds.systems.elucidation.predict_files import Asked, predict_record, predict_requests
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 from mmspec_ds.verification.error_models import ErrorModels
 
@@ -159,10 +159,8 @@ class Model:
             DataError: the record holds nothing that this model reads, or what it cannot read.
         """
         measured = measured if isinstance(measured, Measurement) else Measurement(measured)
-        request = Request(measured.record.id, measured.record, remarks=measured.remarks)
-        (content,) = self.answers([request], top=top, beam=beam, verified=verified)
-        if "error" in content:
-            raise DataError(content["error"])
+        asked = Asked(top, max(beam, top), verified)
+        content = predict_record(self.trained, measured.record, measured.remarks, asked)
         return Answer(content, measured.record, self.trained.calibration.errors)
 
     def answers(

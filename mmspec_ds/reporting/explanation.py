@@ -22,6 +22,8 @@ from mmspec_ds.verification.fragment_peaks import PeakMatch, explained_share, ma
 GRADES = ("error as expected", "up to twice", "larger", "not observed")
 """What the colours of signals and atoms mean, in the order of COLOURS."""
 COLOURS: tuple[Colour, ...] = ((122, 205, 150), (246, 200, 95), (240, 140, 128), (200, 205, 212))
+PEAKS = 12
+"""Peaks named of an MS/MS spectrum, the strongest ones."""
 NUCLEI = {"h_nmr": ("1H NMR", 2), "c_nmr": ("13C NMR", 1)}
 """Spectra whose signals are assigned: label, and decimals of a shift in ppm."""
 
@@ -137,6 +139,11 @@ def summary(candidate: ExplainedCandidate) -> str:
         if grades:
             texts.append(f"{label} {sum(at in (0, 1) for at in grades)}/{len(grades)}")
     return ",  ".join(texts)
+
+
+def strongest(peaks: Sequence[PeakMatch], most: int) -> list[PeakMatch]:
+    """The strongest peaks, by rising m/z."""
+    return sorted(sorted(peaks, key=lambda one: -one.intensity)[:most], key=lambda one: one.mz)
 
 
 def fragments_title(label: str, peaks: Sequence[PeakMatch]) -> str:

@@ -91,6 +91,21 @@ def predict_requests(
         yield from _answered(trained, piece, asked)
 
 
+def predict_record(
+    trained: TrainedModel, record: Record, remarks: Sequence[str] = (), asked: Asked = DEFAULT
+) -> Answer:
+    """The answer for one record, see `predict_requests`.
+
+    Raises:
+        DataError: there is nothing in the record for this model, or what it cannot read.
+    """
+    request = Request(record.id, record, remarks=tuple(remarks))
+    (answer,) = predict_requests(trained, [request], asked)
+    if "error" in answer:
+        raise DataError(answer["error"])
+    return answer
+
+
 def _answered(trained: TrainedModel, piece: Sequence[Request], asked: Asked) -> Iterator[Answer]:
     """The answers of one piece."""
     encoded: list[_Encoded | str] = []
