@@ -21,7 +21,7 @@ from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import answer_lines, explanation_lines
 from mmspec_ds.spectra.records import Record, TandemMS
 from mmspec_ds.systems.elucidation.predict import BEAM
-from mmspec_ds.systems.elucidation.predict_files import predict_record, predict_requests
+from mmspec_ds.systems.elucidation.predict_files import Asked, predict_record, predict_requests
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 from mmspec_ds.verification.error_models import ErrorModels
 
@@ -159,9 +159,8 @@ class Model:
             DataError: the record holds nothing that this model reads, or what it cannot read.
         """
         measured = measured if isinstance(measured, Measurement) else Measurement(measured)
-        content = predict_record(
-            self.trained, measured.record, measured.remarks, top=top, beam=max(beam, top), verified=verified
-        )
+        asked = Asked(top, max(beam, top), verified)
+        content = predict_record(self.trained, measured.record, measured.remarks, asked)
         return Answer(content, measured.record, self.trained.calibration.errors)
 
     def answers(
@@ -169,7 +168,7 @@ class Model:
     ) -> Iterator[dict[str, Any]]:
         """An answer in JSON's types for each of many records, in their order; memory holds a few hundred. One
         that cannot be read has an `error`. See `predict` for the other arguments."""
-        return predict_requests(self.trained, requests, beam=max(beam, top), top=top, verified=verified)
+        return predict_requests(self.trained, requests, Asked(top, max(beam, top), verified))
 
     def explain(self, measured: Measurement | Record, *, top: int = 3) -> ExplainedAnswer:
         """Why the model proposes its first candidates: their signals assigned to atoms, what each spectrum adds
