@@ -43,6 +43,9 @@ REGISTRY = {
     "measured_small": Benchmark(
         "measured_small.py", "answers to measured shift lists", "the same model fine-tuned on others"
     ),
+    "ranking": Benchmark(
+        "ranking.py", "measured molecules ranked among their isomers", "a drawn order; another's spectra"
+    ),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
 

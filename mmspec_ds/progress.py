@@ -64,7 +64,7 @@ class ProgressLines:
             self._bar.update(self._task, completed=done, total=self._total, status=status)
             return
         if self._done_before is None:  # an interrupted run may continue: its work does not count as speed
-            self._done_before = done
+            self._done_before, self._started = done, time.monotonic()
         now = time.monotonic()
         is_end = self._last_line and self._total is not None and done >= self._total
         if now - self._printed >= self._seconds or is_end:

@@ -53,6 +53,18 @@ def refusal(path: Path, *overrides: str) -> str:
         ("model: {d_modle: 64}", "model.d_modle: unknown key; did you mean 'd_model'?"),
         ("objective: {temprature: 1}", "objective.temprature: unknown key; did you mean 'temperature'?"),
         (
+            "training: {steps: 1, augment: {c_nmr: {shift: 2}}}",
+            "training.augment.c_nmr.shift: unknown key; did you mean 'shift_ppm'?",
+        ),
+        (
+            "training: {steps: 1, augment: {ir: {missing: 1.5}}}",
+            "training.augment.ir.missing: input should be less than or equal to 1",
+        ),
+        (
+            "data: {representation: text}\ntraining: {steps: 1, augment: {ir: {missing: 0.5}}}",
+            "training.augment changes compressed spectra: expected none for text",
+        ),
+        (
             "data: {compression: {ms: {max_peak: 3}}}",
             "data.compression.ms.max_peak: unknown key; did you mean 'max_peaks'?",
         ),

@@ -14,14 +14,8 @@ from setuptools import find_namespace_packages
 ROOT = Path(__file__).parents[1]
 LONGEST = 350
 
-ANYBODYS = {
-    "mmspec_ds",
-    "mmspec_ds.errors",
-    "mmspec_ds.files",
-    "mmspec_ds.processes",
-    "mmspec_ds.progress",
-    "mmspec_ds.settings",
-}
+SHARED = ("errors", "files", "processes", "progress", "settings")
+ANYBODYS = {"mmspec_ds", *(f"mmspec_ds.{name}" for name in SHARED)}
 """What all rooms may import."""
 
 ARROWS: dict[str, set[str]] = {
@@ -43,6 +37,9 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.moe",
         "mmspec_ds.spectra",
         "mmspec_ds.data.batch",
+        "mmspec_ds.molecules.atoms",
+        "mmspec_ds.molecules.grammar",
+        "mmspec_ds.molecules.smiles_automaton",
         "mmspec_ds.molecules.vocabulary",
     },
     "mmspec_ds.trainer": set(),
@@ -78,7 +75,9 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.trainer",
         "mmspec_ds.verification",
     },
+    "mmspec_ds.api": {f"mmspec_ds.{n}" for n in ("readers", "reporting", "spectra", "systems", "verification")},
     "mmspec_ds.cli": {
+        "mmspec_ds.api",
         "mmspec_ds.data",
         "mmspec_ds.evaluation",
         "mmspec_ds.profiling",

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Sequence
 
 from mmspec_ds.cli import (
+    calibrate,
     evaluate,
+    explain,
     export,
     inspect,
     plan,
     predict,
     prepare,
     profile,
+    rank,
     report,
     simulate,
     train,
@@ -65,7 +68,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
-        simulate, inspect, prepare, plan, profile, train, report, upcycle, evaluate, predict, export,
+        simulate, inspect, prepare, plan, profile, train, report, upcycle, calibrate, evaluate, predict,
+        rank, explain, export,
     ):  # fmt: skip
         command.add(commands)
     return parser

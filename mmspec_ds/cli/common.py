@@ -37,6 +37,21 @@ def add_command(
     return command
 
 
+def add_spectra(command: Command) -> None:
+    """Add an option for each kind of spectrum, which gives the list of its files."""
+    from mmspec_ds.readers.batches import SPECTRA
+    from mmspec_ds.spectra.registry import REGISTRY
+
+    for name, modality in SPECTRA.items():
+        command.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            action="append",
+            metavar="FILE",
+            help=f"{REGISTRY[modality].label} of one record{', may be given again' if name == 'msms' else ''}",
+        )
+
+
 def check_writable(path: Path | None) -> None:
     """Refuse an output file that cannot be written, before the work starts."""
     if path is None:

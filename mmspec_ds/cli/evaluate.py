@@ -23,6 +23,13 @@ def add(commands: Commands) -> None:
         " keep their rank (default: valid molecules, none twice)",
     )
     command.add_argument("--beam", type=positive, help="beam width (default: 20, with --raw 10)")
+    command.add_argument(
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="a second row for the same molecules, ranked by the spectra that are predicted for them as well"
+        " (default; not with --raw)",
+    )
     command.add_argument("--modalities", help="use only these, such as h_nmr,c_nmr")
     command.add_argument("--limit", type=positive, help="only the first so many molecules")
     command.add_argument(
@@ -37,12 +44,15 @@ def add(commands: Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from mmspec_ds.evaluation.metrics import EvaluationResult
     from mmspec_ds.evaluation.score_table import print_results, write_results
     from mmspec_ds.spectra.registry import modality_by_name
     from mmspec_ds.systems.elucidation.evaluate import (
         Question,
         evaluate_controls,
         evaluate_model,
+        evaluate_verified,
+        question_records,
         read_question,
         shared_with_training,
     )
@@ -58,15 +68,23 @@ def _evaluate(options: argparse.Namespace) -> int:
         modalities=tuple(modality_by_name(name.strip()) for name in named) if named else None,
         limit=options.limit,
         skip_invalid=options.skip_invalid,
+        verify=options.verify and not options.raw,
     )
-    results = {}
+    results: dict[str, EvaluationResult] = {}
     for folder in options.models:
         trained = load_model(folder)
         dataset = read_question(trained, question)
         for remark, count in dataset.remarks.items():
             print(f"{folder}: {remark}: {count}")
         with ProgressLines(f"decoding with {folder}", len(dataset), unit="molecules") as progress:
-            results[str(folder)] = evaluate_model(trained, dataset, question.beam, question.rule, progress.at)
+            if question.verify:
+                records = question_records(dataset, question)
+                both = evaluate_verified(trained, dataset, records, question.beam, progress.at)
+                results |= dict(zip((str(folder), f"{folder}, verified"), both))
+            else:
+                results[str(folder)] = evaluate_model(
+                    trained, dataset, question.beam, question.rule, progress.at
+                )
         if options.controls and folder == options.models[0]:
             shared = shared_with_training(dataset, trained, options.controls)
             print(f"canonical SMILES shared with the training files: {shared} of {len(dataset)}")

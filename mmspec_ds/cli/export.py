@@ -15,6 +15,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
     command.add_argument("folder", type=Path, metavar="DIR", help="folder to make")
+    command.add_argument("--half", action="store_true", help="store the weights as float16: half the size")
     command.add_argument("--step", type=positive, help="of a checkpoint (default: the best weights)")
 
 
@@ -23,6 +24,6 @@ def _export(options: argparse.Namespace) -> int:
     from mmspec_ds.trainer.export import export
 
     run = load_run_of(options.model)
-    about = export(run, system_of(run), options.model, options.folder, options.step)
+    about = export(run, system_of(run), options.model, options.folder, options.step, half=options.half)
     print(f"{options.folder}: {about['parameters']:,} parameters")
     return 0

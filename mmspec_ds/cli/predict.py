@@ -5,16 +5,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, Commands, add_command, check_writable, positive
-from mmspec_ds.errors import DataError
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.records import add_records, check_records, read_records
 from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
-    from mmspec_ds.readers.requests import Answered, Request
+    from mmspec_ds.readers.requests import Answered
     from mmspec_ds.systems.elucidation.predict_files import Answer
 
 
@@ -26,63 +25,56 @@ def add(commands: Commands) -> None:
         "mmspec predict runs/demo --h-nmr proton.jdx --c-nmr carbon.csv --msms unknown.mgf --formula C9H8O4",
     )
     command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
-    command.add_argument(
-        "files",
-        type=Path,
-        nargs="*",
-        metavar="FILE",
-        help="every record of files of any format that `mmspec inspect` reads; of a folder, every sub-folder;"
-        " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, hsqc, formula), every row",
-    )
+    add_records(command)
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
     command.add_argument("--beam", type=positive, help="beam width (default: 20, or as --top)")
+    command.add_argument(
+        "--no-verify",
+        dest="verify",
+        action="store_false",
+        help="rank by the model alone, not by the spectra that are predicted for the candidates as well",
+    )
+    command.add_argument(
+        "--constrain",
+        choices=("none", "grammar", "composition"),
+        default="composition",
+        help="what is searched: molecules of the formula or of the mass by the precursors, as far as these are"
+        " known (default); all molecules; or any text, of which the molecules are kept",
+    )
+    command.add_argument(
+        "--precursor-ppm",
+        type=float,
+        default=10.0,
+        metavar="PPM",
+        help="how far the mass of a candidate may be from that of the precursors (default: 10)",
+    )
     command.add_argument("--out", type=Path, metavar="JSONL", help="write there instead of printing")
     command.add_argument(
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
     )
-    command.set_defaults(usage=command.error)
-    command.when_chosen = _add_spectra
-
-
-def _add_spectra(command: Command) -> None:
-    """An option for each modality."""
-    from mmspec_ds.readers.batches import SPECTRA
-    from mmspec_ds.spectra.registry import REGISTRY
-
-    for name, modality in SPECTRA.items():
-        command.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=Path,
-            action="append",
-            metavar="FILE",
-            help=f"{REGISTRY[modality].label} of one record{', may be given again' if name == 'msms' else ''}",
-        )
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from mmspec_ds.readers.batches import SPECTRA
-
-    spectra = {name: getattr(options, name) or [] for name in SPECTRA}
-    if bool(options.files) == any(spectra.values()):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in SPECTRA)
-        options.usage(f"expected either FILE... or spectra of one record ({names})")
     if options.resume and options.out is None:
         options.usage("--resume needs --out")
+    check_records(options)
     check_writable(options.out)
-    for path in (*options.files, *chain.from_iterable(spectra.values())):
-        if not path.exists():  # a slip of the pen is told at once; inside a batch it is a line of its own
-            raise DataError("there is no such file", path=path)
+    from mmspec_ds.api import load
     from mmspec_ds.systems.elucidation.predict import BEAM
-    from mmspec_ds.systems.elucidation.predict_files import predict_requests
-    from mmspec_ds.systems.elucidation.trained import load_model
+    from mmspec_ds.systems.elucidation.predict_files import Asked
 
-    trained = load_model(options.model)
-    beam = max(options.beam or BEAM, options.top)
+    asked = Asked(
+        top=options.top,
+        beam=max(options.beam or BEAM, options.top),
+        verified=options.verify,
+        constrain=options.constrain,
+        precursor_ppm=options.precursor_ppm,
+    )
+    model = load(options.model)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        requests = _requests(options, spectra, answered)
-        return predict_requests(trained, requests, beam=beam, top=options.top)
+        return model.answers(read_records(options, answered), asked)
 
     tally = _Tally()
     if options.out is None:
@@ -96,22 +88,6 @@ def _predict(options: argparse.Namespace) -> int:
         print(f"mmspec: {tally.first_error}{others}", file=sys.stderr)
         return 1
     return 0
-
-
-def _requests(
-    options: argparse.Namespace, spectra: dict[str, list[Path]], answered: "Answered"
-) -> "Iterator[Request]":
-    """The requests: one record from the files named by modality, or the records of all files."""
-    from mmspec_ds.readers.batches import SPECTRA, read_requests
-    from mmspec_ds.readers.requests import Source, request_of_sources
-
-    if options.files:
-        yield from read_requests(options.files, options.formula, answered)
-        return
-    sources = [Source(path, SPECTRA[name]) for name, paths in spectra.items() for path in paths]
-    name = "+".join(dict.fromkeys(source.path.name for source in sources))
-    if not answered(name):
-        yield request_of_sources(name, sources, options.formula)
 
 
 def _write(

@@ -7,6 +7,8 @@ from pathlib import Path
 from mmspec_ds.cli.common import Commands, add_command, positive
 from mmspec_ds.progress import ProgressLines
 
+_SETTINGS = ("molecules", "max_heavy_atoms", "fragments", "hold_out", "seed", "shifts")
+
 
 def add(commands: Commands) -> None:
     command = add_command(
@@ -19,14 +21,34 @@ def add(commands: Commands) -> None:
     command.add_argument("--max-heavy-atoms", type=positive, default=8, help="size of the largest (default: 8)")
     command.add_argument("--seed", type=int, default=0, help="of molecules and noise (default: 0)")
     command.add_argument("--smiles", type=Path, help="take the molecules from this file, one SMILES a line")
-    command.add_argument("--noise-free", action="store_true", help="without measurement noise")
+    command.add_argument(
+        "--fragments",
+        action="store_true",
+        help="make molecules of pieces of those in the --smiles file: fragments, pairs, edits of both",
+    )
+    command.add_argument(
+        "--hold-out",
+        default="",
+        metavar="SALT",
+        help="leave out one molecule in ten: those where sha256 of SALT and the first block of the InChIKey"
+        " is a multiple of ten",
+    )
+    kinds = command.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--profile",
+        choices=("benchmark", "measured-lists"),
+        default="benchmark",
+        help="noise of the benchmark, or of lists of measured shifts: no couplings and ranges, few numbers"
+        " of hydrogens (default: benchmark)",
+    )
+    kinds.add_argument("--noise-free", action="store_true", help="without measurement noise")
     command.add_argument(
         "--noise",
         type=_setting,
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="other noise than the default, for instance missing_peak=0.1 (keys: docs/simulator.md); after"
+        help="other noise than the profile's, for instance missing_peak=0.1 (keys: docs/simulator.md); after"
         " --noise-free this and no other",
     )
     command.add_argument(
@@ -45,14 +67,15 @@ def _simulate(options: argparse.Namespace) -> int:
     from mmspec_ds.simulator.noise import NoiseSettings
     from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 
-    noise = (NoiseSettings.off() if options.noise_free else NoiseSettings()).model_dump() | dict(options.noise)
+    base = NoiseSettings.off() if options.noise_free else NoiseSettings.of_profile(options.profile)
+    noise = base.model_dump() | dict(options.noise)
     settings = validated(
         SimulationSettings,
-        {name: getattr(options, name) for name in ("molecules", "max_heavy_atoms", "seed", "shifts")}
-        | {"noise": noise},
+        {name: getattr(options, name) for name in _SETTINGS} | {"noise": noise},
         "simulate",
     )
     with ProgressLines("simulating", unit="molecules") as progress:
+        gathering = ProgressLines("making molecules", unit="molecules", bar=False, console=progress.console)
         summary = simulate_dataset(
             options.out,
             settings,
@@ -60,6 +83,7 @@ def _simulate(options: argparse.Namespace) -> int:
             skip_invalid=options.skip_invalid,
             workers=options.workers,
             progress=progress.at,
+            gathering=gathering.at,
         )
     for path, count in summary.files.items():
         print(f"{path}: {count:,} molecules")

@@ -12,7 +12,7 @@ from mmspec_ds.data.batch import PADDING, Batch, ModalityTokens, SpectraBatch
 from mmspec_ds.data.dataset import Samples, SpectraDataset
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, counts_at, ranges
-from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.records import FloatArray, Modality
 from mmspec_ds.spectra.registry import REGISTRY
 
 
@@ -49,7 +49,9 @@ def collate(
     if modality_dropout > 0:
         if rng is None:
             raise ValueError("modality dropout needs a random generator")
-        counts_BM = counts_BM * kept_modalities(counts_BM, list(dataset.tokens), modality_dropout, rng)
+        modalities = list(dataset.tokens)
+        dropout_M = np.array([modality_dropout * REGISTRY[one].is_instrument for one in modalities])
+        counts_BM = counts_BM * kept_modalities(counts_BM, modalities, dropout_M, rng.random(counts_BM.shape))
     weight_B = np.ones(len(chosen)) if weights is None else np.asarray(weights)
     return Batch(
         spectra=_lay_out(dataset, chosen, counts_BM),
@@ -60,22 +62,20 @@ def collate(
 
 
 def kept_modalities(
-    counts_BM: IntArray, modalities: list[Modality], probability: float, rng: np.random.Generator
+    counts_BM: IntArray, modalities: list[Modality], dropout_M: FloatArray, chance_BM: FloatArray
 ) -> npt.NDArray[np.bool_]:
     """Which modalities of each sample stay, bool [B, M].
 
-    Of the instruments that a sample has, each is dropped with `probability`, but one chosen at random always
-    stays. What is not an instrument, such as the formula, is never dropped and does not count as the one that
-    stays.
+    Each is left out where its number in `chance_BM`, from 0 to 1, is below its probability in `dropout_M`. Of
+    the instruments that a sample has, that with the largest difference always stays. What is not an instrument,
+    such as the formula, does not count as the one that stays.
     """
     instrument_M = np.array([REGISTRY[modality].is_instrument for modality in modalities])
+    kept_BM = chance_BM >= dropout_M
     present_BM = (counts_BM > 0) & instrument_M
-    chance_BM = rng.random(counts_BM.shape)
-    dropped_BM = chance_BM < probability
-    # The instrument with the largest draw is the last that any probability would drop.
-    last_B = np.where(present_BM, chance_BM, -1.0).argmax(axis=1)
-    dropped_BM[np.arange(len(dropped_BM)), last_B] = False
-    return ~(dropped_BM & present_BM)
+    last_B = np.where(present_BM, chance_BM - dropout_M, -2.0).argmax(axis=1)
+    kept_BM[np.arange(len(kept_BM)), last_B] |= present_BM.any(axis=1)
+    return kept_BM
 
 
 def _lay_out(dataset: SpectraDataset, chosen: IntArray, counts_BM: IntArray) -> SpectraBatch:

@@ -14,7 +14,7 @@ from mmspec_ds.data.shards.dataset import ShardedDataset, split_of
 from mmspec_ds.data.shards.folder import is_prepared, open_folder
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import ConfigError, DataError
-from mmspec_ds.molecules.smiles import tokenize_smiles
+from mmspec_ds.molecules.smiles import tokenize_smiles, tokens_of_spellings
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.packed import PackedTokens
 from mmspec_ds.spectra.parquet import ReadReport
@@ -95,6 +95,7 @@ def read_training(
     vocabularies: Vocabularies | None = None,
     *,
     part: tuple[int, int] = (0, 1),
+    any_spelling: bool = False,
 ) -> TrainingData:
     """Everything that a run reads: training and validation data with targets, the vocabularies (those that are
     given, or learnt from the training files alone), and the encoding.
@@ -105,6 +106,7 @@ def read_training(
         progress: told how many records are read.
         vocabularies: those of the weights that a run begins with.
         part: rank and number of ranks, which share the verification of a prepared folder's checksums.
+        any_spelling: the vocabulary that is learnt can write random SMILES of the molecules too.
 
     Raises:
         ConfigError: no training file is named, or a prepared folder holds other tokens than the run wants.
@@ -113,7 +115,7 @@ def read_training(
     if not settings.train:
         raise ConfigError("data.train names no file to learn from")
     if any(map(is_prepared, (*settings.train, *settings.validation))):
-        return _open_prepared(settings, progress, vocabularies, part)
+        return _open_prepared(settings, progress, vocabularies, part, any_spelling)
     options = ReadOptions.from_settings(settings)
     if vocabularies is None:
         train, encoding = _read_and_learn(settings, options, progress)
@@ -128,8 +130,8 @@ def read_training(
         train, validation = train.split_by_block(settings.validation_fraction, settings.split_seed)
         train, shared = replace(train, remarks=remarks), 0
     if vocabularies is None:
-        target = Vocabulary.build(tokenize_smiles(one) for one in train.smiles if one is not None)
-        vocabularies = Vocabularies(target, encoding.source)
+        words = {token for one in train.smiles if one is not None for token in tokenize_smiles(one)}
+        vocabularies = Vocabularies(_vocabulary(words, any_spelling), encoding.source)
     target = vocabularies.target
     return TrainingData(
         train=_with_unknown_counted(train.with_targets(target)),
@@ -145,6 +147,7 @@ def _open_prepared(
     progress: Progress | None,
     vocabularies: Vocabularies | None,
     part: tuple[int, int],
+    any_spelling: bool,
 ) -> TrainingData:
     """The train split of a prepared folder, and its validation split or other data to validate on."""
     for key, paths in (("train", settings.train), ("validation", settings.validation)):
@@ -154,7 +157,7 @@ def _open_prepared(
         raise ConfigError("data.validation is a prepared folder, so data.train must be one: prepare its files")
     folder = open_folder(settings.train[0], settings, part)
     train, encoding = split_of(folder, "train", settings), InputEncoding.from_settings(settings)
-    target = Vocabulary(sorted(train.words())) if vocabularies is None else vocabularies.target
+    target = _vocabulary(train.words(), any_spelling) if vocabularies is None else vocabularies.target
     train, shared = train.with_targets(target), 0
     validation: Samples
     if settings.validation and not is_prepared(settings.validation[0]):
@@ -169,6 +172,10 @@ def _open_prepared(
             shared = _shared(train, found.smiles(), settings)
         validation = found.with_targets(target)
     return TrainingData(train, validation, encoding, Vocabularies(target), shared)
+
+
+def _vocabulary(words: set[str], any_spelling: bool) -> Vocabulary:
+    return Vocabulary(sorted(tokens_of_spellings(words) if any_spelling else words))
 
 
 def _shared(train: ShardedDataset, smiles: Iterable[str], settings: DataSettings) -> int:

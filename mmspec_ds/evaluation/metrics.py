@@ -1,12 +1,13 @@
 """Scores of proposed structures, by the rules of the benchmark (Alberts et al. 2024)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
+from mmspec_ds.evaluation.reliability import Reliability
 from mmspec_ds.molecules.smiles import canonical_smiles
 
 TOP_K = tuple(range(1, 11))
@@ -15,15 +16,17 @@ TOP_K = tuple(range(1, 11))
 SHOWN_K = (1, 3, 5, 10)
 """The ranks in a table."""
 
-Rule = Literal["raw", "unique"]
+Rule = Literal["raw", "unique", "verified"]
 """What is ranked. raw: strings as a search wrote them; by the benchmark's rule, invalid and repeated structures
-keep their rank. unique: valid structures, none twice."""
+keep their rank. unique: valid structures, none twice. verified: these, ranked by their predicted spectra as
+well."""
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
     """Scores over `n` molecules: `top_k[k]`, k = 1 .. 10, and `validity` in per cent, `tanimoto` between 0 and
-    1, `seconds` of decoding, and the rule by which candidates have their ranks."""
+    1, `seconds` of decoding, the rule by which candidates have their ranks, and by name how reliable the stated
+    probabilities are."""
 
     n: int
     top_k: Mapping[int, float]
@@ -31,12 +34,15 @@ class EvaluationResult:
     tanimoto: float
     seconds: float
     rule: Rule = "raw"
+    confidence: Mapping[str, Reliability] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, float | str]:
-        """Return a flat dictionary: n, top_1 .. top_10, validity, tanimoto, seconds, rule."""
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary: n, top_1 .. top_10, validity, tanimoto, seconds, rule and, where probabilities
+        are stated, confidence."""
         ranks = {f"top_{k}": self.top_k[k] for k in TOP_K}
         rest = {"validity": self.validity, "tanimoto": self.tanimoto, "seconds": self.seconds}
-        return {"n": self.n, **ranks, **rest, "rule": self.rule}
+        stated = {name: one.to_json() for name, one in self.confidence.items()}
+        return {"n": self.n, **ranks, **rest, "rule": self.rule} | ({"confidence": stated} if stated else {})
 
 
 def canonical_or_none(smiles: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Self
 from rdkit import Chem
 from rdkit.Chem.rdMolDescriptors import CalcExactMolWt, CalcMolFormula
 
-from mmspec_ds.molecules.formula import parse_formula
+from mmspec_ds.molecules.formula import ELEMENTS, monoisotopic_mass, parse_formula
 
 _ATOM = re.compile(
     r"\[(?P<isotope>\d*)(?P<bracket>se|as|te|si|[bcnops]|[A-Z][a-z]?)[^\]]*\]"
@@ -84,8 +84,5 @@ def _elements(formula: str) -> tuple[dict[str, int], int]:
 
 @cache
 def _mass(element: str) -> float:
-    """Of the commonest isotope in Da; 0 for what is no element."""
-    try:
-        return float(Chem.GetPeriodicTable().GetMostCommonIsotopeMass(element))
-    except RuntimeError:
-        return 0.0
+    """Of an atom in Da; 0 for what is no element."""
+    return monoisotopic_mass(element) if element in ELEMENTS else 0.0

@@ -1,6 +1,12 @@
 """Molecular formulas, parsed into counts of elements."""
 
 import re
+from functools import cache
+
+from rdkit import Chem
+
+ELECTRON_DA = 0.000548579909
+"""Mass of an electron (CODATA 2018)."""
 
 _SYMBOLS = """
 H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb
@@ -34,3 +40,19 @@ def parse_formula(formula: str) -> tuple[dict[str, int], int]:
     charge = match["charge"] or ""
     sign = -1 if charge.startswith("-") else 1
     return counts, sign * int(charge[1:] or 1) if charge else 0
+
+
+@cache
+def monoisotopic_mass(formula: str) -> float:
+    """Mass in Da of the commonest isotope of each atom, without a correction for the electrons of a charge.
+
+    Raises:
+        ValueError: as `parse_formula`.
+    """
+    table = Chem.GetPeriodicTable()
+    counts, _ = parse_formula(formula)
+    heavy = {"D": 2.01410177812, "T": 3.0160492779}
+    return sum(
+        count * float(heavy.get(element) or table.GetMostCommonIsotopeMass(element))
+        for element, count in counts.items()
+    )

@@ -1,6 +1,7 @@
 """SMILES: canonical form, tokens and InChIKey."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from rdkit import Chem, rdBase
@@ -12,6 +13,7 @@ _TOKEN = re.compile(
     r"|->|<-|[-=#$:~/\\]"  # bonds: dative ones, then all others with the two that carry double-bond stereo
     r"|[().]"  # branches and fragments
 )
+_FLAT = re.compile(r"(?!.*\[\d)[^@/\\]*")
 _WITHOUT_ARROWS: Any = Chem.SmilesWriteParams()
 _WITHOUT_ARROWS.includeDativeBonds = False
 
@@ -57,6 +59,50 @@ def write_smiles(molecule: Chem.Mol) -> str:
     with rdBase.BlockLogs():
         again = Chem.MolFromSmiles(bare)
     return bare if again is not None and Chem.MolToSmiles(again) == text else text
+
+
+def random_smiles(smiles: str, seed: int) -> str:
+    """Another SMILES of the same molecule, in an order of atoms that the seed decides; the same SMILES where a
+    dative bond needs an arrow.
+
+    Raises:
+        ValueError: the text is not a valid structure; the message is one line and says why.
+    """
+    spelling = str(Chem.MolToRandomSmilesVect(parse_smiles(smiles), 1, seed)[0])
+    return smiles if "->" in spelling or "<-" in spelling else spelling
+
+
+def tokens_of_spellings(tokens: Iterable[str]) -> set[str]:
+    """The tokens that random SMILES may have of molecules whose canonical SMILES have `tokens`: another order
+    of atoms turns stereo marks, has other branches and more rings open at once."""
+    known = set(tokens)
+    mirrored = {token.replace("@@", "@") for token in known} | {re.sub("@+", "@@", token) for token in known}
+    rings = set("123456789") if any(token.isdigit() for token in known) else set()
+    bonds = {"/", "\\"} if known & {"/", "\\"} else set()
+    return known | mirrored | rings | bonds | {"(", ")"}
+
+
+def spellings(smiles: str) -> list[str]:
+    """The canonical SMILES of a molecule, and those that begin at each of its atoms, without repetition.
+
+    Raises:
+        ValueError: the text is not a valid structure.
+    """
+    molecule = parse_smiles(smiles)
+    rooted = (str(Chem.MolToSmiles(molecule, rootedAtAtom=at)) for at in range(molecule.GetNumAtoms()))
+    return list(dict.fromkeys([write_smiles(molecule), *rooted]))
+
+
+def without_stereo(smiles: str) -> str:
+    """The canonical SMILES without stereochemistry and isotopes; a text that has neither is given back as it
+    is.
+
+    Raises:
+        ValueError: the text is not a valid structure.
+    """
+    if _FLAT.fullmatch(smiles):
+        return smiles
+    return str(Chem.MolToSmiles(parse_smiles(smiles), isomericSmiles=False))
 
 
 def inchikey_block(smiles: str) -> str:

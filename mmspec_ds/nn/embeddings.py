@@ -82,17 +82,17 @@ class DiscreteTable(nn.Module):
             self.register_buffer(f"fields_{modality.name}", torch.tensor(bounds), persistent=False)
             first_field = last_field
         self.table = init_embedding(nn.Embedding(starts[-1] + len(schemas), d_model))
-        self._ordinal_rows: list[tuple[int, int]] = []
+        self._sizes = [*(field.size for field in fields), len(schemas)]
+        self._ordinal_pieces = [place for place, field in enumerate(fields) if field.ordinal]
         self.ordinal_projections = nn.ParameterList()
-        for field, start in zip(fields, starts):
-            if field.ordinal:
-                waves = Sinusoids((2.0, 4.0 * field.size), features)(torch.arange(field.size), torch.float32)
-                self.register_buffer(f"waves_{len(self._ordinal_rows)}", waves, persistent=False)
-                self._ordinal_rows.append((start, start + field.size))
-                # Half of the summed squares of the features are 1: sin^2 + cos^2 over features / 2
-                # wavelengths.
-                weight = torch.randn(features, d_model) * (EMBEDDING_STD / math.sqrt(features / 2))
-                self.ordinal_projections.append(nn.Parameter(weight))
+        for i, place in enumerate(self._ordinal_pieces):
+            size = fields[place].size
+            waves = Sinusoids((2.0, 4.0 * size), features)(torch.arange(size), torch.float32)
+            self.register_buffer(f"waves_{i}", waves, persistent=False)
+            # Half of the summed squares of the features are 1: sin^2 + cos^2 over features / 2
+            # wavelengths.
+            weight = torch.randn(features, d_model) * (EMBEDDING_STD / math.sqrt(features / 2))
+            self.ordinal_projections.append(nn.Parameter(weight))
 
     def forward(self, tokens: Mapping[Modality, ModalityTokens]) -> Tensor:
         """The tokens of all modalities, one modality after the other: [N, D]."""
@@ -107,14 +107,13 @@ class DiscreteTable(nn.Module):
 
     def effective_table(self) -> Tensor:
         """The table with the projected sinusoids of ordinal fields added: [V, D]."""
-        pieces, done = [], 0
-        for i, (start, stop) in enumerate(self._ordinal_rows):
+        # One split, whose gradient is one cat: that of each slice would be a table of zeros.
+        pieces = list(self.table.weight.split(self._sizes))
+        for i, at in enumerate(self._ordinal_pieces):
             # DeepSpeed's bf16 converts parameters and leaves buffers.
             waves = getattr(self, f"waves_{i}").to(self.table.weight.dtype)
-            pieces.append(self.table.weight[done:start])
-            pieces.append(torch.addmm(self.table.weight[start:stop], waves, self.ordinal_projections[i]))
-            done = stop
-        return torch.cat([*pieces, self.table.weight[done:]])
+            pieces[at] = torch.addmm(pieces[at], waves, self.ordinal_projections[i])
+        return torch.cat(pieces)
 
     def _rows(self, modality: Modality, discrete_TF: Tensor) -> Tensor:
         """Row numbers of a token's fields and, last, of its modality."""

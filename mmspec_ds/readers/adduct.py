@@ -7,6 +7,8 @@ charge has that of its ions: `M-H2O-H` is `[M-H2O-H]-`, for water is neutral.
 import re
 from dataclasses import dataclass
 
+from mmspec_ds.molecules.formula import ELECTRON_DA, monoisotopic_mass
+
 _CATIONS = ("H", "Li", "Na", "K", "Rb", "Cs", "Ag", "NH4")
 _DOUBLE_CATIONS = ("Mg", "Ca", "Ba", "Zn", "Fe", "Ni")
 _ANIONS = (
@@ -20,6 +22,17 @@ _CHARGE_OF = {
     **dict.fromkeys(_ANIONS, -1),
 }
 """Charge of each ion; a formula that is not listed is a neutral molecule (H2O, FA, ACN, C6H10O5)."""
+_FORMULA_OF = {
+    "FA": "CH2O2",
+    "formate": "CHO2",
+    "ACN": "C2H3N",
+    "MeOH": "CH4O",
+    "DMSO": "C2H6OS",
+    "IsoProp": "C3H8O",
+    **dict.fromkeys(("OAc", "acetate"), "C2H3O2"),
+    "TFA": "C2HF3O2",
+}
+"""Usual names of ions and solvents."""
 _ANY_CASE = {ion.upper(): ion for ion in ("H", "Li", "Na", "K", "NH4", "Cl", "Br")}
 
 _COMMENT = re.compile(r"\s+\(.*\)$|\s+[a-z-]{4,}$")  # "[M+H]+ (in-source)"
@@ -56,6 +69,21 @@ class Adduct:
             return self.bracket
         size = "" if abs(self.charge) == 1 else str(abs(self.charge))
         return f"{self.bracket}{size}{'+' if self.charge > 0 else '-'}{'*' if self.is_radical else ''}"
+
+    def neutral_mass(self, mz: float) -> float | None:
+        """Monoisotopic mass in Da of the molecule M whose ion has this m/z; None where the charge is not known,
+        or an ion is no formula."""
+        match = _MOLECULE.fullmatch(self.bracket[1:-1])
+        if not self.charge or match is None:
+            return None
+        ions = 0.0
+        for sign, count, formula in _TERM.findall(match["terms"]):
+            try:
+                mass = monoisotopic_mass(_FORMULA_OF.get(formula, formula))
+            except ValueError:
+                return None
+            ions += (-1 if sign == "-" else 1) * int(count or 1) * mass
+        return (abs(self.charge) * mz + self.charge * ELECTRON_DA - ions) / int(match["count"] or 1)
 
 
 def parse_adduct(text: str) -> Adduct | None:

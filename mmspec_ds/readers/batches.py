@@ -91,12 +91,12 @@ def requests_of_folder(folder: Path, formula: str | None, answered: Answered) ->
             yield from requests_of_file(entry, formula, answered)
         elif not answered(entry.name):
             try:
-                yield request_of_sources(entry.name, _sources_in(entry), formula, unknown_files=True)
+                yield request_of_sources(entry.name, sources_in(entry), formula, unknown_files=True)
             except (DataError, OSError) as error:
                 yield _unreadable(entry, error)
 
 
-def _sources_in(folder: Path) -> list[Source]:
+def sources_in(folder: Path) -> list[Source]:
     """Sources of a record's folder: its files, and the Bruker experiments in it or in a folder in it."""
     if _is_experiment(folder):
         return [Source(folder)]

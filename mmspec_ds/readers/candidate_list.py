@@ -2,7 +2,7 @@
 
 - Text, plain or gzip: a line each, a SMILES and, after a blank, a name. Empty lines and lines that start with
   `#` are comments; a first line whose first word is `smiles` is a header.
-- A table: CSV parted by comma, semicolon or tab whose first line names a column `smiles`, and perhaps one `name`,
+- A table: CSV parted by comma, semicolon or tab whose first line names a column `smiles`, perhaps also `name`,
   `id` or `title`.
 - Parquet with such columns.
 """
@@ -30,10 +30,12 @@ _BATCH_ROWS = 8192
 
 
 class Suspect(NamedTuple):
-    """A molecule that may be the right one: its SMILES and what the list calls it ("" if nothing)."""
+    """A molecule that may be the right one: its SMILES, what the list calls it ("" if nothing), and RDKit's
+    molecule where it was made."""
 
     smiles: str
     name: str = ""
+    molecule: Chem.Mol | None = None
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Sifted:
 
     Attributes:
         read: entries of the list so far.
-        left_out: those that are not given, by reason: "another formula" (or "another mass"), "invalid",
+        left_out: those that are not given, by reason: "of another formula" (or "of another mass"), "invalid",
             "repeated".
         first_invalid: why the first invalid one is that.
     """
@@ -56,10 +58,12 @@ class Sifted:
         written. Those with one canonical SMILES but for stereo, which predicted spectra do not tell apart, are
         given once: the first. Memory holds a number for each molecule that was given."""
         other = (
-            "another mass" if composition is not None and composition.elements is None else "another formula"
+            "of another mass"
+            if composition is not None and composition.elements is None
+            else "of another formula"
         )
         seen: set[int] = set()
-        for smiles, name in listed:
+        for smiles, name, _ in listed:
             self.read += 1
             if composition is not None and not composition.may_fit(smiles):
                 self.left_out[other] += 1
@@ -78,7 +82,7 @@ class Sifted:
                 self.left_out["repeated"] += 1
                 continue
             seen.add(flat)
-            yield Suspect(write_smiles(molecule), name)
+            yield Suspect(write_smiles(molecule), name, molecule)
 
 
 def read_suspects(path: Path) -> Iterator[Suspect]:

@@ -16,14 +16,13 @@ from mmspec_ds.readers.picking.hydrogens import unit_of
 from mmspec_ds.readers.picking.nmr import multiplets_of_peaks
 from mmspec_ds.readers.picking.pick_settings import MultipletSettings, NMRProcessingSettings
 from mmspec_ds.spectra.modalities.c_nmr import SHIFT_LIMITS_PPM as C_SHIFT_PPM
+from mmspec_ds.spectra.modalities.h_nmr import LISTED_SPAN_PPM
 from mmspec_ds.spectra.modalities.h_nmr import SHIFT_LIMITS_PPM as H_SHIFT_PPM
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HydrogenNMR, Multiplet
 
 BENCHMARK_MHZ = 500.0
 """Field at which the extent of a multiplet is computed where a list gives none: the published sample's doublets
 are wider than its singlets by J / 480 MHz, and its curves have the J of its lists at 500 MHz."""
-LINE_PPM = 0.034
-"""Extent of a singlet, the median of the published sample's."""
 SAME_SHIFT_PPM = 0.0005
 """13C shifts nearer than this are one line that a list repeats for several atoms."""
 
@@ -213,7 +212,7 @@ def listed_multiplet(
         if not (0 < coupling < 400):
             raise RecordFault(f"a coupling constant of {coupling:g} Hz, expected 0 to 400")
     if edges is None:
-        half = (_extent_hz(category, j_hz) / BENCHMARK_MHZ + LINE_PPM) / 2
+        half = (_extent_hz(category, j_hz) / BENCHMARK_MHZ + LISTED_SPAN_PPM) / 2
         edges = centroid - half, centroid + half
     low, high = sorted(edges)
     check_shift(low, "1H")

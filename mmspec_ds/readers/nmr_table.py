@@ -119,7 +119,10 @@ def _nucleus(path: Path, table: DelimitedTable, found: RowList, modality: Modali
     if found.lines_only:
         found.remarks.append(f"taken for 1H: no shift is over {_HIGHEST_1H:g} ppm")
         return "1H"
-    raise RecordFault("is it 1H or 13C? Neither header, file name nor columns tell: say so on the command line")
+    raise RecordFault(
+        "is it 1H or 13C? Neither header, file name nor columns tell: name it (--h-nmr or --c-nmr FILE,"
+        " in Python h_nmr= or c_nmr=)"
+    )
 
 
 def _frequency(signals: Sequence[ListedSignal]) -> float | None:

@@ -60,11 +60,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: the name of its file, a description for screen readers, and its panels from top to bottom."""
+    """A figure: the name of its file, a description for screen readers, its panels from top to bottom, and the
+    name and the end of their common axis; without an end, that of the run."""
 
     name: str
     words: str
     panels: tuple[Panel, ...]
+    across: str = "step"
+    until: float | None = None
 
     def for_page(self, last_step: int) -> dict[str, Any]:
         """Return the name, the words, and the figure as PNG for light and for dark pages."""
@@ -72,7 +75,7 @@ class Drawing:
         return {"name": self.name, "words": self.words, **pictures}
 
     def png(self, theme: Theme, last_step: int) -> bytes:
-        """Return the figure as PNG on a transparent background; its axis of steps ends at `last_step`."""
+        """Return the figure as PNG on a transparent background; an axis of steps ends at `last_step`."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -84,9 +87,9 @@ class Drawing:
         for number, panel in enumerate(self.panels, 1):
             place = (_LEFT, top - panel.height, WIDTH - _LEFT - _RIGHT, panel.height)
             axes = figure.add_axes((place[0] / WIDTH, place[1] / height, place[2] / WIDTH, place[3] / height))
-            _dress(axes, theme, panel.title, last=number == len(self.panels))
+            _dress(axes, theme, panel.title, self.across if number == len(self.panels) else None)
             panel.draw(axes, theme)
-            axes.set_xlim(0, last_step * 1.01)
+            axes.set_xlim(0, 1.01 * (last_step if self.until is None else self.until))
             top -= panel.height + BETWEEN
         out = io.BytesIO()
         figure.savefig(out, format="png", transparent=True)
@@ -121,18 +124,18 @@ def by_family(experts: Sequence[ExpertSettings]) -> list[int]:
     return sorted(range(len(experts)), key=lambda number: (*kinds[number], number))
 
 
-def _dress(axes: Axes, theme: Theme, title: str, *, last: bool) -> None:
+def _dress(axes: Axes, theme: Theme, title: str, across: str | None) -> None:
     axes.set_facecolor("none")
     axes.set_title(title, loc="left", fontsize=10, color=theme.ink, pad=5)
-    axes.tick_params(colors=theme.pale, labelsize=9, length=3, width=0.7, labelbottom=last)
+    axes.tick_params(colors=theme.pale, labelsize=9, length=3, width=0.7, labelbottom=across is not None)
     axes.grid(visible=True, color=theme.grid, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(theme.grid)
     axes.locator_params(axis="y", nbins=4)
-    if last:
-        axes.set_xlabel("step", fontsize=9, color=theme.pale, labelpad=2)
+    if across is not None:
+        axes.set_xlabel(across, fontsize=9, color=theme.pale, labelpad=2)
 
 
 def legend(axes: Axes, theme: Theme, columns: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Curves of a run over its steps, by section of the report."""
+"""Figures of a run, by section of the report: mostly curves over its steps."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,6 +16,7 @@ from mmspec_ds.reporting.charts import (
     legend,
     smoothed,
 )
+from mmspec_ds.reporting.reliability import reliability_drawings
 from mmspec_ds.reporting.run_folder import RunFolder, Series
 from mmspec_ds.spectra.registry import REGISTRY
 
@@ -27,7 +28,12 @@ def drawings(folder: RunFolder) -> dict[str, list[Drawing]]:
         learning.append(_auxiliary(folder))
     learning.append(_gradient(folder))
     routing = [_loads(folder), _entropy(folder)] if folder.run.moe is not None else []
-    return {"learning": learning, "routing": routing, "resources": [_rates(folder)]}
+    return {
+        "learning": learning,
+        "evaluation": reliability_drawings(folder),
+        "routing": routing,
+        "resources": [_rates(folder)],
+    }
 
 
 def _losses(folder: RunFolder) -> Drawing:

@@ -12,6 +12,7 @@ from mmspec_ds.systems.elucidation.routing import RoutingTable
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run
 from mmspec_ds.trainer.monitor.record import METRICS, read_metrics
+from mmspec_ds.verification.calibration import Calibration, load_calibration
 
 Entry = dict[str, Any]
 Series = tuple[list[int], list[float]]
@@ -28,6 +29,7 @@ class RunFolder:
         config: the text of `config.yaml`.
         entries: the lines of `metrics.jsonl`.
         evaluations: by file, and in it by the name of the evaluated model or control.
+        calibration: of verification and confidence.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class RunFolder:
     config: str
     entries: list[Entry]
     evaluations: dict[str, dict[str, Entry]]
+    calibration: Calibration
 
     @classmethod
     def read(cls, path: Path) -> "RunFolder":
@@ -53,7 +56,7 @@ class RunFolder:
                 f"holds no step in {METRICS}: expected the folder of a run that has begun", path=path
             )
         run, text = load_run(config, (), ElucidationRun), config.read_text(encoding="utf-8")
-        return cls(path, run, text, entries, dict(_evaluations(path)))
+        return cls(path, run, text, entries, dict(_evaluations(path)), load_calibration(path))
 
     def of(self, kind: str) -> list[Entry]:
         """Return the entries of a kind."""

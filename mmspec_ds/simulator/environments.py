@@ -5,6 +5,7 @@ BLAKE2, so a table of shifts does not depend on the fingerprints of a release of
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -16,14 +17,26 @@ KEY_BYTES = 6
 """Bytes of a key: with 50,000 environments the chance of any collision is one in 200,000."""
 
 
+_BOND = {
+    Chem.BondType.SINGLE: "-",
+    Chem.BondType.DOUBLE: "=",
+    Chem.BondType.TRIPLE: "#",
+    Chem.BondType.AROMATIC: ":",
+    Chem.BondType.DATIVE: ">",
+}
+
+
 def hybridisation(atom: Chem.Atom) -> str:
     """`sp`, `sp2` or `sp3` from the bonds alone.
 
     A carbon with a triple or two double bonds is `sp`; an atom with one double or an aromatic bond `sp2`.
     """
-    orders = [bond.GetBondType() for bond in atom.GetBonds()]
-    doubles = orders.count(Chem.BondType.DOUBLE)
-    if Chem.BondType.TRIPLE in orders or (doubles == 2 and atom.GetAtomicNum() == 6):
+    return _hybridisation(atom, [_BOND.get(bond.GetBondType(), "~") for bond in atom.GetBonds()])
+
+
+def _hybridisation(atom: Chem.Atom, bonds: Sequence[str]) -> str:
+    doubles = bonds.count("=")
+    if "#" in bonds or (doubles == 2 and atom.GetAtomicNum() == 6):
         return "sp"
     return "sp2" if doubles or atom.GetIsAromatic() else "sp3"
 
@@ -35,71 +48,64 @@ class Surroundings(NamedTuple):
     keys: list[list[int]]
 
 
-def surroundings(mol: Chem.Mol) -> Surroundings:
-    """The coarse names and keys of all atoms of a molecule."""
-    names = coarse_names(mol)
-    return Surroundings(names, environment_keys(mol, names))
+def surroundings(mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> Surroundings:
+    """The coarse names and keys of all atoms of a molecule.
 
+    The coarse name has hybridisation, hydrogens and neighbours, for instance `C sp3 H2 -C -O`. A shift is
+    looked up by this at least: by the element alone, a carbonyl and a methyl carbon would share one median.
 
-def coarse_names(mol: Chem.Mol) -> list[str]:
-    """Hybridisation, hydrogens and neighbours of each atom, for instance `C sp3 H2 -C -O`.
-
-    A shift is looked up by this at least: by the element alone, a carbonyl and a methyl carbon would share one
-    median.
-    """
-    names = []
-    for atom in mol.GetAtoms():
-        around = sorted(
-            _BOND.get(bond.GetBondType(), "~") + bond.GetOtherAtom(atom).GetSymbol() for bond in atom.GetBonds()
-        )
-        names.append(
-            f"{atom.GetSymbol()} {hybridisation(atom)} H{atom.GetTotalNumHs()} {' '.join(around)}".rstrip()
-        )
-    return names
-
-
-def environment_keys(mol: Chem.Mol, names: Sequence[str] | None = None) -> list[list[int]]:
-    """Keys of every atom, each a refinement of the one before: [atom][0] is that of the coarse name, [atom][1]
+    The keys of an atom are each a refinement of the one before: [atom][0] is that of the coarse name, [atom][1]
     adds the hybridisation of the neighbours (a conjugated ketone is not acetone), [atom][1 + r] is that of
-    radius r, 1 to MAX_RADIUS. `names` are the coarse names, if they are known."""
-    neighbours = [
-        [(_BOND.get(bond.GetBondType(), "~"), bond.GetOtherAtomIdx(atom.GetIdx())) for bond in atom.GetBonds()]
-        for atom in mol.GetAtoms()
+    radius r, 1 to `max_radius`.
+    """
+    atoms = [mol.GetAtomWithIdx(index) for index in range(mol.GetNumAtoms())]
+    neighbours = _neighbours(mol)
+    symbols, hydrogens = [atom.GetSymbol() for atom in atoms], [atom.GetTotalNumHs() for atom in atoms]
+    hybrids = [_hybridisation(atom, [bond for bond, _ in around]) for atom, around in zip(atoms, neighbours)]
+    names = [
+        " ".join((symbol, hybrid, f"H{count}", *sorted(bond + symbols[other] for bond, other in around)))
+        for symbol, hybrid, count, around in zip(symbols, hybrids, hydrogens, neighbours)
     ]
-    kinds = [f"{atom.GetSymbol()} {hybridisation(atom)} {int(atom.GetIsAromatic())}" for atom in mol.GetAtoms()]
-    names = coarse_names(mol) if names is None else names
+    kinds = [
+        f"{symbol} {hybrid} {int(atom.GetIsAromatic())}"
+        for symbol, hybrid, atom in zip(symbols, hybrids, atoms)
+    ]
     keys = [
-        [
-            named_key(f"coarse {name}"),
-            named_key(f"kinds {name}({'|'.join(sorted(bond + kinds[i] for bond, i in around))})"),
-        ]
+        [named_key(f"coarse {name}"), named_key(f"kinds {name}({_shell(around, kinds)})")]
         for name, around in zip(names, neighbours)
     ]
-    ring = _smallest_rings(mol)
     current = [
-        f"{kind} {atom.GetTotalNumHs()} {atom.GetFormalCharge()} {ring[atom.GetIdx()]}"
-        for kind, atom in zip(kinds, mol.GetAtoms())
+        f"{kind} {count} {atom.GetFormalCharge()} {ring}"
+        for kind, count, atom, ring in zip(kinds, hydrogens, atoms, _smallest_rings(mol))
     ]
-    for radius in range(1, MAX_RADIUS + 1):
-        following = []
-        for index, around in enumerate(neighbours):
-            shell = sorted(bond + current[other] for bond, other in around)
-            key = named_key(f"{radius}({current[index]}){'|'.join(shell)}")
-            keys[index].append(key)
-            following.append(format(key, "x"))
-        current = following
-    return keys
+    for radius in range(1, max_radius + 1):
+        found = [
+            named_key(f"{radius}({own}){_shell(around, current)}") for own, around in zip(current, neighbours)
+        ]
+        for own_keys, key in zip(keys, found):
+            own_keys.append(key)
+        current = [format(key, "x") for key in found]
+    return Surroundings(names, keys)
 
 
-_BOND = {
-    Chem.BondType.SINGLE: "-",
-    Chem.BondType.DOUBLE: "=",
-    Chem.BondType.TRIPLE: "#",
-    Chem.BondType.AROMATIC: ":",
-    Chem.BondType.DATIVE: ">",
-}
+def _neighbours(mol: Chem.Mol) -> list[list[tuple[str, int]]]:
+    """The bonds of each atom: a mark for the order, and the other atom. Read bond by bond: asking each atom for
+    its bonds took as long as all the rest of the keys."""
+    found: list[list[tuple[str, int]]] = [[] for _ in range(mol.GetNumAtoms())]
+    for index in range(mol.GetNumBonds()):
+        bond = mol.GetBondWithIdx(index)
+        first, second, mark = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), _BOND.get(bond.GetBondType(), "~")
+        found[first].append((mark, second))
+        found[second].append((mark, first))
+    return found
 
 
+def _shell(around: Sequence[tuple[str, int]], texts: Sequence[str]) -> str:
+    """What surrounds an atom, in an order of its own."""
+    return "|".join(sorted([bond + texts[other] for bond, other in around]))
+
+
+@lru_cache(maxsize=2**16)
 def named_key(text: str) -> int:
     """The key of a textual description, the same in every release."""
     return int.from_bytes(blake2b(text.encode(), digest_size=KEY_BYTES).digest(), "big")

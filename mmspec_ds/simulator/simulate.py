@@ -1,7 +1,7 @@
 """Simulated data sets: molecules, their spectra, and three files in the benchmark's schema."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +17,10 @@ from rdkit import Chem
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from mmspec_ds.errors import ConfigError
-from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.processes import ordered_map
 from mmspec_ds.settings import Settings
 from mmspec_ds.simulator.csp5_shifts import csp5_shifts, require_csp5
-from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS, enumerate_molecules
+from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.infrared import infrared
 from mmspec_ds.simulator.nmr import (
@@ -33,7 +32,8 @@ from mmspec_ds.simulator.nmr import (
 )
 from mmspec_ds.simulator.noise import NoiseSettings, add_noise, molecule_generator, multiplet_errors
 from mmspec_ds.simulator.shifts import AtomShifts, MoleculeShifts, ShiftSource, scattered, table_shifts
-from mmspec_ds.simulator.smiles_file import read_smiles_file, simulable_molecule
+from mmspec_ds.simulator.smiles_file import simulable_molecule
+from mmspec_ds.simulator.sources import Progress, enumerated, from_file, from_pieces, is_held_out
 from mmspec_ds.simulator.tandem import tandem_spectra
 from mmspec_ds.spectra.parquet import write_records
 from mmspec_ds.spectra.records import HydrogenNMR, Record, Spectrum
@@ -41,15 +41,16 @@ from mmspec_ds.spectra.records import HydrogenNMR, Record, Spectrum
 CHUNK = 16
 """Molecules that a process takes at a time: 0.2 s of work, and a result of 0.3 MB."""
 
-Progress = Callable[[int, int], None]
-"""Called with the number of simulated molecules and their total."""
-
 
 class SimulationSettings(Settings):
     """What to simulate. `validation` and `test` are shares of the molecules; with 0 the file is not written."""
 
     molecules: int = Field(default=15_000, ge=1, description="molecules to enumerate")
     max_heavy_atoms: int = Field(default=8, ge=MIN_HEAVY_ATOMS, description="largest enumerated molecule")
+    fragments: bool = Field(default=False, description="make molecules from pieces of those in a SMILES file")
+    hold_out: str = Field(
+        default="", description="leave out the molecules whose block hashes to 0 mod 10 after this salt"
+    )
     seed: int = Field(default=0, ge=0, description="seed of the enumeration and of the noise")
     validation: float = Field(default=0.04, ge=0, lt=1)
     test: float = Field(default=0.06, ge=0, lt=1)
@@ -134,10 +135,12 @@ def simulate_dataset(
     skip_invalid: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
+    gathering: Progress | None = None,
 ) -> SimulationSummary:
     """Write `train.parquet`, `val.parquet` and `test.parquet` in the benchmark's schema.
 
-    The molecules are enumerated, or read from `smiles_file`. The file of a molecule follows from the hash of
+    The molecules are enumerated, or read from `smiles_file`, or made from pieces of those in it (`gathering` is
+    told how many there are). The file of a molecule follows from the hash of
     the first block of its InChIKey, so no skeleton is in two files, whatever else is simulated. The files
     appear together at the end. The records do not depend on the number of workers. Memory holds the SMILES of
     all molecules and the records of one row group.
@@ -150,7 +153,7 @@ def simulate_dataset(
     settings = SimulationSettings() if settings is None else settings
     if settings.shifts == "csp5":
         require_csp5()
-    blocks, skipped = _molecules(settings, smiles_file, skip_invalid)
+    blocks, skipped = _molecules(settings, smiles_file, skip_invalid, workers, gathering)
     parts = _split(blocks, settings)
     for name, part in parts.items():
         if not part:
@@ -177,19 +180,33 @@ def part_of(block: str, validation: float, test: float) -> str:
 
 
 def _molecules(
-    settings: SimulationSettings, smiles_file: Path | str | None, skip_invalid: bool
+    settings: SimulationSettings,
+    smiles_file: Path | str | None,
+    skip_invalid: bool,
+    workers: int,
+    progress: Progress | None,
 ) -> tuple[dict[str, str], dict[str, int]]:
     """SMILES to InChIKey block, in seeded order: the first molecules of a file are a fair sample of it."""
     skipped: dict[str, int] = {}
-    if smiles_file is not None:
-        molecules, skipped = read_smiles_file(smiles_file, skip_invalid)
-        blocks = {smiles: inchikey_block(smiles) for smiles in molecules}
+    wanted = (settings.molecules, settings.max_heavy_atoms, settings.seed)
+    if settings.fragments:
+        if smiles_file is None:
+            raise ConfigError("fragments need a SMILES file whose molecules are cut")
+        blocks, skipped = from_pieces(
+            smiles_file,
+            *wanted,
+            hold_out=settings.hold_out,
+            skip_invalid=skip_invalid,
+            workers=workers,
+            progress=progress,
+        )
+    elif smiles_file is not None:
+        blocks, skipped = from_file(smiles_file, skip_invalid)
     else:
-        try:
-            blocks = enumerate_molecules(settings.molecules, settings.max_heavy_atoms, settings.seed)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-    pairs = list(blocks.items())
+        blocks = enumerated(*wanted)
+    pairs = [pair for pair in blocks.items() if not is_held_out(pair[1], settings.hold_out)]
+    if len(pairs) < len(blocks):
+        skipped["held out"] = len(blocks) - len(pairs)
     order = np.random.default_rng([settings.seed, 7]).permutation(len(pairs))
     return dict(pairs[index] for index in order), skipped
 

@@ -147,7 +147,7 @@ class Items:
         np.maximum.at(largest_N, self.row_I, values_I)
         return np.where(largest_N > 0, largest_N, 1.0)[self.row_I]
 
-    def first(self, limit: int, *keys_I: FloatArray) -> tuple[IntArray, IntArray]:
+    def first(self, limit: int, *keys_I: Array) -> tuple[IntArray, IntArray]:
         """At most `limit` items of each row by rising first key, then by the next ones: their places among all
         items, and offsets [N + 1]."""
         order = np.lexsort((*reversed(keys_I), self.row_I))

@@ -64,6 +64,12 @@ class _Packed:
         arrays = [array[items] for array in self._arrays()]
         return type(self)(*arrays, offsets_of(counts))  # type: ignore[call-arg]
 
+    def where(self, kept_N: npt.NDArray[np.bool_]) -> Self:
+        """The same rows, those outside of a mask without any item."""
+        counts = self.counts
+        arrays = [array[np.repeat(kept_N, counts)] for array in self._arrays()]
+        return type(self)(*arrays, offsets_of(counts * kept_N))  # type: ignore[call-arg]
+
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """The rows of several, one after the other; `parts` must not be empty.

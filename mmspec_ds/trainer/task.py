@@ -217,10 +217,12 @@ class System:
     Attributes:
         make_task: the task of a run.
         files: names of the files beside the weights without which these mean nothing.
+        extras: names of files that a run's folder may hold and that an export takes along.
         upgrade: adds in place what weights (or buffers) of older versions lack, given what was stored beside
             them.
     """
 
     make_task: Callable[[Any, TaskContext], Task[Any, Any]]
     files: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
     upgrade: Callable[[dict[str, Tensor], Mapping[str, Any]], None] = lambda tensors, about: None

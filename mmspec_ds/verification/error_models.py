@@ -1,5 +1,7 @@
 """How far measured spectra are from predicted ones: errors, missing and false signals, weights."""
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from mmspec_ds.settings import Settings
@@ -53,3 +55,7 @@ class ErrorModels(Settings):
         default={"h_nmr": 1.0, "c_nmr": 1.0, "hsqc": 0.5, "ir": 1.0, "ms": 1.0},
         description="factor of each modality's part in the score",
     )
+
+    def total(self, parts: Mapping[str, float]) -> float:
+        """The weighted sum of the parts of a score."""
+        return sum(self.weights.get(name, 1.0) * part for name, part in parts.items())

@@ -5,18 +5,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Modality, Record
+import numpy as np
+from rdkit import Chem
+
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HydrogenNMR, Infrared, Modality, Record
 from mmspec_ds.verification.error_models import ErrorModels
+from mmspec_ds.verification.infrared import infrared_score
 from mmspec_ds.verification.nmr import match_carbon, match_cross_peaks, match_hydrogen
 from mmspec_ds.verification.predicted import Prediction, predicted
 
+QUICK_RADIUS = 2
+"""Bonds that the surroundings of a quick prediction span."""
 UNPREDICTABLE = -1000.0
 """Each part of the score of a molecule whose spectra cannot be predicted."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How well a candidate agrees with a record: `parts` are log-likelihoods in nats by modality, `score` is
+    """How well a candidate agrees with a record: `parts` are log-likelihoods in nats by modality (of IR against
+    a spectrum that has nothing to do with it), `score` is
     their sum with the weights of the error models; higher is better. Scores of one record can be compared."""
 
     smiles: str
@@ -42,6 +49,15 @@ class Verifier:
         UNPREDICTABLE for every part."""
         return [self._verdict(one) for one in smiles]
 
+    def judge_quickly(self, molecules: Sequence[Chem.Mol]) -> FloatArray:
+        """Scores of molecules by shifts from narrower surroundings, float64 [N]: for a first pass over a long
+        list, in two thirds of the time. Each must be one molecule, not several."""
+        found = []
+        for mol in molecules:
+            prediction = Prediction(mol, QUICK_RADIUS)
+            found.append(self.models.total({name: judge(prediction) for name, judge in self._judges.items()}))
+        return np.array(found)
+
     def _verdict(self, smiles: str) -> Verdict:
         try:
             prediction = predicted(smiles)
@@ -49,9 +65,7 @@ class Verifier:
             parts = dict.fromkeys(self.modalities, UNPREDICTABLE)
         else:
             parts = {name: judge(prediction) for name, judge in self._judges.items()}
-        return Verdict(
-            smiles, sum(self.models.weights.get(name, 1.0) * part for name, part in parts.items()), parts
-        )
+        return Verdict(smiles, self.models.total(parts), parts)
 
 
 def _judges(record: Record, models: ErrorModels) -> dict[str, Callable[[Prediction], float]]:
@@ -60,6 +74,7 @@ def _judges(record: Record, models: ErrorModels) -> dict[str, Callable[[Predicti
         Modality.H_NMR: _hydrogen_score,
         Modality.C_NMR: _carbon_score,
         Modality.HSQC: _cross_peak_score,
+        Modality.IR: _infrared_score,
     }
     found: dict[str, Callable[[Prediction], float]] = {}
     for modality, scorer in scorers.items():
@@ -89,3 +104,7 @@ def _carbon_score(spectrum: CarbonNMR, prediction: Prediction, models: ErrorMode
 
 def _cross_peak_score(spectrum: HSQC, prediction: Prediction, models: ErrorModels) -> float:
     return match_cross_peaks(spectrum, prediction, models).score
+
+
+def _infrared_score(spectrum: Infrared, prediction: Prediction, models: ErrorModels) -> float:
+    return infrared_score(spectrum, prediction.mol)

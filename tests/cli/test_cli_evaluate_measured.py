@@ -44,7 +44,13 @@ def test_the_command_with_its_controls(mmspec: Any, house: Path, formula_model: 
         )
         assert (told.status, told.err) == (0, "")
         rows = json.loads(target.read_text())["rows"]
-        assert list(rows) == [str(model), "spectra shuffled", "nearest training spectrum"]
+        assert list(rows) == [
+            str(model),
+            f"{model}, verified",
+            "spectra shuffled",
+            "spectra shuffled, verified",
+            "nearest training spectrum",
+        ]
         assert {row["n"] for row in rows.values()} == {2}
         assert "canonical SMILES shared with the training files: 2 of 2" in told.out
 

@@ -109,6 +109,34 @@ def test_evaluate_prints_and_writes_the_same(mmspec: Any, house: Path) -> None:
     assert "molecules 3" in told.out
 
 
+def test_evaluate_without_verification_has_one_row(mmspec: Any, house: Path) -> None:
+    data, beam = ("--data", house / "data.parquet"), ("--beam", 2)
+    told = mmspec("evaluate", house / "model", *data, *beam, "--no-verify")
+    assert told.out.count("candidates unique") == 1
+    assert "verified" not in told.out
+
+
+def test_predict_names_its_evidence_unless_told_not_to(mmspec: Any, house: Path) -> None:
+    data = house / "data.parquet"
+    verified, plain = (
+        [json.loads(line) for line in mmspec("predict", house / "model", data, *options).out.splitlines()]
+        for options in ((), ("--no-verify",))
+    )
+    for one, other in zip(verified, plain, strict=True):
+        assert one["confidence"] == {"first": None, "listed": None}
+        assert set(one["candidates"][0]["verification"]) == {"h_nmr", "c_nmr"}
+        scores = [candidate["score"] for candidate in one["candidates"]]
+        assert scores == sorted(scores, reverse=True)
+        assert "confidence" not in other
+        assert set(other["candidates"][0]) == {"smiles", "probability", "log_probability"}
+
+
+def test_too_few_molecules_to_calibrate(mmspec: Any, house: Path) -> None:
+    told = mmspec("calibrate", house / "model", "--data", house / "data.parquet")
+    assert "a calibration needs 100 and 50 found" in told.err
+    assert told.status == 1
+
+
 def test_predict_answers_every_record(mmspec: Any, house: Path) -> None:
     data, target = house / "data.parquet", house / "out.jsonl"
     told = mmspec("predict", house / "model", data, "--top", 2, "--out", target)

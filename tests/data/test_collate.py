@@ -150,7 +150,8 @@ def test_dropout_is_seeded():
 def test_what_a_sample_has_is_never_lost_altogether(counts, probability, seed):
     counts_BM = np.array(counts)
     order = [Modality.H_NMR, Modality.MS, Modality.FORMULA]
-    kept_BM = kept_modalities(counts_BM, order, probability, np.random.default_rng(seed))
+    chance_BM = np.random.default_rng(seed).random(counts_BM.shape)
+    kept_BM = kept_modalities(counts_BM, order, np.array([probability, probability, 0.0]), chance_BM)
     instruments = counts_BM[:, :2]
     np.testing.assert_array_equal((instruments * kept_BM[:, :2]).any(1), instruments.any(1))
     assert kept_BM[:, 2].all()

@@ -155,6 +155,9 @@ def test_help_shows_how_to_start(bench: Bench, script: str) -> None:
         ("many_nodes.sh", ["/dev/null", "run.yaml"], "/dev/null names no machine"),
         ("many_nodes.sh", ["--node", "2", "hosts.txt", "run.yaml"], "--node is 2, but hosts.txt names 2"),
         ("many_nodes.sh", ["--node", "x", "hosts.txt", "run.yaml"], "--node needs a number from 0, found 'x'"),
+        ("starter_model.sh", ["a.smi", "b.smi"], "expected one file of SMILES, found 2"),
+        ("starter_model.sh", ["nowhere.smi"], "nowhere.smi is no file"),
+        ("starter_model.sh", ["--ranks"], "unknown option --ranks"),
         ("slurm.sbatch", [], "expected a run file"),
         ("slurm.sbatch", ["run.yaml"], "expected to be started by sbatch"),
     ],
@@ -166,6 +169,23 @@ def test_wrong_usage_is_one_line(bench: Bench, script: str, arguments: list[str]
     assert err.endswith(f"see {script} --help\n")
     assert err.count("\n") == 1
     assert bench.told("arguments") == []
+
+
+@pytest.mark.parametrize("smiles", ["drugs.smi", None], ids=["fragments", "enumeration"])
+def test_the_starter_model_is_simulated_trained_and_exported(bench: Bench, smiles: str | None) -> None:
+    bench.stand_in(
+        "mmspec", 'echo "$@" >>"$TOLD/mmspec"; mkdir -p starter_set; touch starter_set/train.parquet'
+    )
+    bench.stand_in("deepspeed", 'echo "$@" >>"$TOLD/mmspec"')
+    if smiles:
+        (bench.folder / smiles).write_text("CCO\n")
+    for _ in range(2):  # the second time the spectra are there
+        assert bench.run("starter_model.sh", *([smiles] if smiles else []))[0] == 0
+    simulate, *rest = bench.told("mmspec")
+    assert simulate.startswith("simulate --smiles drugs.smi --fragments --mol" if smiles else "simulate --mol")
+    assert [line.split()[0] for line in rest] == ["--num_gpus", "export"] * 2
+    assert f"train {bench.folder}/ds_configs/runs/starter.yaml --resume" in rest[0]
+    assert rest[1] == "export --half runs/starter starter_model"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmspec_ds.molecules.formula import ELEMENTS, parse_formula
+from mmspec_ds.molecules.formula import ELEMENTS, monoisotopic_mass, parse_formula
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,8 @@ def test_what_is_no_formula(formula: str) -> None:
 def test_there_are_118_elements() -> None:
     assert len(ELEMENTS) == len(set(ELEMENTS)) == 118
     assert (ELEMENTS[5], ELEMENTS[16], ELEMENTS[78]) == ("C", "Cl", "Au")
+
+
+@pytest.mark.parametrize(("formula", "mass"), [("C9H8O4", 180.04226), ("C2H3N", 41.02655), ("CD4O", 36.05132)])
+def test_monoisotopic_mass(formula: str, mass: float) -> None:
+    assert monoisotopic_mass(formula) == pytest.approx(mass, abs=1e-5)

@@ -7,7 +7,14 @@ import pytest
 from rdkit import Chem
 
 from mmspec_ds.molecules.identity import identify
-from mmspec_ds.molecules.smiles import canonical_smiles, inchikey_block, parse_smiles, tokenize_smiles
+from mmspec_ds.molecules.smiles import (
+    canonical_smiles,
+    inchikey_block,
+    parse_smiles,
+    random_smiles,
+    tokenize_smiles,
+    tokens_of_spellings,
+)
 
 HAND_CASES = {
     "CCO": ["C", "C", "O"],
@@ -128,3 +135,36 @@ def test_an_arrow_that_the_structure_needs_stays_and_is_a_token(smiles: str) -> 
     tokens = tokenize_smiles(smiles)
     assert "".join(tokens) == smiles
     assert {"->", "<-"} & set(tokens)
+
+
+SPELLED = (
+    *(
+        "CC(=O)Oc1ccccc1C(=O)O",
+        "C[C@H](N)C(=O)O",
+        "F/C=C/c1ccc(Cl)cc1",
+        "C1CC2CCC1C2",
+        "O=[N+]([O-])c1cc[nH]c1",
+    ),
+    *("C[C@@H]1CC[C@H]2C[C@H]2C1=O", "C12C3C4C1C5C2C3C45"),
+)
+
+
+@pytest.mark.parametrize("smiles", SPELLED)
+def test_random_smiles_are_of_the_same_molecule_and_of_known_tokens(smiles: str) -> None:
+    canonical = canonical_smiles(smiles)
+    found = {random_smiles(canonical, seed) for seed in range(60)}
+    assert {canonical_smiles(one) for one in found} == {canonical}
+    assert len(found) > 2
+    assert random_smiles(canonical, 7) == random_smiles(canonical, 7)
+    known = tokens_of_spellings(tokenize_smiles(canonical))
+    assert {token for one in found for token in tokenize_smiles(one)} <= known
+
+
+def test_a_molecule_with_a_dative_bond_keeps_its_spelling() -> None:
+    assert {random_smiles("CC(=O)[O-][K+]", seed) for seed in range(9)} == {"CC(=O)[O-][K+]"}
+
+
+def test_tokens_of_spellings_by_hand() -> None:
+    assert tokens_of_spellings(["C", "O"]) == {*"CO()"}
+    assert tokens_of_spellings(["[C@H]", "[C@@]", "/"]) == {"[C@H]", "[C@@H]", "[C@]", "[C@@]", *"/\\()"}
+    assert tokens_of_spellings(["C", "2"]) == {*"C()123456789"}

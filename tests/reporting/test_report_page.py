@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from matplotlib.figure import Figure
 from PIL import Image
 
 from mmspec_ds.cli import main
@@ -20,6 +21,7 @@ from mmspec_ds.reporting.curves import drawings
 from mmspec_ds.reporting.examples import Example, Proposal, choose, find_examples
 from mmspec_ds.reporting.page import ReportRequest, write_report
 from mmspec_ds.reporting.page_content import clock, maps, short
+from mmspec_ds.reporting.reliability import reliability_drawings
 from mmspec_ds.reporting.run_folder import RunFolder
 
 ALL_THERE = "document.readyState === 'complete' && [...document.images].every(i => i.naturalWidth)"
@@ -94,6 +96,8 @@ def test_the_page_says_what_the_run_did(page: Path) -> None:
         "step 20: wrong",
         "step 40: right",
         "-0.38",
+        "One answer explained",
+        "What each spectrum adds to log p of candidate 1",
     ):
         assert expected in texts, expected
     assert any("max_target_tokens: 22" in text for text in texts), "the configuration"
@@ -103,7 +107,11 @@ def test_the_page_says_what_the_run_did(page: Path) -> None:
 def test_the_page_needs_nothing_else(page: Path) -> None:
     reader = read(page)
     links = [source for source in reader.sources if source.startswith("#")]
-    assert {link[1:] for link in links} == set(reader.ids) >= {"learning", "examples", "routing", "environment"}
+    assert (
+        {link[1:] for link in links}
+        == set(reader.ids)
+        >= {*("learning", "examples", "explained", "routing", "environment")}
+    )
     others = [source for source in reader.sources if not source.startswith("#")]
     assert len(others) == 2 * 7, "seven figures, for light and dark pages"
     assert all(source.startswith("data:image/png;base64,") for source in others)
@@ -288,3 +296,20 @@ def test_the_page_in_a_browser(page: Path, browser: Any, tmp_path: Path) -> None
     browser.wait_for(ALL_THERE)
     assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)"
     assert browser.value("document.images[0].currentSrc") != light
+
+
+def test_reliability_is_drawn_where_probabilities_are_stated(run_folder: Path, undrawn: None) -> None:
+    checks = {"n": 4, "error": 0.25, "bins": [{"count": 4, "stated": 0.5, "true": 0.75}]}
+    result = json.loads((run_folder / "evaluation.json").read_text())
+    result["rows"]["<model>"]["confidence"] = {"first": checks, "listed": checks}
+    (run_folder / "evaluation.json").write_text(json.dumps(result))
+    (run_folder / "calibration.json").write_text(json.dumps({"checks": {"first": checks}}))
+    drawn = reliability_drawings(RunFolder.read(run_folder))
+    assert [one.panels[0].title for one in drawn] == [
+        "share that is right, calibration.json",
+        "share that is right, evaluation.json",
+    ]
+    figure = Figure()
+    drawn[1].panels[0].draw(figure.subplots(), LIGHT)
+    lines = [[list(one) for one in line.get_data()] for line in figure.axes[0].lines]
+    assert lines == [[[0, 1], [0, 1]], [[0.5], [0.75]], [[0.5], [0.75]]]

@@ -2,15 +2,15 @@
 
 from rdkit import Chem
 
-from mmspec_ds.simulator.environments import MAX_RADIUS, coarse_names, environment_keys, hybridisation
+from mmspec_ds.simulator.environments import MAX_RADIUS, hybridisation, surroundings
 
 
 def keys(smiles: str) -> list[list[int]]:
-    return environment_keys(Chem.MolFromSmiles(smiles))
+    return surroundings(Chem.MolFromSmiles(smiles)).keys
 
 
 def test_coarse_names_keep_hybridisation_hydrogens_and_neighbours() -> None:
-    assert coarse_names(Chem.MolFromSmiles("CC(=O)OC")) == [
+    assert surroundings(Chem.MolFromSmiles("CC(=O)OC")).names == [
         "C sp3 H3 -C",
         "C sp2 H0 -C -O =O",
         "O sp2 H0 =C",

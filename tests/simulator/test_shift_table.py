@@ -8,7 +8,7 @@ from rdkit import Chem
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import inchikey_block
-from mmspec_ds.simulator.environments import environment_keys, surroundings
+from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.shift_table import ShiftTable, load_tables, read_tables
 from tools import fit_shifts
 
@@ -16,7 +16,7 @@ ETHANOL = Chem.MolFromSmiles("CCO")
 
 
 def table_for_ethanol() -> ShiftTable:
-    first, second = environment_keys(ETHANOL)[1][1:3]
+    first, second = surroundings(ETHANOL).keys[1][1:3]
     return ShiftTable(
         {first: 60.0, second: 56.0},
         {first: 0.0, second: 2.0},
@@ -40,7 +40,7 @@ def test_the_spread_follows_by_one_observation_less() -> None:
 
 
 def test_the_walk_stops_at_the_first_unknown_environment() -> None:
-    keys = environment_keys(ETHANOL)[1]
+    keys = surroundings(ETHANOL).keys[1]
     table = ShiftTable({keys[2]: 0.0}, {keys[2]: 1.0}, {keys[2]: 9}, {"C sp3 H2 -C -O": (64.0, 5.0)})
     assert table.predict(surroundings(ETHANOL), [1]) == [64.0]
 
@@ -111,7 +111,7 @@ def test_fitting_takes_medians_and_leaves_out_what_adds_nothing() -> None:
     assert table.coarse["C sp3 H2 -C -O"] == pytest.approx((62.5, 4.3))
     # Both have a CH2 between sp3 C and O, so that refinement says nothing by itself; radius 1 parts CH3
     # from CH2 beside it. It needs its parent, and nothing wider says more.
-    narrow, ethyl, propyl = *environment_keys(ethanol)[1][1:3], environment_keys(propanol)[2][2]
+    narrow, ethyl, propyl = *surroundings(ethanol).keys[1][1:3], surroundings(propanol).keys[2][2]
     assert table.median_ppm == {narrow: 62.5, ethyl: 58.0, propyl: 66.0}
     assert table.count == {narrow: 6, ethyl: 3, propyl: 3}
     assert table.spread_ppm[ethyl] == pytest.approx((61.0 - 58.0) * 0.68 / 2 + (58.0 - 56.0) * 0.68 / 2)

@@ -79,6 +79,19 @@ def test_an_export_is_the_model(parent: Any, tmp_path: Path, step: int | None) -
         assert not is_pickle(tmp_path / "model" / name)
 
 
+def test_an_export_of_half_the_size(launcher: Any, parent: Any, tmp_path: Path) -> None:
+    run, target = load_run_of(parent.folder), tmp_path / "model"
+    export(run, system_of(run), parent.folder, target, half=True)
+    best = load_model(parent.folder).model.state_dict()
+    for name, tensor in load_model(target).model.state_dict().items():
+        assert tensor.dtype == best[name].dtype
+        torch.testing.assert_close(tensor, best[name], rtol=2**-11, atol=2**-25)  # of float16
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (target, parent.folder)]
+    assert sizes[0] < 0.6 * sizes[1]
+    child = launcher.train("child_of_half", f"training.start_from={target}", *STILL)
+    assert child.statuses == (0,), child.output
+
+
 def is_pickle(path: Path) -> bool:
     """Whether a file could be unpickled up to its stop sign."""
     try:

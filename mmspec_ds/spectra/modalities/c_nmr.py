@@ -29,6 +29,7 @@ from mmspec_ds.spectra.modalities.definition import (
 )
 from mmspec_ds.spectra.packed import PackedTokens, bounds_of
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, Modality, Record, Spectrum
+from mmspec_ds.spectra.token_noise import Draws, NoisyPeaks, PeakNoise
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
 
 COLUMN = "c_nmr_peaks"
@@ -39,6 +40,9 @@ known."""
 
 SHIFT_LIMITS_PPM = (-50.0, 300.0)
 """13C shifts outside are taken for a fault of the file."""
+
+FALSE_SHIFT_PPM = (5.0, 200.0)
+"""13C shifts of false lines."""
 
 MOST_ATTACHED = 3
 CARBON_TYPES = ("C", "CH", "CH2", "CH3")
@@ -57,6 +61,15 @@ class CarbonNMRSettings(ShiftSettings):
     )
 
 
+class CarbonNMRNoise(PeakNoise):
+    """13C lines moved, missing, false, and without the hydrogens on their carbon."""
+
+    shift_ppm: float = Field(default=0.0, ge=0, description="standard deviation of a shift")
+    attached_lost: float = Field(
+        default=0.0, ge=0, le=1, description="probability that no line of a spectrum tells its hydrogens"
+    )
+
+
 class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
     """The 13C spectrum; several of one record are read as one. Columns: `shift` in ppm and `attached`, the
     hydrogens on the carbon, NaN where not known."""
@@ -68,6 +81,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
     token_kind = "line"
     stored_in = COLUMN
     settings = CarbonNMRSettings()
+    noise = CarbonNMRNoise()
 
     def schema(self, settings: CarbonNMRSettings) -> TokenSchema:
         """The shift, and the attached hydrogens if the settings ask for them (0: unknown, 1: C, to 4: CH3)."""
@@ -88,6 +102,22 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         if settings.multiplicity:
             fields[:, 1] = np.nan_to_num(1 + columns["attached"][order], nan=0.0)
         return discrete_tokens(fields, offsets)
+
+    def with_noise(
+        self, tokens: PackedTokens, settings: CarbonNMRSettings, noise: CarbonNMRNoise, draws: Draws
+    ) -> PackedTokens:
+        """A false line has any number of hydrogens, if the true one that it came with tells its own."""
+        lines = NoisyPeaks.of(tokens.counts, noise, draws)
+        fields = tokens.discrete[lines.source_T]
+        shift = settings.lowest_ppm + settings.bin_ppm * fields[:, 0]
+        shift = lines.moved(shift, noise.shift_ppm, FALSE_SHIFT_PPM, draws)
+        fields[:, 0] = bins(shift - settings.lowest_ppm, settings.bin_ppm, 0, settings.last_bin)
+        if settings.multiplicity:
+            drawn = 1 + (MOST_ATTACHED + 1) * draws.items(lines.counts_N)
+            fields[:, 1] = np.where(lines.false_T & (fields[:, 1] > 0), drawn, fields[:, 1])
+            fields[draws.lost(noise.attached_lost, lines.counts_N), 1] = 0
+        order, offsets = Items(lines.counts_N, {}).first(settings.max_tokens, -fields[:, 0])
+        return discrete_tokens(fields[order], offsets)
 
     def from_records(self, records: Sequence[Record]) -> Items:
         rows = [

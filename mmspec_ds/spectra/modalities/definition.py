@@ -16,6 +16,7 @@ from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.columns import BoolArray, Faults, FileColumn
 from mmspec_ds.spectra.packed import PackedTokens
 from mmspec_ds.spectra.records import FloatArray, Modality, Record, Spectrum
+from mmspec_ds.spectra.token_noise import Draws, TokenNoise
 from mmspec_ds.spectra.tokens import TokenSchema
 
 C = TypeVar("C")
@@ -63,6 +64,7 @@ class ModalityDefinition(ABC, Generic[C, S]):
         unit: of the axis of its spectra; empty where there is none.
         token_kind: what one token stands for.
         settings: the defaults of its block in `data.compression`; None without one.
+        noise: the defaults of its block in `training.augment`, without any noise.
         is_instrument: false for what is known besides the spectra, such as the formula. It does not count as a
             spectrum of a record, and modality dropout leaves it in.
         stored_in: the column that it needs, as an error message names it.
@@ -76,6 +78,7 @@ class ModalityDefinition(ABC, Generic[C, S]):
     unit: ClassVar[str] = ""
     token_kind: ClassVar[TokenKind]
     settings: S
+    noise: TokenNoise = TokenNoise()
     is_instrument: ClassVar[bool] = True
     stored_in: ClassVar[str]
     file_column: ClassVar[FileColumn]
@@ -92,6 +95,18 @@ class ModalityDefinition(ABC, Generic[C, S]):
     @abstractmethod
     def compress(self, columns: C, settings: S) -> PackedTokens:
         """The operator phi_m (paper eq. 2): the tokens of N rows."""
+
+    def with_noise(self, tokens: PackedTokens, settings: S, noise: Any, draws: Draws) -> PackedTokens:
+        """The tokens of N rows with other noise, in the order in which `compress` puts them; a row keeps at
+        least one.
+
+        Args:
+            tokens: as `compress` makes them; not changed.
+            settings: with which they were made.
+            noise: of the type of the attribute `noise`, of which `missing` is none of its business.
+            draws: a random number for each row or item.
+        """
+        return tokens
 
     def is_in(self, record: Record) -> bool:
         """Whether a record has it."""

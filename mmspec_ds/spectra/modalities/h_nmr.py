@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from mmspec_ds.spectra.columns import (
-    Array,
-    BoolArray,
     Faults,
     FileColumn,
     Items,
@@ -22,6 +19,7 @@ from mmspec_ds.spectra.columns import (
     float_values,
     struct_of,
 )
+from mmspec_ds.spectra.modalities import h_nmr_file
 from mmspec_ds.spectra.modalities.definition import (
     Drawing,
     ModalityDefinition,
@@ -31,6 +29,7 @@ from mmspec_ds.spectra.modalities.definition import (
 )
 from mmspec_ds.spectra.packed import IntArray, PackedTokens, bounds_of, places
 from mmspec_ds.spectra.records import FloatArray, HydrogenNMR, Modality, Multiplet, Record, Spectrum
+from mmspec_ds.spectra.token_noise import Draws, NoisyPeaks, PeakNoise
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
 
 COLUMN = "h_nmr_peaks"
@@ -45,6 +44,11 @@ MULTIPLICITIES = ("none", "s", "d", "t", "q", "p", "h", "hept", "m", "other")
 
 SLOTS = 4
 """Couplings of a multiplet that are kept; a fifth occurs in 1 of the published sample's 911 multiplets."""
+
+LISTED_SPAN_PPM = 0.034
+"""Span of a multiplet in a list without ranges and couplings: the median singlet of the published sample."""
+FALSE_SHIFT_PPM = (0.8, 9.0)
+"""1H shifts of false multiplets."""
 
 SPAN_BINS = 64
 HYDROGENS = 32
@@ -79,6 +83,24 @@ class HydrogenNMRSettings(ShiftSettings):
     j_bin_hz: float = Field(default=0.5, gt=0, description="width of a bin of the coupling constants")
 
 
+class HydrogenNMRNoise(PeakNoise):
+    """1H multiplets moved, missing, false, and as lists of shifts alone have them."""
+
+    shift_ppm: float = Field(default=0.0, ge=0, description="standard deviation of a shift")
+    couplings_lost: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="probability that all multiplets of a spectrum are m, without couplings and ranges",
+    )
+    integrals_lost: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="probability that all multiplets of a spectrum count as one hydrogen, as without integrals",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Multiplets:
     """The multiplets of N rows: `items` with centroid, highest, lowest (ppm), hydrogens and category (a place
@@ -106,6 +128,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         _FIELDS,
     )
     settings = HydrogenNMRSettings()
+    noise = HydrogenNMRNoise()
 
     def schema(self, settings: HydrogenNMRSettings) -> TokenSchema:
         """Shift, span, multiplicity by letter, hydrogens, coupling constants."""
@@ -145,6 +168,23 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
             fields[:, 3 + SLOTS :] = kept[order]
         return discrete_tokens(fields, offsets)
 
+    def with_noise(
+        self, tokens: PackedTokens, settings: HydrogenNMRSettings, noise: HydrogenNMRNoise, draws: Draws
+    ) -> PackedTokens:
+        """A false multiplet is a singlet of one hydrogen."""
+        peaks = NoisyPeaks.of(tokens.counts, noise, draws)
+        fields = tokens.discrete[peaks.source_T]
+        shift = settings.lowest_ppm + settings.bin_ppm * fields[:, 0]
+        shift = peaks.moved(shift, noise.shift_ppm, FALSE_SHIFT_PPM, draws)
+        fields[:, 0] = bins(shift - settings.lowest_ppm, settings.bin_ppm, 0, settings.last_bin)
+        fields[peaks.false_T, 1:] = _listed("s", settings)
+        lost = draws.lost(noise.couplings_lost, peaks.counts_N)
+        hydrogens = fields[:, 2 + SLOTS].copy()
+        fields[lost, 1:] = _listed("m", settings)
+        fields[:, 2 + SLOTS] = np.where(draws.lost(noise.integrals_lost, peaks.counts_N), 1, hydrogens)
+        order, offsets = Items(peaks.counts_N, {}).first(settings.max_tokens, -fields[:, 0])
+        return discrete_tokens(fields[order], offsets)
+
     def from_records(self, records: Sequence[Record]) -> Multiplets:
         rows = [[m for s in r.spectra if isinstance(s, HydrogenNMR) for m in s.multiplets] for r in records]
         flat = [multiplet for row in rows for multiplet in row]
@@ -171,7 +211,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         )
         whole = (hydrogens >= 0) & (hydrogens < np.inf) & (hydrogens == np.floor(hydrogens))
         faults.items(~whole, row_I, lambda at: f"nH is {hydrogens[at]:g}, expected a count of hydrogens")
-        texts, index = _categories(multiplets.field("category"))
+        texts, index = h_nmr_file.categories(multiplets.field("category"))
         category = lists.pick(index)
         known = np.array([text is not None and CATEGORY.fullmatch(text) is not None for text in texts])
         faults.items(
@@ -181,7 +221,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
                 f"multiplicity category {texts[category[at]]!r} is unknown (letters: s d t q p h hept m)"
             ),
         )
-        j_counts, j_hz = _couplings(multiplets.field("j_values"), lists, faults)
+        j_counts, j_hz = h_nmr_file.couplings(multiplets.field("j_values"), lists, faults)
         fields = {"centroid": centroid, "highest": highest, "lowest": lowest, "hydrogens": hydrogens}
         items = Items(lists.counts_N, {**fields, "category": category})
         kept_N = without_faults([faults])
@@ -235,60 +275,10 @@ def multiplicity_ids(category: str) -> list[int]:
     return parts + [0] * (SLOTS - len(parts))
 
 
-def _categories(categories: pa.Array) -> tuple[list[str | None], IntArray]:
-    """The texts that occur, and for each value its place among them."""
-    if not pa.types.is_dictionary(categories.type):
-        categories = categories.cast(pa.string()).dictionary_encode()
-    texts = [None if text is None else str(text) for text in categories.dictionary.to_pylist()]
-    index = categories.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64)
-    return [*texts, None], index
-
-
-def _couplings(texts: pa.Array, lists: ListCells, faults: Faults) -> tuple[IntArray, FloatArray]:
-    """The number of coupling constants of each item, and the constants in Hz end to end, of texts such as
-    "1.63_14.08_"."""
-    if pa.types.is_dictionary(texts.type) or not pa.types.is_string(texts.type):
-        texts = texts.cast(pa.string())
-    none = pc.or_kleene(pc.is_null(texts), pc.is_in(texts, value_set=pa.array(["", "None"])))
-    trimmed = pc.replace_substring_regex(texts, "_$", "")
-    parts = pc.split_pattern(pc.if_else(none, pa.scalar(None, pa.string()), trimmed), "_")
-    counts: IntArray = pc.fill_null(pc.list_value_length(parts), 0).to_numpy(zero_copy_only=False)
-    flat = parts.flatten()
-    unread: BoolArray = np.zeros(len(flat), dtype=np.bool_)
-    try:
-        values: Array = float_values(flat.cast(pa.float64()))
-    except pa.ArrowInvalid:  # somewhere in the batch there is a text that is not a number
-        numbers = [_number(text) for text in flat.to_pylist()]
-        unread = np.array([number is None for number in numbers])
-        values = np.array([np.nan if number is None else number for number in numbers])
-    counts = counts.astype(np.int64)
-    value_of = np.repeat(np.arange(len(counts)), counts)
-    odd = ~((values >= 0) & np.isfinite(values))
-    for bad, words in ((unread, "are not numbers separated by _"), (odd, "must be finite and not negative")):
-        if bad.any():
-            _note(bad, value_of, words, texts, lists, faults)
-    kept = lists.pick(np.arange(len(counts)))
-    if len(kept) < len(counts):
-        inside = np.zeros(len(counts), dtype=np.bool_)
-        inside[kept] = True
-        values = values[inside[value_of]]
-    return counts[kept], values
-
-
-def _note(
-    bad: BoolArray, text_of: IntArray, words: str, texts: pa.Array, lists: ListCells, faults: Faults
-) -> None:
-    """Note the items whose text has one of the bad values."""
-    wrong = np.bincount(text_of[bad], minlength=len(texts)) > 0
-    written = lists.pick(np.array(texts.to_pylist(), dtype=object))
-    faults.items(lists.pick(wrong), lists.row_I, lambda at: f"j_values {written[at]!r} {words}")
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _listed(category: str, settings: HydrogenNMRSettings) -> list[int]:
+    """The fields after the shift of one hydrogen in a list without ranges and couplings."""
+    span = int(bins(np.array(LISTED_SPAN_PPM), settings.span_bin_ppm, 0, SPAN_BINS - 1))
+    return [span, *multiplicity_ids(category), 1, *[0] * SLOTS]
 
 
 def _struct(multiplet: Multiplet) -> dict[str, Any]:

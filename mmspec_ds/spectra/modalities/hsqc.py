@@ -26,7 +26,8 @@ from mmspec_ds.spectra.modalities.definition import (
     without_faults,
 )
 from mmspec_ds.spectra.packed import PackedTokens, bounds_of
-from mmspec_ds.spectra.records import HSQC, HSQCPeak, Modality, Record, Spectrum
+from mmspec_ds.spectra.records import HSQC, FloatArray, HSQCPeak, Modality, Record, Spectrum
+from mmspec_ds.spectra.token_noise import Draws, NoisyPeaks, PeakNoise
 from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
 
 COLUMN = "hsqc_nmr_peaks"
@@ -65,6 +66,19 @@ class HSQCSettings(Settings):
         return last_shift_bin(self.hydrogen_lowest_ppm, self.hydrogen_highest_ppm, self.hydrogen_bin_ppm)
 
 
+class HSQCNoise(PeakNoise):
+    """Cross peaks moved, missing, false, and without their hydrogens or intensities."""
+
+    carbon_ppm: float = Field(default=0.0, ge=0, description="standard deviation of a 13C shift")
+    hydrogen_ppm: float = Field(default=0.0, ge=0, description="standard deviation of a 1H shift")
+    hydrogens_lost: float = Field(
+        default=0.0, ge=0, le=1, description="probability that no peak of a spectrum tells its hydrogens"
+    )
+    intensities_lost: float = Field(
+        default=0.0, ge=0, le=1, description="probability that a spectrum has no intensities"
+    )
+
+
 class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
     """The HSQC spectrum; several of one record are read as one. Columns: `carbon` and `hydrogen` in ppm,
     `hydrogens` and `intensity`, NaN where not known."""
@@ -83,6 +97,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
     )
     has_text = False
     settings = HSQCSettings()
+    noise = HSQCNoise()
 
     def schema(self, settings: HSQCSettings) -> TokenSchema:
         """13C shift, 1H shift, hydrogens (0: unknown), whether the intensity is known, and the intensity."""
@@ -110,13 +125,27 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         intensity, known = np.nan_to_num(columns["intensity"]), ~np.isnan(columns["intensity"])
         relative = intensity / columns.largest(np.abs(intensity))
         fields = np.empty((len(order), 4), dtype=np.int16)
-        carbon = carbon[order] - settings.carbon_lowest_ppm
-        hydrogen = hydrogen[order] - settings.hydrogen_lowest_ppm
-        fields[:, 0] = bins(carbon, settings.carbon_bin_ppm, 0, settings.last_carbon_bin)
-        fields[:, 1] = bins(hydrogen, settings.hydrogen_bin_ppm, 0, settings.last_hydrogen_bin)
+        fields[:, :2] = _shift_bins(carbon[order], hydrogen[order], settings)
         fields[:, 2] = np.clip(np.nan_to_num(columns["hydrogens"][order]), 0, HYDROGENS - 1)
         fields[:, 3] = known[order]
         return PackedTokens(fields, relative[order].astype(np.float32).reshape(-1, 1), offsets)
+
+    def with_noise(
+        self, tokens: PackedTokens, settings: HSQCSettings, noise: HSQCNoise, draws: Draws
+    ) -> PackedTokens:
+        """A false peak has the hydrogens and the intensity of the true one that it came with."""
+        peaks = NoisyPeaks.of(tokens.counts, noise, draws)
+        fields, intensity = tokens.discrete[peaks.source_T], tokens.continuous[peaks.source_T]
+        carbon = settings.carbon_lowest_ppm + settings.carbon_bin_ppm * fields[:, 0]
+        carbon = peaks.moved(carbon, noise.carbon_ppm, c_nmr.FALSE_SHIFT_PPM, draws)
+        hydrogen = settings.hydrogen_lowest_ppm + settings.hydrogen_bin_ppm * fields[:, 1]
+        hydrogen = peaks.moved(hydrogen, noise.hydrogen_ppm, h_nmr.FALSE_SHIFT_PPM, draws)
+        fields[:, :2] = _shift_bins(carbon, hydrogen, settings)
+        fields[draws.lost(noise.hydrogens_lost, peaks.counts_N), 2] = 0
+        unsized = draws.lost(noise.intensities_lost, peaks.counts_N)
+        fields[unsized, 3], intensity[unsized] = 0, 0.0
+        order, offsets = Items(peaks.counts_N, {}).first(settings.max_tokens, -fields[:, 0], -fields[:, 1])
+        return PackedTokens(fields[order], intensity[order], offsets)
 
     def from_records(self, records: Sequence[Record]) -> Items:
         rows = [[p for s in record.spectra if isinstance(s, HSQC) for p in s.peaks] for record in records]
@@ -169,6 +198,18 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
             reverse="xy",
             groups=tuple(peak.hydrogens for peak in peaks),
         )
+
+
+def _shift_bins(carbon_ppm: FloatArray, hydrogen_ppm: FloatArray, settings: HSQCSettings) -> FloatArray:
+    """The bins of the two shifts of each peak, [peaks, 2]."""
+    carbon, hydrogen = carbon_ppm - settings.carbon_lowest_ppm, hydrogen_ppm - settings.hydrogen_lowest_ppm
+    return np.stack(
+        [
+            bins(carbon, settings.carbon_bin_ppm, 0, settings.last_carbon_bin),
+            bins(hydrogen, settings.hydrogen_bin_ppm, 0, settings.last_hydrogen_bin),
+        ],
+        axis=1,
+    )
 
 
 def _values(peak: HSQCPeak) -> list[float | None]:

@@ -14,6 +14,7 @@ from mmspec_ds.spectra.columns import Array, Faults, FileColumn, ListCells, floa
 from mmspec_ds.spectra.modalities.definition import Drawing, ModalityDefinition, one_each, without_faults
 from mmspec_ds.spectra.packed import IntArray, PackedTokens, offsets_of
 from mmspec_ds.spectra.records import FloatArray, Infrared, Modality, Record, Spectrum
+from mmspec_ds.spectra.token_noise import Draws, TokenNoise
 from mmspec_ds.spectra.tokens import ContinuousField, TokenSchema
 
 COLUMN = "ir_spectra"
@@ -54,6 +55,22 @@ class InfraredSettings(Settings):
         return (self.intervals - self.window) // self.stride + 1
 
 
+class InfraredNoise(TokenNoise):
+    """The curve on a slope, with noise, and with other heights of weak bands beside strong ones."""
+
+    slope: float = Field(
+        default=0.0, ge=0, description="standard deviation of the baseline's rise, as a share of the maximum"
+    )
+    noise: float = Field(
+        default=0.0, ge=0, description="standard deviation of a point, as a share of the maximum"
+    )
+    contrast: float = Field(
+        default=0.0,
+        ge=0,
+        description="standard deviation of the logarithm of the power to which absorbances are raised",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Curves:
     """The curve of each of N rows: absorbance at `counts_N` even points (0: no curve) from `first_N` to
@@ -78,6 +95,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
     stored_in = COLUMN
     file_column = FileColumn(COLUMN, lambda kind: is_number(item_type(kind)), "a list of numbers")
     settings = InfraredSettings()
+    noise = InfraredNoise()
 
     def schema(self, settings: InfraredSettings) -> TokenSchema:
         """The intensities of a window, from low to high wavenumber; the order of windows is their position."""
@@ -106,11 +124,26 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
                 rows = alike[start : start + _CURVES]
                 curves = runs[columns.starts_N[rows]].astype(np.float64)
                 intensity = _normalised(_resampled(curves, first, last, settings))
-                view = np.lib.stride_tricks.sliding_window_view(intensity, settings.window, axis=1)
-                windows[rows] = view[:, :: settings.stride]
+                windows[rows] = _windows(intensity, settings)
         kept = windows if len(present) == len(windows) else windows[present]
         continuous = kept.reshape(-1, settings.window)
         return PackedTokens(np.empty((len(continuous), 0), dtype=np.int16), continuous, offsets_of(counts_N))
+
+    def with_noise(
+        self, tokens: PackedTokens, settings: InfraredSettings, noise: InfraredNoise, draws: Draws
+    ) -> PackedTokens:
+        """The curves, normalised again, in windows."""
+        present = tokens.counts > 0
+        windows = tokens.continuous.reshape(-1, settings.tokens, settings.window)
+        curves = np.empty((len(windows), settings.intervals))
+        points = np.arange(settings.tokens)[:, None] * settings.stride + np.arange(settings.window)
+        curves[:, points] = windows
+        power = np.exp(noise.contrast * draws.normal_rows())[present, None]
+        slope = noise.slope * draws.normal_rows()[present, None]
+        errors = noise.noise * draws.normal_items(present * settings.intervals).reshape(curves.shape)
+        curves = curves**power + slope * np.linspace(-0.5, 0.5, settings.intervals) + errors
+        continuous = _windows(_normalised(curves), settings).astype(np.float32)
+        return PackedTokens(tokens.discrete, continuous.reshape(-1, settings.window), tokens.offsets)
 
     def from_records(self, records: Sequence[Record]) -> Curves:
         first = [next((s for s in r.spectra if isinstance(s, Infrared)), None) for r in records]
@@ -197,6 +230,11 @@ def _resampled(absorbance: FloatArray, first: float, last: float, settings: Infr
     wanted = np.linspace(settings.lowest_cm1, settings.highest_cm1, settings.intervals)
     lowest = absorbance.min(axis=1)
     return np.stack([np.interp(wanted, measured, row, low, low) for row, low in zip(absorbance, lowest)])
+
+
+def _windows(curves: FloatArray, settings: InfraredSettings) -> FloatArray:
+    """Curves [rows, points] cut into windows, [rows, tokens, window]."""
+    return np.lib.stride_tricks.sliding_window_view(curves, settings.window, axis=1)[:, :: settings.stride]
 
 
 def _normalised(intensity: FloatArray) -> npt.NDArray[np.float64]:

@@ -13,12 +13,13 @@ from pydantic import Field
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.settings import Settings
-from mmspec_ds.spectra.columns import Array, Faults, FileColumn, Items
+from mmspec_ds.spectra.columns import Array, BoolArray, Faults, FileColumn, Items
 from mmspec_ds.spectra.modalities import ms_file
 from mmspec_ds.spectra.modalities.definition import Drawing, ModalityDefinition
 from mmspec_ds.spectra.modalities.ms_file import ENTRY_NUMBERS, TandemColumns
 from mmspec_ds.spectra.packed import IntArray, PackedTokens, bounds_of, offsets_of, places, ranges
 from mmspec_ds.spectra.records import FloatArray, Modality, Polarity, Record, Spectrum, TandemMS
+from mmspec_ds.spectra.token_noise import Draws, PeakNoise, kept_items
 from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
 
 ADDUCTS = (
@@ -29,7 +30,9 @@ ADDUCTS = (
 
 MOST_CHARGES = 3
 _ENERGY_BIN_EV, _ENERGY_BINS = 5.0, 40  # up to 200 eV
-_MEASURED_BINS = 200  # of 1 eV
+_MEASURED_BIN_EV, _MEASURED_BINS = 1.0, 200
+_ENERGIES = ((0, _ENERGY_BIN_EV, _ENERGY_BINS), (5, _MEASURED_BIN_EV, _MEASURED_BINS))
+"""The two fields with a collision energy: place, width and number of bins; the second is of a precursor."""
 _MZ_WAVELENGTHS = (0.02, 2000.0)  # the shortest tells exact masses 0.01 apart, the longest spans the spectrum
 _ADDUCT_IDS = {name: index for index, name in enumerate(ADDUCTS)}
 _TEXT_NAMES = {10.0: "E0", 20.0: "E1", 40.0: "E2"}
@@ -51,6 +54,30 @@ class TandemMSSettings(Settings):
     )
 
 
+class TandemMSNoise(PeakNoise):
+    """Peaks moved, missing, false and of other intensity; fewer spectra; energies and precursors not known.
+
+    A false peak stands in the place of a true one, so that the strongest peaks remain as many.
+    """
+
+    mz_ppm: float = Field(default=0.0, ge=0, description="standard deviation of m/z, parts per million")
+    intensity: float = Field(default=0.0, ge=0, description="standard deviation of the logarithm of intensity")
+    missing_spectrum: float = Field(
+        default=0.0, ge=0, lt=1, description="probability that a spectrum of several is missing"
+    )
+    energy: float = Field(
+        default=0.0,
+        ge=0,
+        description="standard deviation of the logarithm of a factor of all collision energies of a sample",
+    )
+    energy_lost: float = Field(
+        default=0.0, ge=0, le=1, description="probability that no collision energy of a sample is known"
+    )
+    precursor_lost: float = Field(
+        default=0.0, ge=0, le=1, description="probability that no precursor of a sample is known"
+    )
+
+
 class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
     """The MS/MS spectra of a record, of any number of polarities and energies."""
 
@@ -61,6 +88,7 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
     token_kind = "peak"
     stored_in = "msms_{positive,negative}_{10,20,40}ev"
     settings = TandemMSSettings()
+    noise = TandemMSNoise()
 
     def schema(self, settings: TandemMSSettings) -> TokenSchema:
         """m/z and relative intensity, with collision energy and polarity as attributes of the peak.
@@ -114,6 +142,41 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
             continuous[starts_S[shown_S], 0] = np.nan_to_num(spectra["precursor_mz"][shown_S])
         counts_N = np.bincount(spectra.row_I, weights=tokens_S, minlength=len(spectra.counts_N))
         return PackedTokens(discrete, continuous, offsets_of(counts_N))
+
+    def with_noise(
+        self, tokens: PackedTokens, settings: TandemMSSettings, noise: TandemMSNoise, draws: Draws
+    ) -> PackedTokens:
+        """Precursors stay first in their spectra, peaks in the order of m/z."""
+        ion_T = tokens.discrete[:, 2] > 0 if settings.precursor else np.zeros(len(tokens), dtype=np.bool_)
+        row_T = np.repeat(np.arange(len(tokens.counts)), tokens.counts)
+        first_T = _begins_spectrum(tokens, ion_T, row_T)
+        spectra_N = np.bincount(row_T[first_T], minlength=len(tokens.counts))
+        seen_S = kept_items(spectra_N, noise.missing_spectrum, draws.items(spectra_N))
+        spectrum_T, kept_T = np.cumsum(first_T) - 1, ion_T.copy()
+        peaks_S = np.bincount(spectrum_T[~ion_T], minlength=len(seen_S))
+        kept_T[~ion_T] = kept_items(peaks_S, noise.missing_peak, draws.items(tokens.counts)[~ion_T])
+        kept = np.flatnonzero(kept_T & seen_S[spectrum_T])
+
+        counts_N = np.bincount(row_T[kept], minlength=len(tokens.counts))
+        spectra = Items(np.unique(spectrum_T[kept], return_counts=True)[1], {})
+        discrete, ion_T = tokens.discrete[kept], ion_T[kept]
+        mz, intensity = tokens.continuous[kept].astype(np.float64).T
+        mz = mz * (1.0 + 1e-6 * noise.mz_ppm * draws.normal_items(counts_N))
+        anywhere = draws.items(counts_N) * spectra.largest(np.where(ion_T, 0.0, mz))
+        mz = np.where(~ion_T & (draws.items(counts_N) < noise.false_peak), anywhere, mz)
+        intensity = intensity * np.exp(noise.intensity * draws.normal_items(counts_N))
+        intensity /= spectra.largest(intensity)
+        factor = np.repeat(np.exp(noise.energy * draws.normal_rows()), counts_N)
+        lost_T = draws.lost(noise.energy_lost, counts_N)
+        for at, width, count in _ENERGIES[: 1 + settings.precursor]:
+            energy = np.where(discrete[:, at] == 0, np.nan, (discrete[:, at] - 0.5) * width * factor)
+            discrete[:, at] = np.where(lost_T, 0, _energy_bins(energy, width, count))
+        if settings.precursor:
+            lost_T = draws.lost(noise.precursor_lost, counts_N) & ion_T
+            discrete[lost_T, 2:5], mz[lost_T] = (2, 0, 0), 0.0
+        order = np.lexsort((-intensity, mz, ~ion_T, spectra.row_I))
+        continuous = np.stack([mz, intensity], axis=1).astype(np.float32)
+        return PackedTokens(discrete[order], continuous[order], offsets_of(counts_N))
 
     def from_records(self, records: Sequence[Record]) -> TandemColumns:
         rows = [[s for s in record.spectra if isinstance(s, TandemMS)] for record in records]
@@ -187,6 +250,17 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         return Drawing("sticks", spectrum.mz, relative, *axes, marker=marker, label_format="{:.4f}")
 
 
+def _begins_spectrum(tokens: PackedTokens, ion_T: BoolArray, row_T: IntArray) -> BoolArray:
+    """Whether a token is the first of its spectrum: the precursor, or, where there is none, the first of
+    another row, energy or polarity, or of lower m/z than the one before."""
+    if ion_T.any():
+        return ion_T
+    first_T = np.ones(len(tokens), dtype=np.bool_)
+    same = (np.diff(row_T) == 0) & (np.diff(tokens.discrete[:, :2], axis=0) == 0).all(axis=1)
+    first_T[1:] = ~same | (np.diff(tokens.continuous[:, 0]) < 0)
+    return first_T
+
+
 def _energy_bins(energy: FloatArray, width: float, count: int) -> FloatArray:
     return np.where(np.isnan(energy), 0, 1 + np.clip(np.nan_to_num(energy) // width, 0, count - 1))
 
@@ -200,7 +274,7 @@ def _precursors(spectra: Items) -> npt.NDArray[np.int16]:
         np.where(np.isnan(spectra["precursor_mz"]), 2, 1),
         np.array(adducts, dtype=np.int64),
         np.where(charge == 0, 0, charge + MOST_CHARGES + (charge < 0)),
-        _energy_bins(np.where(np.isnan(measured), energy, measured), 1.0, _MEASURED_BINS),
+        _energy_bins(np.where(np.isnan(measured), energy, measured), _MEASURED_BIN_EV, _MEASURED_BINS),
     ]
     return np.stack(fields, axis=1).astype(np.int16)
 

@@ -1,19 +1,21 @@
 """Trained models and their controls on one set of molecules."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset
+from mmspec_ds.data.records import records_of
 from mmspec_ds.errors import DataError
 from mmspec_ds.evaluation.metrics import EvaluationResult, Rule, describe_overlap, score_candidates
-from mmspec_ds.spectra.records import Modality
-from mmspec_ds.systems.elucidation.controls import nearest_molecules, shuffle_spectra
+from mmspec_ds.spectra.records import Modality, Record
+from mmspec_ds.systems.elucidation.controls import derangement, nearest_molecules
 from mmspec_ds.systems.elucidation.predict import BEAM, predict_dataset, predict_molecules
 from mmspec_ds.systems.elucidation.trained import TrainedModel
+from mmspec_ds.systems.elucidation.verified import check_confidence, verify
 
 Progress = Callable[[int], None]
 
@@ -22,7 +24,7 @@ Progress = Callable[[int], None]
 class Question:
     """The data and search that all models are evaluated with: `limit` molecules (None for all) of `files`,
     `beam` hypotheses each, and only the named modalities (None for all that the model knows). `rule` says what
-    is ranked."""
+    is ranked; with `verify`, unique molecules are ranked by their predicted spectra too."""
 
     files: tuple[Path, ...]
     beam: int = BEAM
@@ -30,6 +32,7 @@ class Question:
     modalities: tuple[Modality, ...] | None = None
     limit: int | None = None
     skip_invalid: bool = False
+    verify: bool = False
 
 
 def read_question(trained: TrainedModel, question: Question) -> SpectraDataset:
@@ -42,9 +45,13 @@ def read_question(trained: TrainedModel, question: Question) -> SpectraDataset:
     if unknown:
         known = ", ".join(m.name.lower() for m in trained.encoding.modalities)
         raise DataError(f"{min(unknown).name.lower()} is unknown to this model: expected some of {known}")
-    options = ReadOptions(skip_invalid=question.skip_invalid, max_records=question.limit)
-    dataset = read_dataset(question.files, trained.encoding, options)
+    dataset = read_dataset(question.files, trained.encoding, _options(question))
     return dataset if question.modalities is None else dataset.only(question.modalities)
+
+
+def question_records(dataset: SpectraDataset, question: Question) -> Iterator[Record]:
+    """The records of the molecules of the question, with the modalities of the dataset."""
+    return records_of(dataset, question.files, _options(question))
 
 
 def evaluate_model(
@@ -68,6 +75,26 @@ def evaluate_model(
     return _scored(proposals, dataset, time.monotonic() - started, rule)
 
 
+def evaluate_verified(
+    trained: TrainedModel,
+    dataset: SpectraDataset,
+    records: Iterable[Record],
+    beam: int = BEAM,
+    progress: Progress | None = None,
+) -> tuple[EvaluationResult, EvaluationResult]:
+    """The result of `evaluate_model` for unique molecules, and that of the same molecules ranked by their
+    predicted spectra as well. `records` are those of the dataset's samples."""
+    started = time.monotonic()
+    found = predict_molecules(trained.model, dataset, trained.vocabulary, beam=beam, progress=progress)
+    searched = time.monotonic() - started
+    checked = [verify(one, record, trained.calibration) for one, record in zip(found, records, strict=True)]
+    proposals = ([[one.smiles for one in row.molecules] for row in rows] for rows in (found, checked))
+    unique = _scored(next(proposals), dataset, searched, "unique")
+    verified = _scored(next(proposals), dataset, time.monotonic() - started, "verified")
+    stated = {} if trained.calibration.listed is None else check_confidence(checked, dataset.smiles)
+    return unique, replace(verified, confidence=stated)
+
+
 def evaluate_controls(
     trained: TrainedModel,
     dataset: SpectraDataset,
@@ -77,23 +104,35 @@ def evaluate_controls(
 ) -> dict[str, EvaluationResult]:
     """Results without the right spectra, and without a model.
 
-    "spectra shuffled": the model with each molecule's spectra swapped for another's. "nearest training
-    spectrum": the training molecules with the most similar spectra.
+    "spectra shuffled": the model with each molecule's spectra swapped for another's, in verification too.
+    "nearest training spectrum": the training molecules with the most similar spectra.
     """
-    shuffled = evaluate_model(trained, shuffle_spectra(dataset, seed), question.beam, question.rule)
+    order = derangement(dataset.blocks, seed)
+    exchanged = dataset.with_spectra_of(order)
+    controls: dict[str, EvaluationResult] = {}
+    if question.verify:
+        records = list(question_records(dataset, question))
+        plain, verified = evaluate_verified(trained, exchanged, [records[at] for at in order], question.beam)
+        controls["spectra shuffled"] = plain
+        # What the model is sure of is the other molecule: its confidence is no part of this control.
+        controls["spectra shuffled, verified"] = replace(verified, confidence={})
+    else:
+        controls["spectra shuffled"] = evaluate_model(trained, exchanged, question.beam, question.rule)
     library = read_dataset(tuple(train_files), trained.encoding).only(tuple(dataset.tokens))
     started = time.monotonic()
     nearest = [[one.smiles for one in row] for row in nearest_molecules(library, dataset)]
-    return {
-        "spectra shuffled": shuffled,
-        "nearest training spectrum": _scored(nearest, dataset, time.monotonic() - started, "unique"),
-    }
+    scored = _scored(nearest, dataset, time.monotonic() - started, "unique")
+    return {**controls, "nearest training spectrum": scored}
 
 
 def shared_with_training(dataset: SpectraDataset, trained: TrainedModel, train_files: Sequence[Path]) -> int:
     """Number of molecules that have the canonical SMILES of a training molecule."""
     library = read_dataset(tuple(train_files), trained.encoding)
     return describe_overlap(_known(library), _known(dataset))
+
+
+def _options(question: Question) -> ReadOptions:
+    return ReadOptions(skip_invalid=question.skip_invalid, max_records=question.limit)
 
 
 def _known(dataset: SpectraDataset) -> list[str]:

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mmspec_ds.data.augmentation import AugmentSettings
 from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
@@ -24,11 +25,15 @@ class ElucidationTraining(TrainingSettings):
             proposed for them; 0 leaves out these and the maps of the routing.
         conflict_samples: held-back samples on which the gradients of the modalities are compared at each
             validation; 0 is off.
+        augment: noise that training batches draw anew; validation has none.
+        randomise_smiles: the probability with which a target is written in a random order of its atoms.
     """
 
     tokens_per_batch: int | None = Field(None, ge=1)
     pictures: int = Field(4, ge=0)
     conflict_samples: int = Field(16, ge=0)
+    augment: AugmentSettings = AugmentSettings()
+    randomise_smiles: float = Field(0.0, ge=0, le=1)
 
 
 class ElucidationRun(RunSettings):
@@ -81,6 +86,12 @@ class ElucidationRun(RunSettings):
                 f"model.max_target_tokens is {self.model.max_target_tokens}: expected at least"
                 f" {self.data.max_target_tokens + 1}, data.max_target_tokens and one for the begin or the end"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _noise_is_for_compressed_spectra(self) -> Self:
+        if self.data.representation == "text" and self.training.augment != AugmentSettings():
+            raise ValueError("training.augment changes compressed spectra: expected none for text")
         return self
 
     @model_validator(mode="after")

@@ -10,8 +10,10 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from mmspec_ds.data.augmentation import AugmentSettings, augmented, respelled
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
+from mmspec_ds.data.dataset import Samples
 from mmspec_ds.data.reading import TrainingData, read_training
 from mmspec_ds.data.sampler import BucketSampler, Sampler, Selection, TokenBudgetSampler
 from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
@@ -20,6 +22,7 @@ from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.schedule import curriculum_at
+from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, computed_rows, pass_flops
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
@@ -31,6 +34,7 @@ from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.elucidation.trained import add_temperature
 from mmspec_ds.trainer.monitor.monitor import Monitor
 from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
+from mmspec_ds.verification.calibration import CALIBRATION
 
 
 class ElucidationTask(Task[Batch, ElucidationLoss]):
@@ -50,7 +54,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
             source = context.weights_from
             vocabularies = None if source is None else Vocabularies.load(source / VOCABULARY)
             part = (context.rank, context.world)
-            data = read_training(run.data, context.progress, vocabularies, part=part)
+            spellings = run.training.randomise_smiles > 0
+            data = read_training(run.data, context.progress, vocabularies, part=part, any_spelling=spellings)
         self.run, self.context, self.data = run, context, data
         # DeepSpeed's default layout: consecutive ranks share the experts.
         placement = Placement(run.training.ep_size, context.rank % run.training.ep_size)
@@ -88,7 +93,24 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
             # Skip the draws of the ranks before this one: which modalities are left out does not depend on how
             # a batch is shared.
             rng.random((self.context.rank * len(selection.indices), len(train.schemas)))
-        return collate(train, selection.indices, selection.weights, modality_dropout=dropout, rng=rng)
+        samples, indices = self._augmented(selection, number)
+        return collate(samples, indices, selection.weights, modality_dropout=dropout, rng=rng)
+
+    def _augmented(self, selection: Selection, number: int) -> tuple[Samples, IntArray]:
+        """Where the samples of a batch are, with the noise and the spellings that a run wants, and their places
+        there."""
+        run, chosen, seeds = self.run, np.asarray(selection.indices), (self.run.seed, number)
+        augment, randomise = run.training.augment, run.training.randomise_smiles
+        if augment == AugmentSettings() and not randomise:
+            return self.data.train, chosen
+        dataset, places = self.data.train.fetch(chosen)
+        dataset = dataset.subset(places)
+        if augment != AugmentSettings():
+            dataset = augmented(dataset, chosen, seeds, augment, run.data.compression)
+        if randomise:
+            target, most = self.data.vocabularies.target, run.data.max_target_tokens
+            dataset = respelled(dataset, chosen, seeds, randomise, target, most)
+        return dataset, np.arange(len(chosen))
 
     def validation_batches(self) -> list[Batch]:
         """The held-back samples of this rank, see `Task`."""
@@ -128,7 +150,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.data.vocabularies.save(folder / VOCABULARY)
 
 
-SYSTEM = System(ElucidationTask, files=(VOCABULARY,), upgrade=add_temperature)
+SYSTEM = System(ElucidationTask, files=(VOCABULARY,), extras=(CALIBRATION,), upgrade=add_temperature)
 
 
 def make_samplers(

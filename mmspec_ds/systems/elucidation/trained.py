@@ -1,7 +1,7 @@
 """A trained model from its folder: a run, an export, or anything that holds the same three files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run_of
 from mmspec_ds.trainer.run_settings import CONFIG, check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
+from mmspec_ds.verification.calibration import Calibration, load_calibration
 
 SHIPPED = Path(__file__).parents[2] / "models"
 STARTER = "starter"
@@ -27,12 +28,13 @@ STARTER = "starter"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model in evaluation mode with what its numbers mean."""
+    """A model in evaluation mode with what its numbers mean, and how its candidates are verified."""
 
     run: ElucidationRun
     model: Elucidator
     vocabulary: Vocabulary
     encoding: InputEncoding
+    calibration: Calibration = field(default_factory=Calibration)
 
 
 def resolve_model(name: str | Path) -> Path:
@@ -51,7 +53,8 @@ def resolve_model(name: str | Path) -> Path:
 
 
 def load_model(name: str | Path) -> TrainedModel:
-    """Read `config.yaml`, `vocabulary.json` and `model.safetensors`; no DeepSpeed is needed. Where there is a
+    """Read `config.yaml`, `vocabulary.json` and `model.safetensors`, and `calibration.json` if there is
+    one; no DeepSpeed is needed. Where there is a
     manifest, as in an export, the files must have its checksums. `name` is as `resolve_model` takes it.
 
     Raises:
@@ -73,7 +76,7 @@ def load_model(name: str | Path) -> TrainedModel:
         raise DataError(f"does not fit {CONFIG}: {error}", path=folder / VOCABULARY) from None
     model = build_elucidator(run.model, run.moe, encoding.schemas, len(vocabularies.target))
     load_weights(model, folder / WEIGHTS)
-    return TrainedModel(run, model.eval(), vocabularies.target, encoding)
+    return TrainedModel(run, model.eval(), vocabularies.target, encoding, load_calibration(folder))
 
 
 def load_weights(model: Elucidator, path: Path) -> None:

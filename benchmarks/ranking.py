@@ -1,0 +1,278 @@
+"""Measured molecules ranked among others of their formula: by predicted spectra, by a model, and by both.
+
+    python benchmarks/ranking.py DATA                        # prediction alone
+    python benchmarks/ranking.py DATA --model starter        # a folder of a model as well
+    python benchmarks/ranking.py DATA --isomers 50           # fill up short lists with edited structures
+
+The molecules are those of experimental_ms_nmr.parquet. Their rivals are all molecules of the same formula in
+MassBank, nmrshiftdb2, MOSES and CASCADE, once by InChIKey first block (so without stereochemistry). Molecules
+with fewer than five candidates in all are left out; of more than --most, a seeded sample is taken. With
+--isomers, shorter lists are filled up with isomers that are one to three edits away from the right molecule
+(`mmspec_ds/simulator/isomers.py`), as far as there are any.
+
+Ties count as all their orders do: two candidates level at the top are half a Top-1. "chance" is a drawn order,
+"shuffled" the spectra of another molecule of the test. "unknown" are the molecules that are not in CASCADE, on
+which the table of shifts was fitted. The multiplicities of measured 13C lines may have been told from the
+assigned structure and not from DEPT, so figures without them stand beside. Figures are printed, and appended to
+results/ranking.csv.
+"""
+
+import argparse
+import csv
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from measured_molecules import read_smiles
+from rdkit import Chem, rdBase
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+from runner import RESULTS, commit
+
+from mmspec_ds.molecules.smiles import inchikey_block
+from mmspec_ds.progress import ProgressLines
+from mmspec_ds.readers.measured import read_measured
+from mmspec_ds.readers.part import Part
+from mmspec_ds.simulator.isomers import edited_isomers
+from mmspec_ds.spectra.records import CarbonNMR, FloatArray, Modality, Record
+from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.systems.elucidation.likelihood import Likelihood
+from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
+from mmspec_ds.verification.error_models import ErrorModels
+from mmspec_ds.verification.verifier import Verdict, Verifier
+
+TEST, CASCADE = "experimental_ms_nmr.parquet", "cascade_assigned_shifts.parquet"
+RIVALS = ("massbank_msms.parquet", "nmrshiftdb2_shifts.parquet", "moses_100k.smi.gz", CASCADE)
+FEWEST = 5
+H, C, MS = Modality.H_NMR, Modality.C_NMR, Modality.MS
+
+
+class Row(NamedTuple):
+    """Molecules with the spectra `needs`, ranked by the spectra `uses`, with or without multiplicities."""
+
+    name: str
+    needs: frozenset[Modality]
+    uses: frozenset[Modality]
+    multiplicities: bool = True
+
+
+ROWS = (
+    Row("13C shifts", frozenset({C}), frozenset({C}), multiplicities=False),
+    Row("13C", frozenset({C}), frozenset({C})),
+    Row("13C and all else measured", frozenset({C}), frozenset({H, C, MS})),
+    Row("1H + 13C shifts", frozenset({H, C}), frozenset({H, C}), multiplicities=False),
+    Row("1H + 13C", frozenset({H, C}), frozenset({H, C})),
+    Row("1H + 13C + MS", frozenset({H, C}), frozenset({H, C, MS})),
+    Row("MS", frozenset({MS}), frozenset({MS})),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A measured record, its candidates of which the first is right, and whether that one is in CASCADE."""
+
+    record: Record
+    candidates: tuple[str, ...]
+    in_table: bool
+
+    @property
+    def measured(self) -> frozenset[Modality]:
+        """The kinds of its spectra."""
+        return frozenset(spectrum.modality for spectrum in self.record.spectra)
+
+
+@dataclass
+class Figures:
+    """Top-1 and reciprocal rank of each case."""
+
+    top_1: list[float] = field(default_factory=list)
+    reciprocal: list[float] = field(default_factory=list)
+
+    def add(self, scores: FloatArray) -> None:
+        """The scores of a case's candidates, the right one first."""
+        above, level = int((scores > scores[0]).sum()), int((scores == scores[0]).sum())
+        self.top_1.append(0.0 if above else 1 / level)
+        self.reciprocal.append(float(np.mean(1 / (above + np.arange(1, level + 1)))))
+
+    def __str__(self) -> str:
+        return f"{np.mean(self.top_1):.3f} / {np.mean(self.reciprocal):.3f}"
+
+
+def read_cases(data: Path, most: int, isomers: int, seed: int) -> list[Case]:
+    """The test molecules with their candidates."""
+    parts = [part for part in read_measured(data / TEST) if isinstance(part, Part) and part.smiles]
+    wanted = {_formula(part.smiles or "") for part in parts}
+    pool: dict[str, dict[str, str]] = defaultdict(dict)
+    in_table: set[str] = set()
+    for source in (TEST, *RIVALS):
+        for smiles in dict.fromkeys(read_smiles(data / source)):
+            plain = _plain(smiles)
+            formula = _formula(plain)
+            if formula in wanted:
+                block = inchikey_block(plain)
+                pool[formula].setdefault(block, plain)
+                if source == CASCADE:
+                    in_table.add(block)
+    cases = []
+    for part in parts:
+        right = _plain(part.smiles or "")
+        block = inchikey_block(right)
+        rivals = [smiles for other, smiles in pool[_formula(right)].items() if other != block]
+        draw = random.Random(f"{seed} {block}")
+        if len(rivals) >= most:
+            rivals = draw.sample(rivals, most - 1)
+        if len(rivals) + 1 < isomers:
+            rivals = edited(right, rivals, isomers, draw)
+        if len(rivals) + 1 >= FEWEST:
+            record = Record(part.id, part.spectra, None, _formula(right))
+            cases.append(Case(record, (right, *rivals), block in in_table))
+    return cases
+
+
+def edited(right: str, rivals: Sequence[str], count: int, draw: random.Random) -> list[str]:
+    """The rivals, and isomers near to the right molecule, until there are `count` candidates with it."""
+    blocks = {inchikey_block(smiles) for smiles in (right, *rivals)}
+    found = list(rivals)
+    for smiles in edited_isomers(right, draw):
+        if len(found) + 1 >= count:
+            break
+        block = inchikey_block(smiles)
+        if block not in blocks:
+            blocks.add(block)
+            found.append(smiles)
+    return found
+
+
+def _plain(smiles: str) -> str:
+    """The SMILES without stereochemistry and atom maps."""
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles)
+    if mol is None:
+        return ""
+    for atom in mol.GetAtoms():
+        atom.SetAtomMapNum(0)
+    return str(Chem.MolToSmiles(mol, isomericSmiles=False))
+
+
+def _formula(smiles: str) -> str:
+    mol = Chem.MolFromSmiles(smiles) if smiles else None
+    return str(CalcMolFormula(mol)) if mol is not None else ""
+
+
+class Judge:
+    """Scores of candidates by any of the spectra of a record; higher is better.
+
+    Args:
+        trained: a model to ask as well.
+    """
+
+    def __init__(self, record: Record, candidates: Sequence[str], trained: TrainedModel | None) -> None:
+        self._record, self._candidates, self._trained = record, candidates, trained
+        self._parts: dict[bool, list[Verdict]] = {}
+
+    def scores(self, row: Row) -> dict[str, FloatArray]:
+        """By what candidates are ranked, [N] each."""
+        record = self._record if row.multiplicities else _without_multiplicities(self._record)
+        if row.multiplicities not in self._parts:
+            self._parts[row.multiplicities] = Verifier(record).judge(self._candidates)
+        verdicts, weights = self._parts[row.multiplicities], ErrorModels().weights
+        names = [REGISTRY[one].name for one in row.uses]
+        scores = {
+            "prediction": np.array([sum(weights[n] * one.parts.get(n, 0.0) for n in names) for one in verdicts])
+        }
+        if self._trained is not None:
+            chosen = replace(record, spectra=tuple(one for one in record.spectra if one.modality in row.uses))
+            scores["model"] = _log_probabilities(self._trained, chosen, self._candidates)
+            scores["both"] = scores["prediction"] + scores["model"]
+        return scores
+
+
+def _without_multiplicities(record: Record) -> Record:
+    return replace(
+        record,
+        spectra=tuple(
+            replace(one, attached_hydrogens=()) if isinstance(one, CarbonNMR) else one for one in record.spectra
+        ),
+    )
+
+
+def _log_probabilities(trained: TrainedModel, record: Record, candidates: Sequence[str]) -> FloatArray:
+    """The model's, [N]; a structure that it cannot write is as improbable as the least probable that it can."""
+    values = Likelihood(trained, record).log_probabilities(candidates)
+    return np.maximum(values, values[np.isfinite(values)].min(initial=0.0))
+
+
+def measure(cases: Sequence[Case], trained: TrainedModel | None) -> dict[tuple[str, ...], Figures]:
+    """Figures by (row, ranked by, spectra right or shuffled, molecules)."""
+    found: dict[tuple[str, ...], Figures] = defaultdict(Figures)
+    others = {row.name: _partners([case for case in cases if row.needs <= case.measured]) for row in ROWS}
+    with ProgressLines("ranking", len(cases)) as progress:
+        for number, case in enumerate(cases, 1):
+            groups = ("all",) if case.in_table else ("all", "unknown")
+            judges: dict[str, Judge] = {}
+            for row in ROWS:
+                if not row.needs <= case.measured:
+                    continue
+                for spectra, record in (("right", case.record), ("shuffled", others[row.name][case.record.id])):
+                    judge = judges.setdefault(record.id, Judge(record, case.candidates, trained))
+                    for by, values in judge.scores(row).items():
+                        for group in groups:
+                            found[row.name, by, spectra, group].add(values)
+                for group in groups:
+                    found[row.name, "chance", "", group].add(np.zeros(len(case.candidates)))
+            progress.at(number)
+    return found
+
+
+def _partners(cases: Sequence[Case]) -> dict[str, Record]:
+    """For each case by its id the spectra of the next one, with its own formula."""
+    return {
+        case.record.id: replace(other.record, formula=case.record.formula)
+        for case, other in zip(cases, (*cases[1:], *cases[:1]))
+    }
+
+
+def append(found: dict[tuple[str, ...], Figures], options: argparse.Namespace) -> None:
+    """Add the figures to the file of results, with a head if it is new."""
+    path = RESULTS.with_name("ranking.csv")
+    head = ("date", "commit", "model", "most", "isomers", "molecules_with", "ranked_by", "spectra", "group",
+            "molecules", "top_1", "reciprocal_rank")  # fmt: skip
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(head)
+        for names, one in found.items():
+            model = options.model.name if options.model else "none"
+            about = (datetime.now(UTC).strftime("%Y-%m-%d"), commit(), model, options.most, options.isomers)
+            figures = (f"{np.mean(one.top_1):.4f}", f"{np.mean(one.reciprocal):.4f}")
+            writer.writerow((*about, *names, len(one.top_1), *figures))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path, help="folder of the published data")
+    parser.add_argument("--model", type=Path, help="folder of a trained model")
+    parser.add_argument("--most", type=int, default=60, help="candidates of a molecule (default: 60)")
+    parser.add_argument("--isomers", type=int, default=0, help="fill up shorter lists with edited structures")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    started = time.monotonic()
+    cases = read_cases(options.data, options.most, options.isomers, options.seed)
+    sizes = np.array([len(case.candidates) for case in cases])
+    print(f"{len(cases)} molecules, {sizes.mean():.1f} candidates in the mean, {sizes.min()} to {sizes.max()}")
+    started, read_s = time.monotonic(), time.monotonic() - started
+    found = measure(cases, None if options.model is None else load_model(options.model))
+    print(f"read in {read_s:.0f} s, ranked in {time.monotonic() - started:.0f} s; Top-1 / reciprocal rank")
+    for (row, by, spectra, group), figures in found.items():
+        print(f"{row:26} {by:11} {spectra:9} {group:8} n {len(figures.top_1):4}  {figures}")
+    append(found, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Shifts near groups that the sources of the table lack, by the increments of the textbooks.
+
+Nitro, silyl and boronic groups, bromine and iodine. The shift of an atom near such a group is that of the
+molecule with hydrogen in its place, and an increment for the place. On measured small molecules this is nearer
+than what the table has seen of them. The increments are those of Pretsch, Buehlmann and Badertscher, Structure
+Determination of Organic Compounds (2009); those of trimethylsilyl and boronic acid are from shifts of methyl,
+ethyl, phenyl and vinyl compounds there.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rdkit import Chem
+
+from mmspec_ds.simulator.environments import Surroundings, hybridisation, surroundings
+from mmspec_ds.simulator.patterns import compiled
+from mmspec_ds.simulator.shift_table import ShiftTable
+
+METHANE_PPM = {"C": -2.3, "H": 0.23}
+ETHANE_PPM = {"C": 5.7, "H": 0.86}
+SPREAD_PPM = {"C": 3.0, "H": 0.2}
+"""Standard deviation of a shift by increments, at least."""
+ANY = "[I,Br,B,Si,$([N+](=O)[O-])]"
+"""Atoms by which the groups are bound."""
+
+
+class Increments(NamedTuple):
+    """What a group adds to the shifts (ppm) of atoms 1, 2, ... bonds away, by the kind of carbon that it is
+    bound to."""
+
+    sp3: tuple[float, ...]
+    sp2: tuple[float, ...]
+    sp: tuple[float, ...]
+    aromatic: tuple[float, ...]
+
+
+INCREMENTS: Mapping[str, Mapping[str, Increments]] = {
+    "C": {
+        "I": Increments((-7.2, 10.9, -1.5), (-38.1, 7.0), (-75.0, 10.0), (-34.1, 8.9, 1.6, -1.1)),
+        "Br": Increments((18.9, 11.0, -3.8), (-8.6, -0.9), (-30.0, 5.0), (-5.8, 3.2, 1.6, -1.6)),
+        "N": Increments((61.6, 3.1, -4.6), (22.3, -0.9), (0.0, 0.0), (19.9, -4.9, 0.9, 6.1)),
+        "Si": Increments((2.3, 1.6, 2.5), (16.9, 6.7), (18.0, 21.7), (11.8, 4.9, -0.7, 0.4)),
+        "B": Increments((7.0, 3.0, 1.0), (5.0, 8.0), (15.0, 15.0), (5.0, 5.6, -0.6, 2.3)),
+    },
+    "H": {
+        "I": Increments((2.2, 0.8, 0.1), (1.1, 0.85), (0.0, 0.2), (0.0, 0.36, -0.24, -0.02)),
+        "Br": Increments((2.4, 0.8, 0.1), (1.1, 0.5), (0.0, 0.2), (0.0, 0.18, -0.08, -0.04)),
+        "N": Increments((3.4, 0.7, 0.1), (1.9, 1.0), (0.0, 0.0), (0.0, 0.95, 0.26, 0.38)),
+        "Si": Increments((-0.3, 0.1, 0.0), (0.8, 0.45), (0.0, 0.5), (0.0, 0.22, 0.0, 0.0)),
+        "B": Increments((-0.1, 0.1, 0.0), (0.3, 0.5), (0.0, 0.3), (0.0, 0.5, 0.1, 0.1)),
+    },
+}
+
+
+class WithoutGroups:
+    """A molecule in which hydrogen has taken the place of the groups, and how far each atom is from them."""
+
+    def __init__(self, mol: Chem.Mol) -> None:
+        self._roots = [atom for (atom,) in mol.GetSubstructMatches(compiled(ANY))]
+        self._distances = Chem.GetDistanceMatrix(mol) if self._roots else None
+        self._mol = mol
+        self._bare: tuple[Chem.Mol, Surroundings] | None = None
+
+    def shift(self, table: ShiftTable, nucleus: str, atom: int) -> tuple[float, float] | None:
+        """Shift and spread (ppm) of an atom by increments; None where no group is in reach."""
+        added = [self._increment(nucleus, atom, root) for root in self._roots]
+        known = [one for one in added if one is not None]
+        if not known:
+            return None
+        mol, around = self._without()
+        ((shift, spread),) = table.predict_with_spread(around, [atom])
+        if around.names[atom] == "C sp3 H4":
+            shift = METHANE_PPM[nucleus]
+        elif all(around.names[end] == "C sp3 H3 -C" for end in (atom, *_neighbours(mol, atom))):
+            shift = ETHANE_PPM[nucleus]
+        return shift + sum(known), max(spread, SPREAD_PPM[nucleus])
+
+    def _increment(self, nucleus: str, atom: int, root: int) -> float | None:
+        """What the group at `root` adds; None where it is out of reach."""
+        distance = int(self._distances[atom, root])
+        found = None
+        for anchor in self._mol.GetAtomWithIdx(root).GetNeighbors():
+            if anchor.GetAtomicNum() != 6 or self._distances[atom, anchor.GetIdx()] != distance - 1:
+                continue
+            kinds = INCREMENTS[nucleus][self._mol.GetAtomWithIdx(root).GetSymbol()]
+            values = kinds.aromatic if anchor.GetIsAromatic() else getattr(kinds, hybridisation(anchor))
+            if 0 < distance <= len(values) and self._is_felt(atom, anchor, distance):
+                found = (found or 0.0) + values[distance - 1]
+        return found
+
+    def _is_felt(self, atom: int, anchor: Chem.Atom, distance: int) -> bool:
+        """Whether the increments of the anchor's kind are meant for the atom: those of rings for their atoms,
+        those of multiple bonds for their ends."""
+        if distance == 1:
+            return True
+        other = self._mol.GetAtomWithIdx(atom)
+        if anchor.GetIsAromatic():
+            rings = self._mol.GetRingInfo()
+            return other.GetIsAromatic() and rings.AreAtomsInSameRing(atom, anchor.GetIdx())
+        bond = self._mol.GetBondBetweenAtoms(atom, anchor.GetIdx())
+        return hybridisation(anchor) == "sp3" or (
+            bond is not None and bond.GetBondType() != Chem.BondType.SINGLE
+        )
+
+    def _without(self) -> tuple[Chem.Mol, Surroundings]:
+        if self._bare is None:
+            bare = Chem.RWMol(self._mol)
+            for root in self._roots:
+                for other in list(bare.GetAtomWithIdx(root).GetNeighbors()):
+                    if other.GetAtomicNum() == 6:
+                        bare.RemoveBond(root, other.GetIdx())
+                        other.SetNoImplicit(False)
+            Chem.SanitizeMol(bare)
+            self._bare = bare.GetMol(), surroundings(bare)
+        return self._bare
+
+
+def _neighbours(mol: Chem.Mol, atom: int) -> list[int]:
+    return [other.GetIdx() for other in mol.GetAtomWithIdx(atom).GetNeighbors()]
