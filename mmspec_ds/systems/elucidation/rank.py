@@ -9,7 +9,7 @@ import numpy as np
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.composition import Composition
-from mmspec_ds.molecules.smiles import without_stereo
+from mmspec_ds.molecules.smiles import parse_smiles, without_stereo
 from mmspec_ds.readers.adduct import parse_adduct
 from mmspec_ds.readers.candidate_list import Suspect
 from mmspec_ds.spectra.records import FloatArray, Modality, Record, TandemMS
@@ -24,7 +24,7 @@ KEPT = 500
 PIECE = 1024
 """Candidates that a first pass judges together."""
 
-Score = Callable[[Sequence[str]], FloatArray]
+Score = Callable[[Sequence[Suspect]], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ def rank(
     that it gives to their SMILES.
 
     A list of more than `keep` is read as a stream, and a first pass chooses the `keep` best of it: by the 13C
-    spectrum, by the 1H spectrum where there is no 13C, or by the model where there is neither. Without any of
-    them all are judged by everything.
+    spectrum, by the 1H spectrum where there is no 13C (both predicted from narrower surroundings), or by the
+    model where there is neither. Without any of them all are judged by everything.
 
     Args:
         record: the spectra.
@@ -154,7 +154,8 @@ class _Judges:
         return tuple(
             RankedMolecule(
                 best_rank[float(scores[at])],
-                *suspects[at],
+                suspects[at].smiles,
+                suspects[at].name,
                 float(scores[at]),
                 verdicts[at].parts,
                 log_probabilities[at],
@@ -185,10 +186,19 @@ def _first_pass(record: Record, judges: _Judges) -> tuple[str, Score] | None:
     likelihood = judges.likelihood
     if modality is not None:
         quick = Verifier(replace(record, spectra=tuple(record.of(modality))), judges.verifier.models)
-        return modality.name.lower(), lambda smiles: np.array([one.score for one in quick.judge(smiles)])
+        return modality.name.lower(), lambda suspects: _quick_scores(quick, suspects)
     if likelihood is not None:
-        return "model", lambda smiles: spelling_log_probabilities(likelihood, smiles)
+        return "model", lambda some: spelling_log_probabilities(likelihood, [one.smiles for one in some])
     return None
+
+
+def _quick_scores(verifier: Verifier, suspects: Sequence[Suspect]) -> FloatArray:
+    """Scores of a first pass, [N]; -inf for several molecules in one."""
+    scores = np.full(len(suspects), -np.inf)
+    single = [at for at, one in enumerate(suspects) if "." not in one.smiles]
+    molecules = [suspects[at].molecule or parse_smiles(suspects[at].smiles) for at in single]
+    scores[single] = verifier.judge_quickly(molecules)
+    return scores
 
 
 def _best(
@@ -198,7 +208,7 @@ def _best(
     best: list[tuple[float, int, Suspect]] = []
     judged, source = 0, iter(suspects)
     while piece := list(islice(source, PIECE)):
-        scores = score([one.smiles for one in piece]).tolist()
+        scores = score(piece).tolist()
         numbered = zip(scores, range(-judged, -judged - len(piece), -1), piece)  # of equal ones the earlier
         best = heapq.nlargest(keep, chain(best, numbered))
         judged += len(piece)
