@@ -16,7 +16,7 @@ from mmspec_ds.reporting.explanation import Explanation, explain
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.systems.elucidation.evaluate import Question, question_records, read_question
 from mmspec_ds.systems.elucidation.predict import ScoredSmiles, predict_dataset
-from mmspec_ds.systems.elucidation.predict_files import predict_record
+from mmspec_ds.systems.elucidation.predict_files import Asked, predict_record
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 
 BEAM = 10
@@ -99,7 +99,7 @@ def find_examples(
 
 
 def _explained(trained: TrainedModel, record: Record) -> Explanation:
-    return explain(trained, record, predict_record(trained, record, top=EXPLAINED, beam=BEAM), EXPLAINED)
+    return explain(trained, record, predict_record(trained, record, asked=Asked(EXPLAINED, BEAM)), EXPLAINED)
 
 
 def choose(examples: Sequence[Example], show: int) -> tuple[Example, ...]:
