@@ -92,8 +92,7 @@ class Case:
 
 @dataclass
 class Figures:
-    """Top-1 and reciprocal rank of each case, and the share of the first candidate in the softmax of the scores.
-    """
+    """Top-1 and reciprocal rank of each case, and the first candidate's share in the softmax of the scores."""
 
     top_1: list[float] = field(default_factory=list)
     reciprocal: list[float] = field(default_factory=list)
