@@ -20,8 +20,9 @@ from mmspec_ds.reporting.explanation_figure import save_figure
 from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import answer_lines, explanation_lines
 from mmspec_ds.spectra.records import Record, TandemMS
+from mmspec_ds.systems.elucidation.constrained import Constrain
 from mmspec_ds.systems.elucidation.predict import BEAM
-from mmspec_ds.systems.elucidation.predict_files import predict_requests
+from mmspec_ds.systems.elucidation.predict_files import DEFAULT, Asked, predict_record, predict_requests
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 from mmspec_ds.verification.error_models import ErrorModels
 
@@ -145,7 +146,14 @@ class Model:
     trained: TrainedModel
 
     def predict(
-        self, measured: Measurement | Record, *, top: int = 10, beam: int = BEAM, verified: bool = True
+        self,
+        measured: Measurement | Record,
+        *,
+        top: int = 10,
+        beam: int = BEAM,
+        verified: bool = True,
+        constrain: Constrain = "composition",
+        precursor_ppm: float = 10.0,
     ) -> Answer:
         """The structures that the model proposes for the spectra of one molecule.
 
@@ -154,23 +162,22 @@ class Model:
             top: candidates, at most.
             beam: hypotheses that the search keeps; some of them spell one molecule.
             verified: rank them by the spectra that are predicted for them as well.
+            constrain: what is searched: molecules of the formula, or of the mass by the precursors, as far as
+                these are known ("composition"); all molecules ("grammar"); any text ("none").
+            precursor_ppm: how far the mass of a candidate may be from that of the precursors.
 
         Raises:
             DataError: the record holds nothing that this model reads, or what it cannot read.
         """
         measured = measured if isinstance(measured, Measurement) else Measurement(measured)
-        request = Request(measured.record.id, measured.record, remarks=measured.remarks)
-        (content,) = self.answers([request], top=top, beam=beam, verified=verified)
-        if "error" in content:
-            raise DataError(content["error"])
+        asked = Asked(top, max(beam, top), verified, constrain, precursor_ppm)
+        content = predict_record(self.trained, measured.record, measured.remarks, asked)
         return Answer(content, measured.record, self.trained.calibration.errors)
 
-    def answers(
-        self, requests: Iterable[Request], *, top: int = 10, beam: int = BEAM, verified: bool = True
-    ) -> Iterator[dict[str, Any]]:
-        """An answer in JSON's types for each of many records, in their order; memory holds a few hundred. One
-        that cannot be read has an `error`. See `predict` for the other arguments."""
-        return predict_requests(self.trained, requests, beam=max(beam, top), top=top, verified=verified)
+    def answers(self, requests: Iterable[Request], asked: Asked = DEFAULT) -> Iterator[dict[str, Any]]:
+        """An answer in JSON's types for each of many records, in their order, as `mmspec predict` writes it;
+        memory holds a few hundred. One that cannot be read has an `error`."""
+        return predict_requests(self.trained, requests, asked)
 
     def explain(self, measured: Measurement | Record, *, top: int = 3) -> ExplainedAnswer:
         """Why the model proposes its first candidates: their signals assigned to atoms, what each spectrum adds

@@ -35,6 +35,20 @@ def add(commands: Commands) -> None:
         action="store_false",
         help="rank by the model alone, not by the spectra that are predicted for the candidates as well",
     )
+    command.add_argument(
+        "--constrain",
+        choices=("none", "grammar", "composition"),
+        default="composition",
+        help="what is searched: molecules of the formula or of the mass by the precursors, as far as these are"
+        " known (default); all molecules; or any text, of which the molecules are kept",
+    )
+    command.add_argument(
+        "--precursor-ppm",
+        type=float,
+        default=10.0,
+        metavar="PPM",
+        help="how far the mass of a candidate may be from that of the precursors (default: 10)",
+    )
     command.add_argument("--out", type=Path, metavar="JSONL", help="write there instead of printing")
     command.add_argument(
         "--resume", action="store_true", help="go on with the file of --out: leave out what it answers"
@@ -46,16 +60,21 @@ def _predict(options: argparse.Namespace) -> int:
         options.usage("--resume needs --out")
     check_records(options)
     check_writable(options.out)
+    from mmspec_ds.api import load
     from mmspec_ds.systems.elucidation.predict import BEAM
-    from mmspec_ds.systems.elucidation.predict_files import predict_requests
-    from mmspec_ds.systems.elucidation.trained import load_model
+    from mmspec_ds.systems.elucidation.predict_files import Asked
 
-    trained = load_model(options.model)
-    beam = max(options.beam or BEAM, options.top)
+    asked = Asked(
+        top=options.top,
+        beam=max(options.beam or BEAM, options.top),
+        verified=options.verify,
+        constrain=options.constrain,
+        precursor_ppm=options.precursor_ppm,
+    )
+    model = load(options.model)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        records = read_records(options, answered)
-        return predict_requests(trained, records, beam=beam, top=options.top, verified=options.verify)
+        return model.answers(read_records(options, answered), asked)
 
     tally = _Tally()
     if options.out is None:

@@ -33,14 +33,22 @@ def add(commands: Commands) -> None:
         help="leave out one molecule in ten: those where sha256 of SALT and the first block of the InChIKey"
         " is a multiple of ten",
     )
-    command.add_argument("--noise-free", action="store_true", help="without measurement noise")
+    kinds = command.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--profile",
+        choices=("benchmark", "measured-lists"),
+        default="benchmark",
+        help="noise of the benchmark, or of lists of measured shifts: no couplings and ranges, few numbers"
+        " of hydrogens (default: benchmark)",
+    )
+    kinds.add_argument("--noise-free", action="store_true", help="without measurement noise")
     command.add_argument(
         "--noise",
         type=_setting,
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="other noise than the default, for instance missing_peak=0.1 (keys: docs/simulator.md); after"
+        help="other noise than the profile's, for instance missing_peak=0.1 (keys: docs/simulator.md); after"
         " --noise-free this and no other",
     )
     command.add_argument(
@@ -59,7 +67,8 @@ def _simulate(options: argparse.Namespace) -> int:
     from mmspec_ds.simulator.noise import NoiseSettings
     from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 
-    noise = (NoiseSettings.off() if options.noise_free else NoiseSettings()).model_dump() | dict(options.noise)
+    base = NoiseSettings.off() if options.noise_free else NoiseSettings.of_profile(options.profile)
+    noise = base.model_dump() | dict(options.noise)
     settings = validated(
         SimulationSettings,
         {name: getattr(options, name) for name in _SETTINGS} | {"noise": noise},

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from mmspec_ds.data.batch import SpectraBatch
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.nn.constraints import Constraint
 from mmspec_ds.nn.decoding import CachedDecoding, Decoding, EncoderDecoder, PrefixDecoding
 
 NEVER_WRITTEN = (Vocabulary.PAD, Vocabulary.BOS, Vocabulary.UNK)
@@ -68,6 +69,7 @@ def beam_search(
     max_tokens: int | None = None,
     length_penalty: float = 1.0,
     cached: bool = True,
+    constraint: Constraint | None = None,
 ) -> list[list[Candidate]]:
     """The candidates of each sample, best first, at most `n_best`; see the head of this file for the rules.
 
@@ -84,6 +86,8 @@ def beam_search(
         length_penalty: the exponent of the length, >= 0.
         cached: keep keys and values; otherwise recompute the whole prefix in every step (slow, for
             comparison).
+        constraint: of B samples, one hypothesis each, on the device of the spectra. Probabilities stay those of
+            the model: what a constraint forbids is lost, not shared out.
 
     Raises:
         ValueError: an argument out of its range.
@@ -99,24 +103,36 @@ def beam_search(
             decoding = CachedDecoding(model.decoder, encoded, beams=beam, max_tokens=rules.max_tokens)
         else:
             decoding = PrefixDecoding(model.decoder, encoded)
-        return search(decoding, len(encoded.modality_BS), rules, encoded.modality_BS.device)
+        return search(decoding, len(encoded.modality_BS), rules, encoded.modality_BS.device, constraint)
 
 
-def search(decoding: Decoding, samples: int, rules: SearchRules, device: torch.device) -> list[list[Candidate]]:
+def search(
+    decoding: Decoding,
+    samples: int,
+    rules: SearchRules,
+    device: torch.device,
+    constraint: Constraint | None = None,
+) -> list[list[Candidate]]:
     """Beam search over anything that gives logits, for so many samples; see the head of this file."""
     beams = _Beams(samples, rules, device)
     for length in range(1, rules.max_tokens + 1):
         log_p_BKV = log_probabilities(decoding.logits(beams.last_BK), first=length == 1)
+        if constraint is not None:
+            log_p_BKV.masked_fill_(~constraint.allowed(), IMPOSSIBLE)
         parents_BK = beams.extend(log_p_BKV)
         beams.collect_ended()
         if length == rules.max_tokens:
             break
         decoding.reorder(parents_BK)
+        if constraint is not None:
+            constraint.advance(parents_BK, beams.last_BK)
         open_B = beams.open_B()
         if not bool(open_B.all()):  # the only wait for the device in a step
             remaining = _closed_up(open_B)
             beams.keep(remaining, finished=(~open_B).nonzero()[:, 0])
             decoding.keep(remaining)
+            if constraint is not None:
+                constraint.keep(remaining)
         if len(beams.last_BK) == 0:
             break
     return beams.results()

@@ -23,7 +23,12 @@ _CHARGE_OF = {
 }
 """Charge of each ion; a formula that is not listed is a neutral molecule (H2O, FA, ACN, C6H10O5)."""
 _FORMULA_OF = {
-    "FA": "CH2O2", "formate": "CHO2", "ACN": "C2H3N", "MeOH": "CH4O", "DMSO": "C2H6OS", "IsoProp": "C3H8O",
+    "FA": "CH2O2",
+    "formate": "CHO2",
+    "ACN": "C2H3N",
+    "MeOH": "CH4O",
+    "DMSO": "C2H6OS",
+    "IsoProp": "C3H8O",
     **dict.fromkeys(("OAc", "acetate"), "C2H3O2"),
     "TFA": "C2HF3O2",
 }

@@ -30,10 +30,12 @@ _BATCH_ROWS = 8192
 
 
 class Suspect(NamedTuple):
-    """A molecule that may be the right one: its SMILES and what the list calls it ("" if nothing)."""
+    """A molecule that may be the right one: its SMILES, what the list calls it ("" if nothing), and RDKit's
+    molecule where it was made."""
 
     smiles: str
     name: str = ""
+    molecule: Chem.Mol | None = None
 
 
 @dataclass
@@ -61,7 +63,7 @@ class Sifted:
             else "of another formula"
         )
         seen: set[int] = set()
-        for smiles, name in listed:
+        for smiles, name, _ in listed:
             self.read += 1
             if composition is not None and not composition.may_fit(smiles):
                 self.left_out[other] += 1
@@ -80,7 +82,7 @@ class Sifted:
                 self.left_out["repeated"] += 1
                 continue
             seen.add(flat)
-            yield Suspect(write_smiles(molecule), name)
+            yield Suspect(write_smiles(molecule), name, molecule)
 
 
 def read_suspects(path: Path) -> Iterator[Suspect]:

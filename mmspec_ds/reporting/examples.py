@@ -12,11 +12,16 @@ from mmspec_ds.evaluation.metrics import (
     score_candidates,
     tanimoto,
 )
-from mmspec_ds.systems.elucidation.evaluate import Question, read_question
+from mmspec_ds.reporting.explanation import Explanation, explain
+from mmspec_ds.spectra.records import Record
+from mmspec_ds.systems.elucidation.evaluate import Question, question_records, read_question
 from mmspec_ds.systems.elucidation.predict import ScoredSmiles, predict_dataset
-from mmspec_ds.systems.elucidation.trained import load_model
+from mmspec_ds.systems.elucidation.predict_files import Asked, predict_record
+from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 
 BEAM = 10
+EXPLAINED = 3
+"""Candidates of the one molecule that is explained."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,12 @@ class Example:
 @dataclass(frozen=True)
 class Examples:
     """Some of the molecules that the model read, and the scores over all of them. `remark` says which they are,
-    or why there are none."""
+    or why there are none. One of them is explained."""
 
     remark: str
     shown: tuple[Example, ...] = ()
     result: EvaluationResult | None = None
+    explained: Explanation | None = None
 
 
 def find_examples(
@@ -73,7 +79,8 @@ def find_examples(
         missing = [path for path in validation if not path.exists()]
         if missing:
             return Examples(f"No examples: {missing[0]} is not there; name a file with --data.")
-        dataset = read_question(trained, Question(tuple(validation), BEAM, limit=ask, skip_invalid=True))
+        question = Question(tuple(validation), BEAM, limit=ask, skip_invalid=True)
+        dataset = read_question(trained, question)
     except UserError as error:
         return Examples(f"No examples: {' '.join(str(error).split())}.")
     known = [smiles for smiles in dataset.smiles if smiles is not None]
@@ -86,7 +93,13 @@ def find_examples(
     result = score_candidates([[c.smiles for c in one] for one in found], known)
     names = ", ".join(path.name for path in validation)
     remark = f"The first {len(known)} molecules of {names}, by the weights of the best validation, beam {BEAM}."
-    return Examples(remark, choose(everyone, show), result)
+    shown = choose(everyone, show)
+    first = next((one for one in question_records(dataset, question) if shown and one.id == shown[0].id), None)
+    return Examples(remark, shown, result, _explained(trained, first) if first is not None else None)
+
+
+def _explained(trained: TrainedModel, record: Record) -> Explanation:
+    return explain(trained, record, predict_record(trained, record, asked=Asked(EXPLAINED, BEAM)), EXPLAINED)
 
 
 def choose(examples: Sequence[Example], show: int) -> tuple[Example, ...]:

@@ -22,6 +22,8 @@ from mmspec_ds.verification.fragment_peaks import PeakMatch, explained_share, ma
 GRADES = ("error as expected", "up to twice", "larger", "not observed")
 """What the colours of signals and atoms mean, in the order of COLOURS."""
 COLOURS: tuple[Colour, ...] = ((122, 205, 150), (246, 200, 95), (240, 140, 128), (200, 205, 212))
+PEAKS = 12
+"""Peaks named of an MS/MS spectrum, the strongest ones."""
 NUCLEI = {"h_nmr": ("1H NMR", 2), "c_nmr": ("13C NMR", 1)}
 """Spectra whose signals are assigned: label, and decimals of a shift in ppm."""
 
@@ -100,7 +102,7 @@ class Explanation:
 
     Attributes:
         id: of the record.
-        facts: what was given and read, by name, ready to print.
+        facts: by name, ready to print: formula or mass of the candidates, what was read, the confidence.
         candidates: the first ones, best first; none where the model proposes nothing.
         remarks: what was changed, assumed or left out on the way.
         contributions: to the log probability of the first candidate.
@@ -139,6 +141,11 @@ def summary(candidate: ExplainedCandidate) -> str:
     return ",  ".join(texts)
 
 
+def strongest(peaks: Sequence[PeakMatch], most: int) -> list[PeakMatch]:
+    """The strongest peaks, by rising m/z."""
+    return sorted(sorted(peaks, key=lambda one: -one.intensity)[:most], key=lambda one: one.mz)
+
+
 def fragments_title(label: str, peaks: Sequence[PeakMatch]) -> str:
     """One line: the spectrum and how much of it fragments explain."""
     return f"{label}: {explained_share(peaks):.0%} of the intensity explained"
@@ -163,10 +170,11 @@ def explain(trained: TrainedModel, record: Record, answer: Mapping[str, Any], to
 
 def explain_answer(answer: Mapping[str, Any], record: Record, top: int, errors: ErrorModels) -> Explanation:
     """What can be said of an answer without the model: the signals of its first candidates."""
+    what, _, composition = (answer.get("composition") or "").partition(" ")
     facts = {
-        "formula": record.formula or "",
+        what: composition,
         "read": ", ".join(map(label_of, answer["read"])),
-        "not read": ", ".join(map(label_of, answer["unused"])),
+        "not read by the model": ", ".join(map(label_of, answer["unused"])),
     }
     listed = answer.get("confidence", {}).get("listed")
     if listed is not None:
@@ -188,7 +196,7 @@ def explain_answer(answer: Mapping[str, Any], record: Record, top: int, errors: 
     )
     return Explanation(
         answer["id"],
-        {what: text for what, text in facts.items() if text},
+        {name: text for name, text in facts.items() if text},
         tuple(candidates),
         remarks=tuple(answer["remarks"]),
     )

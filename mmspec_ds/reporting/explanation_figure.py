@@ -17,6 +17,7 @@ from mmspec_ds.reporting.explanation import (
     COLOURS,
     GRADES,
     NUCLEI,
+    PEAKS,
     ExplainedCandidate,
     Explanation,
     coloured,
@@ -27,6 +28,7 @@ from mmspec_ds.reporting.explanation import (
     labels_of,
     of_nucleus,
     shift,
+    strongest,
     summary,
 )
 from mmspec_ds.verification.assignment import SignalMatch
@@ -35,8 +37,8 @@ from mmspec_ds.verification.fragment_peaks import PeakMatch
 WIDTH, DPI = 11.0, 130
 _STRUCTURES, _SPECTRUM, _PEAKS, _READING = 2.2, 2.6, 2.0, 2.3
 """Heights of the rows in inches."""
-_TANDEM, _NAMED = 2, 10
-"""MS/MS spectra that are drawn, and peaks of each that have a label."""
+_TANDEM = 2
+"""MS/MS spectra that are drawn."""
 _BOND = 90.0
 """Pixels; structures are drawn larger than they are shown."""
 _LABEL = 0.022
@@ -166,7 +168,7 @@ def _draw_peaks(row: Any, label: str, peaks: Sequence[PeakMatch]) -> None:
         axes.plot([one.mz] * 2, [0, one.intensity], color=colour, linewidth=2.0, solid_capstyle="butt")
     axes.margins(x=0.04)
     axes.set_ylim(0, 230)
-    named = sorted(sorted(peaks, key=lambda one: -one.intensity)[:_NAMED], key=lambda one: one.mz)
+    named = strongest(peaks, PEAKS)
     low, high = axes.get_xlim()
     places = spread([one.mz for one in named], 0.016 * (high - low))
     for one, place in zip(named, places):

@@ -15,6 +15,7 @@ from mmspec_ds.reporting.explanation import (
     COLOURS,
     GRADES,
     NUCLEI,
+    PEAKS,
     ExplainedCandidate,
     Explanation,
     coloured,
@@ -25,6 +26,7 @@ from mmspec_ds.reporting.explanation import (
     labels_of,
     of_nucleus,
     shift,
+    strongest,
     summary,
 )
 from mmspec_ds.verification.assignment import SignalMatch
@@ -57,6 +59,7 @@ def _rendered(template: str, explanation: Explanation) -> str:
     templates.filters["structure"] = lambda smiles, style: Markup(structure_svg(smiles, 340, 230, style) or "")
     templates.filters["label"] = label_of
     templates.filters["summary"] = summary
+    templates.filters["strongest"] = lambda peaks: strongest(peaks, PEAKS)
     templates.filters["fragments_title"] = fragments_title
     templates.filters["atoms"] = lambda smiles, peak: " ".join(atom_labels(smiles)[at] for at in peak.atoms)
     templates.filters["nuclei"] = _nuclei

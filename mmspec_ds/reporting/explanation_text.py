@@ -6,6 +6,7 @@ from mmspec_ds.molecules.depiction import atom_labels
 from mmspec_ds.reporting.explanation import (
     GRADES,
     NUCLEI,
+    PEAKS,
     ExplainedCandidate,
     Explanation,
     error_ppm,
@@ -16,11 +17,9 @@ from mmspec_ds.reporting.explanation import (
     labels_of,
     of_nucleus,
     shift,
+    strongest,
     summary,
 )
-
-PEAKS = 12
-"""Peaks shown of an MS/MS spectrum, the strongest ones."""
 
 
 def answer_lines(explanation: Explanation) -> Iterator[str]:
@@ -70,7 +69,7 @@ def _candidate_lines(candidate: ExplainedCandidate) -> Iterator[str]:
         yield ""
         yield f"{candidate.smiles}   {fragments_title(label, peaks)}"
         yield f"  {'m/z':>9} {'%':>5} {'ppm':>6}   {'ion':<14} bonds broken"
-        for peak in sorted(peaks, key=lambda one: -one.intensity)[:PEAKS]:
+        for peak in strongest(peaks, PEAKS):
             row = f"  {peak.mz:9.4f} {peak.intensity:5.1f}"
             if peak.ion is None:
                 yield f"{row} {'':>6}   not explained"

@@ -17,6 +17,7 @@ from mmspec_ds.files import replacing
 from mmspec_ds.molecules.depiction import structure_svg
 from mmspec_ds.reporting.curves import drawings
 from mmspec_ds.reporting.examples import Examples, find_examples
+from mmspec_ds.reporting.explanation_page import explanation_html
 from mmspec_ds.reporting.page_content import maps, page_content
 from mmspec_ds.reporting.run_folder import RunFolder
 
@@ -84,6 +85,8 @@ def _page(folder: RunFolder, examples: Examples, drawn: Drawn) -> str:
     templates.filters["drawing"] = lambda smiles: Markup(structure_svg(smiles, 220, 150) or "")
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     content = page_content(folder, examples)
+    if examples.explained is not None:
+        content["explained"] = Markup(explanation_html(examples.explained))
     return templates.get_template("report.html").render(**content, drawn=drawn, written=written)
 
 

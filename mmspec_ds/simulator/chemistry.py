@@ -4,9 +4,9 @@ There are two sets, because growth passes through molecules that are not stable.
 wrong whatever is added; those in NOT_SHOWN may still become sensible (an enol becomes an enol ether).
 """
 
-from functools import cache
-
 from rdkit import Chem
+
+from mmspec_ds.simulator.patterns import matches_any
 
 MAX_HETERO_ATOMS = 4
 MAX_HETERO_ELEMENTS = 2
@@ -14,63 +14,76 @@ MAX_OF = {9: 3, 16: 1, 17: 2}
 """At most three fluorines, one sulfur, two chlorines."""
 MAX_RINGS = 2
 
-NEVER_GROWN = (
-    "[*]=[*]=[*]",  # allenes, ketenes, isocyanates
-    "[N,O,S;!a]-,=[N,O,S,F,Cl]",  # bonds between hetero atoms outside aromatic rings
-    "[n]-[N,O,S,F,Cl]",
-    "[CX2]#[C][N,O,S,F,Cl]",
-    "[#6X4]([N,O,S])[F,Cl]",  # alpha-halo ethers, amines, sulfides
-    "[#6X4]([N,O,S])([N,O,S])[N,O,S]",  # orthoesters
-    "[NX3][CX4][N,O,S]",  # aminals, hemiaminals
-    "[OX2,SX2][CX4][SX2]",
-    "C(=O)(F)",
-    "[CX3](=O)([O,N,S])Cl",
-    "C(=O)[SX2]",
-    "C(=O)C(=O)C(=O)",
-    "[CX3]=[CX3][N;!$(N-C=O)]",  # enamines
-    "[CX3](=[CX3])([O,S,N])[O,S,N,F,Cl]",  # ketene acetals
-    "[O,S,N][CX3]=[CX3][O,S,N,F,Cl]",
-    "[F,Cl]C=C[F,Cl]",
-    "[NX3]([CX3]=O)[CX3]=O",
-    "C#CC#C",
-    "C(#N)C#N",
-    "[CX3](=O)C#N",
-    "[CX3](=O)OC=C",
-    "[CX3](=O)O[CX3]=O",  # anhydrides
-    "[F,Cl]C(=O)C=O",
-    "[N;!a]C#[N,C]",  # cyanamides, ynamines
-    "[O,S]C#N",
-    "[r3]=[*]",
-    "[r4]=@[r4]",
-    "[r4;R]1:[r4]:[r4]:[r4]1",
-    "[r3;O,N,S,$([#6;r3]~[O,N,S;r3])]~[N,O,S,F,Cl;!r3]",  # hetero atoms on three-rings with hetero atoms
-    "[r4;$([#6]~[O,N,S;r4])]-[N,O,S,F,Cl;!r4]",
-    "[CX3;!$(C=O)]=[CX3;!$(C=O)][SX2]",
-    "[#6;R]#[#6;R]",
-    "[r4]1[N,O,S][r4][N,O,S]1",
-    "[N;r3][CX3]=O",
-)
-NOT_SHOWN = (
-    "[CX3;!$(C=O)]=[CX3][OX2H,SX2H]",  # enols and their kin
-    "[CX3]=[CX3][NX3;H1,H2]",
-    "[OX2H,SX2H][CX4][N,O,S]",  # hydrates, hemiacetals
-    "[OX2H]C(=O)[O,N]",  # carbonic and carbamic acids
-    "[CX3](=O)[OX2H].[NX3;!$(N-C=O);!$(N-C#N);!$(N-a)]",  # amino acids: zwitterions
-    "[CX4]([OX2])[OX2;H1]",
-    "[NX3;H2][CX4][CX3;H1]=O",
-    "[NX3;H2][CX4][CX4][CX3]=O.[CX3;H1]=O",
-    "[CX3;H1](=O)[CX3;H1]=O",
-    "[CX3](=O)Cl.[OX2H,NX3;H1,H2,SX2H]",  # acid chlorides with nucleophiles
-    "[NX3;H1,H2;!$(N-C=O);!$(N-a)].[CX4][Cl]",  # amines that alkylate themselves
-    "[NX3;!$(N-C=O);!$(N-a)].[CX3;H1]=O",
-    "[SX2H].[CX3;H1]=O",
-    "[SX2H].[CX4][Cl]",
-)
-
-
-@cache
-def _compiled(patterns: tuple[str, ...]) -> tuple[Chem.Mol, ...]:
-    return tuple(Chem.MolFromSmarts(pattern) for pattern in patterns)
+NEVER_GROWN = {
+    "[N,O,S,F,Cl]~[N,O,S,F,Cl,n]": (
+        "[N,O,S;!a]-,=[N,O,S,F,Cl]",  # bonds between hetero atoms outside aromatic rings
+        "[n]-[N,O,S,F,Cl]",
+    ),
+    "[N,O,S]-[#6X4]-[N,O,S,F,Cl]": (
+        "[#6X4]([N,O,S])[F,Cl]",  # alpha-halo ethers, amines, sulfides
+        "[#6X4]([N,O,S])([N,O,S])[N,O,S]",  # orthoesters
+        "[NX3][CX4][N,O,S]",  # aminals, hemiaminals
+        "[OX2,SX2][CX4][SX2]",
+    ),
+    "[*]=[*]=[*]": ("[*]=[*]=[*]",),  # allenes, ketenes, isocyanates
+    "C#*": (
+        "[CX2]#[C][N,O,S,F,Cl]",
+        "C#CC#C",
+        "C(#N)C#N",
+        "[CX3](=O)C#N",
+        "[N;!a]C#[N,C]",  # cyanamides, ynamines
+        "[O,S]C#N",
+    ),
+    "[#6;R]#[#6;R]": ("[#6;R]#[#6;R]",),
+    "C=O": (
+        "C(=O)(F)",
+        "[CX3](=O)([O,N,S])Cl",
+        "C(=O)[SX2]",
+        "C(=O)C(=O)C(=O)",
+        "[NX3]([CX3]=O)[CX3]=O",
+        "[CX3](=O)OC=C",
+        "[CX3](=O)O[CX3]=O",  # anhydrides
+        "[F,Cl]C(=O)C=O",
+        "[N;r3][CX3]=O",
+    ),
+    "C=C": (
+        "[CX3]=[CX3][N;!$(N-C=O)]",  # enamines
+        "[CX3](=[CX3])([O,S,N])[O,S,N,F,Cl]",  # ketene acetals
+        "[O,S,N][CX3]=[CX3][O,S,N,F,Cl]",
+        "[F,Cl]C=C[F,Cl]",
+        "[CX3;!$(C=O)]=[CX3;!$(C=O)][SX2]",
+    ),
+    "[r3,r4]": (
+        "[r3]=[*]",
+        "[r4]=@[r4]",
+        "[r4;R]1:[r4]:[r4]:[r4]1",
+        "[r3;O,N,S,$([#6;r3]~[O,N,S;r3])]~[N,O,S,F,Cl;!r3]",  # hetero atoms on three-rings with hetero atoms
+        "[r4;$([#6]~[O,N,S;r4])]-[N,O,S,F,Cl;!r4]",
+        "[r4]1[N,O,S][r4][N,O,S]1",
+    ),
+}
+NOT_SHOWN = {
+    "C=C": (
+        "[CX3;!$(C=O)]=[CX3][OX2H,SX2H]",  # enols and their kin
+        "[CX3]=[CX3][NX3;H1,H2]",
+    ),
+    "[OX2H,SX2H]": (
+        "[OX2H,SX2H][CX4][N,O,S]",  # hydrates, hemiacetals
+        "[OX2H]C(=O)[O,N]",  # carbonic and carbamic acids
+        "[CX3](=O)[OX2H].[NX3;!$(N-C=O);!$(N-C#N);!$(N-a)]",  # amino acids: zwitterions
+        "[SX2H].[CX3;H1]=O",
+        "[SX2H].[CX4][Cl]",
+    ),
+    "C=O": (
+        "[NX3;H2][CX4][CX3;H1]=O",
+        "[NX3;H2][CX4][CX4][CX3]=O.[CX3;H1]=O",
+        "[CX3;H1](=O)[CX3;H1]=O",
+        "[CX3](=O)Cl.[OX2H,NX3;H1,H2,SX2H]",  # acid chlorides with nucleophiles
+        "[NX3;!$(N-C=O);!$(N-a)].[CX3;H1]=O",
+    ),
+    "Cl": ("[NX3;H1,H2;!$(N-C=O);!$(N-a)].[CX4][Cl]",),  # amines that alkylate themselves
+}
+"""Patterns behind what they all contain, as `patterns` wants them."""
 
 
 def may_grow(mol: Chem.Mol) -> bool:
@@ -81,9 +94,7 @@ def may_grow(mol: Chem.Mol) -> bool:
         return False
     if any(hetero.count(number) > limit for number, limit in MAX_OF.items()):
         return False
-    return not any(mol.HasSubstructMatch(pattern) for pattern in _compiled(NEVER_GROWN)) and _rings_are_sound(
-        mol
-    )
+    return not matches_any(mol, NEVER_GROWN) and _rings_are_sound(mol)
 
 
 def is_sensible(mol: Chem.Mol) -> bool:
@@ -92,7 +103,7 @@ def is_sensible(mol: Chem.Mol) -> bool:
     carbons = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 6]
     if len(carbons) < 2 or not any(atom.GetTotalNumHs() for atom in carbons):
         return False
-    return not any(mol.HasSubstructMatch(pattern) for pattern in _compiled(NOT_SHOWN))
+    return not matches_any(mol, NOT_SHOWN)
 
 
 def _rings_are_sound(mol: Chem.Mol) -> bool:

@@ -48,7 +48,7 @@ class Surroundings(NamedTuple):
     keys: list[list[int]]
 
 
-def surroundings(mol: Chem.Mol) -> Surroundings:
+def surroundings(mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> Surroundings:
     """The coarse names and keys of all atoms of a molecule.
 
     The coarse name has hybridisation, hydrogens and neighbours, for instance `C sp3 H2 -C -O`. A shift is
@@ -56,7 +56,7 @@ def surroundings(mol: Chem.Mol) -> Surroundings:
 
     The keys of an atom are each a refinement of the one before: [atom][0] is that of the coarse name, [atom][1]
     adds the hybridisation of the neighbours (a conjugated ketone is not acetone), [atom][1 + r] is that of
-    radius r, 1 to MAX_RADIUS.
+    radius r, 1 to `max_radius`.
     """
     atoms = [mol.GetAtomWithIdx(index) for index in range(mol.GetNumAtoms())]
     neighbours = _neighbours(mol)
@@ -78,7 +78,7 @@ def surroundings(mol: Chem.Mol) -> Surroundings:
         f"{kind} {count} {atom.GetFormalCharge()} {ring}"
         for kind, count, atom, ring in zip(kinds, hydrogens, atoms, _smallest_rings(mol))
     ]
-    for radius in range(1, MAX_RADIUS + 1):
+    for radius in range(1, max_radius + 1):
         found = [
             named_key(f"{radius}({own}){_shell(around, current)}") for own, around in zip(current, neighbours)
         ]

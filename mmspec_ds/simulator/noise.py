@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -28,6 +28,16 @@ FALSE_INTENSITY = (1.0, 10.0)
 """Per cent of the largest MS/MS peak."""
 FALSE_WIDTH_PPM = 0.034
 
+Profile = Literal["benchmark", "measured-lists"]
+MEASURED_LISTS = {
+    "carbon_ppm": 0.5,
+    "hydrogen_ppm": 0.05,
+    "shift_spread": 1.0,
+    "missing_exchangeable": 0.5,
+    "no_couplings": 1.0,
+    "no_integrals": 0.95,
+}
+
 
 class NoiseSettings(Settings):
     """How much noise is drawn; the defaults are the measurement noise of the starter set."""
@@ -50,6 +60,18 @@ class NoiseSettings(Settings):
     )
     unresolved: float = Field(
         default=0.02, ge=0, le=1, description="probability that a multiplet is reported as m, without J"
+    )
+    no_couplings: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="probability that all multiplets of a spectrum are m, without J and ranges",
+    )
+    no_integrals: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="probability that all multiplets of a spectrum count as one hydrogen",
     )
     unknown_hydrogens: float = Field(
         default=0.1,
@@ -77,6 +99,13 @@ class NoiseSettings(Settings):
     intensity: float = Field(
         default=0.15, ge=0, description="standard deviation of the logarithm of MS/MS intensity"
     )
+
+    @classmethod
+    def of_profile(cls, name: Profile) -> Self:
+        """The noise of a kind of data: `benchmark`, the default, or `measured-lists`, the lists of shifts of
+        public databases of measured spectra, which mostly have no couplings, ranges and numbers of hydrogens.
+        Errors of shifts there are those that the table itself has for an environment."""
+        return cls() if name == "benchmark" else cls(**MEASURED_LISTS)
 
     @classmethod
     def off(cls) -> Self:
@@ -143,7 +172,8 @@ def noisy_hydrogen(
     errors_ppm: FloatArray | None = None,
 ) -> HydrogenNMR:
     """Multiplets moved with their edges, some missing, some unresolved ("m", no J), and false singlets of one
-    hydrogen; from high to low shift. `errors_ppm` are the errors of the shifts if `random` has given them."""
+    hydrogen; all of them may lose couplings and ranges, or their number of hydrogens; from high to low shift.
+    `errors_ppm` are the errors of the shifts if `random` has given them."""
     clean = spectrum.multiplets
     errors = multiplet_errors(len(clean), settings, random) if errors_ppm is None else errors_ppm
     kept = _kept(len(clean), settings, random)
@@ -156,6 +186,12 @@ def noisy_hydrogen(
     false = random.uniform(*FALSE_HYDROGEN_PPM, random.poisson(settings.spurious_peak * len(clean)))
     half = FALSE_WIDTH_PPM / 2
     multiplets += [Multiplet(centre, centre + half, centre - half, "s", 1) for centre in false.tolist()]
+    (of_list,) = random.spawn(1)
+    without_couplings, without_integrals = of_list.random(2) < (settings.no_couplings, settings.no_integrals)
+    if without_couplings:
+        multiplets = [_listed(multiplet) for multiplet in multiplets]
+    if without_integrals:
+        multiplets = [replace(multiplet, hydrogens=1) for multiplet in multiplets]
     return HydrogenNMR(tuple(sorted(multiplets, key=lambda multiplet: -multiplet.centroid_ppm)))
 
 
@@ -231,3 +267,10 @@ def _moved(multiplet: Multiplet, by_ppm: float, blurred: bool) -> Multiplet:
         min_ppm=multiplet.min_ppm + by_ppm,
     )
     return replace(moved, category="m", j_hz=()) if blurred else moved
+
+
+def _listed(multiplet: Multiplet) -> Multiplet:
+    """A multiplet of which only the position is known, as readers of lists give it."""
+    half = FALSE_WIDTH_PPM / 2
+    centre = multiplet.centroid_ppm
+    return replace(multiplet, max_ppm=centre + half, min_ppm=centre - half, category="m", j_hz=())

@@ -1,7 +1,7 @@
 """Predicted chemical shifts of the atoms of one molecule and their uncertainty, from the table or `csp5`."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -34,21 +34,25 @@ class MoleculeShifts(NamedTuple):
 def table_shifts(mol: Chem.Mol, around: Surroundings) -> MoleculeShifts:
     """Shifts of a molecule from the table that ships with the project, and by increments near groups that the
     table knows too little of."""
-    groups, without = equivalent_atoms(mol), WithoutGroups(mol)
-    tables = load_tables()
-    found = {}
-    for nucleus in ("C", "H"):
-        asked = [atoms for atoms in groups if _has(mol.GetAtomWithIdx(atoms[0]), nucleus)]
-        firsts = [atoms[0] for atoms in asked]
-        predicted = [
-            without.shift(tables[nucleus], nucleus, first) or by_table
-            for first, by_table in zip(firsts, tables[nucleus].predict_with_spread(around, firsts))
-        ]
-        found[nucleus] = PredictedShifts(
-            {atom: one[0] for atoms, one in zip(asked, predicted) for atom in atoms},
-            {atom: one[1] for atoms, one in zip(asked, predicted) for atom in atoms},
-        )
-    return MoleculeShifts(found["C"], found["H"])
+    groups = equivalent_atoms(mol)
+    return MoleculeShifts(nucleus_shifts(mol, around, groups, "C"), nucleus_shifts(mol, around, groups, "H"))
+
+
+def nucleus_shifts(
+    mol: Chem.Mol, around: Surroundings, groups: Sequence[Sequence[int]], nucleus: Literal["C", "H"]
+) -> PredictedShifts:
+    """The same of one nucleus alone, for the `groups` of equivalent atoms."""
+    without, table = WithoutGroups(mol), load_tables()[nucleus]
+    asked = [atoms for atoms in groups if _has(mol.GetAtomWithIdx(atoms[0]), nucleus)]
+    firsts = [atoms[0] for atoms in asked]
+    predicted = [
+        without.shift(table, nucleus, first) or by_table
+        for first, by_table in zip(firsts, table.predict_with_spread(around, firsts))
+    ]
+    return PredictedShifts(
+        {atom: one[0] for atoms, one in zip(asked, predicted) for atom in atoms},
+        {atom: one[1] for atoms, one in zip(asked, predicted) for atom in atoms},
+    )
 
 
 def equivalent_atoms(mol: Chem.Mol) -> list[list[int]]:

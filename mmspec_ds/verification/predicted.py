@@ -9,15 +9,16 @@ import numpy.typing as npt
 from rdkit import Chem
 
 from mmspec_ds.molecules.smiles import parse_smiles
-from mmspec_ds.simulator.environments import surroundings
+from mmspec_ds.simulator.environments import MAX_RADIUS, Surroundings, surroundings
 from mmspec_ds.simulator.fluorine import split_by_fluorine
 from mmspec_ds.simulator.nmr import AssignedMultiplet, acid_oxygens, assigned_multiplets
-from mmspec_ds.simulator.shifts import MoleculeShifts, equivalent_atoms, table_shifts
+from mmspec_ds.simulator.shifts import PredictedShifts, equivalent_atoms, nucleus_shifts
 from mmspec_ds.spectra.records import FloatArray
 
 KEPT = 4096
 """Molecules whose predictions are kept: the candidates of some hundred records."""
 
+FLUORINE = 9
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -66,28 +67,35 @@ class Prediction:
     Attributes:
         mol: the molecule without stereochemistry; atoms are numbered as `Chem.MolFromSmiles` numbers those of
             the SMILES.
+
+    Args:
+        mol: the molecule, with stereochemistry or without.
+        max_radius: bonds that the surroundings of an atom span at most by which its shift is looked up.
     """
 
-    def __init__(self, mol: Chem.Mol) -> None:
+    def __init__(self, mol: Chem.Mol, max_radius: int = MAX_RADIUS) -> None:
+        self._max_radius = max_radius
         self.mol = Chem.Mol(mol)
         Chem.RemoveStereochemistry(self.mol)
 
     @cached_property
     def carbon(self) -> Signals:
         """A 13C signal for each group of equivalent carbons."""
-        return self._carbon_signals([(group, self._shifts.carbon.ppm[group[0]]) for group in self._carbons])
+        return self._carbon_signals([(group, self._carbon_shifts.ppm[group[0]]) for group in self._carbons])
 
     @cached_property
     def carbon_lines(self) -> Signals:
         """The same, one signal for each line that fluorine splits them into."""
-        shifts = {group[0]: self._shifts.carbon.ppm[group[0]] for group in self._carbons}
+        if not any(atom.GetAtomicNum() == FLUORINE for atom in self.mol.GetAtoms()):
+            return self.carbon
+        shifts = {group[0]: self._carbon_shifts.ppm[group[0]] for group in self._carbons}
         lines = split_by_fluorine(self.mol, shifts)
         return self._carbon_signals([(group, line) for group in self._carbons for line in lines[group[0]]])
 
     @cached_property
     def hydrogen(self) -> Signals:
         """The 1H signals, those of acids too."""
-        shifts = self._shifts.hydrogen
+        shifts = self._hydrogen_shifts
         found = [(one.multiplet, self._group_of[one.atom]) for one in self._multiplets]
         acids = sorted({self._group_of[atom] for atom in acid_oxygens(self.mol)})
         categories = [one.category for one, _ in found] + ["s"] * len(acids)
@@ -107,7 +115,7 @@ class Prediction:
     @cached_property
     def cross_peaks(self) -> CrossPeaks:
         """An HSQC peak for each 1H signal whose hydrogens are on carbon."""
-        carbon, hydrogen = self._shifts
+        carbon, hydrogen = self._carbon_shifts, self._hydrogen_shifts
         on_carbon = [one for one in self._multiplets if one.atom in carbon.ppm]
         atoms = [one.atom for one in on_carbon]
         groups = tuple(self._group_of[atom] for atom in atoms)
@@ -121,8 +129,16 @@ class Prediction:
         )
 
     @cached_property
-    def _shifts(self) -> MoleculeShifts:
-        return table_shifts(self.mol, surroundings(self.mol))
+    def _around(self) -> Surroundings:
+        return surroundings(self.mol, self._max_radius)
+
+    @cached_property
+    def _carbon_shifts(self) -> PredictedShifts:
+        return nucleus_shifts(self.mol, self._around, self._groups, "C")
+
+    @cached_property
+    def _hydrogen_shifts(self) -> PredictedShifts:
+        return nucleus_shifts(self.mol, self._around, self._groups, "H")
 
     @cached_property
     def _groups(self) -> list[tuple[int, ...]]:
@@ -134,14 +150,14 @@ class Prediction:
 
     @cached_property
     def _carbons(self) -> list[tuple[int, ...]]:
-        return [group for group in self._groups if group[0] in self._shifts.carbon.ppm]
+        return [group for group in self._groups if group[0] in self._carbon_shifts.ppm]
 
     @cached_property
     def _multiplets(self) -> list[AssignedMultiplet]:
-        return assigned_multiplets(self.mol, self._shifts.hydrogen.ppm)
+        return assigned_multiplets(self.mol, self._hydrogen_shifts.ppm)
 
     def _carbon_signals(self, lines: Sequence[tuple[tuple[int, ...], float]]) -> Signals:
-        spreads = self._shifts.carbon.spread_ppm
+        spreads = self._carbon_shifts.spread_ppm
         hydrogens = [self.mol.GetAtomWithIdx(group[0]).GetTotalNumHs() for group, _ in lines]
         none = np.zeros(len(lines), dtype=np.bool_)
         return Signals(

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Infrared, Modality, Record
+import numpy as np
+from rdkit import Chem
+
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HydrogenNMR, Infrared, Modality, Record
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.infrared import infrared_score
 from mmspec_ds.verification.nmr import match_carbon, match_cross_peaks, match_hydrogen
 from mmspec_ds.verification.predicted import Prediction, predicted
 
+QUICK_RADIUS = 2
+"""Bonds that the surroundings of a quick prediction span."""
 UNPREDICTABLE = -1000.0
 """Each part of the score of a molecule whose spectra cannot be predicted."""
 
@@ -43,6 +48,15 @@ class Verifier:
         """The verdict on each candidate, in their order. One that is no molecule, or several, has
         UNPREDICTABLE for every part."""
         return [self._verdict(one) for one in smiles]
+
+    def judge_quickly(self, molecules: Sequence[Chem.Mol]) -> FloatArray:
+        """Scores of molecules by shifts from narrower surroundings, float64 [N]: for a first pass over a long
+        list, in two thirds of the time. Each must be one molecule, not several."""
+        found = []
+        for mol in molecules:
+            prediction = Prediction(mol, QUICK_RADIUS)
+            found.append(self.models.total({name: judge(prediction) for name, judge in self._judges.items()}))
+        return np.array(found)
 
     def _verdict(self, smiles: str) -> Verdict:
         try:

@@ -24,7 +24,8 @@ def answers(told: Any, status: int = 0) -> list[dict[str, Any]]:
 def test_several_files_are_the_record_of_the_parquet(mmspec: Any, house: Path, instruments: Path) -> None:
     encoding = load_model(house / "model").encoding
     rows = list(read_records(house / "data.parquet", modalities=(Modality.H_NMR, Modality.C_NMR)))
-    told = answers(mmspec("predict", house / "model", house / "data.parquet", "--top", 3))
+    alike = ("--top", 3, "--constrain", "grammar")  # the parquet file states a formula
+    told = answers(mmspec("predict", house / "model", house / "data.parquet", *alike))
     for number, row in enumerate(rows):
         files = {kind: instruments / f"r{number}" / f"{kind}.csv" for kind in ("h_nmr", "c_nmr")}
         request = request_of_sources(
@@ -40,7 +41,7 @@ def test_several_files_are_the_record_of_the_parquet(mmspec: Any, house: Path, i
             mmspec(
                 "predict",
                 house / "model",
-                *("--h-nmr", files["h_nmr"], "--c-nmr", files["c_nmr"], "--top", 3),
+                *("--h-nmr", files["h_nmr"], "--c-nmr", files["c_nmr"], *alike),
             )
         )
         assert answer["id"] == "h_nmr.csv+c_nmr.csv"
@@ -153,13 +154,14 @@ def test_a_folder_is_a_record_for_each_sub_folder(mmspec: Any, house: Path, inst
     (instruments / "r4").mkdir()
     (instruments / "c_nmr_beside.csv").write_text("shift\n20.0\n")
     (instruments / "z_empty.mgf").touch()
-    found = answers(mmspec("predict", house / "model", instruments, "--top", 2))
+    alike = ("--top", 2, "--constrain", "grammar")  # the parquet file states a formula
+    found = answers(mmspec("predict", house / "model", instruments, *alike))
     assert [one["id"] for one in found] == [
         "c_nmr_beside.csv:0",
         *("r0", "r1", "r2", "r3", "r4"),
         "z_empty.mgf",
     ]
-    expected = answers(mmspec("predict", house / "model", house / "data.parquet", "--top", 2))
+    expected = answers(mmspec("predict", house / "model", house / "data.parquet", *alike))
     for one, row in zip(found[1:5], expected):
         assert [c["smiles"] for c in one["candidates"]] == [c["smiles"] for c in row["candidates"]]
     assert found[2]["remarks"] == ["notes.pdf: left out, of no known format"]
@@ -178,3 +180,20 @@ def test_bruker_experiments_are_records_and_parts_of_records(mmspec: Any, house:
     found = answers(mmspec("predict", house / "model", batch, experiment, "--top", 1))
     assert [one["id"] for one in found] == ["sample", f"{experiment.name}:0"]
     assert [one["read"] for one in found] == [["h_nmr", "c_nmr"], ["h_nmr"]]
+
+
+def test_candidates_have_the_known_formula_or_mass(mmspec: Any, house: Path, instruments: Path) -> None:
+    model, carbon = house / "model", ("--c-nmr", instruments / "r0/c_nmr.csv", "--top", 5)
+    (by_formula,) = answers(mmspec("predict", model, *carbon, "--formula", "C2H6O"))
+    assert {one["smiles"] for one in by_formula["candidates"]} == {"CCO", "COC"}
+    assert by_formula["composition"] == "formula C2H6O"
+    ion = house / "ion.mgf"
+    for mz, found in (("47.0491", {"CCO", "COC"}), ("47.0", None)):
+        ion.write_text(f"BEGIN IONS\nPEPMASS={mz}\nCHARGE=1+\nADDUCT=[M+H]+\n29.0 1\nEND IONS\n")
+        (by_mass,) = answers(mmspec("predict", model, *carbon, "--msms", ion))
+        assert found is None or {one["smiles"] for one in by_mass["candidates"]} == found
+        assert (by_mass["composition"] is None) == (found is None)
+        assert any("not used" in one for one in by_mass["remarks"]) == (found is None)
+    (impossible,) = answers(mmspec("predict", model, *carbon, "--formula", "C2H8O"))
+    assert impossible["candidates"] == []
+    assert "no molecule was found of formula C2H8O" in impossible["remarks"]

@@ -96,6 +96,8 @@ def test_the_page_says_what_the_run_did(page: Path) -> None:
         "step 20: wrong",
         "step 40: right",
         "-0.38",
+        "One answer explained",
+        "What each spectrum adds to log p of candidate 1",
     ):
         assert expected in texts, expected
     assert any("max_target_tokens: 22" in text for text in texts), "the configuration"
@@ -105,7 +107,11 @@ def test_the_page_says_what_the_run_did(page: Path) -> None:
 def test_the_page_needs_nothing_else(page: Path) -> None:
     reader = read(page)
     links = [source for source in reader.sources if source.startswith("#")]
-    assert {link[1:] for link in links} == set(reader.ids) >= {"learning", "examples", "routing", "environment"}
+    assert (
+        {link[1:] for link in links}
+        == set(reader.ids)
+        >= {*("learning", "examples", "explained", "routing", "environment")}
+    )
     others = [source for source in reader.sources if not source.startswith("#")]
     assert len(others) == 2 * 7, "seven figures, for light and dark pages"
     assert all(source.startswith("data:image/png;base64,") for source in others)

@@ -123,3 +123,16 @@ def test_noise_of_one_modality_leaves_the_others_alone() -> None:
     other = simulate_record("CCOC(C)=O", 0, NoiseSettings(carbon_ppm=0.0, missing_peak=0.02))
     assert next(usual.of(Modality.C_NMR)) != next(other.of(Modality.C_NMR))
     assert next(usual.of(Modality.H_NMR)) == next(other.of(Modality.H_NMR))
+
+
+def test_measured_lists_have_positions_and_mostly_nothing_else() -> None:
+    settings = NoiseSettings.of_profile("measured-lists")
+    assert NoiseSettings.of_profile("benchmark") == NoiseSettings()
+    clean = HydrogenNMR((Multiplet(3.6, 3.7, 3.5, "q", 2, (7.0,)), Multiplet(1.2, 1.3, 1.1, "t", 3, (7.0,))))
+    lists = [noisy_hydrogen(clean, settings, np.random.default_rng(seed)).multiplets for seed in range(400)]
+    for multiplet in (one for multiplets in lists for one in multiplets if one.category != "s"):
+        assert (multiplet.category, multiplet.j_hz) == ("m", ())
+        assert multiplet.max_ppm - multiplet.min_ppm == pytest.approx(0.034)
+        assert multiplet.max_ppm + multiplet.min_ppm == pytest.approx(2 * multiplet.centroid_ppm)
+    counted = sum(any(one.hydrogens > 1 for one in multiplets) for multiplets in lists)
+    assert counted / 400 == pytest.approx(0.05, abs=0.03)

@@ -115,3 +115,14 @@ def test_a_mobile_hydrogen_may_be_missing() -> None:
     hydrogens = HydrogenNMR((Multiplet(3.7, 3.7, 3.7, "q", 2), Multiplet(1.2, 1.2, 1.2, "t", 3)))
     matches = assign(Record("a", (hydrogens,)), "CCO")
     assert [one.atoms for one in matches if one.observed_ppm is None] == [(2,)]
+
+
+def test_a_quick_judgement_is_of_narrow_surroundings() -> None:
+    # Nothing is more than two bonds away in acetone, so that narrow surroundings are all there are.
+    record = Record("r", (CarbonNMR((206.7, 30.9)),))
+    verifier = Verifier(record)
+    exact = [one.score for one in verifier.judge(["CC(C)=O", "CCC=O", "CCCCCCC"])]
+    quick = verifier.judge_quickly([Chem.MolFromSmiles(one) for one in ("CC(C)=O", "CCC=O", "CCCCCCC")])
+    assert quick[0] == pytest.approx(exact[0], abs=1e-9)
+    assert quick.argmax() == 0
+    assert quick == pytest.approx(exact, abs=10)

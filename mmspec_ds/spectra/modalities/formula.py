@@ -98,6 +98,13 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         return None if record.formula is None else _PART.findall(record.formula)
 
 
+def written_formula(tokens: Sequence[Sequence[int]]) -> str | None:
+    """The formula whose tokens these are; None if there are none, or one of an element without a symbol."""
+    if not len(tokens) or any(SYMBOLS[element] == "other" for element, _ in tokens):
+        return None
+    return "".join(f"{SYMBOLS[element]}{count}" for element, count in tokens)
+
+
 def _ids(formula: str) -> tuple[tuple[int, int], ...]:
     """Element and count of each token.
 

@@ -1,12 +1,13 @@
 """The molecules that a search has found, each of them once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
-from mmspec_ds.molecules.smiles import canonical_smiles
+from mmspec_ds.molecules.composition import Composition
+from mmspec_ds.molecules.smiles import parse_smiles, write_smiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Candidates:
 
 
 def unique_molecules(
-    written: Iterable[tuple[str, float]], fits: Callable[[str], bool] | None = None
+    written: Iterable[tuple[str, float]], composition: Composition | None = None
 ) -> Candidates:
     """The molecules of what a search has written.
 
@@ -51,20 +52,26 @@ def unique_molecules(
 
     Args:
         written: strings, each with its log probability in nats (of all its tokens together).
-        fits: whether a molecule, given as canonical SMILES, is one that is asked for; any is by default.
+        composition: the formula or mass that is known; others are left out.
     """
     invalid = 0
     spellings: list[tuple[str, float]] = []
+    fits: dict[str, bool] = {}
     for text, log_probability in written:
         try:
-            spellings.append((canonical_smiles(text), log_probability))
+            molecule = parse_smiles(text)
         except ValueError:
             invalid += 1
+            continue
+        smiles = write_smiles(molecule)
+        spellings.append((smiles, log_probability))
+        if smiles not in fits:
+            fits[smiles] = composition is None or composition.fits(molecule)
     found = [
         MoleculeCandidate(smiles, float(np.logaddexp.reduce([one for _, one in group])))
         for smiles, group in groupby(sorted(spellings), key=lambda spelling: spelling[0])
     ]
-    fitting = [one for one in found if fits is None or fits(one.smiles)]
+    fitting = [one for one in found if fits[one.smiles]]
     best_first = sorted(fitting, key=lambda one: -one.log_probability)
     return Candidates(
         tuple(best_first), invalid, len(spellings) - len(found), misfits=len(found) - len(fitting)

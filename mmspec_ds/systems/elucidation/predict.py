@@ -1,16 +1,19 @@
 """Proposed structures for every sample of a dataset."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.dataset import SpectraDataset
+from mmspec_ds.molecules.composition import Composition
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.nn.beam import Candidate, beam_search
+from mmspec_ds.nn.constraints import Constraint
 from mmspec_ds.nn.packed_weights import packed
 from mmspec_ds.systems.elucidation.candidates import Candidates, unique_molecules
+from mmspec_ds.systems.elucidation.constrained import Constrain, compositions_read, make_constraint
 from mmspec_ds.systems.elucidation.model import Elucidator
 
 BEAM = 20
@@ -69,18 +72,30 @@ def predict_molecules(
     vocabulary: Vocabulary,
     *,
     beam: int = BEAM,
+    constrain: Constrain = "composition",
+    compositions: Sequence[Composition | None] | None = None,
     batch_size: int = 64,
-    max_tokens: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Candidates]:
     """The molecules that beam search finds for each sample, in the order of the dataset; see `predict_dataset`
-    for the arguments. A beam finds fewer molecules than it is wide: some spell one molecule, or none."""
-    search = Search(beam, beam, max_tokens, length_penalty=0.0)
+    for the arguments. A beam finds fewer molecules than it is wide: some hypotheses spell one molecule.
+
+    Args:
+        constrain: what may be written. Molecules of another composition than the known one are left out by any.
+        compositions: what is known of the atoms of each sample; by default the formula that the model reads.
+    """
+    known = compositions_read(dataset) if compositions is None else compositions
+    search = Search(beam, beam, None, length_penalty=0.0)
+    limit, device = model.decoder.max_tokens, next(model.parameters()).device
+
+    def constraint(chosen: Sequence[int]) -> Constraint | None:
+        asked = [known[at] if constrain == "composition" else None for at in chosen]
+        return None if constrain == "none" else make_constraint(vocabulary, asked, limit, device)
+
     molecules = [Candidates(())] * len(dataset)
-    for at, found in _searched(model, dataset, search, batch_size, progress):
-        molecules[at] = unique_molecules(
-            ("".join(vocabulary.decode(c.tokens)), c.score) for c in found if c.finished
-        )
+    for at, found in _searched(model, dataset, search, batch_size, progress, constraint):
+        written = (("".join(vocabulary.decode(c.tokens)), c.score) for c in found if c.finished)
+        molecules[at] = unique_molecules(written, known[at])
     return molecules
 
 
@@ -100,6 +115,7 @@ def _searched(
     search: Search,
     batch_size: int,
     progress: Callable[[int], None] | None,
+    constraint: Callable[[Sequence[int]], Constraint | None] = lambda _: None,
 ) -> Iterator[tuple[int, list[Candidate]]]:
     """The number of each sample and what beam search finds for it, the longest samples first."""
     if batch_size < 1:
@@ -111,6 +127,7 @@ def _searched(
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         spectra = collate(spectra_only, chosen).to(device).spectra
-        yield from zip(chosen.tolist(), beam_search(model, spectra, **asdict(search)))
+        found = beam_search(model, spectra, **asdict(search), constraint=constraint(chosen.tolist()))
+        yield from zip(chosen.tolist(), found)
         if progress is not None:
             progress(min(start + batch_size, len(order)))

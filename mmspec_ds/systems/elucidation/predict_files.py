@@ -1,6 +1,7 @@
 """Answers to requests: piece by piece, one for every record, with what the model read of it and what not."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -8,13 +9,16 @@ import numpy as np
 
 from mmspec_ds.data.reading import pack
 from mmspec_ds.errors import DataError
+from mmspec_ds.molecules.composition import Composition
 from mmspec_ds.readers.part import one_line
 from mmspec_ds.readers.requests import Request
 from mmspec_ds.spectra.packed import PackedTokens
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.candidates import Candidates, MoleculeCandidate
-from mmspec_ds.systems.elucidation.predict import predict_molecules
+from mmspec_ds.systems.elucidation.constrained import Constrain, can_write
+from mmspec_ds.systems.elucidation.predict import BEAM, predict_molecules
+from mmspec_ds.systems.elucidation.rank import known_composition
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.systems.elucidation.verified import VerifiedCandidate, verify
 from mmspec_ds.verification.calibration import Calibration, unlike
@@ -26,52 +30,128 @@ again when a run is cut off."""
 Answer = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for.
+
+    Attributes:
+        top: candidates per record, at most.
+        beam: hypotheses per record, `top` at least.
+        verified: whether candidates are ranked by the spectra that are predicted for them as well.
+        constrain: what the search may write.
+        precursor_ppm: how far the mass of a candidate may be from that of the precursors.
+    """
+
+    top: int = 10
+    beam: int = BEAM
+    verified: bool = True
+    constrain: Constrain = "composition"
+    precursor_ppm: float = 10.0
+
+
+DEFAULT = Asked()
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A record, the tokens of it that the model reads, what is known of its atoms, and remarks on that."""
+
+    record: Record
+    tokens: dict[Modality, PackedTokens]
+    composition: Composition | None
+    remarks: tuple[str, ...]
+
+    def as_json(self, candidates: Candidates) -> dict[str, Any]:
+        """What is told of the record and the search."""
+        there = {modality for modality, entry in REGISTRY.items() if entry.is_in(self.record)}
+        return {
+            "composition": None if self.composition is None else str(self.composition),
+            "invalid": candidates.invalid,
+            "merged": candidates.merged,
+            "read": _names(self.tokens),
+            "unused": _names(there - self.tokens.keys()),
+        }
+
+
 def predict_requests(
-    trained: TrainedModel, requests: Iterable[Request], *, beam: int, top: int, verified: bool = True
+    trained: TrainedModel, requests: Iterable[Request], asked: Asked = DEFAULT
 ) -> Iterator[Answer]:
     """One answer for each request, in their order; memory holds a piece of them.
 
     Yields:
         `id`; `candidates`, at most `top` molecules with the best first, or `error`; `confidence`, if they are
         verified (`first` and `listed` are None where the model is not calibrated); of a record that was read,
-        `invalid` and `merged`, what else the search wrote (see `Candidates`), `read`, the names of
-        the modalities that the model was given (`formula` among them), and `unused`, what the record has
-        besides; `remarks`, what was changed, guessed or left out on the way.
+        `composition`, the formula or mass that all candidates have, `invalid` and `merged`, what else the
+        search wrote (see `Candidates`), `read`, the names of the modalities that the model was given
+        (`formula` among them), and `unused`, what the record has besides; `remarks`, what was changed, guessed
+        or left out on the way.
     """
     source = iter(requests)
     while piece := list(islice(source, PIECE)):
-        yield from _answered(trained, piece, beam, top, verified)
+        yield from _answered(trained, piece, asked)
 
 
-def _answered(
-    trained: TrainedModel, piece: Sequence[Request], beam: int, top: int, verified: bool
-) -> Iterator[Answer]:
+def predict_record(
+    trained: TrainedModel, record: Record, remarks: Sequence[str] = (), asked: Asked = DEFAULT
+) -> Answer:
+    """The answer for one record, see `predict_requests`.
+
+    Raises:
+        DataError: there is nothing in the record for this model, or what it cannot read.
+    """
+    request = Request(record.id, record, remarks=tuple(remarks))
+    (answer,) = predict_requests(trained, [request], asked)
+    if "error" in answer:
+        raise DataError(answer["error"])
+    return answer
+
+
+def _answered(trained: TrainedModel, piece: Sequence[Request], asked: Asked) -> Iterator[Answer]:
     """The answers of one piece."""
-    encoded: list[tuple[Record, dict[Modality, PackedTokens]]] = []
-    faults: dict[int, str] = {}
-    for place, request in enumerate(piece):
+    encoded: list[_Encoded | str] = []
+    for request in piece:
         try:
-            encoded.append(_encoded(trained, request))
+            encoded.append(_encoded(trained, request, asked))
         except DataError as error:
-            faults[place] = str(error)
-    found: Iterator[Candidates] = iter(())
-    if encoded:
-        dataset = pack(encoded, trained.encoding.schemas)
-        found = iter(predict_molecules(trained.model, dataset, trained.vocabulary, beam=beam))
-    tokens = (one for _, one in encoded)
-    for place, request in enumerate(piece):
+            encoded.append(str(error))
+    found = iter(_found(trained, [one for one in encoded if isinstance(one, _Encoded)], asked))
+    for request, one in zip(piece, encoded):
         answer: Answer = {"id": request.id}
-        if place in faults:
-            answer["error"] = faults[place]
+        remarks = [*request.remarks]
+        if isinstance(one, str):
+            answer["error"] = one
         else:
             candidates = next(found)
-            if verified:
-                answer |= _verified(candidates, request.record, trained.calibration, top)
-            else:
-                answer["candidates"] = [_as_json(one) for one in candidates.molecules[:top]]
-            answer["invalid"], answer["merged"] = candidates.invalid, candidates.merged
-            answer["read"], answer["unused"] = _uses(request.record, next(tokens))
-        yield {**answer, "remarks": [*request.remarks, *_unlike(trained.calibration, request.record)]}
+            answer |= _listed(candidates, one.record, trained.calibration, asked)
+            answer |= one.as_json(candidates)
+            remarks += one.remarks
+            if not candidates.molecules:
+                remarks.append(
+                    f"no molecule was found{'' if one.composition is None else f' of {one.composition}'}"
+                )
+        remarks += _unlike(trained.calibration, request.record)
+        yield {**answer, "remarks": remarks}
+
+
+def _found(trained: TrainedModel, encoded: Sequence[_Encoded], asked: Asked) -> list[Candidates]:
+    if not encoded:
+        return []
+    dataset = pack(((one.record, one.tokens) for one in encoded), trained.encoding.schemas)
+    return predict_molecules(
+        trained.model,
+        dataset,
+        trained.vocabulary,
+        beam=asked.beam,
+        constrain=asked.constrain,
+        compositions=[one.composition for one in encoded],
+    )
+
+
+def _listed(candidates: Candidates, record: Record, calibration: Calibration, asked: Asked) -> dict[str, Any]:
+    """The candidates that are shown, verified if that is asked for."""
+    if asked.verified:
+        return _verified(candidates, record, calibration, asked.top)
+    return {"candidates": [_as_json(one) for one in candidates.molecules[: asked.top]]}
 
 
 def _as_json(one: MoleculeCandidate | VerifiedCandidate) -> dict[str, Any]:
@@ -82,12 +162,9 @@ def _as_json(one: MoleculeCandidate | VerifiedCandidate) -> dict[str, Any]:
     }
 
 
-def _verified(
-    candidates: Candidates, record: Record | None, calibration: Calibration, top: int
-) -> dict[str, Any]:
+def _verified(candidates: Candidates, record: Record, calibration: Calibration, top: int) -> dict[str, Any]:
     """The candidates in the order of their combined score, and how probable it is that the first one is right
     and that the right one is among those that were found."""
-    assert record is not None
     found = verify(candidates, record, calibration)
     listed = [
         {
@@ -108,7 +185,7 @@ def _unlike(calibration: Calibration, record: Record | None) -> list[str]:
     return [] if record is None or calibration.known is None else unlike(record, calibration.known)
 
 
-def _encoded(trained: TrainedModel, request: Request) -> tuple[Record, dict[Modality, PackedTokens]]:
+def _encoded(trained: TrainedModel, request: Request, asked: Asked) -> _Encoded:
     """The record with the tokens of it that the model reads, of spectra at least.
 
     Raises:
@@ -126,14 +203,26 @@ def _encoded(trained: TrainedModel, request: Request) -> tuple[Record, dict[Moda
         wanted = " or ".join(_names(m for m in trained.encoding.modalities if REGISTRY[m].is_instrument))
         has = ", ".join(_names({spectrum.modality for spectrum in record.spectra})) or "no spectrum"
         raise DataError(f"nothing that this model reads: expected {wanted}, got {has}")
-    return record, tokens
+    known, remarks = _composition(trained, record, asked)
+    return _Encoded(record, tokens, known, remarks)
 
 
-def _uses(record: Record | None, tokens: dict[Modality, PackedTokens]) -> tuple[list[str], list[str]]:
-    """The modalities that were read, and those of the record that were not."""
-    assert record is not None
-    there = {modality for modality, entry in REGISTRY.items() if entry.is_in(record)}
-    return _names(set(tokens)), _names(there - tokens.keys())
+def _composition(
+    trained: TrainedModel, record: Record, asked: Asked
+) -> tuple[Composition | None, tuple[str, ...]]:
+    """What is known of the atoms, and remarks. What the model cannot write is not used: a mass in whole
+    numbers, an element that it was not trained with."""
+    if asked.constrain != "composition":
+        return None, ()
+    try:
+        known = known_composition(record, asked.precursor_ppm)
+    except DataError as error:
+        return None, (f"{error}: not used",)
+    except ValueError as error:
+        raise DataError(one_line(error, 400)) from None
+    if known is not None and not can_write(trained.vocabulary, known):
+        return None, (f"the model writes no molecule of {known}: not used",)
+    return known, ()
 
 
 def _names(modalities: Iterable[Modality]) -> list[str]:

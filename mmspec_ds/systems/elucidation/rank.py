@@ -9,12 +9,13 @@ import numpy as np
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.composition import Composition
-from mmspec_ds.molecules.smiles import without_stereo
+from mmspec_ds.molecules.smiles import parse_smiles, without_stereo
 from mmspec_ds.readers.adduct import parse_adduct
 from mmspec_ds.readers.candidate_list import Suspect
 from mmspec_ds.spectra.records import FloatArray, Modality, Record, TandemMS
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
 from mmspec_ds.systems.elucidation.trained import TrainedModel
+from mmspec_ds.verification.calibration import Calibration
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.verifier import Verifier
 
@@ -23,7 +24,7 @@ KEPT = 500
 PIECE = 1024
 """Candidates that a first pass judges together."""
 
-Score = Callable[[Sequence[str]], FloatArray]
+Score = Callable[[Sequence[Suspect]], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +96,24 @@ def rank(
     that it gives to their SMILES.
 
     A list of more than `keep` is read as a stream, and a first pass chooses the `keep` best of it: by the 13C
-    spectrum, by the 1H spectrum where there is no 13C, or by the model where there is neither. Without any of
-    them all are judged by everything.
+    spectrum, by the 1H spectrum where there is no 13C (both predicted from narrower surroundings), or by the
+    model where there is neither. Without any of them all are judged by everything.
 
     Args:
         record: the spectra.
         suspects: the candidates, their SMILES canonical.
         trained: the model, None for prediction alone.
-        models: error models of the prediction; the shipped ones by default.
+        models: error models of the prediction; those of the model's calibration or the shipped ones by default.
         keep: candidates that are judged by everything.
         progress: told how many the first pass has judged.
 
     Raises:
         DataError: the record has no spectrum by which structures can be judged.
     """
-    judges = _Judges(Verifier(record, models), None if trained is None else Likelihood(trained, record))
+    calibration = Calibration() if trained is None else trained.calibration
+    verifier = Verifier(record, models or calibration.errors)
+    likelihood = None if trained is None else Likelihood(trained, record)
+    judges = _Judges(verifier, likelihood, calibration.model_weight)
     if not judges.verifier.modalities and judges.likelihood is None:
         raise DataError(f"{record.id}: no spectrum by which structures can be ranked")
     stream = iter(suspects)
@@ -133,6 +137,7 @@ class _Judges:
 
     verifier: Verifier
     likelihood: Likelihood | None
+    model_weight: float
 
     def ranked(self, suspects: Sequence[Suspect]) -> tuple[RankedMolecule, ...]:
         """The suspects judged by everything, best first; equal ones in the order of their SMILES."""
@@ -143,13 +148,14 @@ class _Judges:
         if self.likelihood is not None:
             values = spelling_log_probabilities(self.likelihood, smiles)
             log_probabilities = [float(one) for one in values]
-            scores = scores + _finite(values)
+            scores = scores + self.model_weight * finite(values)
         order = sorted(range(len(suspects)), key=lambda at: (-scores[at], smiles[at]))
         best_rank = {float(scores[at]): place for place, at in reversed(list(enumerate(order, 1)))}
         return tuple(
             RankedMolecule(
                 best_rank[float(scores[at])],
-                *suspects[at],
+                suspects[at].smiles,
+                suspects[at].name,
                 float(scores[at]),
                 verdicts[at].parts,
                 log_probabilities[at],
@@ -167,8 +173,9 @@ def spelling_log_probabilities(likelihood: Likelihood, smiles: Sequence[str]) ->
     return np.where(same, found, np.logaddexp(found, flat))
 
 
-def _finite(values: FloatArray) -> FloatArray:
-    """What the model cannot write is as improbable as the least probable that it can."""
+def finite(values: FloatArray) -> FloatArray:
+    """Log probabilities [N] in which what the model cannot write is as improbable as the least probable that it
+    can."""
     written = values[np.isfinite(values)]
     return np.maximum(values, written.min() if len(written) else 0.0)
 
@@ -180,10 +187,19 @@ def _first_pass(record: Record, judges: _Judges) -> tuple[str, Score] | None:
     likelihood = judges.likelihood
     if modality is not None:
         quick = Verifier(replace(record, spectra=tuple(record.of(modality))), judges.verifier.models)
-        return modality.name.lower(), lambda smiles: np.array([one.score for one in quick.judge(smiles)])
+        return modality.name.lower(), lambda suspects: _quick_scores(quick, suspects)
     if likelihood is not None:
-        return "model", lambda smiles: spelling_log_probabilities(likelihood, smiles)
+        return "model", lambda some: spelling_log_probabilities(likelihood, [one.smiles for one in some])
     return None
+
+
+def _quick_scores(verifier: Verifier, suspects: Sequence[Suspect]) -> FloatArray:
+    """Scores of a first pass, [N]; -inf for several molecules in one."""
+    scores = np.full(len(suspects), -np.inf)
+    single = [at for at, one in enumerate(suspects) if "." not in one.smiles]
+    molecules = [suspects[at].molecule or parse_smiles(suspects[at].smiles) for at in single]
+    scores[single] = verifier.judge_quickly(molecules)
+    return scores
 
 
 def _best(
@@ -193,7 +209,7 @@ def _best(
     best: list[tuple[float, int, Suspect]] = []
     judged, source = 0, iter(suspects)
     while piece := list(islice(source, PIECE)):
-        scores = score([one.smiles for one in piece]).tolist()
+        scores = score(piece).tolist()
         numbered = zip(scores, range(-judged, -judged - len(piece), -1), piece)  # of equal ones the earlier
         best = heapq.nlargest(keep, chain(best, numbered))
         judged += len(piece)

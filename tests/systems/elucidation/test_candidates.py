@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from mmspec_ds.molecules.composition import Composition
 from mmspec_ds.systems.elucidation.candidates import Candidates, unique_molecules
 
 WRITTEN = [
@@ -26,7 +27,7 @@ def test_a_worked_example() -> None:
 
 
 def test_what_does_not_fit_is_left_out_and_counted() -> None:
-    found = unique_molecules(WRITTEN, fits=lambda smiles: "O" in smiles)
+    found = unique_molecules(WRITTEN, Composition.of_formula("C2H6O"))
     assert [one.smiles for one in found.molecules] == ["CCO"]
     assert found.molecules[0].log_probability == pytest.approx(math.log(0.35))
     assert (found.invalid, found.merged, found.misfits) == (2, 1, 4)

@@ -15,6 +15,7 @@ from mmspec_ds.readers.requests import MOST_REMARKS, Request, Source, request_of
 from mmspec_ds.spectra.records import CarbonNMR, Modality, Record, TandemMS
 from mmspec_ds.systems.elucidation import predict_files
 from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.predict_files import Asked
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun, ElucidationTraining
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
@@ -46,7 +47,7 @@ def test_no_more_than_a_piece_is_asked_for_ahead(
             asked.append(number)
             yield Request(f"r{number}", Record(f"r{number}", (CarbonNMR((float(number),)),)))
 
-    answers = predict_files.predict_requests(trained, requests(), beam=1, top=1)
+    answers = predict_files.predict_requests(trained, requests(), Asked(beam=1, top=1))
     assert [next(answers)["id"] for _ in range(4)] == ["r0", "r1", "r2", "r3"]
     assert asked == list(range(6))
 
@@ -59,9 +60,9 @@ def test_answers_keep_their_order_among_faults(trained: TrainedModel) -> None:
         Request("c", Record("c", spectra["c"], formula="CH4")),
         Request("d", Record("d", ())),
     ]
-    a, b, c, d = predict_files.predict_requests(trained, requests, beam=2, top=2)
-    (alone,) = predict_files.predict_requests(trained, [requests[2]], beam=2, top=2)
-    keys = ["id", "candidates", "confidence", "invalid", "merged", "read", "unused", "remarks"]
+    a, b, c, d = predict_files.predict_requests(trained, requests, Asked(beam=2, top=2))
+    (alone,) = predict_files.predict_requests(trained, [requests[2]], Asked(beam=2, top=2))
+    keys = ["id", "candidates", "confidence", "composition", "invalid", "merged", "read", "unused", "remarks"]
     assert list(a) == keys
     assert a["remarks"] == ["guessed"]
     assert b == {"id": "b", "error": "why", "remarks": []}
