@@ -49,7 +49,7 @@ def test_all_isomers(folder: Path, mmspec: Command) -> None:
 
 def test_with_a_model(house: Path, mmspec: Command) -> None:
     (house / "list.smi").write_text("CCO ethanol\nCCN ethylamine\n")
-    told = mmspec("rank", house / "model", house / "data.parquet", "--candidates", house / "list.smi")
+    told = mmspec("rank", house / "model", "--candidates", house / "list.smi", house / "data.parquet")
     assert told.status == 0
     assert told.out.splitlines()[1].split() == ["rank", "score", "h_nmr", "c_nmr", "model", "SMILES", "name"]
     assert told.out.count("ethanol") == 4

@@ -148,7 +148,7 @@ class _Judges:
         if self.likelihood is not None:
             values = spelling_log_probabilities(self.likelihood, smiles)
             log_probabilities = [float(one) for one in values]
-            scores = scores + self.model_weight * _finite(values)
+            scores = scores + self.model_weight * finite(values)
         order = sorted(range(len(suspects)), key=lambda at: (-scores[at], smiles[at]))
         best_rank = {float(scores[at]): place for place, at in reversed(list(enumerate(order, 1)))}
         return tuple(
@@ -173,8 +173,9 @@ def spelling_log_probabilities(likelihood: Likelihood, smiles: Sequence[str]) ->
     return np.where(same, found, np.logaddexp(found, flat))
 
 
-def _finite(values: FloatArray) -> FloatArray:
-    """What the model cannot write is as improbable as the least probable that it can."""
+def finite(values: FloatArray) -> FloatArray:
+    """Log probabilities [N] in which what the model cannot write is as improbable as the least probable that it
+    can."""
     written = values[np.isfinite(values)]
     return np.maximum(values, written.min() if len(written) else 0.0)
 
