@@ -10,6 +10,7 @@ from shifts of methyl, ethyl, phenyl and vinyl compounds there.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 from rdkit import Chem
 
 from mmspec_ds.simulator.environments import Surroundings, hybridisation, surroundings
@@ -55,7 +56,7 @@ class WithoutGroups:
 
     def __init__(self, mol: Chem.Mol) -> None:
         self._roots = [atom for (atom,) in mol.GetSubstructMatches(compiled(ANY))]
-        self._distances = Chem.GetDistanceMatrix(mol) if self._roots else None
+        self._distances = Chem.GetDistanceMatrix(mol) if self._roots else np.empty((0, 0))
         self._mol = mol
         self._bare: tuple[Chem.Mol, Surroundings] | None = None
 
