@@ -5,7 +5,8 @@ a table: of the formulas with so many atoms of an element, of those with so much
 twice the number of rings and double bonds, 2 + sum over the atoms of (valence - 2) - hydrogens. The grammar
 counts it along with the string, so that hydrogens are exact.
 
-Axes: those of `constraints`, and F formulas of a sample, N a number of atoms or a value of the unsaturation.
+Axes: those of `constraints`, and F formulas of a sample, N a number of atoms or a value of the unsaturation, J
+effects of actions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,15 +54,31 @@ class FormulaTables(GrammarTables):
         self.element_A = torch.tensor(element_A, device=device)
         self.counts_AE = torch.nn.functional.one_hot(self.element_A, none + 1)[:, :-1]
         self.gain_A = torch.tensor([*self.gains.tolist(), 0], device=device)[self.element_A]
-        self.change_SA = torch.from_numpy(grammar.unsaturation).to(device)
-        # Heavy atoms that are there or must follow after an action, beyond those before it and one for each
-        # open branch; where hydrogens are written as atoms, none must.
+        # Where hydrogens are written as atoms, no heavy atom must follow.
         self.owes = int(all(kind is None or kind.is_heavy for kind in grammar.kinds))
-        self.heavy_A = (self.element_A < none).long()
-        self.owed_SA = self.heavy_A + self.owes * torch.from_numpy(grammar.atoms + grammar.depth).to(device)
-        self.last_SA = torch.from_numpy(grammar.is_last > 0).to(device)
-        self.end = grammar.tokens.index(END)
-        self.largest_change = int(np.abs(grammar.unsaturation).max()) + _GAIN
+        self.largest_change = int(np.abs(grammar.unsaturation).max()) + _GAIN + 2
+        self.effects_SJX, self.effect_of_SA = self._effects(np.array(element_A))
+
+    def _effects(self, element_A: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """What actions do to a formula, each effect once for a state, that of the end first; and the effect of
+        each action. An effect is the element of an atom, the changes of the unsaturation and of what can still
+        be reached, the atoms that are then there or must follow, and whether no atom can."""
+        grammar, none = self.grammar, len(self.elements)
+        heavy_A = (element_A < none).astype(np.int64)
+        owed_SA = heavy_A + self.owes * (grammar.atoms + grammar.depth)
+        gain_A = np.array([*self.gains, 0])[element_A]
+        parts = (element_A, grammar.unsaturation, grammar.unsaturation - gain_A, owed_SA, grammar.is_last)
+        effects_SAX = np.stack([np.broadcast_to(part, owed_SA.shape) for part in parts], axis=2)
+        end = grammar.tokens.index(END)
+        rows, of_SA = [], np.zeros_like(owed_SA)
+        for state, effect_AX in enumerate(effects_SAX):
+            known, of_SA[state] = np.unique(effect_AX, axis=0, return_inverse=True)
+            rows.append(np.concatenate([effect_AX[end : end + 1], known]))
+        of_SA += 1
+        of_SA[:, end] = 0
+        most = max(map(len, rows))
+        padded = np.stack([np.pad(row, ((0, most - len(row)), (0, 0)), mode="edge") for row in rows])
+        return torch.from_numpy(padded).to(self.device), torch.from_numpy(of_SA).to(self.device)
 
 
 def _falls(kind: AtomKind) -> int:
@@ -86,50 +103,46 @@ class FormulaConstraint(GrammarConstraint):
     ) -> None:
         super().__init__(tables, len(formulas), max_tokens)
         self.formula_tables, device = tables, tables.device
-        self._zero = (tables.largest_change + 2) * (max_tokens + 1)  # the column of a value 0
+        self._zero = tables.largest_change * (max_tokens + 1)  # the column of a value 0
         words = _Words(tables, formulas)
-        numbers = np.arange(max_tokens + 2)
-        values = np.arange(-self._zero, self._zero + 1)
-        at_least = words.where(words.counts_BFE[..., None] >= numbers)
-        self.at_least_BENW = torch.from_numpy(at_least).to(device)
-        most, least = words.unsaturation_BF + words.falls_BF, words.least_BF
-        self.up_to_BNW = torch.from_numpy(words.where(most[..., None] >= values)).to(device)
-        self.from_BNW = torch.from_numpy(words.where(least[..., None] <= values)).to(device)
-        equal = words.where(words.unsaturation_BF[..., None] == values)
-        self.unsaturated_BNW = torch.from_numpy(equal).to(device)
-        atoms_BF1, more = words.counts_BFE.sum(axis=2)[..., None], np.arange(2 * max_tokens + 4)
-        self.of_atoms_BNW = torch.from_numpy(words.where(atoms_BF1 == more)).to(device)
-        self.from_atoms_BNW = torch.from_numpy(words.where(atoms_BF1 >= more)).to(device)
+        self._numbers = 2 * (max_tokens + 2)
+        numbers, values = np.arange(self._numbers), np.arange(-self._zero, self._zero + 1)
+        most = words.unsaturation_BF + words.falls_BF
+        atoms_BF1 = words.counts_BFE.sum(axis=2)[..., None]
+
+        def table(true: npt.NDArray[np.bool_]) -> Tensor:
+            return torch.from_numpy(words.where(true)).to(device)
+
+        self.at_least_BNW = table((words.counts_BFE[..., None] >= numbers).reshape(*words.there_BF.shape, -1))
+        self.up_to_BNW = table(most[..., None] >= values)
+        self.from_BNW = table(words.least_BF[..., None] <= values)
+        self.unsaturated_BNW = table(words.unsaturation_BF[..., None] == values)
+        # So many atoms or more; behind that, exactly so many.
+        self.atoms_BNW = table(np.concatenate([atoms_BF1 >= numbers, atoms_BF1 == numbers], axis=2))
         self.possible_BKW = torch.from_numpy(words.all_BW).to(device).unsqueeze(1)
         self.used_BKE = self.possible_BKW.new_zeros(len(formulas), 1, len(tables.elements))
         self.gained_BK = self.possible_BKW.new_zeros(len(formulas), 1)
+        self._element_E = self._numbers * torch.arange(len(tables.elements), device=device)
         self._possible_BKEW = self.possible_BKW.unsqueeze(2)
 
     def allowed_actions(self) -> Tensor:
-        tables, device = self.formula_tables, self.used_BKE.device
-        samples, _, elements = self.used_BKE.shape
-        sample_B1 = torch.arange(samples, device=device).unsqueeze(1)
-        sample_B11 = sample_B1.unsqueeze(2)
-        element_E = torch.arange(elements, device=device)
-        more_BKEW = self.at_least_BENW[sample_B11, element_E, self.used_BKE + 1]
-        more_BKEW = more_BKEW & self.possible_BKW.unsqueeze(2)
-        self._possible_BKEW = torch.cat([more_BKEW, self.possible_BKW.unsqueeze(2)], dim=2)
-        words_BKAW = self._possible_BKEW.index_select(2, tables.element_A)
-        unsaturation_BK = self.unsaturation_BK + self._zero
-        after_BKA = unsaturation_BK.unsqueeze(2) + tables.change_SA[self.automaton_BK]
-        words_BKAW &= self.up_to_BNW[sample_B11, after_BKA]
+        tables, state_BK = self.formula_tables, self.automaton_BK
+        more_BKEW = _looked_up(self.at_least_BNW, self.used_BKE + (self._element_E + 1))
+        possible_BK1W = self.possible_BKW.unsqueeze(2)
+        self._possible_BKEW = torch.cat([more_BKEW & possible_BK1W, possible_BK1W], dim=2)
+        element_BKJ, change_BKJ, reach_BKJ, owed_BKJ, last_BKJ = tables.effects_SJX[state_BK].unbind(dim=3)
+        words_BKJW = self._possible_BKEW.take_along_dim(element_BKJ.unsqueeze(3), dim=2)
+        unsaturation_BK1 = self.unsaturation_BK.unsqueeze(2) + self._zero
+        words_BKJW &= _looked_up(self.up_to_BNW, change_BKJ + unsaturation_BK1)
         # Each open ring may still be closed by a double bond.
-        to_come_BK1 = (2 * self.rings_BK - self.gained_BK).unsqueeze(2)
-        reach_BKA = after_BKA + (to_come_BK1 - tables.gain_A)
-        words_BKAW &= self.from_BNW[sample_B11, reach_BKA]
-        atoms_BK = self.used_BKE.sum(dim=2)
-        owed_BK1 = (atoms_BK + tables.owes * self.depth_BK).unsqueeze(2)
-        words_BKAW &= self.from_atoms_BNW[sample_B11, owed_BK1 + tables.owed_SA[self.automaton_BK]]
-        whole_BKAW = self.of_atoms_BNW[sample_B11, atoms_BK.unsqueeze(2) + tables.heavy_A]
-        ends_BKA = tables.last_SA[self.automaton_BK] & (self.depth_BK == 0).unsqueeze(2)
-        words_BKAW &= torch.where(ends_BKA.unsqueeze(3), whole_BKAW, -1)
-        words_BKAW[:, :, tables.end] &= self.unsaturated_BNW[sample_B1, unsaturation_BK]
-        return super().allowed_actions() & (words_BKAW != 0).any(dim=3)
+        to_come_BK1 = unsaturation_BK1 + (2 * self.rings_BK - self.gained_BK).unsqueeze(2)
+        words_BKJW &= _looked_up(self.from_BNW, reach_BKJ + to_come_BK1)
+        depth_BK1, atoms_BK1 = self.depth_BK.unsqueeze(2), self.used_BKE.sum(dim=2, keepdim=True)
+        owed_BKJ = owed_BKJ + (atoms_BK1 + tables.owes * depth_BK1)
+        words_BKJW &= _looked_up(self.atoms_BNW, owed_BKJ + self._numbers * (last_BKJ * (depth_BK1 == 0)))
+        words_BKJW[:, :, :1] &= _looked_up(self.unsaturated_BNW, unsaturation_BK1)
+        fits_BKJ = (words_BKJW != 0).any(dim=3)
+        return super().allowed_actions() & fits_BKJ.gather(2, tables.effect_of_SA[state_BK])
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
         tables = self.formula_tables
@@ -147,9 +160,16 @@ class FormulaConstraint(GrammarConstraint):
 
 
 _OF_SAMPLES = (
-    *("at_least_BENW", "up_to_BNW", "from_BNW", "unsaturated_BNW", "of_atoms_BNW", "from_atoms_BNW"),
+    *("at_least_BNW", "up_to_BNW", "from_BNW", "unsaturated_BNW", "atoms_BNW"),
     *("possible_BKW", "used_BKE", "gained_BK"),
 )
+
+
+def _looked_up(table_BNW: Tensor, index_BKX: Tensor) -> Tensor:
+    """`table_BNW[b, index_BKX[b, k, x]]` for every b, k and x, as [B, K, X, W]."""
+    first_B11 = torch.arange(len(table_BNW), device=table_BNW.device).view(-1, 1, 1) * table_BNW.shape[1]
+    rows = table_BNW.flatten(0, 1).index_select(0, (index_BKX + first_B11).flatten())
+    return rows.unflatten(0, index_BKX.shape)
 
 
 class _Words:
