@@ -3,10 +3,10 @@
     PYTHONPATH=kernels python benchmarks/constraints.py --threads 1                  # demo and paper size
     PYTHONPATH=kernels python benchmarks/constraints.py --shape paper --beam 50
 
-All contestants make the same number of steps with full beams: the end is impossible, and limit and formulas are
-so large that no hypothesis must end. They are timed in turn in one process; medians are compared, in brackets those
-of the processor time. Before that, a constraint that allows everything must change no result. Rows are appended
-to results/results.csv.
+All contestants make the same number of steps with full beams: the end is impossible, and limit and formulas
+are so large that no hypothesis must end. They are timed in turn in one process; medians are compared, in
+brackets those of the processor time. Before that, a constraint that allows everything must change no result.
+Rows are appended to results/results.csv.
 """
 
 import argparse
