@@ -25,6 +25,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,14 +35,17 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 from runner import RESULTS, commit
 
+from mmspec_ds.evaluation.reliability import reliability
 from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.progress import ProgressLines
+from mmspec_ds.readers.candidate_list import Sifted, read_suspects
 from mmspec_ds.readers.measured import read_measured
 from mmspec_ds.readers.part import Part
 from mmspec_ds.simulator.isomers import edited_isomers
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
+from mmspec_ds.systems.elucidation.rank import finite, rank, spelling_log_probabilities
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.verifier import Verdict, Verifier
@@ -88,25 +92,40 @@ class Case:
 
 @dataclass
 class Figures:
-    """Top-1 and reciprocal rank of each case."""
+    """Top-1 and reciprocal rank of each case, and the first candidate's share in the softmax of the scores."""
 
     top_1: list[float] = field(default_factory=list)
     reciprocal: list[float] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
 
     def add(self, scores: FloatArray) -> None:
         """The scores of a case's candidates, the right one first."""
         above, level = int((scores > scores[0]).sum()), int((scores == scores[0]).sum())
         self.top_1.append(0.0 if above else 1 / level)
         self.reciprocal.append(float(np.mean(1 / (above + np.arange(1, level + 1)))))
+        self.shares.append(float(np.exp(scores.max() - np.logaddexp.reduce(scores))))
+
+    @property
+    def calibration_error(self) -> float:
+        """How far the shares are from the truth, in the mean, if they are taken for probabilities."""
+        return reliability(self.shares, [one == 1 for one in self.top_1]).error
 
     def __str__(self) -> str:
-        return f"{np.mean(self.top_1):.3f} / {np.mean(self.reciprocal):.3f}"
+        return f"{np.mean(self.top_1):.3f} / {np.mean(self.reciprocal):.3f}  {self.calibration_error:.3f}"
 
 
-def read_cases(data: Path, most: int, isomers: int, seed: int) -> list[Case]:
+def read_cases(data: Path, options: argparse.Namespace) -> list[Case]:
     """The test molecules with their candidates."""
     parts = [part for part in read_measured(data / TEST) if isinstance(part, Part) and part.smiles]
-    wanted = {_formula(part.smiles or "") for part in parts}
+    if options.molecules < len(parts):
+        parts = random.Random(options.seed).sample(parts, options.molecules)
+    pool, in_table = read_pool(data, {_formula(part.smiles or "") for part in parts})
+    cases = [make_case(part, pool, in_table, options) for part in parts]
+    return [case for case in cases if len(case.candidates) >= FEWEST]
+
+
+def read_pool(data: Path, wanted: set[str]) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """The molecules of all sources by formula and InChIKey block, and the blocks of those in CASCADE."""
     pool: dict[str, dict[str, str]] = defaultdict(dict)
     in_table: set[str] = set()
     for source in (TEST, *RIVALS):
@@ -118,20 +137,23 @@ def read_cases(data: Path, most: int, isomers: int, seed: int) -> list[Case]:
                 pool[formula].setdefault(block, plain)
                 if source == CASCADE:
                     in_table.add(block)
-    cases = []
-    for part in parts:
-        right = _plain(part.smiles or "")
-        block = inchikey_block(right)
-        rivals = [smiles for other, smiles in pool[_formula(right)].items() if other != block]
-        draw = random.Random(f"{seed} {block}")
-        if len(rivals) >= most:
-            rivals = draw.sample(rivals, most - 1)
-        if len(rivals) + 1 < isomers:
-            rivals = edited(right, rivals, isomers, draw)
-        if len(rivals) + 1 >= FEWEST:
-            record = Record(part.id, part.spectra, None, _formula(right))
-            cases.append(Case(record, (right, *rivals), block in in_table))
-    return cases
+    return pool, in_table
+
+
+def make_case(
+    part: Part, pool: dict[str, dict[str, str]], in_table: set[str], options: argparse.Namespace
+) -> Case:
+    """A test molecule, its rivals in the pool and, where they are too few, among edited structures."""
+    right = _plain(part.smiles or "")
+    block, formula = inchikey_block(right), _formula(right)
+    rivals = [smiles for other, smiles in pool[formula].items() if other != block]
+    draw = random.Random(f"{options.seed} {block}")
+    if len(rivals) >= options.most:
+        rivals = draw.sample(rivals, options.most - 1)
+    if len(rivals) + 1 < options.isomers:
+        rivals = edited(right, rivals, options.isomers, draw)
+    record = Record(part.id, part.spectra, None, formula)
+    return Case(record, (right, *rivals), block in in_table)
 
 
 def edited(right: str, rivals: Sequence[str], count: int, draw: random.Random) -> list[str]:
@@ -173,23 +195,33 @@ class Judge:
 
     def __init__(self, record: Record, candidates: Sequence[str], trained: TrainedModel | None) -> None:
         self._record, self._candidates, self._trained = record, candidates, trained
-        self._parts: dict[bool, list[Verdict]] = {}
+        self._verdicts: dict[tuple[bool, bool], list[Verdict]] = {}
 
     def scores(self, row: Row) -> dict[str, FloatArray]:
-        """By what candidates are ranked, [N] each."""
-        record = self._record if row.multiplicities else _without_multiplicities(self._record)
-        if row.multiplicities not in self._parts:
-            self._parts[row.multiplicities] = Verifier(record).judge(self._candidates)
-        verdicts, weights = self._parts[row.multiplicities], ErrorModels().weights
-        names = [REGISTRY[one].name for one in row.uses]
-        scores = {
-            "prediction": np.array([sum(weights[n] * one.parts.get(n, 0.0) for n in names) for one in verdicts])
-        }
+        """By what candidates are ranked, [N] each. "both" has the error models and weights of the model's
+        calibration, "prediction" those that ship."""
+        found = {"prediction": self._predicted(row, ErrorModels(), False)}
         if self._trained is not None:
-            chosen = replace(record, spectra=tuple(one for one in record.spectra if one.modality in row.uses))
-            scores["model"] = _log_probabilities(self._trained, chosen, self._candidates)
-            scores["both"] = scores["prediction"] + scores["model"]
-        return scores
+            calibration = self._trained.calibration
+            chosen = tuple(one for one in self._record_of(row).spectra if one.modality in row.uses)
+            likelihood = Likelihood(self._trained, replace(self._record, spectra=chosen))
+            found["model"] = finite(spelling_log_probabilities(likelihood, self._candidates))
+            calibrated = self._predicted(row, calibration.errors, True)
+            found["both"] = calibrated + calibration.model_weight * found["model"]
+        return found
+
+    def _predicted(self, row: Row, errors: ErrorModels, calibrated: bool) -> FloatArray:
+        key = row.multiplicities, calibrated
+        if key not in self._verdicts:
+            self._verdicts[key] = Verifier(self._record_of(row), errors).judge(self._candidates)
+        used = {REGISTRY[one].name for one in row.uses}
+        parts = (
+            {name: part for name, part in one.parts.items() if name in used} for one in self._verdicts[key]
+        )
+        return np.array([errors.total(one) for one in parts])
+
+    def _record_of(self, row: Row) -> Record:
+        return self._record if row.multiplicities else _without_multiplicities(self._record)
 
 
 def _without_multiplicities(record: Record) -> Record:
@@ -199,12 +231,6 @@ def _without_multiplicities(record: Record) -> Record:
             replace(one, attached_hydrogens=()) if isinstance(one, CarbonNMR) else one for one in record.spectra
         ),
     )
-
-
-def _log_probabilities(trained: TrainedModel, record: Record, candidates: Sequence[str]) -> FloatArray:
-    """The model's, [N]; a structure that it cannot write is as improbable as the least probable that it can."""
-    values = Likelihood(trained, record).log_probabilities(candidates)
-    return np.maximum(values, values[np.isfinite(values)].min(initial=0.0))
 
 
 def measure(cases: Sequence[Case], trained: TrainedModel | None) -> dict[tuple[str, ...], Figures]:
@@ -237,11 +263,21 @@ def _partners(cases: Sequence[Case]) -> dict[str, Record]:
     }
 
 
+def time_list(case: Case, lists: Path, count: int) -> str:
+    """The time that a list of `count` molecules takes which all have the right mass or formula."""
+    record = replace(case.record, formula=None)
+    suspects = Sifted().sift(islice(read_suspects(lists), count), None)
+    wall_s, cpu_s = time.monotonic(), time.process_time()
+    judged = rank(record, suspects).judged
+    wall_s, cpu_s = time.monotonic() - wall_s, time.process_time() - cpu_s
+    return f"{judged:,} candidates ranked in {wall_s:.0f} s, {cpu_s:.0f} s of them on the processor"
+
+
 def append(found: dict[tuple[str, ...], Figures], options: argparse.Namespace) -> None:
     """Add the figures to the file of results, with a head if it is new."""
     path = RESULTS.with_name("ranking.csv")
     head = ("date", "commit", "model", "most", "isomers", "molecules_with", "ranked_by", "spectra", "group",
-            "molecules", "top_1", "reciprocal_rank")  # fmt: skip
+            "molecules", "top_1", "reciprocal_rank", "calibration_error")  # fmt: skip
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -250,8 +286,8 @@ def append(found: dict[tuple[str, ...], Figures], options: argparse.Namespace) -
         for names, one in found.items():
             model = options.model.name if options.model else "none"
             about = (datetime.now(UTC).strftime("%Y-%m-%d"), commit(), model, options.most, options.isomers)
-            figures = (f"{np.mean(one.top_1):.4f}", f"{np.mean(one.reciprocal):.4f}")
-            writer.writerow((*about, *names, len(one.top_1), *figures))
+            figures = (np.mean(one.top_1), np.mean(one.reciprocal), one.calibration_error)
+            writer.writerow((*about, *names, len(one.top_1), *(f"{figure:.4f}" for figure in figures)))
 
 
 def main() -> None:
@@ -260,15 +296,26 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="folder of a trained model")
     parser.add_argument("--most", type=int, default=60, help="candidates of a molecule (default: 60)")
     parser.add_argument("--isomers", type=int, default=0, help="fill up shorter lists with edited structures")
+    parser.add_argument(
+        "--molecules", type=int, default=10**6, help="a drawn sample of the test (default: all)"
+    )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--time", type=int, metavar="N", help="time a list of N molecules of MOSES, and no more"
+    )
     options = parser.parse_args()
     started = time.monotonic()
-    cases = read_cases(options.data, options.most, options.isomers, options.seed)
+    cases = read_cases(options.data, options)
+    if options.time:
+        lines = [sum(len(one.shifts_ppm) for one in case.record.of(C)) for case in cases]  # type: ignore[union-attr]
+        print(time_list(cases[int(np.argmax(lines))], options.data / RIVALS[2], options.time))
+        return
     sizes = np.array([len(case.candidates) for case in cases])
     print(f"{len(cases)} molecules, {sizes.mean():.1f} candidates in the mean, {sizes.min()} to {sizes.max()}")
     started, read_s = time.monotonic(), time.monotonic() - started
     found = measure(cases, None if options.model is None else load_model(options.model))
-    print(f"read in {read_s:.0f} s, ranked in {time.monotonic() - started:.0f} s; Top-1 / reciprocal rank")
+    print(f"read in {read_s:.0f} s, ranked in {time.monotonic() - started:.0f} s")
+    print("Top-1 / reciprocal rank, and the calibration error of the softmax of the scores")
     for (row, by, spectra, group), figures in found.items():
         print(f"{row:26} {by:11} {spectra:9} {group:8} n {len(figures.top_1):4}  {figures}")
     append(found, options)

@@ -34,6 +34,7 @@ REGISTRY = {
     "preparation": Benchmark("prepare.py", "preparing data", "plain pandas by the same rules"),
     "traffic": Benchmark("traffic.py", "what a step sends", "the least that the routing implies"),
     "planner": Benchmark("plan_memory.py", "mmspec plan", "measured trainings"),
+    "forward": Benchmark("forward_models.py", "predicted IR and MS/MS", "measured spectra; shuffled ones"),
     "simulator": Benchmark("simulator.py", "simulated spectra", "published and measured ones"),
     "modalities": Benchmark(
         "modality_gain.py", "models with HSQC, DEPT and precursors", "the same models without"

@@ -140,7 +140,7 @@ def multiplet_rows(file: str, pairs: Sequence[tuple[Multiplet, Multiplet]]) -> I
 
 def infrared_rows(file: str, molecules: Sequence[fit_infrared.Measured], is_fitted: bool) -> Iterator[Row]:
     """Cosines of smoothed square roots, matched and mismatched, of molecules that the model was not fitted
-    on; with what the mean of the others' spectra gives, and, if it saw them, the shipped model."""
+    on; with what the basis and the mean of the others' spectra give, and, if it saw them, the shipped model."""
     made = np.stack([smoothed_root(infrared(one.mol, one.around)) for one in molecules])
     shipped = made @ np.stack([smoothed_root(one.spectrum) for one in molecules]).T
     cosines = fit_infrared.cross_validate(molecules) if is_fitted else shipped
@@ -151,7 +151,7 @@ def infrared_rows(file: str, molecules: Sequence[fit_infrared.Measured], is_fitt
     yield Row(file, "IR other molecules that fit better", len(molecules), float(better.mean()), "share")
     if is_fitted:
         mean = fit_infrared.matched_and_mismatched(fit_infrared.cross_validate(molecules, penalty=1e12))[0]
-        yield Row(file, "IR cosine, mean of the other folds", len(molecules), mean, "cosine")
+        yield Row(file, "IR cosine, basis and mean of the other folds", len(molecules), mean, "cosine")
         seen = fit_infrared.matched_and_mismatched(shipped)[0]
         yield Row(file, "IR cosine, shipped model (has seen them)", len(molecules), seen, "cosine")
 

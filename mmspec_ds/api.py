@@ -20,20 +20,22 @@ from mmspec_ds.reporting.explanation_figure import save_figure
 from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import answer_lines, explanation_lines
 from mmspec_ds.spectra.records import Record, TandemMS
+from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.systems.elucidation.constrained import Constrain
 from mmspec_ds.systems.elucidation.predict import BEAM
-from mmspec_ds.systems.elucidation.predict_files import Asked, predict_record, predict_requests
+from mmspec_ds.systems.elucidation.predict_files import DEFAULT, Asked, predict_record, predict_requests
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 from mmspec_ds.verification.error_models import ErrorModels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Measurement:
     """What was measured of one molecule: its spectra, and what the readers changed or assumed."""
 
     record: Record
     remarks: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         formula = [f"formula {self.record.formula}"] if self.record.formula else []
         return "\n".join([self.record.id, *formula, *map(described, self.record.spectra), *self.remarks])
 
@@ -56,7 +58,7 @@ class Candidate:
     confidence: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer:
     """What a model says of one record.
 
@@ -94,7 +96,7 @@ class Answer:
         """The answer in JSON's types, as `mmspec predict` writes it."""
         return dict(self.content)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(answer_lines(self._explained(len(self.candidates))))
 
     def _repr_html_(self) -> str:
@@ -104,7 +106,7 @@ class Answer:
         return explain_answer(self.content, self.record, top, self.errors)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExplainedAnswer:
     """An answer with its reasons; it shows itself in a notebook and prints as text."""
 
@@ -131,21 +133,33 @@ class ExplainedAnswer:
         """
         save_page(self.explanation, Path(path))
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(explanation_lines(self.explanation))
 
     def _repr_html_(self) -> str:
         return explanation_html(self.explanation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A trained model that reads spectra; `load` gives one."""
 
     trained: TrainedModel
 
+    def __repr__(self) -> str:
+        read = ", ".join(REGISTRY[modality].label for modality in self.trained.encoding.modalities)
+        size = sum(weight.numel() for weight in self.trained.model.parameters())
+        return f"model of {read}; {size:,} parameters"
+
     def predict(
-        self, measured: Measurement | Record, *, top: int = 10, beam: int = BEAM, verified: bool = True
+        self,
+        measured: Measurement | Record,
+        *,
+        top: int = 10,
+        beam: int = BEAM,
+        verified: bool = True,
+        constrain: Constrain = "composition",
+        precursor_ppm: float = 10.0,
     ) -> Answer:
         """The structures that the model proposes for the spectra of one molecule.
 
@@ -154,21 +168,22 @@ class Model:
             top: candidates, at most.
             beam: hypotheses that the search keeps; some of them spell one molecule.
             verified: rank them by the spectra that are predicted for them as well.
+            constrain: what is searched: molecules of the formula, or of the mass by the precursors, as far as
+                these are known ("composition"); all molecules ("grammar"); any text ("none").
+            precursor_ppm: how far the mass of a candidate may be from that of the precursors.
 
         Raises:
             DataError: the record holds nothing that this model reads, or what it cannot read.
         """
         measured = measured if isinstance(measured, Measurement) else Measurement(measured)
-        asked = Asked(top, max(beam, top), verified)
+        asked = Asked(top, max(beam, top), verified, constrain, precursor_ppm)
         content = predict_record(self.trained, measured.record, measured.remarks, asked)
         return Answer(content, measured.record, self.trained.calibration.errors)
 
-    def answers(
-        self, requests: Iterable[Request], *, top: int = 10, beam: int = BEAM, verified: bool = True
-    ) -> Iterator[dict[str, Any]]:
-        """An answer in JSON's types for each of many records, in their order; memory holds a few hundred. One
-        that cannot be read has an `error`. See `predict` for the other arguments."""
-        return predict_requests(self.trained, requests, Asked(top, max(beam, top), verified))
+    def answers(self, requests: Iterable[Request], asked: Asked = DEFAULT) -> Iterator[dict[str, Any]]:
+        """An answer in JSON's types for each of many records, in their order, as `mmspec predict` writes it;
+        memory holds a few hundred. One that cannot be read has an `error`."""
+        return predict_requests(self.trained, requests, asked)
 
     def explain(self, measured: Measurement | Record, *, top: int = 3) -> ExplainedAnswer:
         """Why the model proposes its first candidates: their signals assigned to atoms, what each spectrum adds

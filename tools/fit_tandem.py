@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from mmspec_ds.simulator.fragment_features import FEATURES, describe
 from mmspec_ds.simulator.fragment_scorer import (
-    BINS,
     ENERGIES_EV,
     POLARITIES,
     FragmentScorer,
@@ -36,7 +35,6 @@ from mmspec_ds.spectra.records import Modality, Record, TandemMS
 from tools.folds import folds_of
 from tools.spectrum_comparison import MZ_TOLERANCE, peak_recall, sqrt_cosine
 
-OUTPUTS = len(POLARITIES) * len(ENERGIES_EV) * BINS
 HIDDEN, EPOCHS, BATCH = 48, 120, 10
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1.0
 """Chosen among 8 to 48 hidden units, 15 to 120 epochs and decays of 0.1 to 3 by threefold cross-validation."""
@@ -46,7 +44,8 @@ FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class Example:
-    """One molecule: its features [F, FEATURES], the ions of each polarity and the published shares [E, P]."""
+    """One molecule: its features [F, FEATURES], the ions of each polarity and the published shares [E, P],
+    which are zeros where there is no spectrum."""
 
     mol: Chem.Mol
     features: npt.NDArray[np.float32]
@@ -56,13 +55,14 @@ class Example:
 
 
 class _Network(nn.Module):
-    """The scorer as a trainable module."""
+    """The scorer as a trainable module, for as many numbers of hydrogens as `bins` says."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: int, bins: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(FEATURES, HIDDEN)
-        self.output = nn.Linear(HIDDEN, OUTPUTS, bias=False)
-        self.direct = nn.Linear(FEATURES, OUTPUTS)
+        outputs = len(POLARITIES) * len(ENERGIES_EV) * bins
+        self.hidden = nn.Linear(FEATURES, hidden)
+        self.output = nn.Linear(hidden, outputs, bias=False)
+        self.direct = nn.Linear(FEATURES, outputs)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.direct.weight)
 
@@ -79,13 +79,15 @@ def read_examples(path: Path) -> list[Example]:
     return [_example(record) for record in read_records(path, modalities=[Modality.MS])]
 
 
-def fit(examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS) -> FragmentScorer:
-    """Fit the scorer to the examples; on one thread the result depends on examples and seed alone."""
+def fit(
+    examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS, hidden: int = HIDDEN
+) -> FragmentScorer:
+    """Fit the scorer to the examples; on one thread the result depends on the arguments alone."""
     torch.manual_seed(seed)
     shuffle = np.random.default_rng(seed)
     rows = np.concatenate([example.features for example in examples])
     shift, scale = rows.mean(axis=0), 1.0 / (rows.std(axis=0) + 0.05)
-    network = _Network()
+    network = _Network(hidden, examples[0].grids[0].place.shape[1])
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     steps = epochs * -(-len(examples) // BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -158,7 +160,7 @@ class _Prepared:
         )
 
     def loss(self, network: _Network) -> Tensor:
-        out = network(self.features).view(-1, len(POLARITIES), len(ENERGIES_EV), BINS)
+        out = network(self.features).view(len(self.features), len(POLARITIES), len(ENERGIES_EV), -1)
         total = torch.zeros(())
         for polarity, published in enumerate(self.published):
             logs = out[:, polarity].transpose(1, 2)[self.possible[polarity]].T

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmspec_ds.cli import (
     calibrate,
@@ -50,9 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options; `section.key=value` may stand after a flag too, where argparse alone would not take it."""
+    """The options; `section.key=value` and files may stand after a flag too, where argparse alone would not
+    take them."""
     parser = make_parser()
     options, rest = parser.parse_known_args(arguments)
+    if hasattr(options, "files") and not any(text.startswith("-") for text in rest):
+        options.files, rest = [*options.files, *map(Path, rest)], []
     strangers = [text for text in rest if text.startswith("-") or "=" not in text]
     if strangers or (rest and not hasattr(options, "overrides")):
         parser.error(f"unrecognized arguments: {' '.join(strangers or rest)}")

@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
         help="files of any format, with SMILES of molecules that the model was not trained on",
     )
     command.add_argument(
-        "--limit", type=positive, default=2000, help="the first so many molecules (default: 2000)"
+        "--limit", type=positive, default=1000, help="the first so many molecules (default: 1000)"
     )
     command.add_argument("--seed", type=int, default=0, help="of the spectra that are left out (default: 0)")
 

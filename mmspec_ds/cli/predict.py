@@ -60,11 +60,10 @@ def _predict(options: argparse.Namespace) -> int:
         options.usage("--resume needs --out")
     check_records(options)
     check_writable(options.out)
+    from mmspec_ds.api import load
     from mmspec_ds.systems.elucidation.predict import BEAM
-    from mmspec_ds.systems.elucidation.predict_files import Asked, predict_requests
-    from mmspec_ds.systems.elucidation.trained import load_model
+    from mmspec_ds.systems.elucidation.predict_files import Asked
 
-    trained = load_model(options.model)
     asked = Asked(
         top=options.top,
         beam=max(options.beam or BEAM, options.top),
@@ -72,9 +71,10 @@ def _predict(options: argparse.Namespace) -> int:
         constrain=options.constrain,
         precursor_ppm=options.precursor_ppm,
     )
+    model = load(options.model)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        return predict_requests(trained, read_records(options, answered), asked)
+        return model.answers(read_records(options, answered), asked)
 
     tally = _Tally()
     if options.out is None:

@@ -102,7 +102,7 @@ class Explanation:
 
     Attributes:
         id: of the record.
-        facts: what was given and read, by name, ready to print.
+        facts: by name, ready to print: formula or mass of the candidates, what was read, the confidence.
         candidates: the first ones, best first; none where the model proposes nothing.
         remarks: what was changed, assumed or left out on the way.
         contributions: to the log probability of the first candidate.
@@ -170,10 +170,11 @@ def explain(trained: TrainedModel, record: Record, answer: Mapping[str, Any], to
 
 def explain_answer(answer: Mapping[str, Any], record: Record, top: int, errors: ErrorModels) -> Explanation:
     """What can be said of an answer without the model: the signals of its first candidates."""
+    what, _, composition = (answer.get("composition") or "").partition(" ")
     facts = {
-        "formula": record.formula or "",
+        what: composition,
         "read": ", ".join(map(label_of, answer["read"])),
-        "not read": ", ".join(map(label_of, answer["unused"])),
+        "not read by the model": ", ".join(map(label_of, answer["unused"])),
     }
     listed = answer.get("confidence", {}).get("listed")
     if listed is not None:
@@ -195,7 +196,7 @@ def explain_answer(answer: Mapping[str, Any], record: Record, top: int, errors: 
     )
     return Explanation(
         answer["id"],
-        {what: text for what, text in facts.items() if text},
+        {name: text for name, text in facts.items() if text},
         tuple(candidates),
         remarks=tuple(answer["remarks"]),
     )

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import cache, partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from math import log2
 from random import Random
@@ -41,13 +41,13 @@ def pieces_of(sources: Sequence[str], max_heavy_atoms: int, workers: int = 1) ->
     by_size: dict[int, dict[str, float]] = {}
     for smiles in sorted(counts):
         mol = Chem.MolFromSmiles(smiles)
-        by_size.setdefault(mol.GetNumAtoms(), {})[smiles] = (1.0 + log2(counts[smiles])) * _liking(mol)
+        by_size.setdefault(mol.GetNumAtoms(), {})[smiles] = (1.0 + log2(counts[smiles])) * _preference(mol)
     return {
         size: (tuple(weights), tuple(accumulate(weights.values()))) for size, weights in sorted(by_size.items())
     }
 
 
-def _liking(mol: Chem.Mol) -> float:
+def _preference(mol: Chem.Mol) -> float:
     """Drugs have more nitrogen than other small molecules, and fewer of their small pieces are bicyclic."""
     nitrogens = sum(atom.GetAtomicNum() == 7 for atom in mol.GetAtoms())
     return float(3.0**-nitrogens * 3.0 ** max(0, mol.GetRingInfo().NumRings() - 1))
@@ -76,21 +76,20 @@ def _round(
     with rdBase.BlockLogs():
         for size in random.choices(sizes, [n - MIN_HEAVY_ATOMS + 1 for n in sizes], k=DRAWS):
             mol = _attempt(pieces, size, random)
-            if (
-                mol is None
-                or len(Chem.GetMolFrags(mol)) > 1
-                or not MIN_HEAVY_ATOMS <= mol.GetNumAtoms() <= max_heavy_atoms
-            ):
+            if mol is None or not MIN_HEAVY_ATOMS <= mol.GetNumAtoms() <= max_heavy_atoms:
                 continue
             smiles = Chem.MolToSmiles(mol)
-            if smiles in found or not is_plausible(mol):
-                continue
-            again = Chem.MolFromSmiles(smiles)
-            if again is not None and Chem.MolToSmiles(again) == smiles:
-                key = Chem.MolToInchiKey(mol)
-                if key:
-                    found[smiles] = key[:14]
+            if smiles not in found and is_plausible(mol) and (block := _block(mol, smiles)):
+                found[smiles] = block
     return [list(found.items())]
+
+
+def _block(mol: Chem.Mol, smiles: str) -> str:
+    """The first block of the InChIKey; nothing where there is none or the SMILES is not read back as it is."""
+    again = Chem.MolFromSmiles(smiles)
+    if again is None or Chem.MolToSmiles(again) != smiles:
+        return ""
+    return str(Chem.MolToInchiKey(mol)).split("-", 1)[0]
 
 
 def _attempt(pieces: dict[int, Choice], size: int, random: Random) -> Chem.Mol | None:
@@ -115,6 +114,6 @@ def _drawn(choices: tuple[tuple[int, float], ...], random: Random) -> int:
     return random.choices([value for value, _ in choices], [weight for _, weight in choices])[0]
 
 
-@cache
+@lru_cache(maxsize=2**14)
 def _parsed(smiles: str) -> Chem.Mol:
     return Chem.MolFromSmiles(smiles)

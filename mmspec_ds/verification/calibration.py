@@ -25,6 +25,7 @@ class Known(Settings):
 
     elements: tuple[str, ...] = Field(description="symbols in the molecules' formulas")
     modalities: tuple[str, ...] = Field(description="kinds of spectra")
+    always: tuple[str, ...] = Field(description="those that every record had")
     ranges: dict[str, tuple[float, float]] = Field(description="least and greatest of each number")
 
 
@@ -71,14 +72,21 @@ def describe_known(records: Iterable[Record]) -> Known:
     """What some records are like."""
     elements: set[str] = set()
     modalities: set[str] = set()
+    always: set[str] | None = None
     ranges: dict[str, tuple[float, float]] = {}
     for record in records:
         elements |= _elements(record)
         modalities |= _modalities(record)
+        always = _modalities(record) if always is None else always & _modalities(record)
         for name, values in _numbers(record).items():
             low, high = ranges.get(name, (np.inf, -np.inf))
             ranges[name] = float(min(low, *values)), float(max(high, *values))
-    return Known(elements=tuple(sorted(elements)), modalities=tuple(sorted(modalities)), ranges=ranges)
+    return Known(
+        elements=tuple(sorted(elements)),
+        modalities=tuple(sorted(modalities)),
+        always=tuple(sorted(always or ())),
+        ranges=ranges,
+    )
 
 
 def unlike(record: Record, known: Known) -> list[str]:
@@ -91,6 +99,9 @@ def unlike(record: Record, known: Known) -> list[str]:
     strange = sorted(_modalities(record) - set(known.modalities))
     if strange:
         remarks.append(f"unlike the known records: spectra of {', '.join(strange)}")
+    absent = sorted(set(known.always) - _modalities(record))
+    if absent:
+        remarks.append(f"unlike the known records: no spectra of {', '.join(absent)}")
     for name, values in _numbers(record).items():
         low, high = known.ranges.get(name, (-np.inf, np.inf))
         margin = MARGIN * (high - low)

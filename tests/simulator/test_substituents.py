@@ -1,4 +1,4 @@
-"""Shifts near nitro, silyl and boronic groups, bromine and iodine: measured values of common compounds."""
+"""Shifts near nitro, silyl and boronic groups and iodine: measured values of common compounds."""
 
 import pytest
 from rdkit import Chem
@@ -26,7 +26,10 @@ def shifts(smiles: str, nucleus: str) -> list[float]:
         ("O=[N+]([O-])c1ccccc1", [123.5, 129.4, 134.6, 148.3], 2.0),
         ("Ic1ccccc1", [94.4, 127.4, 130.1, 137.4], 4.0),
         ("CCI", [-1.1, 20.6], 5.0),
-        ("CCBr", [19.4, 27.6], 4.0),
+        ("C[N+](C)(C)C", [55.6], 4.0),
+        ("CC(=O)[O-]", [24.0, 181.9], 4.0),
+        ("C[n+]1ccccc1", [48.6, 128.3, 145.2, 145.7], 6.0),
+        ("CC[N+]#[C-]", [15.3, 36.4, 156.8], 5.0),
         ("OB(O)c1ccccc1", [127.9, 131.0, 133.0, 134.7], 4.0),
     ],
 )
@@ -49,7 +52,7 @@ def test_hydrogen_shifts_of_common_compounds(smiles: str, measured: list[float])
 
 
 def test_molecules_without_such_groups_are_left_to_the_table() -> None:
-    mol = Chem.MolFromSmiles("CCOC(=O)c1ccc(Cl)cc1")
+    mol = Chem.MolFromSmiles("CCOC(=O)c1ccc(Cl)c(Br)c1")
     assert all(
         WithoutGroups(mol).shift({}, "C", atom.GetIdx()) is None  # type: ignore[arg-type]
         for atom in mol.GetAtoms()

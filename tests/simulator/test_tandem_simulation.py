@@ -47,6 +47,9 @@ def test_ethanols_ions_by_hand() -> None:
         assert np.abs(positive - mz).min() < 1e-5
     odd = 46.04132  # the radical cation has an odd number of electrons
     assert np.abs(positive - odd).min() > 0.1
+    both = ion_grid(describe(ethanol, fragments(ethanol)), "positive", radicals=True).mz
+    for mz in (*positive, odd, 28.03075, 15.02293):  # C2H6O+, C2H4+, CH3+
+        assert np.abs(both - mz).min() < 1e-5
 
 
 @pytest.mark.parametrize(

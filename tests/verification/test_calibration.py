@@ -59,3 +59,4 @@ def test_what_is_unlike_is_said() -> None:
     ]
     other = simulate_record("CCCCC")
     assert "unlike the known records: spectra of h_nmr, hsqc, ir, ms" in unlike(other, known)
+    assert unlike(Record("c"), known) == ["unlike the known records: no spectra of c_nmr"]

@@ -39,6 +39,8 @@ def test_prediction_alone_is_the_order_of_the_verdicts() -> None:
     assert [one.rank for one in found.molecules] == [1, 2, 3, 4, 5, 6]
     assert (found.judged, found.first_pass) == (6, None)
     assert found.molecules[0].log_probability is None
+    odds = np.exp([one.score - verdicts[0].score for one in found.molecules])
+    assert [one.share for one in found.molecules] == pytest.approx(odds / odds.sum(), rel=1e-9)
 
 
 def test_a_model_adds_its_log_probability(trained: TrainedModel) -> None:
