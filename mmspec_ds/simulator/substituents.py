@@ -1,10 +1,11 @@
-"""Shifts near groups that the sources of the table lack, by the increments of the textbooks.
+"""Shifts near groups that the sources of the table lack: nitro, silyl and boronic groups, iodine, and charges.
 
-Nitro, silyl and boronic groups and iodine. The shift of an atom near such a group is that of the molecule with
-hydrogen in its place, and an increment for the place. On measured small molecules this is nearer than what the
-table has seen of them; bromine it knows well enough. The increments are those of Pretsch, Buehlmann and
-Badertscher, Structure Determination of Organic Compounds (2009); those of trimethylsilyl and boronic acid are
-from shifts of methyl, ethyl, phenyl and vinyl compounds there.
+The shift of an atom near such a group is that of the molecule with hydrogen in its place, and an increment
+for the place. On measured small molecules this is nearer than what the table has seen of them; bromine it
+knows well enough. The values are rounded. Those of alkyl and aryl nitro and iodine compounds are of the size
+that increment tables give (such as Pretsch, Buehlmann and Badertscher, Structure Determination of Organic
+Compounds); the others are differences between the known shifts of simple compounds (methyl, ethyl, vinyl,
+phenyl and N-methylpyridinium) and of what they derive from. None was checked against a printed table.
 """
 
 from collections.abc import Mapping
