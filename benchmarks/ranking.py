@@ -114,10 +114,18 @@ class Figures:
         return f"{np.mean(self.top_1):.3f} / {np.mean(self.reciprocal):.3f}  {self.calibration_error:.3f}"
 
 
-def read_cases(data: Path, most: int, isomers: int, seed: int) -> list[Case]:
+def read_cases(data: Path, options: argparse.Namespace) -> list[Case]:
     """The test molecules with their candidates."""
     parts = [part for part in read_measured(data / TEST) if isinstance(part, Part) and part.smiles]
-    wanted = {_formula(part.smiles or "") for part in parts}
+    if options.molecules < len(parts):
+        parts = random.Random(options.seed).sample(parts, options.molecules)
+    pool, in_table = read_pool(data, {_formula(part.smiles or "") for part in parts})
+    cases = [make_case(part, pool, in_table, options) for part in parts]
+    return [case for case in cases if len(case.candidates) >= FEWEST]
+
+
+def read_pool(data: Path, wanted: set[str]) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """The molecules of all sources by formula and InChIKey block, and the blocks of those in CASCADE."""
     pool: dict[str, dict[str, str]] = defaultdict(dict)
     in_table: set[str] = set()
     for source in (TEST, *RIVALS):
@@ -129,20 +137,23 @@ def read_cases(data: Path, most: int, isomers: int, seed: int) -> list[Case]:
                 pool[formula].setdefault(block, plain)
                 if source == CASCADE:
                     in_table.add(block)
-    cases = []
-    for part in parts:
-        right = _plain(part.smiles or "")
-        block = inchikey_block(right)
-        rivals = [smiles for other, smiles in pool[_formula(right)].items() if other != block]
-        draw = random.Random(f"{seed} {block}")
-        if len(rivals) >= most:
-            rivals = draw.sample(rivals, most - 1)
-        if len(rivals) + 1 < isomers:
-            rivals = edited(right, rivals, isomers, draw)
-        if len(rivals) + 1 >= FEWEST:
-            record = Record(part.id, part.spectra, None, _formula(right))
-            cases.append(Case(record, (right, *rivals), block in in_table))
-    return cases
+    return pool, in_table
+
+
+def make_case(
+    part: Part, pool: dict[str, dict[str, str]], in_table: set[str], options: argparse.Namespace
+) -> Case:
+    """A test molecule, its rivals in the pool and, where they are too few, among edited structures."""
+    right = _plain(part.smiles or "")
+    block, formula = inchikey_block(right), _formula(right)
+    rivals = [smiles for other, smiles in pool[formula].items() if other != block]
+    draw = random.Random(f"{options.seed} {block}")
+    if len(rivals) >= options.most:
+        rivals = draw.sample(rivals, options.most - 1)
+    if len(rivals) + 1 < options.isomers:
+        rivals = edited(right, rivals, options.isomers, draw)
+    record = Record(part.id, part.spectra, None, formula)
+    return Case(record, (right, *rivals), block in in_table)
 
 
 def edited(right: str, rivals: Sequence[str], count: int, draw: random.Random) -> list[str]:
@@ -285,13 +296,16 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="folder of a trained model")
     parser.add_argument("--most", type=int, default=60, help="candidates of a molecule (default: 60)")
     parser.add_argument("--isomers", type=int, default=0, help="fill up shorter lists with edited structures")
+    parser.add_argument(
+        "--molecules", type=int, default=10**6, help="a drawn sample of the test (default: all)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--time", type=int, metavar="N", help="time a list of N molecules of MOSES, and no more"
     )
     options = parser.parse_args()
     started = time.monotonic()
-    cases = read_cases(options.data, options.most, options.isomers, options.seed)
+    cases = read_cases(options.data, options)
     if options.time:
         lines = [sum(len(one.shifts_ppm) for one in case.record.of(C)) for case in cases]  # type: ignore[union-attr]
         print(time_list(cases[int(np.argmax(lines))], options.data / RIVALS[2], options.time))

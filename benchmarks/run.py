@@ -30,6 +30,7 @@ REGISTRY = {
     "decoding": Benchmark(
         "decoding.py", "beam search", "transformers with the same weights; the dense baseline"
     ),
+    "constraints": Benchmark("constraints.py", "constrained beam search", "the same without a constraint"),
     "preparation": Benchmark("prepare.py", "preparing data", "plain pandas by the same rules"),
     "traffic": Benchmark("traffic.py", "what a step sends", "the least that the routing implies"),
     "planner": Benchmark("plan_memory.py", "mmspec plan", "measured trainings"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The main job on a laptop, in about a quarter of an hour on two cores: simulate spectra of small molecules, train
-# the sparse model with 2 ranks that share its experts, train the dense one for as long, and let both propose
-# structures for molecules that neither has seen.
+# the sparse model with 2 ranks that share its experts, train the dense one for as many steps, let both propose
+# structures for molecules that neither has seen, and read the published shifts of three common compounds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 launch/setup.sh
@@ -23,9 +23,17 @@ if [ ! -f starter/test.parquet ]; then
 fi
 echo "demo: training the sparse model on 2 ranks, expert-parallel size 2"
 train ds_configs/runs/demo.yaml
-echo "demo: training the dense model for the same time"
+echo "demo: training the dense model for as many steps"
 train ds_configs/runs/demo.yaml name=demo_dense moe=null training.ep_size=1
-echo "demo: proposing structures for molecules that neither model has seen"
+for model in runs/demo runs/demo_dense; do
+    echo "demo: calibrating $model: how far its candidates and the predicted spectra can be trusted"
+    mmspec calibrate "$model" --data starter/val.parquet
+done
+echo "demo: proposing structures for molecules that neither model has seen (beam 20)"
 mmspec evaluate runs/demo runs/demo_dense --data starter/test.parquet --controls starter/train.parquet \
     --limit 500 --json runs/demo/evaluation.json
+echo "demo: reading published shifts of three common compounds with the starter model"
+mmspec explain starter examples/ethyl_acetate/* --formula C4H8O2
+mmspec explain starter examples/2-butanone/* --formula C4H8O
+mmspec explain starter examples/vanillin/* --formula C8H8O3
 echo "demo: the figures are in runs/demo/evaluation.json; curves: .venv/bin/tensorboard --logdir runs"

@@ -20,6 +20,7 @@ from mmspec_ds.reporting.explanation_figure import save_figure
 from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import answer_lines, explanation_lines
 from mmspec_ds.spectra.records import Record, TandemMS
+from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.constrained import Constrain
 from mmspec_ds.systems.elucidation.predict import BEAM
 from mmspec_ds.systems.elucidation.predict_files import DEFAULT, Asked, predict_record, predict_requests
@@ -27,14 +28,14 @@ from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 from mmspec_ds.verification.error_models import ErrorModels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Measurement:
     """What was measured of one molecule: its spectra, and what the readers changed or assumed."""
 
     record: Record
     remarks: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         formula = [f"formula {self.record.formula}"] if self.record.formula else []
         return "\n".join([self.record.id, *formula, *map(described, self.record.spectra), *self.remarks])
 
@@ -57,7 +58,7 @@ class Candidate:
     confidence: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer:
     """What a model says of one record.
 
@@ -95,7 +96,7 @@ class Answer:
         """The answer in JSON's types, as `mmspec predict` writes it."""
         return dict(self.content)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(answer_lines(self._explained(len(self.candidates))))
 
     def _repr_html_(self) -> str:
@@ -105,7 +106,7 @@ class Answer:
         return explain_answer(self.content, self.record, top, self.errors)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExplainedAnswer:
     """An answer with its reasons; it shows itself in a notebook and prints as text."""
 
@@ -132,18 +133,23 @@ class ExplainedAnswer:
         """
         save_page(self.explanation, Path(path))
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(explanation_lines(self.explanation))
 
     def _repr_html_(self) -> str:
         return explanation_html(self.explanation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A trained model that reads spectra; `load` gives one."""
 
     trained: TrainedModel
+
+    def __repr__(self) -> str:
+        read = ", ".join(REGISTRY[modality].label for modality in self.trained.encoding.modalities)
+        size = sum(weight.numel() for weight in self.trained.model.parameters())
+        return f"model of {read}; {size:,} parameters"
 
     def predict(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmspec_ds.systems.elucidation.rank_files import Answer
 
 PASSES = {"c_nmr": "the 13C spectrum", "h_nmr": "the 1H spectrum", "model": "the model"}
-COLUMNS = ("id", "rank", "smiles", "name", "score", "log_probability")
+COLUMNS = ("id", "rank", "smiles", "name", "score", "share", "log_probability")
 
 
 def add(commands: Commands) -> None:
@@ -108,7 +108,7 @@ def _print(answer: "Answer", top: int) -> None:
     parts = list(candidates[0]["parts"])
     has_model = any(one["log_probability"] is not None for one in candidates)
     table = Table(title=answer["id"], title_justify="left", box=None)
-    for head in ("rank", "score", *parts, *(["model"] if has_model else [])):
+    for head in ("rank", "share", "score", *parts, *(["model"] if has_model else [])):
         table.add_column(head, justify="right")
     for head in ("SMILES", "name"):
         table.add_column(head, overflow="fold")
@@ -116,7 +116,7 @@ def _print(answer: "Answer", top: int) -> None:
         numbers = [one["score"], *(one["parts"][name] for name in parts)]
         numbers += [one["log_probability"]] if has_model else []
         cells = ("-" if number is None else f"{number:.1f}" for number in numbers)
-        table.add_row(str(one["rank"]), *cells, one["smiles"], one["name"])
+        table.add_row(str(one["rank"]), f"{one['share']:.1%}", *cells, one["smiles"], one["name"])
     console = Console()
     console.print(table, markup=False, highlight=False)
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in answer["left_out"].items())

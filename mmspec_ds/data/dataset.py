@@ -73,8 +73,9 @@ class SpectraDataset:
     @cached_property
     def blocks(self) -> tuple[str, ...]:
         """The first block of each sample's InChIKey: equal for stereoisomers, which must not cross a split. A
-        sample without a structure is its own block, named by its place."""
-        known = {text: inchikey_block(text) for text in set(self.smiles) if text is not None}
+        structure that InChI cannot describe is named by its SMILES instead; a sample without a structure is its
+        own block, named by its place."""
+        known = {text: _block(text) for text in set(self.smiles) if text is not None}
         return tuple(f"#{at}" if text is None else known[text] for at, text in enumerate(self.smiles))
 
     @classmethod
@@ -167,6 +168,13 @@ class SpectraDataset:
                 " give a validation file, or a larger validation_fraction"
             )
         return self.subset(np.flatnonzero(~held_back)), self.subset(np.flatnonzero(held_back))
+
+
+def _block(smiles: str) -> str:
+    try:
+        return inchikey_block(smiles)
+    except ValueError:
+        return smiles
 
 
 def shared_blocks(train: SpectraDataset, other: SpectraDataset, *, allow: bool = False) -> int:

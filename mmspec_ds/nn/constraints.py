@@ -7,10 +7,11 @@ formulas.
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mmspec_ds.molecules.grammar import SLACK, Grammar
+from mmspec_ds.molecules.grammar import SLACK, Grammar, IntTable
 from mmspec_ds.molecules.smiles_automaton import is_ring_token
 
 _NUMBERS = 62
@@ -49,25 +50,25 @@ class GrammarTables:
         rings = [at for at, token in enumerate(grammar.tokens) if is_ring_token(token)]
         self.rings = torch.tensor(rings, dtype=torch.int64, device=device)
         self.allowed = torch.from_numpy(grammar.allowed.reshape(-1, actions)).to(device)
+        self.bits = 1 << torch.arange(_NUMBERS + 1, device=device)
         # The ring of each token; other tokens have one beyond the last.
         self.ring_of = torch.full((self.tokens,), len(self.rings), device=device)
         self.ring_of[self.rings] = torch.arange(len(self.rings), device=device)
-        atoms = torch.tensor([kind is not None for kind in grammar.kinds], device=device)
-        atom_A = torch.zeros(actions, dtype=torch.int64, device=device)
-        atom_A[: self.tokens] = atoms.long()
-        columns = [torch.from_numpy(getattr(grammar, name)) for name in _COUNTERS]
-        columns += [torch.from_numpy(table) for table in (grammar.after, grammar.pushed, grammar.bonds)]
-        opened = torch.from_numpy(grammar.opened)[torch.from_numpy(grammar.after)]
-        self.steps = torch.stack([*(one.to(device) for one in (*columns, opened))], dim=-1)
-        self.steps = torch.cat([self.steps, atom_A.expand(len(self.steps), -1).unsqueeze(-1)], dim=-1)
-        self.steps = self.steps.flatten(0, 1).contiguous()
+        atom_A = np.array([kind is not None for kind in grammar.kinds] + [False] * (actions - self.tokens))
+        columns = [grammar.after, grammar.pushed, grammar.bonds, grammar.opened[grammar.after]]
+        columns += [np.broadcast_to(atom_A, columns[0].shape), *(getattr(grammar, one) for one in _COUNTERS)]
+        columns += self.more_counters()
+        self.counters = len(columns) - _COUNTED
+        self.steps = torch.from_numpy(np.stack(columns, axis=2).reshape(-1, len(columns))).to(device)
+
+    def more_counters(self) -> list[IntTable]:
+        """Changes of further counters that a constraint keeps, each [S, A]."""
+        return []
 
 
 _COUNTERS = ("depth", "rings", "needs", "parity", "unsaturation")
-_DEPTH, _RINGS, _NEEDS, _PARITY, _UNSATURATION = range(5)
-_ATOMS, _STATE, _PLACE, _TOUCH = range(5, 9)
-_COLUMNS = 9
-_AFTER, _PUSHED, _BONDS, _OPENED, _IS_ATOM = range(5, 10)
+_ATOMS, STATE, _PLACE, _TOUCH, DEPTH, RINGS, _NEEDS, _PARITY, UNSATURATION = range(9)
+_AFTER, _PUSHED, _BONDS, _OPENED, _IS_ATOM, _COUNTED = range(6)
 
 
 class GrammarConstraint:
@@ -89,35 +90,16 @@ class GrammarConstraint:
         self.left = max_tokens
         self._deepest = max_tokens // 4 + 2
         rings = len(tables.rings)
-        self._stack = slice(_COLUMNS, _COLUMNS + self._deepest)
+        self._counters = slice(DEPTH, DEPTH + tables.counters)
+        self._stack = slice(self._counters.stop, self._counters.stop + self._deepest)
         self._action = slice(self._stack.stop, self._stack.stop + rings + 1)
         self._first = slice(self._action.stop, self._action.stop + rings + 1)
         start = torch.zeros(self._first.stop, dtype=torch.int64, device=tables.device)
         start[_NEEDS] = 2  # an atom and EOS
-        start[_UNSATURATION] = 2  # of nothing, by the formula of the unsaturation
+        start[UNSATURATION] = 2  # of nothing, by the formula of the unsaturation
         start[self._action][:-1] = tables.rings
         start[self._first] = _CLOSED
         self.state_BKC = start.expand(samples, 1, -1)
-
-    @property
-    def automaton_BK(self) -> Tensor:
-        """The state of the automaton."""
-        return self.state_BKC[..., _STATE]
-
-    @property
-    def unsaturation_BK(self) -> Tensor:
-        """Twice the rings and double bonds so far; a ring counts from where it is opened."""
-        return self.state_BKC[..., _UNSATURATION]
-
-    @property
-    def depth_BK(self) -> Tensor:
-        """Open branches."""
-        return self.state_BKC[..., _DEPTH]
-
-    @property
-    def rings_BK(self) -> Tensor:
-        """Open rings."""
-        return self.state_BKC[..., _RINGS]
 
     def allowed(self) -> Tensor:
         mask_BKA = self.allowed_actions()
@@ -130,7 +112,7 @@ class GrammarConstraint:
 
     def allowed_actions(self) -> Tensor:
         """[B, K, A]; of a digit it tells whether a ring may be opened."""
-        depth_BK, rings_BK, needs_BK, parity_BK, _, _, state_BK, *_ = self.state_BKC.unbind(dim=2)
+        _, state_BK, _, _, depth_BK, rings_BK, needs_BK, parity_BK, *_ = self.state_BKC.unbind(dim=2)
         slack_BK = (self.left - 1 - SLACK[0] - needs_BK).clamp(0, len(SLACK) - 1)
         row_BK = (state_BK * 2 + (depth_BK > 0)) * 3 + rings_BK.clamp(max=2)
         row_BK = (row_BK * len(SLACK) + slack_BK) * 2 + (parity_BK & 1)
@@ -148,26 +130,26 @@ class GrammarConstraint:
         state_BKC = self.state_BKC.take_along_dim(parents_BK.unsqueeze(2), dim=1)
         action_BK, ring_BK = self.actions(state_BKC, tokens_BK)
         self.state_BKC = state_BKC
-        step_BKQ = self.tables.steps[state_BKC[..., _STATE] * self.tables.actions + action_BK]
+        tables = self.tables
+        step_BKQ = tables.steps[state_BKC[..., STATE] * tables.actions + action_BK]
         place_BK, touch_BK = state_BKC[..., _PLACE], state_BKC[..., _TOUCH]
         self._change_rings(action_BK, ring_BK, tokens_BK, step_BKQ)
-        depth_BK1 = state_BKC[..., _DEPTH, None].clone()
+        depth_BK1, ends_BK = state_BKC[..., DEPTH, None], step_BKQ[..., _COUNTED] < 0
         stack_BKD = state_BKC[..., self._stack]
         # What lies above the top of the stack has no meaning, so that every action may write there.
         stack_BKD.scatter_(2, depth_BK1, (step_BKQ[..., _PUSHED] | place_BK << _SHIFT).unsqueeze(2))
         top_BK = stack_BKD.gather(2, (depth_BK1 - 1).clamp(min=0)).squeeze(2)
-        is_atom_BK, ends_BK = step_BKQ[..., _IS_ATOM] > 0, step_BKQ[..., _DEPTH] < 0
+        is_atom_BK = step_BKQ[..., _IS_ATOM] > 0
         number_BK = state_BKC[..., _ATOMS] % _NUMBERS
-        one = torch.ones_like(place_BK)
-        touch_BK = torch.where(is_atom_BK, one << place_BK | one << number_BK, touch_BK)
+        bonded_BK = tables.bits[place_BK] | tables.bits[number_BK]
+        state_BKC[..., _TOUCH] = torch.where(is_atom_BK, bonded_BK, touch_BK)
         place_BK = torch.where(is_atom_BK, number_BK, place_BK)
-        state_BKC[..., _TOUCH] = touch_BK
         state_BKC[..., _PLACE] = torch.where(ends_BK, top_BK >> _SHIFT, place_BK)
-        state_BKC[..., _STATE] = torch.where(ends_BK, top_BK & (1 << _SHIFT) - 1, step_BKQ[..., _AFTER])
-        state_BKC[..., : len(_COUNTERS)] += step_BKQ[..., : len(_COUNTERS)]
+        state_BKC[..., STATE] = torch.where(ends_BK, top_BK & (1 << _SHIFT) - 1, step_BKQ[..., _AFTER])
+        state_BKC[..., self._counters] += step_BKQ[..., _COUNTED:]
         state_BKC[..., _ATOMS] += step_BKQ[..., _IS_ATOM]
         # A hypothesis that is given up may be anywhere.
-        state_BKC[..., _DEPTH].clamp_(0, self._deepest - 1)
+        state_BKC[..., DEPTH].clamp_(0, self._deepest - 1)
 
     def _change_rings(self, action_BK: Tensor, ring_BK: Tensor, tokens_BK: Tensor, step_BKQ: Tensor) -> None:
         """Take bonds from the rings that begin at this atom; open or close the ring of the token."""
@@ -176,7 +158,7 @@ class GrammarConstraint:
         action_BKR, first_BKR = state_BKC[..., self._action], state_BKC[..., self._first]
         closes_BK1 = action_BK.unsqueeze(2) >= self.tables.tokens
         ring_BK1 = ring_BK.unsqueeze(2)
-        bonded_BK1 = torch.ones_like(place_BK1) << first_BKR.gather(2, ring_BK1)
+        bonded_BK1 = self.tables.bits[first_BKR.gather(2, ring_BK1)]
         state_BKC[..., _TOUCH, None] |= torch.where(closes_BK1, bonded_BK1, 0)
         action_BKR -= step_BKQ[..., _BONDS, None] * (first_BKR == place_BK1)
         opened_BK1 = step_BKQ[..., _OPENED, None]

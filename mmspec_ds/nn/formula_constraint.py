@@ -5,7 +5,8 @@ a table: of the formulas with so many atoms of an element, of those with so much
 twice the number of rings and double bonds, 2 + sum over the atoms of (valence - 2) - hydrogens. The grammar
 counts it along with the string, so that hydrogens are exact.
 
-Axes: those of `constraints`, and F formulas of a sample, N a number of atoms or a value of the unsaturation.
+Axes: those of `constraints`, and F formulas of a sample, N a number of atoms or a value of the unsaturation, J
+effects of actions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,9 @@ import torch
 from torch import Tensor
 
 from mmspec_ds.molecules.atoms import AtomKind
-from mmspec_ds.molecules.grammar import Grammar
+from mmspec_ds.molecules.grammar import Grammar, IntTable
 from mmspec_ds.molecules.smiles_automaton import END
-from mmspec_ds.nn.constraints import GrammarConstraint, GrammarTables
+from mmspec_ds.nn.constraints import DEPTH, RINGS, STATE, UNSATURATION, GrammarConstraint, GrammarTables
 
 WORD = 63
 """Formulas in a word."""
@@ -37,7 +38,6 @@ class FormulaTables(GrammarTables):
     """The tables of a grammar, and what its atoms mean for a formula."""
 
     def __init__(self, grammar: Grammar, device: torch.device) -> None:
-        super().__init__(grammar, device)
         heavy = [kind for kind in grammar.kinds if kind is not None and kind.is_heavy]
         self.elements = sorted({kind.element for kind in heavy})
         of_element = [[kind for kind in heavy if kind.element == element] for element in self.elements]
@@ -46,22 +46,44 @@ class FormulaTables(GrammarTables):
         self.falls = np.array([max(map(_falls, kinds)) for kinds in of_element])
         self.falls_of_parts = _FALLS_OF_PARTS if "." in grammar.tokens else 0
         none = len(self.elements)
-        element_A = [
-            self.elements.index(kind.element) if kind is not None and kind.is_heavy else none
-            for kind in (*grammar.kinds, *[None] * (self.actions - self.tokens))
-        ]
-        self.element_A = torch.tensor(element_A, device=device)
-        self.counts_AE = torch.nn.functional.one_hot(self.element_A, none + 1)[:, :-1]
-        self.gain_A = torch.tensor([*self.gains.tolist(), 0], device=device)[self.element_A]
-        self.change_SA = torch.from_numpy(grammar.unsaturation).to(device)
-        # Heavy atoms that are there or must follow after an action, beyond those before it and one for each
-        # open branch; where hydrogens are written as atoms, none must.
+        self._element_A = np.array(
+            [
+                self.elements.index(kind.element) if kind is not None and kind.is_heavy else none
+                for kind in (*grammar.kinds, *[None] * (grammar.after.shape[1] - len(grammar.kinds)))
+            ]
+        )
+        super().__init__(grammar, device)
+        self.element_A = torch.from_numpy(self._element_A).to(device)
+        # Where hydrogens are written as atoms, no heavy atom must follow.
         self.owes = int(all(kind is None or kind.is_heavy for kind in grammar.kinds))
-        self.heavy_A = (self.element_A < none).long()
-        self.owed_SA = self.heavy_A + self.owes * torch.from_numpy(grammar.atoms + grammar.depth).to(device)
-        self.last_SA = torch.from_numpy(grammar.is_last > 0).to(device)
-        self.end = grammar.tokens.index(END)
-        self.largest_change = int(np.abs(grammar.unsaturation).max()) + _GAIN
+        self.effects_SJX, self.effect_of_SA = self._effects(self._element_A)
+
+    def more_counters(self) -> list[IntTable]:
+        """What the atoms can gain at most, heavy atoms, and atoms of each element."""
+        gain_A, none = np.array([*self.gains, 0])[self._element_A], len(self.elements)
+        counts = [gain_A, self._element_A < none, *(self._element_A == one for one in range(none))]
+        return [np.broadcast_to(one, self.grammar.after.shape).astype(np.int64) for one in counts]
+
+    def _effects(self, element_A: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """What actions do to a formula, each effect once for a state, that of the end first; and the effect of
+        each action. An effect is the element of an atom, the changes of the unsaturation and of what can still
+        be reached, the atoms that are then there or must follow, and whether no atom can."""
+        grammar, none = self.grammar, len(self.elements)
+        heavy_A = (element_A < none).astype(np.int64)
+        owed_SA = heavy_A + self.owes * (grammar.atoms + grammar.depth)
+        gain_A = np.array([*self.gains, 0])[element_A]
+        parts = (element_A, grammar.unsaturation, grammar.unsaturation - gain_A, owed_SA, grammar.is_last)
+        effects_SAX = np.stack([np.broadcast_to(part, owed_SA.shape) for part in parts], axis=2)
+        end = grammar.tokens.index(END)
+        rows, of_SA = [], np.zeros_like(owed_SA)
+        for state, effect_AX in enumerate(effects_SAX):
+            known, of_SA[state] = np.unique(effect_AX, axis=0, return_inverse=True)
+            rows.append(np.concatenate([effect_AX[end : end + 1], known]))
+        of_SA += 1
+        of_SA[:, end] = 0
+        most = max(map(len, rows))
+        padded = np.stack([np.pad(row, ((0, most - len(row)), (0, 0)), mode="edge") for row in rows])
+        return torch.from_numpy(padded).to(self.device), torch.from_numpy(of_SA).to(self.device)
 
 
 def _falls(kind: AtomKind) -> int:
@@ -86,70 +108,69 @@ class FormulaConstraint(GrammarConstraint):
     ) -> None:
         super().__init__(tables, len(formulas), max_tokens)
         self.formula_tables, device = tables, tables.device
-        self._zero = (tables.largest_change + 2) * (max_tokens + 1)  # the column of a value 0
+        self.formula_tables, device = tables, tables.device
         words = _Words(tables, formulas)
-        numbers = np.arange(max_tokens + 2)
-        values = np.arange(-self._zero, self._zero + 1)
-        at_least = words.where(words.counts_BFE[..., None] >= numbers)
-        self.at_least_BENW = torch.from_numpy(at_least).to(device)
-        most, least = words.unsaturation_BF + words.falls_BF, words.least_BF
-        self.up_to_BNW = torch.from_numpy(words.where(most[..., None] >= values)).to(device)
-        self.from_BNW = torch.from_numpy(words.where(least[..., None] <= values)).to(device)
-        equal = words.where(words.unsaturation_BF[..., None] == values)
-        self.unsaturated_BNW = torch.from_numpy(equal).to(device)
-        atoms_BF1, more = words.counts_BFE.sum(axis=2)[..., None], np.arange(2 * max_tokens + 4)
-        self.of_atoms_BNW = torch.from_numpy(words.where(atoms_BF1 == more)).to(device)
-        self.from_atoms_BNW = torch.from_numpy(words.where(atoms_BF1 >= more)).to(device)
+        elements, effects = len(tables.elements), tables.effects_SJX.shape[1]
+        conditions = words.conditions()
+        self.fits_BNW = torch.from_numpy(words.where(np.concatenate(conditions, axis=2))).to(device)
+        self.first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * self.fits_BNW.shape[1]
+        sizes = [one.shape[2] for one in conditions]
+        starts = np.cumsum([0, *sizes])
+        columns = [*range(elements), *np.repeat(range(elements, len(sizes)), [effects, effects, effects, 1])]
+        self.low_X = torch.from_numpy(starts[columns]).to(device)
+        self.high_X = torch.from_numpy(starts[1:][columns] - 1).to(device)
+        zeros = [0] * elements + [-words.lowest, -words.lowest, 0, -words.lowest]
+        self.zero_X = self.low_X + torch.tensor(zeros, device=device)[columns]
+        self.most_atoms = sizes[-2] // 2 - 1
+        self.sizes = [elements, effects, effects, effects, 1]
         self.possible_BKW = torch.from_numpy(words.all_BW).to(device).unsqueeze(1)
-        self.used_BKE = self.possible_BKW.new_zeros(len(formulas), 1, len(tables.elements))
-        self.gained_BK = self.possible_BKW.new_zeros(len(formulas), 1)
         self._possible_BKEW = self.possible_BKW.unsqueeze(2)
 
     def allowed_actions(self) -> Tensor:
-        tables, device = self.formula_tables, self.used_BKE.device
-        samples, _, elements = self.used_BKE.shape
-        sample_B1 = torch.arange(samples, device=device).unsqueeze(1)
-        sample_B11 = sample_B1.unsqueeze(2)
-        element_E = torch.arange(elements, device=device)
-        more_BKEW = self.at_least_BENW[sample_B11, element_E, self.used_BKE + 1]
-        more_BKEW = more_BKEW & self.possible_BKW.unsqueeze(2)
-        self._possible_BKEW = torch.cat([more_BKEW, self.possible_BKW.unsqueeze(2)], dim=2)
-        words_BKAW = self._possible_BKEW.index_select(2, tables.element_A)
-        unsaturation_BK = self.unsaturation_BK + self._zero
-        after_BKA = unsaturation_BK.unsqueeze(2) + tables.change_SA[self.automaton_BK]
-        words_BKAW &= self.up_to_BNW[sample_B11, after_BKA]
+        tables, state_BKC = self.formula_tables, self.state_BKC
+        state_BK = state_BKC[..., STATE]
+        element_BKJ, change_BKJ, reach_BKJ, owed_BKJ, last_BKJ = tables.effects_SJX[state_BK].unbind(3)
+        depth_BK1, unsaturation_BK1 = state_BKC[..., DEPTH, None], state_BKC[..., UNSATURATION, None]
         # Each open ring may still be closed by a double bond.
-        to_come_BK1 = (2 * self.rings_BK - self.gained_BK).unsqueeze(2)
-        reach_BKA = after_BKA + (to_come_BK1 - tables.gain_A)
-        words_BKAW &= self.from_BNW[sample_B11, reach_BKA]
-        atoms_BK = self.used_BKE.sum(dim=2)
-        owed_BK1 = (atoms_BK + tables.owes * self.depth_BK).unsqueeze(2)
-        words_BKAW &= self.from_atoms_BNW[sample_B11, owed_BK1 + tables.owed_SA[self.automaton_BK]]
-        whole_BKAW = self.of_atoms_BNW[sample_B11, atoms_BK.unsqueeze(2) + tables.heavy_A]
-        ends_BKA = tables.last_SA[self.automaton_BK] & (self.depth_BK == 0).unsqueeze(2)
-        words_BKAW &= torch.where(ends_BKA.unsqueeze(3), whole_BKAW, -1)
-        words_BKAW[:, :, tables.end] &= self.unsaturated_BNW[sample_B1, unsaturation_BK]
-        return super().allowed_actions() & (words_BKAW != 0).any(dim=3)
+        to_come_BK1 = unsaturation_BK1 + 2 * state_BKC[..., RINGS, None] - state_BKC[..., _GAINED, None]
+        owed_BKJ = (owed_BKJ + (state_BKC[..., _HEAVY, None] + tables.owes * depth_BK1)).clamp(
+            max=self.most_atoms
+        )
+        used_BKE = state_BKC[..., _USED : self._counters.stop]
+        numbers_BKX = torch.cat(
+            [
+                used_BKE + 1,
+                change_BKJ + unsaturation_BK1,
+                reach_BKJ + to_come_BK1,
+                owed_BKJ + (self.most_atoms + 1) * (last_BKJ * (depth_BK1 == 0)),
+                unsaturation_BK1,
+            ],
+            dim=2,
+        )
+        # What lies outside the table is as the last entry on that side.
+        rows_BKX = (numbers_BKX + self.zero_X).clamp(self.low_X, self.high_X) + self.first_B11
+        fits_BKXW = self.fits_BNW.flatten(0, 1).index_select(0, rows_BKX.flatten()).unflatten(0, rows_BKX.shape)
+        more_BKEW, up_to_BKJW, from_BKJW, atoms_BKJW, whole_BK1W = fits_BKXW.split(self.sizes, dim=2)
+        possible_BK1W = self.possible_BKW.unsqueeze(2)
+        self._possible_BKEW = torch.cat([more_BKEW & possible_BK1W, possible_BK1W], dim=2)
+        words_BKJW = self._possible_BKEW.take_along_dim(element_BKJ.unsqueeze(3), dim=2)
+        words_BKJW = words_BKJW & up_to_BKJW & from_BKJW & atoms_BKJW
+        words_BKJW[:, :, :1] &= whole_BK1W
+        fits_BKJ = (words_BKJW != 0).any(dim=3)
+        return super().allowed_actions() & fits_BKJ.gather(2, tables.effect_of_SA[state_BK])
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
-        tables = self.formula_tables
-        parents_BK1 = parents_BK.unsqueeze(2)
-        chosen_BK = parents_BK * self._possible_BKEW.shape[2] + tables.element_A[tokens_BK]
+        chosen_BK = parents_BK * self._possible_BKEW.shape[2] + self.formula_tables.element_A[tokens_BK]
         self.possible_BKW = self._possible_BKEW.flatten(1, 2).take_along_dim(chosen_BK.unsqueeze(2), dim=1)
-        self.used_BKE = self.used_BKE.take_along_dim(parents_BK1, dim=1) + tables.counts_AE[tokens_BK]
-        self.gained_BK = self.gained_BK.take_along_dim(parents_BK, dim=1) + tables.gain_A[tokens_BK]
         super().advance(parents_BK, tokens_BK)
 
     def keep(self, samples: Tensor) -> None:
         super().keep(samples)
-        for name in _OF_SAMPLES:
-            setattr(self, name, getattr(self, name)[samples])
+        self.fits_BNW, self.possible_BKW = self.fits_BNW[samples], self.possible_BKW[samples]
+        self.first_B11 = self.first_B11[: len(self.fits_BNW)]
 
 
-_OF_SAMPLES = (
-    *("at_least_BENW", "up_to_BNW", "from_BNW", "unsaturated_BNW", "of_atoms_BNW", "from_atoms_BNW"),
-    *("possible_BKW", "used_BKE", "gained_BK"),
-)
+_GAINED, _HEAVY, _USED = range(UNSATURATION + 1, UNSATURATION + 4)
 
 
 class _Words:
@@ -175,9 +196,27 @@ class _Words:
                 self.counts_BFE[sample, at] = [formula.get(element, 0) for element in tables.elements]
                 hydrogens_BF[sample, at] = formula.get("H", 0)
         self.unsaturation_BF = 2 + self.counts_BFE @ (tables.valences - 2) - hydrogens_BF
-        self.falls_BF = self.counts_BFE @ tables.falls + tables.falls_of_parts
-        self.least_BF = self.unsaturation_BF - self.falls_BF - self.counts_BFE @ tables.gains
+        falls_BF = self.counts_BFE @ tables.falls + tables.falls_of_parts
+        self.most_BF = self.unsaturation_BF + falls_BF
+        self.least_BF = self.unsaturation_BF - falls_BF - self.counts_BFE @ tables.gains
+        self.lowest = int(self.least_BF.min()) - 1
         self.all_BW = self.where(np.ones((*self.there_BF.shape, 1), dtype=bool))[:, 0]
+
+    def conditions(self) -> list[npt.NDArray[np.bool_]]:
+        """What is true of a formula [B, F, N]: it has N atoms or more of the first element, of the next ones;
+        its unsaturation may be N, and can still be reached from N; it has N heavy atoms or more and, after
+        those, exactly N; its unsaturation is N. The unsaturation is counted from `lowest`."""
+        numbers = np.arange(int(self.counts_BFE.max()) + 2)
+        values = np.arange(self.lowest, int(self.most_BF.max()) + 2)
+        atoms_BF1 = self.counts_BFE.sum(axis=2)[..., None]
+        atoms = np.arange(int(atoms_BF1.max()) + 2)
+        return [
+            *(self.counts_BFE[:, :, at, None] >= numbers for at in range(self.counts_BFE.shape[2])),
+            self.most_BF[..., None] >= values,
+            self.least_BF[..., None] <= values,
+            np.concatenate([atoms_BF1 >= atoms, atoms_BF1 == atoms], axis=2),
+            self.unsaturation_BF[..., None] == values,
+        ]
 
     def where(self, true: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Words [B, ..., W] of the formulas that a condition [B, F, ...] is true of."""

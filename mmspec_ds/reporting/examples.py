@@ -98,8 +98,13 @@ def find_examples(
     return Examples(remark, shown, result, _explained(trained, first) if first is not None else None)
 
 
-def _explained(trained: TrainedModel, record: Record) -> Explanation:
-    return explain(trained, record, predict_record(trained, record, asked=Asked(EXPLAINED, BEAM)), EXPLAINED)
+def _explained(trained: TrainedModel, record: Record) -> Explanation | None:
+    """None for a record that the model cannot answer."""
+    try:
+        answer = predict_record(trained, record, asked=Asked(EXPLAINED, BEAM))
+    except UserError:
+        return None
+    return explain(trained, record, answer, EXPLAINED)
 
 
 def choose(examples: Sequence[Example], show: int) -> tuple[Example, ...]:

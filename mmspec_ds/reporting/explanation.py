@@ -179,27 +179,29 @@ def explain_answer(answer: Mapping[str, Any], record: Record, top: int, errors: 
     listed = answer.get("confidence", {}).get("listed")
     if listed is not None:
         facts["right one listed"] = f"{listed:.0%}"
-    candidates = (
-        ExplainedCandidate(
-            one["smiles"],
-            one["probability"],
-            one.get("confidence"),
-            one.get("verification", {}),
-            tuple(assign(record, one["smiles"], errors)),
-            {
-                _label(spectrum): tuple(match_peaks(spectrum, one["smiles"]))
-                for spectrum in record.spectra
-                if isinstance(spectrum, TandemMS)
-            },
-        )
-        for one in answer["candidates"][:top]
-    )
+    candidates = (_candidate(one, record, errors) for one in answer["candidates"][:top])
     return Explanation(
         answer["id"],
         {name: text for name, text in facts.items() if text},
         tuple(candidates),
         remarks=tuple(answer["remarks"]),
     )
+
+
+def _candidate(one: Mapping[str, Any], record: Record, errors: ErrorModels) -> ExplainedCandidate:
+    """A candidate of an answer with its signals and peaks; without them where nothing is predicted for it, as
+    for a salt."""
+    smiles = one["smiles"]
+    found = ExplainedCandidate(
+        smiles, one["probability"], one.get("confidence"), one.get("verification", {}), matches=()
+    )
+    try:
+        matches = tuple(assign(record, smiles, errors))
+    except ValueError:
+        return found
+    tandem = [spectrum for spectrum in record.spectra if isinstance(spectrum, TandemMS)]
+    fragments = {_label(spectrum): tuple(match_peaks(spectrum, smiles)) for spectrum in tandem}
+    return replace(found, matches=matches, fragments=fragments)
 
 
 def _label(spectrum: TandemMS) -> str:

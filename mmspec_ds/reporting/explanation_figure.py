@@ -1,6 +1,7 @@
 """One picture of why a structure fits a record, for a notebook or a slide."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,10 @@ from mmspec_ds.verification.fragment_peaks import PeakMatch
 WIDTH, DPI = 11.0, 130
 _STRUCTURES, _SPECTRUM, _PEAKS, _READING = 2.2, 2.6, 2.0, 2.3
 """Heights of the rows in inches."""
-_TANDEM = 2
-"""MS/MS spectra that are drawn."""
+_LINE = 110
+"""Letters of the heading in a line."""
+_SHOWN, _TANDEM = 3, 2
+"""Candidates and MS/MS spectra that are drawn."""
 _BOND = 90.0
 """Pixels; structures are drawn larger than they are shown."""
 _LABEL = 0.022
@@ -70,11 +73,13 @@ def figure_png(explanation: Explanation) -> bytes:
     spectra = [(one, name) for one in first for name in NUCLEI if of_nucleus(one.matches, name)]
     tandem = [found for one in first for found in one.fragments.items()][:_TANDEM]
     heights = [_STRUCTURES, *([_SPECTRUM] * len(spectra)), *([_PEAKS] * len(tandem)), _READING]
-    figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), dpi=DPI, layout="constrained")
+    head = textwrap.fill(_plain(heading(explanation)), _LINE)
+    height = sum(heights) + 0.2 * (head.count("\n") + 2)
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(_plain(heading(explanation)), x=0.01, ha="left", fontsize=12, color=LIGHT.ink)
+    figure.suptitle(head, x=0.01, ha="left", fontsize=12, color=LIGHT.ink)
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    _draw_candidates(rows[0], explanation.candidates)
+    _draw_candidates(rows[0], explanation.candidates[:_SHOWN])
     for row, (candidate, name) in zip(rows[1:], spectra):
         _draw_spectrum(row, candidate, name)
     for row, (label, peaks) in zip(rows[1 + len(spectra) :], tandem):
@@ -86,7 +91,7 @@ def figure_png(explanation: Explanation) -> bytes:
 
 
 def _draw_candidates(row: Any, candidates: Sequence[ExplainedCandidate]) -> None:
-    columns = row.subplots(1, max(len(candidates), 3), squeeze=False)[0]
+    columns = row.subplots(1, _SHOWN)
     for axes in columns:
         axes.axis("off")
     for number, (axes, one) in enumerate(zip(columns, candidates), 1):

@@ -199,9 +199,10 @@ def _remove_atom(mol: Chem.RWMol, random: Random) -> Chem.RWMol | None:
     atom = random.choice(atoms)
     ends = [neighbour.GetIdx() for neighbour in atom.GetNeighbors()]
     if len(ends) == 2:
-        if mol.GetBondBetweenAtoms(*ends) is not None:
+        first, second = ends
+        if mol.GetBondBetweenAtoms(first, second) is not None:
             return None
-        mol.AddBond(*ends, Chem.BondType.SINGLE)
+        mol.AddBond(first, second, Chem.BondType.SINGLE)
     mol.RemoveAtom(atom.GetIdx())
     return mol
 

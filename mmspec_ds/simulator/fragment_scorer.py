@@ -83,8 +83,10 @@ class FragmentScorer:
 
 def intensities(scores: FloatMatrix, grid: IonGrid) -> npt.NDArray[np.float64]:
     """Shares [P] of the intensity of one spectrum, which sum to 1, from scores [F, bins] of one polarity and
-    energy."""
+    energy; empty where no ion is possible."""
     possible = grid.place >= 0
+    if not possible.any():
+        return np.zeros(len(grid.mz))
     logs = scores[possible]
     weights = np.exp(logs - logs.max())
     shares = np.bincount(grid.place[possible], weights=weights, minlength=len(grid.mz))

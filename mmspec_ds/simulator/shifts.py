@@ -9,7 +9,7 @@ from rdkit import Chem
 
 from mmspec_ds.simulator.environments import Surroundings
 from mmspec_ds.simulator.shift_table import load_tables
-from mmspec_ds.simulator.substituents import WithoutGroups
+from mmspec_ds.simulator.substituents import WithoutGroups, near_charges
 
 ShiftSource = Literal["table", "csp5"]
 AtomShifts = Mapping[int, float]
@@ -49,8 +49,9 @@ def nucleus_shifts(
         without.shift(table, nucleus, first) or by_table
         for first, by_table in zip(firsts, table.predict_with_spread(around, firsts))
     ]
+    charged = near_charges(mol)[nucleus]
     return PredictedShifts(
-        {atom: one[0] for atoms, one in zip(asked, predicted) for atom in atoms},
+        {atom: one[0] + charged.get(atom, 0.0) for atoms, one in zip(asked, predicted) for atom in atoms},
         {atom: one[1] for atoms, one in zip(asked, predicted) for atom in atoms},
     )
 

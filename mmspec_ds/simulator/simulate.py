@@ -140,10 +140,10 @@ def simulate_dataset(
     """Write `train.parquet`, `val.parquet` and `test.parquet` in the benchmark's schema.
 
     The molecules are enumerated, or read from `smiles_file`, or made from pieces of those in it (`gathering` is
-    told how many there are). The file of a molecule follows from the hash of
-    the first block of its InChIKey, so no skeleton is in two files, whatever else is simulated. The files
-    appear together at the end. The records do not depend on the number of workers. Memory holds the SMILES of
-    all molecules and the records of one row group.
+    told how many there are). The file of a molecule follows from the hash of the first block of its InChIKey,
+    so no skeleton is in two files, whatever else is simulated. The files appear together at the end. The
+    records do not depend on the number of workers. Memory holds the SMILES of all molecules and the records of
+    one row group.
 
     Raises:
         DataError: a line of the SMILES file cannot be used and `skip_invalid` is off, or a process ended early.

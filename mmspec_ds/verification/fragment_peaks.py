@@ -9,7 +9,7 @@ from rdkit import Chem
 
 from mmspec_ds.molecules.smiles import parse_smiles
 from mmspec_ds.simulator.fragment_features import describe
-from mmspec_ds.simulator.fragment_scorer import BINS, FEWEST_MISSING, ion_grid
+from mmspec_ds.simulator.fragment_scorer import FEWEST_MISSING, ion_grid
 from mmspec_ds.simulator.fragmentation import fragments
 from mmspec_ds.spectra.records import TandemMS
 
@@ -43,7 +43,7 @@ def match_peaks(spectrum: TandemMS, smiles: str) -> list[PeakMatch]:
 
     Of the connected parts of the molecule that have the m/z of a peak with some number of hydrogens, the one is
     taken for which the fewest bonds break, and then the fewest hydrogens move (see `simulator.fragmentation`).
-    Ions are even-electron ones of the molecule with a proton more, or less in negative mode.
+    The ions are those of the molecule with a proton more, or less in negative mode, radicals among them.
 
     Raises:
         ValueError: the SMILES is not a valid structure.
@@ -51,9 +51,9 @@ def match_peaks(spectrum: TandemMS, smiles: str) -> list[PeakMatch]:
     mol = parse_smiles(smiles)
     membership = fragments(mol)
     described = describe(mol, membership)
-    grid = ion_grid(described, spectrum.polarity)
-    moved = np.abs(np.arange(FEWEST_MISSING, FEWEST_MISSING + BINS))
-    cost = np.where(grid.place >= 0, described.valences[:, None] * BINS + moved, np.iinfo(np.int64).max)
+    grid = ion_grid(described, spectrum.polarity, radicals=True)
+    missing = np.arange(grid.place.shape[1]) + 2 * FEWEST_MISSING
+    cost = described.valences[:, None] * len(missing) + np.abs(missing)
     charge = 1 if spectrum.polarity == "positive" else -1
     base = spectrum.intensity.max()
     found = []
@@ -66,7 +66,7 @@ def match_peaks(spectrum: TandemMS, smiles: str) -> list[PeakMatch]:
             continue
         row, column = np.unravel_index(np.where(fits, cost, np.iinfo(np.int64).max).argmin(), cost.shape)
         broken = int(described.valences[row])
-        hydrogens = int(described.hydrogens[row]) + broken + charge - 2 * (int(column) + FEWEST_MISSING)
+        hydrogens = int(described.hydrogens[row]) + broken + charge - int(missing[column])
         atoms = tuple(np.flatnonzero(membership[row]).tolist())
         ion = _formula(mol, atoms, hydrogens) + ("+" if charge > 0 else "-")
         exact = float(grid.mz[grid.place[row, column]])

@@ -8,11 +8,21 @@ from typing import Any
 import numpy as np
 from rdkit import Chem
 
-from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HydrogenNMR, Infrared, Modality, Record
+from mmspec_ds.spectra.records import (
+    HSQC,
+    CarbonNMR,
+    FloatArray,
+    HydrogenNMR,
+    Infrared,
+    Modality,
+    Record,
+    TandemMS,
+)
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.infrared import infrared_score
 from mmspec_ds.verification.nmr import match_carbon, match_cross_peaks, match_hydrogen
 from mmspec_ds.verification.predicted import Prediction, predicted
+from mmspec_ds.verification.tandem import tandem_score
 
 QUICK_RADIUS = 2
 """Bonds that the surroundings of a quick prediction span."""
@@ -22,8 +32,8 @@ UNPREDICTABLE = -1000.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """How well a candidate agrees with a record: `parts` are log-likelihoods in nats by modality (of IR against
-    a spectrum that has nothing to do with it), `score` is
+    """How well a candidate agrees with a record: `parts` are log-likelihoods in nats by modality (of IR and
+    MS/MS against spectra that have nothing to do with it), `score` is
     their sum with the weights of the error models; higher is better. Scores of one record can be compared."""
 
     smiles: str
@@ -81,6 +91,9 @@ def _judges(record: Record, models: ErrorModels) -> dict[str, Callable[[Predicti
         spectra = list(record.of(modality))
         if spectra:
             found[modality.name.lower()] = partial(_mean_score, spectra, scorer, models)
+    tandem = [one for one in record.spectra if isinstance(one, TandemMS)]
+    if tandem:
+        found[Modality.MS.name.lower()] = lambda prediction: tandem_score(tandem, prediction.mol)
     return found
 
 

@@ -24,8 +24,8 @@ def test_prediction_alone(folder: Path, mmspec: Command) -> None:
     told = mmspec("rank", "none", "--candidates", "list.smi", "--c-nmr", "carbon.csv", "--formula", "C4H8O")
     assert (told.status, told.err) == (0, "")
     lines = told.out.splitlines()
-    assert lines[1].split() == ["rank", "score", "c_nmr", "SMILES", "name"]
-    assert [line.split()[0::4] for line in lines[2:5]] == [["1", "butanone"], ["2", "butanal"], ["3", "THF"]]
+    assert lines[1].split() == ["rank", "share", "score", "c_nmr", "SMILES", "name"]
+    assert [line.split()[0::5] for line in lines[2:5]] == [["1", "butanone"], ["2", "butanal"], ["3", "THF"]]
     assert lines[5] == "5 candidates read, 3 ranked; left out: 1 repeated, 1 of another formula"
 
 
@@ -51,7 +51,16 @@ def test_with_a_model(house: Path, mmspec: Command) -> None:
     (house / "list.smi").write_text("CCO ethanol\nCCN ethylamine\n")
     told = mmspec("rank", house / "model", "--candidates", house / "list.smi", house / "data.parquet")
     assert told.status == 0
-    assert told.out.splitlines()[1].split() == ["rank", "score", "h_nmr", "c_nmr", "model", "SMILES", "name"]
+    assert told.out.splitlines()[1].split() == [
+        "rank",
+        "share",
+        "score",
+        "h_nmr",
+        "c_nmr",
+        "model",
+        "SMILES",
+        "name",
+    ]
     assert told.out.count("ethanol") == 4
 
 

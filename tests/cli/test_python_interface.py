@@ -1,6 +1,7 @@
 """The Python interface: what `read`, `load`, `predict` and `explain` give, and `mmspec explain`."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,12 +96,14 @@ def test_an_answer_shows_itself(answer: Answer) -> None:
     assert "read: 1H NMR, 13C NMR" in lines[0]
     listed = [[str(rank), one.smiles] for rank, one in enumerate(answer.candidates, 1)]
     assert [line.split()[:2] for line in lines[1:3]] == listed
+    assert repr(answer) == str(answer)
     page = answer._repr_html_()
     assert page.count("<svg") >= 2
     assert not any(word in page for word in ("<script", "href=", "src=", "url("))
 
 
 def test_a_record_that_the_model_cannot_read(model: Model) -> None:
+    assert re.fullmatch(r"model of 1H NMR, 13C NMR; [\d,]+ parameters", repr(model))
     with pytest.raises(DataError, match="nothing that this model reads: expected h_nmr or c_nmr, got ms"):
         model.predict(mmspec_ds.read(EXAMPLES / "paracetamol/tandem.mgf"))
     with pytest.raises(DataError, match=r"holds no config\.yaml"):

@@ -9,7 +9,7 @@ import pytest
 from mmspec_ds.simulator.noise import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.parquet import read_records
-from mmspec_ds.spectra.records import CarbonNMR, Infrared, Modality, Record
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Record
 
 
 def only(record: Record) -> tuple[CarbonNMR, Infrared]:
@@ -46,3 +46,16 @@ def test_a_word_without_a_number_is_wrong_usage(mmspec: Any, tmp_path: Path) -> 
     told = mmspec("simulate", "--noise", "carbon_ppm", "--out", tmp_path / "new")
     assert told.status == 2
     assert "argument --noise: 'carbon_ppm': expected a name, = and a number" in told.err
+
+
+def test_the_profile_of_measured_lists(mmspec: Any, tmp_path: Path) -> None:
+    arguments = ("--molecules", 40, "--max-heavy-atoms", 4, "--workers", 1, "--out", tmp_path)
+    noise = ("--noise", "spurious_peak=0")
+    assert mmspec("simulate", *arguments, "--profile", "measured-lists", *noise).status == 0
+    for record in read_records(tmp_path / "train.parquet"):
+        (hydrogen,) = record.of(Modality.H_NMR)
+        assert isinstance(hydrogen, HydrogenNMR)
+        assert {(one.category, one.j_hz) for one in hydrogen.multiplets} == {("m", ())}
+    told = mmspec("simulate", *arguments, "--profile", "measured-lists", "--noise-free")
+    assert told.status == 2
+    assert "not allowed with argument" in told.err

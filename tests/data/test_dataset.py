@@ -38,6 +38,12 @@ def test_blocks_ignore_stereo_and_keep_unknown_structures_apart():
     assert blocks[2] == "LFQSCWFLJHTTHZ"  # ethanol, as every database has it
 
 
+def test_a_structure_without_an_inchikey_is_its_own_block():
+    complexes = ("C[C]12[CH2][Pt]13456([CH2]=2)[CH]1[CH]3=[CH]4[CH]5=[CH]16", "CCO")
+    blocks = dataset(smiles=complexes, h_counts=(1, 1), c_counts=(1, 1)).blocks
+    assert blocks == (complexes[0], "LFQSCWFLJHTTHZ")
+
+
 def test_subset_keeps_the_order_asked_for():
     part = dataset().subset([2, 0])
     assert part.ids == ("r2", "r0")

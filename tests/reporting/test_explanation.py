@@ -103,6 +103,9 @@ def test_signals_of_a_real_spectrum() -> None:
     assert all(grade(one) in (0, 1) for one in right.matches)
     assert any(grade(one) not in (0, 1) for one in wrong.matches)
     assert len(explain_answer(answer, ETHYL_ACETATE, 1, ErrorModels()).candidates) == 1
+    salt = answer | {"candidates": [{"smiles": "CC(=O)[O-].[Na+]", "probability": 0.5}]}
+    (one,) = explain_answer(salt, ETHYL_ACETATE, 1, ErrorModels()).candidates
+    assert (one.smiles, one.matches, one.fragments) == ("CC(=O)[O-].[Na+]", (), {})
 
 
 def test_text() -> None:

@@ -9,7 +9,7 @@ from rdkit import Chem
 
 from mmspec_ds.molecules.smiles import canonical_smiles, inchikey_block
 from mmspec_ds.simulator.derivation import derived_molecules, pieces_of
-from mmspec_ds.simulator.edits import EDITS, edited, joined
+from mmspec_ds.simulator.edits import EDITS, Edit, edited, joined
 from mmspec_ds.simulator.plausibility import is_plausible
 
 DRUGS = (
@@ -54,7 +54,7 @@ def test_the_seed_decides_and_the_processes_do_not(molecules: list[tuple[str, st
 
 
 @pytest.mark.parametrize("edit", [edit for edit, _ in EDITS], ids=lambda edit: edit.__name__)
-def test_each_edit_leaves_a_molecule_or_says_that_there_is_no_place(edit: object) -> None:
+def test_each_edit_leaves_a_molecule_or_says_that_there_is_no_place(edit: Edit) -> None:
     changed = 0
     for number, smiles in enumerate(DRUGS * 5):
         mol = Chem.MolFromSmiles(smiles)

@@ -28,6 +28,11 @@ def test_paracetamol() -> None:
     assert explained_share(found) == 1.0
 
 
+def test_a_radical() -> None:
+    (one,) = match_peaks(spectrum(("C6H7NO",)), "CC(=O)Nc1ccc(O)cc1")  # 109.0522, loss of an acetyl radical
+    assert (one.ion, one.broken, one.atoms) == ("C6H7NO+", 1, tuple(range(3, 11)))
+
+
 def test_an_anion() -> None:
     (one,) = match_peaks(spectrum(("C6H6NO",), "negative"), "CC(=O)Nc1ccc(O)cc1")
     assert (one.ion, one.atoms) == ("C6H6NO-", tuple(range(3, 11)))

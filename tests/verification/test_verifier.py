@@ -64,7 +64,9 @@ def test_no_molecule_has_the_lowest_score(smiles: str) -> None:
     assert right.score > UNPREDICTABLE
 
 
-@pytest.mark.parametrize("smiles", ["O", "O=C=O", "ClC(Cl)(Cl)Cl", "[Na+]", "C[Si](C)(C)C", "F"])
+@pytest.mark.parametrize(
+    "smiles", ["O", "O=C=O", "ClC(Cl)(Cl)Cl", "[Na+]", "C[Si](C)(C)C", "F", "N#N", "*", "[2H]C"]
+)
 def test_odd_molecules_have_finite_scores(smiles: str) -> None:
     record = simulate_record("CCO")
     assert all(np.isfinite(part) for part in Verifier(record).judge([smiles])[0].parts.values())

@@ -36,6 +36,8 @@ class RankedMolecule:
         smiles, name: as the list gives them, the SMILES canonical.
         score: the sum of the weighted parts and of the weighted log probability, in nats. Differences within
             one record have a meaning, the number alone has none.
+        share: the probability of this molecule if one of the list is the right one and the errors of the
+            predictions are as they are taken to be, between 0 and 1.
         parts: the log-likelihood of each kind of spectrum if this is the molecule, before its weight.
         log_probability: of the SMILES by the model; None without a model, and -inf where it cannot write it.
     """
@@ -44,6 +46,7 @@ class RankedMolecule:
     smiles: str
     name: str
     score: float
+    share: float
     parts: Mapping[str, float]
     log_probability: float | None = None
 
@@ -149,6 +152,7 @@ class _Judges:
             values = spelling_log_probabilities(self.likelihood, smiles)
             log_probabilities = [float(one) for one in values]
             scores = scores + self.model_weight * finite(values)
+        shares = np.exp(scores - np.logaddexp.reduce(scores))
         order = sorted(range(len(suspects)), key=lambda at: (-scores[at], smiles[at]))
         best_rank = {float(scores[at]): place for place, at in reversed(list(enumerate(order, 1)))}
         return tuple(
@@ -157,6 +161,7 @@ class _Judges:
                 suspects[at].smiles,
                 suspects[at].name,
                 float(scores[at]),
+                float(shares[at]),
                 verdicts[at].parts,
                 log_probabilities[at],
             )

@@ -101,7 +101,13 @@ def _told(sifted: Sifted, composition: Composition | None) -> str:
 def _fields(one: RankedMolecule) -> Answer:
     """The fields for JSON, which has no infinity: null for what the model cannot write."""
     value = one.log_probability
-    fields: Answer = {"rank": one.rank, "smiles": one.smiles, "name": one.name, "score": one.score}
+    fields: Answer = {
+        "rank": one.rank,
+        "smiles": one.smiles,
+        "name": one.name,
+        "score": one.score,
+        "share": one.share,
+    }
     return {
         **fields,
         "log_probability": None if value is None or np.isinf(value) else value,
