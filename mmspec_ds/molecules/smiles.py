@@ -13,7 +13,7 @@ _TOKEN = re.compile(
     r"|->|<-|[-=#$:~/\\]"  # bonds: dative ones, then all others with the two that carry double-bond stereo
     r"|[().]"  # branches and fragments
 )
-_FLAT = re.compile(r"(?!.*\[\d)[^@/\\]*")
+_FLAT = re.compile(r"(?!.*\[\d)[^@/\\<>]*")
 _WITHOUT_ARROWS: Any = Chem.SmilesWriteParams()
 _WITHOUT_ARROWS.includeDativeBonds = False
 
@@ -100,9 +100,17 @@ def without_stereo(smiles: str) -> str:
     Raises:
         ValueError: the text is not a valid structure.
     """
-    if _FLAT.fullmatch(smiles):
+    if is_flat(smiles):
         return smiles
-    return str(Chem.MolToSmiles(parse_smiles(smiles), isomericSmiles=False))
+    molecule = parse_smiles(smiles)
+    for atom in molecule.GetAtoms():
+        atom.SetIsotope(0)
+    return str(Chem.MolToSmiles(Chem.RemoveHs(molecule), isomericSmiles=False))
+
+
+def is_flat(smiles: str) -> bool:
+    """Whether a SMILES has neither stereochemistry nor isotopes nor dative bonds."""
+    return _FLAT.fullmatch(smiles) is not None
 
 
 def inchikey_block(smiles: str) -> str:

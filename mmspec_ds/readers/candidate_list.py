@@ -21,7 +21,7 @@ from rdkit import Chem
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.composition import Composition
-from mmspec_ds.molecules.smiles import parse_smiles, write_smiles
+from mmspec_ds.molecules.smiles import is_flat, parse_smiles, write_smiles
 from mmspec_ds.readers.part import one_line
 from mmspec_ds.readers.source import read_head, read_lines
 
@@ -77,12 +77,13 @@ class Sifted:
             if composition is not None and not composition.fits(molecule):
                 self.left_out[other] += 1
                 continue
-            flat = hash(Chem.MolToSmiles(molecule, isomericSmiles=False))
-            if flat in seen:
+            flat = str(Chem.MolToSmiles(molecule, isomericSmiles=False))
+            if hash(flat) in seen:
                 self.left_out["repeated"] += 1
                 continue
-            seen.add(flat)
-            yield Suspect(write_smiles(molecule), name, molecule)
+            seen.add(hash(flat))
+            canonical = flat if is_flat(smiles) and is_flat(flat) else write_smiles(molecule)
+            yield Suspect(canonical, name, molecule)
 
 
 def read_suspects(path: Path) -> Iterator[Suspect]:

@@ -10,10 +10,12 @@ from mmspec_ds.molecules.identity import identify
 from mmspec_ds.molecules.smiles import (
     canonical_smiles,
     inchikey_block,
+    is_flat,
     parse_smiles,
     random_smiles,
     tokenize_smiles,
     tokens_of_spellings,
+    without_stereo,
 )
 
 HAND_CASES = {
@@ -168,3 +170,18 @@ def test_tokens_of_spellings_by_hand() -> None:
     assert tokens_of_spellings(["C", "O"]) == {*"CO()"}
     assert tokens_of_spellings(["[C@H]", "[C@@]", "/"]) == {"[C@H]", "[C@@H]", "[C@]", "[C@@]", *"/\\()"}
     assert tokens_of_spellings(["C", "2"]) == {*"C()123456789"}
+
+
+@pytest.mark.parametrize(
+    ("smiles", "flat"),
+    [
+        ("C[C@H](O)CC", "CCC(C)O"),
+        ("F/C=C/F", "FC=CF"),
+        ("[13CH4]", "C"),
+        ("[2H]OC", "CO"),
+        ("OCC", "OCC"),
+    ],
+)
+def test_without_stereo(smiles: str, flat: str) -> None:
+    assert without_stereo(smiles) == flat
+    assert is_flat(smiles) == (smiles == flat)

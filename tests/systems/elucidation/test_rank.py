@@ -9,7 +9,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.readers.candidate_list import Suspect
 from mmspec_ds.readers.requests import Request
-from mmspec_ds.spectra.records import CarbonNMR, Record, TandemMS
+from mmspec_ds.spectra.records import HSQC, CarbonNMR, HSQCPeak, Record, TandemMS
 from mmspec_ds.systems.elucidation import rank as ranking
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
 from mmspec_ds.systems.elucidation.rank import known_composition, rank, spelling_log_probabilities
@@ -80,6 +80,17 @@ def test_a_first_pass_keeps_the_best_of_a_stream(monkeypatch: pytest.MonkeyPatch
         one.smiles for one in rank(BUTANONE, suspects()).molecules[:3]
     ]
     assert told[2:] == [0] * 11  # a piece is judged before the next one is read
+
+
+def test_without_shifts_the_model_makes_the_first_pass(trained: TrainedModel) -> None:
+    record = Record("r", (HSQC((HSQCPeak(29.4, 2.1),)),))
+    smiles = ["CCCCCC", "CCO", "CC(C)=O", "CCCCCCCC", "CCN"]
+    found = rank(record, suspects(smiles), trained, keep=2)
+    assert (found.judged, found.first_pass) == (5, "model")
+    scores = dict(zip(smiles, Likelihood(trained, record).log_probabilities(smiles)))
+    assert {one.smiles for one in found.molecules} == set(sorted(smiles, key=lambda one: -scores[one])[:2])
+    alone = rank(record, suspects(smiles), keep=2)  # nothing quick: all are judged by everything
+    assert (len(alone.molecules), alone.first_pass) == (5, None)
 
 
 def test_equal_candidates_share_a_rank() -> None:
