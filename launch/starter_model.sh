@@ -25,7 +25,7 @@ set_environment
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [ ! -f starter_set/train.parquet ]; then
     # The rest of the noise is drawn anew in training: here only what belongs to a molecule.
-    mmspec simulate ${1:+--smiles "$1" --fragments} --molecules 200000 --max-heavy-atoms 12 --hold-out measured \
+    mmspec simulate ${1:+--smiles "$1" --fragments} --molecules 140000 --max-heavy-atoms 12 --hold-out measured \
         --noise shift_spread=1 carbon_ppm=0.5 hydrogen_ppm=0.05 missing_exchangeable=0.5 \
         missing_peak=0 spurious_peak=0 unresolved=0 unknown_hydrogens=0 --out starter_set
 fi

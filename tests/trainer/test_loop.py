@@ -23,6 +23,8 @@ ADAM = (
     "training.conflict_samples=4",
     "model.dropout=0.1",
     "data.modality_dropout=0.2",
+    "training.augment.h_nmr.missing_peak=0.2",
+    "training.randomise_smiles=0.5",
 )
 TWO = ("training.batch_size=8", "training.ep_size=2", "engine=zero1.json")
 

@@ -20,6 +20,8 @@ RUN = (
     "training.validate_every=9",
     "training.keep_checkpoints=9",
     "data.modality_dropout=0.2",
+    "training.augment.h_nmr.missing_peak=0.2",
+    "training.randomise_smiles=0.5",
 )
 FOUR = ("training.batch_size=4", "training.ep_size=4", "engine=zero2.json")
 TWO = ("training.batch_size=8", "training.ep_size=2", "engine=zero1.json")

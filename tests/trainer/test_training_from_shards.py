@@ -17,6 +17,8 @@ ADAM = (
     "training.steps=12",
     "training.validate_every=5",
     "data.modality_dropout=0.2",
+    "training.augment.h_nmr.missing_peak=0.2",
+    "training.randomise_smiles=0.5",
     "training.batch_size=12",
 )
 TWO = ("training.batch_size=6", "training.ep_size=2", "engine=zero1.json")
