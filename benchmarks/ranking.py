@@ -45,7 +45,7 @@ from mmspec_ds.simulator.isomers import edited_isomers
 from mmspec_ds.spectra.records import CarbonNMR, FloatArray, Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
-from mmspec_ds.systems.elucidation.rank import finite, rank, spelling_log_probabilities
+from mmspec_ds.systems.elucidation.rank import model_evidence, rank, spelling_log_probabilities
 from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.verifier import Verdict, Verifier
@@ -103,7 +103,10 @@ class Figures:
         above, level = int((scores > scores[0]).sum()), int((scores == scores[0]).sum())
         self.top_1.append(0.0 if above else 1 / level)
         self.reciprocal.append(float(np.mean(1 / (above + np.arange(1, level + 1)))))
-        self.shares.append(float(np.exp(scores.max() - np.logaddexp.reduce(scores))))
+        best = scores.max()
+        self.shares.append(
+            float(np.exp(best - np.logaddexp.reduce(scores))) if np.isfinite(best) else 1 / level
+        )
 
     @property
     def calibration_error(self) -> float:
@@ -205,9 +208,9 @@ class Judge:
             calibration = self._trained.calibration
             chosen = tuple(one for one in self._record_of(row).spectra if one.modality in row.uses)
             likelihood = Likelihood(self._trained, replace(self._record, spectra=chosen))
-            found["model"] = finite(spelling_log_probabilities(likelihood, self._candidates))
-            calibrated = self._predicted(row, calibration.errors, True)
-            found["both"] = calibrated + calibration.model_weight * found["model"]
+            found["model"] = spelling_log_probabilities(likelihood, self._candidates)
+            evidence = model_evidence(found["model"], calibration.model_weight)
+            found["both"] = self._predicted(row, calibration.errors, True) + evidence
         return found
 
     def _predicted(self, row: Row, errors: ErrorModels, calibrated: bool) -> FloatArray:

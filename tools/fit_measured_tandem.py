@@ -24,11 +24,14 @@ from mmspec_ds.simulator.fragment_scorer import ENERGIES_EV, POLARITIES, ion_gri
 from mmspec_ds.simulator.fragmentation import fragments
 from mmspec_ds.simulator.tandem import precursor_mz
 from mmspec_ds.spectra.records import FloatArray
-from mmspec_ds.verification.tandem import ADDUCTS, INTENSITY_POWER, PRECURSOR_WINDOW_DA, TOLERANCE_DA
+from mmspec_ds.verification.tandem import ADDUCTS, INTENSITY_POWER, PRECURSOR_WINDOW_DA
 from tools.fit_tandem import Example, fit, write_scorer
 
 LICENCES = ("CC0", "CC BY", "dl-de/by-2-0")
 LARGEST, MOST_OF_A_FORMULA = 24, 3
+TOLERANCE_PPM, TOLERANCE_DA = 10.0, 0.002
+"""An ion makes a peak within the larger of the two: closer than when candidates are judged, so that few peaks
+are given to wrong ions."""
 HIDDEN, EPOCHS = 64, 30
 _COLUMNS = (
     "smiles", "inchikey14", "formula", "ion_mode", "precursor_type", "precursor_mz", "collision_energy",
@@ -96,7 +99,7 @@ def _shares(row: Mapping[str, Any], precursor: float, ions: FloatArray) -> Float
     shares = np.zeros(len(ions))
     if len(mz):
         nearest = np.abs(ions[:, None] - mz).argmin(axis=0)
-        near = np.abs(ions[nearest] - mz) <= TOLERANCE_DA
+        near = np.abs(ions[nearest] - mz) <= np.maximum(TOLERANCE_PPM * 1e-6 * mz, TOLERANCE_DA)
         np.add.at(shares, nearest[near], weights[near] / weights.sum())
     return shares
 

@@ -111,7 +111,7 @@ class FormulaConstraint(GrammarConstraint):
         self.formula_tables, device = tables, tables.device
         words = _Words(tables, formulas)
         elements, effects = len(tables.elements), tables.effects_SJX.shape[1]
-        conditions = words.conditions()
+        conditions = words.conditions(self._deepest)
         self.fits_BNW = torch.from_numpy(words.where(np.concatenate(conditions, axis=2))).to(device)
         self.first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * self.fits_BNW.shape[1]
         sizes = [one.shape[2] for one in conditions]
@@ -119,41 +119,41 @@ class FormulaConstraint(GrammarConstraint):
         columns = [*range(elements), *np.repeat(range(elements, len(sizes)), [effects, effects, effects, 1])]
         self.low_X = torch.from_numpy(starts[columns]).to(device)
         self.high_X = torch.from_numpy(starts[1:][columns] - 1).to(device)
-        zeros = [0] * elements + [-words.lowest, -words.lowest, 0, -words.lowest]
-        self.zero_X = self.low_X + torch.tensor(zeros, device=device)[columns]
-        self.most_atoms = sizes[-2] // 2 - 1
+        self.counted_X = torch.tensor(
+            [*range(3, 3 + elements), *[0] * effects, *[1] * effects, *[2] * effects, 0]
+        )
+        self.counted_X = self.counted_X.to(device)
+        _, change_SJ, reach_SJ, owed_SJ, last_SJ = tables.effects_SJX.unbind(2)
+        one_more_SE, none_S1 = (
+            change_SJ.new_ones(len(change_SJ), elements),
+            change_SJ.new_zeros(len(change_SJ), 1),
+        )
+        ends_SJ = owed_SJ + last_SJ * (sizes[-2] // 2)
+        counted = [one_more_SE, change_SJ - words.lowest, reach_SJ - words.lowest]
+        effects_DSX = [torch.cat([*counted, one, none_S1 - words.lowest], dim=1) for one in (ends_SJ, owed_SJ)]
+        self.effects_DSX = torch.stack(effects_DSX) + self.low_X
         self.sizes = [elements, effects, effects, effects, 1]
         self.possible_BKW = torch.from_numpy(words.all_BW).to(device).unsqueeze(1)
         self._possible_BKEW = self.possible_BKW.unsqueeze(2)
 
     def allowed_actions(self) -> Tensor:
         tables, state_BKC = self.formula_tables, self.state_BKC
-        state_BK = state_BKC[..., STATE]
-        element_BKJ, change_BKJ, reach_BKJ, owed_BKJ, last_BKJ = tables.effects_SJX[state_BK].unbind(3)
-        depth_BK1, unsaturation_BK1 = state_BKC[..., DEPTH, None], state_BKC[..., UNSATURATION, None]
+        state_BK, depth_BK1 = state_BKC[..., STATE], state_BKC[..., DEPTH, None]
+        unsaturation_BK1 = state_BKC[..., UNSATURATION, None]
         # Each open ring may still be closed by a double bond.
         to_come_BK1 = unsaturation_BK1 + 2 * state_BKC[..., RINGS, None] - state_BKC[..., _GAINED, None]
-        owed_BKJ = (owed_BKJ + (state_BKC[..., _HEAVY, None] + tables.owes * depth_BK1)).clamp(
-            max=self.most_atoms
-        )
-        used_BKE = state_BKC[..., _USED : self._counters.stop]
-        numbers_BKX = torch.cat(
-            [
-                used_BKE + 1,
-                change_BKJ + unsaturation_BK1,
-                reach_BKJ + to_come_BK1,
-                owed_BKJ + (self.most_atoms + 1) * (last_BKJ * (depth_BK1 == 0)),
-                unsaturation_BK1,
-            ],
-            dim=2,
-        )
+        heavy_BK1 = state_BKC[..., _HEAVY, None] + tables.owes * depth_BK1
+        counted = (unsaturation_BK1, to_come_BK1, heavy_BK1, state_BKC[..., _USED : self._counters.stop])
+        counted_BKX = torch.cat(counted, dim=2).index_select(2, self.counted_X)
+        numbers_BKX = counted_BKX + self.effects_DSX[(depth_BK1[..., 0] > 0).long(), state_BK]
         # What lies outside the table is as the last entry on that side.
-        rows_BKX = (numbers_BKX + self.zero_X).clamp(self.low_X, self.high_X) + self.first_B11
+        rows_BKX = numbers_BKX.clamp(self.low_X, self.high_X) + self.first_B11
         fits_BKXW = self.fits_BNW.flatten(0, 1).index_select(0, rows_BKX.flatten()).unflatten(0, rows_BKX.shape)
         more_BKEW, up_to_BKJW, from_BKJW, atoms_BKJW, whole_BK1W = fits_BKXW.split(self.sizes, dim=2)
         possible_BK1W = self.possible_BKW.unsqueeze(2)
         self._possible_BKEW = torch.cat([more_BKEW & possible_BK1W, possible_BK1W], dim=2)
-        words_BKJW = self._possible_BKEW.take_along_dim(element_BKJ.unsqueeze(3), dim=2)
+        element_BKJ1 = tables.effects_SJX[state_BK][..., :1]
+        words_BKJW = self._possible_BKEW.take_along_dim(element_BKJ1, dim=2)
         words_BKJW = words_BKJW & up_to_BKJW & from_BKJW & atoms_BKJW
         words_BKJW[:, :, :1] &= whole_BK1W
         fits_BKJ = (words_BKJW != 0).any(dim=3)
@@ -202,14 +202,14 @@ class _Words:
         self.lowest = int(self.least_BF.min()) - 1
         self.all_BW = self.where(np.ones((*self.there_BF.shape, 1), dtype=bool))[:, 0]
 
-    def conditions(self) -> list[npt.NDArray[np.bool_]]:
+    def conditions(self, deepest: int) -> list[npt.NDArray[np.bool_]]:
         """What is true of a formula [B, F, N]: it has N atoms or more of the first element, of the next ones;
         its unsaturation may be N, and can still be reached from N; it has N heavy atoms or more and, after
         those, exactly N; its unsaturation is N. The unsaturation is counted from `lowest`."""
         numbers = np.arange(int(self.counts_BFE.max()) + 2)
         values = np.arange(self.lowest, int(self.most_BF.max()) + 2)
         atoms_BF1 = self.counts_BFE.sum(axis=2)[..., None]
-        atoms = np.arange(int(atoms_BF1.max()) + 2)
+        atoms = np.arange(int(atoms_BF1.max()) + deepest + 4)  # those too that must follow
         return [
             *(self.counts_BFE[:, :, at, None] >= numbers for at in range(self.counts_BFE.shape[2])),
             self.most_BF[..., None] >= values,

@@ -9,9 +9,10 @@ from PIL import Image
 
 from mmspec_ds.data.batch import SpectraBatch
 from mmspec_ds.figures.molecule_sheet import RIGHT, TRUE, WRONG, Panel, draw_panels
-from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.nn.beam import beam_search
+from mmspec_ds.systems.elucidation.candidates import unique_molecules
+from mmspec_ds.systems.elucidation.constrained import make_constraint
 from mmspec_ds.systems.elucidation.model import Elucidator
 
 BEAM, SHOWN = 5, 3
@@ -19,8 +20,8 @@ BEAM, SHOWN = 5, 3
 
 @dataclass(frozen=True)
 class Proposal:
-    """A proposed structure and its score, the mean log probability of a token; `right` if it is the true one,
-    stereochemistry included."""
+    """A proposed molecule and its score, the log probability of its spellings that were found; `right` if it is
+    the true one, stereochemistry included."""
 
     smiles: str
     score: float
@@ -61,12 +62,15 @@ def propose(
         molecules: name and true structure of each.
         vocabulary: of the model's output.
     """
+    nothing_known, device = [None] * len(molecules), spectra.modality_BS.device
+    constraint = make_constraint(vocabulary, nothing_known, model.decoder.max_tokens, device)
     with torch.no_grad():
-        found = beam_search(model, spectra, beam=BEAM, n_best=SHOWN)
+        found = beam_search(model, spectra, beam=BEAM, n_best=BEAM, length_penalty=0.0, constraint=constraint)
     examples = []
     for (name, truth), candidates in zip(molecules, found):
-        written = [("".join(vocabulary.decode(one.tokens)), one.score) for one in candidates]
-        proposals = (Proposal(smiles, score, _same(smiles, truth)) for smiles, score in written)
+        written = (("".join(vocabulary.decode(one.tokens)), one.score) for one in candidates if one.finished)
+        best = unique_molecules(written).molecules[:SHOWN]
+        proposals = (Proposal(one.smiles, one.log_probability, one.smiles == truth) for one in best)
         examples.append(Example(name, truth, tuple(proposals)))
     return examples
 
@@ -94,13 +98,6 @@ def table(examples: Sequence[Example]) -> str:
         proposals = ", ".join(f"`{p.smiles}` ({p.score:.3f})" for p in one.proposals)
         lines.append(f"| {one.id} | `{one.truth}` | {found} | {proposals} |")
     return "\n".join(lines)
-
-
-def _same(smiles: str, truth: str) -> bool:
-    try:
-        return canonical_smiles(smiles) == truth
-    except ValueError:
-        return False
 
 
 def _colour(one: Proposal) -> tuple[int, int, int]:

@@ -21,6 +21,9 @@ from mmspec_ds.verification.verifier import Verifier
 
 KEPT = 500
 """Candidates of a longer list that are judged by everything."""
+DOUBT = 0.2
+"""Probability that a model's order of a list is worth nothing: measured molecules can be unlike all that it was
+trained on, which its own probabilities do not tell."""
 PIECE = 1024
 """Candidates that a first pass judges together."""
 
@@ -34,8 +37,8 @@ class RankedMolecule:
     Attributes:
         rank: from 1; those with equal scores share the best rank of them.
         smiles, name: as the list gives them, the SMILES canonical.
-        score: the sum of the weighted parts and of the weighted log probability, in nats. Differences within
-            one record have a meaning, the number alone has none.
+        score: the sum of the weighted parts and of the model's evidence, in nats. Differences within one record
+            have a meaning, the number alone has none.
         share: the probability of this molecule if one of the list is the right one and the errors of the
             predictions are as they are taken to be, between 0 and 1.
         parts: the log-likelihood of each kind of spectrum if this is the molecule, before its weight.
@@ -151,7 +154,7 @@ class _Judges:
         if self.likelihood is not None:
             values = spelling_log_probabilities(self.likelihood, smiles)
             log_probabilities = [float(one) for one in values]
-            scores = scores + self.model_weight * finite(values)
+            scores = scores + model_evidence(values, self.model_weight)
         shares = np.exp(scores - np.logaddexp.reduce(scores))
         order = sorted(range(len(suspects)), key=lambda at: (-scores[at], smiles[at]))
         best_rank = {float(scores[at]): place for place, at in reversed(list(enumerate(order, 1)))}
@@ -178,11 +181,18 @@ def spelling_log_probabilities(likelihood: Likelihood, smiles: Sequence[str]) ->
     return np.where(same, found, np.logaddexp(found, flat))
 
 
-def finite(values: FloatArray) -> FloatArray:
-    """Log probabilities [N] in which what the model cannot write is as improbable as the least probable that it
-    can."""
-    written = values[np.isfinite(values)]
-    return np.maximum(values, written.min() if len(written) else 0.0)
+def model_evidence(log_probabilities: FloatArray, weight: float) -> FloatArray:
+    """What a model's log probabilities [N] of the candidates say for each, in nats against even odds, [N].
+
+    A model may know nothing of molecules like these: with the probability DOUBT its word counts nothing. The
+    evidence is log((1 - DOUBT) N softmax(weight * log_probabilities) + DOUBT), never below log(DOUBT), also for
+    what the model cannot write.
+    """
+    if not np.isfinite(log_probabilities).any():
+        return np.zeros(len(log_probabilities))
+    weighted = weight * log_probabilities
+    shares = np.exp(weighted - np.logaddexp.reduce(weighted))
+    return np.log((1 - DOUBT) * len(shares) * shares + DOUBT)
 
 
 def _first_pass(record: Record, judges: _Judges) -> tuple[str, Score] | None:

@@ -12,7 +12,12 @@ from mmspec_ds.readers.requests import Request
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, HSQCPeak, Record, TandemMS
 from mmspec_ds.systems.elucidation import rank as ranking
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
-from mmspec_ds.systems.elucidation.rank import known_composition, rank, spelling_log_probabilities
+from mmspec_ds.systems.elucidation.rank import (
+    known_composition,
+    model_evidence,
+    rank,
+    spelling_log_probabilities,
+)
 from mmspec_ds.systems.elucidation.rank_files import Suspects, rank_requests
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.verifier import Verifier
@@ -43,16 +48,23 @@ def test_prediction_alone_is_the_order_of_the_verdicts() -> None:
     assert [one.share for one in found.molecules] == pytest.approx(odds / odds.sum(), rel=1e-9)
 
 
-def test_a_model_adds_its_log_probability(trained: TrainedModel) -> None:
+def test_a_model_adds_its_evidence(trained: TrainedModel) -> None:
     smiles = ["CCO", "CCC", "CCCCCCCC", "CCN", "CC(C)=O"]
     found = {one.smiles: one for one in rank(BUTANONE, suspects(smiles), trained).molecules}
     scores = Likelihood(trained, BUTANONE).log_probabilities(smiles)
-    assert np.isneginf(scores[3])  # no nitrogen in its vocabulary: as improbable as the worst
-    scores[3] = min(scores[:3])
-    for verdict, score in zip(Verifier(BUTANONE).judge(smiles), scores):
-        assert found[verdict.smiles].score == pytest.approx(verdict.score + score, rel=1e-12)
+    assert np.isneginf(scores[3])  # no nitrogen in its vocabulary
+    odds = 0.8 * 5 * np.exp(scores) / np.exp(scores).sum() + 0.2
+    for verdict, one in zip(Verifier(BUTANONE).judge(smiles), odds):
+        assert found[verdict.smiles].score == pytest.approx(verdict.score + np.log(one), rel=1e-9)
         assert found[verdict.smiles].parts == verdict.parts
     assert found["CCN"].log_probability == -np.inf
+
+
+def test_the_evidence_of_a_model_is_bounded() -> None:
+    sure = model_evidence(np.array([-1.0, -500.0, -np.inf]), 1.0)
+    assert sure == pytest.approx(np.log([0.8 * 3 + 0.2, 0.2, 0.2]))
+    assert model_evidence(np.array([-7.0, -7.0]), 0.5) == pytest.approx([0.0, 0.0])
+    assert (model_evidence(np.array([-np.inf, -np.inf]), 1.0) == 0).all()
 
 
 def test_both_spellings_of_a_stereoisomer_count(trained: TrainedModel) -> None:
