@@ -65,7 +65,7 @@ def test_no_molecule_has_the_lowest_score(smiles: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "smiles", ["O", "O=C=O", "ClC(Cl)(Cl)Cl", "[Na+]", "C[Si](C)(C)C", "F", "N#N", "*", "[2H]C"]
+    "smiles", ["O", "O=C=O", "ClC(Cl)(Cl)Cl", "[Na+]", "C[Si](C)(C)C", "F", "N#N", "*", "[2H]C", "c1cc[siH]cc1"]
 )
 def test_odd_molecules_have_finite_scores(smiles: str) -> None:
     record = simulate_record("CCO")
