@@ -18,6 +18,7 @@ from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.assignment import SignalMatch, assign
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.fragment_peaks import PeakMatch, explained_share, match_peaks
+from mmspec_ds.verification.predicted import RDKIT_ERRORS
 
 GRADES = ("error as expected", "up to twice", "larger", "not observed")
 """What the colours of signals and atoms mean, in the order of COLOURS."""
@@ -197,7 +198,7 @@ def _candidate(one: Mapping[str, Any], record: Record, errors: ErrorModels) -> E
     )
     try:
         matches = tuple(assign(record, smiles, errors))
-    except ValueError:
+    except RDKIT_ERRORS:
         return found
     tandem = [spectrum for spectrum in record.spectra if isinstance(spectrum, TandemMS)]
     fragments = {_label(spectrum): tuple(match_peaks(spectrum, smiles)) for spectrum in tandem}
