@@ -45,7 +45,7 @@ CHUNK = 16
 class SimulationSettings(Settings):
     """What to simulate. `validation` and `test` are shares of the molecules; with 0 the file is not written."""
 
-    molecules: int = Field(default=15_000, ge=1, description="molecules to make, without a SMILES file or of its pieces")
+    molecules: int = Field(default=15_000, ge=1, description="molecules to enumerate or make from pieces")
     max_heavy_atoms: int = Field(default=8, ge=MIN_HEAVY_ATOMS, description="size of the largest of them")
     fragments: bool = Field(default=False, description="make molecules from pieces of those in a SMILES file")
     hold_out: str = Field(
