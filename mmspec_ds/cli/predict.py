@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
     add_records(command)
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
-    command.add_argument("--beam", type=positive, help="beam width (default: 20, or as --top)")
+    command.add_argument("--beam", type=positive, help="beam width (default: 50, or as --top)")
     command.add_argument(
         "--no-verify",
         dest="verify",
