@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
         help="rank by the benchmark's rule: strings as they were written, where invalid and repeated molecules"
         " keep their rank (default: valid molecules, none twice)",
     )
-    command.add_argument("--beam", type=positive, help="beam width (default: 20, with --raw 10)")
+    command.add_argument("--beam", type=positive, help="beam width (default: 50, with --raw 10)")
     command.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,

@@ -66,9 +66,13 @@ def test_a_precursor_that_the_file_does_not_name(tmp_path: Path) -> None:
     (tmp_path / "a.mgf").write_text(
         "BEGIN IONS\nIONMODE=positive\nCOLLISION_ENERGY=20\n65.04 1\n110.06 9\nEND IONS\n"
     )
-    (spectrum,) = mmspec_ds.read(tmp_path / "a.mgf", precursor_mz=152.0706, adduct="[M+H]+").record.spectra
+    (spectrum,) = mmspec_ds.read(tmp_path / "a.mgf", precursor_mz=152.0706, adduct="M+H").record.spectra
     assert isinstance(spectrum, TandemMS)
-    assert (spectrum.precursor_mz, spectrum.adduct) == (152.0706, "[M+H]+")
+    assert (spectrum.precursor_mz, spectrum.adduct, spectrum.charge) == (152.0706, "[M+H]+", 1)
+    with pytest.raises(DataError, match=r"adduct='hydrogen' is not understood: expected one like \[M\+H\]\+"):
+        mmspec_ds.read(tmp_path / "a.mgf", adduct="hydrogen")
+    with pytest.raises(DataError, match="precursor_mz=-1: expected a number above 0"):
+        mmspec_ds.read(tmp_path / "a.mgf", precursor_mz=-1.0)
     named = mmspec_ds.read(EXAMPLES / "paracetamol/tandem.mgf", precursor_mz=1.0).record.spectra[0]
     assert isinstance(named, TandemMS)
     assert named.precursor_mz == 152.0706

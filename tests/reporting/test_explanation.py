@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from mmspec_ds.figures.heat_maps import Map
@@ -20,7 +21,7 @@ from mmspec_ds.reporting.explanation import (
     grade,
     summary,
 )
-from mmspec_ds.reporting.explanation_figure import figure_png, spread
+from mmspec_ds.reporting.explanation_figure import _draw_labels, figure_png, spread
 from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import explanation_lines
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record
@@ -175,6 +176,16 @@ def test_picture() -> None:
         many = image.height
     with Image.open(io.BytesIO(figure_png(Explanation("r", {}, ())))) as image:
         assert image.height < many
+
+
+def test_atoms_of_one_predicted_shift_have_a_label_each() -> None:
+    axes = Figure().add_subplot()
+    axes.set_xlim(200, 0)
+    _draw_labels(axes, {(129.0, "C2"), (129.0, "C3"), (20.0, "C1"), (None, "C9")}, -1)
+    assert [text.get_text() for text in axes.texts] == ["C1", "C2", "C3"]
+    first, second, third = (text.get_position()[0] for text in axes.texts)
+    assert (first, second + third) == pytest.approx((20.0, 258.0))
+    assert third > second
 
 
 @pytest.mark.parametrize("seed", range(5))

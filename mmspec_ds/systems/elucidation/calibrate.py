@@ -45,7 +45,13 @@ class Case:
 
 
 def calibrate(
-    trained: TrainedModel, files: Sequence[Path], *, limit: int, seed: int = 0, progress: Progress | None = None
+    trained: TrainedModel,
+    files: Sequence[Path],
+    *,
+    limit: int,
+    beam: int = BEAM,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Fit the error models, the weights and the confidence on some molecules, the first `limit` of the files.
     They lack spectra as often as those that the model was trained on.
@@ -59,7 +65,7 @@ def calibrate(
     dataset = read_dataset(files, trained.encoding, options)
     records = list(records_of(dataset, files, options))
     dataset, records = _thinned(dataset, records, _missing(trained, dataset), np.random.default_rng(seed))
-    found = predict_molecules(trained.model, dataset, trained.vocabulary, beam=BEAM, progress=progress)
+    found = predict_molecules(trained.model, dataset, trained.vocabulary, beam=beam, progress=progress)
     errors = fit_error_models(records)
     cases = [_case(*one, errors) for one in zip(records, found)]
     listed = sum(case.right is not None for case in cases)
