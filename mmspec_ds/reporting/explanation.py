@@ -1,5 +1,6 @@
 """Why a structure fits a record: its signals assigned to atoms, its fragments, and what the model read."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -200,14 +201,22 @@ def _candidate(one: Mapping[str, Any], record: Record, errors: ErrorModels) -> E
         matches = tuple(assign(record, smiles, errors))
     except RDKIT_ERRORS:
         return found
-    tandem = [spectrum for spectrum in record.spectra if isinstance(spectrum, TandemMS)]
-    fragments = {_label(spectrum): tuple(match_peaks(spectrum, smiles)) for spectrum in tandem}
+    fragments: dict[str, tuple[PeakMatch, ...]] = {}
+    alike: Counter[str] = Counter()
+    for spectrum in record.spectra:
+        if isinstance(spectrum, TandemMS):
+            label = _label(spectrum)
+            alike[label] += 1
+            number = f" ({alike[label]})" if alike[label] > 1 else ""
+            fragments[label + number] = tuple(match_peaks(spectrum, smiles))
     return replace(found, matches=matches, fragments=fragments)
 
 
 def _label(spectrum: TandemMS) -> str:
-    energy = spectrum.collision_energy_ev
-    return f"MS/MS {spectrum.polarity}{'' if energy is None else f' {energy:g} eV'}"
+    """Polarity and energy, that of the instrument where it is known."""
+    measured = spectrum.measured_energy_ev
+    energy = spectrum.collision_energy_ev if measured is None else measured
+    return f"MS/MS {spectrum.polarity}{'' if energy is None else f' {energy:.3g} eV'}"
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from mmspec_ds.reporting.explanation import (
 from mmspec_ds.reporting.explanation_figure import _draw_labels, figure_png, spread
 from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import explanation_lines
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record, TandemMS
 from mmspec_ds.systems.elucidation.attribution import Contributions
 from mmspec_ds.verification.assignment import SignalMatch
 from mmspec_ds.verification.error_models import ErrorModels
@@ -107,6 +107,21 @@ def test_signals_of_a_real_spectrum() -> None:
     salt = answer | {"candidates": [{"smiles": "CC(=O)[O-].[Na+]", "probability": 0.5}]}
     (one,) = explain_answer(salt, ETHYL_ACETATE, 1, ErrorModels()).candidates
     assert (one.smiles, one.matches, one.fragments) == ("CC(=O)[O-].[Na+]", (), {})
+
+
+def test_every_tandem_spectrum_is_explained_under_its_own_energy() -> None:
+    answer = {"id": "r", "candidates": [{"smiles": "CCO", "probability": 1.0}], "read": [], "unused": []}
+    spectra = tuple(
+        TandemMS(np.array([mz]), np.array([1.0]), "positive", 20.0, measured_energy_ev=energy)
+        for mz, energy in ((29.0386, 17.0), (31.0178, 17.0), (47.0491, 22.25), (33.3, None))
+    )
+    explained = explain_answer(answer | {"remarks": []}, Record("r", spectra), 1, ErrorModels())
+    assert {label: peaks[0].ion for label, peaks in explained.candidates[0].fragments.items()} == {
+        "MS/MS positive 17 eV": "C2H5+",
+        "MS/MS positive 17 eV (2)": "CH3O+",
+        "MS/MS positive 22.2 eV": "C2H7O+",
+        "MS/MS positive 20 eV": None,
+    }
 
 
 def test_text() -> None:
