@@ -176,6 +176,7 @@ class Model:
 
         Raises:
             DataError: the record holds nothing that this model reads, or what it cannot read.
+            ConfigError: an argument is not one of those that are possible.
         """
         measured = measured if isinstance(measured, Measurement) else Measurement(measured)
         asked = Asked(top, max(beam, top), verified, constrain, precursor_ppm)

@@ -5,14 +5,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 import mmspec_ds
 from mmspec_ds.api import Answer, Model
-from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, TandemMS
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Record, TandemMS
 from tests.cli.conftest import Command
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -112,6 +113,20 @@ def test_a_record_that_the_model_cannot_read(model: Model) -> None:
         model.predict(mmspec_ds.read(EXAMPLES / "paracetamol/tandem.mgf"))
     with pytest.raises(DataError, match=r"holds no config\.yaml"):
         mmspec_ds.load("no/such/model")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"top": 0}, "top is 0, expected at least 1"),
+        ({"constrain": "formula"}, "constrain is 'formula', expected none or grammar or composition"),
+        ({"precursor_ppm": -1.0}, "precursor_ppm is -1, expected a number above 0"),
+    ],
+    ids=lambda one: "" if isinstance(one, str) else next(iter(one)),
+)
+def test_what_cannot_be_asked(model: Model, asked: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        model.predict(Record("r", (CarbonNMR((60.0,)),)), **asked)
 
 
 def test_reasons(model: Model, instruments: Path) -> None:
