@@ -79,6 +79,7 @@ ODD = """
     [cH-]1cccc1 c1c[nH]c[nH+]1 c1cc[siH]cc1 C[Si]1=CC=CC=C1 b1ccccc1 [bH]1cccc1 c1cc[b-]cc1 B1=NB=NB=N1
     F[B-](F)(F)F c1cnb[nH]1 Ic1ccccc1I O=I(=O)c1ccccc1 [I+]1c2ccccc2-c2ccccc12 c1cc[te]c1 c1cc[asH]c1 C[Hg]C
     C[Mg]Br [Fe] CS(F)(F)(F)(F)F
+    I[c+]1cccccc1 C[Si](C)(C)[c-]1cccc1
 """
 
 
