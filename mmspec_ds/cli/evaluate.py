@@ -64,11 +64,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     question = Question(
         files=tuple(options.data),
         beam=options.beam or (10 if options.raw else BEAM),
-        rule="raw" if options.raw else "unique",
+        rule="raw" if options.raw else "verified" if options.verify else "unique",
         modalities=tuple(modality_by_name(name.strip()) for name in named) if named else None,
         limit=options.limit,
         skip_invalid=options.skip_invalid,
-        verify=options.verify and not options.raw,
     )
     results: dict[str, EvaluationResult] = {}
     for folder in options.models:
@@ -77,7 +76,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         for remark, count in dataset.remarks.items():
             print(f"{folder}: {remark}: {count}")
         with ProgressLines(f"decoding with {folder}", len(dataset), unit="molecules") as progress:
-            if question.verify:
+            if question.rule == "verified":
                 records = question_records(dataset, question)
                 both = evaluate_verified(trained, dataset, records, question.beam, progress.at)
                 results |= dict(zip((str(folder), f"{folder}, verified"), both))

@@ -61,6 +61,7 @@ def _predict(options: argparse.Namespace) -> int:
     check_records(options)
     check_writable(options.out)
     from mmspec_ds.api import load
+    from mmspec_ds.readers.requests import nothing_answered
     from mmspec_ds.systems.elucidation.predict import BEAM
     from mmspec_ds.systems.elucidation.predict_files import Asked
 
@@ -78,7 +79,7 @@ def _predict(options: argparse.Namespace) -> int:
 
     tally = _Tally()
     if options.out is None:
-        for answer in answers(lambda _: False):
+        for answer in answers(nothing_answered):
             print(json.dumps(answer), flush=True)
             tally.add(answer)
     else:

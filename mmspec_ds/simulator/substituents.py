@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 from mmspec_ds.simulator.environments import Surroundings, hybridisation, surroundings
 from mmspec_ds.simulator.patterns import compiled
@@ -130,8 +130,9 @@ class WithoutGroups:
                     if other.GetAtomicNum() == 6:
                         bare.RemoveBond(root, other.GetIdx())
                         other.SetNoImplicit(False)
-            if Chem.SanitizeMol(bare, catchErrors=True):
-                return None
+            with rdBase.BlockLogs():
+                if Chem.SanitizeMol(bare, catchErrors=True):
+                    return None
             self._bare = bare.GetMol(), surroundings(bare)
         return self._bare
 
