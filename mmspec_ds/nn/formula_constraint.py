@@ -5,8 +5,8 @@ a table: of the formulas with so many atoms of an element, of those with so much
 twice the number of rings and double bonds, 2 + sum over the atoms of (valence - 2) - hydrogens. The grammar
 counts it along with the string, so that hydrogens are exact.
 
-Axes: those of `constraints`, and F formulas of a sample, N a number of atoms or a value of the unsaturation, J
-effects of actions.
+Axes: those of `constraints`, and F formulas of a sample, W words of 64 of them, M numbers of atoms or values of
+the unsaturation, E elements, J effects of actions, X conditions that are looked up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from mmspec_ds.molecules.atoms import AtomKind
-from mmspec_ds.molecules.grammar import Grammar, IntTable
+from mmspec_ds.molecules.grammar import SLACK, Grammar, IntTable
 from mmspec_ds.molecules.smiles_automaton import END
-from mmspec_ds.nn.constraints import DEPTH, RINGS, STATE, UNSATURATION, GrammarConstraint, GrammarTables
+from mmspec_ds.nn.constraints import GrammarConstraint, GrammarTables
 
-WORD = 63
+WORD = 64
 """Formulas in a word."""
 
 _GAIN = 4
@@ -30,6 +30,9 @@ _GAIN = 4
 
 _FALLS_OF_PARTS = 4
 """By how much the parts of a salt lower the unsaturation: 2 for each after the first, three parts at most."""
+
+_ROWS_OF_DEPTH = 3 * len(SLACK) * 2
+"""Of `GrammarTables.allowed`, for each state and depth, above 0 or not."""
 
 Formula = Mapping[str, int]
 
@@ -52,17 +55,20 @@ class FormulaTables(GrammarTables):
                 for kind in (*grammar.kinds, *[None] * (grammar.after.shape[1] - len(grammar.kinds)))
             ]
         )
-        super().__init__(grammar, device)
-        self.element_A = torch.from_numpy(self._element_A).to(device)
         # Where hydrogens are written as atoms, no heavy atom must follow.
         self.owes = int(all(kind is None or kind.is_heavy for kind in grammar.kinds))
+        super().__init__(grammar, device)
+        self.element_A = torch.from_numpy(self._element_A).to(device)
         self.effects_SJX, self.effect_of_SA = self._effects(self._element_A)
 
     def more_counters(self) -> list[IntTable]:
-        """What the atoms can gain at most, heavy atoms, and atoms of each element."""
-        gain_A, none = np.array([*self.gains, 0])[self._element_A], len(self.elements)
-        counts = [gain_A, self._element_A < none, *(self._element_A == one for one in range(none))]
-        return [np.broadcast_to(one, self.grammar.after.shape).astype(np.int64) for one in counts]
+        """The unsaturation that can still be reached, heavy atoms and those that must follow open branches, and
+        atoms of each element."""
+        grammar, none = self.grammar, len(self.elements)
+        # Each open ring may still be closed by a double bond.
+        reach_SA = grammar.unsaturation + 2 * grammar.rings - np.array([*self.gains, 0])[self._element_A]
+        owed_SA = (self._element_A < none) + self.owes * grammar.depth
+        return [reach_SA, owed_SA, *((self._element_A == one).astype(np.int64) for one in range(none))]
 
     def _effects(self, element_A: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """What actions do to a formula, each effect once for a state, that of the end first; and the effect of
@@ -108,69 +114,67 @@ class FormulaConstraint(GrammarConstraint):
     ) -> None:
         super().__init__(tables, len(formulas), max_tokens)
         self.formula_tables, device = tables, tables.device
-        self.formula_tables, device = tables, tables.device
         words = _Words(tables, formulas)
         elements, effects = len(tables.elements), tables.effects_SJX.shape[1]
         conditions = words.conditions(self._deepest)
-        self.fits_BNW = torch.from_numpy(words.where(np.concatenate(conditions, axis=2))).to(device)
-        self.first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * self.fits_BNW.shape[1]
+        self._fits_RW = torch.from_numpy(np.concatenate([words.where(one) for one in conditions], axis=1))
+        rows = self._fits_RW.shape[1]
+        self._fits_RW = self._fits_RW.flatten(0, 1).to(device)
         sizes = [one.shape[2] for one in conditions]
-        starts = np.cumsum([0, *sizes])
-        columns = [*range(elements), *np.repeat(range(elements, len(sizes)), [effects, effects, effects, 1])]
-        self.low_X = torch.from_numpy(starts[columns]).to(device)
-        self.high_X = torch.from_numpy(starts[1:][columns] - 1).to(device)
-        self.counted_X = torch.tensor(
-            [*range(3, 3 + elements), *[0] * effects, *[1] * effects, *[2] * effects, 0]
-        )
-        self.counted_X = self.counted_X.to(device)
-        _, change_SJ, reach_SJ, owed_SJ, last_SJ = tables.effects_SJX.unbind(2)
-        one_more_SE, none_S1 = (
-            change_SJ.new_ones(len(change_SJ), elements),
-            change_SJ.new_zeros(len(change_SJ), 1),
-        )
-        ends_SJ = owed_SJ + last_SJ * (sizes[-2] // 2)
-        counted = [one_more_SE, change_SJ - words.lowest, reach_SJ - words.lowest]
-        effects_DSX = [torch.cat([*counted, one, none_S1 - words.lowest], dim=1) for one in (ends_SJ, owed_SJ)]
-        self.effects_DSX = torch.stack(effects_DSX) + self.low_X
-        self.sizes = [elements, effects, effects, effects, 1]
-        self.possible_BKW = torch.from_numpy(words.all_BW).to(device).unsqueeze(1)
-        self._possible_BKEW = self.possible_BKW.unsqueeze(2)
+        starts, whole = np.cumsum([0, *sizes]), elements + 3
+        # The first effect is the end: the unsaturation must be that of the formula.
+        asked = [*range(elements), whole, *np.repeat(range(elements, whole), effects)[1:]]
+        first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * rows
+        low_X, high_X = torch.from_numpy(np.stack([starts[asked], starts[1:][asked] - 1])).to(device)
+        self._low_B1X, self._high_B1X = low_X + first_B11, high_X + first_B11
+        counted = [*range(3, 3 + elements), *np.repeat(range(3), effects)]
+        self._counted_X = torch.tensor(counted, device=device)
+        # From here on the counters of a sample are rows of its part of the table.
+        start_NC = self._state_NC.clone()
+        start_NC[:, : tables.counters] += first_B11[:, 0]
+        self._follow(start_NC)
+        element_SJ, change_SJ, reach_SJ, owed_SJ, last_SJ = tables.effects_SJX.unbind(2)
+        one_more_SE = change_SJ.new_ones(len(change_SJ), elements)
+        near = [one_more_SE, change_SJ - words.lowest, reach_SJ - words.lowest]
+        self._effects = [effects * 3 + elements, effects]
+        effects_SDX = [
+            torch.cat([torch.cat([*near, atoms_SJ], dim=1) + low_X, element_SJ], dim=1)
+            for atoms_SJ in (owed_SJ + last_SJ * (sizes[-2] // 2), owed_SJ)
+        ]
+        self._effects_RX = torch.stack(effects_SDX, dim=1).flatten(0, 1)
+        self._possible_NW = torch.from_numpy(words.all_BW).to(device)
+        self._possible_NEW = self._possible_NW.unsqueeze(1)
 
-    def allowed_actions(self) -> Tensor:
-        tables, state_BKC = self.formula_tables, self.state_BKC
-        state_BK, depth_BK1 = state_BKC[..., STATE], state_BKC[..., DEPTH, None]
-        unsaturation_BK1 = state_BKC[..., UNSATURATION, None]
-        # Each open ring may still be closed by a double bond.
-        to_come_BK1 = unsaturation_BK1 + 2 * state_BKC[..., RINGS, None] - state_BKC[..., _GAINED, None]
-        heavy_BK1 = state_BKC[..., _HEAVY, None] + tables.owes * depth_BK1
-        counted = (unsaturation_BK1, to_come_BK1, heavy_BK1, state_BKC[..., _USED : self._counters.stop])
-        counted_BKX = torch.cat(counted, dim=2).index_select(2, self.counted_X)
-        numbers_BKX = counted_BKX + self.effects_DSX[(depth_BK1[..., 0] > 0).long(), state_BK]
+    def first_counts(self) -> list[int]:
+        return [2, *[0] * (self.tables.counters - 2)]
+
+    def allowed_actions(self, row_N: Tensor) -> Tensor:
+        tables, samples = self.formula_tables, self.samples
+        effect_NX = self._effects_RX.index_select(0, row_N // _ROWS_OF_DEPTH)
+        change_NX, element_NJ = effect_NX.split(self._effects, dim=1)
+        number_NX = self.counters_NC.index_select(1, self._counted_X) + change_NX
         # What lies outside the table is as the last entry on that side.
-        rows_BKX = numbers_BKX.clamp(self.low_X, self.high_X) + self.first_B11
-        fits_BKXW = self.fits_BNW.flatten(0, 1).index_select(0, rows_BKX.flatten()).unflatten(0, rows_BKX.shape)
-        more_BKEW, up_to_BKJW, from_BKJW, atoms_BKJW, whole_BK1W = fits_BKXW.split(self.sizes, dim=2)
-        possible_BK1W = self.possible_BKW.unsqueeze(2)
-        self._possible_BKEW = torch.cat([more_BKEW & possible_BK1W, possible_BK1W], dim=2)
-        element_BKJ1 = tables.effects_SJX[state_BK][..., :1]
-        words_BKJW = self._possible_BKEW.take_along_dim(element_BKJ1, dim=2)
-        words_BKJW = words_BKJW & up_to_BKJW & from_BKJW & atoms_BKJW
-        words_BKJW[:, :, :1] &= whole_BK1W
-        fits_BKJ = (words_BKJW != 0).any(dim=3)
-        return super().allowed_actions() & fits_BKJ.gather(2, tables.effect_of_SA[state_BK])
+        number_BKX = number_NX.unflatten(0, (samples, -1)).clamp(self._low_B1X, self._high_B1X)
+        fits_NXW = self._fits_RW.index_select(0, number_BKX.flatten()).unflatten(0, number_NX.shape)
+        elements, effects = len(tables.elements), self._effects[1]
+        more_NEW, up_to_NJW, from_NJW, atoms_NJW = fits_NXW.split([elements, *[effects] * 3], dim=1)
+        possible_N1W = self._possible_NW.unsqueeze(1)
+        self._possible_NEW = torch.cat([more_NEW & possible_N1W, possible_N1W], dim=1)
+        element_NJW = element_NJ.unsqueeze(2).expand(-1, -1, possible_N1W.shape[2])
+        fits_NJ = (self._possible_NEW.gather(1, element_NJW) & up_to_NJW & from_NJW & atoms_NJW != 0).any(dim=2)
+        effect_of_NA = tables.effect_of_SA.index_select(0, self.state_N1.squeeze(1))
+        return super().allowed_actions(row_N) & fits_NJ.gather(1, effect_of_NA)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
-        chosen_BK = parents_BK * self._possible_BKEW.shape[2] + self.formula_tables.element_A[tokens_BK]
-        self.possible_BKW = self._possible_BKEW.flatten(1, 2).take_along_dim(chosen_BK.unsqueeze(2), dim=1)
         super().advance(parents_BK, tokens_BK)
+        element_N = self.formula_tables.element_A.index_select(0, tokens_BK.flatten())
+        chosen_N = torch.add(element_N, self.parents_N, alpha=self._possible_NEW.shape[1])
+        self._possible_NW = self._possible_NEW.flatten(0, 1).index_select(0, chosen_N)
 
     def keep(self, samples: Tensor) -> None:
+        self._possible_NW = self._possible_NW.unflatten(0, (self.samples, -1))[samples].flatten(0, 1)
+        self._low_B1X, self._high_B1X = self._low_B1X[samples], self._high_B1X[samples]
         super().keep(samples)
-        self.fits_BNW, self.possible_BKW = self.fits_BNW[samples], self.possible_BKW[samples]
-        self.first_B11 = self.first_B11[: len(self.fits_BNW)]
-
-
-_GAINED, _HEAVY, _USED = range(UNSATURATION + 1, UNSATURATION + 4)
 
 
 class _Words:
@@ -185,7 +189,7 @@ class _Words:
         most = max(1, *(len(one or ()) for one in writable))
         self.any_B = np.array([one is None for one in writable])
         self.words = -(-most // WORD)
-        size = most if self.words == 1 else self.words * WORD
+        size = self.words * WORD
         self.there_BF = np.zeros((len(writable), size), dtype=bool)
         self.there_BF[self.any_B, 0] = True
         self.counts_BFE = np.zeros((*self.there_BF.shape, len(tables.elements)), dtype=np.int64)
@@ -203,9 +207,9 @@ class _Words:
         self.all_BW = self.where(np.ones((*self.there_BF.shape, 1), dtype=bool))[:, 0]
 
     def conditions(self, deepest: int) -> list[npt.NDArray[np.bool_]]:
-        """What is true of a formula [B, F, N]: it has N atoms or more of the first element, of the next ones;
-        its unsaturation may be N, and can still be reached from N; it has N heavy atoms or more and, after
-        those, exactly N; its unsaturation is N. The unsaturation is counted from `lowest`."""
+        """What is true of a formula [B, F, M]: it has M atoms or more of the first element, of the next ones;
+        its unsaturation may be M, and can still be reached from M; it has M heavy atoms or more and, after
+        those, exactly M; its unsaturation is M. The unsaturation is counted from `lowest`."""
         numbers = np.arange(int(self.counts_BFE.max()) + 2)
         values = np.arange(self.lowest, int(self.most_BF.max()) + 2)
         atoms_BF1 = self.counts_BFE.sum(axis=2)[..., None]
@@ -222,6 +226,5 @@ class _Words:
         """Words [B, ..., W] of the formulas that a condition [B, F, ...] is true of."""
         extra = (1,) * (true.ndim - 2)
         true = (true | self.any_B.reshape(-1, 1, *extra)) & self.there_BF.reshape(*self.there_BF.shape, *extra)
-        bits = np.int64(1) << np.arange(true.shape[1] // self.words, dtype=np.int64)
-        grouped = true.reshape(len(true), self.words, -1, *true.shape[2:])
-        return np.ascontiguousarray(np.moveaxis(np.tensordot(grouped, bits, axes=(2, 0)), 1, -1))
+        packed = np.packbits(np.moveaxis(true, 1, -1), axis=-1, bitorder="little")
+        return np.ascontiguousarray(packed).view(np.int64)
