@@ -18,10 +18,9 @@ from torch import Tensor
 from mmspec_ds.molecules.grammar import SLACK, Grammar, IntTable
 from mmspec_ds.molecules.smiles_automaton import is_ring_token
 
-_NUMBERS = 62
-"""Atoms are numbered modulo this, so that a set of them fits into 63 bits. A ring of so many atoms, or one
+_NUMBERS = 64
+"""Atoms are numbered modulo this, so that a set of them is the bits of a word. A ring of so many atoms, or one
 more, is refused."""
-
 
 class Constraint(Protocol):
     """What the hypotheses of a search may go on with; one hypothesis per sample at first."""
@@ -37,6 +36,13 @@ class Constraint(Protocol):
     def keep(self, samples: Tensor) -> None:
         """Continue with the samples of these numbers only, in this order."""
         ...
+
+
+_PLACES = 5
+"""Columns that tell the row of `GrammarTables.allowed`: depth, open rings, slack, parity, state."""
+
+ROWS_OF_STATE = 2 * 3 * len(SLACK) * 2
+"""Of `GrammarTables.allowed`."""
 
 
 class GrammarTables:
@@ -59,6 +65,9 @@ class GrammarTables:
         self.steps = self._rows([np.broadcast_to(one, shape).astype(np.int64) for one in columns])
         # Whether an atom is written; whether a branch ends.
         self.kinds = self._rows([np.broadcast_to(atom_A, shape), grammar.depth < 0])
+        self.low = torch.zeros(_PLACES, dtype=torch.int64, device=device)
+        self.high = torch.tensor([1, 2, len(SLACK) - 1, 1, len(state_S1)], device=device)
+        self.strides = torch.tensor([6 * len(SLACK), 2 * len(SLACK), 2, 1, ROWS_OF_STATE], device=device)
 
     def _rows(self, columns: Sequence[npt.NDArray[np.generic]]) -> Tensor:
         """A row for each state and action."""
@@ -67,12 +76,6 @@ class GrammarTables:
     def more_counters(self) -> list[IntTable]:
         """Changes of further counters that a constraint keeps, each [S, A]."""
         return []
-
-
-_PLACES = 5
-"""Columns that tell the row of `GrammarTables.allowed`: depth, open rings, slack, parity, state."""
-
-_ROWS_OF_STATE = 2 * 3 * len(SLACK) * 2
 
 
 class GrammarConstraint:
@@ -93,13 +96,11 @@ class GrammarConstraint:
     def __init__(self, tables: GrammarTables, samples: int, max_tokens: int) -> None:
         self.tables, self.samples = tables, samples
         device = tables.device
-        self._deepest = max_tokens // 4 + 2
-        self._bits = 1 << torch.arange(max_tokens + 1, device=device) % _NUMBERS
-        # One row fewer than the sizes say: the slack is counted from SLACK[0].
-        self._low = torch.zeros(_PLACES, dtype=torch.int64, device=device)
-        self._high = torch.tensor([1, 2, len(SLACK) - 1, 1, len(tables.grammar.after)], device=device)
-        self._strides = torch.tensor([6 * len(SLACK), 2 * len(SLACK), 2, 1, _ROWS_OF_STATE], device=device)
-        start = [2, *self.first_counts(), 0, 0, 0, max_tokens - 2 - 1 - SLACK[0], 0, 0, 0, 0]
+        # A power of two, so that "and" keeps the depth within it.
+        self._deepest = 1 << (max_tokens // 4 + 1).bit_length()
+        self._masks = torch.tensor([_NUMBERS - 1, self._deepest - 1, -1, -1, 1, -1], device=device)
+        self._first_B1 = torch.arange(samples, device=device).unsqueeze(1)
+        start = [2, *self.first_counts(), 0, 0, 0, max_tokens - 3 - SLACK[0], 0, 0, 0, 0]
         self._sizes = [len(start), 2 * (self._deepest + 1), tables.tokens, tables.tokens]
         start += [0] * self._sizes[1] + [*range(tables.tokens)] + [0] * tables.tokens
         self._follow(torch.tensor(start, device=device).expand(samples, -1))
@@ -112,12 +113,11 @@ class GrammarConstraint:
         """Make these rows the state, and name their parts."""
         self._state_NC = state_NC
         counted, stack, self._action_NV, self._first_NV = state_NC.split(self._sizes, dim=1)
-        sizes = [self.tables.counters, 1, 1, 2, 1, 1, 1, 1]
-        parts = counted.split(sizes, dim=1)
-        self.counters_NC, self._atoms_N1, self._depth_N1, _, self._parity_N1, self.state_N1, *last = parts
-        self._place_N1, self._touch_N1 = last
-        self._counted_NC, self._places_NC, self._there_N2 = counted[:, :-2], counted[:, -7:-2], counted[:, -3:-1]
         self._stack_ND2 = stack.unflatten(1, (-1, 2))
+        self._counted_NC, self._place_N1, self._touch_N1 = counted.split([counted.shape[1] - 2, 1, 1], dim=1)
+        self.counters_NC, self._masked_NC = self._counted_NC.split([self.tables.counters, _PLACES + 1], dim=1)
+        self._atoms_N1, self._depth_N1, _, _, _, self.state_N1 = self._masked_NC.split(1, dim=1)
+        self._places_NC, self._there_N2 = self._masked_NC[:, 1:], counted[:, -3:-1]
 
     def allowed(self) -> Tensor:
         apart_NV = self._first_NV & self._touch_N1 == 0
@@ -126,17 +126,18 @@ class GrammarConstraint:
 
     def _row_N(self) -> Tensor:
         """The row of `GrammarTables.allowed`."""
-        return (self._places_NC.clamp(self._low, self._high) * self._strides).sum(1)
+        return (self._places_NC.clamp(self.tables.low, self.tables.high) * self.tables.strides).sum(1)
 
     def allowed_actions(self, row_N: Tensor) -> Tensor:
         """[N, A]; of a digit it tells whether a ring may be opened."""
         return self.tables.allowed.index_select(0, row_N)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
-        tables, samples = self.tables, self.samples
-        rows = len(self._state_NC)
-        first_B1 = torch.arange(0, rows, rows // samples, device=tables.device).unsqueeze(1)
-        self.parents_N = (parents_BK + first_B1).flatten()
+        tables = self.tables
+        self.parents_N = (parents_BK + self._first_B1).flatten()
+        if len(self.parents_N) != len(self._state_NC):
+            rows = torch.arange(0, parents_BK.numel(), parents_BK.shape[1], device=tables.device)
+            self._first_B1 = rows.unsqueeze(1)
         # A copy: what follows writes into it.
         self._follow(self._state_NC.index_select(0, self.parents_N))
         token_N1 = tokens_BK.reshape(-1, 1)
@@ -152,14 +153,13 @@ class GrammarConstraint:
         pushed_N12 = torch.cat([pushed_N1, self._place_N1], dim=1).unsqueeze(1)
         self._stack_ND2[:, 1:].scatter_(1, depth_N12, pushed_N12)
         place_N1, touch_N1 = self._place_N1, self._touch_N1
-        number_N1 = self._bits[self._atoms_N1]
+        number_N1 = 1 << self._atoms_N1
         torch.where(is_atom_N1, place_N1 | number_N1, touch_N1, out=touch_N1)
         torch.where(is_atom_N1, number_N1, place_N1, out=place_N1)
         self._counted_NC += change_NC
         torch.where(ends_N1, top_N2, self._there_N2, out=self._there_N2)
-        self._parity_N1 &= 1
-        # A hypothesis that is given up may be anywhere.
-        self._depth_N1.clamp_(0, self._deepest - 1)
+        # A hypothesis that is given up may be anywhere; the parity is that of a count.
+        self._masked_NC &= self._masks
 
     def _change_rings(self, token_N1: Tensor, bonds_N1: Tensor, action_N1: Tensor, opens_N1: Tensor) -> None:
         """Take bonds from the rings that begin at this atom; open or close the ring of the token."""
@@ -172,4 +172,5 @@ class GrammarConstraint:
     def keep(self, samples: Tensor) -> None:
         state_BKC = self._state_NC.unflatten(0, (self.samples, -1))[samples]
         self.samples = len(samples)
+        self._first_B1 = self._first_B1[: self.samples]
         self._follow(state_BKC.flatten(0, 1))

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from mmspec_ds.molecules.atoms import AtomKind
-from mmspec_ds.molecules.grammar import SLACK, Grammar, IntTable
+from mmspec_ds.molecules.grammar import Grammar, IntTable
 from mmspec_ds.molecules.smiles_automaton import END
-from mmspec_ds.nn.constraints import GrammarConstraint, GrammarTables
+from mmspec_ds.nn.constraints import ROWS_OF_STATE, GrammarConstraint, GrammarTables
 
 WORD = 64
 """Formulas in a word."""
@@ -31,7 +31,7 @@ _GAIN = 4
 _FALLS_OF_PARTS = 4
 """By how much the parts of a salt lower the unsaturation: 2 for each after the first, three parts at most."""
 
-_ROWS_OF_DEPTH = 3 * len(SLACK) * 2
+_ROWS_OF_DEPTH = ROWS_OF_STATE // 2
 """Of `GrammarTables.allowed`, for each state and depth, above 0 or not."""
 
 Formula = Mapping[str, int]
@@ -59,7 +59,17 @@ class FormulaTables(GrammarTables):
         self.owes = int(all(kind is None or kind.is_heavy for kind in grammar.kinds))
         super().__init__(grammar, device)
         self.element_A = torch.from_numpy(self._element_A).to(device)
-        self.effects_SJX, self.effect_of_SA = self._effects(self._element_A)
+        effects_SJX, self.effect_of_SA = self._effects(self._element_A)
+        self.effects = effects_SJX.shape[1]
+        element_SJ, *changes, owed_SJ, last_SJ = effects_SJX.unbind(2)
+        # First one atom more of each element, or of none.
+        one_more_SE = torch.ones(len(element_SJ), none + 1, dtype=torch.int64, device=device)
+        none_SX = torch.zeros(len(element_SJ), none + 1 + 2 * self.effects, dtype=torch.int64, device=device)
+        row_SX = torch.cat([one_more_SE, *changes, owed_SJ, element_SJ], dim=1)
+        last_SX = torch.cat([none_SX, last_SJ, torch.zeros_like(last_SJ)], dim=1)
+        # A row for each state and depth; what is last is so at depth 0.
+        self.effects_RX = row_SX.repeat_interleave(2, dim=0)
+        self.is_last_RX = torch.stack([last_SX, torch.zeros_like(last_SX)], dim=1).flatten(0, 1)
 
     def more_counters(self) -> list[IntTable]:
         """The unsaturation that can still be reached, heavy atoms and those that must follow open branches, and
@@ -115,33 +125,29 @@ class FormulaConstraint(GrammarConstraint):
         super().__init__(tables, len(formulas), max_tokens)
         self.formula_tables, device = tables, tables.device
         words = _Words(tables, formulas)
-        elements, effects = len(tables.elements), tables.effects_SJX.shape[1]
+        elements, effects = len(tables.elements), tables.effects
         conditions = words.conditions(self._deepest)
-        self._fits_RW = torch.from_numpy(np.concatenate([words.where(one) for one in conditions], axis=1))
-        rows = self._fits_RW.shape[1]
-        self._fits_RW = self._fits_RW.flatten(0, 1).to(device)
-        sizes = [one.shape[2] for one in conditions]
+        rows_BMW = torch.from_numpy(np.concatenate(conditions, axis=1)).to(device)
+        self._fits_MW = rows_BMW.flatten(0, 1)
+        sizes = [one.shape[1] for one in conditions]
         starts, whole = np.cumsum([0, *sizes]), elements + 3
-        # The first effect is the end: the unsaturation must be that of the formula.
-        asked = [*range(elements), whole, *np.repeat(range(elements, whole), effects)[1:]]
-        first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * rows
-        low_X, high_X = torch.from_numpy(np.stack([starts[asked], starts[1:][asked] - 1])).to(device)
-        self._low_B1X, self._high_B1X = low_X + first_B11, high_X + first_B11
-        counted = [*range(3, 3 + elements), *np.repeat(range(3), effects)]
+        # No element: no atom or more of the first one. The first effect is the end: the unsaturation must be
+        # that of the formula.
+        asked = [*range(elements), 0, whole, *np.repeat(range(elements, whole), effects)[1:]]
+        low_X, high_X = starts[asked], starts[1:][asked] - 1
+        high_X[elements] = 0
+        shift_X = np.concatenate([low_X, np.zeros(effects, dtype=np.int64)])
+        shift_X[elements + 1 :][: 2 * effects] -= words.lowest
+        limits_2X, shift_X = torch.from_numpy(np.stack([low_X, high_X])).to(device), torch.from_numpy(shift_X)
+        first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * rows_BMW.shape[1]
+        self._low_B1X, self._high_B1X = (limit_X + first_B11 for limit_X in limits_2X)
+        counted = [*range(3, 3 + elements), 0, *np.repeat(range(3), effects)]
         self._counted_X = torch.tensor(counted, device=device)
+        self._effects_RX = tables.effects_RX + tables.is_last_RX * (sizes[-2] // 2) + shift_X.to(device)
         # From here on the counters of a sample are rows of its part of the table.
         start_NC = self._state_NC.clone()
         start_NC[:, : tables.counters] += first_B11[:, 0]
         self._follow(start_NC)
-        element_SJ, change_SJ, reach_SJ, owed_SJ, last_SJ = tables.effects_SJX.unbind(2)
-        one_more_SE = change_SJ.new_ones(len(change_SJ), elements)
-        near = [one_more_SE, change_SJ - words.lowest, reach_SJ - words.lowest]
-        self._effects = [effects * 3 + elements, effects]
-        effects_SDX = [
-            torch.cat([torch.cat([*near, atoms_SJ], dim=1) + low_X, element_SJ], dim=1)
-            for atoms_SJ in (owed_SJ + last_SJ * (sizes[-2] // 2), owed_SJ)
-        ]
-        self._effects_RX = torch.stack(effects_SDX, dim=1).flatten(0, 1)
         self._possible_NW = torch.from_numpy(words.all_BW).to(device)
         self._possible_NEW = self._possible_NW.unsqueeze(1)
 
@@ -150,17 +156,17 @@ class FormulaConstraint(GrammarConstraint):
 
     def allowed_actions(self, row_N: Tensor) -> Tensor:
         tables, samples = self.formula_tables, self.samples
+        effects = tables.effects
         effect_NX = self._effects_RX.index_select(0, row_N // _ROWS_OF_DEPTH)
-        change_NX, element_NJ = effect_NX.split(self._effects, dim=1)
+        change_NX, element_NJ = effect_NX.split([effect_NX.shape[1] - effects, effects], dim=1)
         number_NX = self.counters_NC.index_select(1, self._counted_X) + change_NX
         # What lies outside the table is as the last entry on that side.
         number_BKX = number_NX.unflatten(0, (samples, -1)).clamp(self._low_B1X, self._high_B1X)
-        fits_NXW = self._fits_RW.index_select(0, number_BKX.flatten()).unflatten(0, number_NX.shape)
-        elements, effects = len(tables.elements), self._effects[1]
-        more_NEW, up_to_NJW, from_NJW, atoms_NJW = fits_NXW.split([elements, *[effects] * 3], dim=1)
-        possible_N1W = self._possible_NW.unsqueeze(1)
-        self._possible_NEW = torch.cat([more_NEW & possible_N1W, possible_N1W], dim=1)
-        element_NJW = element_NJ.unsqueeze(2).expand(-1, -1, possible_N1W.shape[2])
+        fits_NXW = self._fits_MW.index_select(0, number_BKX.flatten()).unflatten(0, number_NX.shape)
+        sizes = [len(tables.elements) + 1, *[effects] * 3]
+        more_NEW, up_to_NJW, from_NJW, atoms_NJW = fits_NXW.split(sizes, dim=1)
+        self._possible_NEW = more_NEW & self._possible_NW.unsqueeze(1)
+        element_NJW = element_NJ.unsqueeze(2).expand(up_to_NJW.shape)
         fits_NJ = (self._possible_NEW.gather(1, element_NJW) & up_to_NJW & from_NJW & atoms_NJW != 0).any(dim=2)
         effect_of_NA = tables.effect_of_SA.index_select(0, self.state_N1.squeeze(1))
         return super().allowed_actions(row_N) & fits_NJ.gather(1, effect_of_NA)
@@ -189,8 +195,7 @@ class _Words:
         most = max(1, *(len(one or ()) for one in writable))
         self.any_B = np.array([one is None for one in writable])
         self.words = -(-most // WORD)
-        size = self.words * WORD
-        self.there_BF = np.zeros((len(writable), size), dtype=bool)
+        self.there_BF = np.zeros((len(writable), most), dtype=bool)
         self.there_BF[self.any_B, 0] = True
         self.counts_BFE = np.zeros((*self.there_BF.shape, len(tables.elements)), dtype=np.int64)
         hydrogens_BF = np.zeros(self.there_BF.shape, dtype=np.int64)
@@ -199,32 +204,40 @@ class _Words:
                 self.there_BF[sample, at] = True
                 self.counts_BFE[sample, at] = [formula.get(element, 0) for element in tables.elements]
                 hydrogens_BF[sample, at] = formula.get("H", 0)
+        self._there = self.there_BF.nonzero()
+        self._bit = np.int64(1) << self._there[1] % WORD
         self.unsaturation_BF = 2 + self.counts_BFE @ (tables.valences - 2) - hydrogens_BF
         falls_BF = self.counts_BFE @ tables.falls + tables.falls_of_parts
         self.most_BF = self.unsaturation_BF + falls_BF
         self.least_BF = self.unsaturation_BF - falls_BF - self.counts_BFE @ tables.gains
         self.lowest = int(self.least_BF.min()) - 1
-        self.all_BW = self.where(np.ones((*self.there_BF.shape, 1), dtype=bool))[:, 0]
+        self.all_BW = self._where(np.zeros_like(self.most_BF), 1)[:, 0]
 
-    def conditions(self, deepest: int) -> list[npt.NDArray[np.bool_]]:
-        """What is true of a formula [B, F, M]: it has M atoms or more of the first element, of the next ones;
-        its unsaturation may be M, and can still be reached from M; it has M heavy atoms or more and, after
-        those, exactly M; its unsaturation is M. The unsaturation is counted from `lowest`."""
-        numbers = np.arange(int(self.counts_BFE.max()) + 2)
-        values = np.arange(self.lowest, int(self.most_BF.max()) + 2)
-        atoms_BF1 = self.counts_BFE.sum(axis=2)[..., None]
-        atoms = np.arange(int(atoms_BF1.max()) + deepest + 4)  # those too that must follow
+    def conditions(self, deepest: int) -> list[IntTable]:
+        """Words [B, M, W] of the formulas of which something is true: they have M atoms or more of the first
+        element, of the next ones; their unsaturation may be M, and can still be reached from M; they have M
+        heavy atoms or more and, after those, exactly M; their unsaturation is M. The unsaturation is counted
+        from `lowest`."""
+        numbers, values = int(self.counts_BFE.max()) + 2, int(self.most_BF.max()) + 2 - self.lowest
+        atoms_BF = self.counts_BFE.sum(axis=2)
+        have_BMW = self._where(atoms_BF, int(atoms_BF.max()) + deepest + 4)  # those too that must follow
         return [
-            *(self.counts_BFE[:, :, at, None] >= numbers for at in range(self.counts_BFE.shape[2])),
-            self.most_BF[..., None] >= values,
-            self.least_BF[..., None] <= values,
-            np.concatenate([atoms_BF1 >= atoms, atoms_BF1 == atoms], axis=2),
-            self.unsaturation_BF[..., None] == values,
+            *(_or_more(self._where(counts_BF, numbers)) for counts_BF in np.moveaxis(self.counts_BFE, 2, 0)),
+            _or_more(self._where(self.most_BF - self.lowest, values)),
+            np.bitwise_or.accumulate(self._where(self.least_BF - self.lowest, values), axis=1),
+            np.concatenate([_or_more(have_BMW), have_BMW], axis=1),
+            self._where(self.unsaturation_BF - self.lowest, values),
         ]
 
-    def where(self, true: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Words [B, ..., W] of the formulas that a condition [B, F, ...] is true of."""
-        extra = (1,) * (true.ndim - 2)
-        true = (true | self.any_B.reshape(-1, 1, *extra)) & self.there_BF.reshape(*self.there_BF.shape, *extra)
-        packed = np.packbits(np.moveaxis(true, 1, -1), axis=-1, bitorder="little")
-        return np.ascontiguousarray(packed).view(np.int64)
+    def _where(self, values_BF: IntTable, size: int) -> IntTable:
+        """Words [B, M, W] of the formulas whose value is M, below `size`; any where any is possible."""
+        words_BMW = np.zeros((len(values_BF), size, self.words), dtype=np.int64)
+        sample, formula = self._there
+        place = (sample * size + values_BF[sample, formula]) * self.words + formula // WORD
+        np.add.at(words_BMW.reshape(-1), place, self._bit)
+        words_BMW[self.any_B, :, 0] = 1
+        return words_BMW
+
+
+def _or_more(words_BMW: IntTable) -> IntTable:
+    return np.bitwise_or.accumulate(words_BMW[:, ::-1], axis=1)[:, ::-1]
