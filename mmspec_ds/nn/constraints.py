@@ -78,14 +78,27 @@ class GrammarTables:
         return []
 
 
+class _Rows:
+    """Hypotheses, a row of integers each, and the names of its parts.
+
+    Columns: the unsaturation and further counters, the number of atoms, the depth of branches, the open rings,
+    the slack, the parity, the automaton's state, the atom that the hypothesis stands at, the atoms that this one
+    is bonded to, then the states and atoms to go back to from no branch and from each open one, then the action
+    that each token is, then the first atom of the ring of each token, 0 where none is open. Atoms are bits.
+    """
+
+    def __init__(self, all_NC: Tensor, sizes: Sequence[int], counters: int) -> None:
+        self.all_NC = all_NC
+        counted_NC, stack_NC, self.action_NV, self.first_NV = all_NC.split(list(sizes), dim=1)
+        self.stack_ND2 = stack_NC.unflatten(1, (-1, 2))
+        self.added_NC, self.place_N1, self.touch_N1 = counted_NC.tensor_split([-2, -1], dim=1)
+        self.counters_NC, self.masked_NC = self.added_NC.tensor_split([counters], dim=1)
+        self.atoms_N1, self.depth_N1, _, _, _, self.state_N1 = self.masked_NC.split(1, dim=1)
+        self.places_NC, self.state_and_place_N2 = self.masked_NC[:, 1:], counted_NC[:, -3:-1]
+
+
 class GrammarConstraint:
     """Hypotheses that can still become valid SMILES within the limit of tokens; see `molecules.grammar`.
-
-    The state of a hypothesis is a row of integers: the unsaturation and further counters, the number of atoms,
-    the depth of branches, the open rings, the slack, the parity, the automaton's state, the atom that it stands
-    at, the atoms that this one is bonded to, then the states and atoms to go back to of no branch and of each
-    open one, then the action that each token is, then the first atom of the ring of each token, 0 where none is
-    open. Atoms are bits.
 
     Args:
         tables: of the vocabulary.
@@ -103,30 +116,24 @@ class GrammarConstraint:
         start = [2, *self.first_counts(), 0, 0, 0, max_tokens - 3 - SLACK[0], 0, 0, 0, 0]
         self._sizes = [len(start), 2 * (self._deepest + 1), tables.tokens, tables.tokens]
         start += [0] * self._sizes[1] + [*range(tables.tokens)] + [0] * tables.tokens
-        self._follow(torch.tensor(start, device=device).expand(samples, -1))
+        self.now = self._rows(torch.tensor(start, device=device).repeat(samples, 1))
+        self._spare = self.now
 
     def first_counts(self) -> list[int]:
         """Of the further counters."""
         return [0] * (self.tables.counters - 1)
 
-    def _follow(self, state_NC: Tensor) -> None:
-        """Make these rows the state, and name their parts."""
-        self._state_NC = state_NC
-        counted, stack, self._action_NV, self._first_NV = state_NC.split(self._sizes, dim=1)
-        self._stack_ND2 = stack.unflatten(1, (-1, 2))
-        self._counted_NC, self._place_N1, self._touch_N1 = counted.split([counted.shape[1] - 2, 1, 1], dim=1)
-        self.counters_NC, self._masked_NC = self._counted_NC.split([self.tables.counters, _PLACES + 1], dim=1)
-        self._atoms_N1, self._depth_N1, _, _, _, self.state_N1 = self._masked_NC.split(1, dim=1)
-        self._places_NC, self._there_N2 = self._masked_NC[:, 1:], counted[:, -3:-1]
+    def _rows(self, all_NC: Tensor) -> _Rows:
+        return _Rows(all_NC, self._sizes, self.tables.counters)
 
     def allowed(self) -> Tensor:
-        apart_NV = self._first_NV & self._touch_N1 == 0
-        mask_NV = self.allowed_actions(self._row_N()).gather(1, self._action_NV) & apart_NV
+        apart_NV = self.now.first_NV & self.now.touch_N1 == 0
+        mask_NV = self.allowed_actions(self._row_N()).gather(1, self.now.action_NV) & apart_NV
         return mask_NV.view(self.samples, -1, self.tables.tokens)
 
     def _row_N(self) -> Tensor:
         """The row of `GrammarTables.allowed`."""
-        return (self._places_NC.clamp(self.tables.low, self.tables.high) * self.tables.strides).sum(1)
+        return (self.now.places_NC.clamp(self.tables.low, self.tables.high) * self.tables.strides).sum(1)
 
     def allowed_actions(self, row_N: Tensor) -> Tensor:
         """[N, A]; of a digit it tells whether a ring may be opened."""
@@ -135,42 +142,42 @@ class GrammarConstraint:
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
         tables = self.tables
         self.parents_N = (parents_BK + self._first_B1).flatten()
-        if len(self.parents_N) != len(self._state_NC):
-            rows = torch.arange(0, parents_BK.numel(), parents_BK.shape[1], device=tables.device)
-            self._first_B1 = rows.unsqueeze(1)
-        # A copy: what follows writes into it.
-        self._follow(self._state_NC.index_select(0, self.parents_N))
-        token_N1 = tokens_BK.reshape(-1, 1)
-        action_N1 = self._action_NV.gather(1, token_N1)
-        step_N = torch.add(action_N1, self.state_N1, alpha=tables.actions).squeeze(1)
+        if len(self.parents_N) != len(self._spare.all_NC) or self._spare is self.now:
+            first_B = torch.arange(0, parents_BK.numel(), parents_BK.shape[1], device=tables.device)
+            self._first_B1 = first_B.unsqueeze(1)
+            self._spare = self._rows(self.now.all_NC.new_empty(len(self.parents_N), sum(self._sizes)))
+        torch.index_select(self.now.all_NC, 0, self.parents_N, out=self._spare.all_NC)
+        self.now, self._spare = self._spare, self.now
+        now, token_N1 = self.now, tokens_BK.reshape(-1, 1)
+        action_N1 = now.action_NV.gather(1, token_N1)
+        step_N = torch.add(action_N1, now.state_N1, alpha=tables.actions).squeeze(1)
         step_NQ = tables.steps.index_select(0, step_N)
         change_NC, pushed_N1, *ring = step_NQ.split([step_NQ.shape[1] - 4, 1, 1, 1, 1], dim=1)
         is_atom_N1, ends_N1 = tables.kinds.index_select(0, step_N).split(1, dim=1)
         self._change_rings(token_N1, *ring)
         # Where no branch is opened, an entry is written above the top, which has no meaning.
-        depth_N12 = self._depth_N1.unsqueeze(2).expand(-1, 1, 2)
-        top_N2 = self._stack_ND2.gather(1, depth_N12).squeeze(1)
-        pushed_N12 = torch.cat([pushed_N1, self._place_N1], dim=1).unsqueeze(1)
-        self._stack_ND2[:, 1:].scatter_(1, depth_N12, pushed_N12)
-        place_N1, touch_N1 = self._place_N1, self._touch_N1
-        number_N1 = 1 << self._atoms_N1
-        torch.where(is_atom_N1, place_N1 | number_N1, touch_N1, out=touch_N1)
-        torch.where(is_atom_N1, number_N1, place_N1, out=place_N1)
-        self._counted_NC += change_NC
-        torch.where(ends_N1, top_N2, self._there_N2, out=self._there_N2)
+        depth_N12 = now.depth_N1.unsqueeze(2).expand(-1, 1, 2)
+        top_N2 = now.stack_ND2.gather(1, depth_N12).squeeze(1)
+        pushed_N12 = torch.cat([pushed_N1, now.place_N1], dim=1).unsqueeze(1)
+        now.stack_ND2[:, 1:].scatter_(1, depth_N12, pushed_N12)
+        number_N1 = torch.bitwise_left_shift(1, now.atoms_N1)
+        torch.where(is_atom_N1, now.place_N1 | number_N1, now.touch_N1, out=now.touch_N1)
+        torch.where(is_atom_N1, number_N1, now.place_N1, out=now.place_N1)
+        now.added_NC += change_NC
+        torch.where(ends_N1, top_N2, now.state_and_place_N2, out=now.state_and_place_N2)
         # A hypothesis that is given up may be anywhere; the parity is that of a count.
-        self._masked_NC &= self._masks
+        now.masked_NC &= self._masks
 
     def _change_rings(self, token_N1: Tensor, bonds_N1: Tensor, action_N1: Tensor, opens_N1: Tensor) -> None:
         """Take bonds from the rings that begin at this atom; open or close the ring of the token."""
-        place_N1, first_NV = self._place_N1, self._first_NV
-        self._touch_N1 |= first_NV.gather(1, token_N1)
-        self._action_NV -= bonds_N1 * (first_NV == place_N1)
-        self._action_NV.scatter_(1, token_N1, token_N1 + action_N1)
-        first_NV.scatter_(1, token_N1, place_N1 & opens_N1)
+        now = self.now
+        now.touch_N1 |= now.first_NV.gather(1, token_N1)
+        now.action_NV -= bonds_N1 * (now.first_NV == now.place_N1)
+        now.action_NV.scatter_(1, token_N1, token_N1 + action_N1)
+        now.first_NV.scatter_(1, token_N1, now.place_N1 & opens_N1)
 
     def keep(self, samples: Tensor) -> None:
-        state_BKC = self._state_NC.unflatten(0, (self.samples, -1))[samples]
+        all_BKC = self.now.all_NC.unflatten(0, (self.samples, -1))[samples]
         self.samples = len(samples)
+        self.now = self._spare = self._rows(all_BKC.flatten(0, 1))
         self._first_B1 = self._first_B1[: self.samples]
-        self._follow(state_BKC.flatten(0, 1))

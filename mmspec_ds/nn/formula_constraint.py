@@ -145,9 +145,7 @@ class FormulaConstraint(GrammarConstraint):
         self._counted_X = torch.tensor(counted, device=device)
         self._effects_RX = tables.effects_RX + tables.is_last_RX * (sizes[-2] // 2) + shift_X.to(device)
         # From here on the counters of a sample are rows of its part of the table.
-        start_NC = self._state_NC.clone()
-        start_NC[:, : tables.counters] += first_B11[:, 0]
-        self._follow(start_NC)
+        self.now.counters_NC += first_B11[:, 0]
         self._possible_NW = torch.from_numpy(words.all_BW).to(device)
         self._possible_NEW = self._possible_NW.unsqueeze(1)
 
@@ -159,7 +157,7 @@ class FormulaConstraint(GrammarConstraint):
         effects = tables.effects
         effect_NX = self._effects_RX.index_select(0, row_N // _ROWS_OF_DEPTH)
         change_NX, element_NJ = effect_NX.split([effect_NX.shape[1] - effects, effects], dim=1)
-        number_NX = self.counters_NC.index_select(1, self._counted_X) + change_NX
+        number_NX = self.now.counters_NC.index_select(1, self._counted_X) + change_NX
         # What lies outside the table is as the last entry on that side.
         number_BKX = number_NX.unflatten(0, (samples, -1)).clamp(self._low_B1X, self._high_B1X)
         fits_NXW = self._fits_MW.index_select(0, number_BKX.flatten()).unflatten(0, number_NX.shape)
@@ -167,8 +165,8 @@ class FormulaConstraint(GrammarConstraint):
         more_NEW, up_to_NJW, from_NJW, atoms_NJW = fits_NXW.split(sizes, dim=1)
         self._possible_NEW = more_NEW & self._possible_NW.unsqueeze(1)
         element_NJW = element_NJ.unsqueeze(2).expand(up_to_NJW.shape)
-        fits_NJ = (self._possible_NEW.gather(1, element_NJW) & up_to_NJW & from_NJW & atoms_NJW != 0).any(dim=2)
-        effect_of_NA = tables.effect_of_SA.index_select(0, self.state_N1.squeeze(1))
+        fits_NJ = (self._possible_NEW.gather(1, element_NJW) & up_to_NJW & from_NJW & atoms_NJW).any(dim=2)
+        effect_of_NA = tables.effect_of_SA.index_select(0, self.now.state_N1.squeeze(1))
         return super().allowed_actions(row_N) & fits_NJ.gather(1, effect_of_NA)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
