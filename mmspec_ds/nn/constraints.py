@@ -22,6 +22,7 @@ _NUMBERS = 64
 """Atoms are numbered modulo this, so that a set of them is the bits of a word. A ring of so many atoms, or one
 more, is refused."""
 
+
 class Constraint(Protocol):
     """What the hypotheses of a search may go on with; one hypothesis per sample at first."""
 
@@ -82,8 +83,8 @@ class _Rows:
     """Hypotheses, a row of integers each, and the names of its parts.
 
     Columns: the unsaturation and further counters, the number of atoms, the depth of branches, the open rings,
-    the slack, the parity, the automaton's state, the atom that the hypothesis stands at, the atoms that this one
-    is bonded to, then the states and atoms to go back to from no branch and from each open one, then the action
+    the slack, the parity, the automaton's state, the atom that the hypothesis stands at, the atoms that it is
+    bonded to, then the states and atoms to go back to from no branch and from each open one, then the action
     that each token is, then the first atom of the ring of each token, 0 where none is open. Atoms are bits.
     """
 
@@ -91,9 +92,11 @@ class _Rows:
         self.all_NC = all_NC
         counted_NC, stack_NC, self.action_NV, self.first_NV = all_NC.split(list(sizes), dim=1)
         self.stack_ND2 = stack_NC.unflatten(1, (-1, 2))
+        self.above_ND2 = self.stack_ND2[:, 1:]
         self.added_NC, self.place_N1, self.touch_N1 = counted_NC.tensor_split([-2, -1], dim=1)
         self.counters_NC, self.masked_NC = self.added_NC.tensor_split([counters], dim=1)
         self.atoms_N1, self.depth_N1, _, _, _, self.state_N1 = self.masked_NC.split(1, dim=1)
+        self.depth_N12 = self.depth_N1.unsqueeze(2).expand(-1, 1, 2)
         self.places_NC, self.state_and_place_N2 = self.masked_NC[:, 1:], counted_NC[:, -3:-1]
 
 
@@ -113,10 +116,12 @@ class GrammarConstraint:
         self._deepest = 1 << (max_tokens // 4 + 1).bit_length()
         self._masks = torch.tensor([_NUMBERS - 1, self._deepest - 1, -1, -1, 1, -1], device=device)
         self._first_B1 = torch.arange(samples, device=device).unsqueeze(1)
-        start = [2, *self.first_counts(), 0, 0, 0, max_tokens - 3 - SLACK[0], 0, 0, 0, 0]
-        self._sizes = [len(start), 2 * (self._deepest + 1), tables.tokens, tables.tokens]
-        start += [0] * self._sizes[1] + [*range(tables.tokens)] + [0] * tables.tokens
-        self.now = self._rows(torch.tensor(start, device=device).repeat(samples, 1))
+        counts = [2, *self.first_counts(), 0, 0, 0, max_tokens - 3 - SLACK[0], 0, 0, 0, 0]
+        self._sizes = [len(counts), 2 * (self._deepest + 1), tables.tokens, tables.tokens]
+        start_NC = np.zeros((samples, sum(self._sizes)), dtype=np.int64)
+        start_NC[:, : len(counts)] = counts
+        start_NC[:, sum(self._sizes[:2]) :][:, : tables.tokens] = np.arange(tables.tokens)
+        self.now = self._rows(torch.from_numpy(start_NC).to(device))
         self._spare = self.now
 
     def first_counts(self) -> list[int]:
@@ -156,10 +161,9 @@ class GrammarConstraint:
         is_atom_N1, ends_N1 = tables.kinds.index_select(0, step_N).split(1, dim=1)
         self._change_rings(token_N1, *ring)
         # Where no branch is opened, an entry is written above the top, which has no meaning.
-        depth_N12 = now.depth_N1.unsqueeze(2).expand(-1, 1, 2)
-        top_N2 = now.stack_ND2.gather(1, depth_N12).squeeze(1)
+        top_N2 = now.stack_ND2.gather(1, now.depth_N12).squeeze(1)
         pushed_N12 = torch.cat([pushed_N1, now.place_N1], dim=1).unsqueeze(1)
-        now.stack_ND2[:, 1:].scatter_(1, depth_N12, pushed_N12)
+        now.above_ND2.scatter_(1, now.depth_N12, pushed_N12)
         number_N1 = torch.bitwise_left_shift(1, now.atoms_N1)
         torch.where(is_atom_N1, now.place_N1 | number_N1, now.touch_N1, out=now.touch_N1)
         torch.where(is_atom_N1, number_N1, now.place_N1, out=now.place_N1)

@@ -67,6 +67,9 @@ class FormulaTables(GrammarTables):
         none_SX = torch.zeros(len(element_SJ), none + 1 + 2 * self.effects, dtype=torch.int64, device=device)
         row_SX = torch.cat([one_more_SE, *changes, owed_SJ, element_SJ], dim=1)
         last_SX = torch.cat([none_SX, last_SJ, torch.zeros_like(last_SJ)], dim=1)
+        # The counter that each of these changes.
+        counted = [*range(3, 3 + none), 0, *np.repeat(range(3), self.effects)]
+        self.counted_X = torch.tensor(counted, device=device)
         # A row for each state and depth; what is last is so at depth 0.
         self.effects_RX = row_SX.repeat_interleave(2, dim=0)
         self.is_last_RX = torch.stack([last_SX, torch.zeros_like(last_SX)], dim=1).flatten(0, 1)
@@ -138,12 +141,11 @@ class FormulaConstraint(GrammarConstraint):
         high_X[elements] = 0
         shift_X = np.concatenate([low_X, np.zeros(effects, dtype=np.int64)])
         shift_X[elements + 1 :][: 2 * effects] -= words.lowest
-        limits_2X, shift_X = torch.from_numpy(np.stack([low_X, high_X])).to(device), torch.from_numpy(shift_X)
+        limits_2X = torch.from_numpy(np.stack([low_X, high_X])).to(device)
         first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * rows_BMW.shape[1]
         self._low_B1X, self._high_B1X = (limit_X + first_B11 for limit_X in limits_2X)
-        counted = [*range(3, 3 + elements), 0, *np.repeat(range(3), effects)]
-        self._counted_X = torch.tensor(counted, device=device)
-        self._effects_RX = tables.effects_RX + tables.is_last_RX * (sizes[-2] // 2) + shift_X.to(device)
+        changes_RX = tables.effects_RX + tables.is_last_RX * (sizes[-2] // 2)
+        self._effects_RX = changes_RX + torch.from_numpy(shift_X).to(device)
         # From here on the counters of a sample are rows of its part of the table.
         self.now.counters_NC += first_B11[:, 0]
         self._possible_NW = torch.from_numpy(words.all_BW).to(device)
@@ -157,7 +159,7 @@ class FormulaConstraint(GrammarConstraint):
         effects = tables.effects
         effect_NX = self._effects_RX.index_select(0, row_N // _ROWS_OF_DEPTH)
         change_NX, element_NJ = effect_NX.split([effect_NX.shape[1] - effects, effects], dim=1)
-        number_NX = self.now.counters_NC.index_select(1, self._counted_X) + change_NX
+        number_NX = self.now.counters_NC.index_select(1, tables.counted_X) + change_NX
         # What lies outside the table is as the last entry on that side.
         number_BKX = number_NX.unflatten(0, (samples, -1)).clamp(self._low_B1X, self._high_B1X)
         fits_NXW = self._fits_MW.index_select(0, number_BKX.flatten()).unflatten(0, number_NX.shape)
