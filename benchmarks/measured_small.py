@@ -1,7 +1,7 @@
 """Measured shift lists of small molecules: files to fine-tune on, and others to test on.
 
     python benchmarks/measured_small.py DATA/nmrshiftdb2_shifts.parquet --out measured \\
-        --training big/train.parquet --training big/val.parquet
+        --training starter_set/train.parquet --model starter_model
 
 A molecule has at most --largest heavy atoms and hydrogen on carbon; its SMILES is written without
 stereochemistry, as those of simulated molecules are. It is held out for testing if sha256("measured" +
@@ -14,8 +14,9 @@ val.parquet       of one molecule in twenty of them
 test_h_c.parquet  held out: one record of each molecule that has 1H and 13C
 test_c.parquet    held out: the 13C of one record of each molecule that has 13C
 
-With --multiplicity the letters of the 13C lines (S, D, T, Q) are kept. The lists have a share-alike licence:
-what is fitted on them is for comparison and does not ship.
+With --model, records to fine-tune on whose SMILES has a token that the model does not know are left out. With
+--multiplicity the letters of the 13C lines (S, D, T, Q) are kept. The lists have a share-alike licence: what
+is fitted on them is for comparison and does not ship.
 """
 
 import argparse
@@ -30,7 +31,8 @@ import pyarrow.parquet as pq
 from rdkit import Chem, rdBase
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
-from mmspec_ds.molecules.smiles import inchikey_block
+from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
+from mmspec_ds.molecules.smiles import inchikey_block, tokenize_smiles
 from mmspec_ds.simulator.smiles_file import simulable_molecule
 
 Row = dict[str, Any]
@@ -101,6 +103,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--largest", type=int, default=11, help="heavy atoms (default: 11)")
     parser.add_argument("--training", type=Path, action="append", default=[], help="files that were trained on")
+    parser.add_argument("--model", type=Path, help="the folder of the model that is to be fine-tuned")
     parser.add_argument("--multiplicity", action="store_true", help="keep the letters of the 13C lines")
     options = parser.parse_args()
     parts: dict[str, list[Row]] = {"test": [], "val": [], "train": []}
@@ -114,6 +117,12 @@ def main() -> None:
     print(f"held-out records of molecules that were trained on, dropped: {shared}")
     parts["test_h_c"] = first_of_each(test, "h_nmr_shift", "c_nmr_shift")
     parts["test_c"] = first_of_each(test, "c_nmr_shift")
+    if options.model is not None:
+        known_tokens = set(Vocabularies.load(options.model / VOCABULARY).target.tokens)
+        for name in ("train", "val"):
+            kept = [row for row in parts[name] if known_tokens.issuperset(tokenize_smiles(row["smiles"]))]
+            print(f"{name}.parquet: {len(parts[name]) - len(kept)} records with an unknown token left out")
+            parts[name] = kept
     options.out.mkdir(parents=True, exist_ok=True)
     for name, rows in parts.items():
         pq.write_table(pa.Table.from_pylist(rows, SCHEMA), options.out / f"{name}.parquet")

@@ -27,11 +27,11 @@ echo "demo: training the dense model for as many steps"
 train ds_configs/runs/demo.yaml name=demo_dense moe=null training.ep_size=1
 for model in runs/demo runs/demo_dense; do
     echo "demo: calibrating $model: how far its candidates and the predicted spectra can be trusted"
-    mmspec calibrate "$model" --data starter/val.parquet
+    mmspec calibrate "$model" --data starter/val.parquet --beam 20
 done
 echo "demo: proposing structures for molecules that neither model has seen (beam 20)"
 mmspec evaluate runs/demo runs/demo_dense --data starter/test.parquet --controls starter/train.parquet \
-    --limit 500 --json runs/demo/evaluation.json
+    --beam 20 --limit 500 --json runs/demo/evaluation.json
 echo "demo: reading published shifts of three common compounds with the starter model"
 mmspec explain starter examples/ethyl_acetate/* --formula C4H8O2
 mmspec explain starter examples/2-butanone/* --formula C4H8O

@@ -6,12 +6,14 @@ An answer shows itself in a notebook, prints as a table and gives plain dictiona
 file, a record or a model is raised as `mmspec_ds.errors.UserError`, with a message of one line.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.readers.adduct import parse_adduct
 from mmspec_ds.readers.batches import SPECTRA, sources_in
 from mmspec_ds.readers.inspection import described
 from mmspec_ds.readers.requests import Request, Source, request_of_sources
@@ -174,6 +176,7 @@ class Model:
 
         Raises:
             DataError: the record holds nothing that this model reads, or what it cannot read.
+            ConfigError: an argument is not one of those that are possible.
         """
         measured = measured if isinstance(measured, Measurement) else Measurement(measured)
         asked = Asked(top, max(beam, top), verified, constrain, precursor_ppm)
@@ -219,12 +222,12 @@ def read(
         files: the kind of spectrum is found from the file. A folder stands for all files in it.
         formula: of the molecule, where it is known.
         precursor_mz: m/z of the ion whose MS/MS was measured, where the files do not say.
-        adduct: of that ion, "[M+H]+".
+        adduct: of that ion, such as "[M+H]+", in any common spelling.
         named: a file, or several, by the kind of spectrum: `h_nmr`, `c_nmr`, `ir`, `msms`, `hsqc`.
 
     Raises:
-        DataError: a file cannot be read, has no spectrum, or leaves open what it holds; or the files contradict
-            each other.
+        DataError: a file cannot be read, has no spectrum, or leaves open what it holds; the files contradict
+            each other; or the precursor is none.
     """
     unknown = next((name for name in named if name not in SPECTRA), None)
     if unknown is not None:
@@ -244,19 +247,25 @@ def read(
 
 
 def _with_precursor(record: Record, mz: float | None, adduct: str | None) -> Record:
-    """The record whose MS/MS spectra have this precursor, where they name none."""
+    """The record whose MS/MS spectra have this precursor, where they name none.
+
+    Raises:
+        DataError: there is no MS/MS spectrum, the m/z is no number above 0, or the adduct is not understood.
+    """
     if mz is None and adduct is None:
         return record
     if not any(isinstance(one, TandemMS) for one in record.spectra):
         raise DataError("precursor_mz= and adduct= are of an MS/MS spectrum, and there is none")
-    spectra = (
-        replace(
-            one,
-            precursor_mz=mz if one.precursor_mz is None else one.precursor_mz,
-            adduct=adduct if one.adduct is None else one.adduct,
-        )
-        if isinstance(one, TandemMS)
-        else one
-        for one in record.spectra
-    )
+    if mz is not None and not 0 < mz < math.inf:
+        raise DataError(f"precursor_mz={mz:g}: expected a number above 0")
+    ion = None if adduct is None else parse_adduct(adduct)
+    if adduct is not None and (ion is None or not ion.charge):
+        raise DataError(f"adduct={adduct!r} is not understood: expected one like [M+H]+")
+    spectra = []
+    for one in record.spectra:
+        if isinstance(one, TandemMS) and one.precursor_mz is None:
+            one = replace(one, precursor_mz=mz)
+        if isinstance(one, TandemMS) and one.adduct is None and ion is not None:
+            one = replace(one, adduct=str(ion), charge=ion.charge)
+        spectra.append(one)
     return replace(record, spectra=tuple(spectra))

@@ -33,6 +33,20 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(partial)
 
 
+@contextmanager
+def replacing_output(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file or a folder that somebody asked for.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        with replacing(path) as partial:
+            yield partial
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror or error}", path=path) from None
+
+
 def write_json(path: Path, content: Any, *, indent: int = 2) -> None:
     """Write a JSON file, whole or not at all."""
     with replacing(path) as partial:

@@ -13,6 +13,7 @@ from mmspec_ds.files import (
     read_manifest,
     readable_as_usual,
     replacing,
+    replacing_output,
     sha256_of,
     write_manifest,
 )
@@ -29,6 +30,16 @@ def test_a_file_is_replaced_when_all_went_well(tmp_path: Path) -> None:
         write_half(path)
     assert path.read_text() == "new"
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "a.txt"
+    with (
+        pytest.raises(DataError, match="cannot be written: No such file or directory") as told,
+        replacing_output(path) as partial,
+    ):
+        partial.write_text("new")
+    assert str(path) in str(told.value)
 
 
 def test_a_private_file_of_a_library_is_made_readable(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tools.folds import folds_of
 from tools.spectrum_comparison import smoothed_root
 
 PENALTY = 16.0
-"""Penalty of the ridge. 10 separates molecules better (0.891 matched, 0.815 mismatched)."""
+"""Penalty of the ridge; `docs/simulator.md` has the figures of others."""
 MIN_MOLECULES = 2
 """The fewest molecules in which a descriptor must occur."""
 

@@ -25,17 +25,28 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--limit", type=positive, default=1000, help="the first so many molecules (default: 1000)"
     )
+    command.add_argument(
+        "--beam", type=positive, help="beam width, that of the answers to be judged (default: 50)"
+    )
     command.add_argument("--seed", type=int, default=0, help="of the spectra that are left out (default: 0)")
 
 
 def _calibrate(options: argparse.Namespace) -> int:
     from mmspec_ds.systems.elucidation.calibrate import calibrate
+    from mmspec_ds.systems.elucidation.predict import BEAM
     from mmspec_ds.systems.elucidation.trained import load_model
     from mmspec_ds.verification.calibration import save_calibration
 
     trained = load_model(options.model)
     with ProgressLines("decoding", unit="molecules") as progress:
-        fitted = calibrate(trained, options.data, limit=options.limit, seed=options.seed, progress=progress.at)
+        fitted = calibrate(
+            trained,
+            options.data,
+            limit=options.limit,
+            beam=options.beam or BEAM,
+            seed=options.seed,
+            progress=progress.at,
+        )
     path = save_calibration(fitted, options.model)
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in fitted.errors.weights.items())
     print(f"{path}: weights: model {fitted.model_weight:.2f}, {weights}")

@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
         help="rank by the benchmark's rule: strings as they were written, where invalid and repeated molecules"
         " keep their rank (default: valid molecules, none twice)",
     )
-    command.add_argument("--beam", type=positive, help="beam width (default: 20, with --raw 10)")
+    command.add_argument("--beam", type=positive, help="beam width (default: 50, with --raw 10)")
     command.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
@@ -64,11 +64,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     question = Question(
         files=tuple(options.data),
         beam=options.beam or (10 if options.raw else BEAM),
-        rule="raw" if options.raw else "unique",
+        rule="raw" if options.raw else "verified" if options.verify else "unique",
         modalities=tuple(modality_by_name(name.strip()) for name in named) if named else None,
         limit=options.limit,
         skip_invalid=options.skip_invalid,
-        verify=options.verify and not options.raw,
     )
     results: dict[str, EvaluationResult] = {}
     for folder in options.models:
@@ -77,7 +76,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         for remark, count in dataset.remarks.items():
             print(f"{folder}: {remark}: {count}")
         with ProgressLines(f"decoding with {folder}", len(dataset), unit="molecules") as progress:
-            if question.verify:
+            if question.rule == "verified":
                 records = question_records(dataset, question)
                 both = evaluate_verified(trained, dataset, records, question.beam, progress.at)
                 results |= dict(zip((str(folder), f"{folder}, verified"), both))

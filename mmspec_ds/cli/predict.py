@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
     add_records(command)
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
-    command.add_argument("--beam", type=positive, help="beam width (default: 20, or as --top)")
+    command.add_argument("--beam", type=positive, help="beam width (default: 50, or as --top)")
     command.add_argument(
         "--no-verify",
         dest="verify",
@@ -61,6 +61,7 @@ def _predict(options: argparse.Namespace) -> int:
     check_records(options)
     check_writable(options.out)
     from mmspec_ds.api import load
+    from mmspec_ds.readers.requests import nothing_answered
     from mmspec_ds.systems.elucidation.predict import BEAM
     from mmspec_ds.systems.elucidation.predict_files import Asked
 
@@ -78,7 +79,7 @@ def _predict(options: argparse.Namespace) -> int:
 
     tally = _Tally()
     if options.out is None:
-        for answer in answers(lambda _: False):
+        for answer in answers(nothing_answered):
             print(json.dumps(answer), flush=True)
             tally.add(answer)
     else:

@@ -24,8 +24,7 @@ class AtomKind:
         valence: the usual one of its element, by which a formula's rings and double bonds are counted.
         capacity: how many bonds it takes, double ones twice. Of an aromatic atom: its neighbours.
         hydrogens: on it, by the number of bonds that are taken, 0 .. capacity. An atom in brackets is given
-        none
-            by RDKit; there, the bonds that it usually has and has not yet are counted too, so that what a
+            none by RDKit; there, the bonds that it usually has and has not yet are counted too, so that what a
             bond changes is the same for all.
         aromatic: whether it is in lower case.
         needs_double: of an aromatic atom, whether one of its ring bonds must be double in a Kekule structure

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import replacing
+from mmspec_ds.files import replacing_output
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
@@ -225,11 +225,8 @@ def plot_parts(parts: Sequence[Part], path: Path) -> int:
         draw(spectrum, part, axes)
         axes.set_title(_title(part, spectrum), fontsize=8, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
-    try:
-        with replacing(path) as partial:
-            figure.savefig(partial, format="png", dpi=110)
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", path=path) from None
+    with replacing_output(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
     return len(panels)
 
 

@@ -1,5 +1,6 @@
 """Why a structure fits a record: its signals assigned to atoms, its fragments, and what the model read."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -18,6 +19,7 @@ from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.assignment import SignalMatch, assign
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.fragment_peaks import PeakMatch, explained_share, match_peaks
+from mmspec_ds.verification.predicted import RDKIT_ERRORS
 
 GRADES = ("error as expected", "up to twice", "larger", "not observed")
 """What the colours of signals and atoms mean, in the order of COLOURS."""
@@ -197,16 +199,24 @@ def _candidate(one: Mapping[str, Any], record: Record, errors: ErrorModels) -> E
     )
     try:
         matches = tuple(assign(record, smiles, errors))
-    except ValueError:
+    except RDKIT_ERRORS:
         return found
-    tandem = [spectrum for spectrum in record.spectra if isinstance(spectrum, TandemMS)]
-    fragments = {_label(spectrum): tuple(match_peaks(spectrum, smiles)) for spectrum in tandem}
+    fragments: dict[str, tuple[PeakMatch, ...]] = {}
+    alike: Counter[str] = Counter()
+    for spectrum in record.spectra:
+        if isinstance(spectrum, TandemMS):
+            label = _label(spectrum)
+            alike[label] += 1
+            number = f" ({alike[label]})" if alike[label] > 1 else ""
+            fragments[label + number] = tuple(match_peaks(spectrum, smiles))
     return replace(found, matches=matches, fragments=fragments)
 
 
 def _label(spectrum: TandemMS) -> str:
-    energy = spectrum.collision_energy_ev
-    return f"MS/MS {spectrum.polarity}{'' if energy is None else f' {energy:g} eV'}"
+    """Polarity and energy, that of the instrument where it is known."""
+    measured = spectrum.measured_energy_ev
+    energy = spectrum.collision_energy_ev if measured is None else measured
+    return f"MS/MS {spectrum.polarity}{'' if energy is None else f' {energy:.3g} eV'}"
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mmspec_ds.errors import DataError
 from mmspec_ds.figures.heat_maps import is_dark, written
-from mmspec_ds.files import replacing
+from mmspec_ds.files import replacing_output
 from mmspec_ds.molecules.depiction import Style, atom_labels, structure_png
 from mmspec_ds.reporting.charts import LIGHT, Axes
 from mmspec_ds.reporting.explanation import (
@@ -56,11 +55,8 @@ def save_figure(explanation: Explanation, path: Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    try:
-        with replacing(path) as partial:
-            partial.write_bytes(figure_png(explanation))
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", path=path) from None
+    with replacing_output(path) as partial:
+        partial.write_bytes(figure_png(explanation))
 
 
 def figure_png(explanation: Explanation) -> bytes:
@@ -123,13 +119,10 @@ def _draw_spectrum(row: Any, candidate: ExplainedCandidate, modality: str) -> No
     for one in found:
         _draw_match(axes, one)
     labels = atom_labels(candidate.smiles)
-    _draw_labels(axes, {one.observed_ppm: shift(one.observed_ppm, modality) for one in found}, 1)
-    _draw_labels(axes, {one.predicted_ppm: labels_of(one, labels) for one in found}, -1)
-    axes.set_title(f"{NUCLEI[modality][0]}, observed over predicted", loc="left", fontsize=10)
-    axes.set_xlabel("ppm", fontsize=9, color=LIGHT.pale, labelpad=1)
+    _draw_labels(axes, {(one.observed_ppm, shift(one.observed_ppm, modality)) for one in found}, 1)
+    _draw_labels(axes, {(one.predicted_ppm, labels_of(one, labels)) for one in found}, -1)
+    _dress(axes, f"{NUCLEI[modality][0]}, observed over predicted", "ppm")
     axes.set_yticks([])
-    axes.tick_params(colors=LIGHT.pale, labelsize=8)
-    axes.spines[["top", "right", "left"]].set_visible(False)
     shown = sorted({at for one in found if (at := grade(one)) is not None})
     handles = [axes.plot([], [], linewidth=4, color=_colour(at), label=GRADES[at])[0] for at in shown]
     if any(grade(one) is None for one in found):
@@ -153,9 +146,16 @@ def _draw_match(axes: Axes, match: SignalMatch) -> None:
         axes.plot([match.observed_ppm, match.predicted_ppm], [0.06, -0.06], color=LIGHT.pale, linewidth=0.6)
 
 
-def _draw_labels(axes: Axes, labels: dict[float | None, str], side: int) -> None:
+def _dress(axes: Axes, title: str, unit: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_xlabel(unit, fontsize=9, color=LIGHT.pale, labelpad=1)
+    axes.tick_params(colors=LIGHT.pale, labelsize=8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _draw_labels(axes: Axes, labels: Iterable[tuple[float | None, str]], side: int) -> None:
     """Upright labels beyond the sticks, moved apart where signals crowd."""
-    known = sorted((ppm, text) for ppm, text in labels.items() if ppm is not None)
+    known = sorted((ppm, text) for ppm, text in labels if ppm is not None)
     high, low = axes.get_xlim()
     for (ppm, text), place in zip(known, spread([one for one, _ in known], _LABEL * (high - low))):
         axes.plot([ppm, place], [side * 0.93, side * 1.1], color=LIGHT.grid, linewidth=0.8)
@@ -180,11 +180,8 @@ def _draw_peaks(row: Any, label: str, peaks: Sequence[PeakMatch]) -> None:
         axes.plot([one.mz, place], [one.intensity + 3, 116], color=LIGHT.grid, linewidth=0.8)
         text = f"{one.mz:.4f}" if one.ion is None else one.ion
         axes.text(place, 119, text, rotation=90, ha="center", va="bottom", fontsize=8, color=LIGHT.ink)
-    axes.set_title(fragments_title(label, peaks), loc="left", fontsize=10)
-    axes.set_xlabel("m/z", fontsize=9, color=LIGHT.pale, labelpad=1)
+    _dress(axes, fragments_title(label, peaks), "m/z")
     axes.set_yticks([0, 100])
-    axes.tick_params(colors=LIGHT.pale, labelsize=8)
-    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:

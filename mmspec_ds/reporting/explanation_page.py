@@ -7,9 +7,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from mmspec_ds.errors import DataError
 from mmspec_ds.figures.heat_maps import INK, PAPER, Map, is_dark, written
-from mmspec_ds.files import replacing
+from mmspec_ds.files import replacing_output
 from mmspec_ds.molecules.depiction import Colour, Style, atom_labels, structure_svg
 from mmspec_ds.reporting.explanation import (
     COLOURS,
@@ -45,11 +44,8 @@ def save_page(explanation: Explanation, path: Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    try:
-        with replacing(path) as partial:
-            partial.write_text(_rendered("explanation_page.html", explanation), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", path=path) from None
+    with replacing_output(path) as partial:
+        partial.write_text(_rendered("explanation_page.html", explanation), encoding="utf-8")
 
 
 def _rendered(template: str, explanation: Explanation) -> str:

@@ -11,9 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from mmspec_ds.errors import DataError
 from mmspec_ds.figures.heat_maps import draw_maps
-from mmspec_ds.files import replacing
+from mmspec_ds.files import replacing_output
 from mmspec_ds.molecules.depiction import structure_svg
 from mmspec_ds.reporting.curves import drawings
 from mmspec_ds.reporting.examples import Examples, find_examples
@@ -68,12 +67,9 @@ def write_report(request: ReportRequest, progress: Callable[[int], None] | None 
     drawn = {
         section: [one.for_page(folder.last_step) for one in some] for section, some in drawings(folder).items()
     }
-    try:
-        _write_pictures(request.pictures, folder, drawn)
-        with replacing(request.page) as partial:
-            partial.write_text(_page(folder, examples, drawn), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror or error}", path=request.page) from None
+    _write_pictures(request.pictures, folder, drawn)
+    with replacing_output(request.page) as partial:
+        partial.write_text(_page(folder, examples, drawn), encoding="utf-8")
     return examples
 
 
@@ -91,7 +87,7 @@ def _page(folder: RunFolder, examples: Examples, drawn: Drawn) -> str:
 
 
 def _write_pictures(target: Path, folder: RunFolder, drawn: Drawn) -> None:
-    with replacing(target) as partial:
+    with replacing_output(target) as partial:
         partial.mkdir(parents=True)
         for figures in drawn.values():
             for one in figures:

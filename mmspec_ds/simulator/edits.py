@@ -1,6 +1,6 @@
 """Small changes of a structure that turn real molecules into others like them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from random import Random
 
@@ -32,18 +32,16 @@ SWAPS = {
 Edit = Callable[[Chem.RWMol, Random], Chem.RWMol | None]
 
 
-def edited(
-    mol: Chem.Mol, steps: int, random: Random, edits: Sequence[tuple[Edit, float]] | None = None
-) -> Chem.Mol | None:
-    """The molecule after some random edits, sanitised; None if an edit finds no place or breaks a valence. The
-    edits are those of EDITS unless given, with how often each is made."""
+def edited(mol: Chem.Mol, steps: int, random: Random) -> Chem.Mol | None:
+    """The molecule after so many random edits of EDITS, sanitised; None if one finds no place or breaks a
+    valence."""
     work = Chem.RWMol(mol)
     Chem.Kekulize(work, clearAromaticFlags=True)
     for atom in work.GetAtoms():
         if not atom.GetFormalCharge():  # the hydrogen of [nH] is written out and would stay
             atom.SetNoImplicit(False)
             atom.SetNumExplicitHs(0)
-    functions, weights = zip(*(EDITS if edits is None else edits))
+    functions, weights = zip(*EDITS)
     for edit in random.choices(functions, weights, k=steps):
         changed = edit(work, random)
         if changed is None:

@@ -5,7 +5,6 @@ left. Whatever takes as much bond order away as it adds, or exchanges two atoms,
 """
 
 from collections.abc import Iterator
-from functools import cache
 from itertools import combinations
 from random import Random
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from rdkit import Chem, rdBase
 
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.molecules.smiles import parse_smiles
+from mmspec_ds.simulator.patterns import compiled
 
 VALENCES = {"C": 4, "Si": 4, "N": 3, "P": 3, "B": 3, "O": 2, "S": 2, "F": 1, "Cl": 1, "Br": 1, "I": 1}
 """Bonds of the atoms of an enumeration: no nitro groups, sulfoxides, phosphates or ions."""
@@ -75,7 +75,7 @@ class Graph(NamedTuple):
         return Graph(self.atoms, {**others, (a, b): order} if order else others)
 
 
-def isomers_of(formula: str, most: int = MOST_ISOMERS) -> list[str]:
+def isomers_of(formula: str) -> list[str]:
     """Canonical SMILES without stereo of the isomers of a formula, sorted, in usual valences (see VALENCES) and
     without peroxides, strained multiple bonds, enols, hydrates and hemiaminals.
 
@@ -84,12 +84,12 @@ def isomers_of(formula: str, most: int = MOST_ISOMERS) -> list[str]:
 
     Raises:
         ValueError: no such molecule exists, an element or a charge is not covered, or there are more than
-            `most` structures on the way.
+            MOST_ISOMERS structures on the way.
     """
     atoms, unsaturation = _heavy_atoms(formula)
     level: dict[str, Graph] = {}
     for atom in set(atoms):
-        _add(level, Graph((atom,), {}), most)
+        _add(level, Graph((atom,), {}))
     for _ in range(len(atoms) - 1):
         grown: dict[str, Graph] = {}
         for graph in level.values():
@@ -100,7 +100,7 @@ def isomers_of(formula: str, most: int = MOST_ISOMERS) -> list[str]:
                 for at, hydrogens in enumerate(graph.free()):
                     if hydrogens:
                         bonds = {**graph.orders, (at, len(graph.atoms)): 1}
-                        _add(grown, Graph((*graph.atoms, atom), bonds), most)
+                        _add(grown, Graph((*graph.atoms, atom), bonds))
         level = grown
     for _ in range(unsaturation):
         raised: dict[str, Graph] = {}
@@ -108,7 +108,7 @@ def isomers_of(formula: str, most: int = MOST_ISOMERS) -> list[str]:
             open_atoms = [at for at, hydrogens in enumerate(graph.free()) if hydrogens]
             for pair in combinations(open_atoms, 2):
                 if graph.orders.get(pair, 0) < 3:
-                    _add(raised, graph.changed(pair, 1), most)
+                    _add(raised, graph.changed(pair, 1))
         level = raised
     return sorted(smiles for smiles in level if not _has(parse_smiles(smiles), _AT_THE_END))
 
@@ -174,13 +174,14 @@ def _heavy_atoms(formula: str) -> tuple[list[Atom], int]:
     return atoms, twice // 2
 
 
-def _add(level: dict[str, Graph], graph: Graph, most: int) -> None:
+def _add(level: dict[str, Graph], graph: Graph) -> None:
+    """Add a structure under its SMILES, unless it is refused or there already."""
     molecule = _molecule(graph)
     if molecule is None or _has(molecule, _NEVER):
         return
     level.setdefault(str(Chem.MolToSmiles(molecule)), graph)
-    if len(level) > most:
-        raise ValueError(f"there are more than {most:,} isomers or structures on the way to them")
+    if len(level) > MOST_ISOMERS:
+        raise ValueError(f"there are more than {MOST_ISOMERS:,} isomers or structures on the way to them")
 
 
 def _edited(graph: Graph, draw: Random) -> Graph | None:
@@ -237,9 +238,4 @@ def _molecule(graph: Graph) -> Chem.Mol | None:
 
 
 def _has(molecule: Chem.Mol, patterns: tuple[str, ...]) -> bool:
-    return any(molecule.HasSubstructMatch(query) for query in _compiled(patterns))
-
-
-@cache
-def _compiled(patterns: tuple[str, ...]) -> tuple[Chem.Mol, ...]:
-    return tuple(Chem.MolFromSmarts(pattern) for pattern in patterns)
+    return any(molecule.HasSubstructMatch(compiled(pattern)) for pattern in patterns)

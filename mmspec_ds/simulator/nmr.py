@@ -133,8 +133,9 @@ def exchangeable_singles(mol: Chem.Mol) -> list[int]:
 
 
 def acid_oxygens(mol: Chem.Mol) -> list[int]:
-    """Oxygens of acids that bear a hydrogen."""
-    return [match[0] for match in mol.GetSubstructMatches(_acid_query())]
+    """Oxygens of acids that bear a hydrogen; deuterium is none."""
+    found = [oxygen for (oxygen,) in mol.GetSubstructMatches(_acid_query())]
+    return [oxygen for oxygen in found if mol.GetAtomWithIdx(oxygen).GetTotalNumHs()]
 
 
 @cache

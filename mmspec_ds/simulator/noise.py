@@ -10,6 +10,9 @@ import numpy as np
 from pydantic import ConfigDict, Field
 
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.modalities.c_nmr import FALSE_SHIFT_PPM as FALSE_CARBON_PPM
+from mmspec_ds.spectra.modalities.h_nmr import FALSE_SHIFT_PPM as FALSE_HYDROGEN_PPM
+from mmspec_ds.spectra.modalities.h_nmr import LISTED_SPAN_PPM
 from mmspec_ds.spectra.records import (
     HSQC,
     CarbonNMR,
@@ -22,11 +25,8 @@ from mmspec_ds.spectra.records import (
     TandemMS,
 )
 
-FALSE_CARBON_PPM = (5.0, 200.0)
-FALSE_HYDROGEN_PPM = (0.8, 9.0)
 FALSE_INTENSITY = (1.0, 10.0)
 """Per cent of the largest MS/MS peak."""
-FALSE_WIDTH_PPM = 0.034
 
 Profile = Literal["benchmark", "measured-lists"]
 MEASURED_LISTS = {
@@ -184,7 +184,7 @@ def noisy_hydrogen(
         if keep
     ]
     false = random.uniform(*FALSE_HYDROGEN_PPM, random.poisson(settings.spurious_peak * len(clean)))
-    half = FALSE_WIDTH_PPM / 2
+    half = LISTED_SPAN_PPM / 2
     multiplets += [Multiplet(centre, centre + half, centre - half, "s", 1) for centre in false.tolist()]
     (of_list,) = random.spawn(1)
     without_couplings, without_integrals = of_list.random(2) < (settings.no_couplings, settings.no_integrals)
@@ -271,6 +271,6 @@ def _moved(multiplet: Multiplet, by_ppm: float, blurred: bool) -> Multiplet:
 
 def _listed(multiplet: Multiplet) -> Multiplet:
     """A multiplet of which only the position is known, as readers of lists give it."""
-    half = FALSE_WIDTH_PPM / 2
+    half = LISTED_SPAN_PPM / 2
     centre = multiplet.centroid_ppm
     return replace(multiplet, max_ppm=centre + half, min_ppm=centre - half, category="m", j_hz=())

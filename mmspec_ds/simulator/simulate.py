@@ -45,8 +45,8 @@ CHUNK = 16
 class SimulationSettings(Settings):
     """What to simulate. `validation` and `test` are shares of the molecules; with 0 the file is not written."""
 
-    molecules: int = Field(default=15_000, ge=1, description="molecules to enumerate")
-    max_heavy_atoms: int = Field(default=8, ge=MIN_HEAVY_ATOMS, description="largest enumerated molecule")
+    molecules: int = Field(default=15_000, ge=1, description="molecules to enumerate or make from pieces")
+    max_heavy_atoms: int = Field(default=8, ge=MIN_HEAVY_ATOMS, description="size of the largest of them")
     fragments: bool = Field(default=False, description="make molecules from pieces of those in a SMILES file")
     hold_out: str = Field(
         default="", description="leave out the molecules whose block hashes to 0 mod 10 after this salt"

@@ -47,8 +47,8 @@ def read_smiles_file(path: Path | str, skip_invalid: bool = False) -> tuple[list
 def simulable_molecule(smiles: str) -> Chem.Mol:
     """The molecule in canonical atom order and without stereo.
 
-    Elements other than C, H, N, O, F, S and Cl are allowed; they have the shifts of the most similar known
-    environment.
+    All elements are allowed. The shifts near those that `substituents` knows are by increments; the others have
+    the shifts of the most similar known environment.
 
     Raises:
         ValueError: the SMILES is not a valid structure, or several molecules, or has no hydrogen on carbon.

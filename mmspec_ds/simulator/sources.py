@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmspec_ds.errors import ConfigError
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.simulator.derivation import derived_molecules, pieces_of
 from mmspec_ds.simulator.enumeration import enumerate_molecules
@@ -46,9 +46,21 @@ def enumerated(count: int, max_heavy_atoms: int, seed: int) -> dict[str, str]:
 
 
 def from_file(path: Path | str, skip_invalid: bool) -> tuple[dict[str, str], dict[str, int]]:
-    """The molecules of a SMILES file, SMILES to InChIKey block, and the number of lines left out by reason."""
+    """The molecules of a SMILES file, SMILES to InChIKey block, and the number of lines left out by reason.
+
+    Raises:
+        DataError: the file cannot be used, or (unless `skip_invalid`) InChI cannot describe a molecule.
+    """
     molecules, skipped = read_smiles_file(path, skip_invalid)
-    return {smiles: inchikey_block(smiles) for smiles in molecules}, skipped
+    blocks: dict[str, str] = {}
+    for smiles in molecules:
+        try:
+            blocks[smiles] = inchikey_block(smiles)
+        except ValueError as error:
+            if not skip_invalid:
+                raise DataError(str(error), path=path) from None
+            skipped["invalid"] = skipped.get("invalid", 0) + 1
+    return blocks, skipped
 
 
 def from_pieces(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 from mmspec_ds.simulator.environments import Surroundings, hybridisation, surroundings
 from mmspec_ds.simulator.patterns import compiled
@@ -70,7 +70,9 @@ class WithoutGroups:
     """A molecule in which hydrogen has taken the place of the groups, and how far each atom is from them."""
 
     def __init__(self, mol: Chem.Mol) -> None:
-        self._roots = [atom for (atom,) in mol.GetSubstructMatches(compiled(ANY))]
+        found = [atom for (atom,) in mol.GetSubstructMatches(compiled(ANY))]
+        # An atom of an aromatic ring is no substituent: the ring would not be one without it.
+        self._roots = [atom for atom in found if not mol.GetAtomWithIdx(atom).GetIsAromatic()]
         self._distances = Chem.GetDistanceMatrix(mol) if self._roots else np.empty((0, 0))
         self._mol = mol
         self._bare: tuple[Chem.Mol, Surroundings] | None = None
@@ -81,7 +83,10 @@ class WithoutGroups:
         known = [one for one in added if one is not None]
         if not known:
             return None
-        mol, around = self._without()
+        bare = self._without()
+        if bare is None:
+            return None
+        mol, around = bare
         ((shift, spread),) = table.predict_with_spread(around, [atom])
         if around.names[atom] == "C sp3 H4":
             shift = METHANE_PPM[nucleus]
@@ -116,7 +121,8 @@ class WithoutGroups:
             bond is not None and bond.GetBondType() != Chem.BondType.SINGLE
         )
 
-    def _without(self) -> tuple[Chem.Mol, Surroundings]:
+    def _without(self) -> tuple[Chem.Mol, Surroundings] | None:
+        """The molecule and its surroundings; None where RDKit does not accept what is left of a ring."""
         if self._bare is None:
             bare = Chem.RWMol(self._mol)
             for root in self._roots:
@@ -124,7 +130,9 @@ class WithoutGroups:
                     if other.GetAtomicNum() == 6:
                         bare.RemoveBond(root, other.GetIdx())
                         other.SetNoImplicit(False)
-            Chem.SanitizeMol(bare)
+            with rdBase.BlockLogs():
+                if Chem.SanitizeMol(bare, catchErrors=True):
+                    return None
             self._bare = bare.GetMol(), surroundings(bare)
         return self._bare
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import entry_of, replacing, to_disk, write_manifest
+from mmspec_ds.files import entry_of, replacing_output, to_disk, write_manifest
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS, CheckpointFolder
 from mmspec_ds.trainer.run_settings import CONFIG, RunSettings, check_run_folder
 from mmspec_ds.trainer.task import System
@@ -59,21 +59,18 @@ def export(
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "versions": {name: version(name) for name in ("mmspec-ds", "torch")},
     }
-    try:
-        with replacing(target) as partial:
-            partial.mkdir(parents=True)
-            write_weights(weights, partial / WEIGHTS)
-            (partial / CONFIG).write_text(run.without_paths().to_yaml(), encoding="utf-8")
-            for name in system.files:
+    with replacing_output(target) as partial:
+        partial.mkdir(parents=True)
+        write_weights(weights, partial / WEIGHTS)
+        (partial / CONFIG).write_text(run.without_paths().to_yaml(), encoding="utf-8")
+        for name in system.files:
+            shutil.copyfile(run_folder / name, partial / name)
+        for name in system.extras:
+            if (run_folder / name).is_file():
                 shutil.copyfile(run_folder / name, partial / name)
-            for name in system.extras:
-                if (run_folder / name).is_file():
-                    shutil.copyfile(run_folder / name, partial / name)
-            names = (WEIGHTS, CONFIG, *system.files)
-            write_manifest(partial, {name: entry_of(partial / name) for name in names}, **about)
-            to_disk(partial / WEIGHTS)
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror or error}", path=target) from None
+        names = (WEIGHTS, CONFIG, *system.files)
+        write_manifest(partial, {name: entry_of(partial / name) for name in names}, **about)
+        to_disk(partial / WEIGHTS)
     return about
 
 

@@ -4,6 +4,7 @@ Axes: R records, K candidates of each (padded), F features.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from scipy.optimize import minimize
@@ -12,7 +13,7 @@ from scipy.stats import t as student
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, FloatArray, HydrogenNMR, Record
 from mmspec_ds.verification.error_models import ErrorModels, PeakErrors
 from mmspec_ds.verification.nmr import match_carbon, match_cross_peaks, match_hydrogen
-from mmspec_ds.verification.predicted import predicted
+from mmspec_ds.verification.predicted import RDKIT_ERRORS, predicted
 
 ENOUGH = 200
 """Assigned signals from which the errors of a nucleus are fitted."""
@@ -27,12 +28,14 @@ Pairs = list[tuple[float, float]]
 
 def fit_error_models(records: Iterable[Record], models: ErrorModels | None = None) -> ErrorModels:
     """Error models whose shift errors are those of the records' spectra, assigned to their own molecules by
-    `models` (the defaults without). A nucleus with fewer than ENOUGH signals keeps its errors."""
+    `models` (the defaults without). A nucleus with fewer than ENOUGH signals keeps its errors; molecules whose
+    spectra cannot be predicted are passed over."""
     models = ErrorModels() if models is None else models
     found: dict[str, Pairs] = {"c_nmr": [], "h_nmr": [], "hsqc_carbon": [], "hsqc_hydrogen": []}
     for record in records:
         if record.smiles is not None:
-            _collect(record, record.smiles, models, found)
+            with suppress(*RDKIT_ERRORS):
+                _collect(record, record.smiles, models, found)
     fitted = {
         name: _fitted(getattr(models, name), pairs) for name, pairs in found.items() if len(pairs) >= ENOUGH
     }

@@ -18,6 +18,8 @@ from mmspec_ds.spectra.records import FloatArray
 KEPT = 4096
 """Molecules whose predictions are kept: the candidates of some hundred records."""
 
+RDKIT_ERRORS = (ValueError, RuntimeError)
+"""What RDKit raises for a molecule that it cannot handle, also when a spectrum is predicted."""
 FLUORINE = 9
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

@@ -21,7 +21,7 @@ from mmspec_ds.spectra.records import (
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.infrared import infrared_score
 from mmspec_ds.verification.nmr import match_carbon, match_cross_peaks, match_hydrogen
-from mmspec_ds.verification.predicted import Prediction, predicted
+from mmspec_ds.verification.predicted import RDKIT_ERRORS, Prediction, predicted
 from mmspec_ds.verification.tandem import tandem_score
 
 QUICK_RADIUS = 2
@@ -32,9 +32,14 @@ UNPREDICTABLE = -1000.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """How well a candidate agrees with a record: `parts` are log-likelihoods in nats by modality (of IR and
-    MS/MS against spectra that have nothing to do with it), `score` is
-    their sum with the weights of the error models; higher is better. Scores of one record can be compared."""
+    """How well a candidate agrees with a record; higher is better. Scores of one record can be compared.
+
+    Attributes:
+        smiles: as it was given.
+        score: the sum of the parts with the weights of the error models, nats.
+        parts: log-likelihoods by modality, nats; of IR and MS/MS against spectra that have nothing to do with
+            the molecule.
+    """
 
     smiles: str
     score: float
@@ -55,27 +60,24 @@ class Verifier:
         self.modalities = tuple(self._judges)
 
     def judge(self, smiles: Sequence[str]) -> list[Verdict]:
-        """The verdict on each candidate, in their order. One that is no molecule, or several, has
-        UNPREDICTABLE for every part."""
-        return [self._verdict(one) for one in smiles]
+        """The verdict on each candidate, in their order. One that is no molecule, or several, or whose spectra
+        cannot be predicted has UNPREDICTABLE for every part."""
+        found = [self._parts(partial(predicted, one)) for one in smiles]
+        return [Verdict(one, self.models.total(parts), parts) for one, parts in zip(smiles, found)]
 
     def judge_quickly(self, molecules: Sequence[Chem.Mol]) -> FloatArray:
         """Scores of molecules by shifts from narrower surroundings, float64 [N]: for a first pass over a long
         list, in two thirds of the time. Each must be one molecule, not several."""
-        found = []
-        for mol in molecules:
-            prediction = Prediction(mol, QUICK_RADIUS)
-            found.append(self.models.total({name: judge(prediction) for name, judge in self._judges.items()}))
-        return np.array(found)
+        parts = (self._parts(partial(Prediction, mol, QUICK_RADIUS)) for mol in molecules)
+        return np.array([self.models.total(one) for one in parts])
 
-    def _verdict(self, smiles: str) -> Verdict:
+    def _parts(self, predict: Callable[[], Prediction]) -> dict[str, float]:
+        """The log-likelihood of each modality for a molecule."""
         try:
-            prediction = predicted(smiles)
-        except ValueError:
-            parts = dict.fromkeys(self.modalities, UNPREDICTABLE)
-        else:
-            parts = {name: judge(prediction) for name, judge in self._judges.items()}
-        return Verdict(smiles, self.models.total(parts), parts)
+            prediction = predict()
+            return {name: judge(prediction) for name, judge in self._judges.items()}
+        except RDKIT_ERRORS:
+            return dict.fromkeys(self.modalities, UNPREDICTABLE)
 
 
 def _judges(record: Record, models: ErrorModels) -> dict[str, Callable[[Prediction], float]]:

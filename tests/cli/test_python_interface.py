@@ -5,14 +5,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 import mmspec_ds
 from mmspec_ds.api import Answer, Model
-from mmspec_ds.errors import DataError
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, TandemMS
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Record, TandemMS
 from tests.cli.conftest import Command
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -66,9 +67,13 @@ def test_a_precursor_that_the_file_does_not_name(tmp_path: Path) -> None:
     (tmp_path / "a.mgf").write_text(
         "BEGIN IONS\nIONMODE=positive\nCOLLISION_ENERGY=20\n65.04 1\n110.06 9\nEND IONS\n"
     )
-    (spectrum,) = mmspec_ds.read(tmp_path / "a.mgf", precursor_mz=152.0706, adduct="[M+H]+").record.spectra
+    (spectrum,) = mmspec_ds.read(tmp_path / "a.mgf", precursor_mz=152.0706, adduct="M+H").record.spectra
     assert isinstance(spectrum, TandemMS)
-    assert (spectrum.precursor_mz, spectrum.adduct) == (152.0706, "[M+H]+")
+    assert (spectrum.precursor_mz, spectrum.adduct, spectrum.charge) == (152.0706, "[M+H]+", 1)
+    with pytest.raises(DataError, match=r"adduct='hydrogen' is not understood: expected one like \[M\+H\]\+"):
+        mmspec_ds.read(tmp_path / "a.mgf", adduct="hydrogen")
+    with pytest.raises(DataError, match="precursor_mz=-1: expected a number above 0"):
+        mmspec_ds.read(tmp_path / "a.mgf", precursor_mz=-1.0)
     named = mmspec_ds.read(EXAMPLES / "paracetamol/tandem.mgf", precursor_mz=1.0).record.spectra[0]
     assert isinstance(named, TandemMS)
     assert named.precursor_mz == 152.0706
@@ -108,6 +113,20 @@ def test_a_record_that_the_model_cannot_read(model: Model) -> None:
         model.predict(mmspec_ds.read(EXAMPLES / "paracetamol/tandem.mgf"))
     with pytest.raises(DataError, match=r"holds no config\.yaml"):
         mmspec_ds.load("no/such/model")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"top": 0}, "top is 0, expected at least 1"),
+        ({"constrain": "formula"}, "constrain is 'formula', expected none or grammar or composition"),
+        ({"precursor_ppm": -1.0}, "precursor_ppm is -1, expected a number above 0"),
+    ],
+    ids=lambda one: "" if isinstance(one, str) else next(iter(one)),
+)
+def test_what_cannot_be_asked(model: Model, asked: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        model.predict(Record("r", (CarbonNMR((60.0,)),)), **asked)
 
 
 def test_reasons(model: Model, instruments: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from mmspec_ds.figures.heat_maps import Map
@@ -20,10 +21,10 @@ from mmspec_ds.reporting.explanation import (
     grade,
     summary,
 )
-from mmspec_ds.reporting.explanation_figure import figure_png, spread
+from mmspec_ds.reporting.explanation_figure import _draw_labels, figure_png, spread
 from mmspec_ds.reporting.explanation_page import explanation_html, save_page
 from mmspec_ds.reporting.explanation_text import explanation_lines
-from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Multiplet, Record, TandemMS
 from mmspec_ds.systems.elucidation.attribution import Contributions
 from mmspec_ds.verification.assignment import SignalMatch
 from mmspec_ds.verification.error_models import ErrorModels
@@ -108,6 +109,21 @@ def test_signals_of_a_real_spectrum() -> None:
     assert (one.smiles, one.matches, one.fragments) == ("CC(=O)[O-].[Na+]", (), {})
 
 
+def test_every_tandem_spectrum_is_explained_under_its_own_energy() -> None:
+    answer = {"id": "r", "candidates": [{"smiles": "CCO", "probability": 1.0}], "read": [], "unused": []}
+    spectra = tuple(
+        TandemMS(np.array([mz]), np.array([1.0]), "positive", 20.0, measured_energy_ev=energy)
+        for mz, energy in ((29.0386, 17.0), (31.0178, 17.0), (47.0491, 22.25), (33.3, None))
+    )
+    explained = explain_answer(answer | {"remarks": []}, Record("r", spectra), 1, ErrorModels())
+    assert {label: peaks[0].ion for label, peaks in explained.candidates[0].fragments.items()} == {
+        "MS/MS positive 17 eV": "C2H5+",
+        "MS/MS positive 17 eV (2)": "CH3O+",
+        "MS/MS positive 22.2 eV": "C2H7O+",
+        "MS/MS positive 20 eV": None,
+    }
+
+
 def test_text() -> None:
     lines = list(explanation_lines(EXPLANATION))
     assert lines[0] == "a <b> $x$   formula: C4H8O2"
@@ -175,6 +191,16 @@ def test_picture() -> None:
         many = image.height
     with Image.open(io.BytesIO(figure_png(Explanation("r", {}, ())))) as image:
         assert image.height < many
+
+
+def test_atoms_of_one_predicted_shift_have_a_label_each() -> None:
+    axes = Figure().add_subplot()
+    axes.set_xlim(200, 0)
+    _draw_labels(axes, {(129.0, "C2"), (129.0, "C3"), (20.0, "C1"), (None, "C9")}, -1)
+    assert [text.get_text() for text in axes.texts] == ["C1", "C2", "C3"]
+    first, second, third = (text.get_position()[0] for text in axes.texts)
+    assert (first, second + third) == pytest.approx((20.0, 258.0))
+    assert third > second
 
 
 @pytest.mark.parametrize("seed", range(5))

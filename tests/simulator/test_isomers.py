@@ -38,9 +38,10 @@ def test_strained_and_unstable_structures_are_left_out() -> None:
         ("C6H6", "more than 20"),
     ],
 )
-def test_what_is_refused(formula: str, words: str) -> None:
+def test_what_is_refused(formula: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isomers, "MOST_ISOMERS", 20)
     with pytest.raises(ValueError, match=words):
-        isomers_of(formula, most=20)
+        isomers_of(formula)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rdkit import Chem
 
-from mmspec_ds.errors import ConfigError
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.simulator import sources
 from mmspec_ds.simulator.enumeration import enumerate_molecules
 from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
-from mmspec_ds.simulator.sources import ENUMERATED, from_pieces, is_held_out
+from mmspec_ds.simulator.sources import ENUMERATED, from_file, from_pieces, is_held_out
 
 DRUGS = "CC(C)Cc1ccc(cc1)C(C)C(=O)O\nCC(=O)Nc1ccc(OCC2CCCO2)cc1\nO=C(NCCN1CCOCC1)c1ccc(Cl)cc1\n"
 
@@ -51,6 +51,14 @@ def test_the_counts_of_the_enumeration_are_right() -> None:
     for size in (4, 5):
         with pytest.raises(ValueError, match=rf"only {ENUMERATED[size]} molecules up to {size}"):
             enumerate_molecules(10**6, size)
+
+
+def test_a_molecule_that_inchi_cannot_describe_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.smi"
+    path.write_text("CCO\n*CC\n")
+    with pytest.raises(DataError, match=r"a\.smi: SMILES '\*CC' has no InChIKey"):
+        from_file(path, skip_invalid=False)
+    assert from_file(path, skip_invalid=True) == ({"CCO": "LFQSCWFLJHTTHZ"}, {"invalid": 1})
 
 
 def test_one_in_ten_is_held_out_of_any_source(source: Path, tmp_path: Path) -> None:

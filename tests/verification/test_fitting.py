@@ -1,5 +1,7 @@
 """Fits against numbers that are known or found otherwise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -23,6 +25,12 @@ def test_the_noise_of_simulated_shifts_is_found_again() -> None:
 
 def test_few_signals_change_nothing() -> None:
     assert fit_error_models([simulate_record("CCO")]) == ErrorModels()
+
+
+def test_a_salt_is_passed_over() -> None:
+    records = [simulate_record(smiles, seed) for smiles in MOLECULES for seed in range(6)]
+    salt = replace(records[0], smiles="CC(=O)[O-].[Na+]")
+    assert fit_error_models([salt, *records]) == fit_error_models(records) != ErrorModels()
 
 
 def test_list_weights_are_those_of_greatest_likelihood() -> None:

@@ -6,7 +6,16 @@ from rdkit import Chem
 
 from mmspec_ds.simulator.noise import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
-from mmspec_ds.spectra.records import HSQC, CarbonNMR, HSQCPeak, HydrogenNMR, Multiplet, Record
+from mmspec_ds.spectra.records import (
+    HSQC,
+    CarbonNMR,
+    HSQCPeak,
+    HydrogenNMR,
+    Infrared,
+    Multiplet,
+    Record,
+)
+from mmspec_ds.verification import verifier
 from mmspec_ds.verification.assignment import assign
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.predicted import predicted
@@ -64,12 +73,37 @@ def test_no_molecule_has_the_lowest_score(smiles: str) -> None:
     assert right.score > UNPREDICTABLE
 
 
-@pytest.mark.parametrize(
-    "smiles", ["O", "O=C=O", "ClC(Cl)(Cl)Cl", "[Na+]", "C[Si](C)(C)C", "F", "N#N", "*", "[2H]C"]
-)
+ODD = """
+    O O=C=O ClC(Cl)(Cl)Cl [Na+] C[Si](C)(C)C F N#N * [2H]C [H][H] [C-]#[O+] C[N+]#[C-] CN=[N+]=[N-] [CH3]
+    C[O] CN(C)[O] CC(=O)O[2H] [2H]OP(C)(=O)O C[N+](=O)[O-] C[n+]1ccccc1 [O-][n+]1ccccc1 c1cc[o+]cc1
+    [cH-]1cccc1 c1c[nH]c[nH+]1 c1cc[siH]cc1 C[Si]1=CC=CC=C1 b1ccccc1 [bH]1cccc1 c1cc[b-]cc1 B1=NB=NB=N1
+    F[B-](F)(F)F c1cnb[nH]1 Ic1ccccc1I O=I(=O)c1ccccc1 [I+]1c2ccccc2-c2ccccc12 c1cc[te]c1 c1cc[asH]c1 C[Hg]C
+    C[Mg]Br [Fe] CS(F)(F)(F)(F)F
+    I[c+]1cccccc1 C[Si](C)(C)[c-]1cccc1
+"""
+
+
+@pytest.mark.parametrize("smiles", ODD.split())
 def test_odd_molecules_have_finite_scores(smiles: str) -> None:
-    record = simulate_record("CCO")
-    assert all(np.isfinite(part) for part in Verifier(record).judge([smiles])[0].parts.values())
+    (verdict,) = Verifier(simulate_record("CCO")).judge([smiles])
+    assert all(np.isfinite(part) and part > UNPREDICTABLE for part in verdict.parts.values())
+
+
+@pytest.mark.parametrize("error", [Chem.KekulizeException("no"), RuntimeError("Invariant Violation")])
+def test_a_molecule_whose_spectra_cannot_be_predicted_has_the_lowest_score(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(spectrum: Infrared, mol: Chem.Mol) -> float:
+        if mol.GetNumAtoms() == 3:
+            raise error
+        return 0.0
+
+    monkeypatch.setattr(verifier, "infrared_score", failing)
+    judge = Verifier(simulate_record("CCO"))
+    right, wrong = judge.judge(["CC", "CCO"])
+    assert wrong.parts == dict.fromkeys(judge.modalities, UNPREDICTABLE)
+    assert judge.judge_quickly([Chem.MolFromSmiles("CCO")]).tolist() == [wrong.score]
+    assert right.parts["ir"] == 0.0
 
 
 def test_attached_hydrogens_tell_ch3_from_ch2() -> None:
@@ -122,9 +156,9 @@ def test_a_mobile_hydrogen_may_be_missing() -> None:
 def test_a_quick_judgement_is_of_narrow_surroundings() -> None:
     # Nothing is more than two bonds away in acetone, so that narrow surroundings are all there are.
     record = Record("r", (CarbonNMR((206.7, 30.9)),))
-    verifier = Verifier(record)
-    exact = [one.score for one in verifier.judge(["CC(C)=O", "CCC=O", "CCCCCCC"])]
-    quick = verifier.judge_quickly([Chem.MolFromSmiles(one) for one in ("CC(C)=O", "CCC=O", "CCCCCCC")])
+    judge = Verifier(record)
+    exact = [one.score for one in judge.judge(["CC(C)=O", "CCC=O", "CCCCCCC"])]
+    quick = judge.judge_quickly([Chem.MolFromSmiles(one) for one in ("CC(C)=O", "CCC=O", "CCCCCCC")])
     assert quick[0] == pytest.approx(exact[0], abs=1e-9)
     assert quick.argmax() == 0
     assert quick == pytest.approx(exact, abs=10)

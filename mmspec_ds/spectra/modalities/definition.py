@@ -103,7 +103,7 @@ class ModalityDefinition(ABC, Generic[C, S]):
         Args:
             tokens: as `compress` makes them; not changed.
             settings: with which they were made.
-            noise: of the type of the attribute `noise`, of which `missing` is none of its business.
+            noise: of the type of the attribute `noise`; its `missing` is left to the caller.
             draws: a random number for each row or item.
         """
         return tokens

@@ -9,12 +9,12 @@ from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.spectra.records import FloatArray
 
 
-def categories(categories: pa.Array) -> tuple[list[str | None], IntArray]:
-    """The texts that occur, and for each value its place among them."""
-    if not pa.types.is_dictionary(categories.type):
-        categories = categories.cast(pa.string()).dictionary_encode()
-    texts = [None if text is None else str(text) for text in categories.dictionary.to_pylist()]
-    index = categories.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64)
+def categories(column: pa.Array) -> tuple[list[str | None], IntArray]:
+    """The texts that occur, None last, and for each value of the column its place among them."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    texts = [None if text is None else str(text) for text in column.dictionary.to_pylist()]
+    index = column.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64)
     return [*texts, None], index
 
 

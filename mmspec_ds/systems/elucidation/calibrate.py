@@ -12,6 +12,7 @@ from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset
 from mmspec_ds.data.records import records_of
 from mmspec_ds.errors import DataError
+from mmspec_ds.evaluation.reliability import Reliability
 from mmspec_ds.spectra.records import FloatArray, Record
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.candidates import Candidates
@@ -25,7 +26,6 @@ from mmspec_ds.verification.verifier import Verifier
 
 FEWEST = 50
 """Molecules that a calibration needs, with the right structure found and in all."""
-
 WEIGHED_BY_MEASURED = ("ir", "ms")
 """Their weights may not rise above the defaults: simulated spectra agree with predicted ones too well, and the
 defaults are worth their nats on measured spectra."""
@@ -45,7 +45,13 @@ class Case:
 
 
 def calibrate(
-    trained: TrainedModel, files: Sequence[Path], *, limit: int, seed: int = 0, progress: Progress | None = None
+    trained: TrainedModel,
+    files: Sequence[Path],
+    *,
+    limit: int,
+    beam: int = BEAM,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Fit the error models, the weights and the confidence on some molecules, the first `limit` of the files.
     They lack spectra as often as those that the model was trained on.
@@ -59,7 +65,7 @@ def calibrate(
     dataset = read_dataset(files, trained.encoding, options)
     records = list(records_of(dataset, files, options))
     dataset, records = _thinned(dataset, records, _missing(trained, dataset), np.random.default_rng(seed))
-    found = predict_molecules(trained.model, dataset, trained.vocabulary, beam=BEAM, progress=progress)
+    found = predict_molecules(trained.model, dataset, trained.vocabulary, beam=beam, progress=progress)
     errors = fit_error_models(records)
     cases = [_case(*one, errors) for one in zip(records, found)]
     listed = sum(case.right is not None for case in cases)
@@ -68,20 +74,23 @@ def calibrate(
             f"{len(cases)} molecules, of which the model finds {listed}: a calibration needs {2 * FEWEST} and"
             f" {FEWEST} found"
         )
-    halves = cases[::2], cases[1::2]
-    checked = [
-        (case, fit_cases(fitted, errors)) for fitted, judged in (halves, halves[::-1]) for case in judged
-    ]
-    checks = check_confidence(
-        [combine(case.candidates, case.parts, case.record, by) for case, by in checked],
-        [case.record.smiles for case, _ in checked],
-    )
+    checks = _checked(cases[::2], cases[1::2], errors)
     return fit_cases(cases, errors).model_copy(
         update={
             "known": describe_known(records),
             "checks": {name: one.to_json() for name, one in checks.items()},
         }
     )
+
+
+def _checked(even: Sequence[Case], odd: Sequence[Case], errors: ErrorModels) -> dict[str, Reliability]:
+    """The reliability of each half by the fit to the other half."""
+    found, truths = [], []
+    for fitted, judged in ((even, odd), (odd, even)):
+        calibration = fit_cases(fitted, errors)
+        found += [combine(case.candidates, case.parts, case.record, calibration) for case in judged]
+        truths += [case.record.smiles for case in judged]
+    return check_confidence(found, truths)
 
 
 def fit_cases(cases: Sequence[Case], errors: ErrorModels) -> Calibration:

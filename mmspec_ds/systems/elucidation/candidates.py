@@ -34,13 +34,11 @@ class Candidates:
         molecules: none of them twice.
         invalid: strings that are no molecule.
         merged: spellings that were added to another one of the same molecule.
-        misfits: molecules that contradict the formula or mass that is known.
     """
 
     molecules: tuple[MoleculeCandidate, ...]
     invalid: int = 0
     merged: int = 0
-    misfits: int = 0
 
 
 def unique_molecules(
@@ -71,8 +69,6 @@ def unique_molecules(
         MoleculeCandidate(smiles, float(np.logaddexp.reduce([one for _, one in group])))
         for smiles, group in groupby(sorted(spellings), key=lambda spelling: spelling[0])
     ]
-    fitting = [one for one in found if fits[one.smiles]]
+    fitting = (one for one in found if fits[one.smiles])
     best_first = sorted(fitting, key=lambda one: -one.log_probability)
-    return Candidates(
-        tuple(best_first), invalid, len(spellings) - len(found), misfits=len(found) - len(fitting)
-    )
+    return Candidates(tuple(best_first), invalid, len(spellings) - len(found))

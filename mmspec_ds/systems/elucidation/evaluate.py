@@ -24,7 +24,7 @@ Progress = Callable[[int], None]
 class Question:
     """The data and search that all models are evaluated with: `limit` molecules (None for all) of `files`,
     `beam` hypotheses each, and only the named modalities (None for all that the model knows). `rule` says what
-    is ranked; with `verify`, unique molecules are ranked by their predicted spectra too."""
+    is ranked."""
 
     files: tuple[Path, ...]
     beam: int = BEAM
@@ -32,7 +32,6 @@ class Question:
     modalities: tuple[Modality, ...] | None = None
     limit: int | None = None
     skip_invalid: bool = False
-    verify: bool = False
 
 
 def read_question(trained: TrainedModel, question: Question) -> SpectraDataset:
@@ -110,7 +109,7 @@ def evaluate_controls(
     order = derangement(dataset.blocks, seed)
     exchanged = dataset.with_spectra_of(order)
     controls: dict[str, EvaluationResult] = {}
-    if question.verify:
+    if question.rule == "verified":
         records = list(question_records(dataset, question))
         plain, verified = evaluate_verified(trained, exchanged, [records[at] for at in order], question.beam)
         controls["spectra shuffled"] = plain

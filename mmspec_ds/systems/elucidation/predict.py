@@ -16,8 +16,9 @@ from mmspec_ds.systems.elucidation.candidates import Candidates, unique_molecule
 from mmspec_ds.systems.elucidation.constrained import Constrain, compositions_read, make_constraint
 from mmspec_ds.systems.elucidation.model import Elucidator
 
-BEAM = 20
-"""Hypotheses per sample when molecules are asked for."""
+BEAM = 50
+"""Hypotheses per sample when molecules are asked for: verification gains from what is in the list. The demo's
+dense model has 86 % of 100 molecules first with 20 and 92 % with 50, in 0.09 and 0.26 s of CPU a molecule."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """Answers to requests: piece by piece, one for every record, with what the model read of it and what not."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from mmspec_ds.data.reading import pack
-from mmspec_ds.errors import DataError
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.composition import Composition
 from mmspec_ds.readers.part import one_line
 from mmspec_ds.readers.requests import Request
@@ -40,6 +41,9 @@ class Asked:
         verified: whether candidates are ranked by the spectra that are predicted for them as well.
         constrain: what the search may write.
         precursor_ppm: how far the mass of a candidate may be from that of the precursors.
+
+    Raises:
+        ConfigError: one of them is not possible.
     """
 
     top: int = 10
@@ -47,6 +51,14 @@ class Asked:
     verified: bool = True
     constrain: Constrain = "composition"
     precursor_ppm: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise ConfigError(f"top is {self.top}, expected at least 1")
+        if self.constrain not in get_args(Constrain):
+            raise ConfigError(f"constrain is {self.constrain!r}, expected {' or '.join(get_args(Constrain))}")
+        if not 0 < self.precursor_ppm < math.inf:
+            raise ConfigError(f"precursor_ppm is {self.precursor_ppm:g}, expected a number above 0")
 
 
 DEFAULT = Asked()

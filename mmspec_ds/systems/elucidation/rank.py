@@ -16,7 +16,6 @@ from mmspec_ds.spectra.records import FloatArray, Modality, Record, TandemMS
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.calibration import Calibration
-from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.verifier import Verifier
 
 KEPT = 500
@@ -70,6 +69,7 @@ def known_composition(record: Record, precursor_ppm: float) -> Composition | Non
 
     Raises:
         DataError: two precursors give different masses.
+        ValueError: the formula cannot be read.
     """
     if record.formula is not None:
         return Composition.of_formula(record.formula)
@@ -94,12 +94,12 @@ def rank(
     suspects: Iterable[Suspect],
     trained: TrainedModel | None = None,
     *,
-    models: ErrorModels | None = None,
     keep: int = KEPT,
     progress: Callable[[int], None] | None = None,
 ) -> Ranking:
     """Rank the suspects by the spectra that are predicted for them and, if there is a model, by the probability
-    that it gives to their SMILES.
+    that it gives to their SMILES. The error models and weights are those of the model's calibration, or those
+    that ship.
 
     A list of more than `keep` is read as a stream, and a first pass chooses the `keep` best of it: by the 13C
     spectrum, by the 1H spectrum where there is no 13C (both predicted from narrower surroundings), or by the
@@ -109,7 +109,6 @@ def rank(
         record: the spectra.
         suspects: the candidates, their SMILES canonical.
         trained: the model, None for prediction alone.
-        models: error models of the prediction; those of the model's calibration or the shipped ones by default.
         keep: candidates that are judged by everything.
         progress: told how many the first pass has judged.
 
@@ -117,7 +116,7 @@ def rank(
         DataError: the record has no spectrum by which structures can be judged.
     """
     calibration = Calibration() if trained is None else trained.calibration
-    verifier = Verifier(record, models or calibration.errors)
+    verifier = Verifier(record, calibration.errors)
     likelihood = None if trained is None else Likelihood(trained, record)
     judges = _Judges(verifier, likelihood, calibration.model_weight)
     if not judges.verifier.modalities and judges.likelihood is None:

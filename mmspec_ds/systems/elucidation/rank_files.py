@@ -12,6 +12,7 @@ import numpy as np
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.composition import Composition
 from mmspec_ds.readers.candidate_list import Sifted, Suspect, read_suspects
+from mmspec_ds.readers.part import one_line
 from mmspec_ds.readers.requests import Request
 from mmspec_ds.systems.elucidation.rank import KEPT, RankedMolecule, known_composition, rank
 from mmspec_ds.systems.elucidation.trained import TrainedModel
@@ -74,7 +75,10 @@ def _ranked(
     record = request.record
     if record is None:
         raise DataError(request.error or "nothing was read")
-    composition = known_composition(record, suspects.precursor_ppm)
+    try:
+        composition = known_composition(record, suspects.precursor_ppm)
+    except ValueError as error:
+        raise DataError(one_line(error, 400)) from None
     if composition is None:
         remarks.append("neither a formula nor the mass of a precursor is known: all candidates are ranked")
     sifted = Sifted()

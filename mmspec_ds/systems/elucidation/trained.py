@@ -53,9 +53,9 @@ def resolve_model(name: str | Path) -> Path:
 
 
 def load_model(name: str | Path) -> TrainedModel:
-    """Read `config.yaml`, `vocabulary.json` and `model.safetensors`, and `calibration.json` if there is
-    one; no DeepSpeed is needed. Where there is a
-    manifest, as in an export, the files must have its checksums. `name` is as `resolve_model` takes it.
+    """Read `config.yaml`, `vocabulary.json` and `model.safetensors`, and `calibration.json` if there is one; no
+    DeepSpeed is needed. Where there is a manifest, as in an export, the files must have its checksums. `name`
+    is as `resolve_model` takes it.
 
     Raises:
         DataError: no such folder, or a file of it is missing, was altered or does not fit.

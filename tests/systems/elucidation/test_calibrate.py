@@ -21,10 +21,7 @@ from mmspec_ds.systems.elucidation.candidates import Candidates, MoleculeCandida
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun, ElucidationTraining
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
-CHAINS = (
-    *("C", "CC", "CCC", "CC(C)", "CCCC", "CC(C)C", "CCC(C)", "CCCCC", "CC(C)(C)C", "CC(C)CC"),
-    *("C=CC", "C#CC", "C=C(C)C", "COC", "COCC", "C1CC1C"),
-)
+CHAINS = ("C", "CC", "CCC", "CC(C)", "CCCC", "CC(C)C", "CCCCC", "CC(C)(C)C", "C=CC", "C#CC", "COCC", "C1CC1C")
 ENDS = ("O", "N", "C#N", "C=O", "C(C)=O", "C(=O)OC", "OC(C)=O", "Cl", "c1ccccc1", "c1ccco1")
 ENCODING = InputEncoding((Modality.H_NMR, Modality.C_NMR))
 

@@ -141,3 +141,10 @@ def test_nothing_left_is_an_error() -> None:
         [Request("a", Record("a", BUTANONE.spectra, formula="C9H8O4"))], Suspects(isomers=("C",))
     )
     assert answer["error"] == "none of 1 candidates is left: 1 of another formula (expected formula C9H8O4)"
+
+
+def test_a_formula_that_cannot_be_read_is_the_error_of_its_record() -> None:
+    requests = [Request(one, Record(one, BUTANONE.spectra, formula=one)) for one in ("C4??", "C4H8O")]
+    damaged, right = rank_requests(requests, Suspects(isomers=tuple(ISOMERS)))
+    assert damaged["error"].startswith("'C4??' is not a molecular formula")
+    assert right["candidates"][0]["smiles"] == "CCC(C)=O"
