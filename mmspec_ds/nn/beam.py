@@ -118,7 +118,7 @@ def search(
     for length in range(1, rules.max_tokens + 1):
         log_p_BKV = log_probabilities(decoding.logits(beams.last_BK), first=length == 1)
         if constraint is not None:
-            log_p_BKV.masked_fill_(~constraint.allowed(), IMPOSSIBLE)
+            log_p_BKV = torch.where(constraint.allowed(), log_p_BKV, IMPOSSIBLE)
         parents_BK = beams.extend(log_p_BKV)
         beams.collect_ended()
         if length == rules.max_tokens:

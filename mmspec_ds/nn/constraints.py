@@ -1,27 +1,26 @@
 """Constraints on what beam search writes, followed for all hypotheses at once.
 
-Axes: B samples still searched, K hypotheses of each, V vocabulary, A actions of the grammar (the tokens, then
-ways to close a ring), R ring digits, C columns of the state, D depth of branches, E elements, W words of 63
-formulas.
+For one sample a step costs as much as it has operators, whatever their size: hence what a hypothesis is lies in
+one row, and what an action does in one row of a table.
+
+Axes: B samples still searched, K hypotheses of each, N = B * K, V vocabulary, A actions of the grammar (the
+tokens, then ways to close a ring), C columns of the state, Q columns of a step.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from mmspec_ds.molecules.grammar import SLACK, Grammar, IntTable
 from mmspec_ds.molecules.smiles_automaton import is_ring_token
 
-_NUMBERS = 62
-"""Atoms are numbered modulo this, so that a set of them fits into 63 bits. A ring of so many atoms, or one
+_NUMBERS = 64
+"""Atoms are numbered modulo this, so that a set of them is the bits of a word. A ring of so many atoms, or one
 more, is refused."""
-
-_CLOSED = _NUMBERS
-"""Number of the first atom of a ring that is not open; no atom has it."""
-
-_SHIFT = 32
 
 
 class Constraint(Protocol):
@@ -40,44 +39,69 @@ class Constraint(Protocol):
         ...
 
 
+_PLACES = 5
+"""Columns that tell the row of `GrammarTables.allowed`: depth, open rings, slack, parity, state."""
+
+ROWS_OF_STATE = 2 * 3 * len(SLACK) * 2
+"""Of `GrammarTables.allowed`."""
+
+
 class GrammarTables:
     """The tables of a grammar on a device, made once for many searches."""
 
     def __init__(self, grammar: Grammar, device: torch.device) -> None:
         self.grammar, self.device = grammar, device
-        actions = grammar.after.shape[1]
-        self.tokens, self.actions = len(grammar.tokens), actions
-        rings = [at for at, token in enumerate(grammar.tokens) if is_ring_token(token)]
-        self.rings = torch.tensor(rings, dtype=torch.int64, device=device)
-        self.allowed = torch.from_numpy(grammar.allowed.reshape(-1, actions)).to(device)
-        self.bits = 1 << torch.arange(_NUMBERS + 1, device=device)
-        # The ring of each token; other tokens have one beyond the last.
-        self.ring_of = torch.full((self.tokens,), len(self.rings), device=device)
-        self.ring_of[self.rings] = torch.arange(len(self.rings), device=device)
-        atom_A = np.array([kind is not None for kind in grammar.kinds] + [False] * (actions - self.tokens))
-        columns = [grammar.after, grammar.pushed, grammar.bonds, grammar.opened[grammar.after]]
-        columns += [np.broadcast_to(atom_A, columns[0].shape), *(getattr(grammar, one) for one in _COUNTERS)]
-        columns += self.more_counters()
-        self.counters = len(columns) - _COUNTED
-        self.steps = torch.from_numpy(np.stack(columns, axis=2).reshape(-1, len(columns))).to(device)
+        shape = grammar.after.shape
+        self.tokens, self.actions = len(grammar.tokens), shape[1]
+        self.allowed = torch.from_numpy(grammar.allowed.reshape(-1, self.actions)).to(device)
+        closings = [False] * (self.actions - self.tokens)
+        atom_A = np.array([kind is not None for kind in grammar.kinds] + closings)
+        ring_A = np.array([is_ring_token(token) for token in grammar.tokens] + closings)
+        more = [grammar.unsaturation, *self.more_counters()]
+        self.counters = len(more)
+        state_S1 = np.arange(len(grammar.after))[:, None]
+        columns = [*more, atom_A, grammar.depth, grammar.rings, -1 - grammar.needs, grammar.parity]
+        columns += [grammar.after - state_S1, grammar.pushed, grammar.bonds]
+        columns += [np.where(ring_A, grammar.opened[grammar.after] - np.arange(self.actions), 0), -1 * ring_A]
+        self.steps = self._rows([np.broadcast_to(one, shape).astype(np.int64) for one in columns])
+        # Whether an atom is written; whether a branch ends.
+        self.kinds = self._rows([np.broadcast_to(atom_A, shape), grammar.depth < 0])
+        self.low = torch.zeros(_PLACES, dtype=torch.int64, device=device)
+        self.high = torch.tensor([1, 2, len(SLACK) - 1, 1, len(state_S1)], device=device)
+        self.strides = torch.tensor([6 * len(SLACK), 2 * len(SLACK), 2, 1, ROWS_OF_STATE], device=device)
+
+    def _rows(self, columns: Sequence[npt.NDArray[np.generic]]) -> Tensor:
+        """A row for each state and action."""
+        return torch.from_numpy(np.stack(columns, axis=2).reshape(-1, len(columns))).to(self.device)
 
     def more_counters(self) -> list[IntTable]:
         """Changes of further counters that a constraint keeps, each [S, A]."""
         return []
 
 
-_COUNTERS = ("depth", "rings", "needs", "parity", "unsaturation")
-_ATOMS, STATE, _PLACE, _TOUCH, DEPTH, RINGS, _NEEDS, _PARITY, UNSATURATION = range(9)
-_AFTER, _PUSHED, _BONDS, _OPENED, _IS_ATOM, _COUNTED = range(6)
+class _Rows:
+    """Hypotheses, a row of integers each, and the names of its parts.
+
+    Columns: the unsaturation and further counters, the number of atoms, the depth of branches, the open rings,
+    the slack, the parity, the automaton's state, the atom that the hypothesis stands at, the atoms that it is
+    bonded to, then the states and atoms to go back to from no branch and from each open one, then the action
+    that each token is, then the first atom of the ring of each token, 0 where none is open. Atoms are bits.
+    """
+
+    def __init__(self, all_NC: Tensor, sizes: Sequence[int], counters: int) -> None:
+        self.all_NC = all_NC
+        counted_NC, stack_NC, self.action_NV, self.first_NV = all_NC.split(list(sizes), dim=1)
+        self.stack_ND2 = stack_NC.unflatten(1, (-1, 2))
+        self.above_ND2 = self.stack_ND2[:, 1:]
+        self.added_NC, self.place_N1, self.touch_N1 = counted_NC.tensor_split([-2, -1], dim=1)
+        self.counters_NC, self.masked_NC = self.added_NC.tensor_split([counters], dim=1)
+        self.atoms_N1, self.depth_N1, _, _, _, self.state_N1 = self.masked_NC.split(1, dim=1)
+        self.depth_N12 = self.depth_N1.unsqueeze(2).expand(-1, 1, 2)
+        self.places_NC, self.state_and_place_N2 = self.masked_NC[:, 1:], counted_NC[:, -3:-1]
 
 
 class GrammarConstraint:
     """Hypotheses that can still become valid SMILES within the limit of tokens; see `molecules.grammar`.
-
-    The state of a hypothesis is a row of integers: the counters, the number of atoms, the automaton's state,
-    the number of the atom that it stands at, the atoms that this one is bonded to (as bits), then the states
-    and atoms of the open branches, then of each ring the action that a digit is and the number of its first
-    atom.
 
     Args:
         tables: of the vocabulary.
@@ -86,84 +110,78 @@ class GrammarConstraint:
     """
 
     def __init__(self, tables: GrammarTables, samples: int, max_tokens: int) -> None:
-        self.tables = tables
-        self.left = max_tokens
-        self._deepest = max_tokens // 4 + 2
-        rings = len(tables.rings)
-        self._counters = slice(DEPTH, DEPTH + tables.counters)
-        self._stack = slice(self._counters.stop, self._counters.stop + self._deepest)
-        self._action = slice(self._stack.stop, self._stack.stop + rings + 1)
-        self._first = slice(self._action.stop, self._action.stop + rings + 1)
-        start = torch.zeros(self._first.stop, dtype=torch.int64, device=tables.device)
-        start[_NEEDS] = 2  # an atom and EOS
-        start[UNSATURATION] = 2  # of nothing, by the formula of the unsaturation
-        start[self._action][:-1] = tables.rings
-        start[self._first] = _CLOSED
-        self.state_BKC = start.expand(samples, 1, -1)
+        self.tables, self.samples = tables, samples
+        device = tables.device
+        # A power of two, so that "and" keeps the depth within it.
+        self._deepest = 1 << (max_tokens // 4 + 1).bit_length()
+        self._masks = torch.tensor([_NUMBERS - 1, self._deepest - 1, -1, -1, 1, -1], device=device)
+        self._first_B1 = torch.arange(samples, device=device).unsqueeze(1)
+        counts = [2, *self.first_counts(), 0, 0, 0, max_tokens - 3 - SLACK[0], 0, 0, 0, 0]
+        self._sizes = [len(counts), 2 * (self._deepest + 1), tables.tokens, tables.tokens]
+        start_NC = np.zeros((samples, sum(self._sizes)), dtype=np.int64)
+        start_NC[:, : len(counts)] = counts
+        start_NC[:, sum(self._sizes[:2]) :][:, : tables.tokens] = np.arange(tables.tokens)
+        self.now = self._rows(torch.from_numpy(start_NC).to(device))
+        self._spare = self.now
+
+    def first_counts(self) -> list[int]:
+        """Of the further counters."""
+        return [0] * (self.tables.counters - 1)
+
+    def _rows(self, all_NC: Tensor) -> _Rows:
+        return _Rows(all_NC, self._sizes, self.tables.counters)
 
     def allowed(self) -> Tensor:
-        mask_BKA = self.allowed_actions()
-        state_BKC, tables = self.state_BKC, self.tables
-        mask_BKV = mask_BKA[..., : tables.tokens]
-        action_BKR, first_BKR = state_BKC[..., self._action][..., :-1], state_BKC[..., self._first][..., :-1]
-        apart_BKR = (state_BKC[..., _TOUCH, None] >> first_BKR) & 1 == 0
-        mask_BKV[..., tables.rings] = mask_BKA.gather(2, action_BKR) & apart_BKR
-        return mask_BKV
+        apart_NV = self.now.first_NV & self.now.touch_N1 == 0
+        mask_NV = self.allowed_actions(self._row_N()).gather(1, self.now.action_NV) & apart_NV
+        return mask_NV.view(self.samples, -1, self.tables.tokens)
 
-    def allowed_actions(self) -> Tensor:
-        """[B, K, A]; of a digit it tells whether a ring may be opened."""
-        _, state_BK, _, _, depth_BK, rings_BK, needs_BK, parity_BK, *_ = self.state_BKC.unbind(dim=2)
-        slack_BK = (self.left - 1 - SLACK[0] - needs_BK).clamp(0, len(SLACK) - 1)
-        row_BK = (state_BK * 2 + (depth_BK > 0)) * 3 + rings_BK.clamp(max=2)
-        row_BK = (row_BK * len(SLACK) + slack_BK) * 2 + (parity_BK & 1)
-        return self.tables.allowed[row_BK]
+    def _row_N(self) -> Tensor:
+        """The row of `GrammarTables.allowed`."""
+        return (self.now.places_NC.clamp(self.tables.low, self.tables.high) * self.tables.strides).sum(1)
 
-    def actions(self, state_BKC: Tensor, tokens_BK: Tensor) -> tuple[Tensor, Tensor]:
-        """The action that each token is in a state, and its ring as a column, both [B, K]."""
-        ring_BK = self.tables.ring_of[tokens_BK]
-        action_BK = state_BKC[..., self._action].gather(2, ring_BK.unsqueeze(2)).squeeze(2)
-        return torch.where(ring_BK < len(self.tables.rings), action_BK, tokens_BK), ring_BK
+    def allowed_actions(self, row_N: Tensor) -> Tensor:
+        """[N, A]; of a digit it tells whether a ring may be opened."""
+        return self.tables.allowed.index_select(0, row_N)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
-        self.left -= 1
-        # A copy: what follows writes into it.
-        state_BKC = self.state_BKC.take_along_dim(parents_BK.unsqueeze(2), dim=1)
-        action_BK, ring_BK = self.actions(state_BKC, tokens_BK)
-        self.state_BKC = state_BKC
         tables = self.tables
-        step_BKQ = tables.steps[state_BKC[..., STATE] * tables.actions + action_BK]
-        place_BK, touch_BK = state_BKC[..., _PLACE], state_BKC[..., _TOUCH]
-        self._change_rings(action_BK, ring_BK, tokens_BK, step_BKQ)
-        depth_BK1, ends_BK = state_BKC[..., DEPTH, None], step_BKQ[..., _COUNTED] < 0
-        stack_BKD = state_BKC[..., self._stack]
-        # What lies above the top of the stack has no meaning, so that every action may write there.
-        stack_BKD.scatter_(2, depth_BK1, (step_BKQ[..., _PUSHED] | place_BK << _SHIFT).unsqueeze(2))
-        top_BK = stack_BKD.gather(2, (depth_BK1 - 1).clamp(min=0)).squeeze(2)
-        is_atom_BK = step_BKQ[..., _IS_ATOM] > 0
-        number_BK = state_BKC[..., _ATOMS] % _NUMBERS
-        bonded_BK = tables.bits[place_BK] | tables.bits[number_BK]
-        state_BKC[..., _TOUCH] = torch.where(is_atom_BK, bonded_BK, touch_BK)
-        place_BK = torch.where(is_atom_BK, number_BK, place_BK)
-        state_BKC[..., _PLACE] = torch.where(ends_BK, top_BK >> _SHIFT, place_BK)
-        state_BKC[..., STATE] = torch.where(ends_BK, top_BK & (1 << _SHIFT) - 1, step_BKQ[..., _AFTER])
-        state_BKC[..., self._counters] += step_BKQ[..., _COUNTED:]
-        state_BKC[..., _ATOMS] += step_BKQ[..., _IS_ATOM]
-        # A hypothesis that is given up may be anywhere.
-        state_BKC[..., DEPTH].clamp_(0, self._deepest - 1)
+        self.parents_N = (parents_BK + self._first_B1).flatten()
+        if len(self.parents_N) != len(self._spare.all_NC) or self._spare is self.now:
+            first_B = torch.arange(0, parents_BK.numel(), parents_BK.shape[1], device=tables.device)
+            self._first_B1 = first_B.unsqueeze(1)
+            self._spare = self._rows(self.now.all_NC.new_empty(len(self.parents_N), sum(self._sizes)))
+        torch.index_select(self.now.all_NC, 0, self.parents_N, out=self._spare.all_NC)
+        self.now, self._spare = self._spare, self.now
+        now, token_N1 = self.now, tokens_BK.reshape(-1, 1)
+        action_N1 = now.action_NV.gather(1, token_N1)
+        step_N = torch.add(action_N1, now.state_N1, alpha=tables.actions).squeeze(1)
+        step_NQ = tables.steps.index_select(0, step_N)
+        change_NC, pushed_N1, *ring = step_NQ.split([step_NQ.shape[1] - 4, 1, 1, 1, 1], dim=1)
+        is_atom_N1, ends_N1 = tables.kinds.index_select(0, step_N).split(1, dim=1)
+        self._change_rings(token_N1, *ring)
+        # Where no branch is opened, an entry is written above the top, which has no meaning.
+        top_N2 = now.stack_ND2.gather(1, now.depth_N12).squeeze(1)
+        pushed_N12 = torch.cat([pushed_N1, now.place_N1], dim=1).unsqueeze(1)
+        now.above_ND2.scatter_(1, now.depth_N12, pushed_N12)
+        number_N1 = torch.bitwise_left_shift(1, now.atoms_N1)
+        torch.where(is_atom_N1, now.place_N1 | number_N1, now.touch_N1, out=now.touch_N1)
+        torch.where(is_atom_N1, number_N1, now.place_N1, out=now.place_N1)
+        now.added_NC += change_NC
+        torch.where(ends_N1, top_N2, now.state_and_place_N2, out=now.state_and_place_N2)
+        # A hypothesis that is given up may be anywhere; the parity is that of a count.
+        now.masked_NC &= self._masks
 
-    def _change_rings(self, action_BK: Tensor, ring_BK: Tensor, tokens_BK: Tensor, step_BKQ: Tensor) -> None:
+    def _change_rings(self, token_N1: Tensor, bonds_N1: Tensor, action_N1: Tensor, opens_N1: Tensor) -> None:
         """Take bonds from the rings that begin at this atom; open or close the ring of the token."""
-        state_BKC = self.state_BKC
-        place_BK1 = state_BKC[..., _PLACE, None]
-        action_BKR, first_BKR = state_BKC[..., self._action], state_BKC[..., self._first]
-        closes_BK1 = action_BK.unsqueeze(2) >= self.tables.tokens
-        ring_BK1 = ring_BK.unsqueeze(2)
-        bonded_BK1 = self.tables.bits[first_BKR.gather(2, ring_BK1)]
-        state_BKC[..., _TOUCH, None] |= torch.where(closes_BK1, bonded_BK1, 0)
-        action_BKR -= step_BKQ[..., _BONDS, None] * (first_BKR == place_BK1)
-        opened_BK1 = step_BKQ[..., _OPENED, None]
-        action_BKR.scatter_(2, ring_BK1, torch.where(closes_BK1, tokens_BK.unsqueeze(2), opened_BK1))
-        first_BKR.scatter_(2, ring_BK1, torch.where(closes_BK1, _CLOSED, place_BK1))
+        now = self.now
+        now.touch_N1 |= now.first_NV.gather(1, token_N1)
+        now.action_NV -= bonds_N1 * (now.first_NV == now.place_N1)
+        now.action_NV.scatter_(1, token_N1, token_N1 + action_N1)
+        now.first_NV.scatter_(1, token_N1, now.place_N1 & opens_N1)
 
     def keep(self, samples: Tensor) -> None:
-        self.state_BKC = self.state_BKC[samples]
+        all_BKC = self.now.all_NC.unflatten(0, (self.samples, -1))[samples]
+        self.samples = len(samples)
+        self.now = self._spare = self._rows(all_BKC.flatten(0, 1))
+        self._first_B1 = self._first_B1[: self.samples]

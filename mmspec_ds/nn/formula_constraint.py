@@ -5,8 +5,8 @@ a table: of the formulas with so many atoms of an element, of those with so much
 twice the number of rings and double bonds, 2 + sum over the atoms of (valence - 2) - hydrogens. The grammar
 counts it along with the string, so that hydrogens are exact.
 
-Axes: those of `constraints`, and F formulas of a sample, N a number of atoms or a value of the unsaturation, J
-effects of actions.
+Axes: those of `constraints`, and F formulas of a sample, W words of 64 of them, M numbers of atoms or values of
+the unsaturation, E elements, J effects of actions, X conditions that are looked up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ from torch import Tensor
 from mmspec_ds.molecules.atoms import AtomKind
 from mmspec_ds.molecules.grammar import Grammar, IntTable
 from mmspec_ds.molecules.smiles_automaton import END
-from mmspec_ds.nn.constraints import DEPTH, RINGS, STATE, UNSATURATION, GrammarConstraint, GrammarTables
+from mmspec_ds.nn.constraints import ROWS_OF_STATE, GrammarConstraint, GrammarTables
 
-WORD = 63
+WORD = 64
 """Formulas in a word."""
 
 _GAIN = 4
@@ -30,6 +30,9 @@ _GAIN = 4
 
 _FALLS_OF_PARTS = 4
 """By how much the parts of a salt lower the unsaturation: 2 for each after the first, three parts at most."""
+
+_ROWS_OF_DEPTH = ROWS_OF_STATE // 2
+"""Of `GrammarTables.allowed`, for each state and depth, above 0 or not."""
 
 Formula = Mapping[str, int]
 
@@ -52,17 +55,33 @@ class FormulaTables(GrammarTables):
                 for kind in (*grammar.kinds, *[None] * (grammar.after.shape[1] - len(grammar.kinds)))
             ]
         )
-        super().__init__(grammar, device)
-        self.element_A = torch.from_numpy(self._element_A).to(device)
         # Where hydrogens are written as atoms, no heavy atom must follow.
         self.owes = int(all(kind is None or kind.is_heavy for kind in grammar.kinds))
-        self.effects_SJX, self.effect_of_SA = self._effects(self._element_A)
+        super().__init__(grammar, device)
+        self.element_A = torch.from_numpy(self._element_A).to(device)
+        effects_SJX, self.effect_of_SA = self._effects(self._element_A)
+        self.effects = effects_SJX.shape[1]
+        element_SJ, *changes, owed_SJ, last_SJ = effects_SJX.unbind(2)
+        # First one atom more of each element, or of none.
+        one_more_SE = torch.ones(len(element_SJ), none + 1, dtype=torch.int64, device=device)
+        none_SX = torch.zeros(len(element_SJ), none + 1 + 2 * self.effects, dtype=torch.int64, device=device)
+        row_SX = torch.cat([one_more_SE, *changes, owed_SJ, element_SJ], dim=1)
+        last_SX = torch.cat([none_SX, last_SJ, torch.zeros_like(last_SJ)], dim=1)
+        # The counter that each of these changes.
+        counted = [*range(3, 3 + none), 0, *np.repeat(range(3), self.effects)]
+        self.counted_X = torch.tensor(counted, device=device)
+        # A row for each state and depth; what is last is so at depth 0.
+        self.effects_RX = row_SX.repeat_interleave(2, dim=0)
+        self.is_last_RX = torch.stack([last_SX, torch.zeros_like(last_SX)], dim=1).flatten(0, 1)
 
     def more_counters(self) -> list[IntTable]:
-        """What the atoms can gain at most, heavy atoms, and atoms of each element."""
-        gain_A, none = np.array([*self.gains, 0])[self._element_A], len(self.elements)
-        counts = [gain_A, self._element_A < none, *(self._element_A == one for one in range(none))]
-        return [np.broadcast_to(one, self.grammar.after.shape).astype(np.int64) for one in counts]
+        """The unsaturation that can still be reached, heavy atoms and those that must follow open branches, and
+        atoms of each element."""
+        grammar, none = self.grammar, len(self.elements)
+        # Each open ring may still be closed by a double bond.
+        reach_SA = grammar.unsaturation + 2 * grammar.rings - np.array([*self.gains, 0])[self._element_A]
+        owed_SA = (self._element_A < none) + self.owes * grammar.depth
+        return [reach_SA, owed_SA, *((self._element_A == one).astype(np.int64) for one in range(none))]
 
     def _effects(self, element_A: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """What actions do to a formula, each effect once for a state, that of the end first; and the effect of
@@ -108,69 +127,60 @@ class FormulaConstraint(GrammarConstraint):
     ) -> None:
         super().__init__(tables, len(formulas), max_tokens)
         self.formula_tables, device = tables, tables.device
-        self.formula_tables, device = tables, tables.device
         words = _Words(tables, formulas)
-        elements, effects = len(tables.elements), tables.effects_SJX.shape[1]
+        elements, effects = len(tables.elements), tables.effects
         conditions = words.conditions(self._deepest)
-        self.fits_BNW = torch.from_numpy(words.where(np.concatenate(conditions, axis=2))).to(device)
-        self.first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * self.fits_BNW.shape[1]
-        sizes = [one.shape[2] for one in conditions]
-        starts = np.cumsum([0, *sizes])
-        columns = [*range(elements), *np.repeat(range(elements, len(sizes)), [effects, effects, effects, 1])]
-        self.low_X = torch.from_numpy(starts[columns]).to(device)
-        self.high_X = torch.from_numpy(starts[1:][columns] - 1).to(device)
-        self.counted_X = torch.tensor(
-            [*range(3, 3 + elements), *[0] * effects, *[1] * effects, *[2] * effects, 0]
-        )
-        self.counted_X = self.counted_X.to(device)
-        _, change_SJ, reach_SJ, owed_SJ, last_SJ = tables.effects_SJX.unbind(2)
-        one_more_SE, none_S1 = (
-            change_SJ.new_ones(len(change_SJ), elements),
-            change_SJ.new_zeros(len(change_SJ), 1),
-        )
-        ends_SJ = owed_SJ + last_SJ * (sizes[-2] // 2)
-        counted = [one_more_SE, change_SJ - words.lowest, reach_SJ - words.lowest]
-        effects_DSX = [torch.cat([*counted, one, none_S1 - words.lowest], dim=1) for one in (ends_SJ, owed_SJ)]
-        self.effects_DSX = torch.stack(effects_DSX) + self.low_X
-        self.sizes = [elements, effects, effects, effects, 1]
-        self.possible_BKW = torch.from_numpy(words.all_BW).to(device).unsqueeze(1)
-        self._possible_BKEW = self.possible_BKW.unsqueeze(2)
+        rows_BMW = torch.from_numpy(np.concatenate(conditions, axis=1)).to(device)
+        self._fits_MW = rows_BMW.flatten(0, 1)
+        sizes = [one.shape[1] for one in conditions]
+        starts, whole = np.cumsum([0, *sizes]), elements + 3
+        # No element: no atom or more of the first one. The first effect is the end: the unsaturation must be
+        # that of the formula.
+        asked = [*range(elements), 0, whole, *np.repeat(range(elements, whole), effects)[1:]]
+        low_X, high_X = starts[asked], starts[1:][asked] - 1
+        high_X[elements] = 0
+        shift_X = np.concatenate([low_X, np.zeros(effects, dtype=np.int64)])
+        shift_X[elements + 1 :][: 2 * effects] -= words.lowest
+        limits_2X = torch.from_numpy(np.stack([low_X, high_X])).to(device)
+        first_B11 = torch.arange(len(formulas), device=device).view(-1, 1, 1) * rows_BMW.shape[1]
+        self._low_B1X, self._high_B1X = (limit_X + first_B11 for limit_X in limits_2X)
+        changes_RX = tables.effects_RX + tables.is_last_RX * (sizes[-2] // 2)
+        self._effects_RX = changes_RX + torch.from_numpy(shift_X).to(device)
+        # From here on the counters of a sample are rows of its part of the table.
+        self.now.counters_NC += first_B11[:, 0]
+        self._possible_NW = torch.from_numpy(words.all_BW).to(device)
+        self._possible_NEW = self._possible_NW.unsqueeze(1)
 
-    def allowed_actions(self) -> Tensor:
-        tables, state_BKC = self.formula_tables, self.state_BKC
-        state_BK, depth_BK1 = state_BKC[..., STATE], state_BKC[..., DEPTH, None]
-        unsaturation_BK1 = state_BKC[..., UNSATURATION, None]
-        # Each open ring may still be closed by a double bond.
-        to_come_BK1 = unsaturation_BK1 + 2 * state_BKC[..., RINGS, None] - state_BKC[..., _GAINED, None]
-        heavy_BK1 = state_BKC[..., _HEAVY, None] + tables.owes * depth_BK1
-        counted = (unsaturation_BK1, to_come_BK1, heavy_BK1, state_BKC[..., _USED : self._counters.stop])
-        counted_BKX = torch.cat(counted, dim=2).index_select(2, self.counted_X)
-        numbers_BKX = counted_BKX + self.effects_DSX[(depth_BK1[..., 0] > 0).long(), state_BK]
+    def first_counts(self) -> list[int]:
+        return [2, *[0] * (self.tables.counters - 2)]
+
+    def allowed_actions(self, row_N: Tensor) -> Tensor:
+        tables, samples = self.formula_tables, self.samples
+        effects = tables.effects
+        effect_NX = self._effects_RX.index_select(0, row_N // _ROWS_OF_DEPTH)
+        change_NX, element_NJ = effect_NX.split([effect_NX.shape[1] - effects, effects], dim=1)
+        number_NX = self.now.counters_NC.index_select(1, tables.counted_X) + change_NX
         # What lies outside the table is as the last entry on that side.
-        rows_BKX = numbers_BKX.clamp(self.low_X, self.high_X) + self.first_B11
-        fits_BKXW = self.fits_BNW.flatten(0, 1).index_select(0, rows_BKX.flatten()).unflatten(0, rows_BKX.shape)
-        more_BKEW, up_to_BKJW, from_BKJW, atoms_BKJW, whole_BK1W = fits_BKXW.split(self.sizes, dim=2)
-        possible_BK1W = self.possible_BKW.unsqueeze(2)
-        self._possible_BKEW = torch.cat([more_BKEW & possible_BK1W, possible_BK1W], dim=2)
-        element_BKJ1 = tables.effects_SJX[state_BK][..., :1]
-        words_BKJW = self._possible_BKEW.take_along_dim(element_BKJ1, dim=2)
-        words_BKJW = words_BKJW & up_to_BKJW & from_BKJW & atoms_BKJW
-        words_BKJW[:, :, :1] &= whole_BK1W
-        fits_BKJ = (words_BKJW != 0).any(dim=3)
-        return super().allowed_actions() & fits_BKJ.gather(2, tables.effect_of_SA[state_BK])
+        number_BKX = number_NX.unflatten(0, (samples, -1)).clamp(self._low_B1X, self._high_B1X)
+        fits_NXW = self._fits_MW.index_select(0, number_BKX.flatten()).unflatten(0, number_NX.shape)
+        sizes = [len(tables.elements) + 1, *[effects] * 3]
+        more_NEW, up_to_NJW, from_NJW, atoms_NJW = fits_NXW.split(sizes, dim=1)
+        self._possible_NEW = more_NEW & self._possible_NW.unsqueeze(1)
+        element_NJW = element_NJ.unsqueeze(2).expand(up_to_NJW.shape)
+        fits_NJ = (self._possible_NEW.gather(1, element_NJW) & up_to_NJW & from_NJW & atoms_NJW).any(dim=2)
+        effect_of_NA = tables.effect_of_SA.index_select(0, self.now.state_N1.squeeze(1))
+        return super().allowed_actions(row_N) & fits_NJ.gather(1, effect_of_NA)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
-        chosen_BK = parents_BK * self._possible_BKEW.shape[2] + self.formula_tables.element_A[tokens_BK]
-        self.possible_BKW = self._possible_BKEW.flatten(1, 2).take_along_dim(chosen_BK.unsqueeze(2), dim=1)
         super().advance(parents_BK, tokens_BK)
+        element_N = self.formula_tables.element_A.index_select(0, tokens_BK.flatten())
+        chosen_N = torch.add(element_N, self.parents_N, alpha=self._possible_NEW.shape[1])
+        self._possible_NW = self._possible_NEW.flatten(0, 1).index_select(0, chosen_N)
 
     def keep(self, samples: Tensor) -> None:
+        self._possible_NW = self._possible_NW.unflatten(0, (self.samples, -1))[samples].flatten(0, 1)
+        self._low_B1X, self._high_B1X = self._low_B1X[samples], self._high_B1X[samples]
         super().keep(samples)
-        self.fits_BNW, self.possible_BKW = self.fits_BNW[samples], self.possible_BKW[samples]
-        self.first_B11 = self.first_B11[: len(self.fits_BNW)]
-
-
-_GAINED, _HEAVY, _USED = range(UNSATURATION + 1, UNSATURATION + 4)
 
 
 class _Words:
@@ -185,8 +195,7 @@ class _Words:
         most = max(1, *(len(one or ()) for one in writable))
         self.any_B = np.array([one is None for one in writable])
         self.words = -(-most // WORD)
-        size = most if self.words == 1 else self.words * WORD
-        self.there_BF = np.zeros((len(writable), size), dtype=bool)
+        self.there_BF = np.zeros((len(writable), most), dtype=bool)
         self.there_BF[self.any_B, 0] = True
         self.counts_BFE = np.zeros((*self.there_BF.shape, len(tables.elements)), dtype=np.int64)
         hydrogens_BF = np.zeros(self.there_BF.shape, dtype=np.int64)
@@ -195,33 +204,40 @@ class _Words:
                 self.there_BF[sample, at] = True
                 self.counts_BFE[sample, at] = [formula.get(element, 0) for element in tables.elements]
                 hydrogens_BF[sample, at] = formula.get("H", 0)
+        self._there = self.there_BF.nonzero()
+        self._bit = np.int64(1) << self._there[1] % WORD
         self.unsaturation_BF = 2 + self.counts_BFE @ (tables.valences - 2) - hydrogens_BF
         falls_BF = self.counts_BFE @ tables.falls + tables.falls_of_parts
         self.most_BF = self.unsaturation_BF + falls_BF
         self.least_BF = self.unsaturation_BF - falls_BF - self.counts_BFE @ tables.gains
         self.lowest = int(self.least_BF.min()) - 1
-        self.all_BW = self.where(np.ones((*self.there_BF.shape, 1), dtype=bool))[:, 0]
+        self.all_BW = self._where(np.zeros_like(self.most_BF), 1)[:, 0]
 
-    def conditions(self, deepest: int) -> list[npt.NDArray[np.bool_]]:
-        """What is true of a formula [B, F, N]: it has N atoms or more of the first element, of the next ones;
-        its unsaturation may be N, and can still be reached from N; it has N heavy atoms or more and, after
-        those, exactly N; its unsaturation is N. The unsaturation is counted from `lowest`."""
-        numbers = np.arange(int(self.counts_BFE.max()) + 2)
-        values = np.arange(self.lowest, int(self.most_BF.max()) + 2)
-        atoms_BF1 = self.counts_BFE.sum(axis=2)[..., None]
-        atoms = np.arange(int(atoms_BF1.max()) + deepest + 4)  # those too that must follow
+    def conditions(self, deepest: int) -> list[IntTable]:
+        """Words [B, M, W] of the formulas of which something is true: they have M atoms or more of the first
+        element, of the next ones; their unsaturation may be M, and can still be reached from M; they have M
+        heavy atoms or more and, after those, exactly M; their unsaturation is M. The unsaturation is counted
+        from `lowest`."""
+        numbers, values = int(self.counts_BFE.max()) + 2, int(self.most_BF.max()) + 2 - self.lowest
+        atoms_BF = self.counts_BFE.sum(axis=2)
+        have_BMW = self._where(atoms_BF, int(atoms_BF.max()) + deepest + 4)  # those too that must follow
         return [
-            *(self.counts_BFE[:, :, at, None] >= numbers for at in range(self.counts_BFE.shape[2])),
-            self.most_BF[..., None] >= values,
-            self.least_BF[..., None] <= values,
-            np.concatenate([atoms_BF1 >= atoms, atoms_BF1 == atoms], axis=2),
-            self.unsaturation_BF[..., None] == values,
+            *(_or_more(self._where(counts_BF, numbers)) for counts_BF in np.moveaxis(self.counts_BFE, 2, 0)),
+            _or_more(self._where(self.most_BF - self.lowest, values)),
+            np.bitwise_or.accumulate(self._where(self.least_BF - self.lowest, values), axis=1),
+            np.concatenate([_or_more(have_BMW), have_BMW], axis=1),
+            self._where(self.unsaturation_BF - self.lowest, values),
         ]
 
-    def where(self, true: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Words [B, ..., W] of the formulas that a condition [B, F, ...] is true of."""
-        extra = (1,) * (true.ndim - 2)
-        true = (true | self.any_B.reshape(-1, 1, *extra)) & self.there_BF.reshape(*self.there_BF.shape, *extra)
-        bits = np.int64(1) << np.arange(true.shape[1] // self.words, dtype=np.int64)
-        grouped = true.reshape(len(true), self.words, -1, *true.shape[2:])
-        return np.ascontiguousarray(np.moveaxis(np.tensordot(grouped, bits, axes=(2, 0)), 1, -1))
+    def _where(self, values_BF: IntTable, size: int) -> IntTable:
+        """Words [B, M, W] of the formulas whose value is M, below `size`; any where any is possible."""
+        words_BMW = np.zeros((len(values_BF), size, self.words), dtype=np.int64)
+        sample, formula = self._there
+        place = (sample * size + values_BF[sample, formula]) * self.words + formula // WORD
+        np.add.at(words_BMW.reshape(-1), place, self._bit)
+        words_BMW[self.any_B, :, 0] = 1
+        return words_BMW
+
+
+def _or_more(words_BMW: IntTable) -> IntTable:
+    return np.bitwise_or.accumulate(words_BMW[:, ::-1], axis=1)[:, ::-1]
