@@ -34,6 +34,6 @@ mmspec evaluate runs/demo runs/demo_dense --data starter/test.parquet --controls
     --beam 20 --limit 500 --json runs/demo/evaluation.json
 echo "demo: reading published shifts of three common compounds with the starter model"
 mmspec explain starter examples/ethyl_acetate/* --formula C4H8O2
-mmspec explain starter examples/2-butanone/* --formula C4H8O
-mmspec explain starter examples/vanillin/* --formula C8H8O3
+mmspec explain starter examples/toluene/* --formula C7H8
+mmspec explain starter examples/paracetamol/* --formula C8H9NO2
 echo "demo: the figures are in runs/demo/evaluation.json; curves: .venv/bin/tensorboard --logdir runs"

@@ -30,6 +30,7 @@ COMMANDS = (
     f"train demo {' '.join(SMALL)}",
     "evaluate runs/demo --data starter/test.parquet --beam 2",
     "predict runs/demo starter/test.parquet --top 2",
+    "predict starter starter/test.parquet --top 2 --beam 2",  # the model that comes with the package
     "report runs/demo",
     "export runs/demo exported",
 )
