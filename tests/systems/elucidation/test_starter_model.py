@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import mmspec_ds
+from mmspec_ds.api import Model
 from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.systems.elucidation.trained import resolve_model
 
@@ -13,7 +14,7 @@ MOST_BYTES = 12_000_000
 
 
 @pytest.fixture(scope="module")
-def starter() -> mmspec_ds.Model:
+def starter() -> Model:
     return mmspec_ds.load("starter")
 
 
@@ -32,18 +33,17 @@ def test_it_is_small_and_whole() -> None:
         ("triethylamine", "C6H15N", "CCN(CC)CC"),
     ],
 )
-def test_published_shifts_of_common_compounds(
-    starter: mmspec_ds.Model, compound: str, formula: str, smiles: str
-) -> None:
+def test_published_shifts_of_common_compounds(starter: Model, compound: str, formula: str, smiles: str) -> None:
     answer = starter.predict(mmspec_ds.read(EXAMPLES / compound, formula=formula))
     assert answer.candidates[0].smiles == smiles
     first = answer.confidence["first"]
-    assert first is not None and first > 0.9
+    assert first is not None
+    assert first > 0.9
     found = [one.smiles for one in answer.candidates]
     assert len(found) == len(set(found))
 
 
-def test_a_molecule_beyond_its_training_is_told(starter: mmspec_ds.Model, tmp_path: Path) -> None:
+def test_a_molecule_beyond_its_training_is_told(starter: Model, tmp_path: Path) -> None:
     lines = tmp_path / "carbon.csv"
     lines.write_text("shift\n" + "\n".join(str(20.5 + 9 * at) for at in range(17)))
     answer = starter.predict(mmspec_ds.read(c_nmr=lines, formula="C17H36"), top=1, beam=2)
