@@ -44,7 +44,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A proposed structure.
+    """One structure of an answer, with what speaks for it.
 
     Attributes:
         smiles: canonical.

@@ -35,7 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_output(path: Path) -> Iterator[Path]:
-    """As `replacing`, for a file or a folder that somebody asked for.
+    """A path beside `path` to write to, which takes its place at the end, as `replacing` gives it; for what was
+    asked for on the command line, so that a failure is told in one line.
 
     Raises:
         DataError: it cannot be written.

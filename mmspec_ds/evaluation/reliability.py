@@ -27,7 +27,7 @@ class Reliability:
 
     @property
     def n(self) -> int:
-        """Statements in all."""
+        """How many probabilities were compared with what came true."""
         return sum(one.count for one in self.bins)
 
     @property

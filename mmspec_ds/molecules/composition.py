@@ -84,5 +84,5 @@ def _elements(formula: str) -> tuple[dict[str, int], int]:
 
 @cache
 def _mass(element: str) -> float:
-    """Of an atom in Da; 0 for what is no element."""
+    """The monoisotopic mass of an atom of an element in Da; 0 for a symbol that is no element."""
     return monoisotopic_mass(element) if element in ELEMENTS else 0.0

@@ -70,7 +70,7 @@ class _Tally:
     rejected: Rejected = field(default_factory=Rejected)
 
     def take(self, shard: Shard, entry: dict[str, Any]) -> None:
-        """Add a finished shard."""
+        """Add a finished shard: its entry of the manifest, and its counts of duplicates and rejected rows."""
         self.entries.append({**entry, "rows": len(shard.rows)})
         self.duplicates += shard.about["duplicates"]
         for column, count in shard.about["rejected"].items():
