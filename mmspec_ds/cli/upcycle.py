@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mmspec_ds.systems.elucidation.model import Elucidator
     from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
-NO_SIZES = {"dropout"}
-"""Keys of the model block that do not change the shapes of the weights."""
+NO_SIZES = {"dropout", "encoder_ffn_width"}
+"""Keys of the model block that do not change the shapes of the weights that both models have."""
 
 ENCODING = ("representation", "formula")
 """Keys of the data block that decide how a record becomes tokens in every representation."""
@@ -52,7 +52,7 @@ def _upcycle(options: argparse.Namespace) -> int:
     for taken in taken_units(trained.model, run.moe):
         print(
             f"encoder layer {taken.layer}: experts of width {taken.width} take {taken.units} of"
-            f" {run.model.ffn_width} hidden units, {100 * taken.share:.1f} % of their summed norm"
+            f" {trained.run.model.dense_width} hidden units, {100 * taken.share:.1f} % of their summed norm"
         )
     print(f"{options.out}: a model of {sum(p.numel() for p in sparse.parameters()):,} parameters")
     return 0

@@ -15,6 +15,9 @@ class ModelSettings(Settings):
     `dropout` acts on embeddings and on what each sublayer adds to the residual stream, as in the first
     Transformer; not on attention weights and not within feed-forward networks.
 
+    `encoder_ffn_width` is the width of the feed-forward networks of a dense encoder where it differs from
+    `ffn_width`, the decoder's.
+
     `max_target_tokens` is the longest sequence that the decoder reads: BOS and the SMILES tokens, without EOS.
     """
 
@@ -23,9 +26,15 @@ class ModelSettings(Settings):
     encoder_layers: Positive = 6
     decoder_layers: Positive = 6
     ffn_width: Positive = 2048
+    encoder_ffn_width: Positive | None = None
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     max_target_tokens: Positive = 160
     sinusoid_features: Annotated[int, Field(gt=0, multiple_of=2)] = 64
+
+    @property
+    def dense_width(self) -> int:
+        """The width of the feed-forward networks of a dense encoder."""
+        return self.encoder_ffn_width or self.ffn_width
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:

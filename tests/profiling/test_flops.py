@@ -92,6 +92,7 @@ def test_as_torch_counts(
 
 SIZES = Dimensions(
     d_model=4,
+    encoder_ffn_width=16,
     ffn_width=8,
     encoder_layers=2,
     decoder_layers=1,
@@ -107,7 +108,7 @@ def test_dense_by_hand() -> None:
     assert flops.forward == {
         "embedding": 2 * 5 * 3 * 4 + 2 * 5 * 4,
         "attention": 2 * (6 * (2 * 4 * 12 + 2 * 4 * 4) + 2 * 2 * 2 * 3 * 3 * 4),
-        "feed-forward": 2 * 6 * 2 * 2 * 4 * 8,
+        "feed-forward": 2 * 6 * 2 * 2 * 4 * 16,
         "routing": 0,
         # 14 target places: fused projection, two outputs, query, scores and mixing twice, feed-forward; and the
         # keys and values of 6 places.

@@ -52,6 +52,7 @@ class Dimensions:
     """
 
     d_model: int
+    encoder_ffn_width: int
     ffn_width: int
     encoder_layers: int
     decoder_layers: int
@@ -74,6 +75,7 @@ class Dimensions:
         ordinal = [f.size for schema in schemas.values() for f in schema.discrete if f.ordinal]
         return cls(
             d_model=model.d_model,
+            encoder_ffn_width=model.dense_width,
             ffn_width=model.ffn_width,
             encoder_layers=model.encoder_layers,
             decoder_layers=model.decoder_layers,
@@ -204,7 +206,7 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
         forward["routing"] = layers * (router + sums)
         backward["routing"] = layers * (2 * router + sums)  # tokens' modalities need no gradient
     else:
-        forward["feed-forward"] = layers * 4.0 * places * d * sizes.ffn_width
+        forward["feed-forward"] = layers * 4.0 * places * d * sizes.encoder_ffn_width
 
     targets = batch.samples * batch.targets
     of_target = 12.0 * d * d + 4.0 * (batch.targets + batch.places) * d + 4.0 * d * sizes.ffn_width

@@ -97,7 +97,7 @@ class Elucidator(nn.Module):
 
 def dense_feedforward(settings: ModelSettings) -> MakeFeedForward:
     """A maker of the dense encoder's feed-forward networks."""
-    return lambda layer: DenseFeedForward(settings.d_model, settings.ffn_width)
+    return lambda layer: DenseFeedForward(settings.d_model, settings.dense_width)
 
 
 def sequence_loss(
