@@ -34,6 +34,7 @@ from mmspec_ds.trainer.prefetch import prefetch
 from mmspec_ds.trainer.run_lock import run_lock
 from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.session import Session, prepare
+from mmspec_ds.trainer.snapshots import Snapshots
 from mmspec_ds.trainer.task import Batch, StepLoss, System, Task
 
 DATA, STEP, LOGGING = "data", "step", "logging"
@@ -74,6 +75,8 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     agree_every = 1 if budget.seconds is not None else settings.log_every
     seconds, stopping = state.seconds, False
     updates = Updates(session, state)
+    done = budget.progress(updates.step, seconds)
+    snapshots = Snapshots(session.run.folder, settings.snapshots, done)
     try:
         while True:
             if updates.step % agree_every == 0:
@@ -82,6 +85,8 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
             if stopping or budget.progress(updates.step, seconds) >= 1:
                 break
             updates.advance(seconds)
+            done = budget.progress(updates.step, seconds)
+            snapshots.after(updates.step, done, session.engine_state, session.about)
             if updates.step % settings.validate_every == 0:
                 state = _checkpoint(session, updates.position(state, seconds))
                 updates.rates.restart()
