@@ -106,6 +106,13 @@ class ShapesOnly(TorchDispatchMode):
             value_TK, index_TK = out
             in_turn = torch.arange(index_TK.numel()) % args[0].shape[-1]
             return value_TK, in_turn.view(index_TK.shape)
+        if func is torch.ops.aten.sort.stable:
+            values, order = out
+            along = kwargs["dim"] % order.ndim
+            as_they_are = torch.arange(order.shape[along]).view(
+                [-1 if i == along else 1 for i in range(order.ndim)]
+            )
+            return values, as_they_are.expand(order.shape).contiguous()
         return out
 
 
