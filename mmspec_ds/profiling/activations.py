@@ -108,11 +108,9 @@ class ShapesOnly(TorchDispatchMode):
             return value_TK, in_turn.view(index_TK.shape)
         if func is torch.ops.aten.sort.stable:
             values, order = out
-            along = kwargs["dim"] % order.ndim
-            as_they_are = torch.arange(order.shape[along]).view(
-                [-1 if i == along else 1 for i in range(order.ndim)]
-            )
-            return values, as_they_are.expand(order.shape).contiguous()
+            along = kwargs["dim"]
+            as_they_are = torch.arange(order.shape[along]).expand(order.transpose(along, -1).shape)
+            return values, as_they_are.transpose(along, -1).contiguous()
         return out
 
 

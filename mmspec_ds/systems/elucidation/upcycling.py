@@ -20,9 +20,9 @@ which is `deviation_bound`: for one layer at its own input. The first layer's in
 so the residual stream after it is within the bound; later layers see what earlier ones changed. On a trained
 model (d_model 128, width 256, experts of 256 and 64) the bound was twice what was found.
 
-g is 1 when weights are renormalised, or k is E. Otherwise a fresh router's of softmax gates, where tokens choose,
-is between 1 and `largest_scale`. Where experts choose, it is 1 on average, and 0 for a token that none chose.
-A pair that capacity drops, or that dynamic activation leaves out without renormalising, is missing from g: a
+g is 1 when weights are renormalised, or k is E. Otherwise a fresh router's of softmax gates, where tokens
+choose, is between 1 and `largest_scale`. Where experts choose it is about 1 on average, and 0 for a token that
+none of them chose. A pair that capacity drops, or that dynamic activation leaves out without renormalising, is missing from g: a
 token that loses all its experts is off by ||dense(h)||.
 
 Axes: B samples, S places, T = B * S tokens, D model width, F dense width, E experts, K choices.
