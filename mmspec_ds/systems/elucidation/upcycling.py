@@ -22,8 +22,8 @@ model (d_model 128, width 256, experts of 256 and 64) the bound was twice what w
 
 g is 1 when weights are renormalised, or k is E. Otherwise a fresh router's of softmax gates, where tokens
 choose, is between 1 and `largest_scale`. Where experts choose it is about 1 on average, and 0 for a token that
-none of them chose. A pair that capacity drops, or that dynamic activation leaves out without renormalising, is missing from g: a
-token that loses all its experts is off by ||dense(h)||.
+none of them chose. A pair that capacity drops, or that dynamic activation leaves out without renormalising, is
+missing from g: a token that loses all its experts is off by ||dense(h)||.
 
 Axes: B samples, S places, T = B * S tokens, D model width, F dense width, E experts, K choices.
 """
