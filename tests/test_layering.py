@@ -15,8 +15,7 @@ ROOT = Path(__file__).parents[1]
 LONGEST = 350
 
 SHARED = ("errors", "files", "processes", "progress", "settings")
-ANYBODYS = {"mmspec_ds", *(f"mmspec_ds.{name}" for name in SHARED)}
-"""What all rooms may import."""
+ANYBODYS = {"mmspec_ds", *(f"mmspec_ds.{name}" for name in SHARED)}  # what all rooms may import
 
 ARROWS: dict[str, set[str]] = {
     "mmspec_kernels": set(),

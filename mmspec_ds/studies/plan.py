@@ -5,14 +5,13 @@ A study says which cells it needs (`Study.cells`) and lays out what was measured
 name an equal cell, and it is trained once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from mmspec_ds.studies.results import Results
     from mmspec_ds.systems.elucidation.trained import TrainedModel
 
 
@@ -217,6 +216,34 @@ class FigureFile:
     caption: str
 
 
+class Results(Protocol):
+    """What was measured on the cells of a study within a budget (`results.StoredResults`)."""
+
+    @property
+    def budget(self) -> Budget:
+        """The budget."""
+
+    @property
+    def cells(self) -> Sequence[Cell]:
+        """The study's cells, each training once."""
+
+    def of(self, cell: Cell, measure: str) -> dict[str, Any] | None:
+        """The result of a measure of a cell; None where it was not made."""
+
+    def training(self, cell: Cell) -> dict[str, Any] | None:
+        """What is known of a cell's training (`outcome.training_result`); None where it was not trained."""
+
+    def alike(self, cell: Cell) -> Sequence[Cell]:
+        """The study's cells that differ from this one in the seed alone, itself included, by seed."""
+
+    def values(self, cells: Iterable[Cell], measure: str, key: str) -> list[float]:
+        """The figure `key` (dotted, for a nested one) of a measure of each of some cells that have it; the
+        measure "training" stands for `training`."""
+
+    def value(self, cell: Cell, measure: str, key: str) -> Value | None:
+        """A figure over the seeds of a cell, mean and standard deviation; None where no seed has it."""
+
+
 @dataclass(frozen=True)
 class Study:
     """A table or figure as a command.
@@ -233,5 +260,5 @@ class Study:
     title: str
     about: str
     cells: Callable[[Budget], Sequence[Cell]]
-    tables: Callable[["Results"], Sequence[Table]]
-    figures: Callable[["Results"], Sequence[FigureFile]] = lambda results: ()
+    tables: Callable[[Results], Sequence[Table]]
+    figures: Callable[[Results], Sequence[FigureFile]] = lambda results: ()

@@ -75,10 +75,23 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> Pa
         (("moe.k=3",), SparseFeedForward),
         (("moe.tag_routing=false", "moe.router_aware=false"), SparseFeedForward),
         (("moe.dynamic_share=0.9",), SparseFeedForward),
+        (("moe.gate=sigmoid", "moe.always_on=48"), DeepSpeedSparseFeedForward),
+        (("moe.choice=expert",), SparseFeedForward),
         (("training.activation_checkpointing=true",), DeepSpeedSparseFeedForward),
         (("moe=null", "training.activation_checkpointing=true"), SparseFeedForward),
     ],
-    ids=["dense", "sparse", "DeepSpeed's", "k 3", "no prior", "dynamic", "checkpointed", "dense checkpointed"],
+    ids=[
+        "dense",
+        "sparse",
+        "DeepSpeed's",
+        "k 3",
+        "no prior",
+        "dynamic",
+        "always on",
+        "experts choose",
+        "checkpointed",
+        "dense checkpointed",
+    ],
 )
 def test_as_torch_counts(
     make_run: Any, overrides: tuple[str, ...], sparse_class: type[SparseFeedForward]
