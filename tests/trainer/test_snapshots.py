@@ -68,6 +68,4 @@ def test_by_default_there_are_none_and_a_new_run_removes_those_of_the_old(kept: 
 def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float) -> None:
     assert one.keys() == other.keys()
     for name, value in one.items():
-        torch.testing.assert_close(
-            value, other[name], atol=tolerance, rtol=0, msg=lambda text: f"{name}: {text}"
-        )
+        torch.testing.assert_close(value, other[name], atol=tolerance, rtol=0)
