@@ -58,7 +58,7 @@ def watched(run: ElucidationRun, sparse_class: type[SparseFeedForward]) -> tuple
         with FlopCounterMode(display=False) as backward:
             loss.backward()
     rows = [r.load_ME.sum(0).tolist() for r in output.reports if isinstance(r, RoutingReport)]
-    return forward.get_total_flops(), backward.get_total_flops(), BatchSize.of(batch), rows
+    return forward.get_total_flops(), backward.get_total_flops(), BatchSize.of(batch, late=run.model.fusion == "late"), rows
 
 
 def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> PassFlops:
@@ -77,8 +77,9 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> Pa
         (("moe.dynamic_share=0.9",), SparseFeedForward),
         (("training.activation_checkpointing=true",), DeepSpeedSparseFeedForward),
         (("moe=null", "training.activation_checkpointing=true"), SparseFeedForward),
+        (("moe=null", "model.fusion=late", "model.encoder_ffn_width=48"), SparseFeedForward),
     ],
-    ids=["dense", "sparse", "DeepSpeed's", "k 3", "no prior", "dynamic", "checkpointed", "dense checkpointed"],
+    ids=["dense", "sparse", "DeepSpeed's", "k 3", "no prior", "dynamic", "checkpointed", "dense checkpointed", "late"],
 )
 def test_as_torch_counts(
     make_run: Any, overrides: tuple[str, ...], sparse_class: type[SparseFeedForward]

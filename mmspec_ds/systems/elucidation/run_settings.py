@@ -89,6 +89,12 @@ class ElucidationRun(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _late_fusion_is_dense(self) -> Self:
+        if self.model.fusion == "late" and self.moe is not None:
+            raise ValueError("model.fusion is late, a dense baseline, but there are experts: expected no moe")
+        return self
+
+    @model_validator(mode="after")
     def _noise_is_for_compressed_spectra(self) -> Self:
         if self.data.representation == "text" and self.training.augment != AugmentSettings():
             raise ValueError("training.augment changes compressed spectra: expected none for text")
@@ -104,6 +110,13 @@ class ElucidationRun(RunSettings):
                 f"training.ep_size is {size}, but there are {len(self.moe.experts)} experts: expected a divisor"
             )
         return self
+
+    @property
+    def compares_gradients(self) -> bool:
+        """Whether validations compare the modalities' gradients on the weights that they share: with late
+        fusion they share none of an encoder."""
+        several = len(self.data.chosen_modalities()) > 1 and self.model.fusion == "early"
+        return several and self.training.conflict_samples > 0
 
     def without_paths(self) -> Self:
         """The same without the paths of this machine, those of the data included."""

@@ -71,7 +71,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.layout = elucidation_layout(
             run.data.chosen_modalities(),
             sparse=run.moe is not None,
-            conflict=run.training.conflict_samples > 0,
+            conflict=run.compares_gradients,
         )
         train, validation = len(data.train), len(data.validation)
         self.summary = f"{train:,} molecules to learn from, {validation:,} to validate on"
@@ -139,7 +139,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         """See `Task`; the operations of the experts are those of all ranks."""
         world, moe = self.context.world, self.run.moe
         rows_YE = [(computed_rows(report, moe) / world).tolist() for report in loss.reports] if moe else None
-        return pass_flops(self.dimensions, BatchSize.of(batch), rows_YE).total * world
+        return pass_flops(self.dimensions, BatchSize.of(batch, late=self.dimensions.late), rows_YE).total * world
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Draw routing, gradient conflict and proposed structures."""
