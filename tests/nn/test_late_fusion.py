@@ -14,12 +14,12 @@ from mmspec_ds.spectra.records import Modality
 
 def test_places_of_a_modality_by_hand() -> None:
     modality_BS = torch.tensor([[0, 2, 2, 0], [2, PADDING, PADDING, PADDING], [0, 0, 0, PADDING]])
-    place_BX, alone_BX = places_of(modality_BS, Modality.IR)
+    place_BX, is_token_BX = places_of(modality_BS == Modality.IR)
     assert place_BX.tolist() == [[1, 2], [4, 5], [8, 9]]
-    assert alone_BX.tolist() == [[2, 2], [2, PADDING], [PADDING, PADDING]]
-    absent_BX, alone_BX = places_of(modality_BS, Modality.MS)
+    assert is_token_BX.tolist() == [[True, True], [True, False], [False, False]]
+    absent_BX, is_token_BX = places_of(modality_BS == Modality.MS)
     assert absent_BX.shape == (3, 1)
-    assert (alone_BX == PADDING).all()
+    assert not is_token_BX.any()
 
 
 def test_each_modality_is_encoded_by_its_own_encoder_alone(workshop) -> None:

@@ -1,10 +1,11 @@
 """Contrastive alignment of the modalities of a molecule.
 
-The states of each modality of a molecule are averaged and normalised to unit length. For each pair of instruments
-the molecules of the global batch that have both are matched both ways: a spectrum of one kind shall be nearer, by
-cosine, to that of the other kind of its own molecule than to those of all others (InfoNCE, van den Oord et al.
-2018, in the symmetric form of CLIP, Radford et al. 2021, arXiv:2103.00020). CLIP's learnt projections and its
-learnt temperature are left out: nothing is added to the model, and the temperature is a setting.
+The states of each modality of a molecule are averaged and normalised to unit length. For each pair of
+instruments the molecules of the global batch that have both are matched both ways: a spectrum of one kind shall
+be nearer, by cosine, to that of the other kind of its own molecule than to those of all others (InfoNCE, van
+den Oord et al. 2018, in the symmetric form of CLIP, Radford et al. 2021, arXiv:2103.00020). CLIP's learnt
+projections and its learnt temperature are left out: nothing is added to the model, and the temperature is a
+setting.
 
 With one encoder over all tokens a modality's states already hold what the others say, so that the loss is easy
 to make small; it means most with `model.fusion: late`.
@@ -58,8 +59,8 @@ def alignment_loss(
 
 
 def pooled_states(encoded: EncoderOutput, modalities: Sequence[Modality]) -> tuple[Tensor, Tensor]:
-    """The mean state of each modality's tokens in each sample, of unit length, fp32 [B, M, D], and whether there
-    are any [B, M]; zero where there are none."""
+    """The mean state of each modality's tokens in each sample, of unit length, fp32 [B, M, D], and whether
+    there are any [B, M]; zero where there are none."""
     wanted_M = torch.tensor([int(one) for one in modalities], device=encoded.modality_BS.device)
     of_it_BMS = (encoded.modality_BS[:, None, :] == wanted_M[:, None]).float()
     states_BSD = torch.where(encoded.mask_BS[..., None], encoded.hidden_BSD, 0).float()
@@ -69,8 +70,8 @@ def pooled_states(encoded: EncoderOutput, modalities: Sequence[Modality]) -> tup
 
 
 def _both_ways(one_GD: Tensor, other_GD: Tensor, both_G: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """InfoNCE of a pair of modalities: its mean over both ways and the samples that have both, and 1; or 0 and 0
-    where fewer than two have. Shapes are fixed, so that no device is waited for."""
+    """InfoNCE of a pair of modalities: its mean over both ways and the samples that have both, and 1; or 0 and
+    0 where fewer than two have. Shapes are fixed, so that no device is waited for."""
     logits_GG = one_GD @ other_GD.T / temperature
     logits_GG = logits_GG.masked_fill(~(both_G[:, None] & both_G), -1e4)
     own_G = torch.arange(len(both_G), device=both_G.device)

@@ -115,7 +115,7 @@ class BatchSize:
         modality_BS = batch.spectra.modality_BS
         samples, places = modality_BS.shape
         tokens = {m: float(len(part.place_T)) for m, part in batch.spectra.tokens.items()}
-        longest = {m: float(places_of(modality_BS, m)[0].shape[1]) for m in tokens} if late else None
+        longest = {m: float(places_of(modality_BS == m)[0].shape[1]) for m in tokens} if late else None
         return cls(samples, places, tokens, max(0, batch.target_BL.shape[1] - 1), longest)
 
     def sequences(self, *, late: bool) -> list[float]:

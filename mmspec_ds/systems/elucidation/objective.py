@@ -25,10 +25,12 @@ from mmspec_ds.trainer.task import StepLoss
 @dataclass(frozen=True)
 class ElucidationLoss(StepLoss):
     """`parts` are the task loss and each unweighted auxiliary loss; `weight` is the number of target tokens;
-    `spectrum_tokens` those of the global batch; `reports` of the layers, summed over ranks."""
+    `spectrum_tokens` those of the global batch; `reports` of the layers, summed over ranks; `task` is the task
+    loss with its gradient."""
 
     spectrum_tokens: Tensor
     reports: tuple[RoutingReport, ...]
+    task: Tensor
 
 
 class Objective(nn.Module):
@@ -89,11 +91,12 @@ class Objective(nn.Module):
             tokens=known[1] + known[2],
             spectrum_tokens=known[2],
             reports=with_values(reports, known[len(sums) :]),
+            task=parts["task"],
         )
 
     def rebalance(self, reports: tuple[RoutingReport, ...]) -> None:
         """Move the routers' selection biases, where they are in use, after a step."""
-        for layer, report in zip(self.model.encoder.layers if reports else (), reports):
+        for layer, report in zip(self.model.encoder.layers, reports):
             cast(SparseFeedForward, layer.feedforward).rebalance(report)
 
     def _parts(self, everywhere: Tensor, reports: tuple[RoutingReport, ...]) -> dict[str, Tensor]:

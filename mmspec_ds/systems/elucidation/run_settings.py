@@ -10,6 +10,7 @@ from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
 from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.spectra.registry import modality_by_name
+from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
 from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
@@ -27,6 +28,9 @@ class ElucidationTraining(TrainingSettings):
             validation; 0 is off.
         augment: noise that training batches draw anew; validation has none.
         randomise_smiles: the probability with which a target is written in a random order of its atoms.
+        modality_gradients: what is done about modalities that learn at unequal speed or against each other:
+            nothing, OGM-GE, PCGrad or gradient blending (`modality_gradients`).
+        ogm_ge, blending: their settings.
     """
 
     tokens_per_batch: int | None = Field(None, ge=1)
@@ -34,6 +38,9 @@ class ElucidationTraining(TrainingSettings):
     conflict_samples: int = Field(16, ge=0)
     augment: AugmentSettings = AugmentSettings()
     randomise_smiles: float = Field(0.0, ge=0, le=1)
+    modality_gradients: Literal["none", "ogm_ge", "pcgrad", "blending"] = "none"
+    ogm_ge: OgmGeSettings = OgmGeSettings()
+    blending: BlendingSettings = BlendingSettings()
 
 
 class ElucidationRun(RunSettings):

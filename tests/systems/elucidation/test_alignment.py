@@ -71,7 +71,7 @@ def test_a_perfect_alignment_costs_little_and_a_swapped_one_much() -> None:
 def test_what_is_missing_has_no_gradient_and_no_state() -> None:
     states = encoded()
     pooled_BMD, present_BM = pooled_states(states, MODALITIES)
-    assert present_BM.tolist() == [[True] * 3, [True, True, False], [True] * 3, [True] * 3, [False, False, True]]
+    assert present_BM.int().tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 1, 1], [0, 0, 1]]
     assert not pooled_BMD[1, 2].any()
     alignment_loss(states, torch.ones(5), MODALITIES, 0.2).backward()
     gradient = cast(torch.Tensor, states.hidden_BSD.grad)
