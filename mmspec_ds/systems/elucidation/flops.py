@@ -47,6 +47,7 @@ class Dimensions:
         waves: elements of the sinusoids of all ordinal fields, which are projected once in every pass.
         widths: of the experts in physical order; none in a dense model.
         k: experts of a token.
+        always_on: width of the network that every place takes beside its experts.
         modalities: rows of the router's tag.
         prior: whether the router sees the modality.
         checkpointing: whether encoder layers run forward twice.
@@ -63,6 +64,7 @@ class Dimensions:
     waves: int
     widths: tuple[int, ...] = ()
     k: int = 0
+    always_on: int = 0
     modalities: int = table_rows(())
     prior: bool = False
     checkpointing: bool = False
@@ -87,6 +89,7 @@ class Dimensions:
             waves=model.sinusoid_features * sum(ordinal),
             widths=tuple(expert.width for expert in physical_order(moe.experts)) if moe else (),
             k=moe.k if moe else 0,
+            always_on=moe.always_on if moe else 0,
             modalities=table_rows(schemas),
             prior=bool(moe and (moe.tag_routing or moe.router_aware)),
             checkpointing=run.training.activation_checkpointing,
@@ -227,8 +230,8 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
         router, sums = _routing(sizes, places)
         forward["routing"] = layers * (router + sums)
         backward["routing"] = layers * (2 * router + sums)  # tokens' modalities need no gradient
-    else:
-        forward["feed-forward"] = layers * 4.0 * encoded * d * sizes.encoder_ffn_width
+    width = sizes.always_on if sizes.widths else sizes.encoder_ffn_width
+    forward["feed-forward"] = layers * 4.0 * encoded * d * width
 
     targets = batch.samples * batch.targets
     of_target = 12.0 * d * d + 4.0 * (batch.targets + batch.places) * d + 4.0 * d * sizes.ffn_width
