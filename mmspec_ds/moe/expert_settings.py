@@ -120,6 +120,8 @@ class ObjectiveSettings(Settings):
         margin: gamma of the separation, a distance between pooled outputs.
         z: weight of the squared log-partition of the router's logits.
         label_smoothing: of the task loss in training.
+        alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
+        alignment_temperature: divides its cosines.
     """
 
     balance: float = Field(default=0.01, ge=0)
@@ -132,3 +134,5 @@ class ObjectiveSettings(Settings):
     margin: float = Field(default=1.0, gt=0)
     z: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    alignment: float = Field(default=0.0, ge=0)
+    alignment_temperature: float = Field(default=0.07, gt=0)

@@ -58,7 +58,8 @@ def watched(run: ElucidationRun, sparse_class: type[SparseFeedForward]) -> tuple
         with FlopCounterMode(display=False) as backward:
             loss.backward()
     rows = [r.load_ME.sum(0).tolist() for r in output.reports if isinstance(r, RoutingReport)]
-    return forward.get_total_flops(), backward.get_total_flops(), BatchSize.of(batch), rows
+    size = BatchSize.of(batch, late=run.model.fusion == "late")
+    return forward.get_total_flops(), backward.get_total_flops(), size, rows
 
 
 def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> PassFlops:
@@ -79,6 +80,7 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> Pa
         (("moe.choice=expert",), SparseFeedForward),
         (("training.activation_checkpointing=true",), DeepSpeedSparseFeedForward),
         (("moe=null", "training.activation_checkpointing=true"), SparseFeedForward),
+        (("moe=null", "model.fusion=late", "model.encoder_ffn_width=48"), SparseFeedForward),
     ],
     ids=[
         "dense",
@@ -91,6 +93,7 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> Pa
         "experts choose",
         "checkpointed",
         "dense checkpointed",
+        "late",
     ],
 )
 def test_as_torch_counts(
