@@ -207,7 +207,7 @@ class Trainee:
         )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
-        given = (BatchSize.of(batch), batch.spectra.mask_BS, batch.weight_B)
+        given = (BatchSize.of(batch, late=self.dimensions.late), batch.spectra.mask_BS, batch.weight_B)
         self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, loss.reports))
 
     def _wait(self) -> None:
