@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from mmspec_ds.studies.definitions.variants import (
     without_families,
 )
 from mmspec_ds.studies.measures import MEASURES
+from mmspec_ds.studies.measures.asking import shares
 from mmspec_ds.studies.measures.missing import SETTINGS
 from mmspec_ds.studies.paper_values import TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6
 from mmspec_ds.studies.plan import Budget, Cell, Study, Table, Value
@@ -34,6 +36,13 @@ ISSUED = (
     "resources", "representations", "utilization", "routing-history", "scaling", "main", "settings", "switches",
     "baselines", "text-collapse",
 )  # fmt: skip
+
+
+def written(cell: Cell) -> str:
+    """Everything that a cell says, but its measures."""
+    start = "" if cell.start_from is None else written(cell.start_from)
+    return json.dumps([dict(cell.overrides), cell.data, cell.seed, cell.trains, start])
+
 
 every_study = pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
 
@@ -58,8 +67,7 @@ def test_every_cell_is_a_run_that_can_be_trained(study: Study, budget: Budget) -
 def test_within_a_study_a_training_has_one_name(study: Study) -> None:
     """Means over seeds are of cells that are written alike: a training written in two ways would be lost."""
     cells = study.cells(CPU)
-    written = {json.dumps([dict(cell.overrides), cell.data, cell.seed], default=str): cell for cell in cells}
-    assert len(distinct(cells, CPU)) == len(written)
+    assert len(distinct(cells, CPU)) == len({written(cell) for cell in cells})
 
 
 def test_studies_share_trainings() -> None:
@@ -124,17 +132,17 @@ class Made:
     empty: bool = False
     known: dict[tuple[str, str], Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        return distinct(self.study.cells(self.budget), self.budget)
+        return tuple({written(cell): cell for cell in self.study.cells(self.budget)}.values())
 
     def of(self, cell: Cell, measure: str) -> dict[str, Any] | None:
         if self.empty:
             return None
-        key = (identity_of(cell, self.budget), measure)
+        key = (written(cell), measure)
         if key not in self.known:
             rng = np.random.default_rng([cell.seed, len(self.known)])
-            sparse = cell.trains and settings_of(cell, self.budget).moe is not None
+            sparse = cell.trains and cell.overrides.get("moe", 1) is not None
             self.known[key] = drawn(measure, rng, sparse=sparse)
         return self.known[key]
 
@@ -161,10 +169,7 @@ def drawn(measure: str, rng: np.random.Generator, *, sparse: bool) -> dict[str, 
 
     def asked() -> dict[str, Any]:
         ranks = [int(one) if one <= 10 else None for one in rng.integers(1, 15, 30)]
-        tops = {
-            f"top_{k}": float(np.mean([r is not None and r <= k for r in ranks]) * 100) for k in range(1, 11)
-        }
-        return {**tops, "ranks": ranks}
+        return {**shares(ranks), "ranks": ranks}
 
     def spread(*shape: int) -> Any:
         return rng.dirichlet(np.ones(shape[-1]), shape[:-1]).tolist()
@@ -179,13 +184,8 @@ def drawn(measure: str, rng: np.random.Generator, *, sparse: bool) -> dict[str, 
         return {"n": 30, "loss": 0.2, "validity": 90.0, **asked(), "heavy_atoms": sizes}
     if measure == "compute":
         share = {"share_of_equal_total": {"feed_forward": 0.25, "encoder": 0.4}} if sparse else {}
-        return {
-            "parameters": 2_000_000,
-            "active": 1e6,
-            "feed_forward": 1e5,
-            "encoder": 2e5 * rng.random(),
-            **share,
-        }
+        counts = {"parameters": 2_000_000, "active": 1e6, "feed_forward": 1e5, "encoder": 2e5 * rng.random()}
+        return {**counts, **share}
     if measure == "missing":
         return {how: {name: asked() for name in SETTINGS} for how in ("tokens", "channels")}
     if measure == "modality_subsets":
