@@ -80,6 +80,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.api",
         "mmspec_ds.data",
         "mmspec_ds.evaluation",
+        "mmspec_ds.molecules.splits",
         "mmspec_ds.profiling",
         "mmspec_ds.readers",
         "mmspec_ds.reporting",
