@@ -20,12 +20,16 @@ from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.moe.interactions import Families
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
-from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.systems.elucidation.factory import TARGET, build_elucidator, structure_margin
 from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, computed_rows, pass_flops
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
+from mmspec_ds.systems.elucidation.masking import Masking
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss, Objective
 from mmspec_ds.systems.elucidation.observer import Observer
@@ -125,7 +129,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
 
     def after_update(self, loss: ElucidationLoss) -> None:
         """Move the routers' selection biases, where they are in use."""
-        self.objective.rebalance(loss.reports)
+        self.objective.rebalance(loss)
 
     def scalars(self, loss: ElucidationLoss, progress: float) -> dict[str, float]:
         """The schedule, and load, importance, entropy and drops of the routers."""
@@ -133,13 +137,18 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
             return {}
         schedule = curriculum_at(progress, self.run.objective)
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
-        return values | routing_scalars(loss.reports)
+        return values | routing_scalars(loss.reports) | routing_scalars(loss.decoder_reports, (TARGET,))
 
     def flops(self, batch: Batch, loss: ElucidationLoss) -> float:
         """See `Task`; the operations of the experts are those of all ranks."""
         world, moe = self.context.world, self.run.moe
-        rows_YE = [(computed_rows(report, moe) / world).tolist() for report in loss.reports] if moe else None
-        return pass_flops(self.dimensions, BatchSize.of(batch), rows_YE).total * world
+        if moe is None:
+            return pass_flops(self.dimensions, BatchSize.of(batch)).total * world
+        rows_YE, decoder_rows_YE = (
+            [(computed_rows(report, moe) / world).tolist() for report in reports]
+            for reports in ((*loss.reports, *loss.masked_reports), loss.decoder_reports)
+        )
+        return pass_flops(self.dimensions, BatchSize.of(batch), rows_YE, decoder_rows_YE).total * world
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Draw routing, gradient conflict and proposed structures."""
@@ -180,13 +189,22 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
         run.moe,
         data.encoding.schemas,
         len(data.vocabularies.target),
-        structure_margin=run.objective.margin if run.objective.structure else None,
+        structure_margin=structure_margin(run.objective),
         placement=placement,
         sparse_class=DeepSpeedSparseFeedForward,
         activation_checkpointing=run.training.activation_checkpointing,
     )
     costs = relative_costs(run.moe) if run.moe else None
-    return Objective(model, run.objective, costs, dist.group.WORLD)
+    return Objective(model, run.objective, costs, dist.group.WORLD, make_masking(run))
+
+
+def make_masking(run: ElucidationRun) -> Masking | None:
+    """How modalities are masked to supervise the experts; None where that has no weight."""
+    if run.moe is None or not run.objective.interactions:
+        return None
+    instruments = [m for m in run.data.chosen_modalities() if REGISTRY[m].is_instrument]
+    names = tuple(modality.name.lower() for modality in Modality)
+    return Masking(run.seed, instruments, Families.of(run.moe, names))
 
 
 def fingerprint(vocabularies: Vocabularies) -> str:
