@@ -143,6 +143,8 @@ class ObjectiveSettings(Settings):
         interactions: weight of the supervision of experts by masked modalities (I2MoE, Xin et al. 2025), see
             `moe.interactions`; it costs a second pass of the encoder.
         label_smoothing: of the task loss in training.
+        alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
+        alignment_temperature: divides its cosines.
     """
 
     balance: float = Field(default=0.01, ge=0)
@@ -156,3 +158,5 @@ class ObjectiveSettings(Settings):
     z: float = Field(default=0.0, ge=0)
     interactions: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    alignment: float = Field(default=0.0, ge=0)
+    alignment_temperature: float = Field(default=0.07, gt=0)

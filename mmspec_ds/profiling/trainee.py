@@ -209,7 +209,7 @@ class Trainee:
         )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
-        given = (BatchSize.of(batch), batch.spectra.mask_BS, batch.weight_B)
+        given = (BatchSize.of(batch, late=self.dimensions.late), batch.spectra.mask_BS, batch.weight_B)
         reports = (*loss.reports, *loss.masked_reports), loss.decoder_reports
         self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, *reports))
 

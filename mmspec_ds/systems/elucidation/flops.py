@@ -26,6 +26,7 @@ from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
+from mmspec_ds.nn.late_fusion import places_of
 from mmspec_ds.spectra.records import Modality, table_rows
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
@@ -52,6 +53,7 @@ class Dimensions:
         checkpointing: whether encoder layers run forward twice.
         encoder_passes: of a training step: 2 where experts are supervised by a masked modality.
         decoder_experts: whether the decoder has experts too, of the same widths.
+        late: whether each modality has an encoder of its own.
     """
 
     d_model: int
@@ -70,6 +72,7 @@ class Dimensions:
     checkpointing: bool = False
     encoder_passes: int = 1
     decoder_experts: bool = False
+    late: bool = False
 
     @classmethod
     def of(cls, run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> Self:
@@ -96,25 +99,40 @@ class Dimensions:
             checkpointing=run.training.activation_checkpointing,
             encoder_passes=2 if run.objective.interactions else 1,
             decoder_experts=bool(moe and moe.decoder),
+            late=model.fusion == "late",
         )
 
 
 @dataclass(frozen=True)
 class BatchSize:
     """Sizes of a batch that decide the number of operations: B samples padded to S `places`, the tokens of each
-    modality, and L `targets` that the decoder reads of each sample. Averages may be fractions."""
+    modality, and L `targets` that the decoder reads of each sample. Averages may be fractions.
+
+    `longest` are the places of each modality's own padded sequence, where each has an encoder; without it every
+    sample has the same number of a modality's tokens."""
 
     samples: float
     places: float
     tokens: Mapping[Modality, float]
     targets: float
+    longest: Mapping[Modality, float] | None = None
 
     @classmethod
-    def of(cls, batch: Batch) -> Self:
-        """The sizes of a batch, from the shapes of its tensors alone, without waiting for a device."""
-        samples, places = batch.spectra.modality_BS.shape
+    def of(cls, batch: Batch, *, late: bool = False) -> Self:
+        """The sizes of a batch, from the shapes of its tensors alone, without waiting for a device, but for
+        `late` fusion, which needs the longest sequence of each modality."""
+        modality_BS = batch.spectra.modality_BS
+        samples, places = modality_BS.shape
         tokens = {m: float(len(part.place_T)) for m, part in batch.spectra.tokens.items()}
-        return cls(samples, places, tokens, max(0, batch.target_BL.shape[1] - 1))
+        longest = {m: float(places_of(modality_BS == m)[0].shape[1]) for m in tokens} if late else None
+        return cls(samples, places, tokens, max(0, batch.target_BL.shape[1] - 1), longest)
+
+    def sequences(self, *, late: bool) -> list[float]:
+        """Padded lengths of the sequences that a sample has in the encoder or encoders."""
+        if not late:
+            return [self.places]
+        even = {m: max(1.0, count / self.samples) for m, count in self.tokens.items()}
+        return list((even if self.longest is None else self.longest).values())
 
     @property
     def routed(self) -> float:
@@ -231,13 +249,17 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
     once = real + 2.0 * d * sizes.waves
     forward["embedding"] = backward["embedding"] = sizes.encoder_passes * once  # inputs need no gradient
 
-    forward["attention"] = layers * (8.0 * places * d * d + 4.0 * places * batch.places * d)
+    encoded = 0.0  # places of the encoders, which are not those of the decoder's memory in late fusion
+    for length in batch.sequences(late=sizes.late):
+        of_it = batch.samples * length
+        forward["attention"] += layers * (8.0 * of_it * d * d + 4.0 * of_it * length * d)
+        encoded += of_it
     if sizes.widths:
         router, sums = _routing(sizes, places, sizes.modalities, prior=sizes.prior)
         forward["routing"] = layers * (router + sums)
         backward["routing"] = layers * (2 * router + sums)  # tokens' modalities need no gradient
     width = sizes.always_on if sizes.widths else sizes.encoder_ffn_width
-    forward["feed-forward"] = layers * 4.0 * places * d * width
+    forward["feed-forward"] = layers * 4.0 * encoded * d * width
 
     targets = batch.samples * batch.targets
     width = sizes.always_on if sizes.decoder_experts else sizes.ffn_width

@@ -14,7 +14,10 @@ from mmspec_ds.data.batch import PADDING, Batch
 from mmspec_ds.moe.interactions import Families, PooledReport, interaction_sums, masked_modality
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.nn.encoder import EncoderOutput
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.model import Elucidator
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Masking:
     def compare(
         self, model: Elucidator, whole: EncoderOutput, batch: Batch, progress: float, temperature: float
     ) -> MaskedPass:
-        """Run the encoder again without one modality, at the router's temperature, and compare. Every rank masks
-        the same modality and makes the same collectives, whatever its samples have."""
+        """Run the encoder again without one modality, at the router's temperature, and compare. Every rank
+        masks the same modality and makes the same collectives, whatever its samples have."""
         modality = masked_modality(self.seed, progress, self.choices)
         modality_BS = batch.spectra.modality_BS
         here_BS = modality_BS == modality
@@ -64,3 +67,12 @@ class Masking:
             for one, two in zip(whole.reports, masked.reports, strict=True)
         ]
         return MaskedPass(torch.stack(sums).sum(0), masked.reports)
+
+
+def make_masking(run: ElucidationRun) -> Masking | None:
+    """How modalities are masked to supervise the experts; None where that has no weight."""
+    if run.moe is None or not run.objective.interactions:
+        return None
+    instruments = [m for m in run.data.chosen_modalities() if REGISTRY[m].is_instrument]
+    names = tuple(modality.name.lower() for modality in Modality)
+    return Masking(run.seed, instruments, Families.of(run.moe, names))

@@ -17,6 +17,8 @@ from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum
 from mmspec_ds.moe.schedule import Curriculum, curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector
+from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.systems.elucidation.alignment import alignment_loss
 from mmspec_ds.systems.elucidation.layer_reports import Reports
 from mmspec_ds.systems.elucidation.masking import Masking
 from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
@@ -27,12 +29,14 @@ from mmspec_ds.trainer.task import StepLoss
 class ElucidationLoss(StepLoss):
     """`parts` are the task loss and each unweighted auxiliary loss; `weight` is the number of target tokens;
     `spectrum_tokens` those of the global batch; `reports` of the encoder's layers, `decoder_reports` of the
-    decoder's, and `masked_reports` of the encoder's with a masked modality, summed over ranks."""
+    decoder's, and `masked_reports` of the encoder's with a masked modality, summed over ranks; `task` is the
+    task loss with its gradient."""
 
     spectrum_tokens: Tensor
     reports: tuple[RoutingReport, ...]
     decoder_reports: tuple[RoutingReport, ...]
     masked_reports: tuple[RoutingReport, ...]
+    task: Tensor
 
 
 class Objective(nn.Module):
@@ -62,6 +66,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.settings, self.group, self.masking = model, settings, group, masking
         self.register_buffer("cost_E", torch.zeros(0) if cost_E is None else cost_E, persistent=False)
+        self.instruments = tuple(m for m in model.embedding.schemas if REGISTRY[m].is_instrument)
         if masking is not None:
             masking.prepare(model)
 
@@ -90,8 +95,18 @@ class Objective(nn.Module):
             parts["interactions"] = interaction_loss(everywhere[3 : len(sums)])
         known = everywhere.detach()
         reports = local.with_values(known[len(sums) :])
+        total = parts["task"] + self._weighted(parts, schedule)
+        if self.training and self.settings.alignment:
+            parts["alignment"] = alignment_loss(
+                output.encoded,
+                batch.weight_B,
+                self.instruments,
+                self.settings.alignment_temperature,
+                self.group,
+            )
+            total = total + self.settings.alignment * parts["alignment"]
         return ElucidationLoss(
-            total=parts["task"] + self._weighted(parts, schedule),
+            total=total,
             parts={name: value.detach() for name, value in parts.items()},
             weight=known[1],
             tokens=known[1] + known[2],
@@ -99,6 +114,7 @@ class Objective(nn.Module):
             reports=reports.encoder,
             decoder_reports=reports.decoder,
             masked_reports=reports.masked,
+            task=parts["task"],
         )
 
     def rebalance(self, loss: ElucidationLoss) -> None:
