@@ -14,7 +14,9 @@ from mmspec_ds.studies.measures import MEASURES
 from mmspec_ds.studies.measures.asking import read_molecules
 from mmspec_ds.studies.measures.masking import CHANNELS, mask_tokens, only_channels, remove_channels
 from mmspec_ds.studies.measures.missing import SETTINGS
-from tests.studies.conftest import Bench
+from tests.studies.untrained import Bench
+from tests.studies.untrained import bench as bench
+from tests.studies.untrained import simulated as simulated
 
 ALL = {"nmr": 0.6, "ms": 0.6, "ir": 0.6}
 

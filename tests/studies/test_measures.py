@@ -22,7 +22,9 @@ from mmspec_ds.studies.measures.history import pooled_states, separability
 from mmspec_ds.studies.measures.routing import effective_number
 from mmspec_ds.systems.elucidation.evaluate import Question, evaluate_model, read_question
 from mmspec_ds.trainer.weights import write_weights
-from tests.studies.conftest import RUN, Bench
+from tests.studies.untrained import RUN, Bench
+from tests.studies.untrained import bench as bench
+from tests.studies.untrained import simulated as simulated
 
 
 def test_accuracy_is_that_of_evaluate(bench: Bench) -> None:

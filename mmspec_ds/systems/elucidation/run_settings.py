@@ -9,7 +9,7 @@ from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.spectra.registry import modality_by_name
+from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
 from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
 from mmspec_ds.trainer.training_settings import TrainingSettings
@@ -63,6 +63,7 @@ class ElucidationRun(RunSettings):
         "data.skip_invalid",
         "data.skip_long_targets",
         "data.modality_dropout",
+        "data.cache",
         "model.dropout",
         "moe.mode",
         "moe.capacity_factor",
@@ -108,6 +109,25 @@ class ElucidationRun(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _there_is_something_to_mask(self) -> Self:
+        if not self.objective.interactions:
+            return self
+        if self.moe is None:
+            raise ValueError("objective.interactions supervises experts, but the model is dense: expected 0")
+        instruments = [m for m in self.data.chosen_modalities() if REGISTRY[m].is_instrument]
+        if len(instruments) < 2:
+            raise ValueError(
+                "objective.interactions compares molecules with and without one of their spectra: expected at"
+                f" least two kinds in data.modalities, found {len(instruments)}"
+            )
+        if self.training.modality_gradients != "none":
+            raise ValueError(
+                "objective.interactions needs a second pass of the encoder, which training.modality_gradients"
+                f" {self.training.modality_gradients!r} does not make: expected 'none'"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ranks_can_share_the_experts(self) -> Self:
         size = self.training.ep_size
         if self.moe is None and size > 1:
@@ -127,7 +147,7 @@ class ElucidationRun(RunSettings):
 
     def without_paths(self) -> Self:
         """The same without the paths of this machine, those of the data included."""
-        data = self.data.model_copy(update={"train": (), "validation": ()})
+        data = self.data.model_copy(update={"train": (), "validation": (), "cache": None})
         return super().without_paths().model_copy(update={"data": data})
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
