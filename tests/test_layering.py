@@ -58,6 +58,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "mmspec_ds.profiling": {
         "mmspec_ds.data",
+        "mmspec_ds.evaluation",
         "mmspec_ds.moe",
         "mmspec_ds.molecules",
         "mmspec_ds.nn",

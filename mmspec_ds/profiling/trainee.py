@@ -33,6 +33,12 @@ from mmspec_ds.profiling.stopwatch import (
     Stopwatch,
     observed,
 )
+from mmspec_ds.systems.elucidation.activity import (
+    Activity,
+    count_routers,
+    dense_activity,
+    sparse_activity,
+)
 from mmspec_ds.systems.elucidation.flops import (
     BatchSize,
     Dimensions,
@@ -75,7 +81,7 @@ class TrainingRun:
             part of engine that runs during the backward pass.
         all_to_all_bytes: sent to other ranks in a step, averaged over the ranks.
         flops: of all steps on all ranks.
-        active: mean number of parameters used for a spectrum token: the dense part and its experts.
+        activity: what a spectrum token used on average, by the experts that computed it.
     """
 
     steps: int
@@ -87,7 +93,7 @@ class TrainingRun:
     shares: Mapping[str, float]
     all_to_all_bytes: float
     flops: PassFlops
-    active: float
+    activity: Activity
 
 
 @dataclass(frozen=True)
@@ -203,7 +209,7 @@ class Trainee:
             shares={name: sum(rank[5][name] for rank in ranks) / len(ranks) for name in shares},
             all_to_all_bytes=sum(rank[4] for rank in ranks) / len(ranks) / steps,
             flops=flops,
-            active=self._active(rows_YE),
+            activity=self._activity(rows_YE, sum(rank[3] for rank in ranks) / sum(rank[2] for rank in ranks)),
         )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
@@ -225,13 +231,13 @@ class Trainee:
         rows: list[list[float]] = total_YE.tolist()
         return rows
 
-    def _active(self, rows_YE: Sequence[Sequence[float]]) -> float:
-        """Parameters of the dense part, plus those of each layer's experts weighted by the share of tokens that
-        were sent to them."""
-        layers = self.run.model.encoder_layers
-        each = [parameters / layers for parameters in self.sizes.by_expert]
-        pairs = sum(n * size for layer in rows_YE for n, size in zip(layer, each))
-        return self.sizes.dense + pairs / max(1.0, float(sum(one.routed_tokens for one in self._seen)))
+    def _activity(self, rows_YE: Sequence[Sequence[float]], length: float) -> Activity:
+        """`length`: mean tokens of a sample."""
+        if self.run.moe is None:
+            return dense_activity(self.dimensions, self.sizes.total, length)
+        routed = max(1.0, float(sum(one.routed_tokens for one in self._seen)))
+        routers = count_routers(self.task.model)
+        return sparse_activity(self.dimensions, self.sizes.total, routers, np.array(rows_YE) / routed, length)
 
     def spectra(self, samples: int) -> tuple[Batch, list[Batch]]:
         """Return the first records of this rank to decode: one batch of all, and several batches of one."""

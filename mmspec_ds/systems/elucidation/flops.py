@@ -192,6 +192,13 @@ def expert_flops(sizes: Dimensions, rows_YE: Sequence[Sequence[float]]) -> PassF
     return PassFlops(forward, backward)
 
 
+def flops_of_rows(sizes: Dimensions) -> Tensor:
+    """FLOPs of a token-expert pair, forward and backward, by expert: float64 [E], empty for a dense model."""
+    experts = range(len(sizes.widths))
+    one_EE = [[float(row == expert) for row in experts] for expert in experts]
+    return torch.tensor([expert_flops(sizes, [row]).total for row in one_EE], dtype=torch.float64)
+
+
 def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
     d, layers = sizes.d_model, sizes.encoder_layers
     places = batch.samples * batch.places

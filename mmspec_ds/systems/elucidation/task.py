@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from mmspec_ds.data.augmentation import AugmentSettings, augmented, respelled
 from mmspec_ds.data.batch import Batch
@@ -23,17 +23,36 @@ from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
+from mmspec_ds.systems.elucidation.activity import (
+    Activity,
+    count_routers,
+    dense_activity,
+    sparse_activity,
+)
 from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, computed_rows, pass_flops
+from mmspec_ds.systems.elucidation.flops import (
+    BatchSize,
+    Dimensions,
+    computed_rows,
+    flops_of_rows,
+    pass_flops,
+)
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss, Objective
-from mmspec_ds.systems.elucidation.observer import Observer
-from mmspec_ds.systems.elucidation.routing import RoutingTally, routing_scalars
+from mmspec_ds.systems.elucidation.observer import Observer, evenly
+from mmspec_ds.systems.elucidation.routing import RoutingTable, RoutingTally, routing_scalars
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.elucidation.trained import add_temperature
 from mmspec_ds.trainer.monitor.monitor import Monitor
-from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
+from mmspec_ds.trainer.task import (
+    REPLICATED,
+    System,
+    Task,
+    TaskContext,
+    Validation,
+    count_parameters,
+)
 from mmspec_ds.verification.calibration import CALIBRATION
 
 
@@ -66,6 +85,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.batches_per_epoch = len(self.sampler)
         self._epoch = lru_cache(maxsize=1)(self.sampler.epoch)
         self.dimensions = Dimensions.of(run, data.encoding.schemas, len(data.vocabularies.target))
+        self.activity: Activity | None = None
+        self._row_flops_E = flops_of_rows(self.dimensions).to(context.device)
         target = data.vocabularies.target
         self.observer = Observer(run, self.model, data.validation, target, context.device, dist.group.WORLD)
         self.layout = elucidation_layout(
@@ -75,7 +96,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         )
         train, validation = len(data.train), len(data.validation)
         self.summary = f"{train:,} molecules to learn from, {validation:,} to validate on"
-        self.about = {"molecules": {"train": train, "validation": validation}}
+        molecules = {"train": train, "validation": validation}
+        self.about = {"molecules": molecules, "data": fingerprint_of_data(data.train)}
         self.remarks = tuple(f"{remark}: {count}" for remark, count in data.train.remarks.items())
         self.identity = {"vocabulary": fingerprint(data.vocabularies)}
 
@@ -121,7 +143,16 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         tally = RoutingTally()
         score = self.mean_loss(lambda loss: tally.add(loss.reports))
         table = tally.table()
-        return Validation(score, record={} if table is None else {"routing": table.to_json()}, detail=table)
+        self.activity = self._activity(table)
+        record = {} if table is None else {"routing": table.to_json()}
+        return Validation(score, self.activity.scalars(), record, detail=table)
+
+    def _activity(self, table: RoutingTable | None) -> Activity:
+        parameters, length = count_parameters(self), float(self.data.validation.lengths.mean())
+        if table is None:
+            return dense_activity(self.dimensions, parameters, length)
+        routers = count_routers(self.model)
+        return sparse_activity(self.dimensions, parameters, routers, table.chosen_YE, length)
 
     def after_update(self, loss: ElucidationLoss) -> None:
         """Move the routers' selection biases, where they are in use."""
@@ -135,11 +166,18 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
         return values | routing_scalars(loss.reports)
 
-    def flops(self, batch: Batch, loss: ElucidationLoss) -> float:
-        """See `Task`; the operations of the experts are those of all ranks."""
-        world, moe = self.context.world, self.run.moe
-        rows_YE = [(computed_rows(report, moe) / world).tolist() for report in loss.reports] if moe else None
-        return pass_flops(self.dimensions, BatchSize.of(batch), rows_YE).total * world
+    def flops(self, batch: Batch, loss: ElucidationLoss) -> float | Tensor:
+        """See `Task`; of the experts' rows, which are those of all ranks, this one counts an even share."""
+        flops = pass_flops(self.dimensions, BatchSize.of(batch), []).total
+        moe = self.run.moe
+        if moe is None:
+            return flops
+        rows_YE = torch.stack([computed_rows(report, moe) for report in loss.reports])
+        return flops + rows_YE.double().sum(0) @ self._row_flops_E / self.context.world
+
+    def final_figures(self) -> dict[str, float]:
+        """The active parameters of the last validation."""
+        return {} if self.activity is None else {"active_parameters": self.activity.active}
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Draw routing, gradient conflict and proposed structures."""
@@ -187,6 +225,15 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
     )
     costs = relative_costs(run.moe) if run.moe else None
     return Objective(model, run.objective, costs, dist.group.WORLD)
+
+
+def fingerprint_of_data(samples: Samples) -> str:
+    """A short checksum by which two runs see that they learn from the same molecules: of their number, and of
+    64 of them that are evenly spread."""
+    places = evenly(len(samples), 64)
+    dataset, found = samples.fetch(places)
+    content = json.dumps([len(samples), *(dataset.smiles[at] for at in found)])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def fingerprint(vocabularies: Vocabularies) -> str:
