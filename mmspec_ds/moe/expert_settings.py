@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from mmspec_kernels import GateFunction
 from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
@@ -52,8 +53,17 @@ class MoESettings(Settings):
         tag_routing, router_aware: whether the router sees the modality's tag e_m and bias b_m (table 4).
         dynamic_share: an expert after the first is skipped when its probability is below this share of the
             first one's (table 5); 0 keeps all.
+        gate: "softmax", or "sigmoid": an expert's affinity does not depend on the others' (DeepSeek-V3, 2024).
         renormalise: divide the weights of a token's experts by their sum; the paper does not.
-        selection_bias_rate: step of the bias that evens out the load without a loss; 0 is off.
+        choice: "token", or "expert": each expert chooses ceil(k n / E) of a sample's n tokens (Zhou et al.
+            2022); see `mmspec_kernels.expert_choice`.
+        always_on: width of a network that every token takes beside its k experts (DeepSeekMoE, Dai et al.
+            2024); 0 is none. It is no expert: it is not routed to, and every rank holds it.
+        selection_bias_rate: step of the bias that evens out the load without a loss (Wang et al. 2024); 0 is
+            off.
+        selection_bias_by: "all", or "modality": a bias for each modality, which evens its load over the experts
+            that serve it. The others keep a bias of 0: an even load over all experts would undo what modality
+            experts are for.
         exchange_chunks: parts in which rows are sent between ranks that share the experts, so that one part is
             sent while another is computed. It does not change the result. Each part adds two collectives to a
             layer's forward pass and two to its backward pass.
@@ -66,14 +76,33 @@ class MoESettings(Settings):
     tag_routing: bool = True
     router_aware: bool = True
     dynamic_share: float = Field(default=0.0, ge=0, le=1)
+    gate: GateFunction = "softmax"
     renormalise: bool = False
+    choice: Literal["token", "expert"] = "token"
+    always_on: int = Field(default=0, ge=0, multiple_of=16)
     selection_bias_rate: float = Field(default=0.0, ge=0)
+    selection_bias_by: Literal["all", "modality"] = "all"
     exchange_chunks: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _k_is_at_most_the_number_of_experts(self) -> "MoESettings":
         if self.k > len(self.experts):
             raise ValueError(f"k is {self.k}, but there are {len(self.experts)} experts")
+        return self
+
+    @model_validator(mode="after")
+    def _experts_that_choose_need_no_help(self) -> "MoESettings":
+        if self.choice == "expert":
+            idle = {
+                "mode": self.mode != "dropless",
+                "selection_bias_rate": self.selection_bias_rate > 0,
+                "dynamic_share": self.dynamic_share > 0,
+            }
+            for name in (name for name, used in idle.items() if used):
+                raise ValueError(
+                    f"choice is 'expert', but {name} is {getattr(self, name)!r}: experts that choose their"
+                    f" tokens have an even load and no more than it, expected the default of {name}"
+                )
         return self
 
 
@@ -91,6 +120,8 @@ class ObjectiveSettings(Settings):
         margin: gamma of the separation, a distance between pooled outputs.
         z: weight of the squared log-partition of the router's logits.
         label_smoothing: of the task loss in training.
+        alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
+        alignment_temperature: divides its cosines.
     """
 
     balance: float = Field(default=0.01, ge=0)
@@ -103,3 +134,5 @@ class ObjectiveSettings(Settings):
     margin: float = Field(default=1.0, gt=0)
     z: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    alignment: float = Field(default=0.0, ge=0)
+    alignment_temperature: float = Field(default=0.07, gt=0)

@@ -106,6 +106,11 @@ class ShapesOnly(TorchDispatchMode):
             value_TK, index_TK = out
             in_turn = torch.arange(index_TK.numel()) % args[0].shape[-1]
             return value_TK, in_turn.view(index_TK.shape)
+        if func is torch.ops.aten.sort.stable:
+            values, order = out
+            along = kwargs["dim"]
+            as_they_are = torch.arange(order.shape[along]).expand(order.transpose(along, -1).shape)
+            return values, as_they_are.transpose(along, -1).contiguous()
         return out
 
 

@@ -58,6 +58,13 @@ class Planner:
     """Plans of one run. A pass is watched once for each batch size, width, precision and checkpointing."""
 
     def __init__(self, run: ElucidationRun, engine: EngineFile, figures: TokenFigures) -> None:
+        if run.model.fusion == "late":
+            raise ConfigError("model.fusion is late, but plans reckon with one encoder: expected early")
+        if run.training.modality_gradients != "none":
+            raise ConfigError(
+                f"training.modality_gradients is {run.training.modality_gradients}, but plans reckon with one"
+                " pass a step: expected none"
+            )
         self.run, self.engine, self.figures = run, engine, figures
         self.sizes = model_sizes(run, figures.schemas, figures.vocabulary)
         self._passes: dict[tuple[object, ...], list[StageBytes]] = {}

@@ -213,7 +213,7 @@ class Trainee:
         )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
-        given = (BatchSize.of(batch), batch.spectra.mask_BS, batch.weight_B)
+        given = (BatchSize.of(batch, late=self.dimensions.late), batch.spectra.mask_BS, batch.weight_B)
         self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, loss.reports))
 
     def _wait(self) -> None:
@@ -234,7 +234,8 @@ class Trainee:
     def _activity(self, rows_YE: Sequence[Sequence[float]], length: float) -> Activity:
         """`length`: mean tokens of a sample."""
         if self.run.moe is None:
-            return dense_activity(self.dimensions, self.sizes.total, length)
+            encoders = len(self.task.data.train.schemas) if self.dimensions.late else 1
+            return dense_activity(self.dimensions, self.sizes.total, length, encoders)
         routed = max(1.0, float(sum(one.routed_tokens for one in self._seen)))
         routers = count_routers(self.task.model)
         return sparse_activity(self.dimensions, self.sizes.total, routers, np.array(rows_YE) / routed, length)

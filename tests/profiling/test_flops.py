@@ -58,7 +58,8 @@ def watched(run: ElucidationRun, sparse_class: type[SparseFeedForward]) -> tuple
         with FlopCounterMode(display=False) as backward:
             loss.backward()
     rows = [r.load_ME.sum(0).tolist() for r in output.reports if isinstance(r, RoutingReport)]
-    return forward.get_total_flops(), backward.get_total_flops(), BatchSize.of(batch), rows
+    size = BatchSize.of(batch, late=run.model.fusion == "late")
+    return forward.get_total_flops(), backward.get_total_flops(), size, rows
 
 
 def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> PassFlops:
@@ -75,10 +76,25 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> Pa
         (("moe.k=3",), SparseFeedForward),
         (("moe.tag_routing=false", "moe.router_aware=false"), SparseFeedForward),
         (("moe.dynamic_share=0.9",), SparseFeedForward),
+        (("moe.gate=sigmoid", "moe.always_on=48"), DeepSpeedSparseFeedForward),
+        (("moe.choice=expert",), SparseFeedForward),
         (("training.activation_checkpointing=true",), DeepSpeedSparseFeedForward),
         (("moe=null", "training.activation_checkpointing=true"), SparseFeedForward),
+        (("moe=null", "model.fusion=late", "model.encoder_ffn_width=48"), SparseFeedForward),
     ],
-    ids=["dense", "sparse", "DeepSpeed's", "k 3", "no prior", "dynamic", "checkpointed", "dense checkpointed"],
+    ids=[
+        "dense",
+        "sparse",
+        "DeepSpeed's",
+        "k 3",
+        "no prior",
+        "dynamic",
+        "always on",
+        "experts choose",
+        "checkpointed",
+        "dense checkpointed",
+        "late",
+    ],
 )
 def test_as_torch_counts(
     make_run: Any, overrides: tuple[str, ...], sparse_class: type[SparseFeedForward]

@@ -87,13 +87,14 @@ def sparse_activity(
     """
     layers = len(chosen_YE)
     width_E = np.array(sizes.widths, dtype=np.float64)
-    size_E = 2.0 * sizes.d_model * width_E + width_E + sizes.d_model  # two matrices and their biases
+    size_E = np.array([network_parameters(sizes.d_model, width) for width in sizes.widths])
     outside = parameters - layers * float(size_E.sum())
-    each = (parameters - (outside - routers)) / layers
+    always_on = network_parameters(sizes.d_model, sizes.always_on) if sizes.always_on else 0
+    each = (parameters - (outside - routers - sizes.encoder_layers * always_on)) / layers
     equal_width = (each - sizes.d_model) / (2.0 * sizes.d_model + 1.0)
 
     encoder_YE = chosen_YE[: sizes.encoder_layers]
-    feedforward = 4.0 * sizes.d_model * float((encoder_YE @ width_E).sum())
+    feedforward = 4.0 * sizes.d_model * float((encoder_YE @ width_E + sizes.always_on).sum())
     feedforward += sizes.encoder_layers * 2.0 * sizes.d_model * len(width_E)
     equal = sizes.encoder_layers * 4.0 * sizes.d_model * equal_width
     attention = attention_flops(sizes, length)
@@ -109,12 +110,30 @@ def sparse_activity(
     )
 
 
-def dense_activity(sizes: Dimensions, parameters: float, length: float) -> Activity:
-    """The activity of a dense model, all of which works on every token; it is its own yardstick."""
+def dense_activity(sizes: Dimensions, parameters: float, length: float, encoders: int = 1) -> Activity:
+    """The activity of a dense model, all of which works on every token; it is its own yardstick.
+
+    With late fusion a token meets one of several `encoders`, and in it the tokens of one modality, of which a
+    sample is taken to have `length` / `encoders`.
+    """
     feedforward = sizes.encoder_layers * 4.0 * sizes.d_model * sizes.encoder_ffn_width
-    encoder = attention_flops(sizes, length) + feedforward
+    encoder = attention_flops(sizes, length / encoders) + feedforward
+    active = parameters - (encoders - 1) * encoder_parameters(sizes)
     width = float(sizes.encoder_ffn_width)
-    return Activity(parameters, parameters, parameters, feedforward, encoder, width, feedforward, encoder)
+    return Activity(parameters, active, active, feedforward, encoder, width, feedforward, encoder)
+
+
+def network_parameters(d_model: int, width: int) -> int:
+    """Parameters of a feed-forward network: two matrices and their biases."""
+    return 2 * d_model * width + width + d_model
+
+
+def encoder_parameters(sizes: Dimensions) -> int:
+    """Parameters of a dense encoder: in each layer attention (fused projection and output, with biases), two
+    norms and the feed-forward network, and a last norm."""
+    d = sizes.d_model
+    layer = 4 * d * d + 4 * d + 4 * d + network_parameters(d, sizes.encoder_ffn_width)
+    return sizes.encoder_layers * layer + 2 * d
 
 
 def attention_flops(sizes: Dimensions, length: float) -> float:

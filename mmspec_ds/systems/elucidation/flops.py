@@ -26,6 +26,7 @@ from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
+from mmspec_ds.nn.late_fusion import places_of
 from mmspec_ds.spectra.records import Modality, table_rows
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
@@ -46,9 +47,11 @@ class Dimensions:
         waves: elements of the sinusoids of all ordinal fields, which are projected once in every pass.
         widths: of the experts in physical order; none in a dense model.
         k: experts of a token.
+        always_on: width of the network that every place takes beside its experts.
         modalities: rows of the router's tag.
         prior: whether the router sees the modality.
         checkpointing: whether encoder layers run forward twice.
+        late: whether each modality has an encoder of its own.
     """
 
     d_model: int
@@ -61,9 +64,11 @@ class Dimensions:
     waves: int
     widths: tuple[int, ...] = ()
     k: int = 0
+    always_on: int = 0
     modalities: int = table_rows(())
     prior: bool = False
     checkpointing: bool = False
+    late: bool = False
 
     @classmethod
     def of(cls, run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> Self:
@@ -84,28 +89,44 @@ class Dimensions:
             waves=model.sinusoid_features * sum(ordinal),
             widths=tuple(expert.width for expert in physical_order(moe.experts)) if moe else (),
             k=moe.k if moe else 0,
+            always_on=moe.always_on if moe else 0,
             modalities=table_rows(schemas),
             prior=bool(moe and (moe.tag_routing or moe.router_aware)),
             checkpointing=run.training.activation_checkpointing,
+            late=model.fusion == "late",
         )
 
 
 @dataclass(frozen=True)
 class BatchSize:
     """Sizes of a batch that decide the number of operations: B samples padded to S `places`, the tokens of each
-    modality, and L `targets` that the decoder reads of each sample. Averages may be fractions."""
+    modality, and L `targets` that the decoder reads of each sample. Averages may be fractions.
+
+    `longest` are the places of each modality's own padded sequence, where each has an encoder; without it every
+    sample has the same number of a modality's tokens."""
 
     samples: float
     places: float
     tokens: Mapping[Modality, float]
     targets: float
+    longest: Mapping[Modality, float] | None = None
 
     @classmethod
-    def of(cls, batch: Batch) -> Self:
-        """The sizes of a batch, from the shapes of its tensors alone, without waiting for a device."""
-        samples, places = batch.spectra.modality_BS.shape
+    def of(cls, batch: Batch, *, late: bool = False) -> Self:
+        """The sizes of a batch, from the shapes of its tensors alone, without waiting for a device, but for
+        `late` fusion, which needs the longest sequence of each modality."""
+        modality_BS = batch.spectra.modality_BS
+        samples, places = modality_BS.shape
         tokens = {m: float(len(part.place_T)) for m, part in batch.spectra.tokens.items()}
-        return cls(samples, places, tokens, max(0, batch.target_BL.shape[1] - 1))
+        longest = {m: float(places_of(modality_BS == m)[0].shape[1]) for m in tokens} if late else None
+        return cls(samples, places, tokens, max(0, batch.target_BL.shape[1] - 1), longest)
+
+    def sequences(self, *, late: bool) -> list[float]:
+        """Padded lengths of the sequences that a sample has in the encoder or encoders."""
+        if not late:
+            return [self.places]
+        even = {m: max(1.0, count / self.samples) for m, count in self.tokens.items()}
+        return list((even if self.longest is None else self.longest).values())
 
     @property
     def routed(self) -> float:
@@ -207,13 +228,17 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
     real = sum(2.0 * d * count * sizes.features.get(m, 0) for m, count in batch.tokens.items())
     forward["embedding"] = backward["embedding"] = real + 2.0 * d * sizes.waves  # inputs need no gradient
 
-    forward["attention"] = layers * (8.0 * places * d * d + 4.0 * places * batch.places * d)
+    encoded = 0.0  # places of the encoders, which are not those of the decoder's memory in late fusion
+    for length in batch.sequences(late=sizes.late):
+        of_it = batch.samples * length
+        forward["attention"] += layers * (8.0 * of_it * d * d + 4.0 * of_it * length * d)
+        encoded += of_it
     if sizes.widths:
         router, sums = _routing(sizes, places)
         forward["routing"] = layers * (router + sums)
         backward["routing"] = layers * (2 * router + sums)  # tokens' modalities need no gradient
-    else:
-        forward["feed-forward"] = layers * 4.0 * places * d * sizes.encoder_ffn_width
+    width = sizes.always_on if sizes.widths else sizes.encoder_ffn_width
+    forward["feed-forward"] = layers * 4.0 * encoded * d * width
 
     targets = batch.samples * batch.targets
     of_target = 12.0 * d * d + 4.0 * (batch.targets + batch.places) * d + 4.0 * d * sizes.ffn_width

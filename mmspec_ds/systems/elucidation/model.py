@@ -16,6 +16,7 @@ from mmspec_ds.nn.decoder import Decoder
 from mmspec_ds.nn.embeddings import SpectraEmbedding
 from mmspec_ds.nn.encoder import Encoder, EncoderOutput, MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
+from mmspec_ds.nn.late_fusion import LateFusionEncoder
 from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
@@ -61,11 +62,13 @@ class Elucidator(nn.Module):
         if make_feedforward is not None:
             self.register_buffer(ROUTER_TEMPERATURE, torch.ones(()))
         self.embedding = SpectraEmbedding(schemas, settings.d_model, settings.sinusoid_features)
-        self.encoder = Encoder(
-            settings,
-            make_feedforward or dense_feedforward(settings),
-            activation_checkpointing=activation_checkpointing,
-        )
+        networks = make_feedforward or dense_feedforward(settings)
+        checkpointing = {"activation_checkpointing": activation_checkpointing}
+        self.encoder: Encoder | LateFusionEncoder
+        if settings.fusion == "late":
+            self.encoder = LateFusionEncoder(settings, tuple(schemas), networks, **checkpointing)
+        else:
+            self.encoder = Encoder(settings, networks, **checkpointing)
         self.decoder = Decoder(settings, vocabulary_size)
 
     @property

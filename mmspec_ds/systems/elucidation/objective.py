@@ -16,6 +16,8 @@ from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum
 from mmspec_ds.moe.schedule import Curriculum, curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector, with_values
+from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.systems.elucidation.alignment import alignment_loss
 from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
 from mmspec_ds.trainer.task import StepLoss
 
@@ -23,10 +25,12 @@ from mmspec_ds.trainer.task import StepLoss
 @dataclass(frozen=True)
 class ElucidationLoss(StepLoss):
     """`parts` are the task loss and each unweighted auxiliary loss; `weight` is the number of target tokens;
-    `spectrum_tokens` those of the global batch; `reports` of the layers, summed over ranks."""
+    `spectrum_tokens` those of the global batch; `reports` of the layers, summed over ranks; `task` is the task
+    loss with its gradient."""
 
     spectrum_tokens: Tensor
     reports: tuple[RoutingReport, ...]
+    task: Tensor
 
 
 class Objective(nn.Module):
@@ -50,6 +54,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.settings, self.group = model, settings, group
         self.register_buffer("cost_E", torch.zeros(0) if cost_E is None else cost_E, persistent=False)
+        self.instruments = tuple(m for m in model.embedding.schemas if REGISTRY[m].is_instrument)
 
     def forward(self, batch: Batch, progress: float) -> ElucidationLoss:
         """The loss when `progress`, 0 to 1, of the budget is spent. In training, the router's temperature is
@@ -69,13 +74,24 @@ class Objective(nn.Module):
         everywhere = sum_over_ranks(torch.cat([sums, *(to_vector(r) for r in reports)]), self.group)
         parts = self._parts(everywhere, with_values(reports, everywhere[len(sums) :]))
         known = everywhere.detach()
+        total = parts["task"] + self._weighted(parts, schedule)
+        if self.training and self.settings.alignment:
+            parts["alignment"] = alignment_loss(
+                output.encoded,
+                batch.weight_B,
+                self.instruments,
+                self.settings.alignment_temperature,
+                self.group,
+            )
+            total = total + self.settings.alignment * parts["alignment"]
         return ElucidationLoss(
-            total=parts["task"] + self._weighted(parts, schedule),
+            total=total,
             parts={name: value.detach() for name, value in parts.items()},
             weight=known[1],
             tokens=known[1] + known[2],
             spectrum_tokens=known[2],
             reports=with_values(reports, known[len(sums) :]),
+            task=parts["task"],
         )
 
     def rebalance(self, reports: tuple[RoutingReport, ...]) -> None:
@@ -83,7 +99,7 @@ class Objective(nn.Module):
         for layer, report in zip(self.model.encoder.layers, reports):
             cast(SparseFeedForward, layer.feedforward).rebalance(report)
 
-    def _parts(self, everywhere: Tensor, reports: tuple[RoutingReport, ...]) -> Mapping[str, Tensor]:
+    def _parts(self, everywhere: Tensor, reports: tuple[RoutingReport, ...]) -> dict[str, Tensor]:
         task = everywhere[0] / everywhere[1].detach().clamp_min(1)
         auxiliary = auxiliary_losses(reports, self.cost_E, self.settings) if reports else {}
         return {"task": task, **auxiliary}

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +40,10 @@ from mmspec_ds.systems.elucidation.flops import (
     pass_flops,
 )
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
+from mmspec_ds.systems.elucidation.modality_gradients.alone import only
+from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective
+from mmspec_ds.systems.elucidation.modality_gradients.ogm_ge import OgmGeObjective
+from mmspec_ds.systems.elucidation.modality_gradients.pcgrad import PCGradObjective
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss, Objective
 from mmspec_ds.systems.elucidation.observer import Observer, evenly
@@ -47,6 +53,7 @@ from mmspec_ds.systems.elucidation.trained import add_temperature
 from mmspec_ds.trainer.monitor.monitor import Monitor
 from mmspec_ds.trainer.task import (
     REPLICATED,
+    Sharding,
     System,
     Task,
     TaskContext,
@@ -78,7 +85,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.run, self.context, self.data = run, context, data
         # DeepSpeed's default layout: consecutive ranks share the experts.
         placement = Placement(run.training.ep_size, context.rank % run.training.ep_size)
-        self.sharding = ExpertSharding(placement, len(run.moe.experts)) if run.moe else REPLICATED
+        self.sharding = sharding_of(run, placement)
         self.objective = make_objective(run, data, placement)
         self.module, self.model = self.objective, self.objective.model
         self.sampler, self.validation_sampler = make_samplers(run, data, context.rank, context.world)
@@ -92,7 +99,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.layout = elucidation_layout(
             run.data.chosen_modalities(),
             sparse=run.moe is not None,
-            conflict=run.training.conflict_samples > 0,
+            conflict=run.compares_gradients,
         )
         train, validation = len(data.train), len(data.validation)
         self.summary = f"{train:,} molecules to learn from, {validation:,} to validate on"
@@ -150,13 +157,30 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
     def _activity(self, table: RoutingTable | None) -> Activity:
         parameters, length = count_parameters(self), float(self.data.validation.lengths.mean())
         if table is None:
-            return dense_activity(self.dimensions, parameters, length)
+            encoders = len(self.data.train.schemas) if self.dimensions.late else 1
+            return dense_activity(self.dimensions, parameters, length, encoders)
         routers = count_routers(self.model)
         return sparse_activity(self.dimensions, parameters, routers, table.chosen_YE, length)
 
     def after_update(self, loss: ElucidationLoss) -> None:
-        """Move the routers' selection biases, where they are in use."""
+        """Move the routers' selection biases, where they are in use, and estimate the weights of blended losses
+        anew, where that is due."""
         self.objective.rebalance(loss.reports)
+        if isinstance(self.objective, BlendingObjective) and self.objective.is_due():
+            count, device = self.run.training.blending.batches, self.context.device
+            epoch = self.validation_sampler.epoch(0)
+            held_back = [collate(self.data.validation, *epoch[at]) for at in evenly(len(epoch), count)]
+            seen = [self.batch(number) for number in range(count)]
+            self.objective.estimate((one.to(device) for one in seen), (one.to(device) for one in held_back))
+
+    def state(self) -> dict[str, Any]:
+        """The weights of blended losses, and what they are estimated from."""
+        return self.objective.state() if isinstance(self.objective, BlendingObjective) else {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """See `Task`."""
+        if isinstance(self.objective, BlendingObjective):
+            self.objective.load_state(state)
 
     def scalars(self, loss: ElucidationLoss, progress: float) -> dict[str, float]:
         """The schedule, and load, importance, entropy and drops of the routers."""
@@ -168,7 +192,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
 
     def flops(self, batch: Batch, loss: ElucidationLoss) -> float | Tensor:
         """See `Task`; of the experts' rows, which are those of all ranks, this one counts an even share."""
-        flops = pass_flops(self.dimensions, BatchSize.of(batch), []).total
+        size = BatchSize.of(batch, late=self.dimensions.late)
+        flops = pass_flops(self.dimensions, size, []).total + self._flops_alone(batch)
         moe = self.run.moe
         if moe is None:
             return flops
@@ -178,6 +203,14 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
     def final_figures(self) -> dict[str, float]:
         """The active parameters of the last validation."""
         return {} if self.activity is None else {"active_parameters": self.activity.active}
+
+    def _flops_alone(self, batch: Batch) -> float:
+        """The operations of the passes with one modality alone that a way to balance modalities makes."""
+        kind, found = self.run.training.modality_gradients, 0.0
+        for modality in self.objective.instruments if kind != "none" else ():
+            one = pass_flops(self.dimensions, BatchSize.of(only(batch, modality), late=self.dimensions.late))
+            found += one.total_forward if kind == "ogm_ge" else one.total
+        return found
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Draw routing, gradient conflict and proposed structures."""
@@ -224,7 +257,21 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
         activation_checkpointing=run.training.activation_checkpointing,
     )
     costs = relative_costs(run.moe) if run.moe else None
-    return Objective(model, run.objective, costs, dist.group.WORLD)
+    settings = (model, run.objective, costs, dist.group.WORLD)
+    match run.training.modality_gradients:
+        case "ogm_ge":
+            return OgmGeObjective(*settings, balance=run.training.ogm_ge)
+        case "pcgrad":
+            return PCGradObjective(*settings, sharding=sharding_of(run, placement))
+        case "blending":
+            return BlendingObjective(*settings, balance=run.training.blending)
+        case _:
+            return Objective(*settings)
+
+
+def sharding_of(run: ElucidationRun, placement: Placement) -> Sharding:
+    """Which parameters differ between ranks: those of experts."""
+    return ExpertSharding(placement, len(run.moe.experts)) if run.moe else REPLICATED
 
 
 def fingerprint_of_data(samples: Samples) -> str:

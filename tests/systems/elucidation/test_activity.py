@@ -52,6 +52,16 @@ def test_by_hand() -> None:
     assert found.scalars()["active/encoder_share"] == found.encoder_share
 
 
+def test_a_network_that_is_always_on_works_on_every_token() -> None:
+    # A network of width 8 in each layer has 2 * 4 * 8 + 8 + 4 = 76 parameters: 152 more in all.
+    found = sparse_activity(replace(SIZES, always_on=8), 1152, 20, CHOSEN_YE, length=6)
+    without = sparse_activity(SIZES, 1000, 20, CHOSEN_YE, length=6)
+    assert found.active == without.active + 152
+    assert found.feedforward_flops == without.feedforward_flops + 2 * 4 * 4 * 8
+    # Of 1152 parameters 100 are outside the feed-forward part.
+    assert found.equal_width == pytest.approx(((1152 - 100) / 2 - 4) / 9)
+
+
 def test_experts_of_a_decoder_count_for_the_parameters() -> None:
     with_decoder = np.concatenate([CHOSEN_YE, [[0.0, 1.0]]])
     found = sparse_activity(SIZES, 1440, 20, with_decoder, length=6)
@@ -65,6 +75,27 @@ def test_dense_is_its_own_yardstick() -> None:
     assert found.active == found.nominal == found.parameters == 500
     assert found.feedforward_flops == 2 * 4 * 4 * 16
     assert (found.feedforward_share, found.encoder_share) == (1.0, 1.0)
+
+
+def test_in_late_fusion_the_encoders_of_other_modalities_rest() -> None:
+    from mmspec_ds.data.encoding import InputEncoding
+
+    content = {
+        "name": "run",
+        "engine": "engine.json",
+        "data": {"max_target_tokens": 20, "modalities": ["h_nmr", "c_nmr", "ir"]},
+        "model": {"d_model": 16, "heads": 2, "encoder_layers": 2, "decoder_layers": 1, "ffn_width": 32},
+        "training": {"steps": 1},
+    }
+    content["model"]["fusion"] = "late"  # type: ignore[index]
+    run = ElucidationRun.model_validate(content)
+    schemas = InputEncoding.from_settings(run.data).schemas
+    model = build_elucidator(run.model, None, schemas, 20)
+    total = sum(p.numel() for p in model.parameters())
+    apart = sum(p.numel() for name, p in model.named_parameters() if ".by_modality." in name)
+    found = dense_activity(Dimensions.of(run, schemas, 20), total, 30, encoders=3)
+    assert found.active == total - apart * 2 / 3
+    assert found.encoder_flops == 2 * (8 * 16 * 16 + 4 * 10 * 16 + 4 * 16 * 32)
 
 
 def test_the_encoder_of_a_batch_without_padding() -> None:
