@@ -57,8 +57,9 @@ def test_ranks_count_together(launcher: Any, steps: Any) -> None:
     assert end_of(shared)["step"] == 4
     assert end_of(shared)["final/samples"] == 64
     assert shared.series("loss/train") == pytest.approx(steps.series("loss/train"), abs=1e-5)
-    # Each rank pads its own half of a batch.
-    assert end_of(shared)["final/flops"] == pytest.approx(end_of(steps)["final/flops"], rel=0.1)
+    # Each rank pads its own half of a batch, and projects the tables of the embedding, much for so small
+    # a model.
+    assert 0.8 < end_of(shared)["final/flops"] / end_of(steps)["final/flops"] < 1.25
     assert end_of(shared)["final/active_parameters"] == pytest.approx(
         end_of(steps)["final/active_parameters"], rel=1e-3
     )
