@@ -116,6 +116,7 @@ class _MicroBatch:
     routed_tokens: Tensor
     target_tokens: Tensor
     reports: tuple[RoutingReport, ...]
+    decoder_reports: tuple[RoutingReport, ...]
 
 
 class Trainee:
@@ -192,11 +193,12 @@ class Trainee:
         tokens = sum(float(one.weight_B @ one.mask_BS.sum(1).float()) for one in self._seen)
         flops = PassFlops.nothing()
         for one in self._seen:
-            flops += pass_flops(self.dimensions, one.size, [])
+            flops += pass_flops(self.dimensions, one.size, [], [])
         shares = _shares(self._watch.read())
         ranks = gather_objects((seconds, processor, samples, tokens, sent, shares, flops))
-        rows_YE = self._rows()
-        flops = expert_flops(self.dimensions, rows_YE)
+        rows_YE = self._rows([one.reports for one in self._seen])
+        decoder_rows_YE = self._rows([one.decoder_reports for one in self._seen])
+        flops = expert_flops(self.dimensions, rows_YE, decoder_rows_YE)
         for rank in ranks:
             flops += rank[6]
         return TrainingRun(
@@ -209,41 +211,52 @@ class Trainee:
             shares={name: sum(rank[5][name] for rank in ranks) / len(ranks) for name in shares},
             all_to_all_bytes=sum(rank[4] for rank in ranks) / len(ranks) / steps,
             flops=flops,
-            activity=self._activity(rows_YE, sum(rank[3] for rank in ranks) / sum(rank[2] for rank in ranks)),
+            activity=self._activity(
+                rows_YE, decoder_rows_YE, sum(rank[3] for rank in ranks) / sum(rank[2] for rank in ranks)
+            ),
         )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
         given = (BatchSize.of(batch, late=self.dimensions.late), batch.spectra.mask_BS, batch.weight_B)
-        self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, loss.reports))
+        reports = (*loss.reports, *loss.masked_reports), loss.decoder_reports
+        self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, *reports))
 
     def _wait(self) -> None:
         if self.session.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _rows(self) -> list[list[float]]:
-        """Token-expert pairs of all ranks, [Y, E]; empty for a dense model."""
-        if self.run.moe is None:
+    def _rows(self, reports: Sequence[Sequence[RoutingReport]]) -> list[list[float]]:
+        """Token-expert pairs of all ranks, [Y, E], of the layers that report; empty for dense ones."""
+        if self.run.moe is None or not all(reports):
             return []
         total_YE = torch.zeros(())
-        for one in self._seen:
-            rows_YE = torch.stack([computed_rows(report, self.run.moe) for report in one.reports])
+        for one in reports:
+            rows_YE = torch.stack([computed_rows(report, self.run.moe) for report in one])
             total_YE = total_YE + rows_YE.double().cpu()
         rows: list[list[float]] = total_YE.tolist()
         return rows
 
-    def _activity(self, rows_YE: Sequence[Sequence[float]], length: float) -> Activity:
-        """`length`: mean tokens of a sample."""
+    def _activity(
+        self, rows_YE: Sequence[Sequence[float]], decoder_rows_YE: Sequence[Sequence[float]], length: float
+    ) -> Activity:
+        """By the rows of the encoder's layers and of those of a decoder with experts; `length` is the mean number
+        of tokens of a sample."""
         if self.run.moe is None:
             encoders = len(self.task.data.train.schemas) if self.dimensions.late else 1
             return dense_activity(self.dimensions, self.sizes.total, length, encoders)
-        routed = max(1.0, float(sum(one.routed_tokens for one in self._seen)))
+        spectrum = max(1.0, sum(float(one.routed_tokens) for one in self._seen))
+        target = max(1.0, sum(float(one.target_tokens) for one in self._seen))
+        encoder_YE = np.array(rows_YE[: self.dimensions.encoder_layers]) / spectrum
+        parts = [encoder_YE, np.array(decoder_rows_YE) / target] if decoder_rows_YE else [encoder_YE]
         routers = count_routers(self.task.model)
-        return sparse_activity(self.dimensions, self.sizes.total, routers, np.array(rows_YE) / routed, length)
+        return sparse_activity(self.dimensions, self.sizes.total, routers, np.concatenate(parts), length)
 
     def spectra(self, samples: int) -> tuple[Batch, list[Batch]]:
         """Return the first records of this rank to decode: one batch of all, and several batches of one."""
         train = self.task.data.train
-        first = dist.get_rank() * samples
+        # Ranks that share a decoder's experts must search for as many steps: they decode the same records.
+        together = self.run.moe is not None and self.run.moe.decoder and self.run.training.ep_size > 1
+        first = 0 if together else dist.get_rank() * samples
         chosen = np.arange(first, first + samples) % len(train)
         alone = [collate(train, [at]).to(self.session.device) for at in chosen[:LATENCY_SAMPLES]]
         return collate(train, chosen).to(self.session.device), alone

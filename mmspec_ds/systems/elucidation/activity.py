@@ -90,7 +90,7 @@ def sparse_activity(
     size_E = np.array([network_parameters(sizes.d_model, width) for width in sizes.widths])
     outside = parameters - layers * float(size_E.sum())
     always_on = network_parameters(sizes.d_model, sizes.always_on) if sizes.always_on else 0
-    each = (parameters - (outside - routers - sizes.encoder_layers * always_on)) / layers
+    each = (parameters - (outside - routers - layers * always_on)) / layers
     equal_width = (each - sizes.d_model) / (2.0 * sizes.d_model + 1.0)
 
     encoder_YE = chosen_YE[: sizes.encoder_layers]

@@ -31,7 +31,7 @@ from mmspec_ds.systems.elucidation.activity import (
     dense_activity,
     sparse_activity,
 )
-from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.factory import TARGET, build_elucidator, structure_margin
 from mmspec_ds.systems.elucidation.flops import (
     BatchSize,
     Dimensions,
@@ -40,6 +40,7 @@ from mmspec_ds.systems.elucidation.flops import (
     pass_flops,
 )
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
+from mmspec_ds.systems.elucidation.masking import make_masking
 from mmspec_ds.systems.elucidation.modality_gradients.alone import only
 from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective
 from mmspec_ds.systems.elucidation.modality_gradients.ogm_ge import OgmGeObjective
@@ -93,7 +94,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self._epoch = lru_cache(maxsize=1)(self.sampler.epoch)
         self.dimensions = Dimensions.of(run, data.encoding.schemas, len(data.vocabularies.target))
         self.activity: Activity | None = None
-        self._row_flops_E = flops_of_rows(self.dimensions).to(context.device)
+        both = (flops_of_rows(self.dimensions, decoder=decoder) for decoder in (False, True))
+        self._row_flops = [flops_E.to(context.device) for flops_E in both]
         target = data.vocabularies.target
         self.observer = Observer(run, self.model, data.validation, target, context.device, dist.group.WORLD)
         self.layout = elucidation_layout(
@@ -147,25 +149,31 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
 
     def validate(self) -> Validation:
         """The mean cross entropy of a target token, in nats, and what the routers did."""
-        tally = RoutingTally()
-        score = self.mean_loss(lambda loss: tally.add(loss.reports))
+        tally, of_decoder = RoutingTally(), RoutingTally()
+
+        def see(loss: ElucidationLoss) -> None:
+            tally.add(loss.reports)
+            of_decoder.add(loss.decoder_reports)
+
+        score = self.mean_loss(see)
         table = tally.table()
-        self.activity = self._activity(table)
+        self.activity = self._activity(table, of_decoder.table())
         record = {} if table is None else {"routing": table.to_json()}
         return Validation(score, self.activity.scalars(), record, detail=table)
 
-    def _activity(self, table: RoutingTable | None) -> Activity:
+    def _activity(self, table: RoutingTable | None, of_decoder: RoutingTable | None) -> Activity:
         parameters, length = count_parameters(self), float(self.data.validation.lengths.mean())
         if table is None:
             encoders = len(self.data.train.schemas) if self.dimensions.late else 1
             return dense_activity(self.dimensions, parameters, length, encoders)
         routers = count_routers(self.model)
-        return sparse_activity(self.dimensions, parameters, routers, table.chosen_YE, length)
+        chosen_YE = np.concatenate([one.chosen_YE for one in (table, of_decoder) if one is not None])
+        return sparse_activity(self.dimensions, parameters, routers, chosen_YE, length)
 
     def after_update(self, loss: ElucidationLoss) -> None:
         """Move the routers' selection biases, where they are in use, and estimate the weights of blended losses
         anew, where that is due."""
-        self.objective.rebalance(loss.reports)
+        self.objective.rebalance(loss)
         if isinstance(self.objective, BlendingObjective) and self.objective.is_due():
             count, device = self.run.training.blending.batches, self.context.device
             epoch = self.validation_sampler.epoch(0)
@@ -188,17 +196,18 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
             return {}
         schedule = curriculum_at(progress, self.run.objective)
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
-        return values | routing_scalars(loss.reports)
+        return values | routing_scalars(loss.reports) | routing_scalars(loss.decoder_reports, (TARGET,))
 
     def flops(self, batch: Batch, loss: ElucidationLoss) -> float | Tensor:
         """See `Task`; of the experts' rows, which are those of all ranks, this one counts an even share."""
-        size = BatchSize.of(batch, late=self.dimensions.late)
-        flops = pass_flops(self.dimensions, size, []).total + self._flops_alone(batch)
-        moe = self.run.moe
-        if moe is None:
-            return flops
-        rows_YE = torch.stack([computed_rows(report, moe) for report in loss.reports])
-        return flops + rows_YE.double().sum(0) @ self._row_flops_E / self.context.world
+        size, moe = BatchSize.of(batch, late=self.dimensions.late), self.run.moe
+        flops: float | Tensor = pass_flops(self.dimensions, size, [], []).total + self._flops_alone(batch)
+        encoder, decoder = (*loss.reports, *loss.masked_reports), loss.decoder_reports
+        for reports, row_flops_E in zip((encoder, decoder), self._row_flops):
+            if moe is not None and reports:
+                rows_YE = torch.stack([computed_rows(report, moe) for report in reports])
+                flops = flops + rows_YE.double().sum(0) @ row_flops_E / self.context.world
+        return flops
 
     def final_figures(self) -> dict[str, float]:
         """The active parameters of the last validation."""
@@ -251,7 +260,7 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
         run.moe,
         data.encoding.schemas,
         len(data.vocabularies.target),
-        structure_margin=run.objective.margin if run.objective.structure else None,
+        structure_margin=structure_margin(run.objective),
         placement=placement,
         sparse_class=DeepSpeedSparseFeedForward,
         activation_checkpointing=run.training.activation_checkpointing,
@@ -266,7 +275,7 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
         case "blending":
             return BlendingObjective(*settings, balance=run.training.blending)
         case _:
-            return Objective(*settings)
+            return Objective(*settings, masking=make_masking(run))
 
 
 def sharding_of(run: ElucidationRun, placement: Placement) -> Sharding:
