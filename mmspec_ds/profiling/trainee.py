@@ -239,8 +239,8 @@ class Trainee:
     def _activity(
         self, rows_YE: Sequence[Sequence[float]], decoder_rows_YE: Sequence[Sequence[float]], length: float
     ) -> Activity:
-        """By the rows of the encoder's layers and of those of a decoder with experts; `length` is the mean number
-        of tokens of a sample."""
+        """By the rows of the encoder's layers and of those of a decoder with experts; `length` is that of a
+        sample, in tokens."""
         if self.run.moe is None:
             encoders = len(self.task.data.train.schemas) if self.dimensions.late else 1
             return dense_activity(self.dimensions, self.sizes.total, length, encoders)
