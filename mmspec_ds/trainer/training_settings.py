@@ -7,15 +7,22 @@ from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
 
+BUDGETS = ("steps", "epochs", "samples", "flops", "minutes")
+"""The settings of which one is the budget."""
+
 
 class TrainingSettings(Settings):
-    """Budget, batches, optimizer and logging. Exactly one of `steps`, `epochs` and `minutes` is the budget.
+    """Budget, batches, optimizer and logging. Exactly one of steps, epochs, samples, flops and minutes is the
+    budget.
 
     Attributes:
         ep_size: expert-parallel size, a divisor of the number of ranks and of the number of experts.
         batch_size: samples for each rank and step.
-        steps, epochs, minutes: the budget. With `minutes` the schedules follow the clock, so that a run of the
-            same seed is not the same run twice.
+        steps, epochs, samples, flops: the budget. Samples are molecules seen, repeats included; FLOPs are those
+            of forward and backward passes; both are counted over all ranks. The schedules follow it, and the
+            run ends with the first step that reaches it.
+        minutes: a budget for who must stop by the clock. The schedules follow it, so that a run of the same
+            seed is not the same run twice, and two models that are compared differ in what they have seen.
         warmup: fraction of the budget over which the learning rate rises linearly.
         final_learning_rate: what the cosine ends at, as a fraction of `learning_rate`.
         gradient_clipping: largest norm of the whole gradient; 0 is off.
@@ -36,6 +43,8 @@ class TrainingSettings(Settings):
     gradient_accumulation: int = Field(1, ge=1)
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)
+    samples: int | None = Field(None, ge=1)
+    flops: float | None = Field(None, gt=0)
     minutes: float | None = Field(None, gt=0)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(5e-4, gt=0)
@@ -56,9 +65,10 @@ class TrainingSettings(Settings):
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
-        given = [name for name in ("steps", "epochs", "minutes") if getattr(self, name) is not None]
+        given = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"exactly one of steps, epochs and minutes is the budget, found {' and '.join(given) or 'none'}"
+                f"exactly one of {', '.join(BUDGETS[:-1])} and {BUDGETS[-1]} is the budget,"
+                f" found {' and '.join(given) or 'none'}"
             )
         return self
