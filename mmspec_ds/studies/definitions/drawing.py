@@ -30,9 +30,9 @@ def draw(
     figure = Figure(size, dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False)
-    for axes in panels.flat:
-        _plain(axes)
     fill([list(row) for row in panels])
+    for axes in panels.flat:  # afterwards, as a new title would have its own size
+        _plain(axes)
     stored = io.BytesIO()
     figure.savefig(stored, format="png")
     return stored.getvalue()
