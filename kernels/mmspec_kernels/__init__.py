@@ -18,16 +18,18 @@ from mmspec_kernels.dispatch import Dispatch, dispatch
 from mmspec_kernels.experts import expert_ffn
 from mmspec_kernels.layer import sparse_ffn, sparse_ffn_and_pool
 from mmspec_kernels.route import NOT_ROUTED, Routing, route
-from mmspec_kernels.weights import Activation, ExpertWeights
+from mmspec_kernels.weights import Activation, Experts, ExpertWeights, StackedWeights, stack
 
 __all__ = [
     "NOT_ROUTED",
     "Activation",
     "Dispatch",
     "ExpertWeights",
+    "Experts",
     "PoolSums",
     "Pools",
     "Routing",
+    "StackedWeights",
     "combine",
     "combine_and_pool",
     "dispatch",
@@ -36,4 +38,5 @@ __all__ = [
     "route",
     "sparse_ffn",
     "sparse_ffn_and_pool",
+    "stack",
 ]

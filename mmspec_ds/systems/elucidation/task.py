@@ -20,6 +20,7 @@ from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
@@ -59,7 +60,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.run, self.context, self.data = run, context, data
         # DeepSpeed's default layout: consecutive ranks share the experts.
         placement = Placement(run.training.ep_size, context.rank % run.training.ep_size)
-        self.sharding = ExpertSharding(placement, len(run.moe.experts)) if run.moe else REPLICATED
+        widths = tuple(expert.width for expert in physical_order(run.moe.experts)) if run.moe else ()
+        self.sharding = ExpertSharding(placement, widths) if run.moe else REPLICATED
         self.objective = make_objective(run, data, placement)
         self.module, self.model = self.objective, self.objective.model
         self.sampler, self.validation_sampler = make_samplers(run, data, context.rank, context.world)
