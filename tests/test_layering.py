@@ -15,16 +15,11 @@ ROOT = Path(__file__).parents[1]
 LONGEST = 350
 
 SHARED = ("errors", "files", "processes", "progress", "settings")
-ANYBODYS = {"mmspec_ds", *(f"mmspec_ds.{name}" for name in SHARED)}
-"""What all rooms may import."""
+ANYBODYS = {"mmspec_ds", *(f"mmspec_ds.{name}" for name in SHARED)}  # what all rooms may import
 
 ARROWS: dict[str, set[str]] = {
     "mmspec_kernels": set(),
-    "mmspec_ds.errors": set(),
-    "mmspec_ds.files": set(),
-    "mmspec_ds.processes": set(),
-    "mmspec_ds.progress": set(),
-    "mmspec_ds.settings": set(),
+    **{f"mmspec_ds.{name}": set() for name in SHARED},
     "mmspec_ds.molecules": set(),
     "mmspec_ds.figures": {"mmspec_ds.molecules"},
     "mmspec_ds.spectra": {"mmspec_ds.molecules"},
@@ -75,6 +70,11 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.trainer",
         "mmspec_ds.verification",
     },
+    "mmspec_ds.studies": {
+        *(f"mmspec_ds.{n}" for n in ("data", "evaluation", "figures", "moe", "molecules", "nn", "profiling")),
+        *(f"mmspec_ds.{n}" for n in ("readers", "reporting", "simulator", "spectra", "systems", "trainer")),
+        "mmspec_ds.verification",
+    },
     "mmspec_ds.api": {f"mmspec_ds.{n}" for n in ("readers", "reporting", "spectra", "systems", "verification")},
     "mmspec_ds.cli": {
         "mmspec_ds.api",
@@ -85,6 +85,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.reporting",
         "mmspec_ds.simulator",
         "mmspec_ds.spectra",
+        "mmspec_ds.studies",
         "mmspec_ds.systems",
         "mmspec_ds.trainer",
         "mmspec_ds.verification",

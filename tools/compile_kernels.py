@@ -168,10 +168,10 @@ def _small_kernels() -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
     yield "pair_gradient", combination, {}
     yield "score_gradient", {**pairs, "WIDTHS": WIDTHS, "COLUMN": 128}, {"out_ptr": "*fp32"}
     route = {"D": D_MODEL, "E": experts, "EP": 16, "BLOCK": ROUTE_TOKENS, "BLOCK_D": ROUTE_FEATURES}
-    yield "route_tokens", {
-        **route, "TOPK": 2, "PRIOR": True, "SELECTION": True, "RENORMALISE": True
-    }, index  # fmt: skip
-    yield "route_gradient", {**route, "TOPK": 2, "RENORMALISE": True}, index
+    for sigmoid in (False, True):
+        gates = {**route, "TOPK": 2, "SIGMOID": sigmoid, "RENORMALISE": True}
+        yield "route_tokens", {**gates, "PRIOR": True, "SELECTION": 1 + sigmoid}, index
+        yield "route_gradient", gates, index
     yield "route_weight_gradient", {**route, "SPLITS": 8}, {}
 
 

@@ -3,6 +3,7 @@
 The package needs torch and, on a GPU, triton:
 
     route             choose the experts of each token and their weights
+    route_by_experts  let each expert choose its tokens
     dispatch          sort the token-expert pairs by expert
     expert_ffn        run every expert on its rows
     combine           add a token's weighted expert outputs
@@ -15,9 +16,10 @@ K chosen experts per token, M modalities, N = T * K token-expert pairs less thos
 
 from mmspec_kernels.combine import Pools, PoolSums, combine, combine_and_pool, gather
 from mmspec_kernels.dispatch import Dispatch, dispatch
+from mmspec_kernels.expert_choice import route_by_experts
 from mmspec_kernels.experts import expert_ffn
 from mmspec_kernels.layer import sparse_ffn, sparse_ffn_and_pool
-from mmspec_kernels.route import NOT_ROUTED, Routing, route
+from mmspec_kernels.route import NOT_ROUTED, GateFunction, Routing, route
 from mmspec_kernels.weights import Activation, Experts, ExpertWeights, StackedWeights, stack
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Dispatch",
     "ExpertWeights",
     "Experts",
+    "GateFunction",
     "PoolSums",
     "Pools",
     "Routing",
@@ -36,6 +39,7 @@ __all__ = [
     "expert_ffn",
     "gather",
     "route",
+    "route_by_experts",
     "sparse_ffn",
     "sparse_ffn_and_pool",
     "stack",

@@ -59,7 +59,8 @@ class Layout:
     def apart(self, flat: Sequence[Tensor]) -> Sequence[ExpertWeights]:
         """The weights (or gradients) of each expert, as views."""
         if self.widths is not None:
-            return StackedWeights(*flat, self.widths).apart()
+            w1, b1, w2, b2 = flat
+            return StackedWeights(w1, b1, w2, b2, self.widths).apart()
         return [ExpertWeights(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
 
 

@@ -28,12 +28,10 @@ class _Layer(torch.autograd.Function):
         plan = dispatch(index_TK, len(experts), backend="reference")
         rows = Rows(hidden_TD, tuple(plan.counts_E.tolist()), plan.token_N)
         out_ND, kept = forward_rows(rows, experts, activation, keep=any(ctx.needs_input_grad) and not recompute)
-        # No product with a mask where every pair is used: the sign of a weight is not looked at.
-        every = len(plan.token_N) == index_TK.numel()
-        used_TK = None if every else plan.used_TK
-        out_TD = weighted_rows(
-            out_ND, plan.row_TK, (weight_TK if every else weight_TK * used_TK).to(out_ND.dtype)
-        )
+        # Where every pair is used there is no mask to multiply with.
+        used_TK = None if len(plan.token_N) == index_TK.numel() else plan.used_TK
+        used = weight_TK if used_TK is None else weight_TK * used_TK
+        out_TD = weighted_rows(out_ND, plan.row_TK, used.to(out_ND.dtype))
         place_N = None if place_TK is None else place_TK.flatten().index_select(0, plan.pair_N)
         weight_N = weight_TK.flatten().index_select(0, plan.pair_N)
         ctx.save_for_backward(

@@ -11,10 +11,11 @@ def route_tokens(
     index_ptr, chosen_ptr, probability_ptr, lse_ptr, logit_ptr, count_ptr,
     tokens, inverse_temperature, share,
     D: tl.constexpr, E: tl.constexpr, EP: tl.constexpr, TOPK: tl.constexpr,
-    PRIOR: tl.constexpr, SELECTION: tl.constexpr, RENORMALISE: tl.constexpr,
+    PRIOR: tl.constexpr, SELECTION: tl.constexpr, SIGMOID: tl.constexpr, RENORMALISE: tl.constexpr,
     BLOCK: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """Logits, softmax, top-k and counts of BLOCK tokens. EP is E filled up to a power of two, at least 16."""
+    """Logits, gates, top-k and counts of BLOCK tokens. EP is E filled up to a power of two, at least 16.
+    SELECTION: 0 without a selection bias, 1 with one for all modalities, 2 with one for each."""
     token = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = token < tokens
     expert = tl.arange(0, EP)
@@ -33,8 +34,8 @@ def route_tokens(
         logits = tl.dot(h.to(tl.float32), w.to(tl.float32), logits, input_precision="ieee")
     modality = tl.load(modality_ptr + token, mask=inside, other=-1)
     routed = modality >= 0
+    safe = tl.where(routed, modality, 0)
     if PRIOR:
-        safe = tl.where(routed, modality, 0)
         logits += tl.load(prior_ptr + safe[:, None] * E + expert[None, :], mask=real, other=0.0)
     places = token[:, None] * E + expert[None, :]
     kept = inside[:, None] & real
@@ -44,21 +45,29 @@ def route_tokens(
     largest = tl.max(logits, axis=1)
     lse = largest + tl.log(tl.sum(tl.exp(logits - largest[:, None]), axis=1))
     tl.store(lse_ptr + token, tl.where(routed, lse, 0.0), mask=inside)
-    power = tl.exp((logits - largest[:, None]) * inverse_temperature)
-    probability = power / tl.sum(power, axis=1)[:, None]
+    if SIGMOID:
+        affinity = tl.where(real, 1.0 / (1.0 + tl.exp(-logits * inverse_temperature)), 0.0)
+        probability = affinity / tl.maximum(tl.sum(affinity, axis=1), 1.1754943508222875e-38)[:, None]
+    else:
+        power = tl.exp((logits - largest[:, None]) * inverse_temperature)
+        probability = power / tl.sum(power, axis=1)[:, None]
+        affinity = probability
     tl.store(probability_ptr + places, tl.where(routed[:, None], probability, 0.0), mask=kept)
 
-    score = probability
-    if SELECTION:
-        score += tl.load(selection_ptr + expert, mask=expert < E, other=0.0)[None, :]
-    score = tl.where(real, score, float("-inf"))
+    start_score = affinity
+    if SELECTION == 1:
+        start_score += tl.load(selection_ptr + expert, mask=expert < E, other=0.0)[None, :]
+    if SELECTION == 2:
+        start_score += tl.load(selection_ptr + safe[:, None] * E + expert[None, :], mask=real, other=0.0)
+    start_score = tl.where(real, start_score, float("-inf"))
+    score = start_score
     total = tl.zeros((BLOCK,), dtype=tl.float32)
     first = tl.zeros((BLOCK,), dtype=tl.float32)
     chosen_here = tl.zeros((BLOCK, EP), dtype=tl.int32)
     for choice in tl.static_range(TOPK):
         best = tl.argmax(score, axis=1)
         hit = expert[None, :] == best[:, None]
-        weight = tl.sum(tl.where(hit, probability, 0.0), axis=1)
+        weight = tl.sum(tl.where(hit, affinity, 0.0), axis=1)
         if choice == 0:
             first = weight
         used = routed & ((weight >= share * first) | (choice == 0))
@@ -70,16 +79,13 @@ def route_tokens(
             tl.store(chosen_ptr + token * TOPK + choice, weight, mask=inside)
         score = tl.where(hit, float("-inf"), score)
     if RENORMALISE:
-        # A second walk over the choices: their sum is known only now, and the probabilities are in registers.
-        score = probability
-        if SELECTION:
-            score += tl.load(selection_ptr + expert, mask=expert < E, other=0.0)[None, :]
-        score = tl.where(real, score, float("-inf"))
+        # A second walk over the choices: their sum is known only now, and the affinities are in registers.
+        score = start_score
         total = tl.maximum(total, 1.1754943508222875e-38)
         for choice in tl.static_range(TOPK):
             best = tl.argmax(score, axis=1)
             hit = expert[None, :] == best[:, None]
-            weight = tl.sum(tl.where(hit, probability, 0.0), axis=1)
+            weight = tl.sum(tl.where(hit, affinity, 0.0), axis=1)
             used = routed & ((weight >= share * first) | (choice == 0))
             tl.store(chosen_ptr + token * TOPK + choice, tl.where(used, weight / total, 0.0), mask=inside)
             score = tl.where(hit, float("-inf"), score)
@@ -91,7 +97,8 @@ def route_gradient(
     logit_ptr, modality_ptr, weight_ptr, index_ptr, chosen_ptr, lse_ptr,
     dchosen_ptr, dprobability_ptr, dlse_ptr, dlogit_ptr, dhidden_ptr,
     tokens, inverse_temperature,
-    D: tl.constexpr, E: tl.constexpr, EP: tl.constexpr, TOPK: tl.constexpr, RENORMALISE: tl.constexpr,
+    D: tl.constexpr, E: tl.constexpr, EP: tl.constexpr, TOPK: tl.constexpr,
+    SIGMOID: tl.constexpr, RENORMALISE: tl.constexpr,
     BLOCK: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """dlogits from the gradients of chosen weights, probabilities and log-sum-exp; dhidden = dlogits W."""
@@ -104,32 +111,45 @@ def route_gradient(
     routed = tl.load(modality_ptr + token, mask=inside, other=-1) >= 0
     logits = tl.load(logit_ptr + places, mask=kept, other=float("-inf"))
     logits = tl.where(inside[:, None], logits, 0.0)
-    largest = tl.max(logits, axis=1)
-    power = tl.exp((logits - largest[:, None]) * inverse_temperature)
-    power = tl.where(real, power, 0.0)
-    probability = power / tl.sum(power, axis=1)[:, None]
+    if SIGMOID:
+        affinity = tl.where(real, 1.0 / (1.0 + tl.exp(-logits * inverse_temperature)), 0.0)
+        everything = tl.maximum(tl.sum(affinity, axis=1), 1.1754943508222875e-38)
+        probability = affinity / everything[:, None]
+    else:
+        largest = tl.max(logits, axis=1)
+        power = tl.exp((logits - largest[:, None]) * inverse_temperature)
+        power = tl.where(real, power, 0.0)
+        probability = power / tl.sum(power, axis=1)[:, None]
+        affinity = probability
 
     total = tl.zeros((BLOCK,), dtype=tl.float32)
     slope = tl.zeros((BLOCK,), dtype=tl.float32)
     if RENORMALISE:
-        # w_k = p_k / s with s = sum p: dp_k = (dw_k - sum_j dw_j w_j) / s.
+        # w_k = a_k / s with s = sum a: da_k = (dw_k - sum_j dw_j w_j) / s.
         for choice in tl.static_range(TOPK):
             index = tl.load(index_ptr + token * TOPK + choice, mask=inside, other=-1)
             hit = expert[None, :] == index[:, None]
-            total += tl.sum(tl.where(hit, probability, 0.0), axis=1)
+            total += tl.sum(tl.where(hit, affinity, 0.0), axis=1)
             weight = tl.load(chosen_ptr + token * TOPK + choice, mask=inside, other=0.0)
             grad = tl.load(dchosen_ptr + token * TOPK + choice, mask=inside, other=0.0)
             slope += weight * grad
         total = tl.maximum(total, 1.1754943508222875e-38)
     dp = tl.load(dprobability_ptr + places, mask=kept, other=0.0)
+    da = tl.zeros((BLOCK, EP), dtype=tl.float32)
     for choice in tl.static_range(TOPK):
         index = tl.load(index_ptr + token * TOPK + choice, mask=inside, other=-1)
         hit = expert[None, :] == index[:, None]
         grad = tl.load(dchosen_ptr + token * TOPK + choice, mask=inside, other=0.0)
         if RENORMALISE:
             grad = (grad - slope) / total
-        dp += tl.where(hit, grad[:, None], 0.0)
-    dlogits = probability * (dp - tl.sum(probability * dp, axis=1)[:, None]) * inverse_temperature
+        da += tl.where(hit, grad[:, None], 0.0)
+    if SIGMOID:
+        # Probabilities are affinities over their sum; da/dlogit = a (1 - a) / temperature.
+        da += (dp - tl.sum(probability * dp, axis=1)[:, None]) / everything[:, None]
+        dlogits = affinity * (1.0 - affinity) * da * inverse_temperature
+    else:
+        dp += da
+        dlogits = probability * (dp - tl.sum(probability * dp, axis=1)[:, None]) * inverse_temperature
     lse = tl.load(lse_ptr + token, mask=inside, other=0.0)
     dlse = tl.load(dlse_ptr + token, mask=inside, other=0.0)
     dlogits += tl.where(real, dlse[:, None] * tl.exp(logits - lse[:, None]), 0.0)

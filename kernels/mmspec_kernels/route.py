@@ -4,12 +4,15 @@ Axes: T tokens, D model width, E experts, K chosen experts, M modalities.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmspec_kernels.backend import Backend, uses_triton
+
+GateFunction = Literal["softmax", "sigmoid"]
 
 NOT_ROUTED = -1
 """The modality of a padding place, and the expert index of a token-expert pair that is not used."""
@@ -18,8 +21,9 @@ NOT_ROUTED = -1
 @dataclass(frozen=True)
 class Routing:
     """Where tokens go. `index_TK` int64, NOT_ROUTED for padding and for experts that dynamic activation left
-    out; `weight_TK` float32, 0 there; `probability_TE` float32, 0 for padding; `log_sum_exp_T` float32 of the
-    logits before the temperature, 0 for padding; `counts_E` int64, token-expert pairs of each expert."""
+    out; `weight_TK` float32, 0 there; `probability_TE` float32, 0 for padding: with sigmoid gates the
+    affinities divided by their sum over all experts; `log_sum_exp_T` float32 of the logits before the
+    temperature, 0 for padding; `counts_E` int64, token-expert pairs of each expert."""
 
     index_TK: Tensor
     weight_TK: Tensor
@@ -36,7 +40,8 @@ def route(
     *,
     k: int,
     temperature: float = 1.0,
-    selection_bias_E: Tensor | None = None,
+    gate: GateFunction = "softmax",
+    selection_bias: Tensor | None = None,
     renormalise: bool = False,
     dynamic_share: float = 0.0,
     backend: Backend = "auto",
@@ -46,6 +51,9 @@ def route(
     W (h + prior) is computed as W h + (W prior)[modality], equation 17 of the paper: the second term is a
     table of M x E numbers, so the modality costs one look-up per token. Everything is in float32.
 
+    With sigmoid gates an expert's affinity is sigmoid(logit / temperature), whatever the others' are
+    (DeepSeek-V3, 2024, section 2.1.2): affinities stand for the probabilities in the choice and as weights.
+
     Args:
         hidden_TD: token representations, any floating type.
         modality_T: int64, NOT_ROUTED where there is no token.
@@ -53,7 +61,9 @@ def route(
         prior_MD: sum of tag and bias embeddings of each modality, or None for routing by content alone.
         k: experts for each token, 1 to E.
         temperature: tau > 0.
-        selection_bias_E: added to the probabilities for the choice only, not for the weights.
+        gate: "softmax" or "sigmoid".
+        selection_bias: [E], or [M, E] with a row for each modality; added to the probabilities (affinities) for
+            the choice only, not for the weights.
         renormalise: divide a token's weights by their sum.
         dynamic_share: an expert after the first is left out when its probability is below this share of the
             first one's; 0 keeps all.
@@ -64,6 +74,8 @@ def route(
     """
     if not 1 <= k <= weight_ED.shape[0]:
         raise ValueError(f"k is {k}: expected 1 to the number of experts, {weight_ED.shape[0]}")
+    if gate not in ("softmax", "sigmoid"):
+        raise ValueError(f"gate is {gate!r}: expected 'softmax' or 'sigmoid'")
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}: expected a positive number")
     if uses_triton(backend, hidden_TD):
@@ -77,9 +89,10 @@ def route(
                 modality_T,
                 weight,
                 prior_ME,
-                selection_bias_E,
+                selection_bias,
                 k,
                 temperature,
+                gate == "sigmoid",
                 renormalise,
                 dynamic_share,
             )
@@ -89,12 +102,16 @@ def route(
     logits_TE = F.linear(hidden_TD.float(), weight)
     if prior_MD is not None:
         logits_TE = logits_TE + F.embedding(modality_T.clamp_min(0), F.linear(prior_MD.float(), weight))
-    probability_TE = torch.softmax(logits_TE / temperature, dim=-1) * routed_T[:, None]
     log_sum_exp_T = torch.logsumexp(logits_TE, dim=-1) * routed_T
+    affinity_TE, probability_TE = gates(logits_TE / temperature, gate)
+    probability_TE = probability_TE * routed_T[:, None]
 
-    score_TE = probability_TE if selection_bias_E is None else probability_TE + selection_bias_E
-    index_TK = score_TE.detach().topk(k, dim=-1).indices
-    weight_TK = probability_TE.gather(1, index_TK)
+    score_TE = affinity_TE.detach()
+    if selection_bias is not None:
+        of_token = selection_bias if selection_bias.ndim == 1 else selection_bias[modality_T.clamp_min(0)]
+        score_TE = score_TE + of_token
+    index_TK = score_TE.topk(k, dim=-1).indices
+    weight_TK = affinity_TE.gather(1, index_TK)
     used_TK = routed_T[:, None].expand(-1, k)
     if dynamic_share > 0:
         used_TK = used_TK & (weight_TK.detach() >= dynamic_share * weight_TK.detach()[:, :1])
@@ -105,3 +122,13 @@ def route(
     experts_E = torch.arange(len(weight), device=index_TK.device)
     counts_E = (index_TK.reshape(-1, 1) == experts_E).sum(0)
     return Routing(index_TK, weight_TK, probability_TE, log_sum_exp_T, counts_E)
+
+
+def gates(logits_TE: Tensor, gate: GateFunction) -> tuple[Tensor, Tensor]:
+    """Affinities, from which weights are made, and probabilities, which sum to 1, of logits divided by the
+    temperature. They are the same with softmax."""
+    if gate == "softmax":
+        probability_TE = torch.softmax(logits_TE, dim=-1)
+        return probability_TE, probability_TE
+    # The softmax of log sigmoid is the sigmoid over its sum, also where all affinities are nearly 0.
+    return torch.sigmoid(logits_TE), torch.softmax(F.logsigmoid(logits_TE), dim=-1)

@@ -30,7 +30,7 @@ class RouteTokens(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden_TD: Tensor, modality_T: Tensor, weight_ED: Tensor, prior_ME: Tensor | None,
-        selection_E: Tensor | None, k: int, temperature: float, renormalise: bool, share: float,
+        selection: Tensor | None, k: int, temperature: float, sigmoid: bool, renormalise: bool, share: float,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         hidden, modality = hidden_TD.contiguous(), modality_T.contiguous()
         weight = weight_ED.contiguous()
@@ -43,13 +43,13 @@ class RouteTokens(torch.autograd.Function):
         counts = torch.zeros(experts, dtype=torch.int32, device=device)
         kernels_route.route_tokens[(max(1, triton.cdiv(tokens, ROUTE_TOKENS)),)](
             hidden, modality, weight, weight if prior_ME is None else prior_ME.contiguous(),
-            weight if selection_E is None else selection_E.float().contiguous(),
+            weight if selection is None else selection.float().contiguous(),
             index, chosen, probability, lse, logits, counts, tokens, 1.0 / temperature, share,
-            TOPK=k, PRIOR=prior_ME is not None, SELECTION=selection_E is not None, RENORMALISE=renormalise,
-            **_blocks(d_model, experts),
+            TOPK=k, PRIOR=prior_ME is not None, SELECTION=0 if selection is None else selection.ndim,
+            SIGMOID=sigmoid, RENORMALISE=renormalise, **_blocks(d_model, experts),
         )  # fmt: skip
         ctx.save_for_backward(hidden, modality, weight, logits, index, chosen, lse)
-        ctx.options = (temperature, renormalise, 0 if prior_ME is None else len(prior_ME))
+        ctx.options = (temperature, sigmoid, renormalise, 0 if prior_ME is None else len(prior_ME))
         counts = counts.long()
         ctx.mark_non_differentiable(index, counts)
         return index, chosen, probability, lse, counts
@@ -57,7 +57,7 @@ class RouteTokens(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         hidden, modality, weight, logits, index, chosen, lse = ctx.saved_tensors
-        temperature, renormalise, modalities = ctx.options
+        temperature, sigmoid, renormalise, modalities = ctx.options
         (tokens, d_model), experts = hidden.shape, weight.shape[0]
         dchosen, dprobability, dlse = (grad_outputs[i].contiguous() for i in (1, 2, 3))
         dlogits = torch.empty(tokens, experts, dtype=torch.float32, device=hidden.device)
@@ -65,7 +65,8 @@ class RouteTokens(torch.autograd.Function):
         blocks = _blocks(d_model, experts)
         kernels_route.route_gradient[(max(1, triton.cdiv(tokens, ROUTE_TOKENS)),)](
             logits, modality, weight, index, chosen, lse, dchosen, dprobability, dlse, dlogits, dhidden,
-            tokens, 1.0 / temperature, TOPK=index.shape[1], RENORMALISE=renormalise, **blocks,
+            tokens, 1.0 / temperature, TOPK=index.shape[1], SIGMOID=sigmoid, RENORMALISE=renormalise,
+            **blocks,
         )  # fmt: skip
         splits = max(1, min(64, tokens // 512)) if hidden.is_cuda else 2
         partial = torch.empty(splits, experts, d_model, dtype=torch.float32, device=hidden.device)
@@ -77,4 +78,4 @@ class RouteTokens(torch.autograd.Function):
             # A product, not an index_add: the latter adds in any order on a device.
             one_hot_TM = modality[:, None] == torch.arange(modalities, device=modality.device)
             dprior = one_hot_TM.float().T @ dlogits
-        return dhidden, None, partial.sum(0).to(weight.dtype), dprior, None, None, None, None, None
+        return dhidden, None, partial.sum(0).to(weight.dtype), dprior, None, None, None, None, None, None

@@ -54,6 +54,11 @@ class StackedWeights:
         """The four tensors."""
         return self.w1, self.b1, self.w2, self.b2
 
+    def with_tensors(self, tensors: Sequence[Tensor]) -> "StackedWeights":
+        """Four other tensors of the same shapes, such as gradients, in this order."""
+        w1, b1, w2, b2 = tensors
+        return StackedWeights(w1, b1, w2, b2, self.widths)
+
     def apart(self) -> list[ExpertWeights]:
         """The weights of each expert, as differentiable views."""
         d_model = self.w2.shape[1]
@@ -127,6 +132,5 @@ def in_autocast_dtype(hidden: Tensor, experts: Experts) -> tuple[Tensor, Experts
         return hidden, experts
     dtype = torch.get_autocast_dtype(kind)
     if isinstance(experts, StackedWeights):
-        stacked = StackedWeights(*(t.to(dtype) for t in experts.tensors), experts.widths)
-        return hidden.to(dtype), stacked
+        return hidden.to(dtype), experts.with_tensors([t.to(dtype) for t in experts.tensors])
     return hidden.to(dtype), [ExpertWeights(*(t.to(dtype) for t in e)) for e in experts]

@@ -13,6 +13,7 @@ from deepspeed.moe.experts import Experts
 from deepspeed.moe.layer import MoE
 from deepspeed.moe.sharded_moe import MOELayer, TopKGate
 from deepspeed.utils import groups
+from torch import Tensor
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
@@ -23,8 +24,10 @@ from mmspec_ds.moe.layer import Gate, SparseDispatch, SparseFeedForward
 class DeepSpeedGate(Gate, TopKGate):
     """The router as DeepSpeed's gate."""
 
-    def __init__(self, d_model: int, settings: MoESettings, modalities: int) -> None:
-        Gate.__init__(self, d_model, settings, modalities)
+    def __init__(
+        self, d_model: int, settings: MoESettings, modalities: int, serves_ME: Tensor | None = None
+    ) -> None:
+        Gate.__init__(self, d_model, settings, modalities, serves_ME)
         self.wall_clock_breakdown = False
         self.ep_group = None
 

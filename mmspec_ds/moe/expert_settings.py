@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from mmspec_kernels import GateFunction
 from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
@@ -52,8 +53,20 @@ class MoESettings(Settings):
         tag_routing, router_aware: whether the router sees the modality's tag e_m and bias b_m (table 4).
         dynamic_share: an expert after the first is skipped when its probability is below this share of the
             first one's (table 5); 0 keeps all.
+        gate: "softmax", or "sigmoid": an expert's affinity does not depend on the others' (DeepSeek-V3, 2024).
         renormalise: divide the weights of a token's experts by their sum; the paper does not.
-        selection_bias_rate: step of the bias that evens out the load without a loss; 0 is off.
+        choice: "token", or "expert": each expert chooses ceil(k n / E) of a sample's n tokens (Zhou et al.
+            2022); see `mmspec_kernels.expert_choice`.
+        always_on: width of a network that every token takes beside its k experts (DeepSeekMoE, Dai et al.
+            2024); 0 is none. It is no expert: it is not routed to, and every rank holds it.
+        selection_bias_rate: step of the bias that evens out the load without a loss (Wang et al. 2024); 0 is
+            off.
+        selection_bias_by: "all", or "modality": a bias for each modality, which evens its load over the experts
+            that serve it. The others keep a bias of 0: an even load over all experts would undo what modality
+            experts are for.
+        decoder: experts in the decoder's feed-forward networks too. A target token's router sees its content
+            alone and has the temperature 1; tokens choose there, because an expert that chose among the tokens
+            of a target would look ahead.
         exchange_chunks: parts in which rows are sent between ranks that share the experts, so that one part is
             sent while another is computed. It does not change the result. Each part adds two collectives to a
             layer's forward pass and two to its backward pass.
@@ -66,14 +79,50 @@ class MoESettings(Settings):
     tag_routing: bool = True
     router_aware: bool = True
     dynamic_share: float = Field(default=0.0, ge=0, le=1)
+    gate: GateFunction = "softmax"
     renormalise: bool = False
+    choice: Literal["token", "expert"] = "token"
+    always_on: int = Field(default=0, ge=0, multiple_of=16)
     selection_bias_rate: float = Field(default=0.0, ge=0)
+    selection_bias_by: Literal["all", "modality"] = "all"
+    decoder: bool = False
     exchange_chunks: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _k_is_at_most_the_number_of_experts(self) -> "MoESettings":
         if self.k > len(self.experts):
             raise ValueError(f"k is {self.k}, but there are {len(self.experts)} experts")
+        return self
+
+    def for_decoder(self) -> "MoESettings":
+        """The settings of a decoder's sparse layers: experts of the same widths in the same order, all of which
+        serve the one kind of token that there is."""
+        experts = tuple(ExpertSettings(family="shared", width=expert.width) for expert in self.experts)
+        alone = {"choice": "token", "tag_routing": False, "router_aware": False, "selection_bias_by": "all"}
+        return self.model_copy(update={"experts": experts, **alone})
+
+    @model_validator(mode="after")
+    def _a_decoder_has_no_capacity(self) -> "MoESettings":
+        if self.decoder and self.mode == "capacity":
+            raise ValueError(
+                "decoder is true, but mode is 'capacity': what is written of a molecule would depend on the"
+                " others in the batch, expected mode 'dropless'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _experts_that_choose_need_no_help(self) -> "MoESettings":
+        if self.choice == "expert":
+            idle = {
+                "mode": self.mode != "dropless",
+                "selection_bias_rate": self.selection_bias_rate > 0,
+                "dynamic_share": self.dynamic_share > 0,
+            }
+            for name in (name for name, used in idle.items() if used):
+                raise ValueError(
+                    f"choice is 'expert', but {name} is {getattr(self, name)!r}: experts that choose their"
+                    f" tokens have an even load and no more than it, expected the default of {name}"
+                )
         return self
 
 
@@ -89,8 +138,13 @@ class ObjectiveSettings(Settings):
         cost: lambda_cost, on the expected width of the chosen experts.
         structure: lambda_pid, on agreement of shared and separation of modality experts.
         margin: gamma of the separation, a distance between pooled outputs.
-        z: weight of the squared log-partition of the router's logits.
+        z: weight of the squared log-partition of the router's logits (ST-MoE, Zoph et al. 2022), before they
+            are divided by the temperature, and with sigmoid gates too.
+        interactions: weight of the supervision of experts by masked modalities (I2MoE, Xin et al. 2025), see
+            `moe.interactions`; it costs a second pass of the encoder.
         label_smoothing: of the task loss in training.
+        alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
+        alignment_temperature: divides its cosines.
     """
 
     balance: float = Field(default=0.01, ge=0)
@@ -102,4 +156,7 @@ class ObjectiveSettings(Settings):
     structure: float = Field(default=0.001, ge=0)
     margin: float = Field(default=1.0, gt=0)
     z: float = Field(default=0.0, ge=0)
+    interactions: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    alignment: float = Field(default=0.0, ge=0)
+    alignment_temperature: float = Field(default=0.07, gt=0)

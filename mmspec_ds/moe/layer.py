@@ -6,6 +6,7 @@ without DeepSpeed; `deepspeed_layer` derives DeepSpeed's classes from them.
 Axes: B samples, S positions, T = B * S tokens, D model width, E experts, K choices, M modalities, N rows.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,41 +21,66 @@ from mmspec_kernels import (
     dispatch,
     gather,
     route,
+    route_by_experts,
 )
 from torch import Tensor, nn
 
+from mmspec_ds.moe.always_on import AlwaysOn
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_parallel import ALONE, Exchange, LocalExperts, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import ExpertBank, physical_order
+from mmspec_ds.moe.interactions import PooledReport
 from mmspec_ds.moe.statistics import RoutingReport, routing_report
 from mmspec_ds.moe.structure import StructuralSums
 
 
 class Gate(nn.Module):
-    """The router: expert probabilities from content, modality tag and modality bias (equations 3 and 4)."""
+    """The router: expert probabilities from content, modality tag and modality bias (equations 3 and 4).
+
+    Args:
+        d_model: D.
+        settings: experts and routing.
+        modalities: M.
+        serves_ME: True where an expert serves a modality, see `serving`; without, all serve all.
+    """
 
     selection_bias: Tensor
+    serves_ME: Tensor
 
-    def __init__(self, d_model: int, settings: MoESettings, modalities: int) -> None:
+    def __init__(
+        self, d_model: int, settings: MoESettings, modalities: int, serves_ME: Tensor | None = None
+    ) -> None:
         nn.Module.__init__(self)
         self.settings = settings
         self.wg = nn.Linear(d_model, len(settings.experts), bias=False)
         self.tag = nn.Parameter(torch.randn(modalities, d_model) * 0.02) if settings.tag_routing else None
         self.bias = nn.Parameter(torch.zeros(modalities, d_model)) if settings.router_aware else None
-        self.register_buffer("selection_bias", torch.zeros(len(settings.experts)))
+        experts = len(settings.experts)
+        rows = (modalities,) if settings.selection_bias_by == "modality" else ()
+        self.register_buffer("selection_bias", torch.zeros(*rows, experts))
+        everything = torch.ones(modalities, experts, dtype=torch.bool)
+        self.register_buffer("serves_ME", everything if serves_ME is None else serves_ME, persistent=False)
 
-    def forward(self, hidden_TD: Tensor, modality_T: Tensor, temperature: float) -> Routing:
+    def forward(self, hidden_TD: Tensor, modality_T: Tensor, temperature: float, samples: int = 1) -> Routing:
+        """Route T tokens, which are `samples` blocks of equal length; blocks matter where experts choose."""
+        settings = self.settings
+        if settings.choice == "expert":
+            return route_by_experts(
+                hidden_TD, modality_T, self.wg.weight, self._prior(), k=settings.k, samples=samples,
+                temperature=temperature, gate=settings.gate, renormalise=settings.renormalise,
+            )  # fmt: skip
         return route(
             hidden_TD,
             modality_T,
             self.wg.weight,
             self._prior(),
-            k=self.settings.k,
+            k=settings.k,
             temperature=temperature,
-            selection_bias_E=self.selection_bias if self.settings.selection_bias_rate else None,
-            renormalise=self.settings.renormalise,
-            dynamic_share=self.settings.dynamic_share,
+            gate=settings.gate,
+            selection_bias=self.selection_bias if settings.selection_bias_rate else None,
+            renormalise=settings.renormalise,
+            dynamic_share=settings.dynamic_share,
         )
 
     def _prior(self) -> Tensor | None:
@@ -65,10 +91,24 @@ class Gate(nn.Module):
         return self.tag + self.bias
 
     @torch.no_grad()
-    def update_selection_bias(self, load_E: Tensor) -> None:
-        """Raise the selection bias of experts below the mean load and lower that of the others, by one step."""
-        step = self.settings.selection_bias_rate * torch.sign(load_E.mean() - load_E)
+    def update_selection_bias(self, load_ME: Tensor) -> None:
+        """Raise the selection bias of experts below the mean load and lower that of the others, by one step
+        (Wang et al. 2024). The load is that of all modalities, or of each over the experts that serve it."""
+        by_modality = self.settings.selection_bias_by == "modality"
+        load = load_ME if by_modality else load_ME.sum(0)
+        served = self.serves_ME if by_modality else torch.ones_like(load, dtype=torch.bool)
+        mean = (load * served).sum(-1, keepdim=True) / served.sum(-1, keepdim=True)
+        step = self.settings.selection_bias_rate * torch.sign(mean - load) * served
         self.selection_bias += step.to(self.selection_bias.dtype)
+
+
+def serving(settings: MoESettings, modalities: Sequence[str]) -> Tensor:
+    """Whether an expert serves a modality, bool [M, E] in physical order: shared and interaction experts serve
+    all, modality experts those that they name. A modality that no expert serves is served by all."""
+    serves_ME = torch.tensor(
+        [[not e.modalities or m in e.modalities for e in physical_order(settings.experts)] for m in modalities]
+    )
+    return serves_ME | ~serves_ME.any(1, keepdim=True)
 
 
 def mix_experts(
@@ -90,7 +130,10 @@ def add_rows(
 
 
 class SparseDispatch(nn.Module):
-    """One pass of tokens through the gate and their experts."""
+    """One pass of tokens through the gate and their experts.
+
+    With `gives_pools`, which needs a structure's margin, a pass in training gives a `PooledReport`.
+    """
 
     def __init__(
         self,
@@ -105,6 +148,7 @@ class SparseDispatch(nn.Module):
         self.ep_group: Any | None = None
         self.data_group: Any | None = None
         self.modalities = len(modalities)
+        self.gives_pools = False
         order = physical_order(settings.experts)
         serves_EM = torch.tensor([[m in e.modalities for m in modalities] for e in order])
         shared_E = torch.tensor([e.family == "shared" for e in order])
@@ -114,10 +158,10 @@ class SparseDispatch(nn.Module):
 
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
-    ) -> tuple[Tensor, RoutingReport]:
+    ) -> tuple[Tensor, RoutingReport | PooledReport]:
         hidden_TD, modality_T = hidden_BSD.flatten(0, 1), modality_BS.flatten()
 
-        routing = self.gate(hidden_TD, modality_T, temperature)
+        routing = self.gate(hidden_TD, modality_T, temperature, len(modality_BS))
         kept_TK, weight_TK = self._within_capacity(routing)
         structure = self.structure if self.training else None
         pools = structure.pools(modality_T, kept_TK, len(modality_BS)) if structure is not None else None
@@ -132,7 +176,10 @@ class SparseDispatch(nn.Module):
             rows_ND = exchange.compute(self.experts)
             out_TD, sums = add_rows(rows_ND, weight_TK, exchange.plan, pools)
         if structure is not None:
+            assert sums is not None
             report = report.with_structure(structure(sums))
+            if self.gives_pools:
+                return out_TD.view_as(hidden_BSD), PooledReport(report, structure.by_expert(sums))
         return out_TD.view_as(hidden_BSD), report
 
     def _within_capacity(self, routing: Routing) -> tuple[Tensor, Tensor]:
@@ -169,21 +216,25 @@ class SparseFeedForward(nn.Module):
     ) -> None:
         nn.Module.__init__(self)
         self.settings, self.placement = settings, placement
-        gate = self.gate_class(d_model, settings, len(modalities))
+        gate = self.gate_class(d_model, settings, len(modalities), serving(settings, modalities))
         bank = self.bank_class(d_model, settings, placement)
         self.deepspeed_moe = self.dispatch_class(gate, bank, settings, modalities, structure_margin)
+        self.always_on = AlwaysOn(d_model, settings.always_on) if settings.always_on else None
 
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
-    ) -> tuple[Tensor, RoutingReport]:
-        """The layer's output [B, S, D], zero at padding, and its report."""
-        out: tuple[Tensor, RoutingReport] = self.deepspeed_moe(hidden_BSD, modality_BS, temperature)
-        return out
+    ) -> tuple[Tensor, RoutingReport | PooledReport]:
+        """The layer's output [B, S, D], and its report. At padding the experts give zero; what is always on
+        gives some number there, as a dense network does."""
+        out_BSD, report = self.deepspeed_moe(hidden_BSD, modality_BS, temperature)
+        if self.always_on is not None:
+            out_BSD = out_BSD + self.always_on(hidden_BSD)
+        return out_BSD, report
 
     def rebalance(self, report: RoutingReport) -> None:
         """Move the selection bias towards an even load, if `selection_bias_rate` is set."""
         if self.settings.selection_bias_rate:
-            self.deepspeed_moe.gate.update_selection_bias(report.load_ME.sum(0))
+            self.deepspeed_moe.gate.update_selection_bias(report.load_ME)
 
 
 def relative_costs(settings: MoESettings) -> Tensor:

@@ -1,6 +1,6 @@
 """The sizes of the encoder-decoder Transformer."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,9 @@ class ModelSettings(Settings):
     `encoder_ffn_width` is the width of the feed-forward networks of a dense encoder where it differs from
     `ffn_width`, the decoder's.
 
+    `fusion` is "early" for one encoder over the tokens of all modalities, or "late" for an encoder of these
+    sizes for each modality, whose states meet in the decoder's cross-attention (`late_fusion`).
+
     `max_target_tokens` is the longest sequence that the decoder reads: BOS and the SMILES tokens, without EOS.
     """
 
@@ -27,6 +30,7 @@ class ModelSettings(Settings):
     decoder_layers: Positive = 6
     ffn_width: Positive = 2048
     encoder_ffn_width: Positive | None = None
+    fusion: Literal["early", "late"] = "early"
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     max_target_tokens: Positive = 160
     sinusoid_features: Annotated[int, Field(gt=0, multiple_of=2)] = 64

@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from mmspec_ds.moe.always_on import AlwaysOn
 from mmspec_ds.moe.experts import ExpertBank
 from mmspec_ds.moe.layer import mix_experts
 from mmspec_ds.nn.feedforward import DenseFeedForward
@@ -105,6 +106,9 @@ def _replica(module: nn.Module) -> nn.Module:
         return PackedFeedForward(widen, PackedLinear(module.narrow.weight, module.narrow.bias))
     if isinstance(module, ExpertBank):
         return PackedExperts(module)
+    if isinstance(module, AlwaysOn):
+        widen = PackedLinear(module.w1.T, module.b1, gelu=True)
+        return nn.Sequential(widen, PackedLinear(module.w2.T, module.b2))
     if type(module) is nn.Linear:
         return PackedLinear(module.weight, module.bias)
     replica = copy.copy(module)

@@ -58,6 +58,13 @@ class Planner:
     """Plans of one run. A pass is watched once for each batch size, width, precision and checkpointing."""
 
     def __init__(self, run: ElucidationRun, engine: EngineFile, figures: TokenFigures) -> None:
+        if run.model.fusion == "late":
+            raise ConfigError("model.fusion is late, but plans reckon with one encoder: expected early")
+        if run.training.modality_gradients != "none":
+            raise ConfigError(
+                f"training.modality_gradients is {run.training.modality_gradients}, but plans reckon with one"
+                " pass a step: expected none"
+            )
         self.run, self.engine, self.figures = run, engine, figures
         self.sizes = model_sizes(run, figures.schemas, figures.vocabulary)
         self._passes: dict[tuple[object, ...], list[StageBytes]] = {}
@@ -113,7 +120,9 @@ class Planner:
             k=self.sizes.k,
             experts=len(self.sizes.widths),
             d_model=run.model.d_model,
-            layers=run.model.encoder_layers if run.moe else 0,
+            layers=run.model.encoder_layers * (2 if run.objective.interactions else 1) if run.moe else 0,
+            decoder_tokens=self.figures.target * samples,
+            decoder_layers=run.model.decoder_layers if run.moe and run.moe.decoder else 0,
             chunks=run.moe.exchange_chunks if run.moe else 1,
             capacity=bool(run.moe and run.moe.mode == "capacity"),
             checkpointing=checkpointing,

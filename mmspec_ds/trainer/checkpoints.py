@@ -32,6 +32,8 @@ from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 
 FORMAT = 1
 CHECKPOINTS = "checkpoints"
+TASK_STATE = "task_state"
+"""The key of the manifest that holds `Task.state`."""
 OLDER_NAMES = {"validation_loss": "score", "best_loss": "best_score"}
 """What older checkpoints call parts of the trainer's state."""
 

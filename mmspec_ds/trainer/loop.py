@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mmspec_ds.errors import UserError
 from mmspec_ds.trainer.budget import learning_rate_at
-from mmspec_ds.trainer.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState
+from mmspec_ds.trainer.checkpoints import CHECKPOINTS, TASK_STATE, CheckpointFolder, TrainerState
 from mmspec_ds.trainer.distributed import (
     StopRequest,
     is_lost_contact,
@@ -240,7 +240,8 @@ def _save(session: Session, state: TrainerState) -> TrainerState:
     if state.best_score is None:
         state = replace(state, best_step=state.step)
     publish = state.best_step == state.step
-    session.checkpoints.save(session.engine_state, state, session.about, publish=publish)
+    about = {**session.about, TASK_STATE: session.task.state()}
+    session.checkpoints.save(session.engine_state, state, about, publish=publish)
     return state
 
 

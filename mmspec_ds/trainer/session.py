@@ -14,7 +14,13 @@ from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import replacing
 from mmspec_ds.progress import ProgressLines
 from mmspec_ds.trainer.budget import Budget
-from mmspec_ds.trainer.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState, restore
+from mmspec_ds.trainer.checkpoints import (
+    CHECKPOINTS,
+    TASK_STATE,
+    CheckpointFolder,
+    TrainerState,
+    restore,
+)
 from mmspec_ds.trainer.distributed import (
     check_topology,
     device_of_rank,
@@ -77,6 +83,7 @@ def prepare(
     state = TrainerState(batches_per_epoch=task.batches_per_epoch)
     if start.checkpoint is not None:
         restore(engine_state, start.checkpoint, system.upgrade)
+        task.load_state(start.checkpoint.manifest.get(TASK_STATE) or {})
         state = rescale_position(start.checkpoint.state, task.batches_per_epoch)
     monitor = Monitor(run, rank, task.layout, resume_at=state.step)
     session = Session(

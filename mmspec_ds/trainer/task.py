@@ -202,6 +202,13 @@ class Task(ABC, Generic[B, L]):
     def after_update(self, loss: L) -> None:
         """Called on every rank after an update, with the loss of its last micro-batch."""
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the task beside the model, in JSON's types; the same on every rank."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with what `state` gave when the checkpoint was made; called on every rank."""
+
     def scalars(self, loss: L, progress: float) -> dict[str, float]:
         """Scalars of a logged step beside the losses, by tag."""
         return {}

@@ -32,6 +32,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "k 4": {"k": 4},
     "capacity": {"mode": "capacity", "capacity_factor": 0.6},
     "selection bias": {"selection_bias_rate": 0.5},
+    "selection bias by modality": {"selection_bias_rate": 0.5, "selection_bias_by": "modality"},
+    "sigmoid": {"gate": "sigmoid", "selection_bias_rate": 0.5},
+    "sigmoid, renormalised, dynamic": {"gate": "sigmoid", "renormalise": True, "dynamic_share": 0.8, "k": 3},
+    "always on": {"always_on": 32, "renormalise": True},
 }
 
 
@@ -43,7 +47,10 @@ def make_layer(**settings: object) -> SparseFeedForward:
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)
-        layer.deepspeed_moe.gate.selection_bias.copy_(torch.tensor([0.0, 0.4, -0.2, 0.1]))
+        bias = torch.tensor([0.0, 0.4, -0.2, 0.1])
+        if layer.settings.selection_bias_by == "modality":
+            bias = torch.stack([bias, -bias, bias.flip(0)])
+        layer.deepspeed_moe.gate.selection_bias.copy_(bias)
     return layer
 
 
@@ -63,10 +70,11 @@ def plain_forward(layer: SparseFeedForward, p: dict[str, Tensor], hidden: Tensor
             if gate + name in p:
                 seen = seen + p[gate + name][m]
         odds = (p[gate + "wg.weight"] @ seen / tau).exp()
-        probability = odds / odds.sum()
+        probability = odds / (1 + odds) if s.gate == "sigmoid" else odds / odds.sum()
         score = probability.detach().clone()
         if s.selection_bias_rate:
-            score += layer.deepspeed_moe.gate.selection_bias
+            bias = layer.deepspeed_moe.gate.selection_bias
+            score += bias[m] if s.selection_bias_by == "modality" else bias
         best = sorted(range(len(EXPERTS)), key=lambda e: -float(score[e]))[: s.k]
         floor = s.dynamic_share * float(probability.detach()[best[0]])
         best = [e for i, e in enumerate(best) if i == 0 or float(probability.detach()[e]) >= floor]
@@ -78,16 +86,18 @@ def plain_forward(layer: SparseFeedForward, p: dict[str, Tensor], hidden: Tensor
         assert kept != chosen, "the example must drop something"
     else:
         kept = chosen
+
+    def network(h: Tensor, name: str) -> Tensor:
+        w1, b1, w2, b2 = (p[f"{name}.{n}"] for n in ("w1", "b1", "w2", "b2"))
+        inner = h @ w1 + b1
+        return 0.5 * inner * (1 + torch.erf(inner / math.sqrt(2))) @ w2 + b2
+
     for t, h in enumerate(hidden.flatten(0, 1)):
         for e, weight in zip(kept[t], weights[t]):
-            if e < 0:
-                continue
-            w1, b1, w2, b2 = (
-                p[f"deepspeed_moe.experts.deepspeed_experts.{e}.{n}"] for n in ("w1", "b1", "w2", "b2")
-            )
-            inner = h @ w1 + b1
-            inner = 0.5 * inner * (1 + torch.erf(inner / math.sqrt(2)))
-            out[t] = out[t] + weight * (inner @ w2 + b2)
+            if e >= 0:
+                out[t] = out[t] + weight * network(h, f"deepspeed_moe.experts.deepspeed_experts.{e}")
+        if s.always_on:
+            out[t] = out[t] + network(h, "always_on")
     return out.view_as(hidden)
 
 
@@ -109,7 +119,7 @@ def test_output_and_all_gradients(variant: str, tau: float) -> None:
 
     close: dict[str, Any] = {"rtol": 1e-4, "atol": 2e-5}
     torch.testing.assert_close(out.double(), expected, **close)
-    assert torch.count_nonzero(out[MODALITY_BS < 0]) == 0
+    assert layer.settings.always_on or torch.count_nonzero(out[MODALITY_BS < 0]) == 0
     assert hidden.grad is not None
     torch.testing.assert_close(hidden.grad.double(), wide_hidden.grad, **close)
     for name, gradient in named_gradients(layer).items():

@@ -106,12 +106,12 @@ def test_padding_is_not_routed() -> None:
 
 def test_selection_bias_changes_the_choice_and_not_the_weight() -> None:
     gate = gate_of(selection_bias_rate=0.3)
-    gate.update_selection_bias(torch.tensor([5.0, 1.0]))
+    gate.update_selection_bias(torch.tensor([[3.0, 1.0], [2.0, 0.0]]))
     assert gate.selection_bias.tolist() == pytest.approx([-0.3, 0.3])
     found = routed(gate, hidden=(LN3 / 2, 0.0), modality=0)  # 0.634 and 0.366
     assert found.index_TK.item() == 1
     assert found.weight_TK.item() == pytest.approx(1 / (1 + math.sqrt(3)), abs=1e-6)
-    gate.update_selection_bias(torch.tensor([3.0, 3.0]))
+    gate.update_selection_bias(torch.tensor([[3.0, 1.0], [0.0, 2.0]]))
     assert gate.selection_bias.tolist() == pytest.approx([-0.3, 0.3]), "an even load moves nothing"
 
 

@@ -1,5 +1,7 @@
 """Packed layers against the layers that they are made of. Axes: T tokens, D model width."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -19,8 +21,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def experts() -> MoESettings:
-    return MoESettings(experts=tuple(ExpertSettings(family="shared", width=width) for width in WIDTHS), k=2)
+def experts(**settings: Any) -> MoESettings:
+    return MoESettings(
+        **settings, experts=tuple(ExpertSettings(family="shared", width=width) for width in WIDTHS), k=2
+    )
 
 
 def assert_within_rounding(found: torch.Tensor, exact: torch.Tensor) -> None:
@@ -55,10 +59,14 @@ def test_packed_experts_mix_as_the_bank_does() -> None:
     assert torch.equal(found[3], torch.zeros(24))
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-def test_a_packed_model_finds_what_the_model_finds(workshop, sparse: bool) -> None:
+@pytest.mark.parametrize(
+    "moe",
+    [None, experts(), experts(gate="sigmoid", always_on=32), experts(choice="expert")],
+    ids=["dense", "sparse", "always on", "experts choose"],
+)
+def test_a_packed_model_finds_what_the_model_finds(workshop, moe: MoESettings | None) -> None:
     torch.manual_seed(0)
-    moe = experts() if sparse else None
+    sparse = moe is not None
     model = build_elucidator(workshop.settings, moe, workshop.schemas, workshop.vocabulary).eval()
     with torch.no_grad():
         for weight in model.parameters():

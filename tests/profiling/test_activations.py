@@ -47,11 +47,20 @@ def peak(found: list[StageBytes]) -> float:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
-@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("moe=null",),
+        ("moe.gate=sigmoid", "moe.renormalise=true", "moe.always_on=32"),
+        ("moe.choice=expert",),
+    ],
+    ids=["sparse", "dense", "always on", "experts choose"],
+)
 def test_estimate_equals_what_a_real_pass_saves(
-    make_run: Any, saved_bytes: Any, dense: bool, dtype: torch.dtype
+    make_run: Any, saved_bytes: Any, overrides: tuple[str, ...], dtype: torch.dtype
 ) -> None:
-    run = make_run(*(["moe=null"] if dense else []))
+    run = make_run(*overrides)
     schemas = InputEncoding.from_settings(run.data).schemas
     batch = generated_batch(Load(samples=7, places=210, tokens=1200, targets=55), schemas, VOCABULARY, SHARES)
     direct = saved_bytes(full_model(run, 48).to(dtype), batch)

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from mmspec_kernels import StackedWeights
 from torch import Tensor, nn
 
 from mmspec_ds.data.batch import Batch
@@ -77,8 +76,7 @@ def shared_part(network: nn.Module, gradients: Sequence[Tensor]) -> list[Tensor]
         return list(gradients)
     families = [one.family for one in physical_order(network.settings.experts)]
     wanted = [family == "shared" for family in families] if "shared" in families else [True] * len(families)
-    w1, b1, w2, b2 = gradients
-    experts = StackedWeights(w1, b1, w2, b2, network.deepspeed_moe.experts.widths).apart()
+    experts = network.deepspeed_moe.experts.stacked.with_tensors(gradients).apart()
     here = network.placement.local(len(families))
     return [part for number, expert in zip(here, experts) if wanted[number] for part in expert]
 

@@ -53,7 +53,7 @@ class Observer:
         settings = self.run.training
         if routing is not None and settings.pictures:
             self._show_routing(step, routing, monitor)
-        if settings.conflict_samples and len(self.run.data.chosen_modalities()) > 1:
+        if self.run.compares_gradients:
             self._show_conflict(step, monitor)
         if settings.pictures:
             self._show_proposals(step, monitor)

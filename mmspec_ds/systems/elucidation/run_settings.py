@@ -9,7 +9,8 @@ from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.spectra.registry import modality_by_name
+from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
+from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
 from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
@@ -27,6 +28,9 @@ class ElucidationTraining(TrainingSettings):
             validation; 0 is off.
         augment: noise that training batches draw anew; validation has none.
         randomise_smiles: the probability with which a target is written in a random order of its atoms.
+        modality_gradients: what is done about modalities that learn at unequal speed or against each other:
+            nothing, OGM-GE, PCGrad or gradient blending (`modality_gradients`).
+        ogm_ge, blending: their settings.
     """
 
     tokens_per_batch: int | None = Field(None, ge=1)
@@ -34,6 +38,9 @@ class ElucidationTraining(TrainingSettings):
     conflict_samples: int = Field(16, ge=0)
     augment: AugmentSettings = AugmentSettings()
     randomise_smiles: float = Field(0.0, ge=0, le=1)
+    modality_gradients: Literal["none", "ogm_ge", "pcgrad", "blending"] = "none"
+    ogm_ge: OgmGeSettings = OgmGeSettings()
+    blending: BlendingSettings = BlendingSettings()
 
 
 class ElucidationRun(RunSettings):
@@ -89,9 +96,34 @@ class ElucidationRun(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _late_fusion_is_dense(self) -> Self:
+        if self.model.fusion == "late" and self.moe is not None:
+            raise ValueError("model.fusion is late, a dense baseline, but there are experts: expected no moe")
+        return self
+
+    @model_validator(mode="after")
     def _noise_is_for_compressed_spectra(self) -> Self:
         if self.data.representation == "text" and self.training.augment != AugmentSettings():
             raise ValueError("training.augment changes compressed spectra: expected none for text")
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_something_to_mask(self) -> Self:
+        if not self.objective.interactions:
+            return self
+        if self.moe is None:
+            raise ValueError("objective.interactions supervises experts, but the model is dense: expected 0")
+        instruments = [m for m in self.data.chosen_modalities() if REGISTRY[m].is_instrument]
+        if len(instruments) < 2:
+            raise ValueError(
+                "objective.interactions compares molecules with and without one of their spectra: expected at"
+                f" least two kinds in data.modalities, found {len(instruments)}"
+            )
+        if self.training.modality_gradients != "none":
+            raise ValueError(
+                "objective.interactions needs a second pass of the encoder, which training.modality_gradients"
+                f" {self.training.modality_gradients!r} does not make: expected 'none'"
+            )
         return self
 
     @model_validator(mode="after")
@@ -104,6 +136,13 @@ class ElucidationRun(RunSettings):
                 f"training.ep_size is {size}, but there are {len(self.moe.experts)} experts: expected a divisor"
             )
         return self
+
+    @property
+    def compares_gradients(self) -> bool:
+        """Whether validations compare the modalities' gradients on the weights that they share: with late
+        fusion they share none of an encoder."""
+        several = len(self.data.chosen_modalities()) > 1 and self.model.fusion == "early"
+        return several and self.training.conflict_samples > 0
 
     def without_paths(self) -> Self:
         """The same without the paths of this machine, those of the data included."""

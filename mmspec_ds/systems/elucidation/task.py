@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,17 +26,22 @@ from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
-from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.factory import TARGET, build_elucidator, structure_margin
 from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, computed_rows, pass_flops
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
+from mmspec_ds.systems.elucidation.masking import make_masking
+from mmspec_ds.systems.elucidation.modality_gradients.alone import only
+from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective
+from mmspec_ds.systems.elucidation.modality_gradients.ogm_ge import OgmGeObjective
+from mmspec_ds.systems.elucidation.modality_gradients.pcgrad import PCGradObjective
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss, Objective
-from mmspec_ds.systems.elucidation.observer import Observer
+from mmspec_ds.systems.elucidation.observer import Observer, evenly
 from mmspec_ds.systems.elucidation.routing import RoutingTally, routing_scalars
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.elucidation.trained import add_temperature
 from mmspec_ds.trainer.monitor.monitor import Monitor
-from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
+from mmspec_ds.trainer.task import REPLICATED, Sharding, System, Task, TaskContext, Validation
 from mmspec_ds.verification.calibration import CALIBRATION
 
 
@@ -60,8 +67,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.run, self.context, self.data = run, context, data
         # DeepSpeed's default layout: consecutive ranks share the experts.
         placement = Placement(run.training.ep_size, context.rank % run.training.ep_size)
-        widths = tuple(expert.width for expert in physical_order(run.moe.experts)) if run.moe else ()
-        self.sharding = ExpertSharding(placement, widths) if run.moe else REPLICATED
+        self.sharding = sharding_of(run, placement)
         self.objective = make_objective(run, data, placement)
         self.module, self.model = self.objective, self.objective.model
         self.sampler, self.validation_sampler = make_samplers(run, data, context.rank, context.world)
@@ -73,7 +79,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.layout = elucidation_layout(
             run.data.chosen_modalities(),
             sparse=run.moe is not None,
-            conflict=run.training.conflict_samples > 0,
+            conflict=run.compares_gradients,
         )
         train, validation = len(data.train), len(data.validation)
         self.summary = f"{train:,} molecules to learn from, {validation:,} to validate on"
@@ -126,8 +132,24 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         return Validation(score, record={} if table is None else {"routing": table.to_json()}, detail=table)
 
     def after_update(self, loss: ElucidationLoss) -> None:
-        """Move the routers' selection biases, where they are in use."""
-        self.objective.rebalance(loss.reports)
+        """Move the routers' selection biases, where they are in use, and estimate the weights of blended losses
+        anew, where that is due."""
+        self.objective.rebalance(loss)
+        if isinstance(self.objective, BlendingObjective) and self.objective.is_due():
+            count, device = self.run.training.blending.batches, self.context.device
+            epoch = self.validation_sampler.epoch(0)
+            held_back = [collate(self.data.validation, *epoch[at]) for at in evenly(len(epoch), count)]
+            seen = [self.batch(number) for number in range(count)]
+            self.objective.estimate((one.to(device) for one in seen), (one.to(device) for one in held_back))
+
+    def state(self) -> dict[str, Any]:
+        """The weights of blended losses, and what they are estimated from."""
+        return self.objective.state() if isinstance(self.objective, BlendingObjective) else {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """See `Task`."""
+        if isinstance(self.objective, BlendingObjective):
+            self.objective.load_state(state)
 
     def scalars(self, loss: ElucidationLoss, progress: float) -> dict[str, float]:
         """The schedule, and load, importance, entropy and drops of the routers."""
@@ -135,13 +157,27 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
             return {}
         schedule = curriculum_at(progress, self.run.objective)
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
-        return values | routing_scalars(loss.reports)
+        return values | routing_scalars(loss.reports) | routing_scalars(loss.decoder_reports, (TARGET,))
 
     def flops(self, batch: Batch, loss: ElucidationLoss) -> float:
         """See `Task`; the operations of the experts are those of all ranks."""
         world, moe = self.context.world, self.run.moe
-        rows_YE = [(computed_rows(report, moe) / world).tolist() for report in loss.reports] if moe else None
-        return pass_flops(self.dimensions, BatchSize.of(batch), rows_YE).total * world
+        size, rows_YE, decoder_rows_YE = BatchSize.of(batch, late=self.dimensions.late), None, None
+        if moe is not None:
+            rows_YE, decoder_rows_YE = (
+                [(computed_rows(report, moe) / world).tolist() for report in reports]
+                for reports in ((*loss.reports, *loss.masked_reports), loss.decoder_reports)
+            )
+        found = pass_flops(self.dimensions, size, rows_YE, decoder_rows_YE).total
+        return (found + self._flops_alone(batch)) * world
+
+    def _flops_alone(self, batch: Batch) -> float:
+        """The operations of the passes with one modality alone that a way to balance modalities makes."""
+        kind, found = self.run.training.modality_gradients, 0.0
+        for modality in self.objective.instruments if kind != "none" else ():
+            one = pass_flops(self.dimensions, BatchSize.of(only(batch, modality), late=self.dimensions.late))
+            found += one.total_forward if kind == "ogm_ge" else one.total
+        return found
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Draw routing, gradient conflict and proposed structures."""
@@ -182,13 +218,29 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
         run.moe,
         data.encoding.schemas,
         len(data.vocabularies.target),
-        structure_margin=run.objective.margin if run.objective.structure else None,
+        structure_margin=structure_margin(run.objective),
         placement=placement,
         sparse_class=DeepSpeedSparseFeedForward,
         activation_checkpointing=run.training.activation_checkpointing,
     )
     costs = relative_costs(run.moe) if run.moe else None
-    return Objective(model, run.objective, costs, dist.group.WORLD)
+    settings = (model, run.objective, costs, dist.group.WORLD)
+    match run.training.modality_gradients:
+        case "ogm_ge":
+            return OgmGeObjective(*settings, balance=run.training.ogm_ge)
+        case "pcgrad":
+            return PCGradObjective(*settings, sharding=sharding_of(run, placement))
+        case "blending":
+            return BlendingObjective(*settings, balance=run.training.blending)
+        case _:
+            return Objective(*settings, masking=make_masking(run))
+
+
+def sharding_of(run: ElucidationRun, placement: Placement) -> Sharding:
+    """Which parameters differ between ranks: those of experts."""
+    if run.moe is None:
+        return REPLICATED
+    return ExpertSharding(placement, tuple(one.width for one in physical_order(run.moe.experts)))
 
 
 def fingerprint(vocabularies: Vocabularies) -> str:

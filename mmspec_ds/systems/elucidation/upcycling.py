@@ -20,9 +20,10 @@ which is `deviation_bound`: for one layer at its own input. The first layer's in
 so the residual stream after it is within the bound; later layers see what earlier ones changed. On a trained
 model (d_model 128, width 256, experts of 256 and 64) the bound was twice what was found.
 
-g is 1 when weights are renormalised, or k is E. Otherwise a fresh router's is between 1 and `largest_scale`.
-A pair that capacity drops, or that dynamic activation leaves out without renormalising, is missing from g: a
-token that loses all its experts is off by ||dense(h)||.
+g is 1 when weights are renormalised, or k is E. Otherwise a fresh router's of softmax gates, where tokens
+choose, is between 1 and `largest_scale`. Where experts choose it is about 1 on average, and 0 for a token that
+none of them chose. A pair that capacity drops, or that dynamic activation leaves out without renormalising, is
+missing from g: a token that loses all its experts is off by ||dense(h)||.
 
 Axes: B samples, S places, T = B * S tokens, D model width, F dense width, E experts, K choices.
 """
@@ -83,15 +84,20 @@ def upcycle(dense: Elucidator, moe: MoESettings, objective: ObjectiveSettings, s
         sparse.to(dense.decoder.tokens.weight.dtype)
         old = dense_networks(dense)
         new = [cast(SparseFeedForward, layer.feedforward) for layer in sparse.encoder.layers]
+        if moe.decoder:
+            old += [cast(DenseFeedForward, layer.feedforward) for layer in dense.decoder.layers]
+            new += [cast(SparseFeedForward, layer.feedforward) for layer in sparse.decoder.layers]
         for ffn, layer in zip(old, new, strict=True):
             fill_layer(ffn, layer)
+    sparse_parts = ("encoder.layers.", "decoder.layers.") if moe.decoder else ("encoder.layers.",)
     everything_else = {
         key: value
         for key, value in dense.state_dict().items()
-        if not (key.startswith("encoder.layers.") and ".feedforward." in key)
+        if not (key.startswith(sparse_parts) and ".feedforward." in key)
     }
     missing = sparse.load_state_dict(everything_else, strict=False).missing_keys
-    assert all(".deepspeed_moe." in key or key == ROUTER_TEMPERATURE for key in missing), missing
+    new_parts = (".deepspeed_moe.", ".always_on.")
+    assert all(any(p in key for p in new_parts) or key == ROUTER_TEMPERATURE for key in missing), missing
     sparse.temperature = curriculum_at(0.0, objective).temperature
     return sparse.eval()
 
@@ -109,6 +115,8 @@ def fill_layer(ffn: DenseFeedForward, layer: SparseFeedForward) -> None:
     """Give a fresh sparse layer a new router of small logits, and experts cut from the dense network."""
     gate, settings = layer.deepspeed_moe.gate, layer.settings
     nn.init.normal_(gate.wg.weight, std=LOGIT_STD / math.sqrt(gate.wg.in_features))
+    if layer.always_on is not None:  # it adds nothing yet, but has a gradient
+        nn.init.zeros_(layer.always_on.w2)
     for expert in layer.deepspeed_moe.experts.weights():
         _fill_expert(ffn, expert, expert_scale(settings))
 
@@ -124,8 +132,12 @@ def _fill_expert(ffn: DenseFeedForward, expert: ExpertWeights, scale: float) -> 
 
 
 def expert_scale(settings: MoESettings) -> float:
-    """The factor of an expert's output with which a token's even weights add up to one network."""
-    return 1.0 if settings.renormalise else len(settings.experts) / settings.k
+    """The factor of an expert's output with which a token's even weights add up to one network. Small logits
+    give probabilities of 1 / E, and affinities of sigmoid gates of 1 / 2. Where experts choose their tokens, a
+    token has k of them on average."""
+    if settings.renormalise:
+        return 1.0
+    return 2 / settings.k if settings.gate == "sigmoid" else len(settings.experts) / settings.k
 
 
 def unit_norms(ffn: DenseFeedForward) -> Tensor:
@@ -183,7 +195,7 @@ def deviation_bound(
     """
     settings, widths = layer.settings, layer.deepspeed_moe.experts.widths
     hidden_TD, modality_T = hidden_BSD.flatten(0, 1), modality_BS.flatten()
-    routing = layer.deepspeed_moe.gate(hidden_TD, modality_T, temperature)
+    routing = layer.deepspeed_moe.gate(hidden_TD, modality_T, temperature, len(modality_BS))
     index_TK = routing.index_TK
     if settings.mode == "capacity":
         index_TK = keep_within_capacity(index_TK, len(widths), settings.capacity_factor)

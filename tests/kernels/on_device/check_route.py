@@ -5,18 +5,28 @@ from typing import Any
 import pytest
 import torch
 from exact import assert_near
-from mmspec_kernels import NOT_ROUTED, Routing, route
+from mmspec_kernels import NOT_ROUTED, Routing, route, route_by_experts
 from torch import Tensor
 
+SEEDED = torch.Generator().manual_seed(7)
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {"k": 2},
     "one_choice": {"k": 1, "temperature": 0.7},
     "renormalised": {"k": 3, "renormalise": True, "temperature": 2.0},
     "dynamic": {"k": 4, "dynamic_share": 0.5},
     "dynamic_renormalised": {"k": 3, "dynamic_share": 0.6, "renormalise": True},
-    "selection_bias": {"k": 2, "selection_bias_E": torch.tensor([0.0, 0.3, -0.2, 0.1, 0.05])},
+    "selection_bias": {"k": 2, "selection_bias": torch.tensor([0.0, 0.3, -0.2, 0.1, 0.05])},
+    "selection_bias_by_modality": {"k": 2, "selection_bias": torch.randn(4, 5, generator=SEEDED) * 0.3},
     "without_prior": {"k": 2},
-}
+    "sigmoid": {"k": 2, "gate": "sigmoid", "temperature": 1.7},
+    "sigmoid_renormalised": {"k": 3, "gate": "sigmoid", "renormalise": True},
+    "sigmoid_dynamic_biased": {
+        "k": 4, "gate": "sigmoid", "renormalise": True, "dynamic_share": 0.7,
+        "selection_bias": torch.randn(4, 5, generator=SEEDED) * 0.3,
+    },
+    "sixteen_of_thirty_two": {"k": 16, "experts": 32, "gate": "sigmoid", "renormalise": True},
+    "eight_of_thirty_two": {"k": 8, "experts": 32, "renormalise": True},
+}  # fmt: skip
 
 
 def scalar(routing: Routing, seed: Tensor) -> Tensor:
@@ -35,9 +45,15 @@ def exact_route(
     routed = modality != NOT_ROUTED
     content = x if prior is None else x + prior[modality.clamp_min(0)]
     logits = content @ weight.T
-    probability = torch.softmax(logits / options.get("temperature", 1.0), 1) * routed[:, None]
+    scaled = logits / options.get("temperature", 1.0)
+    if options.get("gate") == "sigmoid":
+        affinity = 1 / (1 + torch.exp(-scaled))
+        probability = affinity / affinity.sum(1, keepdim=True)
+    else:
+        affinity = probability = torch.softmax(scaled, 1)
+    probability = probability * routed[:, None]
     used = found.index_TK >= 0
-    chosen = probability.gather(1, found.index_TK.clamp_min(0)) * used
+    chosen = affinity.gather(1, found.index_TK.clamp_min(0)) * used
     if options.get("renormalise"):
         chosen = chosen / chosen.sum(1, keepdim=True).clamp_min(1e-38)
     return Routing(found.index_TK, chosen, probability, torch.logsumexp(logits, 1) * routed, found.counts_E)
@@ -47,14 +63,15 @@ def exact_route(
 def test_route_and_all_gradients(name: str, dtype: torch.dtype, device: torch.device) -> None:
     torch.manual_seed(0)
     options = dict(OPTIONS[name])
-    if "selection_bias_E" in options:
-        options["selection_bias_E"] = options["selection_bias_E"].to(device)
+    experts = options.pop("experts", 5)
+    if "selection_bias" in options:
+        options["selection_bias"] = options["selection_bias"].to(device)
     x = torch.randn(71, 80, device=device).to(dtype).requires_grad_()
     modality = torch.randint(-1, 4, (71,), device=device)
-    weight = (torch.randn(5, 80, device=device) * 0.2).requires_grad_()
+    weight = (torch.randn(experts, 80, device=device) * 0.2).requires_grad_()
     prior = torch.randn(4, 80, device=device).requires_grad_() if name != "without_prior" else None
     inputs = [x, weight] if prior is None else [x, weight, prior]
-    seed = torch.randn(5, device=device)
+    seed = torch.randn(experts, device=device)
     found = route(x, modality, weight, prior, **options, backend="triton")
     gradients = torch.autograd.grad(scalar(found, seed), inputs)
 
@@ -81,3 +98,33 @@ def test_only_padding(device: torch.device) -> None:
     assert routing.index_TK.tolist() == [[-1, -1]] * 3
     assert float(routing.weight_TK.abs().sum() + routing.probability_TE.abs().sum()) == 0.0
     assert routing.counts_E.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("gate", ["softmax", "sigmoid"])
+def test_experts_that_choose(gate: str, device: torch.device) -> None:
+    torch.manual_seed(3)
+    x = torch.randn(24, 48, device=device)
+    modality = torch.randint(-1, 3, (24,), device=device)
+    weight, prior = torch.randn(5, 48, device=device) * 0.2, torch.randn(3, 48, device=device)
+    seed = torch.randn(5, device=device)
+    found, gradients = [], []
+    for backend in ("triton", "reference"):
+        inputs = [t.clone().requires_grad_() for t in (x, weight, prior)]
+        routing = route_by_experts(
+            inputs[0],
+            modality,
+            inputs[1],
+            inputs[2],
+            k=2,
+            samples=3,
+            gate=gate,
+            renormalise=True,
+            backend=backend,
+        )
+        found.append(routing)
+        gradients.append(torch.autograd.grad(scalar(routing, seed), inputs))
+    assert torch.equal(found[0].index_TK, found[1].index_TK)
+    assert torch.equal(found[0].counts_E, found[1].counts_E)
+    torch.testing.assert_close(found[0].weight_TK, found[1].weight_TK, rtol=1e-5, atol=1e-6)
+    for ours, plain in zip(*gradients, strict=True):
+        assert_near(ours, plain.double(), torch.float32, "gradient")

@@ -37,6 +37,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dynamic": {"dynamic_share": 0.98},
     "capacity": {"mode": "capacity", "capacity_factor": 0.6},
     "selection bias": {"selection_bias_rate": 0.1, "bias": 0.01},
+    "sigmoid": {"gate": "sigmoid"},
+    "sigmoid, renormalised": {"gate": "sigmoid", "renormalise": True, "router": 40.0},
+    "experts choose": {"choice": "expert"},
+    "always on": {"always_on": 32},
     "large logits": {"router": 40.0},
     "large logits, renormalised": {"router": 40.0, "renormalise": True},
 }
