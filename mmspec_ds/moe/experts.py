@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmspec_kernels import ExpertWeights as ExpertWeights
 from mmspec_kernels import (
-    ExpertWeights,
     Pools,
     PoolSums,
     StackedWeights,

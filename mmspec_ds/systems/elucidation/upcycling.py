@@ -34,12 +34,12 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from mmspec_kernels import ExpertWeights
 from torch import Tensor, nn
 
 from mmspec_ds.data.batch import PADDING
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
+from mmspec_ds.moe.experts import ExpertWeights
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.nn.feedforward import DenseFeedForward
