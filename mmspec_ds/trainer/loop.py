@@ -35,6 +35,7 @@ from mmspec_ds.trainer.prefetch import prefetch
 from mmspec_ds.trainer.run_lock import run_lock
 from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.session import Session, prepare
+from mmspec_ds.trainer.snapshots import Snapshots
 from mmspec_ds.trainer.task import Batch, StepLoss, System, Task, count_parameters
 
 DATA, STEP, LOGGING = "data", "step", "logging"
@@ -70,11 +71,12 @@ def train(run: RunSettings, system: System, *, resume: bool = False, overwrite: 
 
 def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     """Steps from where `state` stands to the end of the budget; returns whether it is spent."""
-    settings, budget = session.run.training, session.budget
+    settings = session.run.training
     started = time.monotonic() - state.seconds
-    agree_every = 1 if budget.seconds is not None else settings.log_every
+    agree_every = 1 if session.budget.seconds is not None else settings.log_every
     seconds, stopping = state.seconds, False
     updates = Updates(session, state)
+    snapshots = Snapshots(session.run.folder, settings.snapshots, updates.progress(seconds))
     try:
         while True:
             if updates.step % agree_every == 0:
@@ -83,6 +85,8 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
             if stopping or updates.progress(seconds) >= 1:
                 break
             updates.advance(seconds)
+            done = updates.progress(seconds)
+            snapshots.after(updates.step, done, session.engine_state, session.about)
             if updates.step % settings.validate_every == 0:
                 state = _checkpoint(session, updates.position(state, seconds))
                 updates.rates.restart()

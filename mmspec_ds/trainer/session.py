@@ -35,6 +35,7 @@ from mmspec_ds.trainer.monitor import environment
 from mmspec_ds.trainer.monitor.monitor import SECONDS_BETWEEN_LINES, Monitor
 from mmspec_ds.trainer.monitor.record import METRICS
 from mmspec_ds.trainer.run_settings import RunSettings
+from mmspec_ds.trainer.snapshots import SNAPSHOTS
 from mmspec_ds.trainer.start import check_identity, find_start, load_local_weights, rescale_position
 from mmspec_ds.trainer.task import System, Task, TaskContext, count_parameters
 from mmspec_ds.trainer.weights import WEIGHTS
@@ -127,7 +128,7 @@ def open_folder(run: RunSettings, task: Task[Any, Any], *, resume: bool) -> None
     folder = run.folder
     engine = run.engine.read_bytes()  # before anything is removed: it may be that of the folder
     if not resume:
-        for name in (CHECKPOINTS, "tensorboard"):
+        for name in (CHECKPOINTS, SNAPSHOTS, "tensorboard"):
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in (WEIGHTS, METRICS):
             (folder / name).unlink(missing_ok=True)

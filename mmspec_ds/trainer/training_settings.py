@@ -31,6 +31,8 @@ class TrainingSettings(Settings):
         validate_every: steps between validations, each with a checkpoint.
         keep_checkpoints: how many of the newest are kept beside the best; with two, there is one to go back to
             when the newest turns out to be damaged.
+        snapshots: how many times the weights alone are kept in `RUN/snapshots`, at even parts of the budget, so
+            that one can see how the model changed.
         trace_steps: updates, after the first few, that torch's profiler traces for TensorBoard and Perfetto.
         threads: CPU threads for each process; default: the cores of the machine shared by its processes.
         timeout_minutes: how long a rank waits for the others before it gives up.
@@ -58,6 +60,7 @@ class TrainingSettings(Settings):
     validate_every: int = Field(500, ge=1)
     log_every: int = Field(10, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
+    snapshots: int = Field(0, ge=0)
     trace_steps: int = Field(0, ge=0)
     threads: int | None = Field(None, ge=1)
     timeout_minutes: float = Field(30, gt=0)
