@@ -50,7 +50,7 @@ def _plain(axes: Axes) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(PALE)
-    axes.tick_params(colors=PALE, labelsize=8)
+    axes.tick_params(which="both", colors=PALE, labelsize=8)
     axes.title.set_fontsize(9)
     axes.title.set_color(INK)
     for label in (axes.xaxis.label, axes.yaxis.label):
