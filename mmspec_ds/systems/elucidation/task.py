@@ -28,8 +28,8 @@ from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, computed_rows, pass_flops
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
-from mmspec_ds.systems.elucidation.modality_gradients.alone import only
 from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective
+from mmspec_ds.systems.elucidation.modality_gradients.cost import flops_alone
 from mmspec_ds.systems.elucidation.modality_gradients.ogm_ge import OgmGeObjective
 from mmspec_ds.systems.elucidation.modality_gradients.pcgrad import PCGradObjective
 from mmspec_ds.systems.elucidation.model import Elucidator
@@ -163,15 +163,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         rows_YE = [(computed_rows(report, moe) / world).tolist() for report in loss.reports] if moe else None
         size = BatchSize.of(batch, late=self.dimensions.late)
         found = pass_flops(self.dimensions, size, rows_YE).total
-        return (found + self._flops_alone(batch)) * world
-
-    def _flops_alone(self, batch: Batch) -> float:
-        """The operations of the passes with one modality alone that a way to balance modalities makes."""
-        kind, found = self.run.training.modality_gradients, 0.0
-        for modality in self.objective.instruments if kind != "none" else ():
-            one = pass_flops(self.dimensions, BatchSize.of(only(batch, modality), late=self.dimensions.late))
-            found += one.total_forward if kind == "ogm_ge" else one.total
-        return found
+        return (found + flops_alone(self.run, self.dimensions, batch).total) * world
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Draw routing, gradient conflict and proposed structures."""
