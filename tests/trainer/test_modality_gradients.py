@@ -91,9 +91,10 @@ def test_models_are_exported_and_evaluated_as_any(
     options = ("--data", str(starter / "test.parquet"), "--beam", "2", "--json", str(report))
     done = launcher.start(f"evaluate_{name}", "evaluate", str(exported), *options)
     assert done.statuses == (0,), done.output
-    assert json.loads(report.read_text())["n"] == 15
     one, other = load_model(folder), load_model(exported)
-    spectra = collate(read_dataset((starter / "test.parquet",), one.encoding), [0, 1]).spectra
+    dataset = read_dataset((starter / "test.parquet",), one.encoding)
+    assert json.loads(report.read_text())["n"] == len(dataset) > 0
+    spectra = collate(dataset, [0, 1]).spectra
     assert torch.equal(one.model.encode(spectra).hidden_BSD, other.model.encode(spectra).hidden_BSD)
 
 
