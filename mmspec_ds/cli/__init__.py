@@ -23,6 +23,7 @@ from mmspec_ds.cli import (
     rank,
     report,
     simulate,
+    study,
     train,
     upcycle,
 )
@@ -72,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
-        simulate, inspect, prepare, plan, profile, train, report, upcycle, calibrate, evaluate, predict,
+        simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
         rank, explain, export,
     ):  # fmt: skip
         command.add(commands)

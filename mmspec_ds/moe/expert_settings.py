@@ -64,6 +64,9 @@ class MoESettings(Settings):
         selection_bias_by: "all", or "modality": a bias for each modality, which evens its load over the experts
             that serve it. The others keep a bias of 0: an even load over all experts would undo what modality
             experts are for.
+        decoder: experts in the decoder's feed-forward networks too. A target token's router sees its content
+            alone and has the temperature 1; tokens choose there, because an expert that chose among the tokens
+            of a target would look ahead.
         exchange_chunks: parts in which rows are sent between ranks that share the experts, so that one part is
             sent while another is computed. It does not change the result. Each part adds two collectives to a
             layer's forward pass and two to its backward pass.
@@ -82,12 +85,29 @@ class MoESettings(Settings):
     always_on: int = Field(default=0, ge=0, multiple_of=16)
     selection_bias_rate: float = Field(default=0.0, ge=0)
     selection_bias_by: Literal["all", "modality"] = "all"
+    decoder: bool = False
     exchange_chunks: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _k_is_at_most_the_number_of_experts(self) -> "MoESettings":
         if self.k > len(self.experts):
             raise ValueError(f"k is {self.k}, but there are {len(self.experts)} experts")
+        return self
+
+    def for_decoder(self) -> "MoESettings":
+        """The settings of a decoder's sparse layers: experts of the same widths in the same order, all of which
+        serve the one kind of token that there is."""
+        experts = tuple(ExpertSettings(family="shared", width=expert.width) for expert in self.experts)
+        alone = {"choice": "token", "tag_routing": False, "router_aware": False, "selection_bias_by": "all"}
+        return self.model_copy(update={"experts": experts, **alone})
+
+    @model_validator(mode="after")
+    def _a_decoder_has_no_capacity(self) -> "MoESettings":
+        if self.decoder and self.mode == "capacity":
+            raise ValueError(
+                "decoder is true, but mode is 'capacity': what is written of a molecule would depend on the"
+                " others in the batch, expected mode 'dropless'"
+            )
         return self
 
     @model_validator(mode="after")
@@ -118,7 +138,10 @@ class ObjectiveSettings(Settings):
         cost: lambda_cost, on the expected width of the chosen experts.
         structure: lambda_pid, on agreement of shared and separation of modality experts.
         margin: gamma of the separation, a distance between pooled outputs.
-        z: weight of the squared log-partition of the router's logits.
+        z: weight of the squared log-partition of the router's logits (ST-MoE, Zoph et al. 2022), before they
+            are divided by the temperature, and with sigmoid gates too.
+        interactions: weight of the supervision of experts by masked modalities (I2MoE, Xin et al. 2025), see
+            `moe.interactions`; it costs a second pass of the encoder.
         label_smoothing: of the task loss in training.
         alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
         alignment_temperature: divides its cosines.
@@ -133,6 +156,7 @@ class ObjectiveSettings(Settings):
     structure: float = Field(default=0.001, ge=0)
     margin: float = Field(default=1.0, gt=0)
     z: float = Field(default=0.0, ge=0)
+    interactions: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     alignment: float = Field(default=0.0, ge=0)
     alignment_temperature: float = Field(default=0.07, gt=0)

@@ -34,6 +34,7 @@ from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_parallel import ALONE, Exchange, LocalExperts, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import Expert, physical_order
+from mmspec_ds.moe.interactions import PooledReport
 from mmspec_ds.moe.statistics import RoutingReport, routing_report
 from mmspec_ds.moe.structure import StructuralSums
 
@@ -159,7 +160,10 @@ def add_rows(
 
 
 class SparseDispatch(nn.Module):
-    """One pass of tokens through the gate and their experts."""
+    """One pass of tokens through the gate and their experts.
+
+    With `gives_pools`, which needs a structure's margin, a pass in training gives a `PooledReport`.
+    """
 
     def __init__(
         self,
@@ -174,6 +178,7 @@ class SparseDispatch(nn.Module):
         self.ep_group: Any | None = None
         self.data_group: Any | None = None
         self.modalities = len(modalities)
+        self.gives_pools = False
         order = physical_order(settings.experts)
         serves_EM = torch.tensor([[m in e.modalities for m in modalities] for e in order])
         shared_E = torch.tensor([e.family == "shared" for e in order])
@@ -183,7 +188,7 @@ class SparseDispatch(nn.Module):
 
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
-    ) -> tuple[Tensor, RoutingReport]:
+    ) -> tuple[Tensor, RoutingReport | PooledReport]:
         hidden_TD, modality_T = hidden_BSD.flatten(0, 1), modality_BS.flatten()
 
         routing = self.gate(hidden_TD, modality_T, temperature, len(modality_BS))
@@ -201,7 +206,10 @@ class SparseDispatch(nn.Module):
             rows_ND = exchange.compute(self.experts)
             out_TD, sums = add_rows(rows_ND, weight_TK, exchange.plan, pools)
         if structure is not None:
+            assert sums is not None
             report = report.with_structure(structure(sums))
+            if self.gives_pools:
+                return out_TD.view_as(hidden_BSD), PooledReport(report, structure.by_expert(sums))
         return out_TD.view_as(hidden_BSD), report
 
     def _within_capacity(self, routing: Routing) -> tuple[Tensor, Tensor]:
@@ -245,7 +253,7 @@ class SparseFeedForward(nn.Module):
 
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
-    ) -> tuple[Tensor, RoutingReport]:
+    ) -> tuple[Tensor, RoutingReport | PooledReport]:
         """The layer's output [B, S, D], and its report. At padding the experts give zero; what is always on
         gives some number there, as a dense network does."""
         out_BSD, report = self.deepspeed_moe(hidden_BSD, modality_BS, temperature)

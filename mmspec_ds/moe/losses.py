@@ -47,28 +47,35 @@ def z_loss(report: RoutingReport) -> Tensor:
 
 
 def auxiliary_losses(
-    reports: Sequence[RoutingReport], cost_E: Tensor, settings: ObjectiveSettings
+    reports: Sequence[RoutingReport],
+    cost_E: Tensor,
+    settings: ObjectiveSettings,
+    decoder_reports: Sequence[RoutingReport] = (),
 ) -> Mapping[str, Tensor]:
-    """Each auxiliary loss, averaged over layers, by name; unweighted. Reports must be reduced already."""
+    """Each auxiliary loss, averaged over layers, by name; unweighted. Reports must be reduced already. A
+    decoder's layers count in all losses but the structure, which is one of modalities."""
+    every = [*reports, *decoder_reports]
     losses = {
-        "balance": [balance_loss(r) for r in reports],
-        "entropy": [entropy_loss(r) for r in reports],
-        "cost": [cost_loss(r, cost_E) for r in reports],
+        "balance": [balance_loss(r) for r in every],
+        "entropy": [entropy_loss(r) for r in every],
+        "cost": [cost_loss(r, cost_E) for r in every],
         "structure": [structure_loss(r) for r in reports],
     }
     if settings.z:
-        losses["z"] = [z_loss(r) for r in reports]
+        losses["z"] = [z_loss(r) for r in every]
     return {name: torch.stack(values).mean() for name, values in losses.items()}
 
 
 def weighted_sum(losses: Mapping[str, Tensor], settings: ObjectiveSettings, now: Curriculum) -> Tensor:
-    """lambda_cost L_cost + lambda(t) (L_bal - H) + lambda_pid L_struct + z (equation 8, algorithm 1)."""
+    """lambda_cost L_cost + lambda(t) (L_bal - H) + lambda_pid L_struct (equation 8, algorithm 1), and the terms
+    that the paper has not: z, interactions."""
     weights = {
         "balance": now.balance,
         "entropy": now.balance,
         "cost": settings.cost,
         "structure": settings.structure,
         "z": settings.z,
+        "interactions": settings.interactions,
     }
     return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
 

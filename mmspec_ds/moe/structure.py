@@ -16,7 +16,7 @@ class StructuralSums(nn.Module):
     The pooled output of an expert over some tokens of a molecule is the mean of FFN_e(h), weighted by the
     router's probabilities. A shared expert has one for each modality; its agreement is the squared distance of
     every two of them. A modality expert has two, over the modalities that it serves and over the others; its
-    separation is max(0, margin - distance). Outputs of interaction experts go to a last pool that is not read.
+    separation is max(0, margin - distance). An interaction expert has one, which these sums do not read.
 
     Args:
         serves_EM: True where a modality expert serves a modality.
@@ -25,19 +25,24 @@ class StructuralSums(nn.Module):
     """
 
     pool_ME: Tensor
+    expert_P: Tensor
 
     def __init__(self, serves_EM: Tensor, shared_E: Tensor, margin: float) -> None:
         super().__init__()
         self.margin, self.modalities = margin, serves_EM.shape[1]
         shared, own = shared_E.nonzero().squeeze(1), serves_EM.any(1).nonzero().squeeze(1)
-        self.shared, self.own = len(shared), len(own)
-        self.count = self.modalities * self.shared + 2 * self.own + 1
-        pool_ME = torch.full((self.modalities, len(shared_E)), self.count - 1)
+        rest = (~shared_E & ~serves_EM.any(1)).nonzero().squeeze(1)
+        self.shared, self.own, self.experts = len(shared), len(own), len(shared_E)
+        self.count = self.modalities * self.shared + 2 * self.own + len(rest)
+        pool_ME = torch.empty(self.modalities, self.experts, dtype=torch.int64)
         modality_M1 = torch.arange(self.modalities)[:, None]
         pool_ME[:, shared] = modality_M1 * self.shared + torch.arange(self.shared)
         outside_ME = (~serves_EM[own]).long().T
         pool_ME[:, own] = self.modalities * self.shared + outside_ME * self.own + torch.arange(self.own)
+        pool_ME[:, rest] = self.count - len(rest) + torch.arange(len(rest))
         self.register_buffer("pool_ME", pool_ME, persistent=False)
+        expert_P = torch.cat([shared.repeat(self.modalities), own.repeat(2), rest])
+        self.register_buffer("expert_P", expert_P, persistent=False)
 
     def pools(self, modality_T: Tensor, index_TK: Tensor, samples: int) -> Pools:
         """The pool of each token-expert pair, for tokens that are `samples` blocks of equal length."""
@@ -48,7 +53,8 @@ class StructuralSums(nn.Module):
         """[agreement, its count, separation, its count], float32, from the sums over the pools."""
         mean_BPD = sums.output_BPD / sums.weight_BP.clamp_min(1e-12)[..., None]
         present_BP = sums.weight_BP > 0
-        of_shared, of_own = slice(self.modalities * self.shared), slice(self.modalities * self.shared, -1)
+        until = self.modalities * self.shared
+        of_shared, of_own = slice(until), slice(until, until + 2 * self.own)
         agreement = _agreement(
             mean_BPD[:, of_shared].unflatten(1, (self.modalities, self.shared)),
             present_BP[:, of_shared].unflatten(1, (self.modalities, self.shared)),
@@ -59,6 +65,14 @@ class StructuralSums(nn.Module):
             self.margin,
         )
         return torch.stack([*agreement, *separation])
+
+    def by_expert(self, sums: PoolSums) -> PoolSums:
+        """The sums over all tokens of a molecule for each expert, [B, E, D] and [B, E]."""
+        output_BPD, weight_BP = sums
+        samples, _, width = output_BPD.shape
+        output_BED = output_BPD.new_zeros(samples, self.experts, width).index_add(1, self.expert_P, output_BPD)
+        weight_BE = weight_BP.new_zeros(samples, self.experts).index_add(1, self.expert_P, weight_BP)
+        return PoolSums(output_BED, weight_BE)
 
 
 def _agreement(mean_BMED: Tensor, present_BME: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec_ds.data.batch import PADDING
+from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.nn.attention import (
     CrossAttention,
     KeysValues,
@@ -20,6 +22,7 @@ from mmspec_ds.nn.attention import (
     split_heads,
 )
 from mmspec_ds.nn.dropout import Dropout
+from mmspec_ds.nn.encoder import MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.initialization import init_embedding
 from mmspec_ds.nn.model_settings import ModelSettings
@@ -88,9 +91,15 @@ class DecodingCache:
 
 
 class DecoderLayer(nn.Module):
-    """Pre-norm self-attention, cross-attention and feed-forward, each added to the residual stream."""
+    """Pre-norm self-attention, cross-attention and feed-forward, each added to the residual stream.
 
-    def __init__(self, settings: ModelSettings) -> None:
+    Args:
+        settings: sizes.
+        feedforward: see `feedforward.FeedForward`; without, a dense network of `ffn_width`. Tokens have the
+            modality 0, or PADDING, and the router's temperature is 1: the schedule is for the encoder.
+    """
+
+    def __init__(self, settings: ModelSettings, feedforward: nn.Module | None = None) -> None:
         super().__init__()
         width = settings.d_model
         self.self_norm = nn.LayerNorm(width)
@@ -98,14 +107,16 @@ class DecoderLayer(nn.Module):
         self.cross_norm = nn.LayerNorm(width)
         self.cross_attention = CrossAttention(width, settings.heads)
         self.feedforward_norm = nn.LayerNorm(width)
-        self.feedforward = DenseFeedForward(width, settings.ffn_width)
+        self.feedforward = feedforward or DenseFeedForward(width, settings.ffn_width)
         self.dropout = Dropout(settings.dropout)
 
-    def forward(self, hidden_BLD: Tensor, memory_BSD: Tensor, mask_B11S: Tensor) -> Tensor:
-        """[B, L, D] to [B, L, D], all positions at once."""
+    def forward(
+        self, hidden_BLD: Tensor, memory_BSD: Tensor, mask_B11S: Tensor, modality_BL: Tensor
+    ) -> tuple[Tensor, object | None]:
+        """[B, L, D] to [B, L, D], all positions at once, with the report of the feed-forward network."""
         attended_BLD = self.self_attention(self.self_norm(hidden_BLD), causal=True)
         hidden_BLD = hidden_BLD + self.dropout(attended_BLD)
-        return self._read(hidden_BLD, self.cross_attention.remember(memory_BSD), mask_B11S)
+        return self._read(hidden_BLD, self.cross_attention.remember(memory_BSD), mask_B11S, modality_BL)
 
     def step(self, hidden_BKD: Tensor, cache: DecodingCache, layer: LayerCache, new: slice) -> Tensor:
         """[B, K, D] to [B, K, D]: the next position of each hypothesis, whose past is in the cache."""
@@ -115,29 +126,42 @@ class DecoderLayer(nn.Module):
         written.values_BHSC[:, :, new] = split_heads(values_BKD, attention.heads)
         past = KeysValues(written.keys_BHSC[:, :, : new.stop], written.values_BHSC[:, :, : new.stop])
         attended_BKD = attention.output(attend(queries_BKD, past, cache.sees_BKN.unsqueeze(1)))
-        return self._read(hidden_BKD + attended_BKD, layer.memory, cache.mask_B11S)
+        every_BK = torch.zeros(hidden_BKD.shape[:2], dtype=torch.int64, device=hidden_BKD.device)
+        return self._read(hidden_BKD + attended_BKD, layer.memory, cache.mask_B11S, every_BK)[0]
 
-    def _read(self, hidden_BQD: Tensor, memory: KeysValues, mask_B11S: Tensor) -> Tensor:
-        """Cross-attention and feed-forward, [B, Q, D] to [B, Q, D]."""
+    def _read(
+        self, hidden_BQD: Tensor, memory: KeysValues, mask_B11S: Tensor, modality_BQ: Tensor
+    ) -> tuple[Tensor, object | None]:
+        """Cross-attention and feed-forward, [B, Q, D] to [B, Q, D], with the latter's report."""
         read_BQD = self.cross_attention(self.cross_norm(hidden_BQD), memory, mask_B11S)
         hidden_BQD = hidden_BQD + self.dropout(read_BQD)
-        fed_BQD, _ = self.feedforward(self.feedforward_norm(hidden_BQD))
-        return hidden_BQD + self.dropout(fed_BQD)
+        fed_BQD, report = self.feedforward(self.feedforward_norm(hidden_BQD), modality_BQ, 1.0)
+        return hidden_BQD + self.dropout(fed_BQD), report
 
 
 class Decoder(nn.Module):
     """Logits of each next token from the target so far and the encoder's states.
 
     Position embeddings are learned. The output layer shares the token embeddings' table.
+
+    Args:
+        settings: sizes.
+        vocabulary_size: V.
+        make_feedforward: makes the feed-forward network of a layer; dense without it.
     """
 
-    def __init__(self, settings: ModelSettings, vocabulary_size: int) -> None:
+    def __init__(
+        self, settings: ModelSettings, vocabulary_size: int, make_feedforward: MakeFeedForward | None = None
+    ) -> None:
         super().__init__()
         self.max_tokens = settings.max_target_tokens
         self.tokens = init_embedding(nn.Embedding(vocabulary_size, settings.d_model))
         self.places = init_embedding(nn.Embedding(settings.max_target_tokens, settings.d_model))
         self.dropout = Dropout(settings.dropout)
-        self.layers = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
+        self.layers = nn.ModuleList(
+            DecoderLayer(settings, make_feedforward(layer) if make_feedforward else None)
+            for layer in range(settings.decoder_layers)
+        )
         self.norm = nn.LayerNorm(settings.d_model)
 
     def forward(self, target_BL: Tensor, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
@@ -152,13 +176,22 @@ class Decoder(nn.Module):
         Raises:
             ValueError: the target is longer than `max_target_tokens`.
         """
+        return self.with_reports(target_BL, memory_BSD, mask_BS)[0]
+
+    def with_reports(
+        self, target_BL: Tensor, memory_BSD: Tensor, mask_BS: Tensor
+    ) -> tuple[Tensor, tuple[object | None, ...]]:
+        """What `forward` gives, and the report of each layer's feed-forward network, or None."""
         self._check_length(target_BL.shape[1])
         mask_B11S = attendable(mask_BS)
+        modality_BL = torch.where(target_BL == Vocabulary.PAD, PADDING, 0)
         hidden_BLD = self.tokens(target_BL) + self.places.weight[: target_BL.shape[1]]
         hidden_BLD = self.dropout(hidden_BLD)
+        reports = []
         for layer in self.layers:
-            hidden_BLD = layer(hidden_BLD, memory_BSD, mask_B11S)
-        return self._logits(hidden_BLD)
+            hidden_BLD, report = layer(hidden_BLD, memory_BSD, mask_B11S, modality_BL)
+            reports.append(report)
+        return self._logits(hidden_BLD), tuple(reports)
 
     @torch.no_grad()
     def start(self, memory_BSD: Tensor, mask_BS: Tensor, *, beams: int, capacity: int) -> DecodingCache:

@@ -27,7 +27,7 @@ from mmspec_ds.profiling.stopwatch import replaced
 from mmspec_ds.profiling.tokens import Load
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
-from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.factory import build_elucidator, structure_margin
 from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
@@ -62,7 +62,7 @@ def pass_stages(
             moe = _alike(run.moe, max(1, round(width))) if run.moe else None
             model = build_elucidator(
                 run.model, moe, schemas, vocabulary,
-                structure_margin=run.objective.margin if run.objective.structure else None,
+                structure_margin=structure_margin(run.objective),
                 activation_checkpointing=checkpointing,
             ).to(dtype).train()  # fmt: skip
             return watch_pass(model, batch_tensors(batch), lambda: pass_loss(model, batch))
@@ -74,7 +74,8 @@ def pass_loss(model: Elucidator, batch: Batch) -> Tensor:
     """Return a scalar that depends on everything that the objective depends on."""
     output = model(batch, 1.0)
     total, count = sequence_loss(output.logits_BLV, batch.target_BL, batch.weight_B)
-    sums = [to_vector(report).sum() for report in output.reports if isinstance(report, RoutingReport)]
+    reports = (*output.reports, *output.decoder_reports)
+    sums = [to_vector(report).sum() for report in reports if isinstance(report, RoutingReport)]
     return total / count + sum(sums, start=torch.zeros(()))
 
 

@@ -19,6 +19,7 @@ class Exchanges:
         tokens: spectrum tokens of a batch; padding is not routed.
         k, experts: experts of each token; number of experts.
         d_model, layers: of the encoder.
+        decoder_tokens, decoder_layers: target tokens of a batch and sparse layers of the decoder.
         chunks: `moe.exchange_chunks`.
         capacity: whether experts have a capacity, which needs an all-gather in every layer.
         checkpointing: whether the layers run forward twice.
@@ -29,6 +30,8 @@ class Exchanges:
     experts: int
     d_model: int
     layers: int
+    decoder_tokens: float = 0.0
+    decoder_layers: int = 0
     chunks: int = 1
     capacity: bool = False
     checkpointing: bool = False
@@ -91,10 +94,12 @@ def rank_traffic(
     """
     weights = sizes.on_rank(sizes.fullest(holding.ep_size))
     away = (holding.ep_size - 1) / holding.ep_size
-    routed = exchanges.tokens * exchanges.k * away
-    rows = 2 * routed * exchanges.d_model * holding.element * exchanges.layers  # to their experts and back
-    once = rows + 8 * exchanges.experts * away * exchanges.layers  # first the rows for each expert, as int64
-    again = once if exchanges.checkpointing else 0.0
+    row = 2 * exchanges.k * away * exchanges.d_model * holding.element  # to its experts and back
+    counts = 8 * exchanges.experts * away  # first the rows for each expert, as int64
+    of_encoder = row * exchanges.tokens * exchanges.layers
+    again = of_encoder + counts * exchanges.layers if exchanges.checkpointing else 0.0
+    rows = of_encoder + row * exchanges.decoder_tokens * exchanges.decoder_layers
+    once = rows + counts * (exchanges.layers + exchanges.decoder_layers)
     passes = holding.accumulation
     reduces = passes if holding.stage == 2 else 1
     reduce, gather = [0.0, 0.0], [0.0, 0.0]
@@ -146,6 +151,7 @@ def _collectives(
     if holding.ep_size > 1:
         chunks = exchanges.chunks
         found["all-to-all"] = passes * layers * (forwards * (1 + 2 * chunks) + 2 * chunks)
+        found["all-to-all"] += passes * exchanges.decoder_layers * (1 + 4 * chunks)
     return {kind: count for kind, count in found.items() if count}
 
 

@@ -111,6 +111,7 @@ class _MicroBatch:
     routed_tokens: Tensor
     target_tokens: Tensor
     reports: tuple[RoutingReport, ...]
+    decoder_reports: tuple[RoutingReport, ...]
     alone: PassFlops
 
 
@@ -188,11 +189,12 @@ class Trainee:
         tokens = sum(float(one.weight_B @ one.mask_BS.sum(1).float()) for one in self._seen)
         flops = PassFlops.nothing()
         for one in self._seen:
-            flops += pass_flops(self.dimensions, one.size, []) + one.alone
+            flops += pass_flops(self.dimensions, one.size, [], []) + one.alone
         shares = _shares(self._watch.read())
         ranks = gather_objects((seconds, processor, samples, tokens, sent, shares, flops))
-        rows_YE = self._rows()
-        flops = expert_flops(self.dimensions, rows_YE)
+        rows_YE = self._rows([one.reports for one in self._seen])
+        decoder_rows_YE = self._rows([one.decoder_reports for one in self._seen])
+        flops = expert_flops(self.dimensions, rows_YE, decoder_rows_YE)
         for rank in ranks:
             flops += rank[6]
         return TrainingRun(
@@ -205,41 +207,50 @@ class Trainee:
             shares={name: sum(rank[5][name] for rank in ranks) / len(ranks) for name in shares},
             all_to_all_bytes=sum(rank[4] for rank in ranks) / len(ranks) / steps,
             flops=flops,
-            active=self._active(rows_YE),
+            active=self._active(rows_YE, decoder_rows_YE),
         )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
         given = (BatchSize.of(batch, late=self.dimensions.late), batch.spectra.mask_BS, batch.weight_B)
         alone = flops_alone(self.run, self.dimensions, batch)
-        self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, loss.reports, alone))
+        reports = (*loss.reports, *loss.masked_reports), loss.decoder_reports
+        self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, *reports, alone))
 
     def _wait(self) -> None:
         if self.session.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _rows(self) -> list[list[float]]:
-        """Token-expert pairs of all ranks, [Y, E]; empty for a dense model."""
-        if self.run.moe is None:
+    def _rows(self, reports: Sequence[Sequence[RoutingReport]]) -> list[list[float]]:
+        """Token-expert pairs of all ranks, [Y, E], of the layers that report; empty for dense ones."""
+        if self.run.moe is None or not all(reports):
             return []
         total_YE = torch.zeros(())
-        for one in self._seen:
-            rows_YE = torch.stack([computed_rows(report, self.run.moe) for report in one.reports])
+        for one in reports:
+            rows_YE = torch.stack([computed_rows(report, self.run.moe) for report in one])
             total_YE = total_YE + rows_YE.double().cpu()
         rows: list[list[float]] = total_YE.tolist()
         return rows
 
-    def _active(self, rows_YE: Sequence[Sequence[float]]) -> float:
+    def _active(self, rows_YE: Sequence[Sequence[float]], decoder_rows_YE: Sequence[Sequence[float]]) -> float:
         """Parameters of the dense part, plus those of each layer's experts weighted by the share of tokens that
-        were sent to them."""
+        were sent to them: of a spectrum token in the encoder, of a target token in the decoder."""
         layers = self.run.model.encoder_layers
-        each = [parameters / layers for parameters in self.sizes.by_expert]
-        pairs = sum(n * size for layer in rows_YE for n, size in zip(layer, each))
-        return self.sizes.dense + pairs / max(1.0, float(sum(one.routed_tokens for one in self._seen)))
+        each = [parameters / (layers + len(decoder_rows_YE)) for parameters in self.sizes.by_expert]
+        active = float(self.sizes.dense)
+        for rows, tokens in (
+            (rows_YE[:layers], sum(float(one.routed_tokens) for one in self._seen)),
+            (decoder_rows_YE, sum(float(one.target_tokens) for one in self._seen)),
+        ):
+            pairs = sum(n * size for layer in rows for n, size in zip(layer, each))
+            active += pairs / max(1.0, tokens)
+        return active
 
     def spectra(self, samples: int) -> tuple[Batch, list[Batch]]:
         """Return the first records of this rank to decode: one batch of all, and several batches of one."""
         train = self.task.data.train
-        first = dist.get_rank() * samples
+        # Ranks that share a decoder's experts must search for as many steps: they decode the same records.
+        together = self.run.moe is not None and self.run.moe.decoder and self.run.training.ep_size > 1
+        first = 0 if together else dist.get_rank() * samples
         chosen = np.arange(first, first + samples) % len(train)
         alone = [collate(train, [at]).to(self.session.device) for at in chosen[:LATENCY_SAMPLES]]
         return collate(train, chosen).to(self.session.device), alone

@@ -1,9 +1,7 @@
 """The budgets of a study: smoke for tests, cpu for a few cores, gpu for one large GPU, paper for the paper's
 sizes and the benchmark's own files."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from mmspec_ds.studies.plan import Budget, DataRecipe
@@ -114,19 +112,3 @@ PAPER = Budget(
 )
 
 BUDGETS: dict[str, Budget] = {one.name: one for one in (SMOKE, CPU, GPU, PAPER)}
-
-
-def with_files(budget: Budget, files: Sequence[Path]) -> Budget:
-    """The budget with the user's files in the place of simulated molecules."""
-    return replace(budget, data={name: replace(one, files=tuple(files)) for name, one in budget.data.items()})
-
-
-def with_seeds(budget: Budget, seeds: int) -> Budget:
-    """The budget with another number of seeds."""
-    return replace(budget, seeds=seeds)
-
-
-def folders(budget: Budget) -> Iterator[DataRecipe]:
-    """One recipe for each data folder of a budget."""
-    seen: Mapping[str, DataRecipe] = {one.folder: one for one in budget.data.values()}
-    yield from seen.values()

@@ -115,10 +115,10 @@ def identity_of_run(run: ElucidationRun, recipe: DataRecipe, start: str | None =
 def recipe_identity(recipe: DataRecipe) -> dict[str, Any]:
     """What decides the data of a recipe, in JSON's types: what is simulated, or names and sizes of files."""
     if recipe.files:
-        files = [[path.name, path.stat().st_size] for path in recipe.files]
+        files = [[path.name, path.stat().st_size] for path in recipe.files]  # not the path: sets are moved
         return {"files": files, "shards": recipe.shards}
     simulated = {name: getattr(recipe, name) for name in ("molecules", "max_heavy_atoms", "seed", "shards")}
-    return {**simulated, "options": list(recipe.options)}
+    return {**simulated, "simulation": dict(recipe.simulation)}
 
 
 @dataclass(frozen=True)

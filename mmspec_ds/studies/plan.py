@@ -22,8 +22,9 @@ class DataRecipe:
     Attributes:
         folder: the name of their folder in OUT/data. Recipes that differ in `overrides` alone share it.
         molecules, max_heavy_atoms, seed: what `mmspec simulate` is asked for.
-        options: further options of `mmspec simulate`, such as ("--noise-free",).
-        files: the files of the user that are split instead; then nothing is simulated.
+        simulation: further settings of the simulation, such as {"noise": {"carbon_ppm": 1.0}}.
+        files: the files of the user that are split instead, by the benchmark's rule; nothing is simulated.
+        given: the folder of the user with `train`, `val` and `test.parquet` that are used instead.
         overrides: how a run reads the data, by dotted setting, such as {"data.representation": "text"}.
         shards: train on prepared shards, which hold compressed spectra; else on the parquet files.
     """
@@ -32,8 +33,9 @@ class DataRecipe:
     molecules: int = 0
     max_heavy_atoms: int = 0
     seed: int = 0
-    options: tuple[str, ...] = ()
+    simulation: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    given: Path | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     shards: bool = True
 
@@ -68,7 +70,8 @@ class Cell:
     """One training of one model, and what is measured on it.
 
     Attributes:
-        base: a shipped run file, such as "study" for `ds_configs/runs/study.yaml`.
+        base: a shipped run file, such as "study" for `ds_configs/runs/study.yaml`. Where nothing is trained it
+            still says how data are read.
         overrides: values by dotted setting, on top of the base and of the budget's own; `{"moe": None}` makes
             a model dense.
         data: the name of a data recipe of the budget.

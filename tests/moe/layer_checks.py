@@ -23,7 +23,18 @@ from mmspec_ds.nn.model_settings import ModelSettings
 
 D, WIDTHS, PLACES = 8, (32, 16, 48, 16), 5
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
-MODES = ("dropless", "capacity")
+MODES: dict[str, dict[str, Any]] = {
+    "dropless": {},
+    "capacity": {"mode": "capacity", "capacity_factor": 0.7},
+    "sigmoid and always on": {
+        "gate": "sigmoid",
+        "renormalise": True,
+        "always_on": 32,
+        "selection_bias_rate": 0.1,
+        "selection_bias_by": "modality",
+    },
+    "experts choose": {"choice": "expert"},
+}
 
 
 def ep_sizes() -> tuple[int, ...]:
@@ -83,9 +94,7 @@ def make_layer(mode: str, placement: Placement, chunks: int = 1) -> SparseFeedFo
         )
         for family, width in zip(families, WIDTHS)
     )
-    settings = MoESettings.model_validate(
-        {"experts": specs, "mode": mode, "capacity_factor": 0.7, "exchange_chunks": chunks}
-    )
+    settings = MoESettings.model_validate({"experts": specs, "exchange_chunks": chunks, **MODES[mode]})
     return SparseFeedForward(D, settings, ("a", "b", "c"), structure_margin=1.0, placement=placement)
 
 
@@ -141,6 +150,7 @@ def _compare(mode: str, layout: Layout, group: Any, placement: Placement, chunks
     source = torch.Generator().manual_seed(4)
     shape = (*layout.modality_BS.shape, D)
     hidden, goal = torch.randn(2, *shape, generator=source)
+    goal = goal * (layout.modality_BS >= 0)[..., None]  # what is always on is not zero at padding
     whole_hidden, own_hidden = hidden.clone().requires_grad_(), hidden[layout.own].clone().requires_grad_()
 
     alone = make_layer(mode, ALONE)

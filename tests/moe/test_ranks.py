@@ -29,8 +29,12 @@ CHECKS = (
     "initial weights",
     "layer, dropless",
     "layer, capacity",
+    "layer, sigmoid and always on",
+    "layer, experts choose",
     "activation checkpointing, dropless",
     "activation checkpointing, capacity",
+    "activation checkpointing, sigmoid and always on",
+    "activation checkpointing, experts choose",
 )
 WORLDS = (2, 4)
 

@@ -53,18 +53,26 @@ def watched(run: ElucidationRun, sparse_class: type[SparseFeedForward]) -> tuple
         with FlopCounterMode(display=False) as forward:
             output = model(batch, 1.0)
             total, count = sequence_loss(output.logits_BLV, batch.target_BL, batch.weight_B)
-            sums = [to_vector(r).sum() for r in output.reports if isinstance(r, RoutingReport)]
-            loss = total / count + sum(sums, start=torch.zeros(()))
+            reports, decoder_reports = list(output.reports), output.decoder_reports
+            loss = total / count
+            if run.objective.interactions:
+                again = model.encode(batch.spectra, 1.0)
+                reports, loss = [*reports, *again.reports], loss + again.hidden_BSD.square().sum()
+            every = [r for r in (*reports, *decoder_reports) if isinstance(r, RoutingReport)]
+            loss = loss + sum((to_vector(r).sum() for r in every), start=torch.zeros(()))
         with FlopCounterMode(display=False) as backward:
             loss.backward()
-    rows = [r.load_ME.sum(0).tolist() for r in output.reports if isinstance(r, RoutingReport)]
+    rows = [
+        [r.load_ME.sum(0).tolist() for r in one if isinstance(r, RoutingReport)]
+        for one in (reports, decoder_reports)
+    ]
     size = BatchSize.of(batch, late=run.model.fusion == "late")
     return forward.get_total_flops(), backward.get_total_flops(), size, rows
 
 
-def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> PassFlops:
+def counted(run: ElucidationRun, size: BatchSize, rows: list[list[list[float]]]) -> PassFlops:
     schemas = InputEncoding.from_settings(run.data).schemas
-    return pass_flops(Dimensions.of(run, schemas, VOCABULARY), size, rows)
+    return pass_flops(Dimensions.of(run, schemas, VOCABULARY), size, *rows)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +86,9 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> Pa
         (("moe.dynamic_share=0.9",), SparseFeedForward),
         (("moe.gate=sigmoid", "moe.always_on=48"), DeepSpeedSparseFeedForward),
         (("moe.choice=expert",), SparseFeedForward),
+        (("moe.decoder=true",), SparseFeedForward),
+        (("moe.decoder=true", "moe.always_on=32"), SparseFeedForward),
+        (("objective.interactions=0.1",), SparseFeedForward),
         (("training.activation_checkpointing=true",), DeepSpeedSparseFeedForward),
         (("moe=null", "training.activation_checkpointing=true"), SparseFeedForward),
         (("moe=null", "model.fusion=late", "model.encoder_ffn_width=48"), SparseFeedForward),
@@ -91,6 +102,9 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[float]]) -> Pa
         "dynamic",
         "always on",
         "experts choose",
+        "decoder",
+        "decoder, always on",
+        "interactions",
         "checkpointed",
         "dense checkpointed",
         "late",
@@ -172,3 +186,17 @@ def test_what_capacity_drops_is_not_computed() -> None:
     assert computed_rows(report, bounded).tolist() == [7, 3]  # ceil(1.25 * 2 * 5 / 2) = 7
     tight = bounded.model_copy(update={"capacity_factor": 1.0})
     assert computed_rows(report, tight).tolist() == [5, 3]
+
+
+def test_a_decoder_and_a_second_pass_without_loads_by_hand() -> None:
+    sparse = replace(SIZES, widths=(16, 32), k=1)
+    plain, both = pass_flops(sparse, SIZE), pass_flops(replace(sparse, decoder_experts=True), SIZE)
+    # 14 target places, one decoder layer: its dense network of 8 goes; 7 places for each expert, a router and
+    # sums of one modality (twice two experts, entropy and drops) come.
+    assert both.forward["decoder"] - plain.forward["decoder"] == (
+        -14 * 4 * 4 * 8 + 7 * 4 * 4 * (16 + 32) + 2 * 14 * 4 * 2 + 2 * 14 * 6
+    )
+    twice = pass_flops(replace(sparse, encoder_passes=2), SIZE)
+    for part in ("embedding", "attention", "feed-forward", "routing"):
+        assert twice.forward[part] == 2 * plain.forward[part]
+    assert twice.forward["decoder"] == plain.forward["decoder"]

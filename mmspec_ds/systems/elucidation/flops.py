@@ -51,6 +51,8 @@ class Dimensions:
         modalities: rows of the router's tag.
         prior: whether the router sees the modality.
         checkpointing: whether encoder layers run forward twice.
+        encoder_passes: of a training step: 2 where experts are supervised by a masked modality.
+        decoder_experts: whether the decoder has experts too, of the same widths.
         late: whether each modality has an encoder of its own.
     """
 
@@ -68,6 +70,8 @@ class Dimensions:
     modalities: int = table_rows(())
     prior: bool = False
     checkpointing: bool = False
+    encoder_passes: int = 1
+    decoder_experts: bool = False
     late: bool = False
 
     @classmethod
@@ -93,6 +97,8 @@ class Dimensions:
             modalities=table_rows(schemas),
             prior=bool(moe and (moe.tag_routing or moe.router_aware)),
             checkpointing=run.training.activation_checkpointing,
+            encoder_passes=2 if run.objective.interactions else 1,
+            decoder_experts=bool(moe and moe.decoder),
             late=model.fusion == "late",
         )
 
@@ -169,7 +175,10 @@ class PassFlops:
 
 
 def pass_flops(
-    sizes: Dimensions, batch: BatchSize, rows_YE: Sequence[Sequence[float]] | None = None
+    sizes: Dimensions,
+    batch: BatchSize,
+    rows_YE: Sequence[Sequence[float]] | None = None,
+    decoder_rows_YE: Sequence[Sequence[float]] | None = None,
 ) -> PassFlops:
     """Operations of a forward and a backward pass.
 
@@ -177,11 +186,17 @@ def pass_flops(
         sizes: the model.
         batch: what goes in.
         rows_YE: token-expert pairs that each layer's experts compute, in physical order, as `computed_rows`
-            takes them from routing reports; without, every expert has its even share of k for each token.
+            takes them from routing reports; without, every expert has its even share of k for each token. With
+            several passes of the encoder, the layers of each.
+        decoder_rows_YE: the same of the decoder's layers; without, of every target place.
     """
     if rows_YE is None:
-        rows_YE = even_rows(sizes, batch)
-    return _without_experts(sizes, batch) + expert_flops(sizes, rows_YE)
+        rows_YE = even_rows(sizes, batch) * sizes.encoder_passes
+    if decoder_rows_YE is None:
+        share = batch.samples * batch.targets * sizes.k / max(1, len(sizes.widths))
+        layers = sizes.decoder_layers if sizes.decoder_experts else 0
+        decoder_rows_YE = [[share] * len(sizes.widths) for _ in range(layers)]
+    return _without_experts(sizes, batch) + expert_flops(sizes, rows_YE, decoder_rows_YE)
 
 
 def even_rows(sizes: Dimensions, batch: BatchSize) -> list[list[float]]:
@@ -201,25 +216,38 @@ def computed_rows(report: RoutingReport, moe: MoESettings) -> Tensor:
     return torch.minimum(chosen_E, most)
 
 
-def expert_flops(sizes: Dimensions, rows_YE: Sequence[Sequence[float]]) -> PassFlops:
-    """FLOPs of the experts, and of the gradient of the weights with which their outputs are summed."""
-    rows = [[float(count) for count in layer] for layer in rows_YE] if sizes.widths else []
-    products = sum(4.0 * sizes.d_model * n * width for layer in rows for n, width in zip(layer, sizes.widths))
-    weights = sum(2.0 * sizes.d_model * n for layer in rows for n in layer)
+def expert_flops(
+    sizes: Dimensions,
+    rows_YE: Sequence[Sequence[float]],
+    decoder_rows_YE: Sequence[Sequence[float]] = (),
+) -> PassFlops:
+    """FLOPs of the experts, and of the gradient of the weights with which their outputs are summed. Those of
+    the decoder's experts count as the decoder's."""
+    products, weights = _of_rows(sizes, rows_YE)
     again = products if sizes.checkpointing else 0.0
     forward, backward = _nothing(), _nothing()
     forward["feed-forward"], backward["feed-forward"] = products, 2 * products + again
     backward["routing"] = weights
+    of_decoder, weights = _of_rows(sizes, decoder_rows_YE)
+    forward["decoder"], backward["decoder"] = of_decoder, 2 * of_decoder + weights
     return PassFlops(forward, backward)
 
 
+def _of_rows(sizes: Dimensions, rows_YE: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Forward FLOPs of experts on so many rows, and FLOPs of the gradient of their weights."""
+    rows = [[float(count) for count in layer] for layer in rows_YE] if sizes.widths else []
+    products = sum(4.0 * sizes.d_model * n * width for layer in rows for n, width in zip(layer, sizes.widths))
+    return products, sum(2.0 * sizes.d_model * n for layer in rows for n in layer)
+
+
 def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
-    d, layers = sizes.d_model, sizes.encoder_layers
+    d, layers = sizes.d_model, sizes.encoder_layers * sizes.encoder_passes
     places = batch.samples * batch.places
     forward, backward = _nothing(), _nothing()
 
     real = sum(2.0 * d * count * sizes.features.get(m, 0) for m, count in batch.tokens.items())
-    forward["embedding"] = backward["embedding"] = real + 2.0 * d * sizes.waves  # inputs need no gradient
+    once = real + 2.0 * d * sizes.waves
+    forward["embedding"] = backward["embedding"] = sizes.encoder_passes * once  # inputs need no gradient
 
     encoded = 0.0  # places of the encoders, which are not those of the decoder's memory in late fusion
     for length in batch.sequences(late=sizes.late):
@@ -227,33 +255,38 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
         forward["attention"] += layers * (8.0 * of_it * d * d + 4.0 * of_it * length * d)
         encoded += of_it
     if sizes.widths:
-        router, sums = _routing(sizes, places)
+        router, sums = _routing(sizes, places, sizes.modalities, prior=sizes.prior)
         forward["routing"] = layers * (router + sums)
         backward["routing"] = layers * (2 * router + sums)  # tokens' modalities need no gradient
     width = sizes.always_on if sizes.widths else sizes.encoder_ffn_width
     forward["feed-forward"] = layers * 4.0 * encoded * d * width
 
     targets = batch.samples * batch.targets
-    of_target = 12.0 * d * d + 4.0 * (batch.targets + batch.places) * d + 4.0 * d * sizes.ffn_width
+    width = sizes.always_on if sizes.decoder_experts else sizes.ffn_width
+    of_target = 12.0 * d * d + 4.0 * (batch.targets + batch.places) * d + 4.0 * d * width
     forward["decoder"] = sizes.decoder_layers * (targets * of_target + 4.0 * places * d * d)
     forward["head"] = 2.0 * targets * sizes.vocabulary * d
     products: tuple[FlopPart, ...] = ("attention", "feed-forward", "decoder", "head")
     for part in products:
         backward[part] = 2 * forward[part]
+    if sizes.decoder_experts:
+        router, sums = _routing(sizes, targets, 1, prior=False)
+        forward["decoder"] += sizes.decoder_layers * (router + sums)
+        backward["decoder"] += sizes.decoder_layers * (2 * router + sums)
     computed_again: tuple[FlopPart, ...] = ("attention", "feed-forward", "routing")
     for part in computed_again if sizes.checkpointing else ():
         backward[part] += forward[part]
     return PassFlops(forward, backward)
 
 
-def _routing(sizes: Dimensions, places: float) -> tuple[float, float]:
+def _routing(sizes: Dimensions, places: float, modalities: int, *, prior: bool) -> tuple[float, float]:
     """FLOPs of one layer: the router with the modality's table, and the sums of probabilities, choices and
     drops over each modality's tokens."""
     experts = len(sizes.widths)
     router = 2.0 * places * sizes.d_model * experts
-    if sizes.prior:
-        router += 2.0 * sizes.modalities * sizes.d_model * experts
-    return router, 2.0 * sizes.modalities * places * (2 * experts + 2)
+    if prior:
+        router += 2.0 * modalities * sizes.d_model * experts
+    return router, 2.0 * modalities * places * (2 * experts + 2)
 
 
 def _nothing() -> dict[FlopPart, float]:

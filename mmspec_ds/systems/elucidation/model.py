@@ -28,11 +28,12 @@ ROUTER_TEMPERATURE = "router_temperature"
 @dataclass(frozen=True)
 class ElucidatorOutput:
     """`logits_BLV`, [B, L-1, V], predict `target_BL[:, 1:]`; `reports` as in `EncoderOutput`; `encoded` is
-    what the decoder read, for losses on the encoder's states."""
+    what the decoder read, for losses on the encoder's states; `decoder_reports` of its layers."""
 
     logits_BLV: Tensor
     reports: tuple[object | None, ...]
     encoded: EncoderOutput
+    decoder_reports: tuple[object | None, ...] = ()
 
 
 class Elucidator(nn.Module):
@@ -43,6 +44,7 @@ class Elucidator(nn.Module):
         schemas: the fields of each modality's tokens; the model reads these modalities.
         vocabulary_size: number of target tokens, specials included.
         make_feedforward: makes the encoder's feed-forward network of a layer; dense without it.
+        make_decoder_feedforward: the same for the decoder.
         activation_checkpointing: of the encoder, see there.
     """
 
@@ -54,6 +56,7 @@ class Elucidator(nn.Module):
         schemas: Mapping[Modality, TokenSchema],
         vocabulary_size: int,
         make_feedforward: MakeFeedForward | None = None,
+        make_decoder_feedforward: MakeFeedForward | None = None,
         *,
         activation_checkpointing: bool = False,
     ) -> None:
@@ -69,7 +72,7 @@ class Elucidator(nn.Module):
             self.encoder = LateFusionEncoder(settings, tuple(schemas), networks, **checkpointing)
         else:
             self.encoder = Encoder(settings, networks, **checkpointing)
-        self.decoder = Decoder(settings, vocabulary_size)
+        self.decoder = Decoder(settings, vocabulary_size, make_decoder_feedforward)
 
     @property
     def temperature(self) -> float:
@@ -94,8 +97,9 @@ class Elucidator(nn.Module):
             ValueError: a target longer than `max_target_tokens`, or spectra that do not fit the schemas.
         """
         encoded = self.encode(batch.spectra, temperature)
-        logits_BLV = self.decoder(batch.target_BL[:, :-1], encoded.hidden_BSD, encoded.mask_BS)
-        return ElucidatorOutput(logits_BLV, encoded.reports, encoded)
+        memory = (encoded.hidden_BSD, encoded.mask_BS)
+        logits_BLV, decoder_reports = self.decoder.with_reports(batch.target_BL[:, :-1], *memory)
+        return ElucidatorOutput(logits_BLV, encoded.reports, encoded, decoder_reports)
 
 
 def dense_feedforward(settings: ModelSettings) -> MakeFeedForward:

@@ -18,13 +18,15 @@ from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.spectra.records import Modality
 
 Array = npt.NDArray[np.float64]
+MODALITIES = tuple(modality.name.lower() for modality in Modality)
 FAMILIES = ("shared", "modality", "interaction")
 
 
-def routing_scalars(reports: Sequence[RoutingReport]) -> dict[str, float]:
+def routing_scalars(reports: Sequence[RoutingReport], names: Sequence[str] = MODALITIES) -> dict[str, float]:
     """Scalars of each modality over all layers, by tag: each expert's share of its token-expert pairs (load)
     and of its probability (importance), the mean entropy of a token's router in nats, and the fraction of its
-    pairs that capacity dropped. Everything comes to the host in one copy."""
+    pairs that capacity dropped. Everything comes to the host in one copy. `names` are those of the modalities
+    in the order of the reports' rows."""
     if not reports:
         return {}
     parts = ("load_ME", "importance_ME", "dropped_M", "tokens_M", "entropy_M")
@@ -34,8 +36,8 @@ def routing_scalars(reports: Sequence[RoutingReport]) -> dict[str, float]:
     pieces = np.split(np.array(flat), np.cumsum([shape.numel() for shape in shapes])[:-1])
     load, importance, dropped, tokens, entropy = (p.reshape(s) for p, s in zip(pieces, shapes))
     scalars = {}
-    for modality in list(Modality)[: len(load)]:
-        pairs, name = load[modality].sum(), modality.name.lower()
+    for modality, name in enumerate(names[: len(load)]):
+        pairs = load[modality].sum()
         if not pairs:
             continue
         shares = importance[modality] / importance[modality].sum()

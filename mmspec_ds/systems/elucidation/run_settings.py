@@ -9,7 +9,7 @@ from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.spectra.registry import modality_by_name
+from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
 from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
 from mmspec_ds.trainer.training_settings import TrainingSettings
@@ -105,6 +105,25 @@ class ElucidationRun(RunSettings):
     def _noise_is_for_compressed_spectra(self) -> Self:
         if self.data.representation == "text" and self.training.augment != AugmentSettings():
             raise ValueError("training.augment changes compressed spectra: expected none for text")
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_something_to_mask(self) -> Self:
+        if not self.objective.interactions:
+            return self
+        if self.moe is None:
+            raise ValueError("objective.interactions supervises experts, but the model is dense: expected 0")
+        instruments = [m for m in self.data.chosen_modalities() if REGISTRY[m].is_instrument]
+        if len(instruments) < 2:
+            raise ValueError(
+                "objective.interactions compares molecules with and without one of their spectra: expected at"
+                f" least two kinds in data.modalities, found {len(instruments)}"
+            )
+        if self.training.modality_gradients != "none":
+            raise ValueError(
+                "objective.interactions needs a second pass of the encoder, which training.modality_gradients"
+                f" {self.training.modality_gradients!r} does not make: expected 'none'"
+            )
         return self
 
     @model_validator(mode="after")

@@ -25,9 +25,10 @@ from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
-from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.factory import TARGET, build_elucidator, structure_margin
 from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, computed_rows, pass_flops
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
+from mmspec_ds.systems.elucidation.masking import make_masking
 from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective
 from mmspec_ds.systems.elucidation.modality_gradients.cost import flops_alone
 from mmspec_ds.systems.elucidation.modality_gradients.ogm_ge import OgmGeObjective
@@ -132,7 +133,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
     def after_update(self, loss: ElucidationLoss) -> None:
         """Move the routers' selection biases, where they are in use, and estimate the weights of blended losses
         anew, where that is due."""
-        self.objective.rebalance(loss.reports)
+        self.objective.rebalance(loss)
         if isinstance(self.objective, BlendingObjective) and self.objective.is_due():
             count, device = self.run.training.blending.batches, self.context.device
             epoch = self.validation_sampler.epoch(0)
@@ -155,14 +156,18 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
             return {}
         schedule = curriculum_at(progress, self.run.objective)
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
-        return values | routing_scalars(loss.reports)
+        return values | routing_scalars(loss.reports) | routing_scalars(loss.decoder_reports, (TARGET,))
 
     def flops(self, batch: Batch, loss: ElucidationLoss) -> float:
         """See `Task`; the operations of the experts are those of all ranks."""
         world, moe = self.context.world, self.run.moe
-        rows_YE = [(computed_rows(report, moe) / world).tolist() for report in loss.reports] if moe else None
-        size = BatchSize.of(batch, late=self.dimensions.late)
-        found = pass_flops(self.dimensions, size, rows_YE).total
+        size, rows_YE, decoder_rows_YE = BatchSize.of(batch, late=self.dimensions.late), None, None
+        if moe is not None:
+            rows_YE, decoder_rows_YE = (
+                [(computed_rows(report, moe) / world).tolist() for report in reports]
+                for reports in ((*loss.reports, *loss.masked_reports), loss.decoder_reports)
+            )
+        found = pass_flops(self.dimensions, size, rows_YE, decoder_rows_YE).total
         return (found + flops_alone(self.run, self.dimensions, batch).total) * world
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
@@ -204,13 +209,13 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
         run.moe,
         data.encoding.schemas,
         len(data.vocabularies.target),
-        structure_margin=run.objective.margin if run.objective.structure else None,
+        structure_margin=structure_margin(run.objective),
         placement=placement,
         sparse_class=DeepSpeedSparseFeedForward,
         activation_checkpointing=run.training.activation_checkpointing,
     )
     costs = relative_costs(run.moe) if run.moe else None
-    settings = (model, run.objective, costs, dist.group.WORLD)
+    settings = (model, run.objective, costs, dist.group.WORLD, make_masking(run))
     match run.training.modality_gradients:
         case "ogm_ge":
             return OgmGeObjective(*settings, balance=run.training.ogm_ge)

@@ -84,15 +84,20 @@ def upcycle(dense: Elucidator, moe: MoESettings, objective: ObjectiveSettings, s
         sparse.to(dense.decoder.tokens.weight.dtype)
         old = dense_networks(dense)
         new = [cast(SparseFeedForward, layer.feedforward) for layer in sparse.encoder.layers]
+        if moe.decoder:
+            old += [cast(DenseFeedForward, layer.feedforward) for layer in dense.decoder.layers]
+            new += [cast(SparseFeedForward, layer.feedforward) for layer in sparse.decoder.layers]
         for ffn, layer in zip(old, new, strict=True):
             fill_layer(ffn, layer)
+    sparse_parts = ("encoder.layers.", "decoder.layers.") if moe.decoder else ("encoder.layers.",)
     everything_else = {
         key: value
         for key, value in dense.state_dict().items()
-        if not (key.startswith("encoder.layers.") and ".feedforward." in key)
+        if not (key.startswith(sparse_parts) and ".feedforward." in key)
     }
     missing = sparse.load_state_dict(everything_else, strict=False).missing_keys
-    assert all(".deepspeed_moe." in key or key == ROUTER_TEMPERATURE for key in missing), missing
+    new_parts = (".deepspeed_moe.", ".always_on.")
+    assert all(any(p in key for p in new_parts) or key == ROUTER_TEMPERATURE for key in missing), missing
     sparse.temperature = curriculum_at(0.0, objective).temperature
     return sparse.eval()
 

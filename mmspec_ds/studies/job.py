@@ -1,0 +1,250 @@
+"""One cell on its way: its training, then its measures, each a process that may be stopped and gone on with."""
+
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from mmspec_ds.errors import UserError
+from mmspec_ds.files import replacing, write_json
+from mmspec_ds.studies.cells import ABOUT, ENGINE, RESULT, RUN_FILE, CellFolder, described, settings_of
+from mmspec_ds.studies.commands import Commands, Place, Process
+from mmspec_ds.studies.data import files_of
+from mmspec_ds.studies.measure import MeasureJob
+from mmspec_ds.studies.outcome import training_result
+from mmspec_ds.studies.plan import Budget, Cell, DataFiles
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.trainer.checkpoints import CHECKPOINTS
+from mmspec_ds.trainer.monitor.record import METRICS
+from mmspec_ds.trainer.run_lock import RunLock
+
+JOB, START = "job.json", "start"
+STOPPED = 143
+
+Stage = Literal["upcycle", "train", "measure"]
+
+
+@dataclass
+class CellJob:
+    """A cell that this process holds the lock of.
+
+    Attributes:
+        cell, budget, out: what is to be done, and the folder of studies.
+        commands, place: how and where.
+        place_number: of the places that processes run in side by side.
+        keep_checkpoints: leave them when everything is measured.
+        stage: what is being done.
+        fault: why the cell ended without being finished; None otherwise.
+        folder: of the cell.
+    """
+
+    cell: Cell
+    budget: Budget
+    out: Path
+    commands: Commands
+    place: Place
+    keep_checkpoints: bool = False
+    place_number: int = 0
+    stage: Stage | None = None
+    fault: str | None = None
+    _lock: RunLock | None = None
+    _process: Process | None = None
+    _stage_began: float = field(default_factory=time.monotonic)
+    _step_at_start: int = 0
+
+    def __post_init__(self) -> None:
+        self.folder = CellFolder.of(self.out, self.cell, self.budget)
+
+    @property
+    def name(self) -> str:
+        """The cell in a few words."""
+        return described(self.cell)
+
+    def take(self) -> bool:
+        """Take the lock of the cell; False while another process has it, or still trains it.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        folder = self.folder
+        lock = RunLock(folder.path)
+        fault = lock.acquire()
+        if fault is None:
+            orphan = RunLock(folder.run)  # of a study that was killed: its training goes on without it
+            fault = orphan.acquire()
+            orphan.release()
+            if fault is None:
+                self._lock = lock
+                return True
+            lock.release()
+        if not fault.startswith("in use"):
+            raise UserError(f"{folder.path}: {fault}")
+        return False
+
+    def start(self) -> None:
+        """Begin, or go on, with what is missing; a cell that misses nothing ends at once."""
+        try:
+            self.folder.check(self.cell, self.budget)
+            self._begin_next()
+        except (UserError, OSError) as error:
+            self._end(" ".join(str(error).split()))
+
+    def poll(self) -> bool:
+        """Whether the cell has ended, well or with a `fault`; begins the next stage when one is done."""
+        if self._process is None:
+            return True
+        status = self._process.poll()
+        if status is None:
+            return False
+        self._process = None
+        try:
+            if status not in (0, STOPPED, -signal.SIGTERM):
+                self._end(f"{self.stage} ended with status {status}, see {self.folder.log}")
+            elif status != 0:
+                self._end("stopped")
+            else:
+                self._conclude_stage()
+                self._begin_next()
+        except (UserError, OSError) as error:
+            self._end(" ".join(str(error).split()))
+        return self._process is None
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Ask the process to end, which a training does with a checkpoint; or end it at once."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+
+    def poll_stopping(self) -> bool:
+        """Whether the process has ended after it was asked to. Nothing is begun any more."""
+        if self._process is not None and self._process.poll() is None:
+            return False
+        self._process = None
+        self._end("stopped")
+        return True
+
+    def step(self) -> int:
+        """The last step that the training has logged."""
+        return last_step(self.folder.run)
+
+    def speed(self) -> float | None:
+        """Steps a second of this training since it was begun or gone on with; None before the first log."""
+        done = self.step() - self._step_at_start
+        seconds = time.monotonic() - self._stage_began
+        return done / seconds if self.stage == "train" and done > 0 and seconds > 0 else None
+
+    def _begin_next(self) -> None:
+        """Start the process of the first stage that is missing."""
+        folder, cell = self.folder, self.cell
+        missing = folder.missing_measures(cell, self.budget)
+        if cell.trains and folder.result() is None:
+            data, run = self._write_run()
+            source = cell.start_from
+            if source is not None and run.moe is not None and not (folder.path / START).exists():
+                dense = settings_of(source, self.budget).moe is None
+                if dense:
+                    model = CellFolder.of(self.out, source, self.budget).run
+                    self._run("upcycle", *self.commands.upcycle, str(model.resolve()), RUN_FILE, "--out", START)
+                    return
+            self._step_at_start = self.step()
+            self._run("train", *self.commands.train)
+        elif missing:
+            if cell.trains and not folder.has_weights():
+                raise UserError(
+                    f"{folder.path}: {', '.join(missing)} must be measured, and the weights are gone: remove"
+                    f" {RESULT} to train it again"
+                )
+            self._write_about()
+            data = self._data(settings_of(cell, self.budget))
+            MeasureJob(cell, self.budget, data, self.place.device).write(folder.path / JOB)
+            names = (str(folder.path.resolve()), JOB, *missing)
+            self._run("measure", *self.commands.measure, *names)
+        else:
+            if not self.keep_checkpoints:
+                shutil.rmtree(folder.run / CHECKPOINTS, ignore_errors=True)
+            (folder.path / JOB).unlink(missing_ok=True)
+            self._end(None)
+
+    def _conclude_stage(self) -> None:
+        folder = self.folder
+        if self.stage == "train":
+            result = training_result(folder.run, settings_of(self.cell, self.budget))
+            write_json(folder.path / RESULT, result)
+            shutil.rmtree(folder.path / START, ignore_errors=True)
+
+    def _run(self, stage: Stage, *arguments: str) -> None:
+        """Start the process of a stage in the cell's folder."""
+        self.stage, self._stage_began = stage, time.monotonic()
+        with self.folder.log.open("ab") as log:
+            self._process = self.commands.start(arguments, self.place, self.folder.path, log)
+
+    def _write_run(self) -> tuple[DataFiles, ElucidationRun]:
+        """Write the run file, with paths from the cell's folder: a folder of studies can be moved."""
+        folder = self.folder.path
+        run = settings_of(self.cell, self.budget)
+        data = self._data(run)
+        train = (data.shards,) if data.shards is not None else data.train
+        validation = () if data.shards is not None else data.validation
+        changes = {
+            "train": tuple(self._relative(path) for path in train),
+            "validation": tuple(self._relative(path) for path in validation),
+        }
+        start = self._start_from(run)
+        written = run.model_copy(
+            update={
+                "data": run.data.model_copy(update=changes),
+                "training": run.training.model_copy(update={"start_from": start}),
+                "engine": Path(ENGINE),
+                "output": Path("."),
+            }
+        )
+        with replacing(folder / ENGINE) as path:
+            path.write_bytes(run.engine.read_bytes())
+        with replacing(folder / RUN_FILE) as path:
+            path.write_text(written.to_yaml(), encoding="utf-8")
+        self._write_about()
+        return data, run
+
+    def _start_from(self, run: ElucidationRun) -> Path | None:
+        source = self.cell.start_from
+        if source is None:
+            return None
+        upcycled = run.moe is not None and settings_of(source, self.budget).moe is None
+        return Path(START) if upcycled else self._relative(CellFolder.of(self.out, source, self.budget).run)
+
+    def _write_about(self) -> None:
+        write_json(self.folder.path / ABOUT, TypeAdapter(Cell).dump_python(self.cell, mode="json"))
+
+    def _data(self, run: ElucidationRun) -> DataFiles:
+        return files_of(self.budget.data[self.cell.data], self.out.resolve(), run.data)
+
+    def _relative(self, path: Path) -> Path:
+        return Path(os.path.relpath(path.absolute(), self.folder.path.absolute()))
+
+    def _end(self, fault: str | None) -> None:
+        self.fault = fault
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def last_step(run: Path) -> int:
+    """The last step that `metrics.jsonl` of a run names; 0 without one."""
+    try:
+        with (run / METRICS).open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65_536))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return 0
+    for line in reversed(lines):
+        at = line.find('"step": ')
+        if line.startswith('{"kind"') and at > 0:
+            digits = line[at + 8 :].partition(",")[0].rstrip("}")
+            if digits.isdecimal():
+                return int(digits)
+    return 0
