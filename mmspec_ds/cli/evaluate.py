@@ -45,8 +45,9 @@ def add(commands: Commands) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from mmspec_ds.evaluation.metrics import EvaluationResult
-    from mmspec_ds.evaluation.score_table import print_results, write_results
+    from mmspec_ds.evaluation.score_table import print_results, print_trainings, write_results
     from mmspec_ds.spectra.registry import modality_by_name
+    from mmspec_ds.systems.elucidation.compared import read_compared
     from mmspec_ds.systems.elucidation.evaluate import (
         Question,
         evaluate_controls,
@@ -89,6 +90,9 @@ def _evaluate(options: argparse.Namespace) -> int:
             print(f"canonical SMILES shared with the training files: {shared} of {len(dataset)}")
             results |= evaluate_controls(trained, dataset, options.controls, question)
     print_results(results)
+    models = [read_compared(folder) for folder in options.models]
+    print_trainings([model for model, _ in models])
     if options.json:
-        write_results(options.json, results)
+        trainings = {model.name: usage.to_json() for model, usage in models}
+        write_results(options.json, results, trainings, [model for model, _ in models])
     return 0

@@ -205,10 +205,15 @@ class Task(ABC, Generic[B, L]):
         """Scalars of a logged step beside the losses, by tag."""
         return {}
 
-    def flops(self, batch: B, loss: L) -> float:
-        """Floating-point operations of a step on all ranks, forward and backward; 0 where they are not
-        counted. The batch of this rank stands for those of the others."""
+    def flops(self, batch: B, loss: L) -> float | Tensor:
+        """Floating-point operations of a micro-batch, forward and backward: this rank's share, so that the sum
+        over the ranks is that of the global batch. 0 where they are not counted; a scalar on the device where
+        the count depends on values there, so that no step waits for it."""
         return 0.0
+
+    def final_figures(self) -> Mapping[str, float]:
+        """What the record of the end of a run says beside counts and scores, by name."""
+        return {}
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Look at the model after a validation, and draw. Every rank calls this; rank 0 writes."""
@@ -233,3 +238,9 @@ class System:
     files: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     upgrade: Callable[[dict[str, Tensor], Mapping[str, Any]], None] = lambda tensors, about: None
+
+
+def count_parameters(task: Task[Any, Any]) -> int:
+    """Parameters of the whole model, those that live on other ranks included."""
+    counts = [(task.sharding.is_sharded(name), p.numel()) for name, p in task.model.named_parameters()]
+    return sum(count * (task.sharding.size if sharded else 1) for sharded, count in counts)

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmspec_ds.data.splits import SplitSettings, assign_splits
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.molecules.splits import SplitSettings, assign_splits
 from mmspec_ds.studies.budgets import PAPER
 from mmspec_ds.studies.cells import identity_of, settings_of
 from mmspec_ds.studies.data import files_of, make_data, split_files, with_data
