@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmspec_ds.data.splits import draw_of
 from mmspec_ds.molecules.smiles import canonical_smiles, inchikey_block, tokenize_smiles
+from mmspec_ds.molecules.splits import draw_of
 from mmspec_ds.spectra.modalities import c_nmr, formula, h_nmr, ir
 from mmspec_ds.spectra.modalities.ms_file import ms_columns
 from mmspec_ds.spectra.records import (

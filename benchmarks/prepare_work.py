@@ -25,7 +25,7 @@ def contestant_of(name: str, workers: int) -> Prepare:
         return partial(prepare_peers.tokens, by_inchikey=name.endswith("inchikey"))
     from mmspec_ds.data.shards.plan import PrepareSettings
     from mmspec_ds.data.shards.prepare import prepare_shards
-    from mmspec_ds.data.splits import BENCHMARK_SEED
+    from mmspec_ds.molecules.splits import BENCHMARK_SEED
 
     rule = name.removeprefix("ours, ")
     seed = BENCHMARK_SEED if rule == "benchmark" else 0

@@ -52,23 +52,12 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.verification",
     },
     "mmspec_ds.profiling": {
-        "mmspec_ds.data",
-        "mmspec_ds.moe",
-        "mmspec_ds.molecules",
-        "mmspec_ds.nn",
-        "mmspec_ds.spectra",
-        "mmspec_ds.systems",
-        "mmspec_ds.trainer",
+        f"mmspec_ds.{name}"
+        for name in ("data", "evaluation", "moe", "molecules", "nn", "spectra", "systems", "trainer")
     },
     "mmspec_ds.reporting": {
-        "mmspec_ds.evaluation",
-        "mmspec_ds.figures",
-        "mmspec_ds.moe",
-        "mmspec_ds.molecules",
-        "mmspec_ds.spectra",
-        "mmspec_ds.systems",
-        "mmspec_ds.trainer",
-        "mmspec_ds.verification",
+        f"mmspec_ds.{n}"
+        for n in ("evaluation", "figures", "moe", "molecules", "spectra", "systems", "trainer", "verification")
     },
     "mmspec_ds.studies": {
         *(f"mmspec_ds.{n}" for n in ("data", "evaluation", "figures", "moe", "molecules", "nn", "profiling")),
@@ -80,6 +69,7 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.api",
         "mmspec_ds.data",
         "mmspec_ds.evaluation",
+        "mmspec_ds.molecules.splits",
         "mmspec_ds.profiling",
         "mmspec_ds.readers",
         "mmspec_ds.reporting",

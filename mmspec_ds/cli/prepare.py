@@ -78,7 +78,7 @@ def _prepare(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Any:
     """Read the settings from the options and the run file."""
     from mmspec_ds.data.shards.plan import PrepareSettings
-    from mmspec_ds.data.splits import BENCHMARK_SEED
+    from mmspec_ds.molecules.splits import BENCHMARK_SEED
     from mmspec_ds.settings import validated
     from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
     from mmspec_ds.systems.run_file import load_run

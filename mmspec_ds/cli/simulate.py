@@ -7,7 +7,7 @@ from pathlib import Path
 from mmspec_ds.cli.common import Commands, add_command, positive
 from mmspec_ds.progress import ProgressLines
 
-_SETTINGS = ("molecules", "max_heavy_atoms", "fragments", "hold_out", "seed", "shifts")
+_SETTINGS = ("molecules", "max_heavy_atoms", "fragments", "hold_out", "seed", "split", "shifts")
 
 
 def add(commands: Commands) -> None:
@@ -32,6 +32,13 @@ def add(commands: Commands) -> None:
         metavar="SALT",
         help="leave out one molecule in ten: those where sha256 of SALT and the first block of the InChIKey"
         " is a multiple of ten",
+    )
+    command.add_argument(
+        "--split",
+        choices=("inchikey", "scaffold"),
+        default="inchikey",
+        help="what is never in two files: the first block of an InChIKey, or a Murcko scaffold"
+        " (default: inchikey)",
     )
     kinds = command.add_mutually_exclusive_group()
     kinds.add_argument(

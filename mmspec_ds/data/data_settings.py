@@ -44,6 +44,9 @@ class DataSettings(Settings):
     skip_long_targets: bool = Field(False, description="skip and count longer SMILES, else refuse them")
     max_text_tokens: int = Field(512, ge=1, description="tokens of one modality's text; what follows is cut")
     compression: CompressionSettings = CompressionSettings()
+    cache: Path | None = Field(
+        None, description="folder that keeps the tokens of parquet files, so that they are encoded once"
+    )
 
     @field_validator("modalities")
     @classmethod

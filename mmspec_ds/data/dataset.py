@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.data.splits import draw_of
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import inchikey_block, tokenize_smiles
+from mmspec_ds.molecules.splits import draw_of
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens
 from mmspec_ds.spectra.records import Modality
@@ -53,6 +53,7 @@ class SpectraDataset:
         schemas: the fields of those tokens.
         targets: BOS, the SMILES and EOS as vocabulary ids, or None when there is nothing to learn from.
         remarks: those of the reader with the number of records, such as "records skipped": 3.
+        known_blocks: `blocks` where they were computed before and every structure is known.
     """
 
     ids: tuple[str, ...]
@@ -61,6 +62,7 @@ class SpectraDataset:
     schemas: Mapping[Modality, TokenSchema]
     targets: PackedIds | None = None
     remarks: Mapping[str, int] = field(default_factory=dict)
+    known_blocks: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -75,6 +77,8 @@ class SpectraDataset:
         """The first block of each sample's InChIKey: equal for stereoisomers, which must not cross a split. A
         structure that InChI cannot describe is named by its SMILES instead; a sample without a structure is its
         own block, named by its place."""
+        if self.known_blocks is not None:
+            return self.known_blocks
         known = {text: _block(text) for text in set(self.smiles) if text is not None}
         return tuple(f"#{at}" if text is None else known[text] for at, text in enumerate(self.smiles))
 
@@ -105,6 +109,7 @@ class SpectraDataset:
             tokens={modality: packed.subset(chosen) for modality, packed in self.tokens.items()},
             schemas=self.schemas,
             targets=None if self.targets is None else self.targets.subset(chosen),
+            known_blocks=None if self.known_blocks is None else tuple(self.known_blocks[at] for at in chosen),
         )
 
     def with_spectra_of(self, order: npt.ArrayLike) -> "SpectraDataset":

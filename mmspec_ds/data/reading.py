@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from mmspec_ds.data.cache import through_cache
 from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.dataset import Samples, SpectraDataset, shared_blocks
 from mmspec_ds.data.encoding import Encoder, InputEncoding, TextLearner
@@ -118,12 +120,13 @@ def read_training(
         return _open_prepared(settings, progress, vocabularies, part, any_spelling)
     options = ReadOptions.from_settings(settings)
     if vocabularies is None:
-        train, encoding = _read_and_learn(settings, options, progress)
+        learn = partial(_read_and_learn, settings, options, progress)
+        train, encoding = through_cache(settings, settings.train, options, None, learn)
     else:
         encoding = InputEncoding.from_settings(settings, vocabularies.source)
-        train = read_dataset(settings.train, encoding, options, progress)
+        train = _read(settings, settings.train, encoding, options, progress)
     if settings.validation:
-        validation = read_dataset(settings.validation, encoding, options, progress)
+        validation = _read(settings, settings.validation, encoding, options, progress)
         shared = shared_blocks(train, validation, allow=settings.allow_shared_molecules)
     else:
         remarks = train.remarks
@@ -140,6 +143,22 @@ def read_training(
         vocabularies=vocabularies,
         shared_molecules=shared,
     )
+
+
+def _read(
+    settings: DataSettings,
+    paths: Sequence[Path],
+    encoding: InputEncoding,
+    options: ReadOptions,
+    progress: Progress | None,
+) -> SpectraDataset:
+    """Files in a given encoding, through the cache."""
+
+    def encode() -> tuple[SpectraDataset, InputEncoding]:
+        return read_dataset(paths, encoding, options, progress), encoding
+
+    dataset, _ = through_cache(settings, paths, options, encoding.source, encode)
+    return dataset
 
 
 def _open_prepared(
@@ -161,7 +180,7 @@ def _open_prepared(
     train, shared = train.with_targets(target), 0
     validation: Samples
     if settings.validation and not is_prepared(settings.validation[0]):
-        read = read_dataset(settings.validation, encoding, ReadOptions.from_settings(settings), progress)
+        read = _read(settings, settings.validation, encoding, ReadOptions.from_settings(settings), progress)
         shared = _shared(train, filter(None, read.smiles), settings)
         validation = _with_unknown_counted(read.with_targets(target))
     else:

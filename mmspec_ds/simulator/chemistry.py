@@ -94,7 +94,17 @@ def may_grow(mol: Chem.Mol) -> bool:
         return False
     if any(hetero.count(number) > limit for number, limit in MAX_OF.items()):
         return False
-    return not matches_any(mol, NEVER_GROWN) and _rings_are_sound(mol)
+    return _rings_are_sound(mol) and not matches_any(mol, NEVER_GROWN)
+
+
+def elements_to_add(mol: Chem.Mol) -> frozenset[int]:
+    """The elements (atomic numbers) of which `may_grow` allows one more."""
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    hetero = [number for number in numbers if number != 6]
+    if len(hetero) >= MAX_HETERO_ATOMS:
+        return frozenset({6})
+    others = set(hetero) if len(set(hetero)) >= MAX_HETERO_ELEMENTS else {7, 8, 9, 16, 17}
+    return frozenset({6} | {one for one in others if hetero.count(one) < MAX_OF.get(one, MAX_HETERO_ATOMS)})
 
 
 def is_sensible(mol: Chem.Mol) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from rdkit import Chem
 
 from mmspec_ds.molecules.smiles import inchikey_block
-from mmspec_ds.simulator.chemistry import is_sensible, may_grow
+from mmspec_ds.simulator.chemistry import MAX_RINGS, elements_to_add, is_sensible, may_grow
 
 MIN_HEAVY_ATOMS = 4
 COMPLETE_UP_TO = 6
@@ -67,7 +67,8 @@ def enumerate_molecules(count: int, max_heavy_atoms: int = 8, seed: int = 0) -> 
         wanted = _wanted(count - len(chosen), size, max_heavy_atoms)
         if wanted == 0:
             break
-        level, shown = _grow_level(level, size, wanted, random, set(chosen.values()))
+        blocks = set(chosen.values())
+        level, shown = _grow_level(level, size, wanted, random, blocks, is_last=size == max_heavy_atoms)
         chosen |= shown
     if len(chosen) < count:
         raise ValueError(f"only {len(chosen)} molecules up to {max_heavy_atoms} heavy atoms, {count} wanted")
@@ -85,10 +86,16 @@ def _wanted(missing: int, size: int, max_heavy_atoms: int) -> int | None:
 
 
 def _grow_level(
-    parents: dict[str, Chem.Mol], size: int, wanted: int | None, random: np.random.Generator, blocks: set[str]
+    parents: dict[str, Chem.Mol],
+    size: int,
+    wanted: int | None,
+    random: np.random.Generator,
+    blocks: set[str],
+    *,
+    is_last: bool,
 ) -> tuple[dict[str, Chem.Mol], dict[str, str]]:
-    """All molecules of `size` heavy atoms that may grow further, and at most `wanted` that are shown (SMILES to
-    block). Blocks in `blocks` are not shown again."""
+    """All molecules of `size` heavy atoms that may grow further (none of the last size), and at most `wanted`
+    that are shown (SMILES to block). Blocks in `blocks` are not shown again."""
     grown: dict[str, Chem.Mol] = {}
     shown: dict[str, str] = {}
     seen: set[str] = set()
@@ -99,7 +106,8 @@ def _grow_level(
         seen.add(smiles)
         if not may_grow(mol):
             continue
-        grown[smiles] = mol
+        if not is_last:
+            grown[smiles] = mol
         if size < MIN_HEAVY_ATOMS or not is_sensible(mol):
             continue
         block = inchikey_block(smiles)
@@ -120,18 +128,21 @@ def _candidates(parents: dict[str, Chem.Mol], size: int, random: np.random.Gener
             yield mol
     molecules = list(parents.values())
     queues = [
-        (molecules[index], _steps(molecules[index], random)) for index in random.permutation(len(molecules))
+        (molecules[index], _steps(molecules[index], random), elements_to_add(molecules[index]))
+        for index in random.permutation(len(molecules))
     ]
-    queues = [(parent, steps) for parent, steps in queues if steps]
+    queues = [queue for queue in queues if queue[1]]
     while queues:
         remaining = []
-        for parent, steps in queues:
-            child = _apply(parent, steps.pop())
+        for parent, steps, allowed in queues:
+            step = steps.pop()
+            # Most of the time goes into children, so that those which no rule allows are not made.
+            child = _apply(parent, step) if step.element in allowed else None
             if child is not None:
                 yield child
                 yield from filter(None, (_apply(child, closure) for closure in _closures(child)))
             if steps:
-                remaining.append((parent, steps))
+                remaining.append((parent, steps, allowed))
         queues = remaining
 
 
@@ -152,6 +163,8 @@ def _steps(mol: Chem.Mol, random: np.random.Generator) -> list[Step]:
 
 def _closures(mol: Chem.Mol) -> list[Step]:
     """Rings of 3 to 7 atoms that the newest atom can close by a single bond."""
+    if mol.GetNumBonds() - mol.GetNumAtoms() + 1 >= MAX_RINGS:
+        return []
     newest = mol.GetAtomWithIdx(mol.GetNumAtoms() - 1)
     if not newest.GetTotalNumHs() or newest.GetDegree() != 1:
         return []

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +22,7 @@ from mmspec_ds.simulator.csp5_shifts import csp5_shifts, require_csp5
 from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.infrared import infrared
+from mmspec_ds.simulator.listed import listed
 from mmspec_ds.simulator.nmr import (
     AssignedMultiplet,
     assigned_multiplets,
@@ -31,6 +31,7 @@ from mmspec_ds.simulator.nmr import (
     hsqc,
 )
 from mmspec_ds.simulator.noise import NoiseSettings, add_noise, molecule_generator, multiplet_errors
+from mmspec_ds.simulator.parts import TEST, VALIDATION, Molecule, SplitRule, divided, with_blocks
 from mmspec_ds.simulator.shifts import AtomShifts, MoleculeShifts, ShiftSource, scattered, table_shifts
 from mmspec_ds.simulator.smiles_file import simulable_molecule
 from mmspec_ds.simulator.sources import Progress, enumerated, from_file, from_pieces, is_held_out
@@ -52,8 +53,11 @@ class SimulationSettings(Settings):
         default="", description="leave out the molecules whose block hashes to 0 mod 10 after this salt"
     )
     seed: int = Field(default=0, ge=0, description="seed of the enumeration and of the noise")
-    validation: float = Field(default=0.04, ge=0, lt=1)
-    test: float = Field(default=0.06, ge=0, lt=1)
+    split: SplitRule = Field(
+        default="inchikey", description="what is never in two files: an InChIKey's first block, or a scaffold"
+    )
+    validation: float = Field(default=VALIDATION, ge=0, lt=1)
+    test: float = Field(default=TEST, ge=0, lt=1)
     shifts: ShiftSource = Field(default="table", description="`table`, or the optional package `csp5`")
     noise: NoiseSettings = NoiseSettings()
 
@@ -140,10 +144,9 @@ def simulate_dataset(
     """Write `train.parquet`, `val.parquet` and `test.parquet` in the benchmark's schema.
 
     The molecules are enumerated, or read from `smiles_file`, or made from pieces of those in it (`gathering` is
-    told how many there are). The file of a molecule follows from the hash of the first block of its InChIKey,
-    so no skeleton is in two files, whatever else is simulated. The files appear together at the end. The
-    records do not depend on the number of workers. Memory holds the SMILES of all molecules and the records of
-    one row group.
+    told how many there are). No skeleton is in two files, or no scaffold (see `parts.divided`). The files
+    appear together at the end. The records do not depend on the number of workers. Memory holds the SMILES of
+    all molecules and the records of one row group.
 
     Raises:
         DataError: a line of the SMILES file cannot be used and `skip_invalid` is off, or a process ended early.
@@ -153,11 +156,11 @@ def simulate_dataset(
     settings = SimulationSettings() if settings is None else settings
     if settings.shifts == "csp5":
         require_csp5()
-    blocks, skipped = _molecules(settings, smiles_file, skip_invalid, workers, gathering)
-    parts = _split(blocks, settings)
+    molecules, skipped = _molecules(settings, smiles_file, skip_invalid, workers, gathering)
+    parts = divided(molecules, settings.split, settings.validation, settings.test, workers)
     for name, part in parts.items():
         if not part:
-            raise ConfigError(f"{len(blocks)} molecules leave none for {name}.parquet: ask for more")
+            raise ConfigError(f"{len(molecules)} molecules leave none for {name}.parquet: ask for more")
     out, files = Path(out_dir), {}
     out.mkdir(parents=True, exist_ok=True)
     make = partial(simulate_record, seed=settings.seed, noise=settings.noise, shifts=settings.shifts)
@@ -173,20 +176,14 @@ def simulate_dataset(
     return SimulationSummary(files, skipped)
 
 
-def part_of(block: str, validation: float, test: float) -> str:
-    """`train`, `val` or `test` for the first block of an InChIKey, in the given shares."""
-    draw = int.from_bytes(sha256(block.encode()).digest()[:8], "big") / 2**64
-    return "test" if draw < test else "val" if draw < test + validation else "train"
-
-
 def _molecules(
     settings: SimulationSettings,
     smiles_file: Path | str | None,
     skip_invalid: bool,
     workers: int,
     progress: Progress | None,
-) -> tuple[dict[str, str], dict[str, int]]:
-    """SMILES to InChIKey block, in seeded order: the first molecules of a file are a fair sample of it."""
+) -> tuple[list[Molecule], dict[str, int]]:
+    """The molecules in seeded order, so that the first ones are a fair sample; lines left out by reason."""
     skipped: dict[str, int] = {}
     wanted = (settings.molecules, settings.max_heavy_atoms, settings.seed)
     if settings.fragments:
@@ -200,23 +197,23 @@ def _molecules(
             workers=workers,
             progress=progress,
         )
+        molecules = [Molecule(*pair) for pair in blocks.items()]
     elif smiles_file is not None:
         blocks, skipped = from_file(smiles_file, skip_invalid)
+        molecules = [Molecule(*pair) for pair in blocks.items()]
     else:
-        blocks = enumerated(*wanted)
-    pairs = [pair for pair in blocks.items() if not is_held_out(pair[1], settings.hold_out)]
-    if len(pairs) < len(blocks):
-        skipped["held out"] = len(blocks) - len(pairs)
-    order = np.random.default_rng([settings.seed, 7]).permutation(len(pairs))
-    return dict(pairs[index] for index in order), skipped
-
-
-def _split(blocks: dict[str, str], settings: SimulationSettings) -> dict[str, list[str]]:
-    wanted = {"train": 1.0, "val": settings.validation, "test": settings.test}
-    parts: dict[str, list[str]] = {name: [] for name, share in wanted.items() if share}
-    for smiles, block in blocks.items():
-        parts[part_of(block, settings.validation, settings.test)].append(smiles)
-    return parts
+        # Molecules that are held out are left out before the order is drawn: such lists are not shipped.
+        shipped = None if settings.hold_out else listed(*wanted)
+        if shipped is not None:
+            return [Molecule(one.smiles, file=one.file) for one in shipped], skipped
+        molecules = [Molecule(*pair) for pair in enumerated(*wanted).items()]
+    if settings.hold_out:
+        known = with_blocks(molecules, workers)
+        molecules = [one for one in known if not is_held_out(one.block or "", settings.hold_out)]
+        if len(molecules) < len(known):
+            skipped["held out"] = len(known) - len(molecules)
+    order = np.random.default_rng([settings.seed, 7]).permutation(len(molecules))
+    return [molecules[index] for index in order], skipped
 
 
 def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.shards.plan import PrepareSettings
 from mmspec_ds.data.shards.prepare import prepare_shards
-from mmspec_ds.data.splits import BENCHMARK_SEED, SPLITS, SplitSettings, assign_splits
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import MANIFEST, replacing
+from mmspec_ds.molecules.splits import BENCHMARK_SEED, SPLITS, SplitSettings, assign_splits
 from mmspec_ds.progress import ProgressLines
 from mmspec_ds.settings import validated
 from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset

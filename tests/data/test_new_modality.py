@@ -18,9 +18,9 @@ from mmspec_ds.data.formats import ReadOptions
 from mmspec_ds.data.reading import read_dataset, read_training
 from mmspec_ds.data.shards.plan import PrepareSettings
 from mmspec_ds.data.shards.prepare import prepare_shards
-from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import DataError
 from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings
+from mmspec_ds.molecules.splits import SplitSettings
 from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra import registry

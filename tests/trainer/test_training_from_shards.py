@@ -8,8 +8,8 @@ import pytest
 
 from mmspec_ds.data.shards.plan import PrepareSettings
 from mmspec_ds.data.shards.prepare import prepare_shards
-from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.files import read_manifest
+from mmspec_ds.molecules.splits import SplitSettings
 
 ADAM = (
     "training.optimizer=adamw",

@@ -16,9 +16,9 @@ from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.data.shards.distinct import molecule_hash
 from mmspec_ds.data.shards.folder import PreparedFolder
 from mmspec_ds.data.shards.rows import Shard
-from mmspec_ds.data.splits import SPLITS, draw_of
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.identity import identify
+from mmspec_ds.molecules.splits import SPLITS, draw_of
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality

@@ -13,10 +13,10 @@ import pyarrow as pa
 from mmspec_ds.data.shards.distinct import molecule_hash
 from mmspec_ds.data.shards.plan import Plan, Run, Task
 from mmspec_ds.data.shards.rows import PackedText, ShardRows
-from mmspec_ds.data.splits import draw_of
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.molecules.smiles import tokenize_smiles
+from mmspec_ds.molecules.splits import draw_of
 from mmspec_ds.spectra.packed import IntArray, PackedIds, PackedTokens
 from mmspec_ds.spectra.parquet import RowReader
 from mmspec_ds.spectra.records import Modality

@@ -12,9 +12,9 @@ from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.shards.plan import FORMAT, KIND
 from mmspec_ds.data.shards.prepare import SPLIT_FILE
 from mmspec_ds.data.shards.rows import Shard, open_arrays, open_shard
-from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
+from mmspec_ds.molecules.splits import SplitSettings
 from mmspec_ds.settings import flattened
 from mmspec_ds.spectra.registry import REGISTRY, CompressionSettings
 

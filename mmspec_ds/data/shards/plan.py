@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from mmspec_ds.data.data_settings import DataSettings
-from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing
+from mmspec_ds.molecules.splits import SplitSettings
 from mmspec_ds.settings import Settings, flattened
 from mmspec_ds.spectra.parquet import available_modalities, row_groups
 from mmspec_ds.spectra.records import Modality
@@ -116,7 +116,7 @@ class Plan:
             "settings": self.settings.model_dump(mode="json"),
             "modalities": [REGISTRY[modality].name for modality in self.modalities],
             "sources": [dict(source.fingerprint) for source in self.sources],
-            "versions": {name: version(name) for name in _LIBRARIES},
+            "versions": library_versions(),
         }
 
 
@@ -178,6 +178,11 @@ def fingerprint_of(path: Path) -> dict[str, Any]:
         file.seek(-min(size, length + _FOOTER_END), 2)
         footer = hashlib.sha256(file.read()).hexdigest()
     return {"name": path.name, "bytes": size, "footer_sha256": footer}
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries on which encoded data depend."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def settle_plan(folder: Path, plan: Plan) -> None:

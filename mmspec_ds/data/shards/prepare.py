@@ -27,9 +27,9 @@ from mmspec_ds.data.shards.plan import (
     settle_plan,
 )
 from mmspec_ds.data.shards.rows import Shard, open_shard, write_arrays, write_shard
-from mmspec_ds.data.splits import SPLITS, DrawArray, assign_splits
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, entry_of, read_manifest, replacing, to_disk, write_manifest
+from mmspec_ds.molecules.splits import SPLITS, DrawArray, assign_splits
 from mmspec_ds.processes import ordered_stream
 
 SPLIT_FILE = "split.safetensors"

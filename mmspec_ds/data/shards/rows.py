@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,6 +56,11 @@ class PackedText(PackedIds):
     def at(self, row: int) -> str:
         """The text at a place, from 0."""
         return self.values[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
+
+    def texts(self) -> list[str]:
+        """All texts."""
+        together = self.values.tobytes()
+        return [together[start:end].decode() for start, end in pairwise(self.offsets.tolist())]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ def elucidation_layout(
             "tau, temperature of the router": lines("schedule/tau$"),
         }
         layout["routing"] = _routing(modalities)
+    layout["active part"] = {
+        "active parameters, by the experts chosen": lines("active/parameters$", "active/nominal_parameters$"),
+        "MFLOP of an encoder token, forward": lines("active/.*_megaflops$"),
+        "FLOPs over those of a dense model of equal parameters": lines("active/.*_share$"),
+    }
     if sparse and decoder:
         for what in ("load", "importance"):
             layout["routing"][f"{what} of target tokens by expert"] = lines(f"{what}_{TARGET}/")

@@ -63,6 +63,7 @@ class ElucidationRun(RunSettings):
         "data.skip_invalid",
         "data.skip_long_targets",
         "data.modality_dropout",
+        "data.cache",
         "model.dropout",
         "moe.mode",
         "moe.capacity_factor",
@@ -146,7 +147,7 @@ class ElucidationRun(RunSettings):
 
     def without_paths(self) -> Self:
         """The same without the paths of this machine, those of the data included."""
-        data = self.data.model_copy(update={"train": (), "validation": ()})
+        data = self.data.model_copy(update={"train": (), "validation": (), "cache": None})
         return super().without_paths().model_copy(update={"data": data})
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:

@@ -23,9 +23,9 @@ from mmspec_ds.data.shards.folder import open_folder, verify_folder
 from mmspec_ds.data.shards.plan import PLAN, PrepareSettings
 from mmspec_ds.data.shards.prepare import prepare_shards
 from mmspec_ds.data.shards.rows import Shard, open_shard
-from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import read_manifest
+from mmspec_ds.molecules.splits import SplitSettings
 from mmspec_ds.spectra.parquet import ReadReport
 
 Write = Callable[..., Path]

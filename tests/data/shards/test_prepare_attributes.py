@@ -13,9 +13,9 @@ from mmspec_ds.data.shards.dataset import split_of
 from mmspec_ds.data.shards.folder import open_folder
 from mmspec_ds.data.shards.plan import PLAN, PrepareSettings
 from mmspec_ds.data.shards.prepare import prepare_shards
-from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import read_manifest, write_manifest
+from mmspec_ds.molecules.splits import SplitSettings
 from mmspec_ds.spectra.parquet import read_records, write_records
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, HSQCPeak, Modality, Record, TandemMS
 from mmspec_ds.spectra.registry import CompressionSettings, compress_record

@@ -17,10 +17,10 @@ from mmspec_ds.data.shards.dataset import ShardedDataset
 from mmspec_ds.data.shards.folder import verify_folder
 from mmspec_ds.data.shards.plan import PrepareSettings
 from mmspec_ds.data.shards.prepare import SPLIT_FILE, prepare_shards
-from mmspec_ds.data.splits import SplitSettings
 from mmspec_ds.data.vocabularies import Vocabularies
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import MANIFEST
+from mmspec_ds.molecules.splits import SplitSettings
 from mmspec_ds.molecules.vocabulary import Vocabulary
 
 Write = Callable[..., Path]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mmspec_ds.data.splits import SPLITS, SplitSettings, assign_splits, draw_of
+from mmspec_ds.molecules.splits import SPLITS, SplitSettings, assign_splits, draw_of
 
 TRAIN, VALIDATION, TEST = range(3)
 

@@ -1,0 +1,140 @@
+"""Which settings make a cell another one."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.settings import Settings
+from mmspec_ds.studies.budgets import BUDGETS, experts
+from mmspec_ds.studies.cells import (
+    _differing,
+    described,
+    distinct,
+    identity_of,
+    identity_of_run,
+    settings_of,
+)
+from mmspec_ds.studies.plan import Budget, DataRecipe
+from mmspec_ds.systems.run_file import load_run
+from tests.studies.conftest import DENSE, cell, finish
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        cell(measures=("routing",)),
+        cell(overrides={"training.steps": 6}),  # what the budget says already
+        cell(overrides={"training.threads": 7, "training.log_every": 3}),
+        cell(overrides={"training.validate_every": 6}),  # once at the end, as with any larger number
+        cell(overrides={"data.compression.ms": {"max_peaks": 3}}),
+    ],
+    ids=["measures", "budget", "threads", "validations", "block"],
+)
+def test_cells_that_are_the_same_training(budget: Budget, same: Any) -> None:
+    assert identity_of(same, budget) == identity_of(cell(), budget)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        cell(1),
+        cell(overrides=DENSE),
+        cell(overrides={"training.steps": 7}),
+        cell(overrides={"training.validate_every": 3}),
+        cell(overrides={"engine": "../engine/zero1.json"}),
+        cell(data="hard_text"),
+        cell(start_from=cell(overrides=DENSE)),
+        cell(trains=False),
+    ],
+    ids=["seed", "dense", "steps", "validations", "engine", "data", "start", "nothing"],
+)
+def test_cells_that_are_another_training(budget: Budget, other: Any) -> None:
+    assert identity_of(other, budget) != identity_of(cell(), budget)
+
+
+def test_the_data_are_part_of_a_cell(budget: Budget) -> None:
+    run = settings_of(cell(), budget)
+    recipes = [
+        DataRecipe("a", molecules=10, max_heavy_atoms=6),
+        DataRecipe("a", molecules=11, max_heavy_atoms=6),
+        DataRecipe("a", molecules=10, max_heavy_atoms=6, seed=1),
+        DataRecipe("a", molecules=10, max_heavy_atoms=6, simulation={"noise": {"carbon_ppm": 3.0}}),
+    ]
+    assert len({identity_of_run(run, one) for one in recipes}) == 4
+    moved = replace(recipes[0], folder="b", given=Path("/somewhere"))
+    assert identity_of_run(run, moved) == identity_of_run(run, recipes[0])
+
+
+def test_a_setting_that_is_new_leaves_the_cells_of_before() -> None:
+    class Before(Settings):
+        width: int = 1
+        inner: Settings | None = None
+
+    class Inner(Settings):
+        depth: int = 2
+
+    class After(Before):
+        added: bool = False
+        block: Inner = Inner()
+
+    assert _differing(After(width=3)) == _differing(Before(width=3)) == {"width": 3}
+    assert _differing(After(block=Inner(depth=4))) == {"block": {"depth": 4}}
+    assert _differing(Before(inner=Inner())) == {"inner": {}}  # a block where there is none by default
+
+
+def test_a_run_file_that_was_written_back_is_the_same_cell(budget: Budget, tmp_path: Path) -> None:
+    run = settings_of(cell(), budget)
+    (tmp_path / "engine.json").write_text(json.dumps(json.loads(run.engine.read_text()), indent=7))
+    (tmp_path / "config.yaml").write_text(
+        run.model_copy(update={"engine": Path("engine.json"), "name": "other"}).to_yaml()
+    )
+    again = load_run(tmp_path / "config.yaml", (), type(run))
+    assert identity_of_run(again, budget.data["hard"]) == identity_of(cell(), budget)
+
+
+def test_equal_cells_are_trained_once_and_measured_for_both_studies(budget: Budget) -> None:
+    cells = [cell(), cell(1), cell(overrides={"training.steps": 6}, measures=("routing", "accuracy"))]
+    found = distinct(cells, budget)
+    assert [one.seed for one in found] == [0, 1]
+    assert found[0].measures == ("accuracy", "routing")
+
+
+def test_every_budget_gives_settings_that_a_run_can_have() -> None:
+    for budget in BUDGETS.values():
+        for data in budget.data:
+            sparse = settings_of(cell(data=data), budget)
+            assert sparse.moe is not None
+            widths = [one.width for one in sparse.moe.experts]
+            assert widths == [budget.width, budget.width // 4] * 4
+            assert settings_of(cell(data=data, overrides=DENSE), budget).model.dense_width == budget.width
+
+
+def test_the_experts_are_those_of_the_shipped_run_file() -> None:
+    run = load_run(Path("study"))
+    assert run.model_dump(mode="json")["moe"]["experts"] == [
+        {"modalities": [], **one} for one in experts(256, 64)
+    ]
+
+
+def test_faults_are_named(budget: Budget, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the smoke budget has no data 'soft': known: hard, hard_text"):
+        settings_of(cell(data="soft"), budget)
+    with pytest.raises(ConfigError, match=r"cell of study with .*modell: unknown key; did you mean 'model'?"):
+        settings_of(cell(overrides={"modell.d_model": 3}), budget)
+    with pytest.raises(ConfigError, match=r"study: name\.x: name is 'study', not a section"):
+        settings_of(cell(overrides={"name.x": 3}), budget)
+    folder = finish(tmp_path, cell(), budget, 1.0)
+    changed = settings_of(cell(overrides={"moe.renormalise": False}), budget)
+    (folder.path / "engine.json").write_text("{}")
+    (folder.path / "run.yaml").write_text(changed.model_copy(update={"engine": Path("engine.json")}).to_yaml())
+    with pytest.raises(DataError, match=r"was trained with moe\.renormalise False, and True is asked for"):
+        folder.check(cell(), budget)
+
+
+def test_a_cell_in_words() -> None:
+    assert described(cell(2)) == "study, hard, seed 2"
+    assert described(cell(overrides=DENSE)) == "moe=None, hard, seed 0"

@@ -1,0 +1,68 @@
+"""Where the data of a study come from."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.molecules.splits import SplitSettings, assign_splits
+from mmspec_ds.studies.budgets import PAPER
+from mmspec_ds.studies.cells import identity_of, settings_of
+from mmspec_ds.studies.data import files_of, make_data, split_files, with_data
+from mmspec_ds.studies.plan import Budget
+from tests.studies.conftest import cell
+
+
+def test_files_are_split_by_the_rule_of_the_benchmark(tmp_path: Path) -> None:
+    names = [f"molecule {number}" for number in range(50)]
+    pq.write_table(pa.table({"smiles": names[:30]}), tmp_path / "a.parquet", row_group_size=7)
+    pq.write_table(pa.table({"smiles": names[30:]}), tmp_path / "b.parquet")
+    out = tmp_path / "out"
+    out.mkdir()
+    split_files([tmp_path / "a.parquet", tmp_path / "b.parquet"], out)
+    expected = assign_splits(SplitSettings(rule="benchmark", seed=3245), np.zeros(50, dtype=np.uint64))
+    for number, part in enumerate(("train", "val", "test")):
+        found = pq.read_table(out / f"{part}.parquet")["smiles"].to_pylist()
+        assert found == [name for name, split in zip(names, expected) if split == number]
+    assert sorted(path.name for path in out.iterdir()) == ["test.parquet", "train.parquet", "val.parquet"]
+
+
+def test_files_with_other_columns_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"smiles": ["C"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"formula": ["CH4"]}), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet: has other columns than a\.parquet"):
+        split_files([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path)
+
+
+def test_a_given_folder_is_linked_and_counted(budget: Budget, tmp_path: Path) -> None:
+    for part, rows in (("train", 5), ("val", 2), ("test", 3)):
+        pq.write_table(pa.table({"smiles": ["C"] * rows}), tmp_path / f"{part}.parquet")
+    given = with_data(budget, given=tmp_path)
+    assert {recipe.molecules for recipe in given.data.values()} == {10}
+    assert identity_of(cell(), given) != identity_of(cell(), budget)  # of 300 molecules
+    text = cell(data="hard_text")
+    files = make_data(given.data["hard_text"], tmp_path / "out", settings_of(text, given).data, 1)
+    assert files.shards is None
+    assert [path.resolve() for path in files.test] == [tmp_path / "test.parquet"]
+
+
+def test_shards_are_named_after_the_operators(budget: Budget, tmp_path: Path) -> None:
+    def shards(**changes: object) -> Path | None:
+        one = cell(overrides={f"data.{key}": value for key, value in changes.items()})
+        return files_of(budget.data["hard"], tmp_path, settings_of(one, budget).data).shards
+
+    assert shards() == shards(modalities=["h_nmr"])  # a run may read fewer
+    assert shards() != shards(modalities=["h_nmr", "hsqc"])
+    assert shards() != shards(compression={"ms": {"max_peaks": 4}})
+
+
+def test_missing_data_are_told(tmp_path: Path, budget: Budget) -> None:
+    with pytest.raises(ConfigError, match=r"the paper budget needs the benchmark's files: --data FILE\.\.\."):
+        with_data(PAPER)
+    with pytest.raises(DataError, match="no such file"):
+        with_data(PAPER, [tmp_path / "none.parquet"])
+    with pytest.raises(DataError, match="expected what `mmspec simulate` writes"):
+        with_data(budget, given=tmp_path)
