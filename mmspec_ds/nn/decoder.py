@@ -184,7 +184,7 @@ class Decoder(nn.Module):
         """What `forward` gives, and the report of each layer's feed-forward network, or None."""
         self._check_length(target_BL.shape[1])
         mask_B11S = attendable(mask_BS)
-        # Nothing follows EOS. The longest target of a batch comes without it, so that routing it would make loads
+        # Nothing follows EOS. The longest target of a batch comes without it: if it were routed, loads would
         # depend on how a batch is shared.
         nothing_follows_BL = (target_BL == Vocabulary.PAD) | (target_BL == Vocabulary.EOS)
         modality_BL = torch.where(nothing_follows_BL, PADDING, 0)
