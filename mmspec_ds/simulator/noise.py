@@ -54,7 +54,7 @@ HARD = {
     "missing_fragment": 0.8,
 }
 BAND_CM1 = 40.0
-"""How far apart the errors of heights and places of an IR spectrum are independent: about the width of a band."""
+"""Distance at which errors of heights and places of an IR spectrum are independent: about a band's width."""
 
 
 class NoiseSettings(Settings):
