@@ -6,6 +6,9 @@
 #
 #   launch/gpu_check.sh [OUTPUT_FOLDER [RECORDS.parquet]]
 #
+# It measures speed. What sparse experts are worth on this GPU is `mmspec study main --budget gpu` (some minutes), which
+# trains the sparse model and the dense ones with equal steps and writes a table with pictures; run it after this check.
+#
 # Without a GPU it says so, and runs the same checks small: kernels in Triton's interpreter, speed of the CPU path.
 set -u
 cd "$(dirname "$0")/.."

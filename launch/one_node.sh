@@ -7,7 +7,7 @@
 # checkpoint and status 143. Two runs on one machine need different ports (default: MASTER_PORT, or 29500).
 #
 # example:
-#   launch/one_node.sh --ranks 2 ds_configs/runs/demo.yaml training.minutes=2
+#   launch/one_node.sh --ranks 2 ds_configs/runs/demo.yaml training.batch_size=16 training.ep_size=2
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

@@ -197,7 +197,10 @@ def test_overrides_are_yaml_and_the_last_one_counts(write: Write) -> None:
 )
 def test_exactly_one_budget(write: Write, overrides: list[str], found: str) -> None:
     told = refusal(write(MINIMAL), *overrides)
-    assert f"training: exactly one of steps, epochs and minutes is the budget, found {found}" in told
+    assert (
+        f"training: exactly one of steps, epochs, samples, flops and minutes is the budget, found {found}"
+        in told
+    )
 
 
 def test_the_engine_file_stands_beside_the_run_file(write: Write, tmp_path: Path) -> None:

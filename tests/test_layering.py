@@ -52,13 +52,8 @@ ARROWS: dict[str, set[str]] = {
         "mmspec_ds.verification",
     },
     "mmspec_ds.profiling": {
-        "mmspec_ds.data",
-        "mmspec_ds.moe",
-        "mmspec_ds.molecules",
-        "mmspec_ds.nn",
-        "mmspec_ds.spectra",
-        "mmspec_ds.systems",
-        "mmspec_ds.trainer",
+        f"mmspec_ds.{name}"
+        for name in ("data", "evaluation", "moe", "molecules", "nn", "spectra", "systems", "trainer")
     },
     "mmspec_ds.reporting": {
         f"mmspec_ds.{n}"

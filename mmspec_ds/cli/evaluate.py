@@ -45,14 +45,16 @@ def add(commands: Commands) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from mmspec_ds.evaluation.metrics import EvaluationResult
-    from mmspec_ds.evaluation.score_table import print_results, write_results
+    from mmspec_ds.evaluation.score_table import print_results, print_trainings, write_results
     from mmspec_ds.spectra.registry import modality_by_name
+    from mmspec_ds.systems.elucidation.compared import read_compared
     from mmspec_ds.systems.elucidation.evaluate import (
         Question,
         evaluate_controls,
         evaluate_model,
         evaluate_verified,
         question_records,
+        read_library,
         read_question,
         shared_with_training,
     )
@@ -85,10 +87,14 @@ def _evaluate(options: argparse.Namespace) -> int:
                     trained, dataset, question.beam, question.rule, progress.at
                 )
         if options.controls and folder == options.models[0]:
-            shared = shared_with_training(dataset, trained, options.controls)
+            library = read_library(trained, options.controls)
+            shared = shared_with_training(dataset, library)
             print(f"canonical SMILES shared with the training files: {shared} of {len(dataset)}")
-            results |= evaluate_controls(trained, dataset, options.controls, question)
+            results |= evaluate_controls(trained, dataset, library, question)
     print_results(results)
+    models = [read_compared(folder) for folder in options.models]
+    print_trainings([model for model, _ in models])
     if options.json:
-        write_results(options.json, results)
+        trainings = {model.name: usage.to_json() for model, usage in models}
+        write_results(options.json, results, trainings, [model for model, _ in models])
     return 0

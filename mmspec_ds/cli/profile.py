@@ -12,10 +12,11 @@ def add(commands: Commands) -> None:
         commands,
         _profile,
         "measure a run, or two against each other: parameters, FLOPs, speed, memory, decoding, traffic",
-        "mmspec profile ds_configs/runs/demo.yaml training.ep_size=1 --json profile.json \\\n"
-        "      --against ds_configs/runs/demo.yaml name=demo_dense moe=null training.ep_size=1\n\n"
+        "mmspec profile ds_configs/runs/demo.yaml --json profile.json \\\n"
+        "      --against ds_configs/runs/demo.yaml name=demo_dense moe=null model.encoder_ffn_width=320\n\n"
         "with the experts shared by two ranks:\n"
-        "  deepspeed --num_gpus 2 --no_local_rank --module mmspec_ds profile ds_configs/runs/demo.yaml",
+        "  deepspeed --num_gpus 2 --no_local_rank --module mmspec_ds profile ds_configs/runs/demo.yaml \\\n"
+        "      training.batch_size=16 training.ep_size=2",
     )
     command.add_argument("run", type=Path, help="a run file, such as those in ds_configs/runs: model A")
     command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings of A to change")

@@ -88,7 +88,7 @@ def _budget(options: argparse.Namespace) -> "Budget":
 
 
 def _run(study: "Study", budget: "Budget", options: argparse.Namespace) -> int:
-    from mmspec_ds.studies.cells import distinct
+    from mmspec_ds.studies.cells import CELLS, distinct
     from mmspec_ds.studies.commands import places
     from mmspec_ds.studies.measure import check_measures
     from mmspec_ds.studies.report import write_report
@@ -97,9 +97,12 @@ def _run(study: "Study", budget: "Budget", options: argparse.Namespace) -> int:
 
     cells = distinct(with_sources(study.cells(budget)), budget)
     check_measures(cells)
-    open_out(options.out)
     status = 0
-    if not options.only_trained:
+    if options.only_trained:
+        if not (options.out / CELLS).is_dir():
+            raise DataError(f"holds no {CELLS}: expected a folder of studies", path=options.out)
+    else:
+        open_out(options.out)
         where = places(options.jobs)
         outcome = Runner(cells, budget, options.out, where, keep_checkpoints=options.keep_checkpoints).run()
         for cell, fault in outcome.faults.items():

@@ -14,7 +14,8 @@ def add(commands: Commands) -> None:
         commands,
         _train,
         "train a model as a run file says, alone or under the deepspeed launcher",
-        "deepspeed --num_gpus 2 --no_local_rank --module mmspec_ds train ds_configs/runs/demo.yaml seed=1",
+        "deepspeed --num_gpus 2 --no_local_rank --module mmspec_ds train ds_configs/runs/demo.yaml \\\n"
+        "      training.batch_size=16 training.ep_size=2",
     )
     command.add_argument("run", type=Path, help="a run file, or the name of one of ours, such as demo")
     command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")

@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
         _upcycle,
         "make a sparse model out of a trained dense one, to train it further with training.start_from",
         "mmspec upcycle runs/demo_dense ds_configs/runs/demo.yaml --out upcycled\n"
-        "  mmspec train ds_configs/runs/demo.yaml training.start_from=upcycled training.ep_size=1",
+        "  mmspec train ds_configs/runs/demo.yaml training.start_from=upcycled",
     )
     command.add_argument("dense", type=Path, metavar="DENSE_MODEL", help="folder of a trained dense model")
     command.add_argument("run", type=Path, metavar="RUN.yaml", help="the run file of the sparse model")

@@ -14,6 +14,7 @@ from typing import Any
 import torch.distributed as dist
 
 from mmspec_ds.errors import DataError, UserError
+from mmspec_ds.evaluation.equality import Compared, Equality, equality_of
 from mmspec_ds.profiling.measurements import (
     Figure,
     Figures,
@@ -25,6 +26,7 @@ from mmspec_ds.profiling.measurements import (
 from mmspec_ds.profiling.peak import PeakMemory, PeakRequest, measurable, measure_peak
 from mmspec_ds.profiling.run_data import RunData, run_data
 from mmspec_ds.profiling.trainee import Trainee
+from mmspec_ds.systems.elucidation.compared import facts_of
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.distributed import (
     broadcast_from_rank0,
@@ -76,13 +78,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Profile:
-    """The result: one model or two, the ratios of the first to the second, how and where it was measured."""
+    """The result: one model or two, the ratios of the first to the second, how and where it was measured, and
+    what of two was equal."""
 
     models: tuple[Model, ...]
     ratios: Figures
     effort: Effort
     environment: Mapping[str, Any]
     max_tokens: int | None = None
+    equality: Equality | None = None
 
 
 def profile(runs: Sequence[ElucidationRun], effort: Effort, say: Say) -> Profile | None:
@@ -154,6 +158,7 @@ def _profiled(runs: Sequence[ElucidationRun], effort: Effort, say: Say) -> Profi
         effort=effort,
         environment=environment(),
         max_tokens=limit,
+        equality=_equality(models, [trainee.run for trainee in trainees], world) if two else None,
     )
     return found if is_first else None
 
@@ -219,6 +224,22 @@ def _model(trainee: Trainee, data: RunData, figures: Figures) -> Model:
         "run": run.model_dump(mode="json"),
     }
     return Model(run.name, about, figures)
+
+
+def _equality(models: Sequence[Model], runs: Sequence[ElucidationRun], world: int) -> Equality:
+    """What is equal between the steps of the models."""
+    compared = []
+    for model, run in zip(models, runs):
+        means = {key: figure.mean for key, figure in model.figures.items()}
+        counts = {
+            "samples_per_step": run.training.batch_size * run.training.gradient_accumulation * world,
+            "parameters": means["parameters/total"],
+            "active_parameters": means["parameters/active"],
+            "flops_per_sample": means["flops/per_sample"],
+        }
+        facts = {"data": model.about["data"], **facts_of(run), "precision": model.about["precision"]}
+        compared.append(Compared(model.name, counts, facts))
+    return equality_of(compared)
 
 
 def environment() -> dict[str, Any]:

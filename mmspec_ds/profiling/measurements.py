@@ -42,8 +42,13 @@ class Row:
 BASIC_ROWS = (
     Row("parameters/total", "parameters, M", 1e-6),
     Row("parameters/active", "active for a token, M", 1e-6),
+    Row("parameters/nominal", "  k experts of mean width, M", 1e-6),
     Row("tokens/spectrum", "spectrum tokens of a sample"),
     Row("tokens/target", "SMILES tokens of a sample"),
+    Row("flops/encoder_feedforward", "MFLOP of an encoder token: feed-forward", 1e-6),
+    Row("flops/encoder_feedforward_share", "  over a dense model of equal parameters, %", 100, compared=False),
+    Row("flops/encoder", "MFLOP of an encoder token: whole encoder", 1e-6),
+    Row("flops/encoder_share", "  whole encoder over that of this dense model, %", 100, compared=False),
     Row("flops/forward_per_token", "MFLOP of a token, forward", 1e-6),
     Row("flops/backward_per_token", "MFLOP of a token, backward", 1e-6),
     Row("flops/per_sample", "MFLOP of a sample, both", 1e-6),
@@ -95,7 +100,12 @@ def training_figures(parameters: int, runs: Sequence[TrainingRun]) -> dict[str, 
 def _of_run(run: TrainingRun) -> dict[str, float]:
     tokens, flops = run.spectrum_tokens + run.target_tokens, run.flops
     return {
-        "parameters/active": run.active,
+        "parameters/active": run.activity.active,
+        "parameters/nominal": run.activity.nominal,
+        "flops/encoder_feedforward": run.activity.feedforward_flops,
+        "flops/encoder_feedforward_share": run.activity.feedforward_share,
+        "flops/encoder": run.activity.encoder_flops,
+        "flops/encoder_share": run.activity.encoder_share,
         "tokens/spectrum": run.spectrum_tokens / run.samples,
         "tokens/target": run.target_tokens / run.samples,
         "flops/forward_per_token": flops.total_forward / tokens,

@@ -47,7 +47,8 @@ def tail_lines(profile: Profile) -> list[str]:
     effort = profile.effort
     turns = ", in turn for A and B" if len(profile.models) > 1 else ""
     spread = "mean ± standard deviation" if effort.runs > 1 else "one run"
-    lines = [
+    lines = [] if profile.equality is None else [profile.equality.sentence]
+    lines += [
         f"training: {effort.runs} run(s) of {effort.steps} steps after {effort.warm_up}{turns}; {spread}",
         "tokens are those of spectra and SMILES, without padding; a step is one update of all ranks",
         "processor time: of all threads and ranks; other programs on the machine hardly affect it",
@@ -128,6 +129,7 @@ def to_json(profile: Profile) -> dict[str, Any]:
             for model in profile.models
         ],
         "ratios": _figures_json(profile.ratios),
+        "compared": None if profile.equality is None else profile.equality.to_json(),
     }
 
 

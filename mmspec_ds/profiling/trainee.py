@@ -33,6 +33,12 @@ from mmspec_ds.profiling.stopwatch import (
     Stopwatch,
     observed,
 )
+from mmspec_ds.systems.elucidation.activity import (
+    Activity,
+    count_routers,
+    dense_activity,
+    sparse_activity,
+)
 from mmspec_ds.systems.elucidation.flops import (
     BatchSize,
     Dimensions,
@@ -75,7 +81,7 @@ class TrainingRun:
             part of engine that runs during the backward pass.
         all_to_all_bytes: sent to other ranks in a step, averaged over the ranks.
         flops: of all steps on all ranks.
-        active: mean number of parameters used for a spectrum token: the dense part and its experts.
+        activity: what a spectrum token used on average, by the experts that computed it.
     """
 
     steps: int
@@ -87,7 +93,7 @@ class TrainingRun:
     shares: Mapping[str, float]
     all_to_all_bytes: float
     flops: PassFlops
-    active: float
+    activity: Activity
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,9 @@ class Trainee:
             shares={name: sum(rank[5][name] for rank in ranks) / len(ranks) for name in shares},
             all_to_all_bytes=sum(rank[4] for rank in ranks) / len(ranks) / steps,
             flops=flops,
-            active=self._active(rows_YE, decoder_rows_YE),
+            activity=self._activity(
+                rows_YE, decoder_rows_YE, sum(rank[3] for rank in ranks) / sum(rank[2] for rank in ranks)
+            ),
         )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
@@ -228,19 +236,20 @@ class Trainee:
         rows: list[list[float]] = total_YE.tolist()
         return rows
 
-    def _active(self, rows_YE: Sequence[Sequence[float]], decoder_rows_YE: Sequence[Sequence[float]]) -> float:
-        """Parameters of the dense part, plus those of each layer's experts weighted by the share of tokens that
-        were sent to them: of a spectrum token in the encoder, of a target token in the decoder."""
-        layers = self.run.model.encoder_layers
-        each = [parameters / (layers + len(decoder_rows_YE)) for parameters in self.sizes.by_expert]
-        active = float(self.sizes.dense)
-        for rows, tokens in (
-            (rows_YE[:layers], sum(float(one.routed_tokens) for one in self._seen)),
-            (decoder_rows_YE, sum(float(one.target_tokens) for one in self._seen)),
-        ):
-            pairs = sum(n * size for layer in rows for n, size in zip(layer, each))
-            active += pairs / max(1.0, tokens)
-        return active
+    def _activity(
+        self, rows_YE: Sequence[Sequence[float]], decoder_rows_YE: Sequence[Sequence[float]], length: float
+    ) -> Activity:
+        """By the rows of the encoder's layers and of those of a decoder with experts; `length` is that of a
+        sample, in tokens."""
+        if self.run.moe is None:
+            encoders = len(self.task.data.train.schemas) if self.dimensions.late else 1
+            return dense_activity(self.dimensions, self.sizes.total, length, encoders)
+        spectrum = max(1.0, sum(float(one.routed_tokens) for one in self._seen))
+        target = max(1.0, sum(float(one.target_tokens) for one in self._seen))
+        encoder_YE = np.array(rows_YE[: self.dimensions.encoder_layers]) / spectrum
+        parts = [encoder_YE, np.array(decoder_rows_YE) / target] if decoder_rows_YE else [encoder_YE]
+        routers = count_routers(self.task.model)
+        return sparse_activity(self.dimensions, self.sizes.total, routers, np.concatenate(parts), length)
 
     def spectra(self, samples: int) -> tuple[Batch, list[Batch]]:
         """Return the first records of this rank to decode: one batch of all, and several batches of one."""

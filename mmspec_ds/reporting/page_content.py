@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmspec_ds.evaluation.equality import COUNTS, Compared, short_count, table_of
 from mmspec_ds.evaluation.metrics import SHOWN_K, EvaluationResult
 from mmspec_ds.figures.heat_maps import Map, written
 from mmspec_ds.moe.experts import physical_order
@@ -30,6 +31,12 @@ RATES = {
 }
 
 
+SHARES = {
+    "active/feedforward_share": "FLOPs of a token's feed-forward part over a dense encoder of equal parameters",
+    "active/encoder_share": "FLOPs of a token in the whole encoder over that of the dense one",
+}
+
+
 def page_content(folder: RunFolder, examples: Examples) -> dict[str, Any]:
     """Return the variables of `report.html`, except the figures."""
     return {
@@ -42,6 +49,9 @@ def page_content(folder: RunFolder, examples: Examples) -> dict[str, Any]:
             name: [[one, *_scores(result)] for one, result in results.items()]
             for name, results in folder.evaluations.items()
         },
+        "trainings": {name: _trainings(results) for name, results in folder.evaluations.items()},
+        "comparisons": folder.comparisons,
+        "used": dict(_used(folder)),
         "routing": _routing(folder) if folder.run.moe is not None else None,
         "resources": list(_resources(folder)),
         "environment": [
@@ -78,6 +88,25 @@ def _tiles(folder: RunFolder, examples: Examples) -> Iterator[tuple[str, str]]:
     memory = folder.series("resources/memory_gib")[1]
     if memory:
         yield "peak memory, rank 0", f"{max(memory):.2f} GiB"
+
+
+def _trainings(results: Mapping[str, Entry]) -> dict[str, Any] | None:
+    """A table of what the trainings of the evaluated models used; None where no file says so."""
+    models = [Compared(name, one["training"]) for name, one in results.items() if "training" in one]
+    heads, rows = table_of(models)
+    return {"heads": heads, "rows": rows} if rows and len(heads) > 1 else None
+
+
+def _used(folder: RunFolder) -> Iterator[tuple[str, str]]:
+    """What the training used, and how much of a sparse encoder works on a token."""
+    counts = folder.usage.to_json()
+    for key, name in COUNTS.items():
+        if counts.get(key) is not None:
+            yield name, short_count(key, counts[key])
+    for tag, name in SHARES.items():
+        values = folder.series(tag, "validation")[1]
+        if values and folder.run.moe is not None:
+            yield name, f"{100 * values[-1]:.1f} %"
 
 
 def _examples(folder: RunFolder, examples: Examples) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from mmspec_ds.systems.elucidation.routing import RoutingTable
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run
 from mmspec_ds.trainer.monitor.record import METRICS, read_metrics
+from mmspec_ds.trainer.usage import Usage, usage_of
 from mmspec_ds.verification.calibration import Calibration, load_calibration
 
 Entry = dict[str, Any]
@@ -29,6 +30,7 @@ class RunFolder:
         config: the text of `config.yaml`.
         entries: the lines of `metrics.jsonl`.
         evaluations: by file, and in it by the name of the evaluated model or control.
+        comparisons: by file of several models, what was equal between their trainings, in one sentence.
         calibration: of verification and confidence.
     """
 
@@ -37,6 +39,7 @@ class RunFolder:
     config: str
     entries: list[Entry]
     evaluations: dict[str, dict[str, Entry]]
+    comparisons: dict[str, str]
     calibration: Calibration
 
     @classmethod
@@ -56,7 +59,10 @@ class RunFolder:
                 f"holds no step in {METRICS}: expected the folder of a run that has begun", path=path
             )
         run, text = load_run(config, (), ElucidationRun), config.read_text(encoding="utf-8")
-        return cls(path, run, text, entries, dict(_evaluations(path)), load_calibration(path))
+        found = dict(_evaluations(path))
+        rows = {name: content.get("rows") or {Path(name).stem: content} for name, content in found.items()}
+        equal = {name: one["compared"]["sentence"] for name, one in found.items() if "compared" in one}
+        return cls(path, run, text, entries, rows, equal, load_calibration(path))
 
     def of(self, kind: str) -> list[Entry]:
         """Return the entries of a kind."""
@@ -76,6 +82,11 @@ class RunFolder:
         """Step and value of the smallest validation loss."""
         steps, losses = self.series("loss/validation", "validation")
         return min(zip(steps, losses), key=lambda pair: pair[1], default=None)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What the training used so far."""
+        return usage_of(self.entries, self.run)
 
     @cached_property
     def routing(self) -> RoutingTable | None:
@@ -99,7 +110,7 @@ class RunFolder:
         return (self.of("end") or [{}])[-1]
 
 
-def _evaluations(folder: Path) -> Iterator[tuple[str, dict[str, Entry]]]:
+def _evaluations(folder: Path) -> Iterator[tuple[str, Entry]]:
     """Yield the files in the folder that `mmspec evaluate --json` wrote."""
     for path in sorted(folder.glob("*.json")):
         try:
@@ -108,4 +119,4 @@ def _evaluations(folder: Path) -> Iterator[tuple[str, dict[str, Entry]]]:
             continue
         if not isinstance(content, dict) or not {"n", "top_1", "validity"} <= content.keys():
             continue
-        yield path.name, content.get("rows") or {path.stem: content}
+        yield path.name, content

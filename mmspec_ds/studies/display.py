@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -23,7 +24,7 @@ class State:
 
 
 class Progress:
-    """Estimates the time left from the steps a second that were measured.
+    """Estimates the time left from the steps a second and the seconds of measuring that were seen so far.
 
     Args:
         cells, budget: of the study.
@@ -33,13 +34,16 @@ class Progress:
     def __init__(self, cells: Sequence[Cell], budget: Budget, places: int) -> None:
         self._budget, self._places, self._total = budget, places, len(cells)
         self._steps: dict[str, int] = {}
-        self._speeds: dict[int, float] = {}
+        self._speeds: dict[Path, float] = {}
+        self._measuring: dict[Path, float] = {}
 
     def observe(self, job: CellJob) -> None:
-        """Take note of the speed of a training."""
+        """Take note of the speed of a training, or of how long the measures of a cell take."""
         speed = job.speed()
         if speed is not None:
-            self._speeds[id(job)] = speed
+            self._speeds[job.folder.path] = speed
+        elif job.stage == "measure":
+            self._measuring[job.folder.path] = job.seconds()
 
     def state(self, finished: int, failed: int, running: Sequence[CellJob], pending: Sequence[Cell]) -> State:
         """What is to be shown."""
@@ -52,20 +56,26 @@ class Progress:
         return State(whole, tuple(self._line(job) for job in running))
 
     def seconds_left(self, running: Sequence[CellJob], pending: Sequence[Cell]) -> float | None:
-        """The time that trainings still take; None before any speed is known. Measures come on top."""
+        """The time that is left; None before any speed is known. Trainings whose steps are not given, and
+        measures before the first was made, are left out."""
         if not self._speeds:
             return None
         speed = sum(self._speeds.values()) / len(self._speeds)
         steps = sum(self._steps_of(cell) for cell in pending if cell.trains)
         steps += sum(max(0, self._steps_of(job.cell) - job.step()) for job in running if job.stage == "train")
-        return steps / speed / max(1, min(self._places, len(running) + len(pending)))
+        seconds = steps / speed
+        if self._measuring:
+            each = sum(self._measuring.values()) / len(self._measuring)
+            seconds += each * (len(pending) + sum(job.stage == "train" for job in running))
+        return seconds / max(1, min(self._places, len(running) + len(pending)))
 
     def _line(self, job: CellJob) -> str:
         if job.stage != "train":
             return f"{job.name}: {job.stage}"
         speed = job.speed()
         pace = "" if speed is None else f", {speed:.1f} steps/s"
-        return f"{job.name}: step {job.step():,} of {self._steps_of(job.cell):,}{pace}"
+        steps = self._steps_of(job.cell)
+        return f"{job.name}: step {job.step():,}{f' of {steps:,}' if steps else ''}{pace}"
 
     def _steps_of(self, cell: Cell) -> int:
         """The steps of a cell; 0 where its budget is another."""

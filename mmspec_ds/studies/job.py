@@ -131,10 +131,13 @@ class CellJob:
         """The last step that the training has logged."""
         return last_step(self.folder.run)
 
+    def seconds(self) -> float:
+        """How long the present stage has taken so far."""
+        return time.monotonic() - self._stage_began
+
     def speed(self) -> float | None:
         """Steps a second of this training since it was begun or gone on with; None before the first log."""
-        done = self.step() - self._step_at_start
-        seconds = time.monotonic() - self._stage_began
+        done, seconds = self.step() - self._step_at_start, self.seconds()
         return done / seconds if self.stage == "train" and done > 0 and seconds > 0 else None
 
     def _begin_next(self) -> None:

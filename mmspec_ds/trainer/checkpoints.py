@@ -46,6 +46,8 @@ class TrainerState:
         step: updates so far.
         seconds: of training so far.
         batches: micro-batches so far, of `batches_per_epoch` in an epoch.
+        samples, flops: trained so far on all ranks; None for a run that an older version began, which did not
+            count them.
         score, best_score: of the latest validation and of the best one; None before the first.
         best_step: when the best was reached; before any validation, the last step that was saved.
     """
@@ -54,6 +56,8 @@ class TrainerState:
     seconds: float = 0.0
     batches: int = 0
     batches_per_epoch: int = 1
+    samples: float | None = 0.0
+    flops: float | None = 0.0
     score: float | None = None
     best_score: float | None = None
     best_step: int | None = None
@@ -70,6 +74,7 @@ class Checkpoint:
     def state(self) -> TrainerState:
         """Progress of the run at this checkpoint."""
         stored = {OLDER_NAMES.get(key, key): value for key, value in self.manifest["state"].items()}
+        stored = {"samples": None, "flops": None} | stored
         return TrainerState(
             **{one.name: stored[one.name] for one in fields(TrainerState) if one.name in stored}
         )

@@ -210,6 +210,13 @@ def largest(values: list[float], device: torch.device) -> list[float]:
     return together.tolist()
 
 
+def summed(values: list[float], device: torch.device) -> list[float]:
+    """The element-wise sum over all ranks, on every rank."""
+    together = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(together)
+    return together.tolist()
+
+
 def gather_objects(value: Any) -> list[Any]:
     """The values that the ranks passed, in the order of the ranks, on every rank."""
     gathered: list[Any] = [None] * dist.get_world_size()

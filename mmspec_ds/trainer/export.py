@@ -18,6 +18,7 @@ from mmspec_ds.files import entry_of, replacing_output, to_disk, write_manifest
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS, CheckpointFolder
 from mmspec_ds.trainer.run_settings import CONFIG, RunSettings, check_run_folder
 from mmspec_ds.trainer.task import System
+from mmspec_ds.trainer.usage import TRAINING, read_usage
 from mmspec_ds.trainer.weights import WEIGHTS, read_weights, write_weights
 
 
@@ -58,6 +59,7 @@ def export(
         "step": step,
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "versions": {name: version(name) for name in ("mmspec-ds", "torch")},
+        TRAINING: read_usage(run_folder, run).to_json(),
     }
     with replacing_output(target) as partial:
         partial.mkdir(parents=True)

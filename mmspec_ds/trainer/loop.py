@@ -17,9 +17,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mmspec_ds.errors import UserError
+from mmspec_ds.errors import ConfigError, UserError
 from mmspec_ds.trainer.budget import learning_rate_at
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS, TASK_STATE, CheckpointFolder, TrainerState
+from mmspec_ds.trainer.counts import Counts
 from mmspec_ds.trainer.distributed import (
     StopRequest,
     is_lost_contact,
@@ -34,7 +35,8 @@ from mmspec_ds.trainer.prefetch import prefetch
 from mmspec_ds.trainer.run_lock import run_lock
 from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.session import Session, prepare
-from mmspec_ds.trainer.task import Batch, StepLoss, System, Task
+from mmspec_ds.trainer.snapshots import Snapshots
+from mmspec_ds.trainer.task import Batch, StepLoss, System, Task, count_parameters
 
 DATA, STEP, LOGGING = "data", "step", "logging"
 """Parts of an update, as `Updates` times them."""
@@ -69,19 +71,22 @@ def train(run: RunSettings, system: System, *, resume: bool = False, overwrite: 
 
 def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     """Steps from where `state` stands to the end of the budget; returns whether it is spent."""
-    settings, budget = session.run.training, session.budget
+    settings = session.run.training
     started = time.monotonic() - state.seconds
-    agree_every = 1 if budget.seconds is not None else settings.log_every
+    agree_every = 1 if session.budget.seconds is not None else settings.log_every
     seconds, stopping = state.seconds, False
     updates = Updates(session, state)
+    snapshots = Snapshots(session.run.folder, settings.snapshots, updates.progress(seconds))
     try:
         while True:
             if updates.step % agree_every == 0:
                 asked, seconds = largest([float(stop.asked), time.monotonic() - started], session.device)
                 stopping = asked > 0
-            if stopping or budget.progress(updates.step, seconds) >= 1:
+            if stopping or updates.progress(seconds) >= 1:
                 break
             updates.advance(seconds)
+            done = updates.progress(seconds)
+            snapshots.after(updates.step, done, session.engine_state, session.about)
             if updates.step % settings.validate_every == 0:
                 state = _checkpoint(session, updates.position(state, seconds))
                 updates.rates.restart()
@@ -91,7 +96,7 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     if updates.step > state.step or state.score is None:
         state = updates.position(state, seconds)
         state = _save(session, state) if stopping else _checkpoint(session, state)
-    finished = budget.progress(updates.step, seconds) >= 1
+    finished = updates.progress(seconds) >= 1
     _conclude(session, state, seconds, finished)
     return finished
 
@@ -108,6 +113,7 @@ class Updates:
     Attributes:
         step: updates so far.
         batches: micro-batches so far.
+        counts: samples and FLOPs so far, on all ranks.
         rates: throughput since the last log.
     """
 
@@ -120,16 +126,24 @@ class Updates:
         see: Callable[[Any, Any], None] = lambda batch, loss: None,
     ) -> None:
         self.session, self.step, self.batches = session, state.step, state.batches
+        self.counts = Counts(state.samples, state.flops, session.device)
         self.rates = Rates(session.device, dist.get_world_size())
         self._timing, self._see = timing, see
         self._fault = FirstFault(session.device)
         self._batches = numbered_batches(session.task, state.batches)
 
+    def progress(self, seconds: float) -> float:
+        """The fraction of the budget that is spent, 0 to 1, after `seconds` of training."""
+        return self.session.budget.progress(*self._spent(seconds))
+
+    def _spent(self, seconds: float) -> tuple[int, float, float, float]:
+        return self.step, seconds, self.counts.samples or 0.0, self.counts.flops or 0.0
+
     def advance(self, seconds: float) -> None:
         """One update, logged if it is due; `seconds` of training have gone by so far."""
         session, settings = self.session, self.session.run.training
-        progress = session.budget.progress(self.step, seconds)
-        rate = learning_rate_at(session.budget.progress(self.step + 1, seconds), settings)
+        progress = self.progress(seconds)
+        rate = learning_rate_at(session.budget.progress_after_next(*self._spent(seconds)), settings)
         norm: Tensor | None = None
         while norm is None:
             with self._timing(DATA):
@@ -138,33 +152,52 @@ class Updates:
             with self._timing(STEP):
                 norm, loss = training_step(session, batch, progress, rate, number)
             self.rates.count(loss.tokens, made.samples)
+            flops = session.task.flops(batch, loss)
+            self.counts.add(made.samples, flops)
             self._see(batch, loss)
         self.step, self.batches = self.step + 1, number + 1
+        if session.budget.is_counted:
+            self.counts.gather()
+            self._refuse_uncounted()
         session.monitor.trace.after(self.step)
         self._fault.record(self.step, norm)
         if self.step % settings.log_every == 0:
             with self._timing(LOGGING):
                 self._refuse_fault()
                 values = step_scalars(loss, norm, rate) | session.task.scalars(loss, progress)
-                flops = session.task.flops(batch, loss) / max(float(loss.tokens), 1.0)
-                self._log(seconds, values | self.rates.scalars(flops))
+                everywhere = float(flops) * dist.get_world_size()  # the other ranks' batches are like this one
+                self._log(seconds, values | self.rates.scalars(everywhere / max(float(loss.tokens), 1.0)))
                 self.rates.restart()
 
     def position(self, state: TrainerState, seconds: float) -> TrainerState:
-        """The state after these updates, to be saved.
+        """The state after these updates, to be saved. Every rank calls this.
 
         Raises:
             UserError: a gradient was not finite, and the weights are spoilt.
         """
         self._refuse_fault()
-        return replace(state, step=self.step, batches=self.batches, seconds=seconds)
+        self.counts.gather()
+        return replace(
+            state,
+            step=self.step,
+            batches=self.batches,
+            seconds=seconds,
+            samples=self.counts.samples,
+            flops=self.counts.flops,
+        )
 
     def close(self) -> None:
         """End the thread that makes the batches, if there is one."""
         self._batches.close()
 
+    def _refuse_uncounted(self) -> None:
+        if self.session.budget.flops is not None and not self.counts.flops:
+            raise ConfigError(
+                f"training.flops: {self.session.run.system} counts no operations: expected another budget"
+            )
+
     def _log(self, seconds: float, values: dict[str, float]) -> None:
-        session, done = self.session, self.session.budget.progress(self.step, seconds)
+        session, done = self.session, self.progress(seconds)
         if not np.isfinite(values["loss/total"]):
             raise UserError(f"{session.run.name}: the loss is {values['loss/total']} at step {self.step}")
         session.monitor.step(self.step, done, seconds * (1 - done) / max(done, 1e-9), values)
@@ -229,7 +262,8 @@ def _checkpoint(session: Session, state: TrainerState) -> TrainerState:
         state = replace(state, best_score=score, best_step=state.step)
     line = f"{task.score_label} {score:.4f}{'  (best)' if best else ''}"
     values = {task.score_tag: score, **validation.scalars}
-    monitor.validation(state.step, line, values, validation.record)
+    spent = {"seconds": state.seconds, "samples": state.samples, "flops": state.flops}
+    monitor.validation(state.step, line, values, spent | dict(validation.record))
     task.observe(state.step, validation, monitor)
     return _save(session, replace(state, score=score))
 
@@ -247,7 +281,11 @@ def _save(session: Session, state: TrainerState) -> TrainerState:
 
 def _conclude(session: Session, state: TrainerState, seconds: float, finished: bool) -> None:
     """Record and print how a part of a run ended."""
-    label, figures, best = session.task.score_label, {"final/seconds": seconds}, "not validated"
+    label, best = session.task.score_label, "not validated"
+    counts = {"samples": state.samples, "flops": state.flops, "parameters": count_parameters(session.task)}
+    counts |= session.task.final_figures()
+    figures = {"final/seconds": seconds}
+    figures |= {f"final/{name}": float(value) for name, value in counts.items() if value is not None}
     if state.best_score is not None:
         figures[f"final/best_{label.replace(' ', '_')}"] = state.best_score
         best = f"best {label} {state.best_score:.4f}"

@@ -35,8 +35,9 @@ from mmspec_ds.trainer.monitor import environment
 from mmspec_ds.trainer.monitor.monitor import SECONDS_BETWEEN_LINES, Monitor
 from mmspec_ds.trainer.monitor.record import METRICS
 from mmspec_ds.trainer.run_settings import RunSettings
+from mmspec_ds.trainer.snapshots import SNAPSHOTS
 from mmspec_ds.trainer.start import check_identity, find_start, load_local_weights, rescale_position
-from mmspec_ds.trainer.task import System, Task, TaskContext
+from mmspec_ds.trainer.task import System, Task, TaskContext, count_parameters
 from mmspec_ds.trainer.weights import WEIGHTS
 
 
@@ -85,6 +86,12 @@ def prepare(
         restore(engine_state, start.checkpoint, system.upgrade)
         task.load_state(start.checkpoint.manifest.get(TASK_STATE) or {})
         state = rescale_position(start.checkpoint.state, task.batches_per_epoch)
+    budget = Budget.of(settings, task.batches_per_epoch, world)
+    if budget.is_counted and None in (state.samples, state.flops):
+        raise ConfigError(
+            "training.samples and training.flops need a run that counted them from its first step, and an older"
+            f" version began {run.folder}: expected training.steps or training.epochs"
+        )
     monitor = Monitor(run, rank, task.layout, resume_at=state.step)
     session = Session(
         run=run,
@@ -92,7 +99,7 @@ def prepare(
         task=task,
         engine=engine,
         engine_state=engine_state,
-        budget=Budget.of(settings, task.batches_per_epoch),
+        budget=budget,
         checkpoints=CheckpointFolder(run.folder / CHECKPOINTS, settings.keep_checkpoints),
         about={"run": run.model_dump(mode="json"), **task.identity},
         monitor=monitor,
@@ -121,7 +128,7 @@ def open_folder(run: RunSettings, task: Task[Any, Any], *, resume: bool) -> None
     folder = run.folder
     engine = run.engine.read_bytes()  # before anything is removed: it may be that of the folder
     if not resume:
-        for name in (CHECKPOINTS, "tensorboard"):
+        for name in (CHECKPOINTS, SNAPSHOTS, "tensorboard"):
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in (WEIGHTS, METRICS):
             (folder / name).unlink(missing_ok=True)
@@ -145,12 +152,6 @@ def check_shared(folder: Path) -> None:
         raise ConfigError(
             f"output: rank {blind[0]} does not see {folder}: expected a folder that all nodes share"
         )
-
-
-def count_parameters(task: Task[Any, Any]) -> int:
-    """Parameters of the whole model, those that live on other ranks included."""
-    counts = [(task.sharding.is_sharded(name), p.numel()) for name, p in task.model.named_parameters()]
-    return sum(count * (task.sharding.size if sharded else 1) for sharded, count in counts)
 
 
 def _reading_progress(name: str) -> Callable[[int], None]:

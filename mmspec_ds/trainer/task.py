@@ -5,7 +5,7 @@ A system is a class of run settings (see `run_settings`) and a `System`, which m
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -84,7 +84,11 @@ class Sharding(Protocol):
         """Whether a parameter of this rank's module lives on this rank and its copies alone."""
 
     def global_name(self, name: str) -> str:
-        """The name in files of a parameter or buffer of this rank's module."""
+        """The name in files of an entry of the state dict of this rank's module."""
+
+    def parts(self, name: str, shape: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
+        """The tensors in files, by name and shape, that follow one another in a flattened parameter of this
+        rank's module: one, unless the parameter holds what are several entries of the state dict."""
 
 
 class Replicated:
@@ -99,6 +103,10 @@ class Replicated:
     def global_name(self, name: str) -> str:
         """The name without a change."""
         return name
+
+    def parts(self, name: str, shape: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
+        """The parameter itself."""
+        return [(name, tuple(shape))]
 
 
 REPLICATED = Replicated()
@@ -205,10 +213,15 @@ class Task(ABC, Generic[B, L]):
         """Scalars of a logged step beside the losses, by tag."""
         return {}
 
-    def flops(self, batch: B, loss: L) -> float:
-        """Floating-point operations of a step on all ranks, forward and backward; 0 where they are not
-        counted. The batch of this rank stands for those of the others."""
+    def flops(self, batch: B, loss: L) -> float | Tensor:
+        """Floating-point operations of a micro-batch, forward and backward: this rank's share, so that the sum
+        over the ranks is that of the global batch. 0 where they are not counted; a scalar on the device where
+        the count depends on values there, so that no step waits for it."""
         return 0.0
+
+    def final_figures(self) -> Mapping[str, float]:
+        """What the record of the end of a run says beside counts and scores, by name."""
+        return {}
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Look at the model after a validation, and draw. Every rank calls this; rank 0 writes."""
@@ -233,3 +246,9 @@ class System:
     files: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     upgrade: Callable[[dict[str, Tensor], Mapping[str, Any]], None] = lambda tensors, about: None
+
+
+def count_parameters(task: Task[Any, Any]) -> int:
+    """Parameters of the whole model, those that live on other ranks included."""
+    counts = [(task.sharding.is_sharded(name), p.numel()) for name, p in task.model.named_parameters()]
+    return sum(count * (task.sharding.size if sharded else 1) for sharded, count in counts)

@@ -18,7 +18,7 @@ import pytest
         (("run.yaml", "model.d_modle=32"), ("model.d_modle: unknown key; did you mean 'd_model'?",)),
         (("run.yaml", "model.heads=5"), ("d_model must be a multiple of heads",)),
         (("run.yaml", "seed=["), ("'seed=['", "not YAML")),
-        (("run.yaml", "training.epochs=1"), ("exactly one of steps, epochs and minutes",)),
+        (("run.yaml", "training.epochs=1"), ("exactly one of steps, epochs, samples, flops and minutes",)),
         (("run.yaml", "engine=none.json"), ("none.json: No such file",)),
         (("run.yaml", "engine=broken.json"), ("broken.json: not JSON",)),
         (("run.yaml", "engine=zero3.json"), ("zero_optimization.stage is 3",)),

@@ -31,6 +31,7 @@ from mmspec_ds.profiling.profile_report import (
     write_tensorboard,
 )
 from mmspec_ds.profiling.trainee import DecodingRun, TrainingRun
+from mmspec_ds.systems.elucidation.activity import Activity
 from mmspec_ds.systems.elucidation.flops import FLOP_PARTS, PassFlops
 
 SHARES = {
@@ -39,12 +40,16 @@ SHARES = {
 }  # fmt: skip
 
 
+ACTIVITY = Activity(3e6, 2e6, 1.9e6, 4e5, 6e5, 100.0, 1e6, 1.2e6)
+
+
 def made_run(seconds: float) -> TrainingRun:
     forward = dict.fromkeys(FLOP_PARTS, 1e9)
     return TrainingRun(
         steps=10, seconds=seconds,
         processor_seconds=4.0, samples=100, spectrum_tokens=3000, target_tokens=1000, shares=SHARES,
-        all_to_all_bytes=5e6, flops=PassFlops(forward, {p: 2 * v for p, v in forward.items()}), active=2e6,
+        all_to_all_bytes=5e6, flops=PassFlops(forward, {p: 2 * v for p, v in forward.items()}),
+        activity=ACTIVITY,
     )  # fmt: skip
 
 
@@ -73,6 +78,9 @@ def test_figures_of_a_training_run_by_hand() -> None:
     figures = {key: figure.mean for key, figure in training_figures(7, [made_run(2.0)]).items()}
     assert figures["parameters/total"] == 7
     assert figures["parameters/active"] == 2e6
+    assert figures["parameters/nominal"] == 1.9e6
+    assert (figures["flops/encoder_feedforward"], figures["flops/encoder"]) == (4e5, 6e5)
+    assert (figures["flops/encoder_feedforward_share"], figures["flops/encoder_share"]) == (0.4, 0.5)
     assert figures["tokens/spectrum"] == 30
     assert figures["tokens/target"] == 10
     assert figures["flops/forward_per_token"] == 6e9 / 4000

@@ -15,8 +15,8 @@ import pytest
 from mmspec_ds.errors import UserError
 from mmspec_ds.studies.cells import CellFolder, described, distinct
 from mmspec_ds.studies.commands import Commands, Place
-from mmspec_ds.studies.display import duration
-from mmspec_ds.studies.plan import Budget
+from mmspec_ds.studies.display import Progress, duration
+from mmspec_ds.studies.plan import Budget, Cell
 from mmspec_ds.studies.results import StoredResults
 from mmspec_ds.studies.runner import Runner, open_out, with_sources
 from mmspec_ds.trainer.run_lock import RunLock
@@ -153,3 +153,31 @@ def test_a_folder_that_is_something_else_is_refused(tmp_path: Path) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+class TimedJob:
+    """A job as the display sees it, with a speed and a stage that are given."""
+
+    def __init__(
+        self, one: Cell, stage: str, step: int, speed: float | None, seconds: float, path: str
+    ) -> None:
+        self.cell, self.stage, self.name, self.folder = one, stage, described(one), CellFolder(Path(path))
+        self.step, self.speed, self.seconds = (lambda: step), (lambda: speed), (lambda: seconds)
+
+
+def test_the_time_left_by_hand(budget: Budget) -> None:
+    cells = [cell(seed, overrides={"training.steps": 100}) for seed in range(6)]
+    progress = Progress(cells, budget, 2)
+    first = TimedJob(cells[0], "train", 20, 4.0, 5.0, "a")
+    second = TimedJob(cells[1], "train", 60, 6.0, 5.0, "b")
+    assert progress.state(0, 0, [first, second], cells[2:]).whole == "0 of 6 cells done, 2 running"
+    progress.observe(first)
+    progress.observe(second)
+    # 80 + 40 + 4 x 100 steps at 5 a second, two at a time.
+    assert progress.seconds_left([first, second], cells[2:]) == 520 / 5 / 2
+    progress.observe(TimedJob(cells[5], "measure", 100, None, 30.0, "c"))
+    # Measures of 30 s for the two that train and for three more.
+    state = progress.state(1, 1, [first, second], cells[2:5])
+    assert progress.seconds_left([first, second], cells[2:5]) == (420 / 5 + 30 * 5) / 2
+    assert state.whole == "1 of 6 cells done, 2 running, 1 failed, about 2 min left"
+    assert state.running[0] == "training.steps=100, hard, seed 0: step 20 of 100, 4.0 steps/s"

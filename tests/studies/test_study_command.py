@@ -41,8 +41,9 @@ def test_what_was_trained_is_shown(tmp_path: Path, budget: Budget, capsys: pytes
         (["toy", "--budget", "paper"], "the paper budget needs the benchmark's files: --data FILE..."),
         (["adopt", "OUT", "none"], "none: no such folder: expected that of a trained run"),
         (["toy", "--out", "HERE"], "is no folder of studies"),
+        (["toy", "--out", "HERE", "--only-trained"], "holds no cells: expected a folder of studies"),
     ],
-    ids=["study", "budget", "files", "run", "out"],
+    ids=["study", "budget", "files", "run", "out", "trained"],
 )
 def test_faults_in_one_line(
     tmp_path: Path,

@@ -95,7 +95,10 @@ def test_what_tensorboard_is_told(undisturbed: Any) -> None:
     dropped = {f"{what}/{m}" for m in ("h_nmr", "c_nmr", "ms") for what in ("dropped", "entropy")}
     conflict = {f"conflict/{pair}" for pair in ("h_nmr_c_nmr", "h_nmr_ms", "c_nmr_ms")}
     resources = {f"resources/{what}" for what in ("memory_gib", "gigaflops_per_second", "megaflops_per_token")}
-    final = {f"final/{what}" for what in ("seconds", "best_validation_loss", "validation_loss")}
+    counts = ("seconds", "samples", "flops", "parameters", "active_parameters")
+    final = {f"final/{what}" for what in (*counts, "best_validation_loss", "validation_loss")}
+    active = ("parameters", "nominal_parameters", "feedforward_megaflops", "encoder_megaflops")
+    final |= {f"active/{what}" for what in (*active, "feedforward_share", "encoder_share")}
     schedule = {"schedule/lambda", "schedule/tau", "schedule/learning_rate"}
     losses = {"loss/train", "loss/total", "loss/validation"}
     others = {"throughput/tokens_per_second", "throughput/samples_per_second", "gradient/norm"}

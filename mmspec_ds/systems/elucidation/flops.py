@@ -233,6 +233,15 @@ def expert_flops(
     return PassFlops(forward, backward)
 
 
+def flops_of_rows(sizes: Dimensions, *, decoder: bool = False) -> Tensor:
+    """FLOPs of a token-expert pair of the encoder, or of the decoder, forward and backward, by expert: float64
+    [E], empty for a dense model."""
+    experts = range(len(sizes.widths))
+    one_EE = [[float(row == expert) for row in experts] for expert in experts]
+    passes = [expert_flops(sizes, *(([], [row]) if decoder else ([row], []))) for row in one_EE]
+    return torch.tensor([one.total for one in passes], dtype=torch.float64)
+
+
 def _of_rows(sizes: Dimensions, rows_YE: Sequence[Sequence[float]]) -> tuple[float, float]:
     """Forward FLOPs of experts on so many rows, and FLOPs of the gradient of their weights."""
     rows = [[float(count) for count in layer] for layer in rows_YE] if sizes.widths else []

@@ -23,6 +23,11 @@ def elucidation_layout(modalities: Sequence[Modality], *, sparse: bool, conflict
             "tau, temperature of the router": lines("schedule/tau$"),
         }
         layout["routing"] = _routing(modalities)
+    layout["active part"] = {
+        "active parameters, by the experts chosen": lines("active/parameters$", "active/nominal_parameters$"),
+        "MFLOP of an encoder token, forward": lines("active/.*_megaflops$"),
+        "FLOPs over those of a dense model of equal parameters": lines("active/.*_share$"),
+    }
     if conflict and len(modalities) > 1:
         layout["gradient conflict"] = {"cosine between modalities, shared weights": lines("conflict/")}
     return layout

@@ -66,6 +66,11 @@ class RoutingTable:
         did not occur."""
         return _over(self.load_YME, self.load_YME.sum(2, keepdims=True))
 
+    @property
+    def chosen_YE(self) -> Array:
+        """How often a token chose each expert of a layer on average, tokens of all modalities together."""
+        return _over(self.load_YME.sum(1), self.tokens_YM.sum(1, keepdims=True))
+
     def families_FM(self, experts: Sequence[ExpertSettings]) -> Array:
         """The share of each modality's pairs, over all layers, that a family of experts was chosen for."""
         family = [one.family for one in physical_order(experts)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from mmspec_ds.data.augmentation import AugmentSettings, augmented, respelled
 from mmspec_ds.data.batch import Batch
@@ -22,11 +22,24 @@ from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
+from mmspec_ds.systems.elucidation.activity import (
+    Activity,
+    count_routers,
+    dense_activity,
+    sparse_activity,
+)
 from mmspec_ds.systems.elucidation.factory import TARGET, build_elucidator, structure_margin
-from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, computed_rows, pass_flops
+from mmspec_ds.systems.elucidation.flops import (
+    BatchSize,
+    Dimensions,
+    computed_rows,
+    flops_of_rows,
+    pass_flops,
+)
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
 from mmspec_ds.systems.elucidation.masking import make_masking
 from mmspec_ds.systems.elucidation.modality_gradients.alone import only
@@ -36,11 +49,19 @@ from mmspec_ds.systems.elucidation.modality_gradients.pcgrad import PCGradObject
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss, Objective
 from mmspec_ds.systems.elucidation.observer import Observer, evenly
-from mmspec_ds.systems.elucidation.routing import RoutingTally, routing_scalars
+from mmspec_ds.systems.elucidation.routing import RoutingTable, RoutingTally, routing_scalars
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.elucidation.trained import add_temperature
 from mmspec_ds.trainer.monitor.monitor import Monitor
-from mmspec_ds.trainer.task import REPLICATED, Sharding, System, Task, TaskContext, Validation
+from mmspec_ds.trainer.task import (
+    REPLICATED,
+    Sharding,
+    System,
+    Task,
+    TaskContext,
+    Validation,
+    count_parameters,
+)
 from mmspec_ds.verification.calibration import CALIBRATION
 
 
@@ -73,6 +94,9 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.batches_per_epoch = len(self.sampler)
         self._epoch = lru_cache(maxsize=1)(self.sampler.epoch)
         self.dimensions = Dimensions.of(run, data.encoding.schemas, len(data.vocabularies.target))
+        self.activity: Activity | None = None
+        both = (flops_of_rows(self.dimensions, decoder=decoder) for decoder in (False, True))
+        self._row_flops = [flops_E.to(context.device) for flops_E in both]
         target = data.vocabularies.target
         self.observer = Observer(run, self.model, data.validation, target, context.device, dist.group.WORLD)
         self.layout = elucidation_layout(
@@ -82,7 +106,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         )
         train, validation = len(data.train), len(data.validation)
         self.summary = f"{train:,} molecules to learn from, {validation:,} to validate on"
-        self.about = {"molecules": {"train": train, "validation": validation}}
+        molecules = {"train": train, "validation": validation}
+        self.about = {"molecules": molecules, "data": fingerprint_of_data(data.train)}
         self.remarks = tuple(f"{remark}: {count}" for remark, count in data.train.remarks.items())
         self.identity = {"vocabulary": fingerprint(data.vocabularies)}
 
@@ -125,10 +150,26 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
 
     def validate(self) -> Validation:
         """The mean cross entropy of a target token, in nats, and what the routers did."""
-        tally = RoutingTally()
-        score = self.mean_loss(lambda loss: tally.add(loss.reports))
+        tally, of_decoder = RoutingTally(), RoutingTally()
+
+        def see(loss: ElucidationLoss) -> None:
+            tally.add(loss.reports)
+            of_decoder.add(loss.decoder_reports)
+
+        score = self.mean_loss(see)
         table = tally.table()
-        return Validation(score, record={} if table is None else {"routing": table.to_json()}, detail=table)
+        self.activity = self._activity(table, of_decoder.table())
+        record = {} if table is None else {"routing": table.to_json()}
+        return Validation(score, self.activity.scalars(), record, detail=table)
+
+    def _activity(self, table: RoutingTable | None, of_decoder: RoutingTable | None) -> Activity:
+        parameters, length = count_parameters(self), float(self.data.validation.lengths.mean())
+        if table is None:
+            encoders = len(self.data.train.schemas) if self.dimensions.late else 1
+            return dense_activity(self.dimensions, parameters, length, encoders)
+        routers = count_routers(self.model)
+        chosen_YE = np.concatenate([one.chosen_YE for one in (table, of_decoder) if one is not None])
+        return sparse_activity(self.dimensions, parameters, routers, chosen_YE, length)
 
     def after_update(self, loss: ElucidationLoss) -> None:
         """Move the routers' selection biases, where they are in use, and estimate the weights of blended losses
@@ -158,17 +199,20 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
         return values | routing_scalars(loss.reports) | routing_scalars(loss.decoder_reports, (TARGET,))
 
-    def flops(self, batch: Batch, loss: ElucidationLoss) -> float:
-        """See `Task`; the operations of the experts are those of all ranks."""
-        world, moe = self.context.world, self.run.moe
-        size, rows_YE, decoder_rows_YE = BatchSize.of(batch, late=self.dimensions.late), None, None
-        if moe is not None:
-            rows_YE, decoder_rows_YE = (
-                [(computed_rows(report, moe) / world).tolist() for report in reports]
-                for reports in ((*loss.reports, *loss.masked_reports), loss.decoder_reports)
-            )
-        found = pass_flops(self.dimensions, size, rows_YE, decoder_rows_YE).total
-        return (found + self._flops_alone(batch)) * world
+    def flops(self, batch: Batch, loss: ElucidationLoss) -> float | Tensor:
+        """See `Task`; of the experts' rows, which are those of all ranks, this one counts an even share."""
+        size, moe = BatchSize.of(batch, late=self.dimensions.late), self.run.moe
+        flops: float | Tensor = pass_flops(self.dimensions, size, [], []).total + self._flops_alone(batch)
+        encoder, decoder = (*loss.reports, *loss.masked_reports), loss.decoder_reports
+        for reports, row_flops_E in zip((encoder, decoder), self._row_flops):
+            if moe is not None and reports:
+                rows_YE = torch.stack([computed_rows(report, moe) for report in reports])
+                flops = flops + rows_YE.double().sum(0) @ row_flops_E / self.context.world
+        return flops
+
+    def final_figures(self) -> dict[str, float]:
+        """The active parameters of the last validation."""
+        return {} if self.activity is None else {"active_parameters": self.activity.active}
 
     def _flops_alone(self, batch: Batch) -> float:
         """The operations of the passes with one modality alone that a way to balance modalities makes."""
@@ -237,7 +281,18 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
 
 def sharding_of(run: ElucidationRun, placement: Placement) -> Sharding:
     """Which parameters differ between ranks: those of experts."""
-    return ExpertSharding(placement, len(run.moe.experts)) if run.moe else REPLICATED
+    if run.moe is None:
+        return REPLICATED
+    return ExpertSharding(placement, tuple(one.width for one in physical_order(run.moe.experts)))
+
+
+def fingerprint_of_data(samples: Samples) -> str:
+    """A short checksum by which two runs see that they learn from the same molecules: of their number, and of
+    64 of them that are evenly spread."""
+    places = evenly(len(samples), 64)
+    dataset, found = samples.fetch(places)
+    content = json.dumps([len(samples), *(dataset.smiles[at] for at in found)])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def fingerprint(vocabularies: Vocabularies) -> str:

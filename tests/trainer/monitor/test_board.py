@@ -79,11 +79,15 @@ def test_every_curve_has_a_place_in_the_layout(watched: Any) -> None:
     stored = strings(events, "custom_scalars__config__")[0]
     layout = layout_pb2.Layout.FromString(stored)
     charts = {c.title: list(chart.multiline.tag) for c in layout.category for chart in c.chart}
-    assert list(charts) == ["losses", "schedules", "routing", "gradient conflict", "resources"]
+    parts = ["losses", "schedules", "routing", "active part", "gradient conflict", "resources"]
+    assert list(charts) == parts
     patterns = [tag for c in layout.category for chart in c.chart for tag in chart.multiline.tag]
     tags = curves(events)
     homeless = [tag for tag in tags if not any(re.match(pattern, tag) for pattern in patterns)]
-    assert sorted(homeless) == ["final/best_validation_loss", "final/seconds", "final/validation_loss"]
+    counts = ("active_parameters", "flops", "parameters", "samples", "seconds")
+    assert sorted(homeless) == sorted(
+        f"final/{what}" for what in (*counts, "best_validation_loss", "validation_loss")
+    )
     empty = [pattern for pattern in patterns if not any(re.match(pattern, tag) for tag in tags)]
     assert empty == [], "no chart is without a curve"
 

@@ -1,0 +1,58 @@
+"""Figures of studies as PNG."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PIL import Image
+
+Axes = Any
+"""matplotlib's `Axes`."""
+
+COLOURS = ("#3f6fb5", "#d9822b", "#3a8f5d", "#b0413e", "#7a5ea8", "#5b8c9c", "#9a7b4f", "#c06c9b")
+INK, PALE = "#222831", "#6e7681"
+DOTS_PER_INCH = 150
+
+
+def draw(
+    size: tuple[float, float], rows: int, columns: int, fill: Callable[[Sequence[Sequence[Axes]]], None]
+) -> bytes:
+    """A figure of panels as PNG.
+
+    Args:
+        size: width and height in inches.
+        rows, columns: of panels.
+        fill: draws into them, [rows][columns].
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(size, dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat:
+        _plain(axes)
+    fill([list(row) for row in panels])
+    stored = io.BytesIO()
+    figure.savefig(stored, format="png")
+    return stored.getvalue()
+
+
+def as_png(image: Image.Image) -> bytes:
+    """A picture as PNG."""
+    stored = io.BytesIO()
+    image.save(stored, format="PNG")
+    return stored.getvalue()
+
+
+def _plain(axes: Axes) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(PALE)
+    axes.tick_params(colors=PALE, labelsize=8)
+    axes.title.set_fontsize(9)
+    axes.title.set_color(INK)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_fontsize(8)
+        label.set_color(PALE)

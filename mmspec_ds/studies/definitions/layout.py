@@ -1,0 +1,128 @@
+"""What the tables of several studies share: columns, rows of a variant, and what was equal between them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmspec_ds.studies.definitions.variants import Variant
+from mmspec_ds.studies.plan import Cell, Column, Entry, Results, Row, Value
+from mmspec_ds.studies.results import mean_of
+
+SHOWN = (1, 5, 10)
+"""The ranks that most tables of the paper show."""
+
+TRAINED = "training"
+
+
+def top_columns(ranks: Iterable[int] = SHOWN, *, paper: bool = True) -> list[Column]:
+    """Top-K accuracy in per cent, the best in bold."""
+    return [Column(f"top_{k}", f"Top-{k} %", better="higher", paper=paper) for k in ranks]
+
+
+LOSS = Column("loss", "loss, nats a token", digits=4, better="lower", paper=False)
+
+COMPARED = (
+    Column("steps", "steps", digits=0, paper=False),
+    Column("flops", "training PFLOP", digits=2, paper=False),
+    Column("parameters", "parameters, M", digits=2, paper=False),
+    Column("active", "active, M", digits=2, paper=False),
+    Column("feed_forward", "encoder FFN, kFLOP a token", digits=0, paper=False),
+    Column("seconds", "training, s", digits=0, paper=False),
+)
+"""What a comparison may hold equal: every table of ours prints all of it."""
+
+
+def compared(results: Results, cell: Cell) -> dict[str, Entry]:
+    """The entries of `COMPARED` for a cell, means over its seeds."""
+    training, counted = results.value, results.value
+    return {
+        "steps": training(cell, TRAINED, "steps"),
+        "flops": scaled(training(cell, TRAINED, "flops"), 1e-15),
+        "parameters": scaled(counted(cell, "compute", "parameters"), 1e-6),
+        "active": scaled(counted(cell, "compute", "active"), 1e-6),
+        "feed_forward": scaled(counted(cell, "compute", "feed_forward"), 1e-3),
+        "seconds": training(cell, TRAINED, "seconds"),
+    }
+
+
+def accuracy(results: Results, cell: Cell, ranks: Iterable[int] = SHOWN) -> dict[str, Entry]:
+    """Top-K and loss of a cell, means over its seeds."""
+    tops = {f"top_{k}": results.value(cell, "accuracy", f"top_{k}") for k in ranks}
+    return {**tops, "loss": results.value(cell, "accuracy", "loss")}
+
+
+def full_row(
+    results: Results,
+    variant: Variant,
+    paper: Mapping[str, Entry] | None = None,
+    *,
+    group: str = "",
+    ranks: Iterable[int] = SHOWN,
+    name: str | None = None,
+) -> Row:
+    """The row of a variant: accuracy, loss and what was equal, with the paper's values beside."""
+    cell = variant.cell()
+    entries = {**accuracy(results, cell, ranks), **compared(results, cell)}
+    return Row(name or variant.name, entries, dict(paper or {}), group)
+
+
+def scaled(value: Value | None, factor: float) -> Value | None:
+    """The value in another unit."""
+    if value is None:
+        return None
+    return Value(value.mean * factor, None if value.sd is None else value.sd * factor, value.n)
+
+
+def over_seeds(results: Results, cell: Cell, measure: str, path: Sequence[str | int]) -> Value | None:
+    """The mean over seeds of a figure at a path of keys and places in a measure's result; None where no seed
+    has it."""
+    found = [pick(results.of(one, measure), path) for one in results.alike(cell)]
+    return mean_of([float(one) for one in found if isinstance(one, int | float)])
+
+
+def pick(content: Any, path: Sequence[str | int]) -> Any:
+    """What stands at a path in nested dictionaries and lists; None where the way ends before."""
+    for key in path:
+        try:
+            content = content[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return content
+
+
+def first_result(results: Results, cell: Cell, measure: str) -> dict[str, Any] | None:
+    """The result of the lowest seed that has one."""
+    found = (results.of(one, measure) for one in results.alike(cell))
+    return next((one for one in found if one is not None), None)
+
+
+def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
+    """What was equal between trained variants and what was not, from the records of their trainings."""
+    entries = {one.name: compared(results, one.cell()) for one in variants if one.trains}
+    equal, unequal = [], []
+    for column in COMPARED:
+        values = [one[column.key] for one in entries.values()]
+        means = [value.mean for value in values if isinstance(value, Value)]
+        if not means:
+            continue
+        head = column.head.partition(",")[0]
+        low, high = min(means), max(means)
+        if high - low <= 0.01 * abs(high):
+            equal.append(f"{head} ({high:,.{column.digits}f})")
+        else:
+            unequal.append(f"{head} ({low:,.{column.digits}f} to {high:,.{column.digits}f})")
+    budget = results.budget
+    lines = [f"Budget {budget.name}: {budget.about}."]
+    if equal:
+        lines.append(f"Equal within 1 %: {', '.join(equal)}; data, order of samples and decoder as well.")
+    if unequal:
+        lines.append(f"Not equal: {', '.join(unequal)}.")
+    return lines
+
+
+def asked_line(results: Results) -> str:
+    """How accuracy was measured."""
+    budget = results.budget
+    return (
+        f"Accuracy on the first {budget.evaluate:,} test molecules with beam {budget.beam}, by the rule of the"
+        " benchmark: canonical SMILES equal, invalid and repeated proposals keep their rank."
+    )
