@@ -14,8 +14,8 @@ if ! command -v nvidia-smi >/dev/null; then
     export DS_ACCELERATOR=cpu
     export MALLOC_TRIM_THRESHOLD_=2147483648 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TOP_PAD_=67108864
 fi
-steps=${STEPS:-2000}
-molecules=${MOLECULES:-15000}
+steps=${STEPS:-2500}
+molecules=${MOLECULES:-60000} # of up to 9 heavy atoms; a list of 60,000 comes with the package
 cores=$(getconf _NPROCESSORS_ONLN)
 threads=$((cores > 1 ? cores / 2 : 1)) # of each of two processes
 # As many parameters as work on a token of the sparse model: two experts of the mean width, 160.
@@ -42,17 +42,18 @@ side_by_side() {
     return "$status"
 }
 
-train=(mmspec train ds_configs/runs/demo.yaml training.steps="$steps" training.threads="$threads" --overwrite)
+train=(mmspec train ds_configs/runs/demo.yaml training.steps="$steps" training.threads="$threads"
+    data.cache=starter/cache --overwrite)
 
 if [ ! -f starter/test.parquet ]; then
     echo "demo: simulating $molecules molecules with 1H and 13C NMR, IR and MS/MS, noise included"
-    mmspec simulate --molecules "$molecules" --max-heavy-atoms 8 --seed 0 --out starter
+    mmspec simulate --molecules "$molecules" --max-heavy-atoms 9 --seed 0 --out starter
 fi
 echo "demo: training the sparse model and the dense one for $steps steps each, side by side"
 side_by_side runs/demo_dense.log "${train[@]}" -- "${train[@]}" "${dense[@]}"
 echo "demo: calibrating both: how far their candidates and the predicted spectra can be trusted"
-side_by_side runs/demo_dense.log mmspec calibrate runs/demo --data starter/val.parquet --beam 20 -- \
-    mmspec calibrate runs/demo_dense --data starter/val.parquet --beam 20
+side_by_side runs/demo_dense.log mmspec calibrate runs/demo --data starter/val.parquet --beam 20 --limit 750 -- \
+    mmspec calibrate runs/demo_dense --data starter/val.parquet --beam 20 --limit 750
 echo "demo: proposing structures for molecules that neither model has seen (beam 20)"
 mmspec evaluate runs/demo runs/demo_dense --data starter/test.parquet --controls starter/train.parquet \
     --beam 20 --limit 500 --json runs/demo/evaluation.json

@@ -20,17 +20,19 @@ from mmspec_kernels.expert_choice import route_by_experts
 from mmspec_kernels.experts import expert_ffn
 from mmspec_kernels.layer import sparse_ffn, sparse_ffn_and_pool
 from mmspec_kernels.route import NOT_ROUTED, GateFunction, Routing, route
-from mmspec_kernels.weights import Activation, ExpertWeights
+from mmspec_kernels.weights import Activation, Experts, ExpertWeights, StackedWeights, stack
 
 __all__ = [
     "NOT_ROUTED",
     "Activation",
     "Dispatch",
     "ExpertWeights",
+    "Experts",
     "GateFunction",
     "PoolSums",
     "Pools",
     "Routing",
+    "StackedWeights",
     "combine",
     "combine_and_pool",
     "dispatch",
@@ -40,4 +42,5 @@ __all__ = [
     "route_by_experts",
     "sparse_ffn",
     "sparse_ffn_and_pool",
+    "stack",
 ]

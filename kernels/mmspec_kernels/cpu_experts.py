@@ -4,27 +4,122 @@ An expert's rows are taken in blocks, so that hidden values are activated and di
 cache, in memory that the allocator reuses. A new buffer for all rows costs more in page faults than the
 activation.
 
-Axes: D model width, F expert width, N rows in expert order.
+Axes: D model width, F expert width, T tokens, N rows in expert order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmspec_kernels.weights import Activation, ExpertWeights, activate
+from mmspec_kernels.weights import Activation, Experts, ExpertWeights, StackedWeights, activate
 
 BLOCK_ROWS = 1024
 
 
-def _blocks(counts: Sequence[int]) -> Iterator[tuple[int, int, int, bool]]:
-    """(expert, first row, end row, whether it is the expert's first block) over all rows."""
-    start = 0
-    for expert, count in enumerate(counts):
-        for first in range(start, start + count, BLOCK_ROWS):
-            yield expert, first, min(first + BLOCK_ROWS, start + count), first == start
-        start += count
+@dataclass(frozen=True)
+class Rows:
+    """The rows of all experts, `counts` of each: those of `hidden`, or its rows `token_N` where given."""
+
+    hidden: Tensor
+    counts: tuple[int, ...]
+    token_N: Tensor | None = None
+
+    def blocks(self) -> Iterator[tuple[int, int, int, bool]]:
+        """(expert, first row, end row, whether it is the expert's first block) over all rows."""
+        start = 0
+        for expert, count in enumerate(self.counts):
+            for first in range(start, start + count, BLOCK_ROWS):
+                yield expert, first, min(first + BLOCK_ROWS, start + count), first == start
+            start += count
+
+    def part(self, first: int, end: int) -> Tensor:
+        """Rows `first` to `end`, [n, D]."""
+        if self.token_N is None:
+            return self.hidden[first:end]
+        return self.hidden.index_select(0, self.token_N[first:end])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the tensors of all experts follow one another: `widths` where they are stacked, None for a list of
+    four tensors for each expert."""
+
+    widths: tuple[int, ...] | None
+
+    @classmethod
+    def flatten(cls, experts: Experts) -> tuple["Layout", list[Tensor]]:
+        """The tensors of experts, as an autograd function takes them."""
+        if isinstance(experts, StackedWeights):
+            return cls(experts.widths), list(experts.tensors)
+        return cls(None), [t for e in experts for t in e]
+
+    def apart(self, flat: Sequence[Tensor]) -> Sequence[ExpertWeights]:
+        """The weights (or gradients) of each expert, as views."""
+        if self.widths is not None:
+            w1, b1, w2, b2 = flat
+            return StackedWeights(w1, b1, w2, b2, self.widths).apart()
+        return [ExpertWeights(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
+
+
+def forward_rows(
+    rows: Rows, experts: Sequence[ExpertWeights], activation: Activation, *, keep: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """The outputs [N, D] in the order of the rows, and the pre-activations of each block if `keep`."""
+    out_ND = rows.hidden.new_empty(sum(rows.counts), rows.hidden.shape[1])
+    kept = []
+    for e, first, end, _ in rows.blocks():
+        w = experts[e]
+        pre = torch.addmm(w.b1, rows.part(first, end), w.w1)
+        torch.addmm(w.b2, activate(pre, activation), w.w2, out=out_ND[first:end])
+        if keep:
+            kept.append(pre)
+    return out_ND, kept
+
+
+def backward_rows(
+    rows: Rows,
+    layout: Layout,
+    flat: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    activation: Activation,
+    *,
+    gradient_of: Callable[[int, int], Tensor],
+    of_rows: bool,
+) -> tuple[Tensor | None, list[Tensor]]:
+    """Gradients of the rows [N, D], if wanted, and of the weights.
+
+    Args:
+        rows: as in the forward pass.
+        layout: of the weights.
+        flat: the weights.
+        kept: pre-activations of each block; none are computed again.
+        activation: of the experts.
+        gradient_of: the gradient of the outputs of rows `first` to `end`; called once for each block, in order.
+        of_rows: whether the gradient of the rows is wanted.
+    """
+    experts = layout.apart(flat)
+    gradients = [torch.empty_like(t) for t in flat]
+    apart = layout.apart(gradients)
+    for expert, count in enumerate(rows.counts):
+        if not count:
+            for t in apart[expert]:
+                t.zero_()
+    drows_ND = rows.hidden.new_empty(sum(rows.counts), rows.hidden.shape[1]) if of_rows else None
+    for place, (e, first, end, starts) in enumerate(rows.blocks()):
+        w, into, part, grad = experts[e], apart[e], rows.part(first, end), gradient_of(first, end)
+        pre = kept[place] if kept else torch.addmm(w.b1, part, w.w1)
+        act, dpre = _activation_gradient(pre, torch.mm(grad, w.w2.T), activation)
+        old = 0.0 if starts else 1.0
+        torch.addmm(into.w2, act.T, grad, beta=old, out=into.w2)
+        torch.addmm(into.w1, part.T, dpre, beta=old, out=into.w1)
+        _add_columns(into.b1, dpre, starts)
+        _add_columns(into.b2, grad, starts)
+        if drows_ND is not None:
+            torch.mm(dpre, w.w1.T, out=drows_ND[first:end])
+    return drows_ND, gradients
 
 
 class _Experts(torch.autograd.Function):
@@ -35,51 +130,34 @@ class _Experts(torch.autograd.Function):
         ctx: Any,
         rows_ND: Tensor,
         counts: tuple[int, ...],
+        layout: Layout,
         activation: Activation,
         recompute: bool,
         *flat: Tensor,
     ) -> Tensor:
-        experts = unflatten(flat)
-        out_ND = rows_ND.new_empty(rows_ND.shape)
         keep = any(ctx.needs_input_grad) and not recompute
-        kept = []
-        for e, first, end, _ in _blocks(counts):
-            w = experts[e]
-            pre = torch.addmm(w.b1, rows_ND[first:end], w.w1)
-            torch.addmm(w.b2, activate(pre, activation), w.w2, out=out_ND[first:end])
-            if keep:
-                kept.append(pre)
+        out_ND, kept = forward_rows(Rows(rows_ND, counts), layout.apart(flat), activation, keep=keep)
         ctx.save_for_backward(rows_ND, *flat, *kept)
-        ctx.options = (counts, activation)
+        ctx.options = (counts, layout, activation, len(flat))
         return out_ND
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        counts, activation = ctx.options
+        counts, layout, activation, weights = ctx.options
         rows_ND, *rest = ctx.saved_tensors
-        flat, kept = rest[: 4 * len(counts)], rest[4 * len(counts) :]
-        experts, grad_ND = unflatten(flat), grad_outputs[0].contiguous()
-        drows_ND = rows_ND.new_empty(rows_ND.shape) if ctx.needs_input_grad[0] else None
-        gradients = [torch.empty_like(t) if counts[i // 4] else torch.zeros_like(t) for i, t in enumerate(flat)]
-        for place, (e, first, end, starts) in enumerate(_blocks(counts)):
-            w, rows, grad = experts[e], rows_ND[first:end], grad_ND[first:end]
-            pre = kept[place] if kept else torch.addmm(w.b1, rows, w.w1)
-            dact = torch.mm(grad, w.w2.T)
-            act, dpre = _activation_gradient(pre, dact, activation)
-            dw1, db1, dw2, db2 = gradients[4 * e : 4 * e + 4]
-            old = 0.0 if starts else 1.0
-            torch.addmm(dw2, act.T, grad, beta=old, out=dw2)
-            torch.addmm(dw1, rows.T, dpre, beta=old, out=dw1)
-            _add_columns(db1, dpre, starts)
-            _add_columns(db2, grad, starts)
-            if drows_ND is not None:
-                torch.mm(dpre, w.w1.T, out=drows_ND[first:end])
-        return drows_ND, None, None, None, *gradients
+        grad_ND = grad_outputs[0].contiguous()
+        drows_ND, gradients = backward_rows(
+            Rows(rows_ND, counts), layout, rest[:weights], rest[weights:], activation,
+            gradient_of=lambda first, end: grad_ND[first:end], of_rows=ctx.needs_input_grad[0],
+        )  # fmt: skip
+        return drows_ND, None, None, None, None, *gradients
 
 
 def _add_columns(total: Tensor, part: Tensor, starts: bool) -> None:
-    summed = part.sum(0)
-    total.copy_(summed) if starts else total.add_(summed)
+    if starts:
+        torch.sum(part, 0, out=total)
+    else:
+        total.add_(part.sum(0))
 
 
 def _activation_gradient(pre: Tensor, dact: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
@@ -93,20 +171,15 @@ def _activation_gradient(pre: Tensor, dact: Tensor, activation: Activation) -> t
     return silu * value, torch.cat([dgate, dact * silu], 1)
 
 
-def unflatten(flat: Sequence[Tensor]) -> list[ExpertWeights]:
-    """The weights of each expert from a flat list of tensors."""
-    return [ExpertWeights(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
-
-
 def experts_of_rows(
     rows_ND: Tensor,
     counts: Sequence[int],
-    experts: Sequence[ExpertWeights],
+    experts: Experts,
     *,
     activation: Activation,
     recompute: bool,
 ) -> Tensor:
     """FFN_e of each row [N, D], rows being in the order of the experts."""
-    flat = [t for e in experts for t in e]
-    out: Tensor = _Experts.apply(rows_ND, tuple(counts), activation, recompute, *flat)
+    layout, flat = Layout.flatten(experts)
+    out: Tensor = _Experts.apply(rows_ND, tuple(counts), layout, activation, recompute, *flat)
     return out

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from mmspec_kernels.backend import Backend, uses_triton
 from mmspec_kernels.cpu_experts import experts_of_rows
-from mmspec_kernels.weights import Activation, ExpertWeights, check_experts, in_autocast_dtype
+from mmspec_kernels.weights import Activation, Experts, apart, check_experts, in_autocast_dtype
 
 
 def expert_ffn(
     rows_ND: Tensor,
     counts: Sequence[int],
-    experts: Sequence[ExpertWeights],
+    experts: Experts,
     *,
     activation: Activation = "gelu",
     recompute: bool = False,
@@ -26,7 +26,7 @@ def expert_ffn(
     Args:
         rows_ND: rows sorted by expert.
         counts: how many rows each expert has; zero is allowed and keeps the expert's gradient path.
-        experts: their weights, in the same order.
+        experts: their weights, in the same order; a list, or stacked.
         activation: "gelu", or "swiglu" for silu(x gates) * (x values).
         recompute: compute the pre-activation again in the backward pass instead of keeping it.
         backend: "auto" picks by device.
@@ -42,4 +42,4 @@ def expert_ffn(
         return experts_of_rows(rows_ND, counts, experts, activation=activation, recompute=recompute)
     from mmspec_kernels.triton_experts import row_experts
 
-    return row_experts(rows_ND, counts, experts, gated=activation == "swiglu", recompute=recompute)
+    return row_experts(rows_ND, counts, apart(experts), gated=activation == "swiglu", recompute=recompute)

@@ -3,22 +3,19 @@
 Axes: T tokens, D model width, K choices, B samples, P pools of a sample.
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from mmspec_kernels.backend import Backend, uses_triton
-from mmspec_kernels.combine import Pools, PoolSums, combine, combine_and_pool, gather
-from mmspec_kernels.dispatch import dispatch
-from mmspec_kernels.experts import expert_ffn
-from mmspec_kernels.weights import Activation, ExpertWeights, check_experts, in_autocast_dtype
+from mmspec_kernels.combine import Pools, PoolSums
+from mmspec_kernels.cpu_layer import mixed_experts
+from mmspec_kernels.weights import Activation, Experts, apart, check_experts, in_autocast_dtype
 
 
 def sparse_ffn(
     hidden_TD: Tensor,
     index_TK: Tensor,
     weight_TK: Tensor,
-    experts: Sequence[ExpertWeights],
+    experts: Experts,
     *,
     activation: Activation = "gelu",
     recompute: bool = False,
@@ -33,7 +30,7 @@ def sparse_ffn(
         hidden_TD: token representations.
         index_TK: experts of each token, distinct, negative where there is none; as `route` gives them.
         weight_TK: their weights.
-        experts: weights of all experts, of any widths.
+        experts: weights of all experts, of any widths; a list, or stacked.
         activation: "gelu" or "swiglu".
         recompute: compute the pre-activation again in the backward pass instead of keeping it.
         backend: "auto" picks by device.
@@ -48,7 +45,7 @@ def sparse_ffn_and_pool(
     hidden_TD: Tensor,
     index_TK: Tensor,
     weight_TK: Tensor,
-    experts: Sequence[ExpertWeights],
+    experts: Experts,
     pools: Pools,
     *,
     activation: Activation = "gelu",
@@ -68,7 +65,7 @@ def sparse_ffn_and_pool(
 
 
 def _mix(
-    hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, experts: Sequence[ExpertWeights],
+    hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, experts: Experts,
     pools: Pools | None, activation: Activation, recompute: bool, backend: Backend,
 ) -> tuple[Tensor, PoolSums | None]:  # fmt: skip
     check_experts(experts, hidden_TD.shape[1], activation)
@@ -77,14 +74,9 @@ def _mix(
         from mmspec_kernels.triton_experts import sparse_experts
 
         return sparse_experts(
-            hidden_TD, index_TK, weight_TK, experts, gated=activation == "swiglu", recompute=recompute,
+            hidden_TD, index_TK, weight_TK, apart(experts), gated=activation == "swiglu", recompute=recompute,
             pools=pools,
         )  # fmt: skip
-    plan = dispatch(index_TK, len(experts), backend="reference")
-    rows_ND = expert_ffn(
-        gather(hidden_TD, plan, backend="reference"), plan.counts_E.tolist(), experts,
-        activation=activation, recompute=recompute, backend="reference",
-    )  # fmt: skip
-    if pools is None:
-        return combine(rows_ND, weight_TK, plan, backend="reference"), None
-    return combine_and_pool(rows_ND, weight_TK, plan, pools, backend="reference")
+    return mixed_experts(
+        hidden_TD, index_TK, weight_TK, experts, activation=activation, recompute=recompute, pools=pools
+    )

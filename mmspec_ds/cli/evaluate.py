@@ -54,6 +54,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         evaluate_model,
         evaluate_verified,
         question_records,
+        read_library,
         read_question,
         shared_with_training,
     )
@@ -86,9 +87,10 @@ def _evaluate(options: argparse.Namespace) -> int:
                     trained, dataset, question.beam, question.rule, progress.at
                 )
         if options.controls and folder == options.models[0]:
-            shared = shared_with_training(dataset, trained, options.controls)
+            library = read_library(trained, options.controls)
+            shared = shared_with_training(dataset, library)
             print(f"canonical SMILES shared with the training files: {shared} of {len(dataset)}")
-            results |= evaluate_controls(trained, dataset, options.controls, question)
+            results |= evaluate_controls(trained, dataset, library, question)
     print_results(results)
     models = [read_compared(folder) for folder in options.models]
     print_trainings([model for model, _ in models])

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
-from mmspec_ds.moe.layer import ExpertBank, Gate, SparseDispatch, SparseFeedForward
+from mmspec_ds.moe.experts import ExpertBank
+from mmspec_ds.moe.layer import Gate, SparseDispatch, SparseFeedForward
 
 
 class DeepSpeedGate(Gate, TopKGate):
@@ -36,7 +37,7 @@ class DeepSpeedExperts(ExpertBank, Experts):
 
     def __init__(self, d_model: int, settings: MoESettings, placement: Placement) -> None:
         ExpertBank.__init__(self, d_model, settings, placement)
-        self.num_local_experts = len(self.deepspeed_experts)
+        self.num_local_experts = len(self.widths)
         for parameter in self.parameters():
             parameter.allreduce = False  # type: ignore[attr-defined]
             parameter.group_name = _group_name(placement)  # type: ignore[attr-defined]

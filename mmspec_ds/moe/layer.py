@@ -7,25 +7,21 @@ Axes: B samples, S positions, T = B * S tokens, D model width, E experts, K choi
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from mmspec_kernels import (
     NOT_ROUTED,
     Dispatch,
-    ExpertWeights,
     Pools,
     PoolSums,
     Routing,
     combine,
     combine_and_pool,
     dispatch,
-    expert_ffn,
     gather,
     route,
     route_by_experts,
-    sparse_ffn,
-    sparse_ffn_and_pool,
 )
 from torch import Tensor, nn
 
@@ -33,7 +29,7 @@ from mmspec_ds.moe.always_on import AlwaysOn
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_parallel import ALONE, Exchange, LocalExperts, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
-from mmspec_ds.moe.experts import Expert, physical_order
+from mmspec_ds.moe.experts import ExpertBank, physical_order
 from mmspec_ds.moe.interactions import PooledReport
 from mmspec_ds.moe.statistics import RoutingReport, routing_report
 from mmspec_ds.moe.structure import StructuralSums
@@ -113,32 +109,6 @@ def serving(settings: MoESettings, modalities: Sequence[str]) -> Tensor:
         [[not e.modalities or m in e.modalities for e in physical_order(settings.experts)] for m in modalities]
     )
     return serves_ME | ~serves_ME.any(1, keepdim=True)
-
-
-class ExpertBank(nn.Module):
-    """The experts of this rank. All are initialised and the local block is kept, so that initial weights do not
-    depend on the expert-parallel size."""
-
-    def __init__(self, d_model: int, settings: MoESettings, placement: Placement) -> None:
-        nn.Module.__init__(self)
-        experts = [Expert(d_model, e.width) for e in physical_order(settings.experts)]
-        self.deepspeed_experts = nn.ModuleList(experts[i] for i in placement.local(len(experts)))
-
-    def weights(self) -> list[ExpertWeights]:
-        """The experts' weights as the kernels take them."""
-        return [cast(Expert, expert).weights for expert in self.deepspeed_experts]
-
-    def forward(self, rows_ND: Tensor, counts: Sequence[int]) -> Tensor:
-        """Outputs [N, D] of rows in the order of these experts; `counts` are the rows of each."""
-        return expert_ffn(rows_ND, counts, self.weights())
-
-    def mix(
-        self, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, pools: Pools | None = None
-    ) -> tuple[Tensor, PoolSums | None]:
-        """The weighted sum of each token's experts [T, D], and the sums over pools if they are given."""
-        if pools is None:
-            return sparse_ffn(hidden_TD, index_TK, weight_TK, self.weights()), None
-        return sparse_ffn_and_pool(hidden_TD, index_TK, weight_TK, self.weights(), pools)
 
 
 def mix_experts(

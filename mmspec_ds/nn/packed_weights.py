@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from mmspec_ds.moe.always_on import AlwaysOn
-from mmspec_ds.moe.layer import ExpertBank, mix_experts
+from mmspec_ds.moe.experts import ExpertBank
+from mmspec_ds.moe.layer import mix_experts
 from mmspec_ds.nn.feedforward import DenseFeedForward
 
 BLOCK_ROWS = 1024

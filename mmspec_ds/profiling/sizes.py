@@ -98,11 +98,12 @@ def model_sizes(run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vo
     """
     with torch.device("meta"):
         model = build_elucidator(run.model, run.moe, schemas, vocabulary)
+    buffers = {name for name, _ in model.named_buffers()}
     names = stages(run.model.encoder_layers, run.model.decoder_layers)
     weights = [
         Weight(name, p.numel(), p.ndim > 1, names.index(_stage_of(name)), _expert_of(name))
-        for name, p in model.named_parameters()
-        if p.requires_grad
+        for name, p in model.state_dict().items()
+        if name not in buffers
     ]
     experts = physical_order(run.moe.experts) if run.moe else ()
     return ModelSizes(tuple(weights), tuple(e.width for e in experts), run.moe.k if run.moe else 0)

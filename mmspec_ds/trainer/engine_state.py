@@ -5,7 +5,8 @@ flat partitions, and `_hp_mapping` says which elements of which parameter lie wh
 deepspeed 0.19.8 and is tested in tests/trainer/test_engine_state.py.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +21,12 @@ WEIGHT = "weight"
 
 @dataclass(frozen=True)
 class Piece:
-    """Consecutive elements of a parameter's weight or of one of its optimizer states.
+    """Consecutive elements of a weight or of one of its optimizer states.
 
     Attributes:
         kind: "weight", or the optimizer's name of a state, such as "exp_avg".
-        name: of the parameter in files, see `Sharding.global_name`.
-        start: the first element, counted in the flattened parameter.
+        name: of the tensor in files that they belong to, see `Sharding.parts`.
+        start: the first element, counted in that tensor when it is flattened.
         values: the elements, [n], a view of what the engine works with, in fp32.
         owned: whether it is this rank that saves them; others may hold the same.
     """
@@ -53,12 +54,16 @@ class EngineState:
 
     def shapes(self) -> dict[str, list[int]]:
         """The shape of every parameter that lives here, by its name in files."""
-        return {name: list(parameter.shape) for _, name, parameter in self._parameters()}
+        return {
+            part: list(shape)
+            for name, parameter in self.model.named_parameters()
+            for part, shape in self.sharding.parts(name, parameter.shape)
+        }
 
     def buffers(self) -> list[tuple[str, Tensor]]:
         """The model's buffers by name, the same on every rank."""
-        parameters = {name for name, _ in self.model.named_parameters()}
-        return [(name, value) for name, value in self.model.state_dict().items() if name not in parameters]
+        buffers = {name for name, _ in self.model.named_buffers()}
+        return [(name, value) for name, value in self.model.state_dict().items() if name in buffers]
 
     def topology(self) -> dict[str, Any]:
         """Ranks, sharding, stage of ZeRO and precision of this engine."""
@@ -112,10 +117,22 @@ class EngineState:
         )
         return inner
 
-    def _parameters(self) -> Iterator[tuple[str, str, nn.Parameter]]:
-        """Each parameter with its name here and its name in files."""
-        for name, parameter in self.model.named_parameters():
-            yield name, self.sharding.global_name(name), parameter
+    def _cut(
+        self,
+        kind: str,
+        parts: Sequence[tuple[str, tuple[int, ...]]],
+        start: int,
+        values: Tensor,
+        *,
+        owned: bool,
+    ) -> Iterator[Piece]:
+        """Elements of a parameter from `start` on, cut where its parts end."""
+        first, stop = 0, start + values.numel()
+        for name, shape in parts:
+            begin, end = max(first, start), min(first + math.prod(shape), stop)
+            if begin < end:
+                yield Piece(kind, name, begin - first, values[begin - start : end - start], owned)
+            first += math.prod(shape)
 
     def _partitions(self) -> Iterator[Piece]:
         """ZeRO 1 and 2: the partition of this rank, the only copy.
@@ -124,30 +141,33 @@ class EngineState:
         several parameter groups has stepped, and are empty for the others.
         """
         partitions = self.engine.optimizer.single_partition_of_fp32_groups
-        for _, name, parameter in self._parameters():
+        for name, parameter in self.model.named_parameters():
             mapping = parameter._hp_mapping  # type: ignore[attr-defined]
             if mapping is None:
                 continue
             start, place = mapping.lp_fragment_address.start, mapping.hp_fragment_address
-            yield Piece(WEIGHT, name, start, mapping.hp_fragment.detach(), owned=True)
+            parts = self.sharding.parts(name, parameter.shape)
+            yield from self._cut(WEIGHT, parts, start, mapping.hp_fragment.detach(), owned=True)
             state = self._inner.state.get(partitions[mapping.param_group_index], {})
             for kind, values in sorted(state.items()):
                 if _is_whole(values):
-                    yield Piece(kind, name, start, values.narrow(0, place.start, place.numel), owned=True)
+                    fragment = values.narrow(0, place.start, place.numel)
+                    yield from self._cut(kind, parts, start, fragment, owned=True)
 
     def _replicas(self) -> Iterator[Piece]:
         """Without ZeRO several ranks hold the same weight: all ranks, or those with the same shard. They take
         turns in saving them."""
         rank, world, size = dist.get_rank(), dist.get_world_size(), self.sharding.size
-        for number, (local, name, parameter) in enumerate(self._parameters()):
-            sharded = self.sharding.is_sharded(local)
+        for number, (name, parameter) in enumerate(self.model.named_parameters()):
+            sharded = self.sharding.is_sharded(name)
             copies, turn = (world // size, rank // size) if sharded else (world, rank)
             owned = number % copies == turn
-            yield Piece(WEIGHT, name, 0, parameter.detach().view(-1), owned)
+            parts = self.sharding.parts(name, parameter.shape)
+            yield from self._cut(WEIGHT, parts, 0, parameter.detach().view(-1), owned=owned)
             state: Mapping[str, Any] = self._inner.state.get(parameter, {})
             for kind, value in sorted(state.items()):
                 if _is_whole(value):
-                    yield Piece(kind, name, 0, value.view(-1), owned)
+                    yield from self._cut(kind, parts, 0, value.view(-1), owned=owned)
 
 
 def _is_whole(value: object) -> bool:

@@ -5,7 +5,7 @@ A system is a class of run settings (see `run_settings`) and a `System`, which m
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -84,7 +84,11 @@ class Sharding(Protocol):
         """Whether a parameter of this rank's module lives on this rank and its copies alone."""
 
     def global_name(self, name: str) -> str:
-        """The name in files of a parameter or buffer of this rank's module."""
+        """The name in files of an entry of the state dict of this rank's module."""
+
+    def parts(self, name: str, shape: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
+        """The tensors in files, by name and shape, that follow one another in a flattened parameter of this
+        rank's module: one, unless the parameter holds what are several entries of the state dict."""
 
 
 class Replicated:
@@ -99,6 +103,10 @@ class Replicated:
     def global_name(self, name: str) -> str:
         """The name without a change."""
         return name
+
+    def parts(self, name: str, shape: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
+        """The parameter itself."""
+        return [(name, tuple(shape))]
 
 
 REPLICATED = Replicated()

@@ -5,8 +5,9 @@ import json
 
 from rich.console import Console
 
+from mmspec_ds.evaluation.equality import Compared
 from mmspec_ds.evaluation.metrics import EvaluationResult
-from mmspec_ds.evaluation.score_table import print_results, write_results
+from mmspec_ds.evaluation.score_table import print_results, print_trainings, write_results
 
 RESULTS = {
     "sparse": EvaluationResult(300, {k: 50.0 + k for k in range(1, 11)}, 98.765, 0.8125, 12.34, "unique"),
@@ -47,3 +48,27 @@ def test_json_of_one_and_of_several(tmp_path):
     assert written["top_10"] == 60
     assert written["rows"]["shuffled [control]"]["top_10"] == 0
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_what_the_trainings_used(tmp_path):
+    models = [Compared("sparse", {"steps": 8, "flops": 2e12}), Compared("dense", {"steps": 8, "flops": 1e12})]
+    stream = io.StringIO()
+    print_trainings(models, Console(file=stream, force_terminal=False, width=20))
+    assert stream.getvalue().splitlines() == [
+        "training",
+        "sparse  steps 8  training FLOPs 2.00 T",
+        "dense   steps 8  training FLOPs 1.00 T",
+        "Equal: steps (8). Not equal: training FLOPs (2.00 T, 1.00 T).",
+    ]
+    path = tmp_path / "results.json"
+    write_results(path, RESULTS, {"sparse": {"steps": 8}}, models)
+    written = json.loads(path.read_text())
+    assert written["rows"]["sparse"]["training"] == written["training"] == {"steps": 8}
+    assert "training" not in written["rows"]["shuffled [control]"]
+    assert written["compared"]["different"] == ["training FLOPs (2.00 T, 1.00 T)"]
+
+
+def test_nothing_is_printed_of_models_without_a_record():
+    stream = io.StringIO()
+    print_trainings([Compared("old"), Compared("older")], Console(file=stream))
+    assert stream.getvalue() == ""

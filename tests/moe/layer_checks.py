@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
 from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings
-from mmspec_ds.moe.experts import Expert
+from mmspec_ds.moe.experts import ExpertBank
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector
 from mmspec_ds.nn.encoder import Encoder
@@ -113,14 +113,30 @@ def loss_of(out: Tensor, goal: Tensor, report: RoutingReport) -> Tensor:
     )  # fmt: skip
 
 
+def named_gradients(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter's gradient by the names of state dicts: those of experts apart."""
+    found: dict[str, Tensor] = {}
+    for prefix, module in model.named_modules():
+        dot = f"{prefix}." if prefix else ""
+        own = {name: parameter.grad for name, parameter in module.named_parameters(recurse=False)}
+        for name, gradient in own.items():
+            assert gradient is not None, f"{dot}{name} has no gradient"
+        if isinstance(module, ExpertBank):
+            stacked = module.stacked.with_tensors([cast(Tensor, gradient) for gradient in own.values()])
+            for number, expert in enumerate(stacked.apart()):
+                found |= {f"{dot}deepspeed_experts.{number}.{n}": t for n, t in expert._asdict().items()}
+        else:
+            found |= {f"{dot}{name}": cast(Tensor, gradient) for name, gradient in own.items()}
+    return found
+
+
 def global_gradients(model: nn.Module, placement: Placement, experts: int) -> dict[str, Tensor]:
     """Every parameter's gradient summed over ranks, experts by their global numbers."""
     place = ".deepspeed_experts."
     found: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, f"{name} has no gradient"
+    for name, gradient in named_gradients(model).items():
         if place not in name:
-            found[name] = parameter.grad.clone()
+            found[name] = gradient.clone()
             continue
         head, _, tail = name.partition(place)
         number, _, part = tail.partition(".")
@@ -130,7 +146,7 @@ def global_gradients(model: nn.Module, placement: Placement, experts: int) -> di
             # Widths differ between ranks: gradients are compared in a row, padded to one length.
             flat = torch.zeros(max(WIDTHS) * D)
             if owner == placement.rank:
-                flat[: parameter.numel()] = parameter.grad.flatten()
+                flat[: gradient.numel()] = gradient.flatten()
             found[key] = flat
     for name in sorted(found):
         dist.all_reduce(found[name])
@@ -172,8 +188,7 @@ def _compare(mode: str, layout: Layout, group: Any, placement: Placement, chunks
     if mode == "capacity" and bool((layout.modality_BS >= 0).any()):
         assert whole_report.dropped_M.sum() > 0
     ours = global_gradients(ranked, placement, len(WIDTHS))
-    for key, parameter in alone.named_parameters():
-        reference = cast(Tensor, parameter.grad)
+    for key, reference in named_gradients(alone).items():
         got = ours[key].flatten()[: reference.numel()].view_as(reference)
         torch.testing.assert_close(got, reference, **CLOSE, msg=lambda m, k=key: f"{k}, {where}: {m}")
 
@@ -184,12 +199,12 @@ def _compare(mode: str, layout: Layout, group: Any, placement: Placement, chunks
 
 def check_initial_weights() -> None:
     """They do not depend on where a layer stands."""
-    everyone = make_layer("dropless", ALONE).deepspeed_moe.experts.deepspeed_experts
+    everyone = make_layer("dropless", ALONE).deepspeed_moe.experts.weights()
     for size in ep_sizes():
         placement = Placement(size, dist.get_rank() % size)
-        local = make_layer("dropless", placement).deepspeed_moe.experts.deepspeed_experts
+        local = make_layer("dropless", placement).deepspeed_moe.experts.weights()
         for number, expert in zip(placement.local(len(WIDTHS)), local, strict=True):
-            for ours, theirs in zip(cast(Expert, expert).weights, cast(Expert, everyone[number]).weights):
+            for ours, theirs in zip(expert, everyone[number]):
                 assert torch.equal(ours, theirs)
 
 

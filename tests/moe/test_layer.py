@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings
-from mmspec_ds.moe.experts import Expert, physical_order
+from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import SparseFeedForward
+from tests.moe.layer_checks import named_gradients
 
 D, MODALITIES = 8, ("a", "b", "c")
 EXPERTS = (
@@ -110,7 +111,8 @@ def test_output_and_all_gradients(variant: str, tau: float) -> None:
     out, _ = layer(hidden, MODALITY_BS, tau)
     (out * goal).sum().backward()
 
-    wide = {n: v.detach().double().requires_grad_() for n, v in layer.named_parameters()}
+    buffers = {name for name, _ in layer.named_buffers()}
+    wide = {n: v.double().requires_grad_() for n, v in layer.state_dict().items() if n not in buffers}
     wide_hidden = hidden.detach().double().requires_grad_()
     expected = plain_forward(layer, wide, wide_hidden, tau)
     (expected * goal.double()).sum().backward()
@@ -120,24 +122,24 @@ def test_output_and_all_gradients(variant: str, tau: float) -> None:
     assert layer.settings.always_on or torch.count_nonzero(out[MODALITY_BS < 0]) == 0
     assert hidden.grad is not None
     torch.testing.assert_close(hidden.grad.double(), wide_hidden.grad, **close)
-    for name, parameter in layer.named_parameters():
-        assert parameter.grad is not None, name
+    for name, gradient in named_gradients(layer).items():
         ours = wide[name].grad
         reference = torch.zeros_like(wide[name]) if ours is None else ours
-        torch.testing.assert_close(parameter.grad.double(), reference, **close, msg=lambda m: f"{name}: {m}")  # noqa: B023
+        torch.testing.assert_close(gradient.double(), reference, **close, msg=lambda m: f"{name}: {m}")  # noqa: B023
 
 
 def gradients(layer: nn.Module, hidden: Tensor, modality: Tensor) -> dict[str, Tensor]:
     out, report = layer(hidden, modality, 1.0)
     (out.square().sum() + report.importance_ME.sum() + report.agreement + report.separation).backward()
-    return {name: cast(Tensor, p.grad) for name, p in layer.named_parameters()}
+    return named_gradients(layer)
 
 
 def test_no_two_gradients_share_memory() -> None:
     # Clipping scales gradients in place: shared ones would be scaled twice.
     layer = make_layer()
-    found = gradients(layer, torch.randn(2, 5, D), MODALITY_BS)
-    assert len({gradient.untyped_storage().data_ptr() for gradient in found.values()}) == len(found)
+    gradients(layer, torch.randn(2, 5, D), MODALITY_BS)
+    found = [cast(Tensor, parameter.grad) for parameter in layer.parameters()]
+    assert len({gradient.untyped_storage().data_ptr() for gradient in found}) == len(found) == 7
 
 
 def test_all_tokens_on_one_expert_leave_the_others_a_gradient_of_zero() -> None:
@@ -182,7 +184,7 @@ def test_the_layers_structure_is_that_of_its_experts_outputs() -> None:
         )
         agreement, count, shortfall, pairs = 0.0, 0, 0.0, 0
         for e, spec in enumerate(order):
-            w = cast(Expert, layer.deepspeed_moe.experts.deepspeed_experts[e]).weights
+            w = layer.deepspeed_moe.experts.weights()[e]
             outputs = torch.nn.functional.gelu(hidden @ w.w1 + w.b1) @ w.w2 + w.b2
             for b in range(2):
                 mean = {}

@@ -1,14 +1,12 @@
 """Which experts live where."""
 
-from typing import cast
-
 import pytest
 import torch
+from mmspec_kernels import ExpertWeights
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
 from mmspec_ds.moe.expert_settings import MoESettings, paper_experts
-from mmspec_ds.moe.experts import Expert
-from mmspec_ds.moe.layer import ExpertBank
+from mmspec_ds.moe.experts import ExpertBank
 
 
 @pytest.mark.parametrize(
@@ -35,9 +33,9 @@ def test_experts_that_cannot_be_shared(size: int, experts: int) -> None:
 def test_initial_weights_do_not_depend_on_the_expert_parallel_size(size: int) -> None:
     settings = MoESettings(experts=paper_experts(64, 16))
 
-    def bank(placement: Placement) -> list[Expert]:
+    def bank(placement: Placement) -> list[ExpertWeights]:
         torch.manual_seed(5)
-        return [cast(Expert, one) for one in ExpertBank(16, settings, placement).deepspeed_experts]
+        return ExpertBank(16, settings, placement).weights()
 
     everyone = bank(ALONE)
     spread = [expert for rank in range(size) for expert in bank(Placement(size, rank))]

@@ -8,7 +8,7 @@ from torch import nn
 
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings
-from mmspec_ds.moe.layer import ExpertBank
+from mmspec_ds.moe.experts import ExpertBank
 from mmspec_ds.nn.beam import beam_search
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.packed_weights import PackedExperts, PackedLinear, packed

@@ -313,3 +313,18 @@ def test_reliability_is_drawn_where_probabilities_are_stated(run_folder: Path, u
     drawn[1].panels[0].draw(figure.subplots(), LIGHT)
     lines = [[list(one) for one in line.get_data()] for line in figure.axes[0].lines]
     assert lines == [[[0, 1], [0, 1]], [[0.5], [0.75]], [[0.5], [0.75]]]
+
+
+def test_what_was_equal_stands_below_the_scores(run_folder: Path, undrawn: None) -> None:
+    result = json.loads((run_folder / "evaluation.json").read_text())
+    result["rows"]["<model>"]["training"] = {"steps": 40, "flops": 2e12}
+    result["compared"] = {"sentence": "Equal: steps (40)."}
+    (run_folder / "evaluation.json").write_text(json.dumps(result))
+    with (run_folder / "metrics.jsonl").open("a") as file:
+        end = {"kind": "end", "step": 40, "finished": True, "final/samples": 1280, "final/seconds": 60.0}
+        file.write(json.dumps(end) + "\n")
+    write_report(ReportRequest(run_folder, run_folder / "report.html", ask=0))
+    texts = read(run_folder / "report.html").texts
+    assert "Equal: steps (40)." in texts
+    assert {"training FLOPs", "2.00 T"} <= set(texts), "of the evaluated model"
+    assert {"samples", "1,280"} <= set(texts), "of the run itself"

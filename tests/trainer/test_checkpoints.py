@@ -11,7 +11,7 @@ from torch import nn
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import entry_of, write_manifest
-from mmspec_ds.moe.expert_names import global_name, is_expert
+from mmspec_ds.moe.expert_names import ExpertSharding, global_name, is_expert
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.trainer.checkpoints import FORMAT, CheckpointFolder, TrainerState, name_of
 from mmspec_ds.trainer.distributed import process_group
@@ -103,6 +103,18 @@ def test_experts_are_named_by_their_number_among_all() -> None:
     assert global_name(gate, Placement(4, 2), 8) == gate
     assert is_expert(f"{before}0.b2")
     assert not is_expert(gate)
+
+
+def test_a_parameter_of_stacked_experts_is_a_tensor_of_each_in_files() -> None:
+    before = "encoder.layers.1.feedforward.deepspeed_moe.experts."
+    names = [f"{before}deepspeed_experts.{number}" for number in (2, 3)]
+    sharding = ExpertSharding(Placement(2, 1), (64, 16, 48, 32))
+    assert is_expert(f"{before}w1")
+    assert sharding.parts(f"{before}w1", (80, 8)) == [(f"{names[0]}.w1", (8, 48)), (f"{names[1]}.w1", (8, 32))]
+    assert sharding.parts(f"{before}w2", (80, 8)) == [(f"{names[0]}.w2", (48, 8)), (f"{names[1]}.w2", (32, 8))]
+    assert sharding.parts(f"{before}b1", (80,)) == [(f"{names[0]}.b1", (48,)), (f"{names[1]}.b1", (32,))]
+    assert sharding.parts(f"{before}b2", (16,)) == [(f"{names[0]}.b2", (8,)), (f"{names[1]}.b2", (8,))]
+    assert sharding.parts("decoder.norm.weight", (8,)) == [("decoder.norm.weight", (8,))]
 
 
 class Small(nn.Module):

@@ -23,7 +23,7 @@ OPTIMIZATION = (
 )
 """Settings of training that change what a step learns, beside budget and batch."""
 
-NOT_INPUTS = {"train", "validation", "validation_fraction", "split_seed", "allow_shared_molecules"}
+NOT_INPUTS = {"train", "validation", "validation_fraction", "split_seed", "allow_shared_molecules", "cache"}
 """Settings of data that say where molecules come from, and not what the model sees of them."""
 
 

@@ -61,15 +61,24 @@ def modality_conflict(model: Elucidator, batch: Batch, group: Any | None = None)
     return gram_MM / torch.where(norm_M > 0, norm_M, torch.nan).outer(norm_M)
 
 
-def shared_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """The weights of a feed-forward network that tokens of every modality meet, as far as they live here."""
+def compared_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a feed-forward network that hold weights which tokens of every modality meet, as far as
+    they live here."""
     if not isinstance(network, SparseFeedForward):
         return list(network.parameters())
+    return list(network.deepspeed_moe.experts.parameters())
+
+
+def shared_part(network: nn.Module, gradients: Sequence[Tensor]) -> list[Tensor]:
+    """Of the gradients of `compared_parameters` those of the weights that tokens of every modality meet: of the
+    shared experts, of all experts where none is shared."""
+    if not isinstance(network, SparseFeedForward):
+        return list(gradients)
     families = [one.family for one in physical_order(network.settings.experts)]
     wanted = [family == "shared" for family in families] if "shared" in families else [True] * len(families)
-    experts = network.deepspeed_moe.experts.deepspeed_experts
+    experts = network.deepspeed_moe.experts.stacked.with_tensors(gradients).apart()
     here = network.placement.local(len(families))
-    return [p for number, expert in zip(here, experts) if wanted[number] for p in expert.parameters()]
+    return [part for number, expert in zip(here, experts) if wanted[number] for part in expert]
 
 
 def _gradient(network: nn.Module, arguments: tuple[Tensor, Tensor, float], pull_BSD: Tensor) -> Tensor:
@@ -82,9 +91,10 @@ def _gradient(network: nn.Module, arguments: tuple[Tensor, Tensor, float], pull_
     hidden_BSD = hidden_BSD.detach().requires_grad_()
     with torch.enable_grad():
         out_BSD: Tensor = network(hidden_BSD, modality_BS, temperature)[0]
-    wanted = [hidden_BSD, *shared_parameters(network)]
+    wanted = [hidden_BSD, *compared_parameters(network)]
     _, *found = torch.autograd.grad(out_BSD, wanted, pull_BSD, allow_unused=True)
-    flat = [(torch.zeros_like(p) if g is None else g).double().flatten() for p, g in zip(wanted[1:], found)]
+    whole = [torch.zeros_like(p) if g is None else g for p, g in zip(wanted[1:], found)]
+    flat = [part.double().flatten() for part in shared_part(network, whole)]
     return torch.cat(flat) if flat else pull_BSD.new_zeros(1, dtype=torch.float64)
 
 

@@ -97,11 +97,11 @@ def evaluate_verified(
 def evaluate_controls(
     trained: TrainedModel,
     dataset: SpectraDataset,
-    train_files: Sequence[Path],
+    library: SpectraDataset,
     question: Question,
     seed: int = 0,
 ) -> dict[str, EvaluationResult]:
-    """Results without the right spectra, and without a model.
+    """Results without the right spectra, and without a model; `library` are the molecules of the training.
 
     "spectra shuffled": the model with each molecule's spectra swapped for another's, in verification too.
     "nearest training spectrum": the training molecules with the most similar spectra.
@@ -117,16 +117,20 @@ def evaluate_controls(
         controls["spectra shuffled, verified"] = replace(verified, confidence={})
     else:
         controls["spectra shuffled"] = evaluate_model(trained, exchanged, question.beam, question.rule)
-    library = read_dataset(tuple(train_files), trained.encoding).only(tuple(dataset.tokens))
     started = time.monotonic()
-    nearest = [[one.smiles for one in row] for row in nearest_molecules(library, dataset)]
+    found = nearest_molecules(library.only(tuple(dataset.tokens)), dataset)
+    nearest = [[one.smiles for one in row] for row in found]
     scored = _scored(nearest, dataset, time.monotonic() - started, "unique")
     return {**controls, "nearest training spectrum": scored}
 
 
-def shared_with_training(dataset: SpectraDataset, trained: TrainedModel, train_files: Sequence[Path]) -> int:
+def read_library(trained: TrainedModel, train_files: Sequence[Path]) -> SpectraDataset:
+    """The molecules of a training in the form that a model reads."""
+    return read_dataset(tuple(train_files), trained.encoding)
+
+
+def shared_with_training(dataset: SpectraDataset, library: SpectraDataset) -> int:
     """Number of molecules that have the canonical SMILES of a training molecule."""
-    library = read_dataset(tuple(train_files), trained.encoding)
     return describe_overlap(_known(library), _known(dataset))
 
 

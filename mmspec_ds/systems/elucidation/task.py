@@ -22,6 +22,7 @@ from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
+from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
@@ -280,7 +281,9 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
 
 def sharding_of(run: ElucidationRun, placement: Placement) -> Sharding:
     """Which parameters differ between ranks: those of experts."""
-    return ExpertSharding(placement, len(run.moe.experts)) if run.moe else REPLICATED
+    if run.moe is None:
+        return REPLICATED
+    return ExpertSharding(placement, tuple(one.width for one in physical_order(run.moe.experts)))
 
 
 def fingerprint_of_data(samples: Samples) -> str:

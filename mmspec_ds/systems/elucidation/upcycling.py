@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from mmspec_ds.data.batch import PADDING
 from mmspec_ds.moe.capacity import keep_within_capacity
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
-from mmspec_ds.moe.experts import Expert
+from mmspec_ds.moe.experts import ExpertWeights
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.nn.feedforward import DenseFeedForward
@@ -117,11 +117,11 @@ def fill_layer(ffn: DenseFeedForward, layer: SparseFeedForward) -> None:
     nn.init.normal_(gate.wg.weight, std=LOGIT_STD / math.sqrt(gate.wg.in_features))
     if layer.always_on is not None:  # it adds nothing yet, but has a gradient
         nn.init.zeros_(layer.always_on.w2)
-    for expert in layer.deepspeed_moe.experts.deepspeed_experts:
-        _fill_expert(ffn, cast(Expert, expert), expert_scale(settings))
+    for expert in layer.deepspeed_moe.experts.weights():
+        _fill_expert(ffn, expert, expert_scale(settings))
 
 
-def _fill_expert(ffn: DenseFeedForward, expert: Expert, scale: float) -> None:
+def _fill_expert(ffn: DenseFeedForward, expert: ExpertWeights, scale: float) -> None:
     units = strongest_units(ffn, expert.w1.shape[1])
     taken = len(units)
     expert.w1[:, :taken] = ffn.widen.weight[units].T
@@ -193,16 +193,15 @@ def deviation_bound(
     Returns:
         [B, S], a bound of the norm over D.
     """
-    settings, experts = layer.settings, layer.deepspeed_moe.experts.deepspeed_experts
+    settings, widths = layer.settings, layer.deepspeed_moe.experts.widths
     hidden_TD, modality_T = hidden_BSD.flatten(0, 1), modality_BS.flatten()
     routing = layer.deepspeed_moe.gate(hidden_TD, modality_T, temperature, len(modality_BS))
     index_TK = routing.index_TK
     if settings.mode == "capacity":
-        index_TK = keep_within_capacity(index_TK, len(experts), settings.capacity_factor)
+        index_TK = keep_within_capacity(index_TK, len(widths), settings.capacity_factor)
     used_TK = index_TK >= 0
     scaled_TK = expert_scale(settings) * routing.weight_TK.to(hidden_TD.dtype) * used_TK
 
-    widths = [cast(Expert, expert).w1.shape[1] for expert in experts]
     by_width = {width: _dropped_norm(ffn, width, hidden_TD) for width in set(widths)}
     dropped_TE = torch.stack([by_width[width] for width in widths], dim=1)
     from_units_T = (scaled_TK * dropped_TE.gather(1, index_TK.clamp_min(0))).sum(1)

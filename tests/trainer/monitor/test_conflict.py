@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.systems.elucidation.conflict import modality_conflict, shared_parameters
+from mmspec_ds.systems.elucidation.conflict import compared_parameters, modality_conflict, shared_part
 from mmspec_ds.systems.elucidation.model import Elucidator, sequence_loss
 
 PRESENT = (Modality.H_NMR, Modality.C_NMR, Modality.MS)
@@ -33,6 +33,12 @@ class OneForEach(nn.Module):
         return out_BSD, report
 
 
+def gradients_of(network: nn.Module) -> list[Tensor]:
+    """The gradients of the weights that are compared."""
+    parameters = compared_parameters(network)
+    return shared_part(network, [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters])
+
+
 def by_copies(model: Elucidator, batch: Batch) -> Tensor:
     """The cosines [3, 3] from the ordinary gradients of such copies."""
     model = copy.deepcopy(model)
@@ -43,8 +49,8 @@ def by_copies(model: Elucidator, batch: Batch) -> Tensor:
     loss.backward()
     rows = []
     for at in range(len(PRESENT)):
-        weights = [p for layer in layers for p in shared_parameters(layer.feedforward.copies[at])]
-        rows.append(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in weights]))
+        networks = [layer.feedforward.copies[at] for layer in layers]
+        rows.append(torch.cat([part.flatten() for network in networks for part in gradients_of(network)]))
     return torch.stack([torch.stack([torch.cosine_similarity(a, b, dim=0) for b in rows]) for a in rows])
 
 
@@ -68,11 +74,14 @@ def test_the_weights_that_are_compared(models: Models) -> None:
     assert isinstance(network, SparseFeedForward)
     # In physical order: shared 128, shared 64, modality 128, interaction 64.
     shared = [0, 1]
-    experts = network.deepspeed_moe.experts.deepspeed_experts
-    expected = [id(p) for number in shared for p in experts[number].parameters()]
-    assert [id(p) for p in shared_parameters(network)] == expected
+    parameters = compared_parameters(network)
+    found = shared_part(network, parameters)
+    expected = [part for number in shared for part in network.deepspeed_moe.experts.weights()[number]]
+    assert len(found) == 2 * 4
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     unshared = models("none shared").encoder.layers[0].feedforward
-    assert len(shared_parameters(unshared)) == 2 * 4, "all experts where none is shared"
+    parts = shared_part(unshared, compared_parameters(unshared))
+    assert len(parts) == 2 * 4, "all experts where none is shared"
 
 
 def test_ranks_that_share_the_experts_find_what_one_rank_finds(launcher: Any) -> None:
