@@ -30,9 +30,9 @@ def draw(
     figure = Figure(size, dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False)
-    for axes in panels.flat:
-        _plain(axes)
     fill([list(row) for row in panels])
+    for axes in panels.flat:  # afterwards, as a new title would have its own size
+        _plain(axes)
     stored = io.BytesIO()
     figure.savefig(stored, format="png")
     return stored.getvalue()
@@ -50,7 +50,7 @@ def _plain(axes: Axes) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(PALE)
-    axes.tick_params(colors=PALE, labelsize=8)
+    axes.tick_params(which="both", colors=PALE, labelsize=8)
     axes.title.set_fontsize(9)
     axes.title.set_color(INK)
     for label in (axes.xaxis.label, axes.yaxis.label):

@@ -4,6 +4,7 @@ Axes: Y layers, E experts, F families, M modalities.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,6 @@ from mmspec_ds.studies.plan import Budget, Cell, Column, Entry, FigureFile, Resu
 
 SNAPSHOTS = 6
 """Times at which a run keeps its weights."""
-
-FAMILY_COLOURS = {"shared": COLOURS[0], "modality": COLOURS[1], "interaction": COLOURS[2]}
 
 
 def _kept(budget: Budget) -> tuple[Variant, Variant]:
@@ -194,7 +193,7 @@ def _use_figures(results: Results) -> list[FigureFile]:
         return []
     caption = (
         "Fraction of tokens whose first choice an expert is, by layer: all tokens and those of each modality."
-        " Shades of one colour are a family; darker experts are wider."
+        " A colour is a family and what it serves; darker experts are wider."
     )
     return [FigureFile("utilization", _bars_picture(found), caption)]
 
@@ -216,14 +215,14 @@ def _bars_picture(found: Mapping[str, Any]) -> bytes:
 
 def _stack(axes: Axes, share_YE: Any, experts: Sequence[Mapping[str, Any]]) -> None:
     widest, bottom_Y = max(one["width"] for one in experts), np.zeros(len(share_YE))
+    kinds = ["+".join(one["modalities"]) or one["family"] for one in experts]
+    colours = dict(zip(dict.fromkeys(kinds), cycle(COLOURS)))
     places = np.arange(len(share_YE))
     for number, expert in enumerate(experts):
-        colour = FAMILY_COLOURS[expert["family"]]
         alpha = 0.45 + 0.55 * expert["width"] / widest
-        kind = "+".join(expert["modalities"]) or expert["family"]
         height_Y = 100 * share_YE[:, number]
-        label = f"{number} {kind.replace('_', ' ')} {expert['width']}"
-        axes.bar(places, height_Y, bottom=bottom_Y, color=colour, alpha=alpha, label=label,
+        label = f"{number} {kinds[number].replace('_', ' ')} {expert['width']}"
+        axes.bar(places, height_Y, bottom=bottom_Y, color=colours[kinds[number]], alpha=alpha, label=label,
                  edgecolor="white", linewidth=0.5)  # fmt: skip
         bottom_Y = bottom_Y + height_Y
     axes.set_xticks(places, [str(layer) for layer in places])

@@ -22,7 +22,7 @@ LOSS = Column("loss", "loss, nats a token", digits=4, better="lower", paper=Fals
 
 COMPARED = (
     Column("steps", "steps", digits=0, paper=False),
-    Column("flops", "training PFLOP", digits=2, paper=False),
+    Column("flops", "training TFLOP", digits=1, paper=False),
     Column("parameters", "parameters, M", digits=2, paper=False),
     Column("active", "active, M", digits=2, paper=False),
     Column("feed_forward", "encoder FFN, kFLOP a token", digits=0, paper=False),
@@ -33,14 +33,13 @@ COMPARED = (
 
 def compared(results: Results, cell: Cell) -> dict[str, Entry]:
     """The entries of `COMPARED` for a cell, means over its seeds."""
-    training, counted = results.value, results.value
     return {
-        "steps": training(cell, TRAINED, "steps"),
-        "flops": scaled(training(cell, TRAINED, "flops"), 1e-15),
-        "parameters": scaled(counted(cell, "compute", "parameters"), 1e-6),
-        "active": scaled(counted(cell, "compute", "active"), 1e-6),
-        "feed_forward": scaled(counted(cell, "compute", "feed_forward"), 1e-3),
-        "seconds": training(cell, TRAINED, "seconds"),
+        "steps": results.value(cell, TRAINED, "steps"),
+        "flops": scaled(results.value(cell, TRAINED, "flops"), 1e-12),
+        "parameters": scaled(results.value(cell, "compute", "parameters"), 1e-6),
+        "active": scaled(results.value(cell, "compute", "active"), 1e-6),
+        "feed_forward": scaled(results.value(cell, "compute", "feed_forward"), 1e-3),
+        "seconds": results.value(cell, TRAINED, "seconds"),
     }
 
 
@@ -102,20 +101,18 @@ def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
     for column in COMPARED:
         values = [one[column.key] for one in entries.values()]
         means = [value.mean for value in values if isinstance(value, Value)]
-        if not means:
+        if len(means) < 2:
             continue
-        head = column.head.partition(",")[0]
-        low, high = min(means), max(means)
-        if high - low <= 0.01 * abs(high):
-            equal.append(f"{head} ({high:,.{column.digits}f})")
+        low, high = (f"{one:,.{column.digits}f}" for one in (min(means), max(means)))
+        if max(means) - min(means) <= 0.01 * abs(max(means)):
+            equal.append(f"{column.head} ({high})")
         else:
-            unequal.append(f"{head} ({low:,.{column.digits}f} to {high:,.{column.digits}f})")
-    budget = results.budget
-    lines = [f"Budget {budget.name}: {budget.about}."]
+            unequal.append(f"{column.head} ({low} to {high})")
+    lines = []
     if equal:
-        lines.append(f"Equal within 1 %: {', '.join(equal)}; data, order of samples and decoder as well.")
+        lines.append(f"Equal within 1 %: {'; '.join(equal)}.")
     if unequal:
-        lines.append(f"Not equal: {', '.join(unequal)}.")
+        lines.append(f"Not equal: {'; '.join(unequal)}.")
     return lines
 
 

@@ -196,7 +196,7 @@ def _scaling_figures(results: Results) -> list[FigureFile]:
 
 _AXES = {
     "encoder": "encoder, kFLOP a token, forward",
-    "flops": "training, PFLOP",
+    "flops": "training, TFLOP",
     "parameters": "parameters, M",
 }
 

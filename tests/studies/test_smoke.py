@@ -1,0 +1,68 @@
+"""Studies from end to end within the smallest budget: trained, measured, laid out.
+
+Some in every test run, which have each measure and each kind of cell; all of them by hand, with `-m slow`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from mmspec_ds.studies.budgets import SMOKE
+from mmspec_ds.studies.cells import distinct
+from mmspec_ds.studies.commands import Place
+from mmspec_ds.studies.definitions import STUDIES
+from mmspec_ds.studies.measures import MEASURES
+from mmspec_ds.studies.plan import Table
+from mmspec_ds.studies.results import StoredResults
+from mmspec_ds.studies.runner import Runner, with_sources
+from tests.studies.forked import Forked
+
+SOME = ("missing", "utilization", "routing-history", "resources")
+
+
+def run(names: Sequence[str], out: Path) -> dict[str, StoredResults]:
+    """Train and measure the cells of some studies, each once."""
+    cells = {name: STUDIES[name].cells(SMOKE) for name in names}
+    everything = distinct(with_sources([cell for some in cells.values() for cell in some]), SMOKE)
+    outcome = Runner(everything, SMOKE, out, [Place(), Place()], Forked()).run()
+    assert outcome.faults == {}
+    assert outcome.finished == len(everything)
+    return {
+        name: StoredResults(STUDIES[name], SMOKE, out, distinct(with_sources(some), SMOKE))
+        for name, some in cells.items()
+    }
+
+
+def check(results: StoredResults) -> None:
+    """Everything was measured, and every table and figure is there."""
+    assert results.missing() == []
+    for table in results.study.tables(results):
+        assert table.rows, table.title
+        assert missing_figures(table) == [], table.title
+    for figure in results.study.figures(results):
+        assert figure.png.startswith(b"\x89PNG")
+
+
+def missing_figures(table: Table) -> list[str]:
+    """Rows and columns that every trained model should have, and lack."""
+    heads = {column.key for column in table.columns}
+    wanted = heads & {"steps", "seconds", "parameters", "active", "feed_forward"}
+    trained = [row for row in table.rows if not row.name.startswith("matcher")]
+    return [f"{row.name}: {key}" for row in trained for key in wanted if row.entries.get(key) is None]
+
+
+def test_some_studies_have_every_measure_of_trained_models() -> None:
+    measured = {name for study in SOME for cell in STUDIES[study].cells(SMOKE) for name in cell.measures}
+    assert set(MEASURES) - measured <= {"matcher"}
+
+
+def test_some_studies_run(tmp_path: Path) -> None:
+    for results in run(SOME, tmp_path).values():
+        check(results)
+
+
+@pytest.mark.slow
+def test_all_studies_run(tmp_path: Path) -> None:
+    for results in run(list(STUDIES), tmp_path).values():
+        check(results)
