@@ -47,6 +47,11 @@ REGISTRY = {
     "ranking": Benchmark(
         "ranking.py", "measured molecules ranked among their isomers", "a drawn order; another's spectra"
     ),
+    "matcher": Benchmark(
+        "matcher.py",
+        "a matcher that learns nothing",
+        "the same without the right molecules among its candidates",
+    ),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
 
