@@ -143,6 +143,8 @@ def _baseline_tables(results: Results) -> list[Table]:
         notes=(
             "The matcher knows the candidates: it ranks the predicted spectra of all molecules of a list that"
             " holds the right one. It shows how much of the task needs no learning.",
+            "PCGrad and gradient blending make several passes a step, as their training FLOPs say. In late"
+            " fusion all parameters count as active, though a token meets one encoder of several.",
         ),
     )
     return [full, *(_degradation(results, variants, how) for how in ("tokens", "channels"))]
