@@ -43,10 +43,10 @@ def add(commands: Commands) -> None:
     kinds = command.add_mutually_exclusive_group()
     kinds.add_argument(
         "--profile",
-        choices=("benchmark", "measured-lists"),
+        choices=("benchmark", "measured-lists", "hard"),
         default="benchmark",
-        help="noise of the benchmark, or of lists of measured shifts: no couplings and ranges, few numbers"
-        " of hydrogens (default: benchmark)",
+        help="noise of the benchmark; or of lists of measured shifts: no couplings and ranges, few numbers of"
+        " hydrogens; or such that no spectrum alone identifies a molecule (default: benchmark)",
     )
     kinds.add_argument("--noise-free", action="store_true", help="without measurement noise")
     command.add_argument(

@@ -6,18 +6,19 @@ on the batch around it.
 Axes: B samples, M modalities.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import create_model
+from pydantic import create_model, model_validator
 
 from mmspec_ds.data.collate import kept_modalities
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.molecules.smiles import random_smiles, tokenize_smiles
 from mmspec_ds.molecules.vocabulary import Vocabulary
-from mmspec_ds.settings import Settings
+from mmspec_ds.settings import Settings, nearest
 from mmspec_ds.spectra.packed import IntArray, PackedIds
 from mmspec_ds.spectra.registry import REGISTRY, CompressionSettings, block_of
 from mmspec_ds.spectra.token_noise import Draws
@@ -26,12 +27,43 @@ _BLOCKS: dict[str, Any] = {one.name: (type(one.noise), one.noise) for one in REG
 _Composed: Any = create_model("_Composed", __base__=Settings, **_BLOCKS)
 
 
+PROFILES: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "simulator": {
+        "h_nmr": {"shift_ppm": 0.2, "missing_peak": 0.02, "false_peak": 0.02, "unresolved": 0.02},
+        "c_nmr": {"shift_ppm": 2.0, "missing_peak": 0.02, "false_peak": 0.02, "attached_unknown": 0.1},
+        "hsqc": {
+            "carbon_ppm": float(np.hypot(2.0, 0.3)),
+            "hydrogen_ppm": float(np.hypot(0.2, 0.01)),
+            "missing_peak": 0.02,
+            "false_peak": 0.02,
+            "hydrogens_unknown": 0.1,
+            "intensity": 0.3,
+        },
+        # The simulator's 1800 points, each 0.01 off, are interpolated: two of them share a point of a token.
+        "ir": {"noise": 0.01 * (2 / 3) ** 0.5, "slope": 0.02},
+        "ms": {"mz_ppm": 5.0, "intensity": 0.15, "missing_peak": 0.02, "false_peak": 0.02},
+    }
+}
+"""Noise by a name. `simulator` is the default noise of `mmspec simulate`, for data that were simulated without
+noise; a test compares both."""
+
+
 class AugmentSettings(_Composed):
-    """Noise that is drawn anew in each epoch: a block for each modality, under its name; by default none.
+    """Noise that is drawn anew in each epoch: a block for each modality, under its name, or the name of one of
+    PROFILES; by default none.
 
     A block has `missing`, the probability with which a sample lacks the whole modality. Of the instruments that
     a sample has, one always stays.
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_profile(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in PROFILES:
+            raise ValueError(f"no noise is named {value!r}: {nearest(value, PROFILES, 'names')}")
+        return PROFILES[value]
 
     if TYPE_CHECKING:
 

@@ -42,6 +42,23 @@ def paper_experts(heavy: int = 2048, light: int = 512) -> tuple[ExpertSettings, 
     )
 
 
+def fine_grained(experts: Sequence[ExpertSettings], factor: int) -> tuple[ExpertSettings, ...]:
+    """Every expert as `factor` narrower ones of its family (DeepSeekMoE, Dai et al. 2024: fine-grained expert
+    segmentation). With k * factor experts for each token the FLOPs and the parameters stay what they were, but
+    for biases, and there are more combinations to choose from.
+
+    Raises:
+        ValueError: a width that is not `factor` times a multiple of 16.
+    """
+    for expert in experts:
+        if factor < 1 or expert.width % (16 * factor):
+            raise ValueError(
+                f"an expert of width {expert.width} in {factor} parts: expected parts that are multiples of 16"
+            )
+    narrow = (expert.model_copy(update={"width": expert.width // factor}) for expert in experts)
+    return tuple(part for part in narrow for _ in range(factor))
+
+
 class MoESettings(Settings):
     """The sparse layer of the encoder (MM-Spectrum, sections 3.3 to 3.5).
 

@@ -169,7 +169,7 @@ class Decoder(nn.Module):
         it.
 
         Args:
-            target_BL: BOS and the tokens so far; logits at padding after them have no meaning.
+            target_BL: BOS and the tokens so far; logits at EOS and padding after them have no meaning.
             memory_BSD: the encoder's states.
             mask_BS: True where there is a token.
 
@@ -184,7 +184,10 @@ class Decoder(nn.Module):
         """What `forward` gives, and the report of each layer's feed-forward network, or None."""
         self._check_length(target_BL.shape[1])
         mask_B11S = attendable(mask_BS)
-        modality_BL = torch.where(target_BL == Vocabulary.PAD, PADDING, 0)
+        # Nothing follows EOS. The longest target of a batch comes without it: if it were routed, loads would
+        # depend on how a batch is shared.
+        nothing_follows_BL = (target_BL == Vocabulary.PAD) | (target_BL == Vocabulary.EOS)
+        modality_BL = torch.where(nothing_follows_BL, PADDING, 0)
         hidden_BLD = self.tokens(target_BL) + self.places.weight[: target_BL.shape[1]]
         hidden_BLD = self.dropout(hidden_BLD)
         reports = []

@@ -105,7 +105,7 @@ def make_report(
         best=best,
         ways=() if best else tuple(ways_out(planner, gpus, memory)),
         scaled=tuple(_scaled(planner, sorted({gpus, *extrapolate}), memory)),
-        assumptions=(*_assumptions(rows[-1], engine), *Cluster().assumptions()),
+        assumptions=(*_assumptions(run, rows[-1], engine), *Cluster().assumptions()),
     )
 
 
@@ -128,7 +128,8 @@ def _scaled(planner: Planner, numbers: Sequence[int], memory: float) -> Iterator
             yield Scaled(own, step_time(own, flops), "run file" if own.fits else "run file, does not fit")
 
 
-def _assumptions(row: PlanRow, engine: EngineFile) -> list[str]:
+def _assumptions(run: ElucidationRun, row: PlanRow, engine: EngineFile) -> list[str]:
+    second = ["the second pass of the encoder for objective.interactions counts in traffic and not in memory"]
     bucket = row.holding.bucket
     precision = (
         "bf16 where there is ZeRO, as the engine file says" if engine.bf16 else "fp32, as the engine file says"
@@ -143,6 +144,7 @@ def _assumptions(row: PlanRow, engine: EngineFile) -> list[str]:
         f"weights in {precision}; ZeRO keeps an fp32 copy of a rank's share in either case",
         "bytes are those that a rank sends in a step, in rings; padding is not routed; ZeRO 1 and 2 reduce"
         " gradients to all ranks, as DeepSpeed 0.19.8 does",
+        *(second if run.objective.interactions else ()),
     ]  # fmt: skip
 
 

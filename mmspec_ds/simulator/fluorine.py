@@ -11,6 +11,7 @@ import numpy as np
 from rdkit import Chem
 
 from mmspec_ds.simulator.environments import hybridisation
+from mmspec_ds.simulator.graph import atoms_of
 
 CARBON_MHZ = 125.76
 """13C frequency of the published lists: the lines of their CF3 quartets (272 Hz) are 2.165 ppm apart."""
@@ -29,7 +30,7 @@ _MONOFLUORO = {1: 172.0, 2: 20.0, 3: 6.0}
 
 def split_by_fluorine(mol: Chem.Mol, shifts: Mapping[int, float]) -> dict[int, list[float]]:
     """The lines (ppm) of each carbon in `shifts` (atom index to ppm), split by the fluorines near it."""
-    fluorines = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 9 and atom.GetDegree()]
+    fluorines = [atom for atom in atoms_of(mol) if atom.GetAtomicNum() == 9 and atom.GetDegree()]
     if not fluorines:
         return {carbon: [shift] for carbon, shift in shifts.items()}
     apart = Chem.GetDistanceMatrix(mol)

@@ -13,6 +13,7 @@ from rdkit import Chem
 
 from mmspec_ds.simulator.environments import hybridisation
 from mmspec_ds.simulator.fragmentation import BoolMatrix
+from mmspec_ds.simulator.graph import atoms_of, bonds_of, monoisotopic_mass
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def describe(mol: Chem.Mol, membership: BoolMatrix) -> DescribedFragments:
     """Features of the fragments in `membership` [F, A], whose first row is the whole molecule."""
     kekulised = Chem.Mol(mol)
     Chem.Kekulize(kekulised, clearAromaticFlags=False)
-    bonds = list(kekulised.GetBonds())
+    bonds = bonds_of(kekulised)
     begins = np.array([bond.GetBeginAtomIdx() for bond in bonds], dtype=np.int64)
     ends = np.array([bond.GetEndAtomIdx() for bond in bonds], dtype=np.int64)
     orders = np.array([int(bond.GetBondTypeAsDouble()) for bond in bonds], dtype=np.float32)
@@ -71,7 +72,7 @@ def describe(mol: Chem.Mol, membership: BoolMatrix) -> DescribedFragments:
     left = contents_AC.sum(axis=0) - held
     kept = keeps_begin @ sites_AC[begins] + keeps_end @ sites_AC[ends]
     lost = keeps_begin @ sites_AC[ends] + keeps_end @ sites_AC[begins]
-    hydrogens = np.array([atom.GetTotalNumHs() for atom in mol.GetAtoms()], dtype=np.int64)
+    hydrogens = np.array([atom.GetTotalNumHs() for atom in atoms_of(mol)], dtype=np.int64)
     valences = cut_FB @ orders
     scalars = _scalars(mol, inside, cut_FB, valences)
     bonds_BC = _bonds(mol, facts)
@@ -88,22 +89,14 @@ def describe(mol: Chem.Mol, membership: BoolMatrix) -> DescribedFragments:
 
 def heavy_masses(mol: Chem.Mol) -> npt.NDArray[np.float64]:
     """Monoisotopic mass of each heavy atom (of its isotope, where one is given) without hydrogens, dalton."""
-    table = Chem.GetPeriodicTable()
-    return np.array(
-        [
-            table.GetMassForIsotope(atom.GetAtomicNum(), atom.GetIsotope())
-            if atom.GetIsotope()
-            else table.GetMostCommonIsotopeMass(atom.GetAtomicNum())
-            for atom in mol.GetAtoms()
-        ]
-    )
+    return np.array([monoisotopic_mass(atom.GetAtomicNum(), atom.GetIsotope()) for atom in atoms_of(mol)])
 
 
 def _scalars(mol: Chem.Mol, inside: FloatMatrix, cut_FB: FloatMatrix, valences: FloatMatrix) -> FloatMatrix:
     atoms = mol.GetNumAtoms()
     sizes, cuts = inside.sum(axis=1), cut_FB.sum(axis=1)
     pi_and_rings = (
-        mol.GetNumBonds() - atoms + 1 + sum(b.GetBondType() in _UNSATURATED for b in mol.GetBonds()) / 2
+        mol.GetNumBonds() - atoms + 1 + sum(b.GetBondType() in _UNSATURATED for b in bonds_of(mol)) / 2
     )
     columns = [cuts == 0, cuts == 1, cuts == 2, cuts == 3, cuts > 3, valences, sizes / atoms, np.log(sizes)]
     whole = [np.full(len(sizes), np.log(atoms)), np.full(len(sizes), pi_and_rings / atoms)]
@@ -124,7 +117,7 @@ class _Facts(NamedTuple):
 
 
 def _facts(mol: Chem.Mol) -> _Facts:
-    atoms = list(mol.GetAtoms())
+    atoms = atoms_of(mol)
     return _Facts(
         atoms,
         [atom.GetAtomicNum() for atom in atoms],
@@ -172,7 +165,7 @@ def _sites(facts: _Facts) -> FloatMatrix:
 def _bonds(mol: Chem.Mol, facts: _Facts) -> FloatMatrix:
     """Which of BONDS each bond is, [B, C]."""
     rows = []
-    for bond in mol.GetBonds():
+    for bond in bonds_of(mol):
         begin, end = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         numbers = sorted((facts.numbers[begin], facts.numbers[end]))
         kind, aromatic = bond.GetBondType(), bond.GetIsAromatic()

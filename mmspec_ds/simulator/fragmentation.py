@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from rdkit import Chem
 
+from mmspec_ds.simulator.graph import atoms_of, bonds_of
+
 BoolMatrix = npt.NDArray[np.bool_]
 
 MAX_SPLITS = 200
@@ -31,7 +33,7 @@ def fragments(mol: Chem.Mol) -> BoolMatrix:
     sides = split_sides(mol)
     parts = set(sides)
     if len(sides) > MAX_SPLITS:
-        ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
+        ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds_of(mol)]
         cuts = {side: sum((side >> begin ^ side >> end) & 1 for begin, end in ends) for side in sides}
         sides = sorted(sides, key=lambda side: (cuts[side], side))[:MAX_SPLITS]
     parts.update([first & second for first, second in combinations(sides, 2)])
@@ -43,10 +45,10 @@ def fragments(mol: Chem.Mol) -> BoolMatrix:
 
 def split_sides(mol: Chem.Mol) -> list[int]:
     """Both sides of every split, as bit masks in rising order."""
-    near = [sum(1 << other.GetIdx() for other in atom.GetNeighbors()) for atom in mol.GetAtoms()]
+    near = [sum(1 << other.GetIdx() for other in atom.GetNeighbors()) for atom in atoms_of(mol)]
     everything = (1 << len(near)) - 1
     sides: set[int] = set()
-    for bond in mol.GetBonds():
+    for bond in bonds_of(mol):
         if not bond.IsInRing():
             begin, end = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
             side = _reached(_without(near, [(begin, end)]), begin)

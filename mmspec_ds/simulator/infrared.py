@@ -18,6 +18,7 @@ import numpy.typing as npt
 from rdkit import Chem
 
 from mmspec_ds.simulator.environments import Surroundings, hybridisation, named_key
+from mmspec_ds.simulator.graph import atoms_of
 from mmspec_ds.simulator.infrared_groups import (
     POINTS,
     START_CM1,
@@ -70,7 +71,7 @@ class Described:
 def described(mol: Chem.Mol, around: Surroundings) -> Described:
     """The descriptors of a molecule, and BASIS times the square root of its groups' spectrum."""
     found: Counter[int] = Counter()
-    for atom, keys in zip(mol.GetAtoms(), around.keys):
+    for atom, keys in zip(atoms_of(mol), around.keys):
         kind = named_key(f"atom {atom.GetSymbol()} {hybridisation(atom)} H{atom.GetTotalNumHs()}")
         found.update((kind, keys[_COARSE], keys[_RADIUS_1]))
     counts = group_counts(mol)

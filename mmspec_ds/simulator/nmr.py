@@ -18,6 +18,7 @@ from mmspec_ds.simulator.couplings import (
 )
 from mmspec_ds.simulator.environments import hybridisation
 from mmspec_ds.simulator.fluorine import split_by_fluorine
+from mmspec_ds.simulator.graph import atoms_of
 from mmspec_ds.simulator.shifts import AtomShifts, equivalent_atoms
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, HSQCPeak, HydrogenNMR, Multiplet
 
@@ -129,7 +130,7 @@ def hsqc(
 def exchangeable_singles(mol: Chem.Mol) -> list[int]:
     """Atoms of O, N and S with one hydrogen, which published spectra often lack; NH2 they nearly always
     show."""
-    return [a.GetIdx() for a in mol.GetAtoms() if a.GetAtomicNum() != 6 and a.GetTotalNumHs() == 1]
+    return [a.GetIdx() for a in atoms_of(mol) if a.GetAtomicNum() != 6 and a.GetTotalNumHs() == 1]
 
 
 def acid_oxygens(mol: Chem.Mol) -> list[int]:

@@ -1,6 +1,6 @@
 """Measurement noise for simulated spectra: errors of positions, missing peaks and false peaks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -28,7 +28,7 @@ from mmspec_ds.spectra.records import (
 FALSE_INTENSITY = (1.0, 10.0)
 """Per cent of the largest MS/MS peak."""
 
-Profile = Literal["benchmark", "measured-lists"]
+Profile = Literal["benchmark", "measured-lists", "hard"]
 MEASURED_LISTS = {
     "carbon_ppm": 0.5,
     "hydrogen_ppm": 0.05,
@@ -37,6 +37,24 @@ MEASURED_LISTS = {
     "no_couplings": 1.0,
     "no_integrals": 0.95,
 }
+HARD = {
+    "missing_exchangeable": 0.7,
+    "missing_peak": 0.15,
+    "spurious_peak": 0.1,
+    "unresolved": 0.3,
+    "no_couplings": 0.3,
+    "no_integrals": 0.3,
+    "unknown_hydrogens": 0.5,
+    "ir_noise": 0.02,
+    "ir_bands": 0.7,
+    "ir_shift_cm1": 20.0,
+    "mz_ppm": 10.0,
+    "precursor_ppm": 10.0,
+    "intensity": 1.5,
+    "missing_fragment": 0.8,
+}
+BAND_CM1 = 40.0
+"""Distance at which errors of heights and places of an IR spectrum are independent: about a band's width."""
 
 
 class NoiseSettings(Settings):
@@ -92,6 +110,12 @@ class NoiseSettings(Settings):
         default=0.01, ge=0, description="standard deviation per point, as a share of the maximum"
     )
     ir_baseline: float = Field(default=0.02, ge=0, description="standard deviation of offset and of slope")
+    ir_bands: float = Field(
+        default=0.0, ge=0, description="standard deviation of the logarithm of the absorbance of a band"
+    )
+    ir_shift_cm1: float = Field(
+        default=0.0, ge=0, description="standard deviation of the place of a band, cm-1"
+    )
     mz_ppm: float = Field(default=5.0, ge=0, description="standard deviation of m/z, parts per million")
     precursor_ppm: float = Field(
         default=5.0, ge=0, description="standard deviation of the precursor's m/z, parts per million"
@@ -99,13 +123,23 @@ class NoiseSettings(Settings):
     intensity: float = Field(
         default=0.15, ge=0, description="standard deviation of the logarithm of MS/MS intensity"
     )
+    missing_fragment: float = Field(
+        default=0.0, ge=0, lt=1, description="probability that an MS/MS peak is missing, besides missing_peak"
+    )
 
     @classmethod
     def of_profile(cls, name: Profile) -> Self:
-        """The noise of a kind of data: `benchmark`, the default, or `measured-lists`, the lists of shifts of
-        public databases of measured spectra, which mostly have no couplings, ranges and numbers of hydrogens.
-        Errors of shifts there are those that the table itself has for an environment."""
-        return cls() if name == "benchmark" else cls(**MEASURED_LISTS)
+        """The noise of a kind of data.
+
+        benchmark: the default.
+        measured-lists: the lists of shifts of public databases of measured spectra, which mostly have no
+            couplings, ranges and numbers of hydrogens. Errors of shifts there are those that the table itself
+            has for an environment.
+        hard: such that no spectrum alone identifies a molecule: peaks lost, and IR and MS/MS, which the default
+            leaves as the rules of the simulator make them, with errors of heights and places.
+        """
+        numbers: Mapping[str, float] = {"benchmark": {}, "measured-lists": MEASURED_LISTS, "hard": HARD}[name]
+        return cls(**numbers)
 
     @classmethod
     def off(cls) -> Self:
@@ -222,12 +256,31 @@ def noisy_hsqc(spectrum: HSQC, settings: NoiseSettings, random: np.random.Genera
 
 
 def noisy_infrared(spectrum: Infrared, settings: NoiseSettings, random: np.random.Generator) -> Infrared:
-    """Absorbance with noise on every point and a straight baseline; it may be below 0, as when measured."""
-    points = len(spectrum.absorbance)
+    """Absorbance with other heights and places of bands, noise on every point and a straight baseline; it may
+    be below 0, as when measured."""
+    points, absorbance = len(spectrum.absorbance), spectrum.absorbance
     offset, slope = settings.ir_baseline * random.standard_normal(2)
     baseline = offset + slope * np.linspace(-0.5, 0.5, points)
     noise = settings.ir_noise * random.standard_normal(points)
-    return replace(spectrum, absorbance=spectrum.absorbance + baseline + noise)
+    if settings.ir_bands or settings.ir_shift_cm1:
+        (of_bands,) = random.spawn(1)  # drawn apart: the other noise is as without
+        absorbance = _other_bands(spectrum, settings, of_bands)
+    return replace(spectrum, absorbance=absorbance + baseline + noise)
+
+
+def _other_bands(spectrum: Infrared, settings: NoiseSettings, random: np.random.Generator) -> FloatArray:
+    """The curve with every place moved and every height multiplied, by errors that are independent BAND_CM1
+    apart and change evenly between; the largest is 1 again."""
+    grid = np.linspace(spectrum.start_cm1, spectrum.stop_cm1, len(spectrum.absorbance))
+    low, high = min(spectrum.start_cm1, spectrum.stop_cm1), max(spectrum.start_cm1, spectrum.stop_cm1)
+    knots = np.linspace(low, high, 2 + int((high - low) / BAND_CM1))
+    places, heights = (np.interp(grid, knots, draw) for draw in random.standard_normal((2, len(knots))))
+    order = np.argsort(grid)
+    moved = np.interp(grid + settings.ir_shift_cm1 * places, grid[order], spectrum.absorbance[order]) * np.exp(
+        settings.ir_bands * heights
+    )
+    largest = moved.max()
+    return np.asarray(moved / largest if largest > 0 else moved)
 
 
 def noisy_tandem(spectrum: TandemMS, settings: NoiseSettings, random: np.random.Generator) -> TandemMS:
@@ -245,8 +298,17 @@ def noisy_tandem(spectrum: TandemMS, settings: NoiseSettings, random: np.random.
     if precursor is not None:
         (of_precursor,) = random.spawn(1)
         precursor *= 1.0 + 1e-6 * settings.precursor_ppm * of_precursor.standard_normal()
+    if settings.missing_fragment:
+        (of_fragments,) = random.spawn(1)
+        draws = of_fragments.random(len(mz))
+        seen = draws >= settings.missing_fragment
+        seen[np.argmax(draws)] = True
+        order = order[seen[order]]
     return replace(
-        spectrum, mz=mz[order], intensity=100.0 * intensity[order] / intensity.max(), precursor_mz=precursor
+        spectrum,
+        mz=mz[order],
+        intensity=100.0 * intensity[order] / intensity[order].max(),
+        precursor_mz=precursor,
     )
 
 

@@ -1,6 +1,7 @@
 """Simulated data sets: molecules, their spectra, and three files in the benchmark's schema."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from mmspec_ds.simulator.tandem import tandem_spectra
 from mmspec_ds.spectra.parquet import write_records
 from mmspec_ds.spectra.records import HydrogenNMR, Record, Spectrum
 
+_PARTIAL = ".partial-"
 CHUNK = 16
 """Molecules that a process takes at a time: 0.2 s of work, and a result of 0.3 MB."""
 
@@ -166,7 +168,8 @@ def simulate_dataset(
     make = partial(simulate_record, seed=settings.seed, noise=settings.noise, shifts=settings.shifts)
     order = [smiles for part in parts.values() for smiles in part]
     simulated = ordered_map(make, order, workers, task="simulates", chunk=CHUNK)
-    with TemporaryDirectory(prefix=".partial-", dir=out) as scratch, closing(simulated):
+    _sweep(out)
+    with TemporaryDirectory(prefix=f"{_PARTIAL}{os.getpid()}-", dir=out) as scratch, closing(simulated):
         records = _counted(simulated, len(order), progress)
         for name, part in parts.items():
             target = Path(scratch) / f"{name}.parquet"
@@ -214,6 +217,18 @@ def _molecules(
             skipped["held out"] = len(known) - len(molecules)
     order = np.random.default_rng([settings.seed, 7]).permutation(len(molecules))
     return [molecules[index] for index in order], skipped
+
+
+def _sweep(out: Path) -> None:
+    """Remove what killed processes have left behind."""
+    for leftover in out.glob(f"{_PARTIAL}*"):
+        process = leftover.name.removeprefix(_PARTIAL).split("-")[0]
+        try:
+            os.kill(int(process), 0)
+        except (ProcessLookupError, OverflowError):
+            shutil.rmtree(leftover, ignore_errors=True)
+        except (ValueError, PermissionError):
+            continue  # not ours, or still at work
 
 
 def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:

@@ -15,6 +15,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from mmspec_ds.simulator.environments import Surroundings, hybridisation, surroundings
+from mmspec_ds.simulator.graph import atoms_of
 from mmspec_ds.simulator.patterns import compiled
 from mmspec_ds.simulator.shift_table import ShiftTable
 
@@ -144,7 +145,7 @@ def _neighbours(mol: Chem.Mol, atom: int) -> list[int]:
 def near_charges(mol: Chem.Mol) -> dict[str, dict[int, float]]:
     """What charged groups add to the shifts (ppm) of atoms that the table gives, by nucleus and atom."""
     added: dict[str, dict[int, float]] = {"C": {}, "H": {}}
-    if not any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+    if not any(atom.GetFormalCharge() for atom in atoms_of(mol)):
         return added
     for pattern, carbon, hydrogen in CHARGED:
         for atom in {match[0] for match in mol.GetSubstructMatches(compiled(pattern))}:

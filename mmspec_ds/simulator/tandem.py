@@ -23,6 +23,7 @@ from mmspec_ds.simulator.fragment_scorer import (
     shipped_scorer,
 )
 from mmspec_ds.simulator.fragmentation import fragments
+from mmspec_ds.simulator.graph import atoms_of
 from mmspec_ds.spectra.records import FloatArray, Polarity, TandemMS
 
 KEPT_SHARE = 0.95
@@ -34,7 +35,7 @@ LOWEST_MZ = 14.0
 def precursor_mz(mol: Chem.Mol, polarity: Polarity) -> float:
     """The exact m/z of [M+H]+ or [M-H]-."""
     sign = 1 if polarity == "positive" else -1
-    hydrogens = sum(atom.GetTotalNumHs() for atom in mol.GetAtoms())
+    hydrogens = sum(atom.GetTotalNumHs() for atom in atoms_of(mol))
     return float(heavy_masses(mol).sum()) + (hydrogens + sign) * HYDROGEN_MASS - sign * ELECTRON_MASS
 
 

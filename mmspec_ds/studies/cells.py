@@ -38,7 +38,7 @@ _NO_PART = {"name", "output", "engine"}
 """Keys of a run file that are no part of what is trained; the engine's settings are, by their content."""
 
 _NO_PART_OF = {
-    "data": {"train", "validation"},  # the recipe stands for them
+    "data": {"train", "validation", "cache"},  # the recipe stands for them
     "training": {"start_from", "threads", "timeout_minutes", "keep_checkpoints", "log_every"},
 }
 

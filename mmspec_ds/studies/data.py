@@ -3,6 +3,7 @@
 OUT/data/<folder>/
     train.parquet val.parquet test.parquet    simulated, or cut out of the user's files, or links to given ones
     shards-<hash>/                            train.parquet as shards, for one setting of the operators
+    cache/                                    what trainings on the files themselves have read of them
 """
 
 import hashlib
@@ -31,7 +32,7 @@ from mmspec_ds.spectra.registry import PAPER_MODALITIES, REGISTRY
 from mmspec_ds.studies.plan import Budget, DataFiles, DataRecipe
 from mmspec_ds.trainer.run_lock import RunLock
 
-DATA = "data"
+DATA, CACHE = "data", "cache"
 PARTS = ("train", "val", "test")
 
 _SHARD_SPLIT = SplitSettings(validation=0.01, test=0.001)
@@ -66,7 +67,9 @@ def files_of(recipe: DataRecipe, out: Path, settings: DataSettings) -> DataFiles
     """Where the data of a recipe are, for a run with these settings, whether or not they are made."""
     folder = out / DATA / recipe.folder
     train, val, test = ((folder / f"{part}.parquet",) for part in PARTS)
-    return DataFiles(train, val, test, _shards(folder, settings) if recipe.shards else None)
+    if recipe.shards:
+        return DataFiles(train, val, test, shards=_shards(folder, settings))
+    return DataFiles(train, val, test, cache=folder / CACHE)
 
 
 def make_data(recipe: DataRecipe, out: Path, settings: DataSettings, workers: int) -> DataFiles:

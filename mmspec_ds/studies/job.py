@@ -6,7 +6,7 @@ import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -145,16 +145,14 @@ class CellJob:
         folder, cell = self.folder, self.cell
         missing = folder.missing_measures(cell, self.budget)
         if cell.trains and folder.result() is None:
-            data, run = self._write_run()
-            source = cell.start_from
-            if source is not None and run.moe is not None and not (folder.path / START).exists():
-                dense = settings_of(source, self.budget).moe is None
-                if dense:
-                    model = CellFolder.of(self.out, source, self.budget).run
-                    self._run("upcycle", *self.commands.upcycle, str(model.resolve()), RUN_FILE, "--out", START)
-                    return
-            self._step_at_start = self.step()
-            self._run("train", *self.commands.train)
+            self._write_run()
+            source = self._source()
+            if source is not None and self._is_upcycled() and not (folder.path / START).exists():
+                dense = str(self._relative(source))
+                self._run("upcycle", *self.commands.upcycle, dense, RUN_FILE, "--out", START)
+            else:
+                self._step_at_start = self.step()
+                self._run("train", *self.commands.train)
         elif missing:
             if cell.trains and not folder.has_weights():
                 raise UserError(
@@ -185,18 +183,21 @@ class CellJob:
         with self.folder.log.open("ab") as log:
             self._process = self.commands.start(arguments, self.place, self.folder.path, log)
 
-    def _write_run(self) -> tuple[DataFiles, ElucidationRun]:
+    def _write_run(self) -> None:
         """Write the run file, with paths from the cell's folder: a folder of studies can be moved."""
         folder = self.folder.path
         run = settings_of(self.cell, self.budget)
         data = self._data(run)
-        train = (data.shards,) if data.shards is not None else data.train
-        validation = () if data.shards is not None else data.validation
-        changes = {
-            "train": tuple(self._relative(path) for path in train),
-            "validation": tuple(self._relative(path) for path in validation),
-        }
-        start = self._start_from(run)
+        changes: dict[str, Any] = {"train": (), "validation": ()}
+        if data.shards is not None:
+            changes["train"] = (self._relative(data.shards),)
+        else:
+            changes["train"] = tuple(self._relative(path) for path in data.train)
+            changes["validation"] = tuple(self._relative(path) for path in data.validation)
+        if data.cache is not None:
+            changes["cache"] = self._relative(data.cache)
+        source = self._source()
+        start = Path(START) if self._is_upcycled() else source and self._relative(source)
         written = run.model_copy(
             update={
                 "data": run.data.model_copy(update=changes),
@@ -210,20 +211,24 @@ class CellJob:
         with replacing(folder / RUN_FILE) as path:
             path.write_text(written.to_yaml(), encoding="utf-8")
         self._write_about()
-        return data, run
 
-    def _start_from(self, run: ElucidationRun) -> Path | None:
+    def _is_upcycled(self) -> bool:
+        """Whether this is a sparse model that begins with a dense one."""
         source = self.cell.start_from
-        if source is None:
-            return None
-        upcycled = run.moe is not None and settings_of(source, self.budget).moe is None
-        return Path(START) if upcycled else self._relative(CellFolder.of(self.out, source, self.budget).run)
+        if source is None or settings_of(self.cell, self.budget).moe is None:
+            return False
+        return settings_of(source, self.budget).moe is None
+
+    def _source(self) -> Path | None:
+        """The run whose weights the training begins with."""
+        source = self.cell.start_from
+        return None if source is None else CellFolder.of(self.out, source, self.budget).run
 
     def _write_about(self) -> None:
         write_json(self.folder.path / ABOUT, TypeAdapter(Cell).dump_python(self.cell, mode="json"))
 
     def _data(self, run: ElucidationRun) -> DataFiles:
-        return files_of(self.budget.data[self.cell.data], self.out.resolve(), run.data)
+        return files_of(self.budget.data[self.cell.data], self.out.absolute(), run.data)
 
     def _relative(self, path: Path) -> Path:
         return Path(os.path.relpath(path.absolute(), self.folder.path.absolute()))

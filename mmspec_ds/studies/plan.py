@@ -93,13 +93,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class DataFiles:
-    """Where the data of a cell are: parquet files of the three parts, and the prepared shards of `train` and
-    `validation` if there are any."""
+    """Where the data of a cell are: parquet files of the three parts; the prepared shards that a cell trains on
+    instead of `train`; or, without these, the folder that keeps what was read of the files."""
 
     train: tuple[Path, ...]
     validation: tuple[Path, ...]
     test: tuple[Path, ...]
     shards: Path | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class MeasureContext:
         run: the folder of the trained run; in it `metrics.jsonl`, `config.yaml` and what the run kept.
         data: the files; measures of accuracy use `data.test`.
         device: "cpu" or "cuda".
-        folder: an empty folder for files that are kept with the cell, such as arrays for a figure.
+        folder: of the results, for files that are kept beside them, such as arrays for a figure.
     """
 
     cell: Cell

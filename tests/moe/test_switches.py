@@ -11,7 +11,7 @@ from mmspec_kernels import NOT_ROUTED, route, route_by_experts
 from pydantic import ValidationError
 from torch import Tensor
 
-from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings
+from mmspec_ds.moe.expert_settings import ExpertSettings, MoESettings, fine_grained, paper_experts
 from mmspec_ds.moe.layer import Gate, SparseFeedForward, serving
 
 E, D, M = 6, 8, 3
@@ -188,3 +188,38 @@ def test_the_bias_of_a_modality_moves_its_tokens_alone() -> None:
 def test_switches_that_cannot_be(values: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         MoESettings.model_validate(values)
+
+
+def test_fine_grained_experts_have_the_widths_of_the_whole_ones() -> None:
+    narrow = fine_grained(paper_experts(256, 64), 4)
+    assert sorted(e.width for e in narrow) == [16] * 16 + [64] * 16
+    for whole in paper_experts(256, 64):
+        parts = [e for e in narrow if (e.family, e.modalities) == (whole.family, whole.modalities)]
+        assert len(parts) == 8
+        assert sum(e.width for e in parts) == 256 + 64
+    assert fine_grained(paper_experts(), 1) == paper_experts()
+    for factor in (0, 3, 8):
+        with pytest.raises(ValueError, match="multiples of 16"):
+            fine_grained(paper_experts(256, 64), factor)
+
+
+@pytest.mark.parametrize("gate", ["softmax", "sigmoid"])
+def test_eight_of_thirty_two_narrow_experts_by_a_loop(gate: str) -> None:
+    settings = MoESettings.model_validate(
+        {"experts": fine_grained(paper_experts(256, 64), 4), "k": 8, "gate": gate, "renormalise": True}
+    )
+    torch.manual_seed(0)
+    layer = SparseFeedForward(D, settings, ("h_nmr", "c_nmr", "ir", "ms")).double()
+    hidden = torch.randn(1, 12, D, dtype=torch.float64)
+    out, report = layer(hidden, torch.tensor([[0, 1, 2, 3, 0, 1, 2, 3, 0, 1, -1, -1]]), 1.0)
+    routing = layer.deepspeed_moe.gate(hidden[0], torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 1, -1, -1]), 1.0)
+    experts = layer.deepspeed_moe.experts.weights()
+    for t in range(10):
+        chosen = routing.index_TK[t].tolist()
+        assert len(set(chosen)) == 8
+        expected = torch.zeros(D, dtype=torch.float64)
+        for e, weight in zip(chosen, routing.weight_TK[t].double()):
+            inner = torch.nn.functional.gelu(hidden[0, t] @ experts[e].w1 + experts[e].b1)
+            expected += weight * (inner @ experts[e].w2 + experts[e].b2)
+        torch.testing.assert_close(out[0, t], expected, rtol=1e-6, atol=1e-9)
+    assert report.load_ME.sum() == 80

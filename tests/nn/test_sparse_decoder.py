@@ -77,7 +77,7 @@ def test_the_cached_search_finds_what_the_plain_one_finds(workshop: Any) -> None
 def test_target_tokens_are_routed_and_padding_is_not(workshop: Any) -> None:
     model = sparse_model(workshop)
     tokens_BL = targets(workshop, 2, 7)
-    tokens_BL[1, 4:] = 0
+    tokens_BL[1, 4:] = torch.tensor([2, 0, 0])
     batch = Batch(workshop.spectra(workshop.samples(2)), tokens_BL, torch.ones(2))
     output = model(batch)
     reports = cast(tuple[RoutingReport, ...], output.decoder_reports)

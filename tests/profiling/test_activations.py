@@ -131,7 +131,10 @@ def test_ledger_follows_storages() -> None:
     assert most["backward"] == pytest.approx(2 * 100 * 32 * 4, abs=64)
 
 
-@pytest.mark.parametrize("override", ["seed=0", "moe=null", "model.d_model=64", "data.formula=true"])
+@pytest.mark.parametrize(
+    "override",
+    ["seed=0", "moe=null", "model.d_model=64", "data.formula=true", "moe.always_on=32", "moe.decoder=true"],
+)
 def test_parameters_are_those_of_the_model(make_run: Any, override: str) -> None:
     run = make_run(override)
     schemas = InputEncoding.from_settings(run.data).schemas

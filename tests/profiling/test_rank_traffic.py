@@ -51,6 +51,17 @@ def test_checkpointing_sends_the_forward_pass_again() -> None:
     assert twice.backward == once.backward + once.forward
 
 
+def test_a_decoders_experts_exchange_target_tokens_once() -> None:
+    both = replace(EXCHANGES, decoder_tokens=200, decoder_layers=2)
+    plain, more = (rank_traffic(SIZES, one, holding(0, 4, 2)) for one in (EXCHANGES, both))
+    rows = 2 * 200 * 8 * 4 * 2  # half of 400 rows of 8 floats, there and back, in two layers
+    assert more.backward - plain.backward == rows
+    assert more.forward - plain.forward == rows + 2 * 8 * 2
+    assert more.collectives["all-to-all"] - plain.collectives["all-to-all"] == 2 * 5
+    again = rank_traffic(SIZES, replace(both, checkpointing=True), holding(0, 4, 2))
+    assert again.backward == more.backward + plain.forward, "the decoder is not computed again"
+
+
 def test_gradients_and_weights() -> None:
     plain = rank_traffic(SIZES, EXCHANGES, holding(0, 4, 2))
     # Dense: 112 floats over four ranks; experts: 128 of this rank over the two that have them.

@@ -1,5 +1,6 @@
 """The simulated data set: one reader for it and the benchmark, disjoint files, nothing half-finished."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,15 @@ def test_a_failure_leaves_the_old_files_and_no_scraps(
         simulate_dataset(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
     assert (tmp_path / "train.parquet").read_bytes() == b"old"
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    source = tmp_path / "mine.smi"
+    source.write_text("CCO\n")
+    out = tmp_path / "out"
+    gone, alive, other = (out / f".partial-{name}" for name in (f"{2**22 + 1}-x", f"{os.getpid()}-x", "mine"))
+    for folder in (gone, alive, other):
+        folder.mkdir(parents=True)
+        (folder / "train.parquet").write_bytes(b"half")
+    simulate_dataset(out, SimulationSettings(validation=0.0, test=0.0), smiles_file=source)
+    assert sorted(out.iterdir()) == sorted([alive, other, out / "train.parquet"])

@@ -65,6 +65,9 @@ class CarbonNMRNoise(PeakNoise):
     """13C lines moved, missing, false, and without the hydrogens on their carbon."""
 
     shift_ppm: float = Field(default=0.0, ge=0, description="standard deviation of a shift")
+    attached_unknown: float = Field(
+        default=0.0, ge=0, le=1, description="probability that a line does not tell its hydrogens"
+    )
     attached_lost: float = Field(
         default=0.0, ge=0, le=1, description="probability that no line of a spectrum tells its hydrogens"
     )
@@ -116,6 +119,8 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
             drawn = 1 + (MOST_ATTACHED + 1) * draws.items(lines.counts_N)
             fields[:, 1] = np.where(lines.false_T & (fields[:, 1] > 0), drawn, fields[:, 1])
             fields[draws.lost(noise.attached_lost, lines.counts_N), 1] = 0
+            if noise.attached_unknown:
+                fields[draws.items(lines.counts_N) < noise.attached_unknown, 1] = 0
         order, offsets = Items(lines.counts_N, {}).first(settings.max_tokens, -fields[:, 0])
         return discrete_tokens(fields[order], offsets)
 

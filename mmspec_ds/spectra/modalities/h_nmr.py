@@ -87,6 +87,9 @@ class HydrogenNMRNoise(PeakNoise):
     """1H multiplets moved, missing, false, and as lists of shifts alone have them."""
 
     shift_ppm: float = Field(default=0.0, ge=0, description="standard deviation of a shift")
+    unresolved: float = Field(
+        default=0.0, ge=0, le=1, description="probability that a multiplet is m, without couplings"
+    )
     couplings_lost: float = Field(
         default=0.0,
         ge=0,
@@ -182,6 +185,9 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         hydrogens = fields[:, 2 + SLOTS].copy()
         fields[lost, 1:] = _listed("m", settings)
         fields[:, 2 + SLOTS] = np.where(draws.lost(noise.integrals_lost, peaks.counts_N), 1, hydrogens)
+        if noise.unresolved:
+            blurred = (draws.items(peaks.counts_N) < noise.unresolved) & ~peaks.false_T
+            fields[blurred, 2 : 2 + SLOTS], fields[blurred, 3 + SLOTS :] = multiplicity_ids("m"), 0
         order, offsets = Items(peaks.counts_N, {}).first(settings.max_tokens, -fields[:, 0])
         return discrete_tokens(fields[order], offsets)
 

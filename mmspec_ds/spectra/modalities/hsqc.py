@@ -71,6 +71,10 @@ class HSQCNoise(PeakNoise):
 
     carbon_ppm: float = Field(default=0.0, ge=0, description="standard deviation of a 13C shift")
     hydrogen_ppm: float = Field(default=0.0, ge=0, description="standard deviation of a 1H shift")
+    intensity: float = Field(default=0.0, ge=0, description="standard deviation of the logarithm of intensity")
+    hydrogens_unknown: float = Field(
+        default=0.0, ge=0, le=1, description="probability that a peak does not tell its hydrogens"
+    )
     hydrogens_lost: float = Field(
         default=0.0, ge=0, le=1, description="probability that no peak of a spectrum tells its hydrogens"
     )
@@ -144,6 +148,12 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         fields[draws.lost(noise.hydrogens_lost, peaks.counts_N), 2] = 0
         unsized = draws.lost(noise.intensities_lost, peaks.counts_N)
         fields[unsized, 3], intensity[unsized] = 0, 0.0
+        if noise.hydrogens_unknown:
+            fields[draws.items(peaks.counts_N) < noise.hydrogens_unknown, 2] = 0
+        if noise.intensity:
+            intensity = intensity * np.exp(noise.intensity * draws.normal_items(peaks.counts_N))[:, None]
+            largest = Items(peaks.counts_N, {}).largest(np.abs(intensity[:, 0]))
+            intensity = (intensity / np.where(largest > 0, largest, 1.0)[:, None]).astype(np.float32)
         order, offsets = Items(peaks.counts_N, {}).first(settings.max_tokens, -fields[:, 0], -fields[:, 1])
         return PackedTokens(fields[order], intensity[order], offsets)
 

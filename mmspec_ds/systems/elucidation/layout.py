@@ -4,16 +4,20 @@ from collections.abc import Sequence
 
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.systems.elucidation.factory import TARGET
 from mmspec_ds.trainer.monitor.layout import Chart, Layout, lines
 
 
-def elucidation_layout(modalities: Sequence[Modality], *, sparse: bool, conflict: bool) -> Layout:
+def elucidation_layout(
+    modalities: Sequence[Modality], *, sparse: bool, conflict: bool, decoder: bool = False
+) -> Layout:
     """The charts of a run that reads these modalities.
 
     Args:
         modalities: of the run.
         sparse: whether there are routers.
         conflict: whether gradients of modalities are compared.
+        decoder: whether there are routers in the decoder too.
     """
     layout: Layout = {}
     if sparse:
@@ -28,6 +32,9 @@ def elucidation_layout(modalities: Sequence[Modality], *, sparse: bool, conflict
         "MFLOP of an encoder token, forward": lines("active/.*_megaflops$"),
         "FLOPs over those of a dense model of equal parameters": lines("active/.*_share$"),
     }
+    if sparse and decoder:
+        for what in ("load", "importance"):
+            layout["routing"][f"{what} of target tokens by expert"] = lines(f"{what}_{TARGET}/")
     if conflict and len(modalities) > 1:
         layout["gradient conflict"] = {"cosine between modalities, shared weights": lines("conflict/")}
     return layout

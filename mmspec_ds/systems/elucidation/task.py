@@ -102,6 +102,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.layout = elucidation_layout(
             run.data.chosen_modalities(),
             sparse=run.moe is not None,
+            decoder=bool(run.moe and run.moe.decoder),
             conflict=run.compares_gradients,
         )
         train, validation = len(data.train), len(data.validation)

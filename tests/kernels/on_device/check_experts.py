@@ -36,6 +36,7 @@ CASES = {
     "nothing_routed": Case(3, 2, padding=(0, 1, 2)),
     "three_choices": Case(13, 3),
     "four_choices": Case(70, 4, widths=(32, 128, 16, 48, 64), padding=(69,)),
+    "eight_of_thirty_two": Case(11, 8, widths=(64, 16) * 16, padding=(3,)),
     "wide_model": Case(19, 2, widths=(128, 256), d_model=256),
     "true_widths": Case(9, 2, widths=(2048, 512, 128), d_model=128),
     "pooled": Case(36, 2, padding=(5, 35), samples=3),
