@@ -28,7 +28,7 @@ ANY_VOCABULARY = 64
 @dataclass(frozen=True)
 class ModelSize:
     """Parameters of a model: all of them, and those that a token of the spectra uses on the average, which are
-    all but the experts that it was not sent to."""
+    all but the experts that it was not sent to, and but the encoders of other modalities in late fusion."""
 
     total: int
     active: float
@@ -55,7 +55,9 @@ def model_size(
         model = build_elucidator(run.model, run.moe, schemas, vocabulary)
     total = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if run.moe is None:
-        return ModelSize(total, float(total))
+        encoders = len(schemas) if run.model.fusion == "late" else 1
+        others = sum(p.numel() for p in model.encoder.parameters()) * (1 - 1 / encoders)
+        return ModelSize(total, total - others)
     layers = sum(isinstance(module, SparseFeedForward) for module in model.modules())
     widths, d = [one.width for one in physical_order(run.moe.experts)], run.model.d_model
     each = [network_parameters(d, width) for width in widths]

@@ -71,6 +71,12 @@ def test_experts_that_were_chosen_count() -> None:
         dense_of_equal_total(run_of("moe=null"))
 
 
+def test_a_token_passes_through_one_of_the_encoders() -> None:
+    early, late = (model_size(run_of("moe=null", f"model.fusion={one}")) for one in ("early", "late"))
+    assert late.total > early.total == early.active
+    assert late.active == pytest.approx(early.active)
+
+
 def test_routing_that_was_measured() -> None:
     load_YME = np.array([[[6.0, 2.0], [0.0, 4.0]]])
     table = RoutingTable(load_YME, load_YME, np.zeros((1, 2)), np.array([[8.0, 4.0]]), np.zeros((1, 2)))
