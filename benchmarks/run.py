@@ -39,6 +39,7 @@ REGISTRY = {
     "modalities": Benchmark(
         "modality_gain.py", "models with HSQC, DEPT and precursors", "the same models without"
     ),
+    "spectra": Benchmark("single_modality.py", "what each spectrum alone tells", "another profile of noise"),
     "curves": Benchmark("made_curves.py", "1H curves read", "the known spectra that they were made from"),
     "measured": Benchmark("measured_molecules.py", "answers to measured spectra", "the true structures"),
     "measured_small": Benchmark(
