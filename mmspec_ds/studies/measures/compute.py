@@ -44,13 +44,14 @@ def counted(trained: TrainedModel, dataset: SpectraDataset) -> dict[str, Any]:
         for it; `nominal_active`, with k experts of mean size. `tokens_per_sample` of the spectra. Forward FLOPs
         of a spectrum token, without padding: `feed_forward` (experts and router, or dense network), `encoder`
         (with embedding and attention) and by `parts`. `equal_total`: the same two for a dense model whose
-        encoder has the total width of the experts, and `share_of_equal_total`, ours divided by these; absent
-        for a dense model.
+        encoder has the total width of the experts and of what is always on, and `share_of_equal_total`, ours
+        divided by these; absent for a dense model.
     """
     run, model = trained.run, trained.model
     schemas, words = trained.encoding.schemas, len(trained.vocabulary)
     sizes, dimensions = model_sizes(run, schemas, words), Dimensions.of(run, schemas, words)
-    as_dense = replace(dimensions, widths=(), k=0, prior=False, encoder_ffn_width=sum(dimensions.widths) or 1)
+    width = sum(dimensions.widths) + dimensions.always_on
+    as_dense = replace(dimensions, widths=(), k=0, prior=False, encoder_ffn_width=width or 1)
     ours, theirs = PassFlops.nothing(), PassFlops.nothing()
     tokens, rows_YE = 0.0, torch.zeros(())
     for part in batches(dataset):
@@ -74,8 +75,11 @@ def counted(trained: TrainedModel, dataset: SpectraDataset) -> dict[str, Any]:
     }
     if run.moe is None:
         return found
-    each = [parameters / run.model.encoder_layers for parameters in sizes.by_expert]
-    found["active"] = sizes.dense + _used(rows_YE.tolist(), each) / tokens
+    decoder_layers = run.model.decoder_layers if run.moe.decoder else 0
+    each = [parameters / (run.model.encoder_layers + decoder_layers) for parameters in sizes.by_expert]
+    # A decoder's experts work on target tokens, and count as if each were chosen equally often.
+    of_decoder = decoder_layers * run.moe.k * sum(each) / len(each)
+    found["active"] = sizes.dense + _used(rows_YE.tolist(), each) / tokens + of_decoder
     dense = {key: _per_token(theirs.forward, tokens)[key] for key in ("feed_forward", "encoder")}
     share = {key: found[key] / value for key, value in dense.items()}
     return {**found, "equal_total": dense, "share_of_equal_total": share}
