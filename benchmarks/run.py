@@ -39,6 +39,7 @@ REGISTRY = {
     "modalities": Benchmark(
         "modality_gain.py", "models with HSQC, DEPT and precursors", "the same models without"
     ),
+    "spectra": Benchmark("single_modality.py", "what each spectrum alone tells", "another profile of noise"),
     "curves": Benchmark("made_curves.py", "1H curves read", "the known spectra that they were made from"),
     "measured": Benchmark("measured_molecules.py", "answers to measured spectra", "the true structures"),
     "measured_small": Benchmark(
@@ -46,6 +47,11 @@ REGISTRY = {
     ),
     "ranking": Benchmark(
         "ranking.py", "measured molecules ranked among their isomers", "a drawn order; another's spectra"
+    ),
+    "matcher": Benchmark(
+        "matcher.py",
+        "a matcher that learns nothing",
+        "the same without the right molecules among its candidates",
     ),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }

@@ -30,6 +30,7 @@ def test_every_benchmark_is_listed_and_documented() -> None:
         ("readers", "fuzz_formats.py", "--minutes"),
         ("simulator", "simulator.py", "--folds"),  # imports tools, which are not installed
         ("modalities", "modality_gain.py", "--steps"),
+        ("spectra", "single_modality.py", "--profiles"),
     ],
 )
 def test_options_go_to_the_benchmark(name: str, script: str, option: str, tmp_path: Path) -> None:

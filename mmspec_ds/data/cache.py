@@ -192,7 +192,10 @@ def _locked(folder: Path, name: str) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(folder, error) from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:  # a file system without locks
+            raise _unwritable(folder, error) from None
         yield
     finally:
         os.close(descriptor)

@@ -47,6 +47,7 @@ from mmspec_ds.systems.elucidation.flops import (
     expert_flops,
     pass_flops,
 )
+from mmspec_ds.systems.elucidation.modality_gradients.cost import flops_alone
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
@@ -117,6 +118,7 @@ class _MicroBatch:
     target_tokens: Tensor
     reports: tuple[RoutingReport, ...]
     decoder_reports: tuple[RoutingReport, ...]
+    alone: PassFlops
 
 
 class Trainee:
@@ -193,7 +195,7 @@ class Trainee:
         tokens = sum(float(one.weight_B @ one.mask_BS.sum(1).float()) for one in self._seen)
         flops = PassFlops.nothing()
         for one in self._seen:
-            flops += pass_flops(self.dimensions, one.size, [], [])
+            flops += pass_flops(self.dimensions, one.size, [], []) + one.alone
         shares = _shares(self._watch.read())
         ranks = gather_objects((seconds, processor, samples, tokens, sent, shares, flops))
         rows_YE = self._rows([one.reports for one in self._seen])
@@ -218,8 +220,9 @@ class Trainee:
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
         given = (BatchSize.of(batch, late=self.dimensions.late), batch.spectra.mask_BS, batch.weight_B)
+        alone = flops_alone(self.run, self.dimensions, batch)
         reports = (*loss.reports, *loss.masked_reports), loss.decoder_reports
-        self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, *reports))
+        self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, *reports, alone))
 
     def _wait(self) -> None:
         if self.session.device.type == "cuda":

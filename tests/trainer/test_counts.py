@@ -1,9 +1,14 @@
 """Budgets of samples and of floating-point operations, and what a run says that it used."""
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mmspec_ds.systems.run_file import load_run_of, system_of
+from mmspec_ds.trainer.export import export
+from mmspec_ds.trainer.usage import read_usage
 
 FULL = ("seed=1", "training.validate_every=2")  # of 115 molecules, the last three come after the fourth step
 SAMPLES = (*FULL, "training.steps=null", "training.samples=64")
@@ -37,6 +42,15 @@ def test_what_a_run_used(steps: Any) -> None:
     assert 0.4 < halfway["flops"] / last["flops"] < 0.6
     assert last["flops"] == end["final/flops"]
     assert end["final/active_parameters"] == last["active/parameters"] < end["final/parameters"]
+
+
+def test_an_export_takes_it_along(steps: Any, tmp_path: Path) -> None:
+    run = load_run_of(steps.folder)
+    export(run, system_of(run), steps.folder, tmp_path / "model")
+    there, here = (read_usage(folder, run) for folder in (tmp_path / "model", steps.folder))
+    assert there == here
+    assert (here.steps, here.samples_per_step, here.samples) == (4, 16, 64)
+    assert here.flops == end_of(steps)["final/flops"]
 
 
 def test_a_budget_of_samples_is_that_of_as_many_full_steps(launcher: Any, steps: Any) -> None:

@@ -1,10 +1,17 @@
 """Baselines that change the loss of a step: the same training on one rank and on two, and after a
 resumption."""
 
+import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from mmspec_ds.data.collate import collate
+from mmspec_ds.data.reading import read_dataset
+from mmspec_ds.systems.elucidation.trained import load_model
 
 SHORT = ("training.steps=6", "training.learning_rate=0.2")
 DENSE = ("moe=null", "objective.balance=0")
@@ -70,6 +77,25 @@ def test_blending_weighs_anew(runs: dict[tuple[str, int], Any]) -> None:
     assert weights[0] == weights[3] == (0.25,) * 4  # the first estimate has nothing to compare with
     assert weights[4] == weights[5] != weights[3]
     assert sum(weights[4]) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["alignment_late", "ogm_ge", "blending"])
+def test_models_are_exported_and_evaluated_as_any(
+    runs: dict[tuple[str, int], Any], launcher: Any, starter: Path, name: str
+) -> None:
+    folder = runs[name, 2].folder
+    exported = folder.with_name(f"exported_{name}")
+    done = launcher.start(f"export_{name}", "export", str(folder), str(exported))
+    assert done.statuses == (0,), done.output
+    report = folder.with_name(f"{name}.json")
+    options = ("--data", str(starter / "test.parquet"), "--beam", "2", "--json", str(report))
+    done = launcher.start(f"evaluate_{name}", "evaluate", str(exported), *options)
+    assert done.statuses == (0,), done.output
+    one, other = load_model(folder), load_model(exported)
+    dataset = read_dataset((starter / "test.parquet",), one.encoding)
+    assert json.loads(report.read_text())["n"] == len(dataset) > 0
+    spectra = collate(dataset, [0, 1]).spectra
+    assert torch.equal(one.model.encode(spectra).hidden_BSD, other.model.encode(spectra).hidden_BSD)
 
 
 @pytest.mark.parametrize("kind", ["blending", "pcgrad", "ogm_ge"])

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from mmspec_ds.systems.elucidation.equal_models import network_parameters
 from mmspec_ds.systems.elucidation.flops import Dimensions
 
 Array = npt.NDArray[np.float64]
@@ -121,11 +122,6 @@ def dense_activity(sizes: Dimensions, parameters: float, length: float, encoders
     active = parameters - (encoders - 1) * encoder_parameters(sizes)
     width = float(sizes.encoder_ffn_width)
     return Activity(parameters, active, active, feedforward, encoder, width, feedforward, encoder)
-
-
-def network_parameters(d_model: int, width: int) -> int:
-    """Parameters of a feed-forward network: two matrices and their biases."""
-    return 2 * d_model * width + width + d_model
 
 
 def encoder_parameters(sizes: Dimensions) -> int:

@@ -42,8 +42,8 @@ from mmspec_ds.systems.elucidation.flops import (
 )
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
 from mmspec_ds.systems.elucidation.masking import make_masking
-from mmspec_ds.systems.elucidation.modality_gradients.alone import only
 from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective
+from mmspec_ds.systems.elucidation.modality_gradients.cost import flops_alone
 from mmspec_ds.systems.elucidation.modality_gradients.ogm_ge import OgmGeObjective
 from mmspec_ds.systems.elucidation.modality_gradients.pcgrad import PCGradObjective
 from mmspec_ds.systems.elucidation.model import Elucidator
@@ -203,7 +203,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
     def flops(self, batch: Batch, loss: ElucidationLoss) -> float | Tensor:
         """See `Task`; of the experts' rows, which are those of all ranks, this one counts an even share."""
         size, moe = BatchSize.of(batch, late=self.dimensions.late), self.run.moe
-        flops: float | Tensor = pass_flops(self.dimensions, size, [], []).total + self._flops_alone(batch)
+        flops: float | Tensor = pass_flops(self.dimensions, size, [], []).total
+        flops += flops_alone(self.run, self.dimensions, batch).total
         encoder, decoder = (*loss.reports, *loss.masked_reports), loss.decoder_reports
         for reports, row_flops_E in zip((encoder, decoder), self._row_flops):
             if moe is not None and reports:
@@ -214,14 +215,6 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
     def final_figures(self) -> dict[str, float]:
         """The active parameters of the last validation."""
         return {} if self.activity is None else {"active_parameters": self.activity.active}
-
-    def _flops_alone(self, batch: Batch) -> float:
-        """The operations of the passes with one modality alone that a way to balance modalities makes."""
-        kind, found = self.run.training.modality_gradients, 0.0
-        for modality in self.objective.instruments if kind != "none" else ():
-            one = pass_flops(self.dimensions, BatchSize.of(only(batch, modality), late=self.dimensions.late))
-            found += one.total_forward if kind == "ogm_ge" else one.total
-        return found
 
     def observe(self, step: int, validation: Validation, monitor: Monitor) -> None:
         """Draw routing, gradient conflict and proposed structures."""
@@ -268,7 +261,7 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
         activation_checkpointing=run.training.activation_checkpointing,
     )
     costs = relative_costs(run.moe) if run.moe else None
-    settings = (model, run.objective, costs, dist.group.WORLD)
+    settings = (model, run.objective, costs, dist.group.WORLD, make_masking(run))
     match run.training.modality_gradients:
         case "ogm_ge":
             return OgmGeObjective(*settings, balance=run.training.ogm_ge)
@@ -277,7 +270,7 @@ def make_objective(run: ElucidationRun, data: TrainingData, placement: Placement
         case "blending":
             return BlendingObjective(*settings, balance=run.training.blending)
         case _:
-            return Objective(*settings, masking=make_masking(run))
+            return Objective(*settings)
 
 
 def sharding_of(run: ElucidationRun, placement: Placement) -> Sharding:

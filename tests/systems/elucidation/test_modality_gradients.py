@@ -4,6 +4,7 @@ Axes: B samples, S places, D model width, N tasks, P parameters.
 """
 
 import math
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -14,9 +15,11 @@ from torch import nn
 from mmspec_ds.data.batch import PADDING, Batch
 from mmspec_ds.moe.expert_settings import ObjectiveSettings
 from mmspec_ds.spectra.records import Modality
+from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, pass_flops
 from mmspec_ds.systems.elucidation.modality_gradients.alone import alone_losses, evaluating, only
 from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
 from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective, blend_weights
+from mmspec_ds.systems.elucidation.modality_gradients.cost import flops_alone
 from mmspec_ds.systems.elucidation.modality_gradients.ogm_ge import (
     OgmGeObjective,
     coefficients,
@@ -29,8 +32,11 @@ from mmspec_ds.systems.elucidation.modality_gradients.pcgrad import (
 )
 from mmspec_ds.systems.elucidation.model import sequence_loss
 from mmspec_ds.systems.elucidation.objective import Objective
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.systems.run_file import load_run
 from mmspec_ds.trainer.task import REPLICATED
 
+RUNS = Path(__file__).parents[3] / "ds_configs" / "runs"
 H, C, IR = Modality.H_NMR, Modality.C_NMR, Modality.IR
 
 
@@ -81,6 +87,21 @@ def test_the_formula_stays_with_every_instrument() -> None:
     assert alone.spectra.modality_BS.tolist() == [[H, Modality.FORMULA], [Modality.FORMULA, PADDING]]
     assert alone.spectra.tokens[Modality.FORMULA].place_T.tolist() == [1, 2]
     assert alone.weight_B.tolist() == [1, 0]
+
+
+def test_the_cost_is_that_of_passes_with_one_modality(workshop) -> None:
+    batch = batch_of(workshop)
+    sizes = Dimensions(16, 32, 32, 2, 2, 11, {}, 0)
+    alone = [pass_flops(sizes, BatchSize.of(only(batch, modality))) for modality in workshop.schemas]
+    for kind, expected in {
+        "none": 0.0,
+        "ogm_ge": sum(one.total_forward for one in alone),
+        "pcgrad": sum(one.total for one in alone),
+        "blending": sum(one.total for one in alone),
+    }.items():
+        run = load_run(RUNS / "study.yaml", [f"training.modality_gradients={kind}"])
+        assert isinstance(run, ElucidationRun)
+        assert flops_alone(run, sizes, batch).total == pytest.approx(expected)
 
 
 def test_coefficients_by_hand() -> None:
