@@ -7,7 +7,8 @@ The contestants, all with the run's depth, optimizer and engine:
 
 sparse         the run as it is: compressed spectra, experts of unequal width, every auxiliary loss
 dense text     the paper's dense baseline: the benchmark's text, a network as wide as the widest expert
-dense equal    the sparse model's spectra, a network as wide as a token's k experts together are on average
+dense equal    the sparse model's spectra, an encoder's network as wide as a token's k experts together are on
+               average
 dense widest   the same with the width of the widest expert
 
 A step is what training does: collate, forward, backward, clip, update. Every contestant sees all records, in
@@ -88,7 +89,7 @@ def run_of(name: str, options: argparse.Namespace, folder: Path) -> ElucidationR
     dense = {
         "sparse": [],
         "dense text": ["moe=null", "data.representation=text", f"model.ffn_width={max(widths)}"],
-        "dense equal": ["moe=null", f"model.ffn_width={round(sparse.moe.k * statistics.mean(widths))}"],
+        "dense equal": ["moe=null", f"model.encoder_ffn_width={round(sparse.moe.k * statistics.mean(widths))}"],
         "dense widest": ["moe=null", f"model.ffn_width={max(widths)}"],
     }
     return load_run(options.run, [*changes, *dense[name]], ElucidationRun)

@@ -66,10 +66,10 @@ def auxiliary_losses(
     return {name: torch.stack(values).mean() for name, values in losses.items()}
 
 
-def weighted_sum(losses: Mapping[str, Tensor], settings: ObjectiveSettings, now: Curriculum) -> Tensor:
-    """lambda_cost L_cost + lambda(t) (L_bal - H) + lambda_pid L_struct (equation 8, algorithm 1), and the terms
-    that the paper has not: z, interactions."""
-    weights = {
+def weights_of(settings: ObjectiveSettings, now: Curriculum) -> dict[str, float]:
+    """The weight of each auxiliary loss: lambda_cost, lambda(t), lambda_pid, and those of the terms that the
+    paper has not, z and interactions."""
+    return {
         "balance": now.balance,
         "entropy": now.balance,
         "cost": settings.cost,
@@ -77,7 +77,14 @@ def weighted_sum(losses: Mapping[str, Tensor], settings: ObjectiveSettings, now:
         "z": settings.z,
         "interactions": settings.interactions,
     }
-    return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+
+
+def weighted_sum(losses: Mapping[str, Tensor], settings: ObjectiveSettings, now: Curriculum) -> Tensor:
+    """lambda_cost L_cost + lambda(t) (L_bal - H) + lambda_pid L_struct (equation 8, algorithm 1), and the terms
+    that the paper has not. A loss without a weight is left out, and so is its backward pass."""
+    weights = weights_of(settings, now)
+    terms = [weights[name] * value for name, value in losses.items() if weights[name]]
+    return torch.stack(terms).sum() if terms else next(iter(losses.values())).new_zeros(())
 
 
 def _tokens(report: RoutingReport) -> Tensor:

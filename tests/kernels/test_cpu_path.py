@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmspec_kernels import (
+    Experts,
     ExpertWeights,
     Pools,
     combine,
@@ -19,6 +20,7 @@ from mmspec_kernels import (
     route,
     sparse_ffn,
     sparse_ffn_and_pool,
+    stack,
 )
 from mmspec_kernels import cpu_experts as cpu_experts_module
 from torch import Tensor
@@ -198,3 +200,30 @@ def test_the_package_works_without_triton() -> None:
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "kernels")}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+@pytest.mark.parametrize("gated", [False, True], ids=["gelu", "swiglu"])
+@pytest.mark.parametrize("pooled", [False, True], ids=["mixed", "pooled"])
+def test_stacked_weights_give_what_a_list_gives(gated: bool, pooled: bool) -> None:
+    torch.manual_seed(9)
+    index = torch.rand(28, 3).topk(2, 1).indices
+    index[index == 2] = 0  # an expert without rows
+    index[3], index[11, 1] = -1, -1
+    x, weight, experts = torch.randn(28, 32), torch.rand(28, 2), make(gated=gated)
+    stacked, kind = stack(experts), "swiglu" if gated else "gelu"
+    assert all(torch.equal(a, b) for one, two in zip(stacked.apart(), experts) for a, b in zip(one, two))
+    pools = Pools(torch.randint(0, 5, (28, 2)), samples=4, pools=5)
+
+    def results(weights: Experts) -> list[Tensor]:
+        if not pooled:
+            return [sparse_ffn(x, index, weight, weights, activation=kind)]
+        out, sums = sparse_ffn_and_pool(x, index, weight, weights, pools, activation=kind)
+        return [out, *sums]
+
+    ours, theirs = results(stacked), results(experts)
+    goals = [torch.randn_like(one) for one in theirs]
+    leaves = [t for e in experts for t in e]
+    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    # Through `stack` the gradients arrive at the list that was stacked.
+    for one, other in zip(torch.autograd.grad(ours, leaves, goals), torch.autograd.grad(theirs, leaves, goals)):
+        assert torch.equal(one, other)

@@ -198,3 +198,29 @@ def test_reports_survive_the_way_through_one_vector() -> None:
 def test_alone_a_sum_over_ranks_is_the_sum_itself() -> None:
     local = torch.tensor([1.0, 2.0], requires_grad=True)
     assert sum_over_ranks(local) is local
+
+
+def test_the_gradient_of_a_report_is_that_of_its_formulas() -> None:
+    source = torch.Generator().manual_seed(8)
+    tokens, experts, k = 9, 4, 2
+    modality = torch.randint(-1, 3, (tokens,), generator=source)
+    routed = modality >= 0
+    logits = torch.randn(tokens, experts, generator=source, dtype=torch.float64, requires_grad=True)
+    probability, partition = logits.softmax(1) * routed[:, None], logits.logsumexp(1) * routed
+    index = probability.detach().topk(k, 1).indices.masked_fill(~routed[:, None], -1)
+    weight = probability.gather(1, index.clamp_min(0))
+    routing = Routing(index, weight, probability, partition, index.new_zeros(4))
+    report = routing_report(routing, index, modality, 3)
+    goals = torch.randn(3, experts + 1, generator=source, dtype=torch.float64)
+
+    importance = torch.stack([probability[modality == m].sum(0) for m in range(3)])
+    entropies = -(logits.softmax(1) * logits.log_softmax(1)).sum(1)
+    entropy = torch.stack([entropies[modality == m].sum() for m in range(3)])
+    expected = (importance * goals[:, :experts]).sum() + (entropy * goals[:, experts]).sum()
+    expected = expected + 0.3 * partition @ partition
+    found = (report.importance_ME * goals[:, :experts]).sum() + (report.entropy_M * goals[:, experts]).sum()
+    found = found + 0.3 * report.z
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    (ours,) = torch.autograd.grad(found, logits, retain_graph=True)
+    (theirs,) = torch.autograd.grad(expected, logits)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)

@@ -44,13 +44,12 @@ def counted(trained: TrainedModel, dataset: SpectraDataset) -> dict[str, Any]:
         for it; `nominal_active`, with k experts of mean size (and so in both for experts of the decoder).
         `tokens_per_sample` of the spectra. Forward FLOPs of a spectrum token, without padding: `feed_forward`
         (experts and router, or dense network), `encoder` (with embedding and attention) and by `parts`.
-        `equal_total`: the same two for a dense model whose encoder has the total width of the experts, and
-        `share_of_equal_total`, ours divided by these; absent for a dense model.
+        `equal_total`: the same two for a dense model whose encoder has the total width of the experts and of
+        what is always on, and `share_of_equal_total`, ours divided by these; absent for a dense model.
     """
     run, model = trained.run, trained.model
     schemas, words = trained.encoding.schemas, len(trained.vocabulary)
-    # Passes that only a training step makes are left out.
-    dimensions = replace(Dimensions.of(run, schemas, words), encoder_passes=1, checkpointing=False)
+    dimensions = replace(Dimensions.of(run, schemas, words), checkpointing=False)
     ours, theirs = PassFlops.nothing(), PassFlops.nothing()
     tokens, rows_YE = 0.0, torch.zeros((), dtype=torch.float64)
     for part in batches(dataset):

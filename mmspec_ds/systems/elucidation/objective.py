@@ -14,7 +14,7 @@ from mmspec_ds.data.batch import Batch
 from mmspec_ds.moe.expert_settings import ObjectiveSettings
 from mmspec_ds.moe.interactions import interaction_loss
 from mmspec_ds.moe.layer import SparseFeedForward
-from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum
+from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum, weights_of
 from mmspec_ds.moe.schedule import Curriculum, curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector
 from mmspec_ds.spectra.registry import REGISTRY
@@ -89,7 +89,10 @@ class Objective(nn.Module):
             sums = torch.cat([sums, masked.sums])
         local = Reports.of(output, masked)
 
-        everywhere = sum_over_ranks(torch.cat([sums, *(to_vector(r) for r in local.every)]), self.group)
+        vectors = [to_vector(r) for r in local.every]
+        if not any(weights_of(self.settings, schedule).values()):
+            vectors = [one.detach() for one in vectors]  # no loss needs a gradient of the routers' sums
+        everywhere = sum_over_ranks(torch.cat([sums, *vectors]), self.group)
         parts = self._parts(everywhere, local.with_values(everywhere[len(sums) :]))
         if masked is not None:
             parts["interactions"] = interaction_loss(everywhere[3 : len(sums)])
