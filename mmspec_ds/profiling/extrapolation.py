@@ -65,7 +65,7 @@ def step_flops(run: ElucidationRun, figures: TokenFigures) -> float:
     samples = run.training.batch_size
     tokens = {m: samples * figures.mean * share for m, share in figures.shares.items()}
     batch = BatchSize(samples, figures.padded, tokens, figures.target)
-    dimensions = Dimensions.of(run, figures.schemas, figures.vocabulary)
+    dimensions = Dimensions.in_training(run, figures.schemas, figures.vocabulary)
     return run.training.gradient_accumulation * pass_flops(dimensions, batch).total
 
 

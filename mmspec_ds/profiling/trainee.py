@@ -146,7 +146,7 @@ class Trainee:
         self.task = cast(ElucidationTask, self.session.task)
         schemas, vocabulary = data.data.encoding.schemas, len(data.data.vocabularies.target)
         self.run, self.sizes = run, model_sizes(run, schemas, vocabulary)
-        self.dimensions = Dimensions.of(run, schemas, vocabulary)
+        self.dimensions = Dimensions.in_training(run, schemas, vocabulary)
         self.threads = torch.get_num_threads()
         self._watch = Stopwatch(self.session.device)
         self._seen: list[_MicroBatch] = []

@@ -72,7 +72,7 @@ def watched(run: ElucidationRun, sparse_class: type[SparseFeedForward]) -> tuple
 
 def counted(run: ElucidationRun, size: BatchSize, rows: list[list[list[float]]]) -> PassFlops:
     schemas = InputEncoding.from_settings(run.data).schemas
-    return pass_flops(Dimensions.of(run, schemas, VOCABULARY), size, *rows)
+    return pass_flops(Dimensions.in_training(run, schemas, VOCABULARY), size, *rows)
 
 
 @pytest.mark.parametrize(

@@ -226,3 +226,13 @@ def test_a_model_that_knows_the_answers_has_them_first(bench: Bench, monkeypatch
     found = MEASURES["accuracy"](context)
     assert (found["top_1"], found["top_2"], found["validity"], found["tanimoto"]) == (0, 100, 50, 1)
     assert found["ranks"] == [2] * 6
+
+
+def test_the_matcher_finds_what_is_among_the_candidates(bench: Bench) -> None:
+    context = bench.context(bench.folder, evaluate=6)
+    found = MEASURES["matcher"](context)
+    assert found["n"] == 6
+    assert found["candidates"] == 150, "all molecules of the data"
+    assert found["top_10"] >= 80, "small molecules with little noise"
+    assert 0 < found["tanimoto_trained"] < 1, "the right one is not among those learnt from"
+    assert json.loads(json.dumps(found)) == found

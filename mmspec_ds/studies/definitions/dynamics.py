@@ -12,7 +12,7 @@ import numpy as np
 from mmspec_ds.figures.heat_maps import Map, draw_maps
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
 from mmspec_ds.studies.definitions.drawing import COLOURS, PALE, Axes, as_png, draw
-from mmspec_ds.studies.definitions.layout import equal_lines, first_result, over_seeds
+from mmspec_ds.studies.definitions.layout import NOTHING, equal_lines, first_result, over_seeds
 from mmspec_ds.studies.definitions.variants import SPARSE, STANDARD, Variant, equal_active
 from mmspec_ds.studies.plan import Budget, Cell, Column, Entry, FigureFile, Results, Row, Study, Table
 
@@ -176,7 +176,8 @@ def _spread(results: Results, cell: Cell, layer: int, names: Sequence[str]) -> d
 def _conflict_table(results: Results, cell: Cell) -> Table:
     found = first_result(results, cell, "conflict")
     pairs = [] if found is None else list(found["cosine"])
-    values = {pair: over_seeds(results, cell, "conflict", ("cosine", pair)) for pair in pairs}
+    # Without a token of a modality in a shared expert there is no gradient to compare.
+    values = {pair: over_seeds(results, cell, "conflict", ("cosine", pair)) or NOTHING for pair in pairs}
     columns = [Column(pair, pair.replace("+", " and ").replace("_", " "), paper=False) for pair in pairs]
     return Table(
         title="Cosine between the modalities' gradients of shared weights",

@@ -12,6 +12,9 @@ SHOWN = (1, 5, 10)
 
 TRAINED = "training"
 
+NOTHING = "–"
+"""Stands where there is nothing to measure: no entry would say that a cell was not run."""
+
 
 def top_columns(ranks: Iterable[int] = SHOWN, *, paper: bool = True) -> list[Column]:
     """Top-K accuracy in per cent, the best in bold."""

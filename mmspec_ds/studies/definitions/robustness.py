@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from mmspec_ds.studies.definitions.layout import SHOWN, asked_line, equal_lines, pick
+from mmspec_ds.studies.definitions.layout import NOTHING, SHOWN, asked_line, equal_lines, pick
 from mmspec_ds.studies.definitions.variants import SPARSE, STANDARD, Variant, equal_active
 from mmspec_ds.studies.measures.accuracy import strata, thirds
 from mmspec_ds.studies.measures.missing import SETTINGS
@@ -177,6 +177,8 @@ def _bins(
     for at in range(len(edges) + 1):
         entries = _entries(results, pair, "accuracy", partial(_bin, edges=edges, at=at))
         counts = [strata(found, edges)[at]["n"] for found in _found(results, pair)]
+        if counts and not counts[0]:
+            entries = dict.fromkeys(entries, NOTHING)
         entries["n"] = Value(counts[0]) if counts else None
         beside = {**paper[at], "n": TABLE_3[at]["n"]["n"]} if paper else {}
         rows.append(Row(_bin_name(edges, at), entries, beside, group))

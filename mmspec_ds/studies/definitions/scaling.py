@@ -8,6 +8,7 @@ from mmspec_ds.studies.definitions.drawing import COLOURS, Axes, draw
 from mmspec_ds.studies.definitions.layout import (
     COMPARED,
     LOSS,
+    NOTHING,
     asked_line,
     compared,
     equal_lines,
@@ -87,6 +88,7 @@ def _resources(results: Results, cell: Cell) -> dict[str, Entry]:
     def counted(key: str, factor: float) -> Value | None:
         return scaled(results.value(cell, "compute", key), factor)
 
+    dense = cell.overrides.get("moe", True) is None
     return {
         "top_1": results.value(cell, "accuracy", "top_1"),
         "top_10": results.value(cell, "accuracy", "top_10"),
@@ -97,9 +99,9 @@ def _resources(results: Results, cell: Cell) -> dict[str, Entry]:
         "memory": figure("memory/peak", 1e-9),
         "latency": figure("decoding/beam_5/latency", 1e3),
         "feed_forward": counted("feed_forward", 1e-3),
-        "share": counted("share_of_equal_total.feed_forward", 100),
+        "share": NOTHING if dense else counted("share_of_equal_total.feed_forward", 100),
         "encoder": counted("encoder", 1e-3),
-        "encoder_share": counted("share_of_equal_total.encoder", 100),
+        "encoder_share": NOTHING if dense else counted("share_of_equal_total.encoder", 100),
     }
 
 

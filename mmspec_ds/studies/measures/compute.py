@@ -3,7 +3,7 @@
 Axes: Y encoder layers, E experts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,9 +11,9 @@ import torch
 
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.moe.statistics import RoutingReport
-from mmspec_ds.profiling.sizes import model_sizes
 from mmspec_ds.studies.measures.asking import batches, device_of, read_molecules
 from mmspec_ds.studies.plan import MeasureContext
+from mmspec_ds.systems.elucidation.equal_models import model_size
 from mmspec_ds.systems.elucidation.flops import (
     FLOP_PARTS,
     BatchSize,
@@ -37,22 +37,21 @@ def compute(context: MeasureContext) -> dict[str, Any]:
 
 @torch.no_grad()
 def counted(trained: TrainedModel, dataset: SpectraDataset) -> dict[str, Any]:
-    """Sizes of a model and of its forward pass over a dataset.
+    """Sizes of a model and of its forward pass over a dataset, as a prediction makes it.
 
     Returns:
         `parameters`; `active`, those that an average spectrum token uses: the dense part and the experts chosen
-        for it; `nominal_active`, with k experts of mean size. `tokens_per_sample` of the spectra. Forward FLOPs
-        of a spectrum token, without padding: `feed_forward` (experts and router, or dense network), `encoder`
-        (with embedding and attention) and by `parts`. `equal_total`: the same two for a dense model whose
-        encoder has the total width of the experts, and `share_of_equal_total`, ours divided by these; absent
-        for a dense model.
+        for it; `nominal_active`, with k experts of mean size (and so in both for experts of the decoder).
+        `tokens_per_sample` of the spectra. Forward FLOPs of a spectrum token, without padding: `feed_forward`
+        (experts and router, or dense network), `encoder` (with embedding and attention) and by `parts`.
+        `equal_total`: the same two for a dense model whose encoder has the total width of the experts and of
+        what is always on, and `share_of_equal_total`, ours divided by these; absent for a dense model.
     """
     run, model = trained.run, trained.model
     schemas, words = trained.encoding.schemas, len(trained.vocabulary)
-    sizes, dimensions = model_sizes(run, schemas, words), Dimensions.of(run, schemas, words)
-    as_dense = replace(dimensions, widths=(), k=0, prior=False, encoder_ffn_width=sum(dimensions.widths) or 1)
+    dimensions = replace(Dimensions.of(run, schemas, words), checkpointing=False)
     ours, theirs = PassFlops.nothing(), PassFlops.nothing()
-    tokens, rows_YE = 0.0, torch.zeros(())
+    tokens, rows_YE = 0.0, torch.zeros((), dtype=torch.float64)
     for part in batches(dataset):
         batch = part.batch.to(device_of(model))
         held = float(batch.spectra.mask_BS.sum())
@@ -63,33 +62,40 @@ def counted(trained: TrainedModel, dataset: SpectraDataset) -> dict[str, Any]:
             counts_YE = torch.stack([computed_rows(report, run.moe) for report in reports]).double().cpu()
             rows_YE, rows = rows_YE + counts_YE, counts_YE.tolist()
         ours += pass_flops(dimensions, size, rows)
-        theirs += pass_flops(as_dense, size)
+        theirs += pass_flops(_as_dense(dimensions), size)
         tokens += held
+    nominal = model_size(run, schemas=schemas, vocabulary=words)
     found = {
-        "parameters": sizes.total,
-        "active": float(sizes.total),
-        "nominal_active": sizes.active,
+        "parameters": nominal.total,
+        "active": nominal.active,
+        "nominal_active": nominal.active,
         "tokens_per_sample": tokens / len(dataset),
         **_per_token(ours.forward, tokens),
     }
     if run.moe is None:
         return found
-    each = [parameters / run.model.encoder_layers for parameters in sizes.by_expert]
-    found["active"] = sizes.dense + _used(rows_YE.tolist(), each) / tokens
+    pairs_YE: list[list[float]] = (rows_YE / tokens).tolist()
+    if run.moe.decoder:
+        experts = len(run.moe.experts)
+        pairs_YE += [[run.moe.k / experts] * experts] * run.model.decoder_layers
+    found["active"] = model_size(run, pairs_YE, schemas, words).active
     dense = {key: _per_token(theirs.forward, tokens)[key] for key in ("feed_forward", "encoder")}
     share = {key: found[key] / value for key, value in dense.items()}
     return {**found, "equal_total": dense, "share_of_equal_total": share}
 
 
-def _per_token(forward: Mapping[Any, float], tokens: float) -> dict[str, Any]:
-    parts = {part: forward[part] / tokens for part in FLOP_PARTS}
+def _as_dense(sizes: Dimensions) -> Dimensions:
+    """The sizes of a dense model whose encoder's networks are as wide as all experts together."""
+    width = sum(sizes.widths) + sizes.always_on or sizes.encoder_ffn_width
+    return replace(
+        sizes, widths=(), k=0, always_on=0, prior=False, decoder_experts=False, encoder_ffn_width=width
+    )
+
+
+def _per_token(forward: Mapping[FlopPart, float], tokens: float) -> dict[str, Any]:
+    parts: dict[str, float] = {part: forward[part] / tokens for part in FLOP_PARTS}
     return {
         "feed_forward": parts["feed-forward"] + parts["routing"],
         "encoder": sum(parts[part] for part in ENCODER),
         "parts": parts,
     }
-
-
-def _used(rows_YE: Sequence[Sequence[float]], each: Sequence[float]) -> float:
-    """Parameters of the experts, summed over all pairs of a token and an expert of a layer."""
-    return sum(count * size for layer in rows_YE for count, size in zip(layer, each, strict=True))

@@ -15,7 +15,7 @@ vocabulary, Y encoder layers, N token-expert pairs (rows) of an expert.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self, cast, get_args
 
 import torch
@@ -97,10 +97,15 @@ class Dimensions:
             modalities=table_rows(schemas),
             prior=bool(moe and (moe.tag_routing or moe.router_aware)),
             checkpointing=run.training.activation_checkpointing,
-            encoder_passes=2 if run.objective.interactions else 1,
             decoder_experts=bool(moe and moe.decoder),
             late=model.fusion == "late",
         )
+
+    @classmethod
+    def in_training(cls, run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> Self:
+        """The same for a training step, which may make a second pass of the encoder."""
+        passes = 2 if run.objective.interactions else 1
+        return replace(cls.of(run, schemas, vocabulary), encoder_passes=passes)
 
 
 @dataclass(frozen=True)

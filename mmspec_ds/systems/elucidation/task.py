@@ -93,7 +93,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.sampler, self.validation_sampler = make_samplers(run, data, context.rank, context.world)
         self.batches_per_epoch = len(self.sampler)
         self._epoch = lru_cache(maxsize=1)(self.sampler.epoch)
-        self.dimensions = Dimensions.of(run, data.encoding.schemas, len(data.vocabularies.target))
+        self.dimensions = Dimensions.in_training(run, data.encoding.schemas, len(data.vocabularies.target))
         self.activity: Activity | None = None
         both = (flops_of_rows(self.dimensions, decoder=decoder) for decoder in (False, True))
         self._row_flops = [flops_E.to(context.device) for flops_E in both]
