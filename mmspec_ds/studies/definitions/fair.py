@@ -15,10 +15,12 @@ from mmspec_ds.studies.definitions.layout import (
 )
 from mmspec_ds.studies.definitions.variants import (
     SPARSE,
+    SPARSE_BOTH,
     STANDARD,
     Variant,
     dense_text,
     equal_active,
+    equal_active_both,
     equal_total,
     longer,
     one_heavy,
@@ -31,8 +33,16 @@ MODALITY_DROPOUT = 0.15
 
 
 def main_variants(budget: Budget) -> list[Variant]:
-    """The sparse model and the three dense ones."""
-    chosen = (SPARSE, one_heavy(budget), equal_active(budget), equal_total(budget))
+    """The sparse models, each followed by the dense one of equal active parameters, and two further dense
+    ones."""
+    chosen = (
+        SPARSE,
+        equal_active(budget),
+        SPARSE_BOTH,
+        equal_active_both(budget),
+        one_heavy(budget),
+        equal_total(budget),
+    )
     return [longer(budget, one) for one in chosen]
 
 
@@ -54,7 +64,12 @@ def _main_tables(results: Results) -> list[Table]:
         names="model",
         about=[*equal_lines(results, variants), asked_line(results)],
     )
-    return [table, difference_table(results, variants[0], variants[1:])]
+    encoder, its_dense, both, dense_of_both, *others = variants
+    return [
+        table,
+        difference_table(results, encoder, (its_dense, *others)),
+        difference_table(results, both, (dense_of_both,)),
+    ]
 
 
 def difference_table(results: Results, first: Variant, others: Sequence[Variant]) -> Table:
@@ -95,9 +110,9 @@ def difference_table(results: Results, first: Variant, others: Sequence[Variant]
 MAIN = Study(
     "main",
     "Sparse against dense models of equal active and equal total parameters",
-    "The sparse model with the best settings against three dense ones that read the same compressed spectra:"
-    " as wide as one heavy expert, with as many parameters as the sparse one uses for a token, and with as"
-    " many as it has.",
+    "The sparse model with the best settings against dense ones that read the same compressed spectra: with as"
+    " many parameters as the sparse one uses for a token, as wide as one heavy expert, and with as many as it"
+    " has. The same with experts in encoder and decoder, against a dense model that is wider in both.",
     _main_cells,
     _main_tables,
 )

@@ -64,6 +64,9 @@ class Variant:
 SPARSE = Variant("sparse")
 """The settings that measured best."""
 
+SPARSE_BOTH = SPARSE.but("sparse, experts in the decoder too", moe={"decoder": True})
+"""The same with experts in the place of the decoder's feed-forward networks as well."""
+
 PAPER_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "unnormalised weights": {"moe.renormalise": False},
     "temperature from 2": {"objective.temperature": 2.0},
@@ -103,6 +106,13 @@ def equal_active(budget: Budget) -> Variant:
     """The dense model with as many parameters as the sparse one uses for a token, with k = 2 experts of mean
     width. It is the dense model of every table that has one."""
     return dense(heavy(budget) + light(budget), "dense, equal active")
+
+
+def equal_active_both(budget: Budget) -> Variant:
+    """The dense model as wide as k experts in encoder and decoder, beside experts in both."""
+    return Variant(
+        "dense, equal active, decoder too", {"moe": None, "model.ffn_width": heavy(budget) + light(budget)}
+    )
 
 
 def equal_total(budget: Budget) -> Variant:
