@@ -18,6 +18,7 @@ from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
+from mmspec_ds.systems.elucidation.routing import RoutingTable
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 ANY_VOCABULARY = 64
@@ -43,8 +44,9 @@ def model_size(
 
     Args:
         run: the settings.
-        pairs_YE: how often a token was sent to each expert of each layer, such as `RoutingTable.chosen_YE` of a
-            validation, the decoder's layers last; without, each expert has its even share of k.
+        pairs_YE: how often a token was sent to each expert of each layer, as `chosen` takes it from routing
+        that
+            was measured; without, each expert has its even share of k.
         schemas: the fields of each modality's tokens; without, those of the run's own compression.
         vocabulary: SMILES tokens, specials included.
     """
@@ -65,6 +67,14 @@ def model_size(
         raise ValueError(f"expected pairs of {layers} layers and {len(widths)} experts in each")
     used = sum(share * size for row in pairs_YE for share, size in zip(row, each))
     return ModelSize(total, total - layers * sum(each) + used)
+
+
+def chosen(routing: RoutingTable) -> list[list[float]]:
+    """Pairs of a token and an expert for each token [Y, E], from the routing that a validation measured; rows
+    sum to k, or to less where experts are skipped."""
+    tokens_Y1 = routing.tokens_YM.sum(1, keepdims=True)
+    found: list[list[float]] = (routing.load_YME.sum(1) / tokens_Y1).tolist()
+    return found
 
 
 def dense_of_equal_active(
