@@ -71,7 +71,8 @@ class MoESettings(Settings):
         dynamic_share: an expert after the first is skipped when its probability is below this share of the
             first one's (table 5); 0 keeps all.
         gate: "softmax", or "sigmoid": an expert's affinity does not depend on the others' (DeepSeek-V3, 2024).
-        renormalise: divide the weights of a token's experts by their sum; the paper does not.
+        renormalise: divide the weights of a token's experts by their sum; the paper does not. With k 1 every
+            weight is then 1, and a router learns from the auxiliary losses alone.
         choice: "token", or "expert": each expert chooses ceil(k n / E) of a sample's n tokens (Zhou et al.
             2022); see `mmspec_kernels.expert_choice`.
         always_on: width of a network that every token takes beside its k experts (DeepSeekMoE, Dai et al.

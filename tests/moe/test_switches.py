@@ -173,6 +173,15 @@ def test_the_bias_of_a_modality_moves_its_tokens_alone() -> None:
     assert "serves_ME" not in gate.state_dict()
 
 
+@pytest.mark.parametrize("k", [1, 2])
+def test_renormalised_weights_of_one_expert_teach_the_router_nothing(k: int) -> None:
+    torch.manual_seed(1)
+    hidden, weight = torch.randn(6, 8), torch.randn(3, 8, requires_grad=True)
+    routing = route(hidden, torch.zeros(6, dtype=torch.int64), weight, None, k=k, renormalise=True)
+    (gradient,) = torch.autograd.grad((routing.weight_TK * torch.randn(6, k)).sum(), weight)
+    assert (float(gradient.abs().max()) < 1e-6) == (k == 1)
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [

@@ -118,6 +118,17 @@ class ElucidationRun(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _settings_of_a_way_that_is_not_chosen(self) -> Self:
+        chosen, plain = self.training.modality_gradients, ElucidationTraining.model_fields
+        for name in ("ogm_ge", "blending"):
+            if chosen != name and getattr(self.training, name) != plain[name].default:
+                raise ValueError(
+                    f"training.{name} is set, but training.modality_gradients is {chosen!r}: expected {name!r},"
+                    f" or no training.{name}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _several_spectra_are_compared(self) -> Self:
         comparing = {
             "objective.interactions": self.objective.interactions > 0,
