@@ -50,7 +50,8 @@ class Report:
         missing = len(results.missing())
         facts = {"budget": f"{results.budget.name}: {results.budget.about}", "data": results.budget.molecules}
         facts["cells"] = f"{len(results.cells)}" + (f", of which {missing} are not complete" if missing else "")
-        facts["seeds"] = ", ".join(str(seed) for seed in sorted({cell.seed for cell in results.cells}))
+        seeds = sorted({cell.seed for cell in results.cells})
+        facts["seeds"] = f"{len(seeds)} ({', '.join(map(str, seeds))})"
         for name in ("device", "commit"):
             known = {str(one[name]) for one in trained if one.get(name)}
             if known:
@@ -111,8 +112,12 @@ def summary(results: StoredResults) -> dict[str, Any]:
             }
         )
     budget = results.budget
-    about = {"name": budget.name, "about": budget.about, "molecules": budget.molecules}
-    about |= {"settings": dict(budget.overrides)}
+    about = {
+        "name": budget.name,
+        "about": budget.about,
+        "molecules": budget.molecules,
+        "settings": dict(budget.overrides),
+    }
     return {"study": results.study.name, "title": results.study.title, "budget": about, "variants": variants}
 
 

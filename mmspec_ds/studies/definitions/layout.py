@@ -110,6 +110,8 @@ def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
         if max(means) - min(means) <= 0.01 * abs(max(means)):
             equal.append(f"{column.head} ({high})")
         else:
+            if low == high:  # of small models
+                low, high = (f"{one:.3g}" for one in (min(means), max(means)))
             unequal.append(f"{column.head} ({low} to {high})")
     lines = []
     if equal:
