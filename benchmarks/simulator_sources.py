@@ -16,7 +16,7 @@ from rdkit import Chem, rdBase
 from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.nmr import hydrogen_nmr
-from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.shift_table import load_tables
 from mmspec_ds.simulator.shifts import table_shifts
 from mmspec_ds.simulator.simulate import simulate_record

@@ -24,7 +24,7 @@ from scipy import sparse
 from mmspec_ds.processes import ordered_map
 from mmspec_ds.progress import ProgressLines
 from mmspec_ds.simulator.listed import listed
-from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Record, TandemMS
 

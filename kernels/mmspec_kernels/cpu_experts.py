@@ -181,5 +181,6 @@ def experts_of_rows(
 ) -> Tensor:
     """FFN_e of each row [N, D], rows being in the order of the experts."""
     layout, flat = Layout.flatten(experts)
+    recompute = recompute or not torch.is_grad_enabled()  # see `cpu_layer.mixed_experts`
     out: Tensor = _Experts.apply(rows_ND, tuple(counts), layout, activation, recompute, *flat)
     return out

@@ -81,6 +81,8 @@ def mixed_experts(
 ) -> tuple[Tensor, PoolSums | None]:  # fmt: skip
     """sum_k weight * FFN_e(hidden) [T, D], and the sums over pools if they are given."""
     layout, flat = Layout.flatten(experts)
+    # Inputs count as in need of a gradient also where gradients are off; nothing is to be kept then.
+    recompute = recompute or not torch.is_grad_enabled()
     if pools is None:
         return _Layer.apply(
             hidden_TD, weight_TK, index_TK, None, None, layout, activation, recompute, *flat

@@ -6,6 +6,16 @@ import triton.language as tl
 
 
 @triton.jit
+def sigmoid_gates(scaled, real):
+    """Affinities, and affinities over their sum, as the softmax of log sigmoid: also where all are nearly 0."""
+    affinity = tl.where(real, 1.0 / (1.0 + tl.exp(-scaled)), 0.0)
+    log_affinity = tl.minimum(scaled, 0.0) - tl.log(1.0 + tl.exp(-tl.abs(scaled)))
+    log_affinity = tl.where(real, log_affinity, float("-inf"))
+    power = tl.exp(log_affinity - tl.max(log_affinity, axis=1)[:, None])
+    return affinity, power / tl.sum(power, axis=1)[:, None]
+
+
+@triton.jit
 def route_tokens(
     hidden_ptr, modality_ptr, weight_ptr, prior_ptr, selection_ptr,
     index_ptr, chosen_ptr, probability_ptr, lse_ptr, logit_ptr, count_ptr,
@@ -46,8 +56,7 @@ def route_tokens(
     lse = largest + tl.log(tl.sum(tl.exp(logits - largest[:, None]), axis=1))
     tl.store(lse_ptr + token, tl.where(routed, lse, 0.0), mask=inside)
     if SIGMOID:
-        affinity = tl.where(real, 1.0 / (1.0 + tl.exp(-logits * inverse_temperature)), 0.0)
-        probability = affinity / tl.maximum(tl.sum(affinity, axis=1), 1.1754943508222875e-38)[:, None]
+        affinity, probability = sigmoid_gates(logits * inverse_temperature, real)
     else:
         power = tl.exp((logits - largest[:, None]) * inverse_temperature)
         probability = power / tl.sum(power, axis=1)[:, None]
@@ -112,9 +121,7 @@ def route_gradient(
     logits = tl.load(logit_ptr + places, mask=kept, other=float("-inf"))
     logits = tl.where(inside[:, None], logits, 0.0)
     if SIGMOID:
-        affinity = tl.where(real, 1.0 / (1.0 + tl.exp(-logits * inverse_temperature)), 0.0)
-        everything = tl.maximum(tl.sum(affinity, axis=1), 1.1754943508222875e-38)
-        probability = affinity / everything[:, None]
+        affinity, probability = sigmoid_gates(logits * inverse_temperature, real)
     else:
         largest = tl.max(logits, axis=1)
         power = tl.exp((logits - largest[:, None]) * inverse_temperature)
@@ -144,9 +151,9 @@ def route_gradient(
             grad = (grad - slope) / total
         da += tl.where(hit, grad[:, None], 0.0)
     if SIGMOID:
-        # Probabilities are affinities over their sum; da/dlogit = a (1 - a) / temperature.
-        da += (dp - tl.sum(probability * dp, axis=1)[:, None]) / everything[:, None]
-        dlogits = affinity * (1.0 - affinity) * da * inverse_temperature
+        # d log a / dlogit = (1 - a) / temperature, and probabilities are the softmax of log a.
+        dlog = affinity * da + probability * (dp - tl.sum(probability * dp, axis=1)[:, None])
+        dlogits = (1.0 - affinity) * dlog * inverse_temperature
     else:
         dp += da
         dlogits = probability * (dp - tl.sum(probability * dp, axis=1)[:, None]) * inverse_temperature

@@ -92,13 +92,13 @@ def apart(experts: Experts) -> Sequence[ExpertWeights]:
 
 def check_experts(experts: Experts, d_model: int, activation: Activation) -> None:
     """Raise ValueError, naming the expert, unless all shapes fit each other."""
-    if isinstance(experts, StackedWeights):
-        _check_stacked(experts, d_model, activation)
-        return
-    if not experts:
+    if not len(experts):
         raise ValueError("no experts: expected at least one")
     if activation not in ("gelu", "swiglu"):
         raise ValueError(f"activation is {activation!r}: expected 'gelu' or 'swiglu'")
+    if isinstance(experts, StackedWeights):
+        _check_stacked(experts, d_model, activation)
+        return
     for e, w in enumerate(experts):
         width = w.w2.shape[0]
         first = width * (2 if activation == "swiglu" else 1)

@@ -71,7 +71,7 @@ def add(commands: Commands) -> None:
 
 def _simulate(options: argparse.Namespace) -> int:
     from mmspec_ds.settings import validated
-    from mmspec_ds.simulator.noise import NoiseSettings
+    from mmspec_ds.simulator.noise_settings import NoiseSettings
     from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 
     base = NoiseSettings.off() if options.noise_free else NoiseSettings.of_profile(options.profile)

@@ -119,6 +119,15 @@ class MoESettings(Settings):
         return self.model_copy(update={"experts": experts, **alone})
 
     @model_validator(mode="after")
+    def _a_bias_of_each_modality_has_a_rate(self) -> "MoESettings":
+        if self.selection_bias_by == "modality" and not self.selection_bias_rate:
+            raise ValueError(
+                "selection_bias_by is 'modality', but selection_bias_rate is 0: there is no selection bias,"
+                " expected a positive rate, such as 0.001"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_decoder_has_no_capacity(self) -> "MoESettings":
         if self.decoder and self.mode == "capacity":
             raise ValueError(

@@ -12,7 +12,7 @@ from mmspec_ds.nn.initialization import init_linear
 
 
 class FeedForward(Protocol):
-    """A feed-forward network of the encoder. Its report, such as a router's, is passed on unread."""
+    """A feed-forward network of encoder or decoder. Its report, such as a router's, is passed on unread."""
 
     def __call__(
         self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float

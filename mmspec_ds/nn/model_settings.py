@@ -16,7 +16,7 @@ class ModelSettings(Settings):
     Transformer; not on attention weights and not within feed-forward networks.
 
     `encoder_ffn_width` is the width of the feed-forward networks of a dense encoder where it differs from
-    `ffn_width`, the decoder's.
+    `ffn_width`, the decoder's. Where experts take the place of such networks, both mean nothing.
 
     `fusion` is "early" for one encoder over the tokens of all modalities, or "late" for an encoder of these
     sizes for each modality, whose states meet in the decoder's cross-attention (`late_fusion`).

@@ -31,7 +31,8 @@ from mmspec_ds.simulator.nmr import (
     exchangeable_singles,
     hsqc,
 )
-from mmspec_ds.simulator.noise import NoiseSettings, add_noise, molecule_generator, multiplet_errors
+from mmspec_ds.simulator.noise import add_noise, molecule_generator, multiplet_errors
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.parts import TEST, VALIDATION, Molecule, SplitRule, divided, with_blocks
 from mmspec_ds.simulator.shifts import AtomShifts, MoleculeShifts, ShiftSource, scattered, table_shifts
 from mmspec_ds.simulator.smiles_file import simulable_molecule

@@ -73,12 +73,12 @@ SMOKE = Budget(
 
 CPU = Budget(
     name="cpu",
-    overrides={"training.steps": 1_000, "training.batch_size": 64},
+    overrides={"training.steps": 1_000, "training.batch_size": 32},
     seeds=2,
     data=_recipes(DataRecipe("hard", molecules=200_000, max_heavy_atoms=10)),
-    evaluate=500,
+    evaluate=1_000,
     beam=10,
-    about="1,000 steps of 64 samples unless a row says otherwise, one process and one thread for each training",
+    about="1,000 steps of 32 samples unless a row says otherwise, one process and one thread for each training",
     molecules=SIMULATED,
     main_seeds=3,
 )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.parquet import read_records
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Record

@@ -185,6 +185,10 @@ def test_misuse_is_named() -> None:
         sparse_ffn(x, index, weight, make(), activation="relu")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expert 0 has shapes"):
         sparse_ffn(x, index, weight, make(), activation="swiglu")
+    with pytest.raises(ValueError, match="activation is 'relu'"):
+        sparse_ffn(x, index, weight, stack(make()), activation="relu")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="stacked experts have shapes"):
+        sparse_ffn(x, index, weight, stack(make()), activation="swiglu")
     with pytest.raises(ValueError, match="do not agree"):
         expert_ffn(x, [1, 0, 0], make())
 

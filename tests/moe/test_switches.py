@@ -179,6 +179,7 @@ def test_the_bias_of_a_modality_moves_its_tokens_alone() -> None:
         ({"gate": "relu"}, "'softmax' or 'sigmoid'"),
         ({"choice": "nobody"}, "'token' or 'expert'"),
         ({"selection_bias_by": "molecule"}, "'all' or 'modality'"),
+        ({"selection_bias_by": "modality"}, "but selection_bias_rate is 0"),
         ({"choice": "expert", "mode": "capacity"}, "choice is 'expert', but mode is 'capacity'"),
         ({"choice": "expert", "selection_bias_rate": 0.1}, "but selection_bias_rate is 0.1"),
         ({"choice": "expert", "dynamic_share": 0.1}, "but dynamic_share is 0.1"),

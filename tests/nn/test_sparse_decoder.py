@@ -99,10 +99,11 @@ def test_a_decoder_of_whole_copies_writes_what_the_dense_one_writes(workshop: An
 
 
 def test_the_decoder_has_the_same_widths_and_neither_modalities_nor_families() -> None:
-    moe = MoESettings(experts=FOUR, decoder=True, choice="expert", selection_bias_by="modality")
-    of_decoder = moe.for_decoder()
+    biased = {"selection_bias_rate": 0.1, "selection_bias_by": "modality"}
+    assert MoESettings.model_validate({"decoder": True, **biased}).for_decoder().selection_bias_by == "all"
+    of_decoder = MoESettings(experts=FOUR, decoder=True, choice="expert").for_decoder()
     assert [(e.family, e.width) for e in of_decoder.experts] == [("shared", w) for w in (32, 16, 48, 16)]
-    assert (of_decoder.choice, of_decoder.selection_bias_by) == ("token", "all")
+    assert of_decoder.choice == "token"
     assert not of_decoder.tag_routing
     assert not of_decoder.router_aware
 

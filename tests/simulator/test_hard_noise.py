@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmspec_ds.simulator.noise import BAND_CM1, NoiseSettings, noisy_infrared, noisy_tandem
+from mmspec_ds.simulator.noise import BAND_CM1, noisy_infrared, noisy_tandem
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.records import Infrared, TandemMS
 

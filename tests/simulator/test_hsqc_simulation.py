@@ -11,7 +11,8 @@ from rdkit import Chem
 
 from mmspec_ds.simulator.environments import surroundings
 from mmspec_ds.simulator.nmr import assigned_multiplets, carbon_nmr, hsqc
-from mmspec_ds.simulator.noise import NoiseSettings, noisy_carbon, noisy_hsqc, noisy_tandem
+from mmspec_ds.simulator.noise import noisy_carbon, noisy_hsqc, noisy_tandem
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.shifts import table_shifts
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.parquet import read_records

@@ -5,7 +5,6 @@ import pytest
 from pydantic import ValidationError
 
 from mmspec_ds.simulator.noise import (
-    NoiseSettings,
     add_noise,
     molecule_generator,
     noisy_carbon,
@@ -13,6 +12,7 @@ from mmspec_ds.simulator.noise import (
     noisy_infrared,
     noisy_tandem,
 )
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Modality, Multiplet, TandemMS
 

@@ -6,7 +6,7 @@ import pytest
 from mmspec_ds.data.augmentation import PROFILES, AugmentSettings, augmented
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.settings import ConfigError, validated
-from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import CompressionSettings, compress_records, schema_of

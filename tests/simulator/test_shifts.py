@@ -10,7 +10,7 @@ from rdkit import Chem
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.simulator import csp5_shifts as source
 from mmspec_ds.simulator.environments import surroundings
-from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.shifts import PredictedShifts, equivalent_atoms, scattered, table_shifts
 from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset, simulate_record
 from mmspec_ds.spectra.records import CarbonNMR, Modality

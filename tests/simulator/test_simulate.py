@@ -9,7 +9,7 @@ import pytest
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.simulator import simulate
-from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.parts import part_of
 from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset, simulate_record
 from mmspec_ds.spectra.parquet import read_records

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.verification.error_models import ErrorModels
 from mmspec_ds.verification.fitting import RIDGE, fit_error_models, fit_list_weights, fit_logistic

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from mmspec_ds.simulator.noise import NoiseSettings
+from mmspec_ds.simulator.noise_settings import NoiseSettings
 from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.records import (
     HSQC,

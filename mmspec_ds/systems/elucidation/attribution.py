@@ -11,10 +11,10 @@ import torch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.reading import pack
 from mmspec_ds.evaluation.shapley import shapley_values
-from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.molecules.smiles import spellings
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.spectra.registry import REGISTRY
+from mmspec_ds.systems.elucidation.layer_reports import routing_reports
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
 from mmspec_ds.systems.elucidation.routing import RoutingTable, RoutingTally
 from mmspec_ds.systems.elucidation.trained import TrainedModel
@@ -75,5 +75,5 @@ def record_routing(trained: TrainedModel, record: Record) -> RoutingTable | None
     spectra = collate(pack([(record, tokens)], trained.encoding.schemas), [0]).to(device).spectra
     tally = RoutingTally()
     with torch.inference_mode():
-        tally.add([one for one in trained.model.encode(spectra).reports if isinstance(one, RoutingReport)])
+        tally.add(routing_reports(trained.model.encode(spectra).reports))
     return tally.table()

@@ -9,7 +9,12 @@ from mmspec_ds.trainer.monitor.layout import Chart, Layout, lines
 
 
 def elucidation_layout(
-    modalities: Sequence[Modality], *, sparse: bool, conflict: bool, decoder: bool = False
+    modalities: Sequence[Modality],
+    *,
+    sparse: bool,
+    conflict: bool,
+    decoder: bool = False,
+    further_losses: bool = False,
 ) -> Layout:
     """The charts of a run that reads these modalities.
 
@@ -18,10 +23,12 @@ def elucidation_layout(
         sparse: whether there are routers.
         conflict: whether gradients of modalities are compared.
         decoder: whether there are routers in the decoder too.
+        further_losses: whether a dense model has losses beside that of the task.
     """
     layout: Layout = {}
-    if sparse:
+    if sparse or further_losses:
         layout["losses"] = {"auxiliary losses, unweighted": lines("auxiliary/")}
+    if sparse:
         layout["schedules"] = {
             "lambda, weight of balance and entropy": lines("schedule/lambda$"),
             "tau, temperature of the router": lines("schedule/tau$"),

@@ -9,7 +9,7 @@ from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
+from mmspec_ds.spectra.registry import modality_by_name
 from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
 from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
 from mmspec_ds.trainer.training_settings import TrainingSettings
@@ -103,9 +103,33 @@ class ElucidationRun(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _experts_have_widths_of_their_own(self) -> Self:
+        if self.moe is not None and self.model.encoder_ffn_width is not None:
+            raise ValueError(
+                f"model.encoder_ffn_width is {self.model.encoder_ffn_width}, the width of a dense encoder, but"
+                " there are experts: expected no encoder_ffn_width, or no moe"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _noise_is_for_compressed_spectra(self) -> Self:
         if self.data.representation == "text" and self.training.augment != AugmentSettings():
             raise ValueError("training.augment changes compressed spectra: expected none for text")
+        return self
+
+    @model_validator(mode="after")
+    def _several_spectra_are_compared(self) -> Self:
+        comparing = {
+            "objective.interactions": self.objective.interactions > 0,
+            "objective.alignment": self.objective.alignment > 0,
+            "training.modality_gradients": self.training.modality_gradients != "none",
+        }
+        if len(self.data.modalities) < 2:
+            for name in (name for name, used in comparing.items() if used):
+                raise ValueError(
+                    f"{name} compares the kinds of spectra of a molecule: expected at least two kinds in"
+                    f" data.modalities, found {len(self.data.modalities)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -114,12 +138,6 @@ class ElucidationRun(RunSettings):
             return self
         if self.moe is None:
             raise ValueError("objective.interactions supervises experts, but the model is dense: expected 0")
-        instruments = [m for m in self.data.chosen_modalities() if REGISTRY[m].is_instrument]
-        if len(instruments) < 2:
-            raise ValueError(
-                "objective.interactions compares molecules with and without one of their spectra: expected at"
-                f" least two kinds in data.modalities, found {len(instruments)}"
-            )
         if self.training.modality_gradients != "none":
             raise ValueError(
                 "objective.interactions needs a second pass of the encoder, which training.modality_gradients"

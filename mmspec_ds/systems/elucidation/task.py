@@ -104,6 +104,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
             sparse=run.moe is not None,
             decoder=bool(run.moe and run.moe.decoder),
             conflict=run.compares_gradients,
+            further_losses=run.objective.alignment > 0 or run.training.modality_gradients != "none",
         )
         train, validation = len(data.train), len(data.validation)
         self.summary = f"{train:,} molecules to learn from, {validation:,} to validate on"

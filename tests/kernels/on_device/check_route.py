@@ -91,6 +91,28 @@ def test_route_and_all_gradients(name: str, dtype: torch.dtype, device: torch.de
         assert_near(gradient, gradient64, kind, f"gradient of {what}")
 
 
+def test_sigmoid_gates_far_below_zero(device: torch.device) -> None:
+    """Where affinities are too small for float32 their shares of the sum are not."""
+    torch.manual_seed(2)
+    x = -10 * torch.ones(9, 16, device=device) + 0.1 * torch.randn(9, 16, device=device)
+    weight = (0.7 + 0.02 * torch.randn(5, 16, device=device)).requires_grad_()
+    x.requires_grad_()
+    modality, seed = torch.zeros(9, dtype=torch.int64, device=device), torch.randn(5, device=device)
+    found = route(x, modality, weight, None, k=2, gate="sigmoid", backend="triton")
+    gradients = torch.autograd.grad((found.probability_TE.square() * seed).sum(), (x, weight))
+
+    x64, weight64 = (t.detach().double().requires_grad_() for t in (x, weight))
+    logits = x64 @ weight64.T
+    assert float(logits.detach().max()) < -90
+    affinity = 1 / (1 + torch.exp(-logits))
+    probability = affinity / affinity.sum(1, keepdim=True)
+    exact = torch.autograd.grad((probability.square() * seed.double()).sum(), (x64, weight64))
+    # A logit of -110 is known to 1e-5 in float32, and so is the logarithm of a probability.
+    torch.testing.assert_close(found.probability_TE.double(), probability, rtol=3e-5, atol=1e-6)
+    for ours, gradient in zip(gradients, exact):
+        torch.testing.assert_close(ours.double(), gradient, rtol=1e-3, atol=1e-4)
+
+
 def test_only_padding(device: torch.device) -> None:
     modality = torch.full((3,), NOT_ROUTED, device=device)
     x, weight = torch.randn(3, 32, device=device), torch.randn(4, 32, device=device)

@@ -147,6 +147,9 @@ def test_weights_from_before_the_switches_load(workshop: Any) -> None:
     [
         (["moe=null", "objective.interactions=0.1"], "the model is dense: expected 0"),
         (["data.modalities=[h_nmr]", "objective.interactions=0.1"], "at least two kinds in data.modalities"),
+        (["data.modalities=[h_nmr]", "objective.alignment=0.1"], "objective.alignment compares the kinds"),
+        (["data.modalities=[h_nmr]", "training.modality_gradients=ogm_ge"], "at least two kinds"),
+        (["model.encoder_ffn_width=320"], "but there are experts: expected no encoder_ffn_width"),
         (["moe.decoder=true", "moe.mode=capacity"], "decoder is true, but mode is 'capacity'"),
         (
             ["training.modality_gradients=pcgrad", "objective.interactions=0.1"],
