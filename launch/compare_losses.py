@@ -7,6 +7,7 @@ the runs have logged other steps.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ def losses_of(folder: Path) -> dict[int, float]:
 
 
 def compare(first: dict[int, float], second: dict[int, float]) -> tuple[float, int]:
-    """The largest relative difference of the losses, and its step.
+    """The largest relative difference of the losses, and its step; infinity where one is not a number.
 
     Raises:
         ValueError: no steps, or not the same ones.
@@ -31,7 +32,12 @@ def compare(first: dict[int, float], second: dict[int, float]) -> tuple[float, i
         raise ValueError(
             f"the runs logged {len(first)} and {len(second)} steps: expected the same, at least one"
         )
-    return max((abs(second[step] - loss) / abs(loss), step) for step, loss in first.items())
+    return max((_apart(loss, second[step]), step) for step, loss in first.items())
+
+
+def _apart(one: float, other: float) -> float:
+    found = abs(other - one) / abs(one) if one else abs(other - one)
+    return found if math.isfinite(found) else math.inf  # a maximum passes over what is not a number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,8 +22,8 @@ threads=$((cores > 1 ? cores / 2 : 1)) # of each of two processes
 dense=(name=demo_dense moe=null model.encoder_ffn_width=320)
 mkdir -p runs
 
-# side_by_side LOG COMMAND -- COMMAND: run both at once. The second writes to LOG, whose last line is shown at the end;
-# if either fails, the other is ended and its message shown.
+# side_by_side LOG COMMAND -- COMMAND: run both at once. The second writes to LOG, whose last line is shown at the end.
+# If the first fails, the second is ended; if the second fails, the end of LOG is shown when the first is done.
 side_by_side() {
     local log=$1 first=() status=0
     shift

@@ -83,7 +83,7 @@ def _budget(options: argparse.Namespace) -> "Budget":
         raise ConfigError(f"unknown budget {options.budget!r}; {nearest(options.budget, BUDGETS, 'budgets')}")
     budget = BUDGETS[options.budget]
     if options.seeds is not None:
-        budget = replace(budget, seeds=options.seeds)
+        budget = replace(budget, seeds=options.seeds, main_seeds=None)
     return with_data(budget, options.data, options.data_dir)
 
 

@@ -26,7 +26,7 @@ from mmspec_ds.profiling.measurements import (
 from mmspec_ds.profiling.peak import PeakMemory, PeakRequest, measurable, measure_peak
 from mmspec_ds.profiling.run_data import RunData, run_data
 from mmspec_ds.profiling.trainee import Trainee
-from mmspec_ds.systems.elucidation.compared import facts_of
+from mmspec_ds.systems.elucidation.compared import facts_of, samples_per_step
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.distributed import (
     broadcast_from_rank0,
@@ -232,7 +232,9 @@ def _equality(models: Sequence[Model], runs: Sequence[ElucidationRun], world: in
     for model, run in zip(models, runs):
         means = {key: figure.mean for key, figure in model.figures.items()}
         counts = {
-            "samples_per_step": run.training.batch_size * run.training.gradient_accumulation * world,
+            "samples_per_step": samples_per_step(
+                run, run.training.batch_size * run.training.gradient_accumulation * world
+            ),
             "parameters": means["parameters/total"],
             "active_parameters": means["parameters/active"],
             "flops_per_sample": means["flops/per_sample"],

@@ -1,8 +1,10 @@
 """Take runs that `mmspec train` has finished as cells of a folder of studies."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing, write_json
@@ -20,10 +22,11 @@ from mmspec_ds.studies.plan import DataRecipe
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run_of
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS
+from mmspec_ds.trainer.run_lock import LOCK, RunLock
 from mmspec_ds.trainer.run_settings import check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS
 
-_KEPT_OUT = (CHECKPOINTS, ".lock", "tensorboard")
+_KEPT_OUT = (CHECKPOINTS, LOCK, "tensorboard")
 
 
 def adopt(out: Path, runs: Iterable[Path], recipe: DataRecipe) -> list[CellFolder]:
@@ -37,7 +40,8 @@ def adopt(out: Path, runs: Iterable[Path], recipe: DataRecipe) -> list[CellFolde
         recipe: the data that they learnt from.
 
     Raises:
-        DataError: a folder that holds no finished run, or one that began with the weights of another.
+        DataError: a folder that holds no finished run, or one that began with the weights of another; or a
+            cell that another process works on.
         ConfigError: settings that this version cannot read.
     """
     return [_adopted(out, run, recipe) for run in runs]
@@ -52,9 +56,20 @@ def _adopted(out: Path, source: Path, recipe: DataRecipe) -> CellFolder:
             "began with the weights of another run: expected one that began from its seed", path=source
         )
     cell = CellFolder(out / CELLS / identity_of_run(run, recipe))
-    if cell.result() is not None:
-        return cell
-    cell.path.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        for folder in (cell.path, cell.run):  # a training that outlived its study holds the second alone
+            lock = RunLock(folder)
+            fault = lock.acquire()
+            if fault is not None:
+                raise DataError(fault, path=folder)
+            held.callback(lock.release)
+        if cell.result() is None:
+            _copy(source, run, result, cell)
+    return cell
+
+
+def _copy(source: Path, run: ElucidationRun, result: Mapping[str, Any], cell: CellFolder) -> None:
+    """Write the files of a cell; the result comes last, which makes it a finished one."""
     with replacing(cell.path / RUN) as partial:
         shutil.copytree(source, partial, ignore=shutil.ignore_patterns(*_KEPT_OUT))
         shutil.rmtree(cell.path / RUN, ignore_errors=True)
@@ -64,4 +79,3 @@ def _adopted(out: Path, source: Path, recipe: DataRecipe) -> CellFolder:
     with replacing(cell.path / RUN_FILE) as path:
         path.write_text(settings.to_yaml(), encoding="utf-8")
     write_json(cell.path / RESULT, result)
-    return cell

@@ -9,6 +9,8 @@ from mmspec_ds.studies.plan import Budget, DataRecipe
 TEXT = {"data.representation": "text"}
 """How the dense baseline of the paper reads its data."""
 
+SIMULATED = "200,000 simulated molecules of up to 10 heavy atoms"
+
 
 def experts(heavy: int, light: int) -> list[dict[str, Any]]:
     """The eight experts of the paper (table 9) with these widths, as a run file lists them."""
@@ -65,7 +67,8 @@ SMOKE = Budget(
     evaluate=12,
     beam=2,
     width=64,
-    about="6 steps of 8 samples on 300 simulated molecules of up to 6 heavy atoms: nothing is learnt",
+    about="6 steps of 8 samples: nothing is learnt",
+    molecules="300 simulated molecules of up to 6 heavy atoms",
 )
 
 CPU = Budget(
@@ -75,8 +78,9 @@ CPU = Budget(
     data=_recipes(DataRecipe("hard", molecules=200_000, max_heavy_atoms=10)),
     evaluate=1_000,
     beam=10,
-    about="1,000 steps of 32 samples unless a row says otherwise, on 200,000 simulated molecules of up to 10"
-    " heavy atoms, one process and one thread for each training",
+    about="1,000 steps of 32 samples unless a row says otherwise, one process and one thread for each training",
+    molecules=SIMULATED,
+    main_seeds=3,
 )
 
 GPU = Budget(
@@ -87,8 +91,8 @@ GPU = Budget(
     evaluate=1_000,
     beam=10,
     width=2048,
-    about="1,500 steps of 256 samples unless a row says otherwise, on 200,000 simulated molecules of up to 10"
-    " heavy atoms, the paper's sizes",
+    about="1,500 steps of 256 samples unless a row says otherwise, the paper's sizes",
+    molecules=SIMULATED,
 )
 
 PAPER = Budget(
@@ -108,7 +112,8 @@ PAPER = Budget(
     evaluate=10_000,
     beam=10,
     width=2048,
-    about="30 epochs of the benchmark's molecules in batches of 256, the paper's sizes",
+    about="30 epochs in batches of 256, the paper's sizes",
+    molecules="the benchmark's",
 )
 
 BUDGETS: dict[str, Budget] = {one.name: one for one in (SMOKE, CPU, GPU, PAPER)}

@@ -164,7 +164,8 @@ class CellFolder:
 
     def is_finished(self, cell: Cell, budget: Budget) -> bool:
         """Whether everything of a cell is there."""
-        return self.result() is not None and not self.missing_measures(cell, budget)
+        trained = not cell.trains or self.result() is not None
+        return trained and not self.missing_measures(cell, budget)
 
     def check(self, cell: Cell, budget: Budget) -> None:
         """Refuse a folder whose run file says something else than the cell: a default of the project has
@@ -187,10 +188,12 @@ class CellFolder:
 
 
 def described(cell: Cell) -> str:
-    """A cell in a few words: what it changes, its data and its seed."""
-    changes = ", ".join(f"{key}={value}" for key, value in cell.overrides.items())
+    """A cell in a few words: what it changes, its data and its seed. Two cells may have the same words."""
+    told = ((key, f"[{len(v)} entries]" if isinstance(v, list) else v) for key, v in cell.overrides.items())
+    changes = ", ".join(f"{key}={value}" for key, value in told)
     short = changes if len(changes) <= 60 else changes[:57] + "..."
-    return f"{short or cell.base}, {cell.data}, seed {cell.seed}"
+    start = "" if cell.start_from is None else ", from trained weights"
+    return f"{short or cell.base}{start}, {cell.data}, seed {cell.seed}"
 
 
 def distinct(cells: Iterable[Cell], budget: Budget) -> tuple[Cell, ...]:

@@ -1,6 +1,7 @@
 """The data of a study: simulated or split once, encoded as shards once, and found again by every cell.
 
 OUT/data/<folder>/
+    made.json                                 what they were made of, so that no other recipe takes them
     train.parquet val.parquet test.parquet    simulated, or cut out of the user's files, or links to given ones
     shards-<hash>/                            train.parquet as shards, for one setting of the operators
     cache/                                    what trainings on the files themselves have read of them
@@ -10,10 +11,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,16 +25,17 @@ from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.data.shards.plan import PrepareSettings
 from mmspec_ds.data.shards.prepare import prepare_shards
 from mmspec_ds.errors import ConfigError, DataError
-from mmspec_ds.files import MANIFEST, replacing
+from mmspec_ds.files import MANIFEST, replacing, write_json
 from mmspec_ds.molecules.splits import BENCHMARK_SEED, SPLITS, SplitSettings, assign_splits
 from mmspec_ds.progress import ProgressLines
 from mmspec_ds.settings import validated
 from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 from mmspec_ds.spectra.registry import PAPER_MODALITIES, REGISTRY
+from mmspec_ds.studies.cells import read_json, recipe_identity
 from mmspec_ds.studies.plan import Budget, DataFiles, DataRecipe
 from mmspec_ds.trainer.run_lock import RunLock
 
-DATA, CACHE = "data", "cache"
+DATA, CACHE, MADE = "data", "cache", "made.json"
 PARTS = ("train", "val", "test")
 
 _SHARD_SPLIT = SplitSettings(validation=0.01, test=0.001)
@@ -51,16 +54,19 @@ def with_data(budget: Budget, files: Sequence[Path] = (), given: Path | None = N
         if not path.is_file():
             raise DataError("no such file: expected a parquet file of the benchmark's schema", path=path)
     changes: dict[str, DataRecipe] = {}
+    words = budget.molecules
     for name, recipe in budget.data.items():
         if files:
             changes[name] = replace(recipe, files=tuple(files))
+            words = f"the molecules of {', '.join(path.name for path in files)}"
         elif given is not None:
             changes[name] = replace(recipe, given=given, molecules=_count(given))
+            words = f"{changes[name].molecules:,} molecules of the folder {given.resolve().name}"
         elif not recipe.molecules:
             raise ConfigError(f"the {budget.name} budget needs the benchmark's files: --data FILE...")
         else:
             changes[name] = recipe
-    return replace(budget, data=changes)
+    return replace(budget, data=changes, molecules=words)
 
 
 def files_of(recipe: DataRecipe, out: Path, settings: DataSettings) -> DataFiles:
@@ -77,16 +83,20 @@ def make_data(recipe: DataRecipe, out: Path, settings: DataSettings, workers: in
     same data is waited for.
 
     Raises:
-        DataError: a file that cannot be used, or a given folder that lacks one.
+        DataError: a file that cannot be used, a given folder that lacks one, or data of another recipe in their
+            place.
         ConfigError: settings that the simulation does not have.
     """
-    found = files_of(recipe, out, settings)
+    found, folder = files_of(recipe, out, settings), out / DATA / recipe.folder
     if _are_made(found):
+        _refuse_others(recipe, folder)
         return found
-    folder = out / DATA / recipe.folder
     with _held(folder):
-        if not all(path.is_file() for path in (*found.train, *found.validation, *found.test)):
+        if _has_files(found):
+            _refuse_others(recipe, folder)
+        else:
             _make_files(recipe, folder, workers)
+            write_json(folder / MADE, _made_of(recipe))
         if found.shards is not None and not (found.shards / MANIFEST).is_file():
             with ProgressLines(f"preparing {folder.name}", unit="rows", last_line=True) as progress:
                 prepare_shards(
@@ -96,8 +106,34 @@ def make_data(recipe: DataRecipe, out: Path, settings: DataSettings, workers: in
 
 
 def _are_made(files: DataFiles) -> bool:
-    whole = all(path.is_file() for path in (*files.train, *files.validation, *files.test))
-    return whole and (files.shards is None or (files.shards / MANIFEST).is_file())
+    return _has_files(files) and (files.shards is None or (files.shards / MANIFEST).is_file())
+
+
+def _has_files(files: DataFiles) -> bool:
+    return all(path.is_file() for path in (*files.train, *files.validation, *files.test))
+
+
+def _made_of(recipe: DataRecipe) -> Mapping[str, Any]:
+    """What a recipe makes its files of, in JSON's types. Shards are made of the files, so they have no part."""
+    content = {key: value for key, value in recipe_identity(recipe).items() if key != "shards"}
+    made: dict[str, Any] = json.loads(json.dumps(content))
+    return made
+
+
+def _refuse_others(recipe: DataRecipe, folder: Path) -> None:
+    """Refuse files that were made of something else: a cell would learn from other data than it says. Of a
+    folder that an older version made nothing is known.
+
+    Raises:
+        DataError: says what they were made of.
+    """
+    made, wanted = read_json(folder / MADE), _made_of(recipe)
+    if made is not None and made != wanted:
+        raise DataError(
+            f"was made of {json.dumps(made)}, and {json.dumps(wanted)} is asked for: take another --out, or"
+            " move it away",
+            path=folder,
+        )
 
 
 def _make_files(recipe: DataRecipe, folder: Path, workers: int) -> None:
@@ -137,10 +173,7 @@ def split_files(files: Sequence[Path], folder: Path) -> None:
     Raises:
         DataError: a file cannot be read, or has other columns than the first.
     """
-    try:
-        opened = [pq.ParquetFile(path) for path in files]
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot be read: {' '.join(str(error).split())}", path=files[0].parent) from None
+    opened = [_opened(path) for path in files]
     schema = opened[0].schema_arrow
     for path, one in zip(files, opened):
         if one.schema_arrow.names != schema.names:
@@ -164,6 +197,13 @@ def split_files(files: Sequence[Path], folder: Path) -> None:
         for part in PARTS:
             os.replace(partial / f"{part}.parquet", folder / f"{part}.parquet")
     (folder / "parts").rmdir()
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"cannot be read: {' '.join(str(error).split())}", path=path) from None
 
 
 def _row_groups(files: Sequence[pq.ParquetFile]) -> Iterator[pa.Table]:

@@ -52,7 +52,9 @@ class Budget:
         evaluate: molecules that accuracy is measured on.
         beam: hypotheses of beam search.
         width: of a heavy expert and of a dense feed-forward network; a light expert has a quarter.
-        about: the budget in words, for the head of a table.
+        about: how long is trained, in words, for the head of a table.
+        molecules: what there is to learn from, in words.
+        main_seeds: seeds of the main comparison, where a lead must be seen over seeds; None: `seeds`.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Budget:
     beam: int
     width: int = 256
     about: str = ""
+    molecules: str = ""
+    main_seeds: int | None = None
 
 
 @dataclass(frozen=True)

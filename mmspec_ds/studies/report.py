@@ -5,6 +5,7 @@ Everything is made from the small files of the cells, so that it can be made aga
 
 import base64
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
-from mmspec_ds.files import replacing_output, write_json
+from mmspec_ds.errors import DataError
+from mmspec_ds.files import replacing_output
 from mmspec_ds.settings import flattened
 from mmspec_ds.studies.cells import described
 from mmspec_ds.studies.plan import Cell, FigureFile, Table
@@ -46,9 +48,10 @@ class Report:
         results = self.results
         trained = [found for cell in results.cells if cell.trains and (found := results.training(cell))]
         missing = len(results.missing())
-        facts = {"budget": f"{results.budget.name}: {results.budget.about}"}
+        facts = {"budget": f"{results.budget.name}: {results.budget.about}", "data": results.budget.molecules}
         facts["cells"] = f"{len(results.cells)}" + (f", of which {missing} are not complete" if missing else "")
-        facts["seeds"] = ", ".join(str(seed) for seed in sorted({cell.seed for cell in results.cells}))
+        seeds = sorted({cell.seed for cell in results.cells})
+        facts["seeds"] = f"{len(seeds)} ({', '.join(map(str, seeds))})"
         for name in ("device", "commit"):
             known = {str(one[name]) for one in trained if one.get(name)}
             if known:
@@ -70,13 +73,18 @@ def write_report(results: StoredResults) -> Path:
     """
     report = Report.of(results)
     folder = report.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.png"):
+            old.unlink()
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}", path=folder) from None
     for figure in report.figures:
-        (folder / f"{figure.name}.png").write_bytes(figure.png)
+        with replacing_output(folder / f"{figure.name}.png") as partial:
+            partial.write_bytes(figure.png)
     _write_runs(results, folder / "runs.csv")
-    write_json(folder / "metrics.json", summary(results))
+    with replacing_output(folder / "metrics.json") as partial:
+        partial.write_text(json.dumps(summary(results), indent=2) + "\n", encoding="utf-8")
     with replacing_output(folder / "table.md") as partial:
         partial.write_text(_markdown(report), encoding="utf-8")
     page = folder / "index.html"
@@ -97,13 +105,19 @@ def summary(results: StoredResults) -> dict[str, Any]:
                 "base": cell.base,
                 "settings": dict(cell.overrides),
                 "data": cell.data,
+                "starts_from": None if cell.start_from is None else dict(cell.start_from.overrides),
                 "seeds": [one.seed for one in alike],
                 "cells": [results.folder(one).path.name for one in alike],
                 "figures": _means(results, cell),
             }
         )
     budget = results.budget
-    about = {"name": budget.name, "about": budget.about, "settings": dict(budget.overrides)}
+    about = {
+        "name": budget.name,
+        "about": budget.about,
+        "molecules": budget.molecules,
+        "settings": dict(budget.overrides),
+    }
     return {"study": results.study.name, "title": results.study.title, "budget": about, "variants": variants}
 
 
@@ -128,13 +142,17 @@ def _scalars(content: Mapping[str, Any] | None) -> Scalars:
 def _write_runs(results: StoredResults, path: Path) -> None:
     """A line for each cell: the settings that differ between the cells, and all its figures."""
     rows: list[Scalars] = []
-    settings = [{"base": c.base, "data": c.data, **c.overrides} for c in results.cells]
+    settings = [
+        {"base": c.base, "data": c.data, "starts_from": _start(results, c), **c.overrides}
+        for c in results.cells
+    ]
+    missing = results.missing()
     keys = list(dict.fromkeys(key for one in settings for key in one))
     differing = [key for key in keys if len({str(one.get(key, "")) for one in settings}) > 1]
     for cell, own in zip(results.cells, settings):
         row: Scalars = {"cell": results.folder(cell).path.name, "seed": cell.seed}
         row |= {key: own.get(key, "") for key in differing}
-        row["complete"] = cell not in results.missing()
+        row["complete"] = cell not in missing
         for measure in (TRAINING, *cell.measures):
             row |= {f"{measure}.{key}": value for key, value in _scalars(results.of(cell, measure)).items()}
         rows.append(row)
@@ -143,6 +161,11 @@ def _write_runs(results: StoredResults, path: Path) -> None:
         writer = csv.DictWriter(file, heads, restval="")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _start(results: StoredResults, cell: Cell) -> str:
+    """The hash of the cell whose weights a cell begins with."""
+    return "" if cell.start_from is None else results.folder(cell.start_from).path.name
 
 
 def _markdown(report: Report) -> str:

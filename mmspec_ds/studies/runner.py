@@ -30,8 +30,8 @@ _SECONDS_UNTIL_RETRY = 5.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a study's cells ended: how many are finished, the faults by cell in words, and whether a request to
-    stop ended it."""
+    """How a study's cells ended: how many are finished, the faults by cell in words (with its hash, where two
+    cells have the same words), and whether a request to stop ended it."""
 
     finished: int
     faults: dict[str, str]
@@ -61,20 +61,28 @@ class Runner:
 
     def run(self) -> Outcome:
         """Do what is missing, until everything is there, has failed or is to stop."""
-        self._pending = [cell for cell in self.cells if not self._is_finished(cell)]
+        self._pending = [
+            cell
+            for cell in self.cells
+            if not CellFolder.of(self.out, cell, self.budget).is_finished(cell, self.budget)
+        ]
         self._finished = len(self.cells) - len(self._pending)
         self._faults: dict[str, str] = {}
+        self._failed: set[str] = set()
         self._running: list[CellJob] = []
         self._retry_at: dict[str, float] = {}
         self._make_data()
         progress = Progress(self.cells, self.budget, len(self.places))
         with _requests_to_stop() as request, Display(self.seconds_between_lines) as display:
-            while (self._pending or self._running) and not request.count:
-                self._fill()
-                self._look(progress)
-                display.show(progress.state(self._finished, len(self._faults), self._running, self._pending))
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-            if request.count:
+            try:
+                while (self._pending or self._running) and not request.count:
+                    self._fill()
+                    self._look(progress)
+                    display.show(
+                        progress.state(self._finished, len(self._failed), self._running, self._pending)
+                    )
+                    time.sleep(_SECONDS_BETWEEN_LOOKS)
+            finally:  # after a fault too: processes of their own would go on without the study
                 self._stop_all(request)
         return Outcome(self._finished, self._faults, request.count > 0)
 
@@ -83,11 +91,6 @@ class Runner:
         for cell in self._pending:
             settings = settings_of(cell, self.budget).data
             make_data(recipe_of(cell, self.budget), self.out, settings, workers=len(self.places))
-
-    def _is_finished(self, cell: Cell) -> bool:
-        folder = CellFolder.of(self.out, cell, self.budget)
-        trained = not cell.trains or folder.result() is not None
-        return trained and not folder.missing_measures(cell, self.budget)
 
     def _fill(self) -> None:
         """Begin cells in the places that are free."""
@@ -111,14 +114,19 @@ class Runner:
             self._running.append(job)
             job.start()
 
+    def _fail(self, cell: Cell, fault: str) -> None:
+        name, words = identity_of(cell, self.budget), described(cell)
+        self._failed.add(name)
+        self._faults[f"{words} ({name})" if words in self._faults else words] = fault
+
     def _may_begin(self, cell: Cell) -> bool:
         """Whether the cell that it begins with is trained; if that one failed, so does this one."""
         source = cell.start_from
         if source is None or CellFolder.of(self.out, source, self.budget).result() is not None:
             return True
-        if described(source) in self._faults:
+        if identity_of(source, self.budget) in self._failed:
             self._pending.remove(cell)
-            self._faults[described(cell)] = f"begins with a cell that failed: {described(source)}"
+            self._fail(cell, f"begins with a cell that failed: {described(source)}")
         return False
 
     def _look(self, progress: "Progress") -> None:
@@ -131,10 +139,11 @@ class Runner:
             if job.fault is None:
                 self._finished += 1
             else:
-                self._faults[job.name] = job.fault
+                self._fail(job.cell, job.fault)
 
     def _stop_all(self, request: "_Request") -> None:
-        """Ask all processes to end, and wait; a second request, or too long a wait, ends them at once."""
+        """Ask all processes that still run to end, and wait; a second request, or too long a wait, ends them at
+        once."""
         for job in self._running:
             job.stop()
         deadline, asked = time.monotonic() + SECONDS_TO_STOP, request.count

@@ -10,7 +10,7 @@ PAPER = "paper"
 
 
 @dataclass(frozen=True)
-class Cell:
+class TextCell:
     """A cell of a table as text; `kind` is "ours", "best", "missing" or "paper"."""
 
     text: str
@@ -22,7 +22,7 @@ class Line:
     """A row of a table as text; a line without cells is the head of a group."""
 
     name: str
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[TextCell, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,17 @@ def formatted(entry: Entry, digits: int) -> str:
 
 
 def _line(row: Row, columns: Sequence[Column], best: dict[str, float | None], beside: dict[str, bool]) -> Line:
-    cells: list[Cell] = []
+    cells: list[TextCell] = []
     for column in columns:
         entry = row.entries.get(column.key)
         figure = _figure(entry)
         if column.key in row.entries and entry is None:
-            cells.append(Cell(NOT_RUN, "missing"))
+            cells.append(TextCell(NOT_RUN, "missing"))
         else:
             is_best = figure is not None and figure == best[column.key]
-            cells.append(Cell(formatted(entry, column.digits), "best" if is_best else "ours"))
+            cells.append(TextCell(formatted(entry, column.digits), "best" if is_best else "ours"))
         if beside[column.key]:
-            cells.append(Cell(formatted(row.paper.get(column.key), column.digits), "paper"))
+            cells.append(TextCell(formatted(row.paper.get(column.key), column.digits), "paper"))
     return Line(row.name, tuple(cells))
 
 

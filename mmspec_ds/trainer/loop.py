@@ -93,10 +93,13 @@ def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
     finally:
         updates.close()
     (seconds,) = largest([time.monotonic() - started], session.device)
+    finished = updates.progress(seconds) >= 1
     if updates.step > state.step or state.score is None:
         state = updates.position(state, seconds)
-        state = _save(session, state) if stopping else _checkpoint(session, state)
-    finished = updates.progress(seconds) >= 1
+        if stopping:
+            state = _save(session, state)
+        if finished or not stopping:  # a run that has spent its budget is validated, asked to stop or not
+            state = _checkpoint(session, state)
     _conclude(session, state, seconds, finished)
     return finished
 

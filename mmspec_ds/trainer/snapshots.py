@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmspec_ds.errors import UserError
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS, CheckpointFolder, TrainerState, name_of, on_rank0
 from mmspec_ds.trainer.engine_state import EngineState
 from mmspec_ds.trainer.weights import WEIGHTS
@@ -43,7 +44,10 @@ class Snapshots:
         # A checkpoint of its own brings the shares of all ranks together, on any topology.
         whole = CheckpointFolder(scratch / CHECKPOINTS, keep=1)
         whole.save(engine, TrainerState(step=step, best_step=step), about, publish=True)
-        on_rank0(lambda: self._take(scratch, step))
+        try:
+            on_rank0(lambda: self._take(scratch, step))
+        except OSError as error:
+            raise UserError(f"{self._folder}: the weights of step {step} could not be kept: {error}") from None
 
     def _take(self, scratch: Path, step: int) -> None:
         os.replace(scratch / WEIGHTS, self._folder / f"{name_of(step)}{_ENDING}")

@@ -40,6 +40,7 @@ def run_with(folder: Path, losses: list[float]) -> Path:
         ([4.0, 2.0, 1.01], 1, "1.0e-02, at step 3"),
         ([4.0, 2.0], 1, "the runs logged 3 and 2 steps"),
         ([], 1, "the runs logged 3 and 0 steps"),
+        ([4.0, float("nan"), 1.0], 1, "inf, at step 2"),
     ],
 )
 def test_losses_are_compared_step_by_step(

@@ -9,6 +9,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.studies.adopt import adopt
 from mmspec_ds.studies.cells import CellFolder, settings_of
 from mmspec_ds.studies.plan import Budget
+from mmspec_ds.trainer.run_lock import RunLock
 from tests.studies.conftest import cell
 
 
@@ -66,3 +67,16 @@ def test_what_is_no_finished_run_is_refused(budget: Budget, tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"holds no config\.yaml"):
         adopt(tmp_path / "out", [tmp_path], budget.data["hard"])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cell_that_is_being_trained_is_left_alone(budget: Budget, tmp_path: Path) -> None:
+    source = run_of(tmp_path / "run", budget)
+    folder = CellFolder.of(tmp_path / "out", cell(), budget)
+    lock = RunLock(folder.run)  # the training's own, as it stays when its study was killed
+    assert lock.acquire() is None
+    (folder.run / "metrics.jsonl").write_text("")
+    with pytest.raises(DataError, match="in use by process"):
+        adopt(tmp_path / "out", [source], budget.data["hard"])
+    assert sorted(path.name for path in folder.path.rglob("*")) == [".lock", "metrics.jsonl", "run"]
+    lock.release()
+    assert adopt(tmp_path / "out", [source], budget.data["hard"])[0].result() is not None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ from mmspec_ds.studies.measures.missing import SETTINGS
 from mmspec_ds.studies.paper_values import TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6
 from mmspec_ds.studies.plan import Budget, Cell, Study, Table, Value
 from mmspec_ds.studies.results import mean_of
+from mmspec_ds.studies.tables import NOT_RUN, in_markdown
 
 SMOKE, CPU = BUDGETS["smoke"], BUDGETS["cpu"]
 ISSUED = (
@@ -249,8 +250,8 @@ def test_tables_without_any_result(study: Study) -> None:
 def test_the_lead_is_counted_seed_by_seed() -> None:
     study = STUDIES["main"]
     made = Made(study, CPU)
-    _, leads = study.tables(made)
-    cells = [one for one in made.cells if "moe" not in one.overrides]
+    _, leads, _ = study.tables(made)
+    cells = [one for one in made.cells if not {"moe", "moe.decoder"} & one.overrides.keys()]
     others = [one for one in made.cells if one.overrides.get("model.encoder_ffn_width") == 320]
     assert len(cells) == len(others) == 3
     gaps = [made.of(a, "accuracy")["top_1"] - made.of(b, "accuracy")["top_1"] for a, b in zip(cells, others)]  # type: ignore[index]
@@ -258,3 +259,16 @@ def test_the_lead_is_counted_seed_by_seed() -> None:
     lead = row.entries["lead"]
     assert isinstance(lead, Value)
     assert (lead.mean, lead.sd) == pytest.approx((np.mean(gaps), np.std(gaps, ddof=1)))
+
+
+def test_a_lead_that_was_not_measured_is_not_run() -> None:
+    _, leads, of_both = STUDIES["main"].tables(Made(STUDIES["main"], CPU, empty=True))
+    assert all(in_markdown(table).count(NOT_RUN) == 5 * len(table.rows) for table in (leads, of_both))
+
+
+def test_the_main_comparison_has_its_own_number_of_seeds() -> None:
+    def seeds(budget: Budget) -> set[int]:
+        return {cell.seed for cell in STUDIES["main"].cells(budget)}
+
+    assert seeds(CPU) == {0, 1, 2}
+    assert seeds(replace(CPU, seeds=2, main_seeds=None)) == {0, 1}, "as many as were asked for"

@@ -20,6 +20,7 @@ from mmspec_ds.studies.measures.accuracy import strata, thirds
 from mmspec_ds.studies.measures.asking import read_molecules
 from mmspec_ds.studies.measures.history import pooled_states, separability
 from mmspec_ds.studies.measures.routing import effective_number
+from mmspec_ds.systems.elucidation.activity import count_routers
 from mmspec_ds.systems.elucidation.evaluate import Question, evaluate_model, read_question
 from mmspec_ds.trainer.weights import write_weights
 from tests.studies.untrained import RUN, Bench
@@ -141,13 +142,17 @@ def test_compute_of_a_sparse_model_counts_the_experts_chosen(bench: Bench) -> No
     widths = [expert["width"] for expert in loads["experts"]]
     chosen = [sum(share * width for share, width in zip(row, widths)) for row in loads["share_all"]]
     experts = sum(2 * 4 * 16 * width for width in chosen)  # k = 2
-    assert found["parts"]["feed-forward"] == pytest.approx(experts, rel=1e-6)
+    routers = 2 * 2 * 16 * 4  # two layers, 16 x 4, two FLOPs each
+    assert found["feed_forward"] == pytest.approx(experts + routers, rel=1e-6)
     each = [
         sum(2 * (w * (2 * 16 + 1) + 16) * share for share, w in zip(row, widths)) for row in loads["share_all"]
     ]
     dense = found["parameters"] - 2 * sum(w * (2 * 16 + 1) + 16 for w in widths)
     assert found["active"] == pytest.approx(dense + sum(each), rel=1e-6)
-    assert found["equal_total"]["feed_forward"] == pytest.approx(2 * 4 * 16 * sum(widths))
+    # Networks of equal total parameters are as wide as all experts, and a little wider for each router and for
+    # the biases of all experts but one.
+    wider = (count_routers(context.trained.model) / 2 + (len(widths) - 1) * 16) / (2 * 16 + 1)
+    assert found["equal_total"]["feed_forward"] == pytest.approx(2 * 4 * 16 * (sum(widths) + wider))
     share = found["share_of_equal_total"]["feed_forward"]
     assert share == pytest.approx(found["feed_forward"] / found["equal_total"]["feed_forward"])
 

@@ -67,7 +67,10 @@ def test_a_cell_that_begins_with_one_that_failed_is_not_run(budget: Budget, out:
     cells = distinct(with_sources([cell(1, start_from=source)]), budget)
     outcome = Runner(cells, budget, out, [Place()], commands()).run()
     assert outcome.finished == 0
-    assert outcome.faults["study, hard, seed 1"] == "begins with a cell that failed: study, hard, seed 13"
+    assert (
+        outcome.faults["study, from trained weights, hard, seed 1"]
+        == "begins with a cell that failed: study, hard, seed 13"
+    )
 
 
 def test_a_study_that_is_stopped_goes_on_where_it_was(budget: Budget, out: Path, commands: Make) -> None:
@@ -181,3 +184,20 @@ def test_the_time_left_by_hand(budget: Budget) -> None:
     assert progress.seconds_left([first, second], cells[2:5]) == (420 / 5 + 30 * 5) / 2
     assert state.whole == "1 of 6 cells done, 2 running, 1 failed, about 2 min left"
     assert state.running[0] == "training.steps=100, hard, seed 0: step 20 of 100, 4.0 steps/s"
+
+
+def test_a_fault_of_the_study_itself_ends_its_processes(
+    budget: Budget, out: Path, commands: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = cell(overrides={"training.steps": 2_000})
+    folder = CellFolder.of(out, one, budget)
+
+    def fail(*_: object) -> None:
+        wait_for(folder.run / "metrics.jsonl")
+        raise RuntimeError("no display")
+
+    monkeypatch.setattr(Progress, "observe", fail)
+    with pytest.raises(RuntimeError, match="no display"):
+        Runner([one], budget, out, [Place()], commands(0.02)).run()
+    assert int((folder.run / "checkpoints" / "step").read_text()) < 2_000  # it was asked to stop, and has
+    assert RunLock(folder.path).acquire() is None

@@ -66,3 +66,21 @@ def test_missing_data_are_told(tmp_path: Path, budget: Budget) -> None:
         with_data(PAPER, [tmp_path / "none.parquet"])
     with pytest.raises(DataError, match="expected what `mmspec simulate` writes"):
         with_data(budget, given=tmp_path)
+
+
+def test_data_of_another_recipe_are_not_taken(budget: Budget, tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        pq.write_table(pa.table({"smiles": ["C"] * 5}), tmp_path / f"{part}.parquet")
+    given, out, text = with_data(budget, given=tmp_path), tmp_path / "out", cell(data="hard_text")
+    settings = settings_of(text, given).data
+    make_data(given.data["hard_text"], out, settings, 1)
+    assert make_data(given.data["hard_text"], out, settings, 1) == files_of(
+        given.data["hard_text"], out, settings
+    )
+    other = with_data(budget, files=[tmp_path / "train.parquet"])
+    assert (given.molecules, other.molecules) == (
+        f"15 molecules of the folder {tmp_path.name}",
+        "the molecules of train.parquet",
+    )
+    with pytest.raises(DataError, match=r'was made of .*15, .*, and {"files": .*} is asked for'):
+        make_data(other.data["hard_text"], out, settings, 1)

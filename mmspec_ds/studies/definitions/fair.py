@@ -26,7 +26,8 @@ from mmspec_ds.studies.definitions.variants import (
     one_heavy,
     with_dropout,
 )
-from mmspec_ds.studies.measures.missing import SETTINGS
+from mmspec_ds.studies.measures.matching import MOLECULES as MATCHED
+from mmspec_ds.studies.measures.missing import SETTINGS, fewer
 from mmspec_ds.studies.plan import Budget, Cell, Column, Entry, Results, Row, Study, Table
 
 MODALITY_DROPOUT = 0.15
@@ -47,8 +48,8 @@ def main_variants(budget: Budget) -> list[Variant]:
 
 
 def main_seeds(budget: Budget) -> int:
-    """One seed more than other studies on a few cores, as a lead must be seen over seeds."""
-    return budget.seeds + 1 if budget.name == "cpu" else budget.seeds
+    """The seeds of the main comparison, which on a few cores has more than other studies."""
+    return budget.seeds if budget.main_seeds is None else budget.main_seeds
 
 
 def _main_cells(budget: Budget) -> list[Cell]:
@@ -77,7 +78,7 @@ def difference_table(results: Results, first: Variant, others: Sequence[Variant]
     rows = []
     for other in others:
         found = difference(results, first.cell(), other.cell())
-        entries: dict[str, Entry] = {}
+        entries: dict[str, Entry] = dict.fromkeys(("lead", "deviations", "first", "second", "p"))
         if found is not None:
             entries = {
                 "lead": found.value,
@@ -157,9 +158,10 @@ def _baseline_tables(results: Results) -> list[Table]:
         about=[*equal_lines(results, variants), asked_line(results)],
         notes=(
             "The matcher knows the candidates: it ranks the predicted spectra of all molecules of a list that"
-            " holds the right one. It shows how much of the task needs no learning.",
+            " holds the right one. It shows how much of the task needs no learning. It is asked about the first"
+            f" {min(MATCHED, results.budget.evaluate):,} test molecules.",
             "PCGrad and gradient blending make several passes a step, as their training FLOPs say. In late"
-            " fusion all parameters count as active, though a token meets one encoder of several.",
+            " fusion a token uses one encoder of several, and the active parameters are those.",
         ),
     )
     return [full, *(_degradation(results, variants, how) for how in ("tokens", "channels"))]
@@ -177,7 +179,10 @@ def _degradation(results: Results, variants: Sequence[Variant], how: str) -> Tab
         columns=columns,
         rows=rows,
         names="model",
-        about=("In brackets the missing shares of NMR, MS and IR. Nothing is trained anew.",),
+        about=(
+            "In brackets the missing shares of NMR, MS and IR. Nothing is trained anew.",
+            asked_line(results, *fewer(results.budget)),
+        ),
     )
 
 

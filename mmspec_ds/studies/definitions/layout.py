@@ -110,6 +110,8 @@ def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
         if max(means) - min(means) <= 0.01 * abs(max(means)):
             equal.append(f"{column.head} ({high})")
         else:
+            if low == high:  # of small models
+                low, high = (f"{one:.3g}" for one in (min(means), max(means)))
             unequal.append(f"{column.head} ({low} to {high})")
     lines = []
     if equal:
@@ -119,10 +121,11 @@ def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
     return lines
 
 
-def asked_line(results: Results) -> str:
-    """How accuracy was measured."""
+def asked_line(results: Results, molecules: int | None = None, beam: int | None = None) -> str:
+    """How accuracy was measured, where a measure does not take the budget's molecules and beam with so many."""
     budget = results.budget
+    molecules, beam = molecules or budget.evaluate, beam or budget.beam
     return (
-        f"Accuracy on the first {budget.evaluate:,} test molecules with beam {budget.beam}, by the rule of the"
-        " benchmark: canonical SMILES equal, invalid and repeated proposals keep their rank."
+        f"Accuracy on the first {molecules:,} test molecules with beam {beam}, by the rule of the benchmark:"
+        " canonical SMILES equal, invalid and repeated proposals keep their rank."
     )

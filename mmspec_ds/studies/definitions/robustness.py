@@ -7,7 +7,7 @@ from typing import Any
 from mmspec_ds.studies.definitions.layout import NOTHING, SHOWN, asked_line, equal_lines, pick
 from mmspec_ds.studies.definitions.variants import SPARSE, STANDARD, Variant, equal_active
 from mmspec_ds.studies.measures.accuracy import strata, thirds
-from mmspec_ds.studies.measures.missing import SETTINGS
+from mmspec_ds.studies.measures.missing import SETTINGS, fewer
 from mmspec_ds.studies.paper_values import (
     MODALITY_NOTE,
     TABLE_1,
@@ -90,11 +90,10 @@ def _settings_table(results: Results, how: str) -> Table:
         columns=[Column(one, one.upper(), digits=1, paper=False) for one in ("nmr", "ms", "ir")] + _columns(),
         rows=rows,
         names="setting",
-        about=[*equal_lines(results, pair), asked_line(results)],
+        about=[*equal_lines(results, pair), asked_line(results, *fewer(results.budget))],
         notes=(
             note,
-            "What is missing is the same for every model. The lists of ten proposals here come from a beam of"
-            " 5 and half of the molecules.",
+            "What is missing is the same for every model. Lists have ten proposals whatever the beam.",
             "The paper masks or removes, and does not say which; its dense model reads text and ours compressed"
             " spectra.",
             MODALITY_NOTE,
@@ -117,7 +116,7 @@ def _subsets_table(results: Results) -> Table:
         columns=_columns(paper=False),
         rows=rows,
         names="given",
-        about=[asked_line(results)],
+        about=[asked_line(results, *fewer(results.budget))],
         notes=("Both models learnt from all modalities. Table 1 has models trained with each combination.",),
     )
 

@@ -1,32 +1,27 @@
 """Parameters and arithmetic of a trained model, counted with the experts that its routers really choose.
 
-Axes: Y encoder layers, E experts.
+Axes: Y layers with experts, E experts.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.studies.measures.asking import batches, device_of, read_molecules
 from mmspec_ds.studies.plan import MeasureContext
-from mmspec_ds.systems.elucidation.equal_models import model_size
-from mmspec_ds.systems.elucidation.flops import (
-    FLOP_PARTS,
-    BatchSize,
-    Dimensions,
-    FlopPart,
-    PassFlops,
-    computed_rows,
-    pass_flops,
+from mmspec_ds.systems.elucidation.activity import (
+    Activity,
+    Array,
+    count_routers,
+    dense_activity,
+    sparse_activity,
 )
+from mmspec_ds.systems.elucidation.flops import Dimensions
+from mmspec_ds.systems.elucidation.routing import RoutingTally
 from mmspec_ds.systems.elucidation.trained import TrainedModel
-
-ENCODER: tuple[FlopPart, ...] = ("embedding", "attention", "feed-forward", "routing")
-"""The parts of a pass that the spectra go through."""
 
 
 def compute(context: MeasureContext) -> dict[str, Any]:
@@ -35,67 +30,54 @@ def compute(context: MeasureContext) -> dict[str, Any]:
     return counted(context.trained, dataset)
 
 
-@torch.no_grad()
 def counted(trained: TrainedModel, dataset: SpectraDataset) -> dict[str, Any]:
-    """Sizes of a model and of its forward pass over a dataset, as a prediction makes it.
+    """Sizes of a model and of its forward pass over a dataset (`Activity`).
 
     Returns:
         `parameters`; `active`, those that an average spectrum token uses: the dense part and the experts chosen
         for it; `nominal_active`, with k experts of mean size (and so in both for experts of the decoder).
-        `tokens_per_sample` of the spectra. Forward FLOPs of a spectrum token, without padding: `feed_forward`
-        (experts and router, or dense network), `encoder` (with embedding and attention) and by `parts`.
-        `equal_total`: the same two for a dense model whose encoder has the total width of the experts and of
-        what is always on, and `share_of_equal_total`, ours divided by these; absent for a dense model.
+        `tokens_per_sample` of the spectra. Forward FLOPs of a spectrum token: `feed_forward` (experts and
+        router, or dense network) and `encoder` (with attention). `equal_total`: the same two for the dense
+        model of equal total parameters, and `share_of_equal_total`, ours divided by these; absent for a dense
+        model.
     """
-    run, model = trained.run, trained.model
-    schemas, words = trained.encoding.schemas, len(trained.vocabulary)
-    dimensions = replace(Dimensions.of(run, schemas, words), checkpointing=False)
-    ours, theirs = PassFlops.nothing(), PassFlops.nothing()
-    tokens, rows_YE = 0.0, torch.zeros((), dtype=torch.float64)
-    for part in batches(dataset):
-        batch = part.batch.to(device_of(model))
-        held = float(batch.spectra.mask_BS.sum())
-        size = replace(BatchSize.of(batch), places=held / len(batch.weight_B))
-        rows = None
-        if run.moe is not None:
-            reports = cast(tuple[RoutingReport, ...], model.encode(batch.spectra).reports)
-            counts_YE = torch.stack([computed_rows(report, run.moe) for report in reports]).double().cpu()
-            rows_YE, rows = rows_YE + counts_YE, counts_YE.tolist()
-        ours += pass_flops(dimensions, size, rows)
-        theirs += pass_flops(_as_dense(dimensions), size)
-        tokens += held
-    nominal = model_size(run, schemas=schemas, vocabulary=words)
-    found = {
-        "parameters": nominal.total,
-        "active": nominal.active,
-        "nominal_active": nominal.active,
-        "tokens_per_sample": tokens / len(dataset),
-        **_per_token(ours.forward, tokens),
+    found = activity_of(trained, dataset)
+    counts: dict[str, Any] = {
+        "parameters": found.parameters,
+        "active": found.active,
+        "nominal_active": found.nominal,
+        "tokens_per_sample": float(dataset.lengths.mean()),
+        "feed_forward": found.feedforward_flops,
+        "encoder": found.encoder_flops,
     }
+    if trained.run.moe is None:
+        return counts
+    equal = {"feed_forward": found.equal_feedforward_flops, "encoder": found.equal_encoder_flops}
+    share = {"feed_forward": found.feedforward_share, "encoder": found.encoder_share}
+    return {**counts, "equal_total": equal, "share_of_equal_total": share}
+
+
+def activity_of(trained: TrainedModel, dataset: SpectraDataset) -> Activity:
+    """What a spectrum token of a dataset uses on average, by the experts that the encoder's routers choose."""
+    run, model, schemas = trained.run, trained.model, trained.encoding.schemas
+    sizes = Dimensions.of(run, schemas, len(trained.vocabulary))
+    parameters, length = sum(p.numel() for p in model.parameters()), float(dataset.lengths.mean())
     if run.moe is None:
-        return found
-    pairs_YE: list[list[float]] = (rows_YE / tokens).tolist()
+        return dense_activity(sizes, parameters, length, len(schemas) if sizes.late else 1)
+    chosen_YE = _chosen(trained, dataset)
     if run.moe.decoder:
-        experts = len(run.moe.experts)
-        pairs_YE += [[run.moe.k / experts] * experts] * run.model.decoder_layers
-    found["active"] = model_size(run, pairs_YE, schemas, words).active
-    dense = {key: _per_token(theirs.forward, tokens)[key] for key in ("feed_forward", "encoder")}
-    share = {key: found[key] / value for key, value in dense.items()}
-    return {**found, "equal_total": dense, "share_of_equal_total": share}
+        even_YE = np.full((run.model.decoder_layers, len(sizes.widths)), run.moe.k / len(sizes.widths))
+        chosen_YE = np.concatenate([chosen_YE, even_YE])
+    return sparse_activity(sizes, parameters, count_routers(model), chosen_YE, length)
 
 
-def _as_dense(sizes: Dimensions) -> Dimensions:
-    """The sizes of a dense model whose encoder's networks are as wide as all experts together."""
-    width = sum(sizes.widths) + sizes.always_on or sizes.encoder_ffn_width
-    return replace(
-        sizes, widths=(), k=0, always_on=0, prior=False, decoder_experts=False, encoder_ffn_width=width
-    )
-
-
-def _per_token(forward: Mapping[FlopPart, float], tokens: float) -> dict[str, Any]:
-    parts: dict[str, float] = {part: forward[part] / tokens for part in FLOP_PARTS}
-    return {
-        "feed_forward": parts["feed-forward"] + parts["routing"],
-        "encoder": sum(parts[part] for part in ENCODER),
-        "parts": parts,
-    }
+@torch.no_grad()
+def _chosen(trained: TrainedModel, dataset: SpectraDataset) -> Array:
+    """How often a token chooses each expert of the encoder's layers on average, [Y, E]."""
+    model, tally = trained.model, RoutingTally()
+    for part in batches(dataset):
+        encoded = model.encode(part.batch.to(device_of(model)).spectra)
+        tally.add(cast(tuple[RoutingReport, ...], encoded.reports))
+    table = tally.table()
+    assert table is not None
+    return table.chosen_YE

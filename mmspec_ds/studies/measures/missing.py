@@ -11,7 +11,7 @@ from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.nn.packed_weights import packed
 from mmspec_ds.studies.measures.asking import batches, device_of, ranks_of, read_molecules, search, shares
 from mmspec_ds.studies.measures.masking import CHANNELS, mask_tokens, only_channels, remove_channels
-from mmspec_ds.studies.plan import MeasureContext
+from mmspec_ds.studies.plan import Budget, MeasureContext
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
 SETTINGS: dict[str, dict[str, float]] = {
@@ -67,9 +67,14 @@ def modality_subsets(context: MeasureContext) -> dict[str, Any]:
 
 def fewer_molecules(context: MeasureContext) -> tuple[SpectraDataset, int]:
     """The molecules for a measure with many searches, and the beam."""
-    limit = max(FEWEST, round(SHARE * context.budget.evaluate))
-    dataset = read_molecules(context.trained, context.data.test, min(limit, context.budget.evaluate))
-    return dataset, min(BEAM, context.budget.beam)
+    molecules, beam = fewer(context.budget)
+    return read_molecules(context.trained, context.data.test, molecules), beam
+
+
+def fewer(budget: Budget) -> tuple[int, int]:
+    """How many molecules a measure with many searches is made on, and the beam."""
+    limit = max(FEWEST, round(SHARE * budget.evaluate))
+    return min(limit, budget.evaluate), min(BEAM, budget.beam)
 
 
 def ask(

@@ -23,6 +23,9 @@ OPTIMIZATION = (
 )
 """Settings of training that change what a step learns, beside budget and batch."""
 
+BALANCE = ("modality_gradients", "ogm_ge", "blending")
+"""Settings of training that say what is done about modalities that learn at unequal speed."""
+
 NOT_INPUTS = {"train", "validation", "validation_fraction", "split_seed", "allow_shared_molecules", "cache"}
 """Settings of data that say where molecules come from, and not what the model sees of them."""
 
@@ -45,7 +48,7 @@ def compared_model(name: str, run: ElucidationRun, usage: Usage) -> Compared:
     """A model by its settings and the counts of its training."""
     counts = {
         "steps": usage.steps,
-        "samples_per_step": usage.samples_per_step,
+        "samples_per_step": samples_per_step(run, usage.samples_per_step),
         "samples": usage.samples,
         "flops": usage.flops,
         "parameters": usage.parameters,
@@ -64,8 +67,17 @@ def compared_model(name: str, run: ElucidationRun, usage: Usage) -> Compared:
 
 def facts_of(run: ElucidationRun) -> dict[str, Any]:
     """What settings decide, as facts to compare."""
+    training, start = run.training, run.training.start_from
+    alignment = run.objective.model_dump(mode="json", include={"alignment", "alignment_temperature"})
     return {
         "inputs": run.data.model_dump(mode="json", exclude=NOT_INPUTS),
-        "optimizer and noise": run.training.model_dump(mode="json", include=set(OPTIMIZATION)),
+        "optimizer and noise": training.model_dump(mode="json", include=set(OPTIMIZATION)),
+        "balance of modalities": alignment | training.model_dump(mode="json", include=set(BALANCE)),
+        "first weights": "drawn" if start is None else str(start),
         "seed": run.seed,
     }
+
+
+def samples_per_step(run: ElucidationRun, full: int | None) -> int | None:
+    """The samples of a step of `full` batches; None where a number of tokens decides how large a batch is."""
+    return full if run.training.tokens_per_batch is None else None

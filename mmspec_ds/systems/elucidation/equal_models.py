@@ -9,7 +9,10 @@ Axes: Y sparse layers, E experts in physical order.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from mmspec_ds.data.encoding import InputEncoding
@@ -18,8 +21,10 @@ from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.routing import RoutingTable
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+
+Pairs: TypeAlias = Sequence[Sequence[float]] | npt.NDArray[np.float64]
+"""How often a token was sent to each expert, [Y, E]."""
 
 ANY_VOCABULARY = 64
 """Target tokens where a comparison of two models is wanted, in which their number has no part."""
@@ -36,7 +41,7 @@ class ModelSize:
 
 def model_size(
     run: ElucidationRun,
-    pairs_YE: Sequence[Sequence[float]] | None = None,
+    pairs_YE: Pairs | None = None,
     schemas: Mapping[Modality, TokenSchema] | None = None,
     vocabulary: int = ANY_VOCABULARY,
 ) -> ModelSize:
@@ -44,9 +49,8 @@ def model_size(
 
     Args:
         run: the settings.
-        pairs_YE: how often a token was sent to each expert of each layer, as `chosen` takes it from routing
-        that
-            was measured; without, each expert has its even share of k.
+        pairs_YE: how often a token was sent to each expert of each layer, as `RoutingTable.chosen_YE` is, with
+            the decoder's layers behind where they have experts; without, each expert has its even share of k.
         schemas: the fields of each modality's tokens; without, those of the run's own compression.
         vocabulary: SMILES tokens, specials included.
     """
@@ -65,21 +69,11 @@ def model_size(
         pairs_YE = [[run.moe.k / len(widths)] * len(widths)] * layers
     if len(pairs_YE) != layers or any(len(row) != len(widths) for row in pairs_YE):
         raise ValueError(f"expected pairs of {layers} layers and {len(widths)} experts in each")
-    used = sum(share * size for row in pairs_YE for share, size in zip(row, each))
+    used = float(sum(share * size for row in pairs_YE for share, size in zip(row, each)))
     return ModelSize(total, total - layers * sum(each) + used)
 
 
-def chosen(routing: RoutingTable) -> list[list[float]]:
-    """Pairs of a token and an expert for each token [Y, E], from the routing that a validation measured; rows
-    sum to k, or to less where experts are skipped."""
-    tokens_Y1 = routing.tokens_YM.sum(1, keepdims=True)
-    found: list[list[float]] = (routing.load_YME.sum(1) / tokens_Y1).tolist()
-    return found
-
-
-def dense_of_equal_active(
-    run: ElucidationRun, pairs_YE: Sequence[Sequence[float]] | None = None
-) -> ElucidationRun:
+def dense_of_equal_active(run: ElucidationRun, pairs_YE: Pairs | None = None) -> ElucidationRun:
     """The dense run whose model has as many parameters as a token of the sparse one uses, to within half of a
     hidden unit in each layer. `pairs_YE` is as in `model_size`."""
     return _dense(run, model_size(run, pairs_YE).active)

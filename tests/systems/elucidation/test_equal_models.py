@@ -7,14 +7,12 @@ import pytest
 
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.systems.elucidation.equal_models import (
-    chosen,
     dense_of_equal_active,
     dense_of_equal_total,
     model_size,
     network_parameters,
 )
 from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.routing import RoutingTable
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run
 
@@ -65,6 +63,7 @@ def test_experts_that_were_chosen_count() -> None:
     sparse, even = run_of(), model_size(run_of()).active
     heavy = [[1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]] * 2
     assert model_size(sparse, heavy).active - even == 2 * 2 * (256 - 160) * 257
+    assert model_size(sparse, np.array(heavy)) == model_size(sparse, heavy)
     with pytest.raises(ValueError, match="2 layers and 8 experts"):
         model_size(sparse, heavy[:1])
     with pytest.raises(ValueError, match="the run is dense"):
@@ -75,9 +74,3 @@ def test_a_token_passes_through_one_of_the_encoders() -> None:
     early, late = (model_size(run_of("moe=null", f"model.fusion={one}")) for one in ("early", "late"))
     assert late.total > early.total == early.active
     assert late.active == pytest.approx(early.active)
-
-
-def test_routing_that_was_measured() -> None:
-    load_YME = np.array([[[6.0, 2.0], [0.0, 4.0]]])
-    table = RoutingTable(load_YME, load_YME, np.zeros((1, 2)), np.array([[8.0, 4.0]]), np.zeros((1, 2)))
-    assert chosen(table) == [[0.5, 0.5]]
