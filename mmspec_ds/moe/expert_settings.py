@@ -121,7 +121,8 @@ class MoESettings(Settings):
 
     @model_validator(mode="after")
     def _a_bias_of_each_modality_has_a_rate(self) -> "MoESettings":
-        if self.selection_bias_by == "modality" and not self.selection_bias_rate:
+        by_modality = self.choice == "token" and self.selection_bias_by == "modality"
+        if by_modality and not self.selection_bias_rate:
             raise ValueError(
                 "selection_bias_by is 'modality', but selection_bias_rate is 0: there is no selection bias,"
                 " expected a positive rate, such as 0.001"
@@ -143,6 +144,7 @@ class MoESettings(Settings):
             idle = {
                 "mode": self.mode != "dropless",
                 "selection_bias_rate": self.selection_bias_rate > 0,
+                "selection_bias_by": self.selection_bias_by != "all",
                 "dynamic_share": self.dynamic_share > 0,
             }
             for name in (name for name, used in idle.items() if used):
