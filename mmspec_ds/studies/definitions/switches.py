@@ -66,9 +66,15 @@ def _experts(budget: Budget) -> list[Line]:
 
 def _top_k(budget: Budget) -> list[Line]:
     return [
-        Line(SPARSE.named("k 2") if k == 2 else SPARSE.but(f"k {k}", moe={"k": k}), paper)
+        Line(SPARSE.named("k 2") if k == 2 else SPARSE.but(f"k {k}", moe=_chosen(k)), paper)
         for k, paper in TABLE_11.items()
     ]
+
+
+def _chosen(k: int) -> dict[str, object]:
+    """The settings for k experts of a token. A single weight that is divided by itself is always 1, and a router
+    would learn nothing from it."""
+    return {"k": k} if k > 1 else {"k": k, "renormalise": False}
 
 
 def _settings(budget: Budget) -> list[Line]:
@@ -98,7 +104,7 @@ def _switches(budget: Budget) -> list[Line]:
             objective=unbalanced,
         ),
         row("router", "experts choose tokens", moe={"choice": "expert"}),
-        row("experts", "always-on expert and k 1", moe={"always_on": mean_width(budget), "k": 1}),
+        row("experts", "always-on expert and k 1", moe={"always_on": mean_width(budget), **_chosen(1)}),
         row("experts", "16 of half width, k 4", moe={"experts": halved(budget), "k": 4}),
         Line(SPARSE_BOTH.named("experts in the decoder too"), group="experts"),
         row("objective", "supervised interactions 0.1", objective={"interactions": 0.1}),
