@@ -72,8 +72,8 @@ def _top_k(budget: Budget) -> list[Line]:
 
 
 def _chosen(k: int) -> dict[str, object]:
-    """The settings for k experts of a token. A single weight that is divided by itself is always 1, and a router
-    would learn nothing from it."""
+    """The settings for k experts of a token. A single weight that is divided by itself is always 1, and the
+    router would learn nothing from it."""
     return {"k": k} if k > 1 else {"k": k, "renormalise": False}
 
 
