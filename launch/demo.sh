@@ -15,7 +15,7 @@ if ! command -v nvidia-smi >/dev/null; then
     export MALLOC_TRIM_THRESHOLD_=2147483648 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TOP_PAD_=67108864
 fi
 steps=${STEPS:-2500}
-molecules=${MOLECULES:-60000} # of up to 9 heavy atoms; a list of 60,000 comes with the package
+molecules=${MOLECULES:-30000} # of up to 8 heavy atoms; a list of 30,000 comes with the package
 cores=$(getconf _NPROCESSORS_ONLN)
 threads=$((cores > 1 ? cores / 2 : 1)) # of each of two processes
 # As many parameters as work on a token of the sparse model: two experts of the mean width, 160.
@@ -47,7 +47,7 @@ train=(mmspec train ds_configs/runs/demo.yaml training.steps="$steps" training.t
 
 if [ ! -f starter/test.parquet ]; then
     echo "demo: simulating $molecules molecules with 1H and 13C NMR, IR and MS/MS, noise included"
-    mmspec simulate --molecules "$molecules" --max-heavy-atoms 9 --seed 0 --out starter
+    mmspec simulate --molecules "$molecules" --max-heavy-atoms 8 --seed 0 --out starter
 fi
 echo "demo: training the sparse model and the dense one for $steps steps each, side by side"
 side_by_side runs/demo_dense.log "${train[@]}" -- "${train[@]}" "${dense[@]}"

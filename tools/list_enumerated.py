@@ -20,7 +20,7 @@ from mmspec_ds.simulator.listed import FILES, FIRST, Arguments, name_of
 from mmspec_ds.simulator.parts import TEST, VALIDATION, part_of
 from mmspec_ds.spectra.rows import SMILES
 
-LISTS: tuple[Arguments, ...] = ((15_000, 8, 0), (60_000, 9, 0), (200_000, 10, 0))
+LISTS: tuple[Arguments, ...] = ((15_000, 8, 0), (30_000, 8, 0), (60_000, 9, 0), (200_000, 10, 0))
 """Molecules, heavy atoms at most, and seed."""
 
 

@@ -14,6 +14,7 @@ from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 
 FILES = {
     (15_000, 8, 0): {"train": "f365712ff9104b2c", "val": "f1839103cb126490", "test": "b34426d8cf969073"},
+    (30_000, 8, 0): {"train": "3b1079685ecd12ef", "val": "90802d3833ff80a7", "test": "97669f886301e599"},
     (60_000, 9, 0): {"train": "1f0c44bd3f0c1cec", "val": "164f1bf9fd4697e9", "test": "718517824eb8d392"},
     (200_000, 10, 0): {"train": "83ed0907a84debba", "val": "781cda21785ed84b", "test": "45e2dae2697eab37"},
 }
@@ -42,7 +43,7 @@ def computed() -> list[str]:
     return list(enumerate_molecules(2_673 + 150, 7, 0))
 
 
-@pytest.mark.parametrize("arguments", [(15_000, 8, 0), (60_000, 9, 0)], ids=str)
+@pytest.mark.parametrize("arguments", [(15_000, 8, 0), (30_000, 8, 0), (60_000, 9, 0)], ids=str)
 def test_a_list_begins_as_it_is_computed(arguments: tuple[int, int, int], computed: list[str]) -> None:
     shipped = [one.smiles for one in listed(*arguments) or ()]
     found = np.empty(len(shipped), dtype=object)
