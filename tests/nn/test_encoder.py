@@ -145,10 +145,10 @@ def test_checkpointed_layers_keep_their_inputs_only_and_give_the_same_bits(spars
     for plain, again in zip(*found, strict=True):
         assert torch.equal(plain, again)
     # A state into each of four layers, one out of the last, one out of the last norm, the first dropout's mask;
-    # a fifth of one for the rest: 362 KB of 3.9 MB (dense).
+    # a fifth of one for the rest: 362 KB of 3.9 MB (dense), 366 KB of 3.5 MB (sparse).
     state = hidden.numel() * hidden.element_size()
     assert kept[1] < 7.2 * state
-    assert kept[0] > 10 * kept[1]
+    assert kept[0] > 9 * kept[1]  # 10.8 (dense) and 9.6 times
 
 
 def test_nothing_is_computed_again_where_nothing_is_kept() -> None:
