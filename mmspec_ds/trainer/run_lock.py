@@ -111,7 +111,13 @@ class RunLock:
     def _read(self) -> str | None:
         """The lock's content; None when there is no lock."""
         try:
-            return self.path.read_text(encoding="utf-8")
+            content = self.path.read_text(encoding="utf-8")
+            for _ in range(20):
+                if content:
+                    break
+                time.sleep(0.05)  # made a moment ago, and not yet written
+                content = self.path.read_text(encoding="utf-8")
+            return content
         except FileNotFoundError:
             return None
 

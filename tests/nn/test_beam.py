@@ -219,9 +219,9 @@ def test_a_beam_that_holds_everything_finds_what_enumeration_finds(
 
 @pytest.mark.parametrize("beam", [1, 3, 10])
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-# Of a token's log probability: 32 roundings of numbers between 1 and 2.
+# Of a token's log probability: 64 roundings of numbers between 1 and 2.
 @pytest.mark.parametrize(
-    ("double", "tolerance"), [(True, 1e-12), (False, 32 * 2.0**-23)], ids=["float64", "float32"]
+    ("double", "tolerance"), [(True, 1e-12), (False, 64 * 2.0**-23)], ids=["float64", "float32"]
 )
 def test_the_cache_changes_nothing(
     workshop, beam: int, length_penalty: float, double: bool, tolerance: float

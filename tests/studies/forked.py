@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from mmspec_ds.studies.budgets import SMOKE
+from mmspec_ds.studies.cells import distinct
 from mmspec_ds.studies.commands import Commands, Place
+from mmspec_ds.studies.definitions import STUDIES
+from mmspec_ds.studies.runner import Runner, with_sources
 
 
 @dataclass
@@ -55,3 +59,12 @@ class Forked(Commands):
             os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(status)
+
+
+def run_cells(names: Sequence[str], out: Path) -> None:
+    """Train and measure the cells of some studies within the smallest budget, each once."""
+    cells = [cell for name in names for cell in STUDIES[name].cells(SMOKE)]
+    everything = distinct(with_sources(cells), SMOKE)
+    outcome = Runner(everything, SMOKE, out, [Place(), Place()], Forked()).run()
+    assert outcome.faults == {}
+    assert outcome.finished == len(everything)
