@@ -51,7 +51,7 @@ class StackedWeights:
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The four tensors."""
+        """w1, b1, w2 and b2 of all experts, stacked as the attributes say."""
         return self.w1, self.b1, self.w2, self.b2
 
     def with_tensors(self, tensors: Sequence[Tensor]) -> "StackedWeights":

@@ -29,7 +29,7 @@ COUNTS = {
 
 @dataclass(frozen=True)
 class Compared:
-    """One of the models.
+    """A model of a comparison, with the figures that its run recorded.
 
     Attributes:
         name: of the model.

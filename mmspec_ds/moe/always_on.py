@@ -23,6 +23,6 @@ class AlwaysOn(nn.Module):
         self.b2 = nn.Parameter(torch.zeros(d_model))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """[..., D] to [..., D]."""
+        """The network's output of the same shape as `hidden`, [..., D]; padding places get one too."""
         inner_TF = F.gelu(torch.addmm(self.b1, hidden.flatten(0, -2), self.w1))
         return torch.addmm(self.b2, inner_TF, self.w2).view(hidden.shape)
