@@ -1,0 +1,1 @@
+"""A library of spectra of known molecules: kept on disk, searched by vectors and by peaks. Knows no model."""
