@@ -155,8 +155,8 @@ class MoESettings(Settings):
         return self
 
 
-class ObjectiveSettings(Settings):
-    """Weights of the auxiliary losses and their schedules (equations 8, 22, 23).
+class RouterObjective(Settings):
+    """Weights of the auxiliary losses of routers and their schedules (equations 8, 22, 23).
 
     Times are fractions of the training budget.
 
@@ -169,11 +169,6 @@ class ObjectiveSettings(Settings):
         margin: gamma of the separation, a distance between pooled outputs.
         z: weight of the squared log-partition of the router's logits (ST-MoE, Zoph et al. 2022), before they
             are divided by the temperature, and with sigmoid gates too.
-        interactions: weight of the supervision of experts by masked modalities (I2MoE, Xin et al. 2025), see
-            `moe.interactions`; it costs a second pass of the encoder.
-        label_smoothing: of the task loss in training.
-        alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
-        alignment_temperature: divides its cosines.
     """
 
     balance: float = Field(default=0.01, ge=0)
@@ -185,6 +180,19 @@ class ObjectiveSettings(Settings):
     structure: float = Field(default=0.001, ge=0)
     margin: float = Field(default=1.0, gt=0)
     z: float = Field(default=0.0, ge=0)
+
+
+class ObjectiveSettings(RouterObjective):
+    """The same with what the objective of an elucidation model has beside it.
+
+    Attributes:
+        interactions: weight of the supervision of experts by masked modalities (I2MoE, Xin et al. 2025), see
+            `moe.interactions`; it costs a second pass of the encoder.
+        label_smoothing: of the task loss in training.
+        alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
+        alignment_temperature: divides its cosines.
+    """
+
     interactions: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     alignment: float = Field(default=0.0, ge=0)
