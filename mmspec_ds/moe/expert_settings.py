@@ -130,6 +130,15 @@ class MoESettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _a_share_of_the_first_needs_a_second(self) -> "MoESettings":
+        if self.k == 1 and self.dynamic_share:
+            raise ValueError(
+                f"dynamic_share is {self.dynamic_share}, but k is 1: there is no second expert to leave out,"
+                " expected 0, or k of 2 and more"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_decoder_has_no_capacity(self) -> "MoESettings":
         if self.decoder and self.mode == "capacity":
             raise ValueError(
@@ -197,3 +206,13 @@ class ObjectiveSettings(RouterObjective):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     alignment: float = Field(default=0.0, ge=0)
     alignment_temperature: float = Field(default=0.07, gt=0)
+
+    @model_validator(mode="after")
+    def _a_temperature_has_cosines_to_divide(self) -> "ObjectiveSettings":
+        default = type(self).model_fields["alignment_temperature"].default
+        if not self.alignment and self.alignment_temperature != default:
+            raise ValueError(
+                f"alignment_temperature is {self.alignment_temperature}, but alignment is 0: there is no such"
+                " loss, expected a positive alignment, or no alignment_temperature"
+            )
+        return self
