@@ -40,8 +40,8 @@ class Estimate:
 def estimate(values: FloatArray, groups: Sequence[str] | npt.NDArray[np.int64], seed: int = 0) -> Estimate:
     """The mean of one value a query with its uncertainty, by resampling whole groups with replacement.
 
-    Queries of one molecule resemble each other; a bootstrap that drew them one by one would be too sure (Davison
-    and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+    Queries of one molecule resemble each other; a bootstrap that drew them one by one would be too sure
+    (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
 
     Args:
         values: [n].

@@ -7,12 +7,8 @@ whose score is at least that of the best row of the right molecule; of equally g
 one stands first. A score that is not a number is the worst.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
-from rdkit import Chem, rdBase
-from rdkit.Chem import rdFingerprintGenerator
 
 FloatMatrix = npt.NDArray[np.float32]
 BoolMatrix = npt.NDArray[np.bool_]
@@ -20,9 +16,6 @@ IntArray = npt.NDArray[np.int64]
 
 RECALL_AT = (1, 5, 10)
 """The k of R@k."""
-
-BITS = 2048
-"""Of a fingerprint."""
 
 ABSENT = 0
 """The rank where no row of the right molecule was among the candidates."""
@@ -67,8 +60,8 @@ def analogue_similarity(
         hits: how many first rows are looked at.
 
     Returns:
-        [Q, 3]: the similarity of the first hit, the mean and the best of the first `hits`; where there are fewer
-        candidates, of those; not a number where there is none.
+        [Q, 3]: the similarity of the first hit, the mean and the best of the first `hits`; of all where there
+        are fewer candidates; not a number where there is none.
     """
     result = np.full((len(scores), len(ANALOGUES)), np.nan)
     for at, (row, allowed) in enumerate(zip(scores, candidates, strict=True)):
@@ -84,24 +77,3 @@ def analogue_similarity(
         top = similar[order]
         result[at] = top[0], top.mean(), top.max()
     return result
-
-
-def fingerprint_bits(smiles: Iterable[str | None]) -> npt.NDArray[np.uint8]:
-    """Morgan fingerprints of radius 2, [molecules, 2048] of zeros and ones; zeros for no or an invalid SMILES."""
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=BITS)
-    rows = []
-    with rdBase.BlockLogs():
-        for text in smiles:
-            molecule = Chem.MolFromSmiles(text) if text else None
-            empty = np.zeros(BITS, dtype=np.uint8)
-            rows.append(empty if molecule is None else generator.GetFingerprintAsNumPy(molecule))
-    return np.array(rows, dtype=np.uint8).reshape(-1, BITS)
-
-
-def tanimoto_matrix(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> FloatMatrix:
-    """Tanimoto similarities [A, B] of two sets of fingerprints, [A, bits] and [B, bits] of zeros and ones; 0 where
-    both are empty."""
-    left, right = first.astype(np.float32), second.astype(np.float32)
-    common = left @ right.T
-    either = left.sum(axis=1)[:, None] + right.sum(axis=1)[None, :] - common
-    return np.divide(common, either, out=np.zeros_like(common), where=either > 0)
