@@ -92,8 +92,7 @@ def entropy_similarity(query: Peaks, peaks: Peaks, settings: PeakSettings) -> np
     pairs = equal_peaks(query.mz, peaks, settings)
     a, b = query.intensity[pairs.query] / 2, peaks.intensity[pairs.other] / 2
     gain = information(a + b) - information(a) - information(b)
-    total: npt.NDArray[np.float64] = np.bincount(peaks.rows[pairs.other], gain, len(peaks))
-    return total
+    return np.asarray(np.bincount(peaks.rows[pairs.other], weights=gain, minlength=len(peaks)), np.float64)
 
 
 def information(share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
