@@ -120,7 +120,7 @@ class SearchQuestion:
 
     @cached_property
     def _precursors(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        return _precursors(self.queries), _precursors(self.library)
+        return precursors_of(self.queries), precursors_of(self.library)
 
     @cached_property
     def _fingerprints(self) -> ByteArray:
@@ -142,7 +142,7 @@ def _polarity(entry: Entry) -> str:
     return _UNKNOWN if spectrum is None else spectrum.polarity
 
 
-def _precursors(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
+def precursors_of(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
     """The m/z of the precursor of each entry, not a number where none is stated."""
     spectra = (_tandem(one) for one in entries)
     stated = (None if spectrum is None else spectrum.precursor_mz for spectrum in spectra)
