@@ -39,6 +39,14 @@ class SpectraBatch:
         """True where there is a token."""
         return self.modality_BS != PADDING
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "SpectraBatch":
+        """The same with every tensor changed, such as moved to a device."""
+        tokens = {
+            m: ModalityTokens(*(change(getattr(t, name)) for name in t.__dataclass_fields__))
+            for m, t in self.tokens.items()
+        }
+        return SpectraBatch(change(self.modality_BS), tokens)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -64,13 +72,9 @@ class Batch:
         return self._with(Tensor.pin_memory)
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tokens = {
-            m: ModalityTokens(*(change(getattr(t, name)) for name in t.__dataclass_fields__))
-            for m, t in self.spectra.tokens.items()
-        }
         return replace(
             self,
-            spectra=SpectraBatch(change(self.spectra.modality_BS), tokens),
+            spectra=self.spectra.mapped(change),
             target_BL=change(self.target_BL),
             weight_B=change(self.weight_B),
         )

@@ -54,7 +54,7 @@ def collate(
         counts_BM = counts_BM * kept_modalities(counts_BM, modalities, dropout_M, rng.random(counts_BM.shape))
     weight_B = np.ones(len(chosen)) if weights is None else np.asarray(weights)
     return Batch(
-        spectra=_lay_out(dataset, chosen, counts_BM),
+        spectra=lay_out(dataset, chosen, counts_BM),
         target_BL=torch.from_numpy(_pad(dataset.targets, chosen)),
         weight_B=torch.from_numpy(weight_B.astype(np.float32)),
         ids=tuple(dataset.ids[at] for at in chosen),
@@ -78,8 +78,11 @@ def kept_modalities(
     return kept_BM
 
 
-def _lay_out(dataset: SpectraDataset, chosen: IntArray, counts_BM: IntArray) -> SpectraBatch:
-    """Give every token its place: a sample's modalities follow one another, each in its own order."""
+def lay_out(dataset: SpectraDataset, chosen: IntArray, counts_BM: IntArray | None = None) -> SpectraBatch:
+    """The tokens of the samples at the places `chosen`, each given its place: a sample's modalities follow one
+    another, each in its own order. `counts_BM` says how many of each are laid out; by default all."""
+    if counts_BM is None:
+        counts_BM = np.stack([counts_at(packed.offsets, chosen) for packed in dataset.tokens.values()], axis=1)
     length = int(counts_BM.sum(axis=1).max())
     starts_BM = np.cumsum(counts_BM, axis=1) - counts_BM + length * np.arange(len(chosen))[:, None]
     modality_X = np.full(len(chosen) * length, PADDING, dtype=np.int64)

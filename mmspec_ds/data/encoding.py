@@ -56,7 +56,8 @@ class InputEncoding:
     def from_settings(
         cls, settings: DataSettings, source: Mapping[Modality, Vocabulary] | None = None
     ) -> "InputEncoding":
-        """
+        """The encoding that the `data` block of a run file asks for.
+
         Args:
             settings: the `data` block.
             source: the vocabularies of the text, needed for that representation and for no other.

@@ -130,6 +130,15 @@ class MoESettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _a_share_of_the_first_needs_a_second(self) -> "MoESettings":
+        if self.k == 1 and self.dynamic_share:
+            raise ValueError(
+                f"dynamic_share is {self.dynamic_share}, but k is 1: there is no second expert to leave out,"
+                " expected 0, or k of 2 and more"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_decoder_has_no_capacity(self) -> "MoESettings":
         if self.decoder and self.mode == "capacity":
             raise ValueError(
@@ -155,8 +164,8 @@ class MoESettings(Settings):
         return self
 
 
-class ObjectiveSettings(Settings):
-    """Weights of the auxiliary losses and their schedules (equations 8, 22, 23).
+class RouterObjective(Settings):
+    """Weights of the auxiliary losses of routers and their schedules (equations 8, 22, 23).
 
     Times are fractions of the training budget.
 
@@ -169,11 +178,6 @@ class ObjectiveSettings(Settings):
         margin: gamma of the separation, a distance between pooled outputs.
         z: weight of the squared log-partition of the router's logits (ST-MoE, Zoph et al. 2022), before they
             are divided by the temperature, and with sigmoid gates too.
-        interactions: weight of the supervision of experts by masked modalities (I2MoE, Xin et al. 2025), see
-            `moe.interactions`; it costs a second pass of the encoder.
-        label_smoothing: of the task loss in training.
-        alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
-        alignment_temperature: divides its cosines.
     """
 
     balance: float = Field(default=0.01, ge=0)
@@ -185,7 +189,30 @@ class ObjectiveSettings(Settings):
     structure: float = Field(default=0.001, ge=0)
     margin: float = Field(default=1.0, gt=0)
     z: float = Field(default=0.0, ge=0)
+
+
+class ObjectiveSettings(RouterObjective):
+    """The same with what the objective of an elucidation model has beside it.
+
+    Attributes:
+        interactions: weight of the supervision of experts by masked modalities (I2MoE, Xin et al. 2025), see
+            `moe.interactions`; it costs a second pass of the encoder.
+        label_smoothing: of the task loss in training.
+        alignment: weight of the contrastive alignment of the modalities' pooled states, in training.
+        alignment_temperature: divides its cosines.
+    """
+
     interactions: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     alignment: float = Field(default=0.0, ge=0)
     alignment_temperature: float = Field(default=0.07, gt=0)
+
+    @model_validator(mode="after")
+    def _a_temperature_has_cosines_to_divide(self) -> "ObjectiveSettings":
+        default = type(self).model_fields["alignment_temperature"].default
+        if not self.alignment and self.alignment_temperature != default:
+            raise ValueError(
+                f"alignment_temperature is {self.alignment_temperature}, but alignment is 0: there is no such"
+                " loss, expected a positive alignment, or no alignment_temperature"
+            )
+        return self

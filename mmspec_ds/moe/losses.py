@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmspec_ds.moe.expert_settings import ObjectiveSettings
+from mmspec_ds.moe.expert_settings import RouterObjective
 from mmspec_ds.moe.schedule import Curriculum
 from mmspec_ds.moe.statistics import RoutingReport
 
@@ -49,7 +49,7 @@ def z_loss(report: RoutingReport) -> Tensor:
 def auxiliary_losses(
     reports: Sequence[RoutingReport],
     cost_E: Tensor,
-    settings: ObjectiveSettings,
+    settings: RouterObjective,
     decoder_reports: Sequence[RoutingReport] = (),
 ) -> Mapping[str, Tensor]:
     """Each auxiliary loss, averaged over layers, by name; unweighted. Reports must be reduced already. A
@@ -66,7 +66,7 @@ def auxiliary_losses(
     return {name: torch.stack(values).mean() for name, values in losses.items()}
 
 
-def weights_of(settings: ObjectiveSettings, now: Curriculum) -> dict[str, float]:
+def weights_of(settings: RouterObjective, now: Curriculum) -> dict[str, float]:
     """The weight of each auxiliary loss: lambda_cost, lambda(t), lambda_pid, and those of the terms that the
     paper has not, z and interactions."""
     return {
@@ -75,11 +75,11 @@ def weights_of(settings: ObjectiveSettings, now: Curriculum) -> dict[str, float]
         "cost": settings.cost,
         "structure": settings.structure,
         "z": settings.z,
-        "interactions": settings.interactions,
+        "interactions": getattr(settings, "interactions", 0.0),
     }
 
 
-def weighted_sum(losses: Mapping[str, Tensor], settings: ObjectiveSettings, now: Curriculum) -> Tensor:
+def weighted_sum(losses: Mapping[str, Tensor], settings: RouterObjective, now: Curriculum) -> Tensor:
     """lambda_cost L_cost + lambda(t) (L_bal - H) + lambda_pid L_struct (equation 8, algorithm 1), and the terms
     that the paper has not. A loss without a weight is left out, and so is its backward pass."""
     weights = weights_of(settings, now)

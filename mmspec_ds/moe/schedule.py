@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from mmspec_ds.moe.expert_settings import ObjectiveSettings
+from mmspec_ds.moe.expert_settings import RouterObjective
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def router_temperature(progress: float, start: float, minimum: float, decay: flo
     return max(minimum, start * math.exp(-progress / decay))
 
 
-def curriculum_at(progress: float, settings: ObjectiveSettings) -> Curriculum:
+def curriculum_at(progress: float, settings: RouterObjective) -> Curriculum:
     """The curriculum when `progress`, 0 to 1, of the training budget is spent."""
     return Curriculum(
         balance_weight(progress, settings.balance, settings.balance_until),

@@ -44,7 +44,7 @@ _NEEDS |= {Mode.OPEN_BOND: 3, Mode.END: 0}
 
 
 class Order(IntEnum):
-    """Of a bond symbol; up to 4 it is the order of the bond. An implicit one is aromatic between aromatic
+    """The order of the bond that a symbol stands for, up to 4. An implicit one is aromatic between aromatic
     atoms, and single elsewhere."""
 
     NONE = -1  # dative
@@ -153,7 +153,7 @@ def _toggled(before: Atom, after: Atom, order: Order) -> int:
 
 
 def _atom_step(state: State, kind: AtomKind) -> Step | None:
-    """A new atom."""
+    """The state after the symbol of a new atom; None where there may be none."""
     new, parent = Atom(kind), state.atom
     extra = kind.valence - 2 if kind.is_heavy else 0
     needs = -_NEEDS[state.mode]
@@ -242,7 +242,7 @@ def closing_step(state: State, way: int) -> Step | None:
 
 
 def _bond_step(state: State, order: Order) -> Step | None:
-    """A bond symbol."""
+    """The state after a bond symbol; None where there may be none."""
     atom = state.atom
     if state.mode not in _AFTER_BOND or atom is None or atom.is_root:
         return None

@@ -125,7 +125,7 @@ class GrammarConstraint:
         self._spare = self.now
 
     def first_counts(self) -> list[int]:
-        """Of the further counters."""
+        """The values with which all counters but the first begin."""
         return [0] * (self.tables.counters - 1)
 
     def _rows(self, all_NC: Tensor) -> _Rows:

@@ -146,7 +146,7 @@ class RealProjection(nn.Module):
             self.weight_RD[len(self._plain) :] /= math.sqrt(features / 2)
 
     def forward(self, tokens: ModalityTokens) -> Tensor:
-        """[T, D]."""
+        """The embedded tokens of one modality, [T, D]."""
         dtype = self.weight_RD.dtype
         features = [tokens.continuous_TF[:, self._plain].to(dtype)]
         for column, waves in zip(self._waved, self.waves, strict=True):
@@ -180,7 +180,7 @@ class SpectraEmbedding(nn.Module):
         )
 
     def forward(self, spectra: SpectraBatch) -> Tensor:
-        """[B, S, D].
+        """The embedded tokens of all modalities, [B, S, D].
 
         Raises:
             ValueError: the batch holds a modality that the model was not built for, fields that do not fit

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from mmspec_ds.data.batch import PADDING
 from mmspec_ds.nn.attention import SelfAttention, attendable
 from mmspec_ds.nn.dropout import Dropout
-from mmspec_ds.nn.model_settings import ModelSettings
+from mmspec_ds.nn.model_settings import EncoderSettings
 
 MakeFeedForward = Callable[[int], nn.Module]
 """Makes the feed-forward network (see `feedforward.FeedForward`) of the layer with that number, from 0."""
@@ -37,7 +37,7 @@ class EncoderOutput:
 class EncoderLayer(nn.Module):
     """hidden + attention(norm(hidden)), then hidden + feedforward(norm(hidden))."""
 
-    def __init__(self, settings: ModelSettings, feedforward: nn.Module) -> None:
+    def __init__(self, settings: EncoderSettings, feedforward: nn.Module) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(settings.d_model)
         self.attention = SelfAttention(settings.d_model, settings.heads)
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
 
     def __init__(
         self,
-        settings: ModelSettings,
+        settings: EncoderSettings,
         make_feedforward: MakeFeedForward,
         *,
         activation_checkpointing: bool = False,

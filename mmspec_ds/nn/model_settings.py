@@ -1,4 +1,4 @@
-"""The sizes of the encoder-decoder Transformer."""
+"""The sizes of an encoder, and of the encoder-decoder Transformer."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,11 +9,37 @@ from mmspec_ds.settings import Settings
 Positive = Annotated[int, Field(gt=0)]
 
 
-class ModelSettings(Settings):
-    """Sizes of the model; the defaults are the paper's (table 9).
+class EncoderSettings(Settings):
+    """Sizes of an encoder; the defaults are the paper's (table 9).
 
     `dropout` acts on embeddings and on what each sublayer adds to the residual stream, as in the first
-    Transformer; not on attention weights and not within feed-forward networks.
+    Transformer; not on attention weights and not within feed-forward networks. `ffn_width` is that of dense
+    feed-forward networks; where experts take their place, it means nothing.
+    """
+
+    d_model: Positive = 512
+    heads: Positive = 8
+    encoder_layers: Positive = 6
+    ffn_width: Positive = 2048
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    sinusoid_features: Annotated[int, Field(gt=0, multiple_of=2)] = 64
+
+    @property
+    def dense_width(self) -> int:
+        """The width of the feed-forward networks of a dense encoder."""
+        return self.ffn_width
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.d_model % self.heads:
+            raise ValueError(
+                f"d_model must be a multiple of heads: {self.d_model} is no multiple of {self.heads}"
+            )
+        return self
+
+
+class ModelSettings(EncoderSettings):
+    """Sizes of the model; the defaults are the paper's (table 9).
 
     `encoder_ffn_width` is the width of the feed-forward networks of a dense encoder where it differs from
     `ffn_width`, the decoder's. Where experts take the place of such networks, both mean nothing.
@@ -24,26 +50,12 @@ class ModelSettings(Settings):
     `max_target_tokens` is the longest sequence that the decoder reads: BOS and the SMILES tokens, without EOS.
     """
 
-    d_model: Positive = 512
-    heads: Positive = 8
-    encoder_layers: Positive = 6
     decoder_layers: Positive = 6
-    ffn_width: Positive = 2048
     encoder_ffn_width: Positive | None = None
     fusion: Literal["early", "late"] = "early"
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     max_target_tokens: Positive = 160
-    sinusoid_features: Annotated[int, Field(gt=0, multiple_of=2)] = 64
 
     @property
     def dense_width(self) -> int:
         """The width of the feed-forward networks of a dense encoder."""
         return self.encoder_ffn_width or self.ffn_width
-
-    @model_validator(mode="after")
-    def _heads_divide_the_width(self) -> Self:
-        if self.d_model % self.heads:
-            raise ValueError(
-                f"d_model must be a multiple of heads: {self.d_model} is no multiple of {self.heads}"
-            )
-        return self

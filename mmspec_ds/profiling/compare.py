@@ -227,7 +227,7 @@ def _model(trainee: Trainee, data: RunData, figures: Figures) -> Model:
 
 
 def _equality(models: Sequence[Model], runs: Sequence[ElucidationRun], world: int) -> Equality:
-    """What is equal between the steps of the models."""
+    """Which counts and figures are equal between the steps of the models."""
     compared = []
     for model, run in zip(models, runs):
         means = {key: figure.mean for key, figure in model.figures.items()}

@@ -26,7 +26,7 @@ Drawn = Mapping[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """The run to report on.
+    """The run that a page reports on, and what the page shows.
 
     Attributes:
         folder: the folder of the run.

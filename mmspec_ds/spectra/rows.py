@@ -53,7 +53,7 @@ class RecordRows:
         return item if isinstance(item, DataError) else None
 
     def records(self) -> Iterator[Record | DataError]:
-        """All items."""
+        """The record of each row, or why there is none."""
         return iter(self.items)
 
     def tokens(

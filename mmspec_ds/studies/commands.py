@@ -24,7 +24,7 @@ class Place:
 
 
 class Process(Protocol):
-    """What is used of `subprocess.Popen`."""
+    """The two methods of `subprocess.Popen` that a study uses."""
 
     def poll(self) -> int | None:
         """The exit status; None while it runs."""

@@ -17,7 +17,7 @@ from mmspec_ds.studies.plan import Budget, Cell
 
 @dataclass(frozen=True)
 class State:
-    """What is shown: a line on the whole, and a line for each running cell."""
+    """The progress in words: a line on the whole, and a line for each running cell."""
 
     whole: str
     running: tuple[str, ...]
@@ -46,7 +46,7 @@ class Progress:
             self._measuring[job.folder.path] = job.seconds()
 
     def state(self, finished: int, failed: int, running: Sequence[CellJob], pending: Sequence[Cell]) -> State:
-        """What is to be shown."""
+        """The progress in words, with an estimate of the time left."""
         whole = f"{finished} of {self._total} cells done, {len(running)} running"
         if failed:
             whole += f", {failed} failed"
@@ -102,7 +102,7 @@ class Display:
         self._live.stop()
 
     def show(self, state: State) -> None:
-        """Show a state."""
+        """Draw the lines anew on a terminal; print one now and then elsewhere."""
         if self._console.is_terminal:
             lines = [Text(state.whole, style="bold"), *(Text(f"  {line}") for line in state.running)]
             self._live.update(Group(*lines))

@@ -30,7 +30,7 @@ class MeasureJob:
     device: str
 
     def write(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Write the job as a JSON file, which `read` reads."""
         path.write_bytes(TypeAdapter(MeasureJob).dump_json(self, indent=2))
 
     @classmethod

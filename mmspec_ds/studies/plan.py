@@ -229,7 +229,7 @@ class Results(Protocol):
 
     @property
     def budget(self) -> Budget:
-        """The budget."""
+        """The budget within which the cells were trained."""
 
     @property
     def cells(self) -> Sequence[Cell]:

@@ -38,7 +38,7 @@ class Bins:
 
     @property
     def count(self) -> int:
-        """Number of bins."""
+        """The number of bins between `low` and `high`."""
         return round((self.high - self.low) / self.width)
 
     def fill(self, ppm: Sequence[float], amounts: Sequence[float] | None = None) -> Vectors:

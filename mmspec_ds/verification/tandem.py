@@ -68,7 +68,7 @@ def tandem_score(observed: Sequence[TandemMS], mol: Chem.Mol) -> float:
 
 
 def _score(observed: TandemMS, mol: Chem.Mol, grid: IonGrid, shares: FloatArray) -> float:
-    """Of one spectrum, with the shares [I] of the ions of a grid."""
+    """The score of one spectrum, given the shares [I] of the ions of a grid."""
     own = precursor_mz(mol, observed.polarity)
     precursor = own if observed.precursor_mz is None else observed.precursor_mz
     kept = observed.mz < precursor - PRECURSOR_WINDOW_DA

@@ -193,6 +193,7 @@ def test_renormalised_weights_of_one_expert_teach_the_router_nothing(k: int) -> 
         ({"choice": "expert", "selection_bias_by": "modality"}, "but selection_bias_by is 'modality'"),
         ({"choice": "expert", "selection_bias_rate": 0.1}, "but selection_bias_rate is 0.1"),
         ({"choice": "expert", "dynamic_share": 0.1}, "but dynamic_share is 0.1"),
+        ({"k": 1, "dynamic_share": 0.1}, "dynamic_share is 0.1, but k is 1"),
     ],
     ids=str,
 )

@@ -105,7 +105,7 @@ class Plan:
 
     @property
     def shards(self) -> int:
-        """The number of shards."""
+        """The number of shards of all tasks together."""
         return self.tasks[-1].shards.stop
 
     def description(self) -> dict[str, Any]:

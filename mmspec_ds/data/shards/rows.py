@@ -58,7 +58,7 @@ class PackedText(PackedIds):
         return self.values[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
 
     def texts(self) -> list[str]:
-        """All texts."""
+        """The texts of all rows, in their order."""
         together = self.values.tobytes()
         return [together[start:end].decode() for start, end in pairwise(self.offsets.tolist())]
 

@@ -51,7 +51,7 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
     settings = Settings()
 
     def schema(self, settings: Settings) -> TokenSchema:
-        """Element and count."""
+        """One token an element: which one, and how many of its atoms."""
         fields = (DiscreteField("element", len(SYMBOLS)), DiscreteField("count", _COUNTS, ordinal=True))
         return TokenSchema(discrete=fields)
 
@@ -69,7 +69,8 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         return record.formula is not None
 
     def from_records(self, records: Sequence[Record]) -> Formulas:
-        """
+        """The elements of each record with their counts.
+
         Raises:
             ValueError: a text is not a formula.
         """

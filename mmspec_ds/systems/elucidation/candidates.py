@@ -22,7 +22,7 @@ class MoleculeCandidate:
 
     @property
     def probability(self) -> float:
-        """Between 0 and 1."""
+        """The probability that the model gives the molecule, from 0 to 1."""
         return float(np.exp(self.log_probability))
 
 

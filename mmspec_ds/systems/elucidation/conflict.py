@@ -70,8 +70,8 @@ def compared_parameters(network: nn.Module) -> list[nn.Parameter]:
 
 
 def shared_part(network: nn.Module, gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Of the gradients of `compared_parameters` those of the weights that tokens of every modality meet: of the
-    shared experts, of all experts where none is shared."""
+    """The gradients, among those of `compared_parameters`, of the weights that tokens of every modality meet:
+    those of the shared experts, or of all experts where none is shared."""
     if not isinstance(network, SparseFeedForward):
         return list(gradients)
     families = [one.family for one in physical_order(network.settings.experts)]

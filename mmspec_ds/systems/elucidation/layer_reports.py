@@ -31,7 +31,7 @@ class Reports:
 
     @property
     def every(self) -> tuple[RoutingReport, ...]:
-        """All of them, in order."""
+        """The reports of all layers: of the encoder, the decoder and the masked passes."""
         return (*self.encoder, *self.decoder, *self.masked)
 
     def with_values(self, values: Tensor) -> "Reports":

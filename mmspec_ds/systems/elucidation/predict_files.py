@@ -33,7 +33,7 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for.
+    """How structures are proposed for a record.
 
     Attributes:
         top: candidates per record, at most.
@@ -74,7 +74,7 @@ class _Encoded:
     remarks: tuple[str, ...]
 
     def as_json(self, candidates: Candidates) -> dict[str, Any]:
-        """What is told of the record and the search."""
+        """The part of an answer on the record and the search, in JSON's types."""
         there = {modality for modality, entry in REGISTRY.items() if entry.is_in(self.record)}
         return {
             "composition": None if self.composition is None else str(self.composition),
@@ -222,7 +222,7 @@ def _encoded(trained: TrainedModel, request: Request, asked: Asked) -> _Encoded:
 def _composition(
     trained: TrainedModel, record: Record, asked: Asked
 ) -> tuple[Composition | None, tuple[str, ...]]:
-    """What is known of the atoms, and remarks. What the model cannot write is not used: a mass in whole
+    """The atoms that the record tells of, and remarks. Not used is what the model cannot write: a mass in whole
     numbers, an element that it was not trained with."""
     if asked.constrain != "composition":
         return None, ()

@@ -35,7 +35,7 @@ class Suspects:
     precursor_ppm: float = 10.0
 
     def read(self) -> Iterator[Suspect]:
-        """All of them, as a stream."""
+        """The suspected structures one by one: isomers first, then those of the lists."""
         return chain(map(Suspect, self.isomers), chain.from_iterable(map(read_suspects, self.lists)))
 
 

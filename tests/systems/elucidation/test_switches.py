@@ -149,6 +149,7 @@ def test_weights_from_before_the_switches_load(workshop: Any) -> None:
         (["data.modalities=[h_nmr]", "objective.interactions=0.1"], "at least two kinds in data.modalities"),
         (["data.modalities=[h_nmr]", "objective.alignment=0.1"], "objective.alignment compares the kinds"),
         (["data.modalities=[h_nmr]", "training.modality_gradients=ogm_ge"], "at least two kinds"),
+        (["objective.alignment_temperature=0.1"], "alignment_temperature is 0.1, but alignment is 0"),
         (["training.ogm_ge.alpha=0.3"], "modality_gradients is 'none': expected 'ogm_ge'"),
         (["model.encoder_ffn_width=320"], "but there are experts: expected no encoder_ffn_width"),
         (["moe.decoder=true", "moe.mode=capacity"], "decoder is true, but mode is 'capacity'"),

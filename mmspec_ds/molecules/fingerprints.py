@@ -1,0 +1,42 @@
+"""Morgan fingerprints as packed bits, and the Tanimoto similarity of many of them at once.
+
+Axes: N, O molecules, X bytes of a fingerprint.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from rdkit import Chem, DataStructs, rdBase
+from rdkit.Chem import rdFingerprintGenerator
+
+BITS = 2048
+RADIUS = 2
+
+ByteArray = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+
+
+def morgan_fingerprints(smiles: Sequence[str]) -> ByteArray:
+    """Morgan fingerprints (Rogers and Hahn 2010, doi 10.1021/ci100050t) of radius 2 and 2,048 bits, eight to a
+    byte: uint8 [N, 256], as `np.unpackbits` reads them. A text that is not a valid structure has no bit set.
+    """
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
+    found = np.zeros((len(smiles), BITS // 8), dtype=np.uint8)
+    row = np.zeros(BITS, dtype=np.uint8)
+    with rdBase.BlockLogs():
+        for at, text in enumerate(smiles):
+            molecule = Chem.MolFromSmiles(text)
+            if molecule is not None:
+                DataStructs.ConvertToNumpyArray(generator.GetFingerprint(molecule), row)
+                found[at] = np.packbits(row)
+    return found
+
+
+def tanimoto_similarities(first_NX: ByteArray, second_OX: ByteArray) -> FloatArray:
+    """The Tanimoto similarity of every pair of packed fingerprints, float32 [N, O]: common bits over bits of
+    either; 0 where neither has any."""
+    one, other = (np.unpackbits(bits, axis=1).astype(np.float32) for bits in (first_NX, second_OX))
+    common = one @ other.T
+    either = one.sum(1)[:, None] + other.sum(1) - common
+    return np.divide(common, either, out=np.zeros_like(common), where=either > 0)
