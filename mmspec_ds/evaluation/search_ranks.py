@@ -84,8 +84,8 @@ def analogue_similarity(
 def _low_bound(scores: FloatMatrix, hits: int) -> FloatMatrix:
     """Scores [Q] which at least `hits` of a query's scores [Q, N] reach, and few others.
 
-    The columns are cut into blocks; as many scores reach the n-th largest of the maxima of the blocks. Ten times
-    as fast as a partition of all scores, of which many are equal.
+    The columns are cut into blocks; as many scores reach the n-th largest of the maxima of the blocks. Ten
+    times as fast as a partition of all scores, of which many are equal.
     """
     maxima = np.maximum.reduceat(scores, np.arange(0, scores.shape[1], _BLOCK), axis=1)
     if maxima.shape[1] < hits:

@@ -137,8 +137,8 @@ def print_report(report: SearchReport, console: Console | None = None) -> None:
 
 
 def leads(result: SettingResult, single: Sequence[str] = ()) -> list[str]:
-    """By how much the best method is ahead of the second, and each combination of the best single method, by the
-    first measure: a sentence each."""
+    """By how much the best method is ahead of the second, and each combination of the best single method, by
+    the first measure: a sentence each."""
     measure = next(iter(next(iter(result.methods.values()))))
     order = sorted(result.methods, key=lambda method: -result.methods[method][measure].mean)
     pairs = [(order[0], order[1])] if len(order) > 1 else []
@@ -176,9 +176,7 @@ def write_report(path: Path, report: SearchReport) -> None:
 
 
 def _nested(found: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
-    return {
-        outer: {measure: one.to_json() for measure, one in inner.items()} for outer, inner in found.items()
-    }
+    return {outer: {measure: one.to_json() for measure, one in inner.items()} for outer, inner in found.items()}
 
 
 def _say(console: Console, line: str) -> None:

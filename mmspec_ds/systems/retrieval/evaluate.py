@@ -57,9 +57,7 @@ class VectorScores:
         progress: called with the number of records that are done.
     """
 
-    def __init__(
-        self, embedder: Embedder, question: SearchQuestion, progress: Progress | None = None
-    ) -> None:
+    def __init__(self, embedder: Embedder, question: SearchQuestion, progress: Progress | None = None) -> None:
         self.name = embedder.name
         self._queries = embedder.embed([one.record for one in question.queries], progress)
         self._rows = embedder.embed([one.record for one in question.library], progress)
@@ -125,9 +123,7 @@ class Tally:
             if counted.any():
                 found.append(summarise(setting, values, groups[counted], int((~counted).sum()), seed))
         counted = np.isfinite(next(iter(self._similar.values()))[:, 0])
-        similar = {
-            method: dict(zip(ANALOGUES, table[counted].T)) for method, table in self._similar.items()
-        }
+        similar = {method: dict(zip(ANALOGUES, table[counted].T)) for method, table in self._similar.items()}
         if counted.any():
             found.append(summarise(ANALOGUE, similar, groups[counted], int((~counted).sum()), seed))
         return found

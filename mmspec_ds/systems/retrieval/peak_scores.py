@@ -9,7 +9,6 @@ Axes: q queries, N rows of the library, P peaks of all of them together, M pairs
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +24,12 @@ from mmspec_ds.library.similarity import (
     Weights,
     entropy_weighted,
     information,
-    modified_cosine,
+    largest_first,
 )
 from mmspec_ds.spectra.records import ElectronIonisationMS, TandemMS
 from mmspec_ds.systems.retrieval.search_question import SearchQuestion, precursors_of
+
+FloatArray = npt.NDArray[np.float64]
 
 ENTROPY = "spectral entropy"
 MODIFIED = "modified cosine"
@@ -42,21 +43,26 @@ COSINES: Mapping[str, Weights] = {
 """The cosines of an evaluation, by name; the last has the weights of NIST."""
 
 
-@dataclass(frozen=True)
-class SortedPeaks:
-    """The peaks of a library in the order of their m/z.
+class SortedValues:
+    """Numbers of the peaks of a library, such as their m/z, in rising order; [P].
 
-    Attributes:
-        mz: [P], rising.
-        row: [P], the spectrum of each.
-        weights: by method the weight of each peak, [P]; of cosines, spectra have length 1.
-        size: N, the number of spectra.
+    Numbers that are not known (NaN) are never near anything.
     """
 
-    mz: npt.NDArray[np.float64]
-    row: IntArray
-    weights: Mapping[str, npt.NDArray[np.float64]]
-    size: int
+    def __init__(self, values: FloatArray) -> None:
+        order = np.argsort(values, kind="stable")
+        self._order = order[: len(values) - int(np.isnan(values).sum())]
+        self._values = values[self._order]
+
+    def near(self, wanted: FloatArray, tolerance: FloatArray) -> tuple[IntArray, IntArray]:
+        """All pairs of a wanted number and one of the library within its tolerance, both [Q]: the places of the
+        wanted numbers, and those of the peaks, [M] each."""
+        reach = tolerance * (1 + 1e-12)
+        low = np.searchsorted(self._values, wanted - reach, side="left")
+        count = np.searchsorted(self._values, wanted + reach, side="right") - low
+        starts = np.cumsum(count) - count
+        found = self._order[np.repeat(low - starts, count) + np.arange(count.sum())]
+        return np.repeat(np.arange(len(wanted)), count), found
 
 
 class PeakScores:
@@ -72,43 +78,30 @@ class PeakScores:
     def __init__(self, question: SearchQuestion, settings: PeakSettings) -> None:
         self._settings = settings
         self._queries = mass_peaks(question.queries).cleaned(settings)
-        self._weights = _weights(self._queries)
         library = mass_peaks(question.library).cleaned(settings)
-        order = np.argsort(library.mz, kind="stable")
-        weights = {method: one[order] for method, one in _weights(library).items()}
-        self._library = SortedPeaks(library.mz[order], library.rows[order], weights, len(library))
+        self._mine, self._others = _weights(self._queries), _weights(library)
+        self._mz, self._rows, self._size = SortedValues(library.mz), library.rows, len(library)
 
     def of(self, chosen: IntArray) -> Mapping[str, FloatMatrix]:
         """By method the scores, [q, N], between 0 and 1."""
-        found = {
-            method: np.zeros((len(chosen), self._library.size), dtype=np.float32) for method in self._weights
-        }
+        found = {method: np.zeros((len(chosen), self._size), dtype=np.float32) for method in self._mine}
         for at, query in enumerate(chosen.tolist()):
-            mine, other = self._equal(query)
-            rows = self._library.row[other]
+            mz, _ = self._queries.spectrum(query)
+            mine, other = self._mz.near(mz, self._settings.tolerance(mz))
+            mine += self._queries.offsets[query]
+            rows = self._rows[other]
             for method, matrix in found.items():
-                a, b = self._weights[method][mine], self._library.weights[method][other]
+                a, b = self._mine[method][mine], self._others[method][other]
                 gain = _entropy_gain(a, b) if method == ENTROPY else a * b
-                matrix[at] = np.bincount(rows, weights=gain, minlength=self._library.size)
+                matrix[at] = np.bincount(rows, weights=gain, minlength=self._size)
         return found
-
-    def _equal(self, query: int) -> tuple[IntArray, IntArray]:
-        """The pairs of equal peaks: places among the peaks of all queries, and among those of the library."""
-        first = int(self._queries.offsets[query])
-        mz, _ = self._queries.spectrum(query)
-        tolerance = self._settings.tolerance(mz) * (1 + 1e-12)
-        low = np.searchsorted(self._library.mz, mz - tolerance, side="left")
-        count = np.searchsorted(self._library.mz, mz + tolerance, side="right") - low
-        starts = np.cumsum(count) - count
-        other = np.repeat(low - starts, count) + np.arange(count.sum())
-        return np.repeat(np.arange(first, first + len(mz)), count), other
 
 
 class ModifiedCosineScores:
     """The modified cosine, which knows the precursors: peaks shifted by their difference are equal as well.
 
     Args:
-        question: the queries and the library, with precursors.
+        question: the queries and the library; a row without a precursor has no shifted peaks.
         settings: how spectra are cleaned, and which peaks are equal.
     """
 
@@ -117,17 +110,29 @@ class ModifiedCosineScores:
     def __init__(self, question: SearchQuestion, settings: PeakSettings) -> None:
         self._settings = settings
         self._queries = mass_peaks(question.queries).cleaned(settings)
-        self._library = mass_peaks(question.library).cleaned(settings)
-        self._precursors = precursors_of(question.queries), precursors_of(question.library)
+        library = mass_peaks(question.library).cleaned(settings)
+        self._mine, self._other = (_cosine_weights(one, COSINE) for one in (self._queries, library))
+        self._own, self._precursors = precursors_of(question.queries), precursors_of(question.library)
+        self._rows, self._size = library.rows, len(library)
+        self._mz, self._loss = SortedValues(library.mz), SortedValues(library.mz - self._precursors[self._rows])
 
     def of(self, chosen: IntArray) -> Mapping[str, FloatMatrix]:
         """By method the scores, [q, N], between 0 and 1."""
-        own, other = self._precursors
-        rows = [
-            modified_cosine(self._queries.take(np.array([at])), own[at], self._library, other, self._settings)
-            for at in chosen.tolist()
-        ]
-        return {self.name: np.array(rows, dtype=np.float32)}
+        return {self.name: np.array([self._row(query) for query in chosen.tolist()], dtype=np.float32)}
+
+    def _row(self, query: int) -> FloatArray:
+        """The scores of one query, [N]."""
+        mz, _ = self._queries.spectrum(query)
+        tolerance = self._settings.tolerance(mz)
+        mine, other = self._mz.near(mz, tolerance)
+        shifted, others = self._loss.near(mz - self._own[query], tolerance)
+        shift = np.abs(self._own[query] - self._precursors[self._rows[others]])
+        moved = shift > self._settings.tolerance(np.full(1, self._own[query]))[0]
+        mine, other = np.concatenate([mine, shifted[moved]]), np.concatenate([other, others[moved]])
+        products = self._mine[self._queries.offsets[query] + mine] * self._other[other]
+        rows = self._rows[other]
+        kept = largest_first(products, rows * len(mz) + mine, other)
+        return np.asarray(np.bincount(rows[kept], weights=products[kept], minlength=self._size), np.float64)
 
 
 def mass_peaks(entries: Iterable[Entry]) -> Peaks:
@@ -146,17 +151,20 @@ def mass_peaks(entries: Iterable[Entry]) -> Peaks:
     )
 
 
-def _weights(peaks: Peaks) -> dict[str, npt.NDArray[np.float64]]:
-    """By method the weight of each cleaned peak; those of a cosine have length 1 in each spectrum."""
-    rows, found = peaks.rows, {}
-    for method, weights in COSINES.items():
-        raw = weights.of(peaks.mz, peaks.intensity)
-        squares = np.bincount(rows, weights=np.square(raw), minlength=len(peaks))
-        found[method] = raw / np.sqrt(squares)[rows]
-    return {**found, ENTROPY: entropy_weighted(peaks).intensity / 2}
+def _cosine_weights(peaks: Peaks, weights: Weights) -> FloatArray:
+    """The weight of each cleaned peak, [P], their squares of sum 1 in each spectrum."""
+    raw = weights.of(peaks.mz, peaks.intensity)
+    rows = peaks.rows
+    squares = np.bincount(rows, weights=np.square(raw), minlength=len(peaks))
+    return np.asarray(raw / np.sqrt(squares)[rows])
 
 
-def _entropy_gain(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _weights(peaks: Peaks) -> dict[str, FloatArray]:
+    """By method the weight of each cleaned peak; in the entropy, half of it."""
+    cosines = {method: _cosine_weights(peaks, weights) for method, weights in COSINES.items()}
+    return {**cosines, ENTROPY: entropy_weighted(peaks).intensity / 2}
+
+
+def _entropy_gain(a: FloatArray, b: FloatArray) -> FloatArray:
     """What each pair of equal peaks adds to the similarity (Li et al. 2021, equation 3)."""
-    gain: npt.NDArray[np.float64] = information(a + b) - information(a) - information(b)
-    return gain
+    return information(a + b) - information(a) - information(b)

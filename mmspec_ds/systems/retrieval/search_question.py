@@ -20,9 +20,9 @@ from mmspec_ds.spectra.records import TandemMS
 Setting = Literal["open", "precursor", "cross-source", "cross-source, precursor", "analogues"]
 
 EXACT: tuple[Setting, ...] = ("open", "precursor", "cross-source", "cross-source, precursor")
-"""The settings in which the query's own molecule is sought. open: among all rows. precursor: among the rows of its
-polarity whose precursor is within `precursor_ppm`. cross-source: the rows of the query's institute, and those of
-no stated institute, are taken away."""
+"""The settings in which the query's own molecule is sought. open: among all rows. precursor: among the rows of
+its polarity whose precursor is within `precursor_ppm`. cross-source: the rows of the query's institute, and
+those of no stated institute, are taken away."""
 
 ANALOGUE: Setting = "analogues"
 """Among all rows but those of the query's own molecule."""
@@ -61,9 +61,9 @@ class SearchQuestion:
             own, other = self._institutes[0][chosen, None], self._institutes[1]
             searched &= (own != other) & (own >= 0) & (other >= 0)
         if "precursor" in setting:
-            own, other = self._precursors[0][chosen, None], self._precursors[1]
+            mz, others = self._precursors[0][chosen, None], self._precursors[1]
             same = self._polarities[0][chosen, None] == self._polarities[1]
-            searched &= same & (np.abs(other - own) <= self.precursor_ppm * 1e-6 * own)
+            searched &= same & (np.abs(others - mz) <= self.precursor_ppm * 1e-6 * mz)
         return searched
 
     def right(self, chosen: IntArray) -> BoolMatrix:
@@ -161,5 +161,7 @@ def _numbered(
     found = []
     for entries in (first, second):
         keys = [key(one) for one in entries]
-        found.append(np.array([-1 if one == _UNKNOWN else numbers.setdefault(one, len(numbers)) for one in keys]))
+        found.append(
+            np.array([-1 if one == _UNKNOWN else numbers.setdefault(one, len(numbers)) for one in keys])
+        )
     return found[0], found[1]

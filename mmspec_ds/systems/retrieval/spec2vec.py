@@ -1,8 +1,8 @@
 """Spec2Vec (Huber et al. 2021, PLoS Comput Biol 17, e1008724): a baseline that is trained on the same spectra.
 
-A spectrum is a document, its peaks and its neutral losses are the words, and word2vec (Mikolov et al. 2013) learns
-a vector for each. The vector of a spectrum is the sum of those of its words, weighted by the square root of the
-intensity. The settings are those of the paper.
+A spectrum is a document, its peaks and its neutral losses are the words, and word2vec (Mikolov et al. 2013)
+learns a vector for each. The vector of a spectrum is the sum of those of its words, weighted by the square root
+of the intensity. The settings are those of the paper.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ Word = tuple[str, float]
 """A word and the intensity of its peak, between 0 and 1."""
 
 WINDOW = 500
-"""Words around a word that are its context: nearly every spectrum has fewer, so that their order is no matter."""
+"""Words around a word that are its context. Nearly every spectrum has fewer, so their order does not matter."""
 
 DECAY_PER_EPOCH = 0.00025
 FIRST_RATE = 0.025
