@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmspec_ds.data.batch import SpectraBatch
 from mmspec_ds.spectra.packed import IntArray, places
 
 
@@ -94,7 +93,9 @@ class Arrangement:
     count: int
 
     @classmethod
-    def of(cls, rows_G: IntArray, molecule_G: IntArray, lengths_N: IntArray, rank: int, world: int) -> "Arrangement":
+    def of(
+        cls, rows_G: IntArray, molecule_G: IntArray, lengths_N: IntArray, rank: int, world: int
+    ) -> "Arrangement":
         """Share rows evenly among the ranks, so that each has long and short ones.
 
         Args:

@@ -29,7 +29,8 @@ def contrastive_targets(
 
     The share 1 - `soft_weight` is spread evenly over the other records of its molecule; the share `soft_weight`
     is a softmax over all other records of `sharpness` times the Tanimoto similarity of the structures, 1 within
-    a molecule. A record whose molecule has no other in the batch has the second part alone, as its whole target.
+    a molecule. A record whose molecule has no other in the batch has the second part alone, as its whole
+    target.
 
     Args:
         molecule_G: number of the molecule.
@@ -53,9 +54,9 @@ def contrastive_targets(
 
 
 def contrastive_loss(vectors_GW: Tensor, target_GG: Tensor, has_G: Tensor, scale: float) -> Tensor:
-    """The mean over the records that have a target of the cross entropy, in nats, between it and the softmax over
-    the other records of `scale` times the cosine (InfoNCE, van den Oord et al. 2018; with soft targets as in
-    LLM4MS, Xu et al. 2025); 0 where no record has one.
+    """The mean over the records that have a target of the cross entropy, in nats, between it and the softmax
+    over the other records of `scale` times the cosine (InfoNCE, van den Oord et al. 2018; with soft targets as
+    in LLM4MS, Xu et al. 2025); 0 where no record has one.
 
     Args:
         vectors_GW: of length 1.
@@ -69,8 +70,8 @@ def contrastive_loss(vectors_GW: Tensor, target_GG: Tensor, has_G: Tensor, scale
 
 
 def gathered(vectors_BW: Tensor, group: Any | None = None) -> Tensor:
-    """The vectors of all ranks, rank by rank [G, W], of which those of this rank have a gradient. All ranks have
-    as many rows. Every rank calls this."""
+    """The vectors of all ranks, rank by rank [G, W], of which those of this rank have a gradient. All ranks
+    have as many rows. Every rank calls this."""
     ranks = 1 if group is None else dist.get_world_size(group)
     if ranks == 1:
         return vectors_BW
@@ -82,8 +83,8 @@ def gathered(vectors_BW: Tensor, group: Any | None = None) -> Tensor:
 
 
 def of_own_rows(loss: Tensor, group: Any | None = None) -> Tensor:
-    """A loss that every rank computes of `gathered` vectors, with its gradient multiplied by the number of ranks:
-    each rank has the gradient of its own rows alone, and data parallelism averages over the ranks, so that their
-    mean is the gradient of the loss."""
+    """A loss that every rank computes of `gathered` vectors, with its gradient multiplied by the number of
+    ranks: each rank has the gradient of its own rows alone, and data parallelism averages over the ranks, so
+    that their mean is the gradient of the loss."""
     ranks = 1 if group is None else dist.get_world_size(group)
     return loss if ranks == 1 else loss.detach() + ranks * (loss - loss.detach())

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from mmspec_ds.errors import ConfigError, DataError
-from mmspec_ds.library.entries import read_entries
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.molecules.fingerprints import ByteArray, morgan_fingerprints
 from mmspec_ds.molecules.splits import draw_of
@@ -191,6 +190,8 @@ class _Reader:
         self._progress, self._read = progress, 0
 
     def entries(self, paths: Sequence[Path], collector: Collector) -> Iterator[Entry]:
+        from mmspec_ds.library.entries import read_entries
+
         for item in read_entries(paths) if paths else ():
             if isinstance(item, Rejected):
                 collector.remark("records that cannot be used")

@@ -79,10 +79,17 @@ class RetrievalModel(nn.Module, Generic[I]):
     def keep_temperature(self, value: float) -> None:
         """Keep the router's tau with the weights, where there is a router."""
 
-    def flops(self, inputs: I) -> float:
+    def rebalance(self, reports: Sequence[RoutingReport]) -> None:
+        """Move the routers' selection biases, where they are in use, after a step with these reports."""
+
+    def flops(self, inputs: I, *, again: bool = False) -> float:
         """Floating-point operations of a forward and a backward pass, without those of experts; 0 where they
-        are not counted."""
+        are not counted. With `again` the layers are computed once more in the backward pass."""
         return 0.0
+
+    def flops_of_experts(self, reports: Sequence[RoutingReport], *, again: bool = False) -> Tensor:
+        """The same of the experts, for the tokens of the reports: a scalar on their device."""
+        return torch.zeros(())
 
 
 @torch.no_grad()

@@ -65,8 +65,8 @@ class ContrastiveObjective(nn.Module):
         self.register_buffer("cost_E", torch.zeros(0) if cost_E is None else cost_E, persistent=False)
 
     def forward(self, batch: RetrievalBatch, progress: float) -> RetrievalLoss:
-        """The loss when `progress`, 0 to 1, of the budget is spent. In training the router's temperature is that
-        of the schedule, and the model keeps it."""
+        """The loss when `progress`, 0 to 1, of the budget is spent. In training the router's temperature is
+        that of the schedule, and the model keeps it."""
         schedule = curriculum_at(progress, self.routing)
         if self.training:
             self.model.keep_temperature(schedule.temperature)
@@ -108,12 +108,12 @@ class _Piece:
         self.reports: tuple[RoutingReport, ...] = ()
 
     def embed(self, *, again: bool) -> tuple[Tensor, Tensor]:
-        """The vectors, and the sums of all reports as one vector. With `again` nothing between is kept: the piece
-        is embedded once more, with the same dropout, when the gradient of its vectors arrives."""
+        """The vectors, and the sums of all reports as one vector. With `again` nothing between is kept: the
+        piece is embedded once more, with the same dropout, when the gradient of its vectors arrives."""
         if not again:
             return self._through()
-        # The state of the generator is kept of the devices of the arguments: hence one. Without early_stop, which
-        # could leave out a collective that another rank makes.
+        # The state of the generator is kept of the devices of the arguments: hence one. Without early_stop,
+        # which could leave out a collective that another rank makes.
         on_device = next(self._model.parameters()).new_zeros(())
         found: tuple[Tensor, Tensor] = checkpoint(
             self._through, on_device, use_reentrant=False, early_stop=False

@@ -79,8 +79,9 @@ class RetrievalObjective(Settings):
     """What the vectors are trained for.
 
     Attributes:
-        kind: "structure", spectra of one molecule and of similar ones lie close; or "dropout_pairs", two readings
-            of one spectrum lie close, which differ by dropout and noise alone (SimCSE, Gao et al. 2021).
+        kind: "structure", spectra of one molecule and of similar ones lie close; or "dropout_pairs", two
+            readings of one spectrum lie close, which differ by dropout and noise alone (SimCSE, Gao et al.
+            2021).
         scale: multiplies the cosines before the softmax.
         soft_weight: share of the targets that follows the similarity of structures, the rest being spread over
             the other spectra of the same molecule.
@@ -111,8 +112,8 @@ class RetrievalTraining(TrainingSettings):
         spectra_per_molecule: most records of a molecule in a batch.
         gradient_cache: records that are embedded at a time. Each piece is embedded without a graph, and again,
             with the same dropout, when the gradient of its vectors is known (Gao et al. 2021,
-            arXiv:2101.06983): memory is that of one piece, whatever `batch_size` is. Without, the whole batch is
-            embedded at once.
+            arXiv:2101.06983): memory is that of one piece, whatever `batch_size` is. Without, the whole batch
+            is embedded at once.
         embed_batch: records that are embedded at a time for validation and mining.
         augment: noise that training batches draw anew; validation has none.
     """
@@ -135,7 +136,14 @@ class RetrievalRun(RunSettings):
         routing: auxiliary losses of the routers.
     """
 
-    bound_keys: ClassVar[tuple[str, ...]] = (*RunSettings.bound_keys, "encoder", "model", "moe", "data", "objective")
+    bound_keys: ClassVar[tuple[str, ...]] = (
+        *RunSettings.bound_keys,
+        "encoder",
+        "model",
+        "moe",
+        "data",
+        "objective",
+    )
     free_keys: ClassVar[tuple[str, ...]] = (
         *(f"data.{name}" for name in ("train", "train_where", "validation", "validation_where")),
         *(f"data.{name}" for name in ("validation_fraction", "split_seed", "allow_shared_molecules")),
@@ -169,7 +177,11 @@ class RetrievalRun(RunSettings):
     def _ranks_can_share_the_experts(self) -> Self:
         size, experts = self.training.ep_size, len(self.moe.experts) if self.moe else 1
         if experts % size:
-            what = f"there are {experts} experts: expected a divisor" if self.moe else "the model is dense: expected 1"
+            what = (
+                f"there are {experts} experts: expected a divisor"
+                if self.moe
+                else "the model is dense: expected 1"
+            )
             raise ValueError(f"training.ep_size is {size}, but {what}")
         return self
 
@@ -184,12 +196,12 @@ class RetrievalRun(RunSettings):
         cached = self.training.gradient_cache is not None
         if cached and self.moe is not None and self.moe.mode == "capacity":
             raise ValueError(
-                "training.gradient_cache embeds a batch in pieces, and moe.mode 'capacity' limits the experts in"
-                " each: expected 'dropless', or no gradient_cache"
+                "training.gradient_cache embeds a batch in pieces, and moe.mode 'capacity' limits the experts"
+                " in each: expected 'dropless', or no gradient_cache"
             )
         if cached and self.training.activation_checkpointing:
             raise ValueError(
-                "training.gradient_cache keeps no activations at all: expected no activation_checkpointing with it"
+                "training.gradient_cache keeps no activations at all: expected no activation_checkpointing"
             )
         return self
 
@@ -200,7 +212,9 @@ class RetrievalRun(RunSettings):
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
         """The settings that TensorBoard shows: of the data only the modalities."""
-        shown: dict[str, Any] = self.model_dump(mode="json", exclude={"system", "name", "engine", "output", "data"})
+        shown: dict[str, Any] = self.model_dump(
+            mode="json", exclude={"system", "name", "engine", "output", "data"}
+        )
         shown["data"] = {"modalities": ",".join(self.data.modalities)}
         if self.moe is not None:
             shown["moe"]["experts"] = ", ".join(f"{one.family} {one.width}" for one in self.moe.experts)

@@ -1,5 +1,5 @@
-"""Which records come into a batch: several of each molecule, so that there are positives, and molecules that are
-hard to tell apart side by side.
+"""Which records come into a batch: several of each molecule, so that there are positives, and molecules that
+are hard to tell apart side by side.
 
 Axes: N records, M molecules, H neighbours of a molecule, G records of a global batch.
 """
@@ -44,8 +44,8 @@ class MoleculeSampler:
     def __post_init__(self) -> None:
         if len(self) < 1:
             raise ValueError(
-                f"a batch of {self.size} records is more than the {self._records_of_round()} of a round, with at most"
-                f" {self.spectra} of each molecule: expected a smaller training.batch_size"
+                f"a batch of {self.size} records is more than the {self._records_of_round()} of a round,"
+                f" at most {self.spectra} of each molecule: expected a smaller training.batch_size"
             )
 
     def __len__(self) -> int:
@@ -57,8 +57,8 @@ class MoleculeSampler:
 
         Args:
             number: of the round, one or more integers; with the seed it decides everything.
-            neighbours_MH: molecules that are hard to tell from each; they follow it, those that have come already
-                left out. Without, the molecules come in random order.
+            neighbours_MH: molecules that are hard to tell from each; they follow it, those that have come
+                already left out. Without, the molecules come in random order.
         """
         rng = np.random.default_rng((self.seed, *number))
         molecules = np.bincount(self.molecule_N)

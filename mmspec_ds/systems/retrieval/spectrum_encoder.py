@@ -5,7 +5,8 @@ Axes: B records, S places, D model width, W width of a vector.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from mmspec_ds.spectra.records import Modality, Record, table_rows
 from mmspec_ds.spectra.registry import CompressionSettings
 from mmspec_ds.spectra.rows import RecordRows
 from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.retrieval.flops import encoder_dimensions, encoder_flops, expert_flops
 from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel
 from mmspec_ds.systems.retrieval.run_settings import SpectrumEncoderSettings
 
@@ -52,7 +54,7 @@ class SpectrumEncoding:
 
     modalities: tuple[Modality, ...]
     compression: CompressionSettings
-    augment: AugmentSettings = AugmentSettings()
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     @property
     def schemas(self) -> Mapping[Modality, TokenSchema]:
@@ -78,9 +80,7 @@ class SpectrumEncoding:
         """The rows of several."""
         return SpectraDataset.joined(parts, self.schemas)
 
-    def inputs(
-        self, rows: SpectraDataset, chosen: IntArray, noise: Noise | None = None
-    ) -> SpectraBatch:
+    def inputs(self, rows: SpectraDataset, chosen: IntArray, noise: Noise | None = None) -> SpectraBatch:
         """The batch of the rows `chosen`."""
         if noise is None or self.augment == AugmentSettings():
             return lay_out(rows, chosen)
@@ -116,7 +116,7 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        self.settings, self.width = settings, settings.width
+        self.settings, self.moe, self.width = settings, moe, settings.width
         names = tuple(modality.name.lower() for modality in list(Modality)[: table_rows(schemas)])
 
         def sparse(layer: int) -> nn.Module:
@@ -159,8 +159,22 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
         vectors_BW = F.normalize(self.projection(pooled_BD).float(), dim=-1)
         return vectors_BW, tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
 
+    def flops(self, inputs: SpectraBatch, *, again: bool = False) -> float:
+        """See `RetrievalModel`."""
+        sizes = encoder_dimensions(self.settings, self.embedding, self.moe, again=again or self._checkpoints)
+        return encoder_flops(sizes, self.settings, inputs)
+
+    def flops_of_experts(self, reports: Sequence[RoutingReport], *, again: bool = False) -> Tensor:
+        """See `RetrievalModel`."""
+        assert self.moe is not None
+        sizes = encoder_dimensions(self.settings, self.embedding, self.moe, again=again or self._checkpoints)
+        return expert_flops(sizes, self.moe, reports)
+
     @property
-    def feedforwards(self) -> list[SparseFeedForward]:
-        """The sparse layers, in order; none in a dense model."""
-        found = (layer.feedforward for layer in self.encoder.layers)
-        return [one for one in found if isinstance(one, SparseFeedForward)]
+    def _checkpoints(self) -> bool:
+        return self.encoder.activation_checkpointing
+
+    def rebalance(self, reports: Sequence[RoutingReport]) -> None:
+        """See `RetrievalModel`."""
+        for layer, report in zip(self.encoder.layers, reports):
+            cast(SparseFeedForward, layer.feedforward).rebalance(report)

@@ -30,7 +30,6 @@ from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel, embed_rows
 from mmspec_ds.systems.retrieval.objective import ContrastiveObjective, RetrievalLoss
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
 from mmspec_ds.systems.retrieval.sampler import Chosen, MoleculeSampler, PairSampler
-from mmspec_ds.systems.retrieval.spectrum_encoder import SpectrumEncoder
 from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
 
 
@@ -66,7 +65,7 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
         self.schedule = Schedule(run.objective.mine_every)
         if not len(first_hits(np.zeros((len(held_back), 1), np.float32), held_back.molecule_N)):
             raise DataError(
-                "no held-back molecule has two spectra: expected some, so that one can be searched with the other"
+                "no held-back molecule has two records: expected some, to search for one with the other"
             )
         self.layout = retrieval_layout(run.data.chosen_modalities(), sparse=run.moe is not None)
         self.summary = (
@@ -100,9 +99,11 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
         return self.sampler.round((start, turn), self.schedule.at(start).neighbours_MH)
 
     def validation_batches(self) -> Iterator[RetrievalBatch]:
-        """The held-back records of this rank, see `Task`; every record is its own molecule's."""
+        """The held-back records of this rank, see `Task`."""
         held_back = self.sets.validation
-        for chosen in self._share(len(held_back), self.run.training.embed_batch):
+        own, size = self._share(len(held_back)), self.run.training.embed_batch
+        for start in range(0, len(own), size):
+            chosen = own[start : start + size]
             molecule_B = held_back.molecule_N[chosen]
             yield RetrievalBatch(
                 (self.encoding.inputs(held_back.rows, chosen),),
@@ -113,8 +114,8 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
             )
 
     def validate(self) -> Validation:
-        """R@1 among the held-back records: how often the nearest of all others is of the same molecule, of those
-        whose molecule has another one; and the contrastive loss of batches of them."""
+        """R@1 among the held-back records: how often the nearest of all others is of the same molecule, of
+        those whose molecule has another one; and the contrastive loss of batches of them."""
         held_back = self.sets.validation
         vectors_NW = self.embed(held_back)
         score = float(first_hits(vectors_NW, held_back.molecule_N).mean())
@@ -122,34 +123,30 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
 
     def embed(self, data: MoleculeSpectra) -> FloatMatrix:
         """The vectors [N, W] of all records, each rank embedding a part. Every rank calls this."""
-        size = self.run.training.embed_batch
-        shares = self._share(len(data), size)
-        found = np.zeros((len(data), self.model.width), dtype=np.float32)
-        for chosen in shares:
-            own = embed_rows(
-                self.model, self.encoding, data.rows, chosen, batch=size, device=self.context.device
-            )
-            found[chosen] = own
-        if self.context.world > 1:
-            everywhere = torch.from_numpy(found).to(self.context.device)
-            held = torch.zeros(len(data), device=self.context.device)
-            held[np.concatenate(shares)] = 1
-            dist.all_reduce(everywhere)
-            dist.all_reduce(held)
-            found = (everywhere / held[:, None]).cpu().numpy()
-        return found
+        own = self._share(len(data))
+        size, device, world = self.run.training.embed_batch, self.context.device, self.context.world
+        found = embed_rows(self.model, self.encoding, data.rows, own, batch=size, device=device)
+        if world == 1:
+            return found
+        sent = torch.from_numpy(found).to(device)
+        parts = [torch.empty_like(sent) for _ in range(world)]
+        dist.all_gather(parts, sent)
+        vectors_NW = np.zeros((len(data), self.model.width), dtype=np.float32)
+        for rank, part in enumerate(parts):
+            vectors_NW[self._share(len(data), rank)] = part.cpu().numpy()
+        return vectors_NW
 
-    def _share(self, records: int, size: int) -> list[IntArray]:
-        """Places of this rank's records in batches of `size`: as many of the same sizes on every rank, some
-        records on several where the number is uneven."""
-        per_rank = -(-records // self.context.world)
-        start = min(self.context.rank * per_rank, records - min(per_rank, records))
-        own = np.arange(start, start + min(per_rank, records), dtype=np.int64)
-        return [own[at : at + size] for at in range(0, len(own), size)]
+    def _share(self, records: int, rank: int | None = None) -> IntArray:
+        """Places of a rank's records, by default this one's: as many on every rank, some of them on two where
+        the number is uneven."""
+        world, rank = self.context.world, self.context.rank if rank is None else rank
+        count = -(-records // world)
+        start = min(rank * count, records - count)
+        return np.arange(start, start + count, dtype=np.int64)
 
     def _loss_of(self, vectors_NW: FloatMatrix) -> float:
-        """The mean contrastive loss of batches of held-back records, of the size of a global training batch or of
-        all that there are."""
+        """The mean contrastive loss of batches of held-back records, of the size of a global training batch or
+        of all that there are."""
         run, held_back = self.run, self.sets.validation
         most = MoleculeSampler(held_back.molecule_N, 1, run.training.spectra_per_molecule, run.seed)
         size = min(run.training.batch_size * self.context.world, len(most))
@@ -170,9 +167,7 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
     def after_update(self, loss: RetrievalLoss) -> None:
         """Move the routers' selection biases, where they are in use, and seek hard negatives, where that is
         due."""
-        if isinstance(self.model, SpectrumEncoder):
-            for layer, report in zip(self.model.feedforwards, loss.reports):
-                layer.rebalance(report)
+        self.model.rebalance(loss.reports)
         if self.schedule.advance(self.run.training.gradient_accumulation):
             train = self.sets.train
             count = self.run.objective.mine_neighbours
@@ -230,9 +225,7 @@ def make_objective(run: RetrievalRun, placement: Placement) -> ContrastiveObject
     from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 
     torch.manual_seed(run.seed)
-    model = make_model(
-        run, placement=placement, sparse_class=DeepSpeedSparseFeedForward, in_training=True
-    )
+    model = make_model(run, placement=placement, sparse_class=DeepSpeedSparseFeedForward, in_training=True)
     return ContrastiveObjective(
         model,
         run.objective,
