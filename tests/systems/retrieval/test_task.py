@@ -29,11 +29,12 @@ def test_the_nearest_of_all_others_by_hand() -> None:
 
 
 def test_it_learns_to_find_records_of_a_molecule() -> None:
-    task = make_task(training={"batch_size": 16}, objective={"mine_every": 10})
-    optimizer = torch.optim.Adam(task.model.parameters(), lr=5e-3)
+    sizes = {"d_model": 32, "width": 16}
+    task = make_task(training={"batch_size": 16}, objective={"mine_every": 10}, model=sizes)
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=2e-3)
     before, train = task.validate(), task.sets.train
     untrained = first_hits(task.embed(train), train.molecule_N).mean()
-    for number in range(80):
+    for number in range(100):
         task.module.train()
         loss = task.module(task.batch(number), 0.0)
         optimizer.zero_grad()
@@ -45,7 +46,7 @@ def test_it_learns_to_find_records_of_a_molecule() -> None:
     trained = first_hits(task.embed(train), train.molecule_N).mean()
     assert (untrained, trained) == (pytest.approx(0.2, abs=0.2), pytest.approx(0.9, abs=0.1))
     assert after.scalars["loss/validation"] < before.scalars["loss/validation"]
-    assert task.schedule.at(80).neighbours_MH is not None
+    assert task.schedule.at(100).neighbours_MH is not None
 
 
 def test_two_kinds_of_noise_for_a_record_that_comes_twice() -> None:
