@@ -21,7 +21,7 @@ def add_records(command: Command) -> None:
         nargs="*",
         metavar="FILE",
         help="every record of files of any format that `mmspec inspect` reads; of a folder, every sub-folder;"
-        " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, hsqc, formula), every row",
+        " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, hsqc, ei, formula), every row",
     )
     command.set_defaults(usage=command.error)
     command.when_chosen = add_spectra

@@ -11,7 +11,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.readers.part import INCHIKEY, Part
-from mmspec_ds.spectra.records import FloatArray, Record, Spectrum, TandemMS
+from mmspec_ds.spectra.records import ElectronIonisationMS, FloatArray, Record, Spectrum, TandemMS
 from mmspec_ds.spectra.registry import REGISTRY
 
 PRECURSOR_TOLERANCE = 0.05
@@ -27,7 +27,8 @@ def assemble(parts: Iterable[Part], *, record_id: str | None = None, formula: st
     """One record of parts of the same molecule.
 
     MS/MS spectra of one polarity and one of the model's energies become one: each scaled to a base peak of 100,
-    peaks nearer than 0.005 m/z joined, intensities averaged. Two 1H, two 13C or two IR spectra are a conflict.
+    peaks nearer than 0.005 m/z joined, intensities averaged. EI spectra stay as they are.
+    Two 1H, two 13C or two IR spectra are a conflict.
 
     Args:
         parts: at least one.
@@ -98,10 +99,13 @@ def _check_precursors(parts: Sequence[Part]) -> None:
 def _joined_spectra(parts: Sequence[Part]) -> tuple[Spectrum, ...]:
     singles: dict[type, tuple[str, Spectrum]] = {}
     tandem: list[TandemMS] = []
+    ionised: list[Spectrum] = []
     for part in parts:
         for spectrum in part.spectra:
             if isinstance(spectrum, TandemMS):
                 tandem.append(spectrum)
+            elif isinstance(spectrum, ElectronIonisationMS):
+                ionised.append(spectrum)
             elif type(spectrum) in singles:
                 other = singles[type(spectrum)][0]
                 label = REGISTRY[spectrum.modality].label
@@ -109,7 +113,7 @@ def _joined_spectra(parts: Sequence[Part]) -> tuple[Spectrum, ...]:
             else:
                 singles[type(spectrum)] = (part.id, spectrum)
     ordered = sorted((spectrum for _, spectrum in singles.values()), key=lambda one: one.modality)
-    return (*ordered, *merge_by_energy(tandem))
+    return (*ordered, *merge_by_energy(tandem), *ionised)
 
 
 def merge_by_energy(spectra: Sequence[TandemMS]) -> list[TandemMS]:

@@ -14,7 +14,17 @@ from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
 from mmspec_ds.readers.spectrum_drawing import draw
 from mmspec_ds.spectra.modalities.c_nmr import CARBON_TYPES
-from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Infrared, Modality, Spectrum, TandemMS
+from mmspec_ds.spectra.records import (
+    HSQC,
+    CarbonNMR,
+    ElectronIonisationMS,
+    FloatArray,
+    HydrogenNMR,
+    Infrared,
+    Modality,
+    Spectrum,
+    TandemMS,
+)
 from mmspec_ds.spectra.registry import REGISTRY
 
 PANELS = 12
@@ -160,10 +170,9 @@ def described(spectrum: Spectrum) -> str:
     label = REGISTRY[spectrum.modality].label
     match spectrum:
         case TandemMS(mz=mz, intensity=intensity):
-            return (
-                f"{label}{_precursor(spectrum)}, {_slot(spectrum)}: {len(mz)} peaks from {mz[0]:.4f} to"
-                f" {mz[-1]:.4f}, the strongest at {mz[intensity.argmax()]:.4f}"
-            )
+            return f"{label}{_precursor(spectrum)}, {_slot(spectrum)}: {_peaks(mz, intensity)}"
+        case ElectronIonisationMS(mz=mz, intensity=intensity, energy_ev=energy):
+            return f"{label}{'' if energy is None else f', {energy:g} eV'}: {_peaks(mz, intensity)}"
         case HydrogenNMR(multiplets=multiplets):
             hydrogens = sum(one.hydrogens for one in multiplets)
             texts = [f"{one.centroid_ppm:.2f} ({one.category}, {one.hydrogens}H)" for one in multiplets]
@@ -182,6 +191,11 @@ def described(spectrum: Spectrum) -> str:
         case Infrared(absorbance=absorbance, start_cm1=start, stop_cm1=stop):
             return f"{label}, {len(absorbance)} points from {start:g} to {stop:g} cm-1, absorbance"
     raise AssertionError(f"no text for {type(spectrum).__name__}")
+
+
+def _peaks(mz: FloatArray, intensity: FloatArray) -> str:
+    strongest = mz[intensity.argmax()]
+    return f"{len(mz)} peaks from {mz[0]:.4f} to {mz[-1]:.4f}, the strongest at {strongest:.4f}"
 
 
 def _listed(texts: Sequence[str], limit: int) -> str:

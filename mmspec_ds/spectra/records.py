@@ -25,6 +25,7 @@ class Modality(IntEnum):
     MS = 3
     FORMULA = 4
     HSQC = 5
+    EI = 6
 
 
 def table_rows(used: Iterable[Modality]) -> int:
@@ -121,7 +122,21 @@ class HSQC:
     peaks: tuple[HSQCPeak, ...]
 
 
-Spectrum = HydrogenNMR | CarbonNMR | Infrared | TandemMS | HSQC
+@dataclass(frozen=True, slots=True)
+class ElectronIonisationMS:
+    """A mass spectrum by electron ionisation, without a precursor: m/z and intensity (any scale) of each peak.
+
+    Attributes:
+        energy_ev: of the electrons, in eV, mostly 70; None where it is not stated.
+    """
+
+    modality: ClassVar[Modality] = Modality.EI
+    mz: FloatArray
+    intensity: FloatArray
+    energy_ev: float | None = None
+
+
+Spectrum = HydrogenNMR | CarbonNMR | Infrared | TandemMS | HSQC | ElectronIonisationMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from mmspec_ds.errors import ConfigError
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.modalities.c_nmr import CarbonNMRDefinition
 from mmspec_ds.spectra.modalities.definition import ModalityDefinition
+from mmspec_ds.spectra.modalities.ei import ElectronIonisationDefinition
 from mmspec_ds.spectra.modalities.formula import FormulaDefinition
 from mmspec_ds.spectra.modalities.h_nmr import HydrogenNMRDefinition
 from mmspec_ds.spectra.modalities.hsqc import HSQCDefinition
@@ -27,6 +28,7 @@ _DEFINITIONS: tuple[ModalityDefinition[Any, Any], ...] = (
     TandemMSDefinition(),
     FormulaDefinition(),
     HSQCDefinition(),
+    ElectronIonisationDefinition(),
 )
 
 _REGISTERED = {one.modality: one for one in _DEFINITIONS}

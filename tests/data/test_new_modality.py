@@ -40,7 +40,7 @@ def number_of(name: str, value: int) -> Modality:
     return member
 
 
-RAMAN = number_of("RAMAN", 6)
+RAMAN = number_of("RAMAN", 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def raman(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(registry._REGISTERED, RAMAN, RamanDefinition())
     monkeypatch.setattr(Modality, "_member_names_", [*Modality._member_names_, "RAMAN"])
     monkeypatch.setitem(Modality._member_map_, "RAMAN", RAMAN)
-    monkeypatch.setitem(Modality._value2member_map_, 6, RAMAN)
+    monkeypatch.setitem(Modality._value2member_map_, 7, RAMAN)
     yield
     assert list(Modality)[-1] is RAMAN
 
@@ -146,7 +146,7 @@ def test_a_model_reads_it(path: Path) -> None:
     data = read_training(settings)
     assert list(data.train.schemas) == [Modality.C_NMR, RAMAN]
     batch = collate(data.train, np.arange(len(data.train)))
-    assert sorted(set(batch.spectra.modality_BS.flatten().tolist())) == [-1, 1, 6]
+    assert sorted(set(batch.spectra.modality_BS.flatten().tolist())) == [-1, 1, 7]
     shared = ExpertSettings(family="shared", width=32)
     own = ExpertSettings(family="modality", width=16, modalities=("raman",))
     model = build_elucidator(
@@ -159,7 +159,7 @@ def test_a_model_reads_it(path: Path) -> None:
     logits_BLV.square().sum().backward()
     assert torch.isfinite(logits_BLV).all()
     gates = [value for name, value in model.named_parameters() if name.endswith("gate.tag")]
-    assert [len(gate) for gate in gates] == [7]
+    assert [len(gate) for gate in gates] == [8]
     touched = model.embedding.real["RAMAN"].weight_RD.grad
     assert touched is not None
     assert touched.abs().sum() > 0

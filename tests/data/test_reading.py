@@ -17,7 +17,7 @@ from mmspec_ds.spectra.parquet import ReadReport, read_records, write_records
 from mmspec_ds.spectra.records import CarbonNMR, Modality, Record
 from mmspec_ds.spectra.registry import text_tokens
 
-H, C, IR, MS, FORMULA, HSQC = Modality
+H, C, IR, MS, FORMULA, HSQC, _ = Modality
 
 
 def encoding(**options):

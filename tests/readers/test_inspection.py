@@ -13,6 +13,7 @@ from mmspec_ds.readers.spectrum_drawing import GROUP_COLOURS, LABELLED_PEAKS, UN
 from mmspec_ds.spectra.records import (
     HSQC,
     CarbonNMR,
+    ElectronIonisationMS,
     HSQCPeak,
     HydrogenNMR,
     Infrared,
@@ -31,6 +32,7 @@ SPECTRA: tuple[Spectrum, ...] = (
     Infrared(np.array([0.0, 1.0, 0.5, 0.1])),
     TandemMS(np.array([50.0, 60.0, 195.0]), np.array([40.0, 100.0, 7.0]), "positive", 20.0, 195.1, "[M+H]+", 1),
     HSQC((HSQCPeak(58.0, 3.6, 2, -2.0), HSQCPeak(18.0, 1.2, 3, 3.0), HSQCPeak(128.0, 7.2))),
+    ElectronIonisationMS(np.array([29.0, 43.0]), np.array([40.0, 100.0]), 70.0),
 )
 
 
@@ -78,7 +80,7 @@ def test_a_cut_file_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
 def test_a_drawing_of_every_kind(tmp_path: Path) -> None:
     path = tmp_path / "all.png"
     part = Part("a:0", SPECTRA, metadata={"name": "$odd_name$"})
-    assert plot_parts([part], path) == 5
+    assert plot_parts([part], path) == 6
     assert path.read_bytes().startswith(PNG)
     assert [one.name for one in tmp_path.iterdir()] == ["all.png"]
 
@@ -114,6 +116,7 @@ def test_every_instrument_is_drawn_and_described() -> None:
         "MS/MS of m/z 195.1000, [M+H]+, charge +1, positive 20 eV: 3 peaks from 50.0000 to 195.0000,"
         " the strongest at 60.0000",
         "HSQC, 3 cross peaks (13C/1H): 58.0/3.60 (2H), 18.0/1.20 (3H), 128.0/7.20",
+        "EI-MS, 70 eV: 2 peaks from 29.0000 to 43.0000, the strongest at 43.0000",
     ]
 
 

@@ -11,7 +11,7 @@ from mmspec_ds.simulator.simulate import simulate_record
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import CompressionSettings, compress_records, schema_of
 
-H, C, IR, MS, _, HSQC = Modality
+H, C, IR, MS, _, HSQC, _ = Modality
 DRAWS = 300
 SMILES = "CC(=O)OCCc1ccccc1"
 SETTINGS = CompressionSettings.model_validate({"c_nmr": {"multiplicity": True}})

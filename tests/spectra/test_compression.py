@@ -247,7 +247,7 @@ def test_the_published_sample_fits_the_schemas(shared_data: Path) -> None:
     options = CompressionSettings()
     path = shared_data / "alberts" / "example_data_1.parquet"
     available = available_modalities(path)
-    assert available == tuple(Modality)
+    assert available == tuple(Modality)[:-1]  # but for EI-MS
     for record in read_records(path, modalities=available):
         compressed = compress_record(record, Modality, options)
         assert set(compressed) == set(available)

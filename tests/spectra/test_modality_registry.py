@@ -23,7 +23,15 @@ def peaks(number: int, energy: float) -> TandemMS:
 
 def test_every_modality_has_one_entry_under_its_name() -> None:
     assert list(REGISTRY) == list(Modality)
-    assert [entry.name for entry in REGISTRY.values()] == ["h_nmr", "c_nmr", "ir", "ms", "formula", "hsqc"]
+    assert [entry.name for entry in REGISTRY.values()] == [
+        "h_nmr",
+        "c_nmr",
+        "ir",
+        "ms",
+        "formula",
+        "hsqc",
+        "ei",
+    ]
     for modality, entry in REGISTRY.items():
         assert entry.modality is modality
         assert modality_by_name(entry.name) is modality
@@ -35,7 +43,7 @@ def test_an_unknown_name_gets_the_nearest_and_all() -> None:
     with pytest.raises(ConfigError) as caught:
         modality_by_name("cnmr")
     assert "did you mean c_nmr?" in str(caught.value)
-    assert "(known: h_nmr, c_nmr, ir, ms, formula, hsqc)" in str(caught.value)
+    assert "(known: h_nmr, c_nmr, ir, ms, formula, hsqc, ei)" in str(caught.value)
     with pytest.raises(ConfigError, match="unknown modality 'x-ray'"):
         modality_by_name("x-ray")
 

@@ -12,6 +12,7 @@ from mmspec_ds.spectra.packed import PackedTokens, places
 from mmspec_ds.spectra.records import (
     HSQC,
     CarbonNMR,
+    ElectronIonisationMS,
     HSQCPeak,
     HydrogenNMR,
     Infrared,
@@ -53,13 +54,14 @@ TANDEM = tuple(
     for polarity in ("positive", "negative")
     for energy in (10.0, 40.0)
 )
+IONISED = ElectronIonisationMS(np.array([29.0, 43.0, 58.0]), np.array([40.0, 100.0, 12.0]), 70.0)
 
 
 def record(*spectra: Spectrum) -> Record:
     return Record("one", spectra, "CCO", "C2H6O")
 
 
-WHOLE = record(PROTON, CARBON, CURVE, *TANDEM, CROSS)
+WHOLE = record(PROTON, CARBON, CURVE, *TANDEM, CROSS, IONISED)
 BARE = record(
     HydrogenNMR(tuple(listed_multiplet(one.centroid_ppm, "m", 1, ()) for one in PROTON.multiplets)),
     CarbonNMR(CARBON.shifts_ppm),
@@ -69,6 +71,7 @@ BARE = record(
         for one, energy in zip(TANDEM, (None, None, None, None))
     ),
     HSQC(tuple(HSQCPeak(peak.carbon_ppm, peak.hydrogen_ppm) for peak in CROSS.peaks)),
+    IONISED,
 )
 """The same with shifts, m/z and intensities alone."""
 ALL_LOST = {

@@ -16,11 +16,20 @@ from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.columns import Array, BoolArray, Faults, FileColumn, Items
 from mmspec_ds.spectra.modalities import ms_file
 from mmspec_ds.spectra.modalities.definition import Drawing, ModalityDefinition
-from mmspec_ds.spectra.modalities.ms_file import ENTRY_NUMBERS, TandemColumns
-from mmspec_ds.spectra.packed import IntArray, PackedTokens, bounds_of, offsets_of, places, ranges
+from mmspec_ds.spectra.modalities.ms_file import ENTRY_NUMBERS
+from mmspec_ds.spectra.modalities.peak_lists import (
+    PEAK_FIELDS,
+    MassPeakNoise,
+    PeakColumns,
+    kept_peaks,
+    most_peaks,
+    noisy_peaks,
+    sticks,
+)
+from mmspec_ds.spectra.packed import IntArray, PackedTokens, bounds_of, offsets_of, ranges
 from mmspec_ds.spectra.records import FloatArray, Modality, Polarity, Record, Spectrum, TandemMS
-from mmspec_ds.spectra.token_noise import Draws, PeakNoise, kept_items
-from mmspec_ds.spectra.tokens import ContinuousField, DiscreteField, TokenSchema
+from mmspec_ds.spectra.token_noise import Draws, kept_items
+from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
 
 ADDUCTS = (
     *("unknown", "other", "[M+H]+", "[M+Na]+", "[M+K]+", "[M+NH4]+", "[M+H-H2O]+", "[M]+", "[M+2H]2+"),
@@ -33,7 +42,6 @@ _ENERGY_BIN_EV, _ENERGY_BINS = 5.0, 40  # up to 200 eV
 _MEASURED_BIN_EV, _MEASURED_BINS = 1.0, 200
 _ENERGIES = ((0, _ENERGY_BIN_EV, _ENERGY_BINS), (5, _MEASURED_BIN_EV, _MEASURED_BINS))
 """The two fields with a collision energy: place, width and number of bins; the second is of a precursor."""
-_MZ_WAVELENGTHS = (0.02, 2000.0)  # the shortest tells exact masses 0.01 apart, the longest spans the spectrum
 _ADDUCT_IDS = {name: index for index, name in enumerate(ADDUCTS)}
 _TEXT_NAMES = {10.0: "E0", 20.0: "E1", 40.0: "E2"}
 
@@ -54,14 +62,9 @@ class TandemMSSettings(Settings):
     )
 
 
-class TandemMSNoise(PeakNoise):
-    """Peaks moved, missing, false and of other intensity; fewer spectra; energies and precursors not known.
+class TandemMSNoise(MassPeakNoise):
+    """Noise of peaks; fewer spectra; energies and precursors not known."""
 
-    A false peak stands in the place of a true one, so that the strongest peaks remain as many.
-    """
-
-    mz_ppm: float = Field(default=0.0, ge=0, description="standard deviation of m/z, parts per million")
-    intensity: float = Field(default=0.0, ge=0, description="standard deviation of the logarithm of intensity")
     missing_spectrum: float = Field(
         default=0.0, ge=0, lt=1, description="probability that a spectrum of several is missing"
     )
@@ -78,7 +81,7 @@ class TandemMSNoise(PeakNoise):
     )
 
 
-class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
+class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
     """The MS/MS spectra of a record, of any number of polarities and energies."""
 
     modality = Modality.MS
@@ -105,34 +108,28 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
                 DiscreteField("charge", 2 * MOST_CHARGES + 1),
                 DiscreteField("measured_energy", _MEASURED_BINS + 1, ordinal=True),
             ]
-        continuous = (ContinuousField("mz", wavelengths=_MZ_WAVELENGTHS), ContinuousField("intensity"))
-        return TokenSchema(tuple(discrete), continuous)
+        return TokenSchema(tuple(discrete), PEAK_FIELDS)
 
     def most_tokens(self, settings: TandemMSSettings) -> int:
         return settings.max_tokens
 
-    def compress(self, columns: TandemColumns, settings: TandemMSSettings) -> PackedTokens:
+    def compress(self, columns: PeakColumns, settings: TandemMSSettings) -> PackedTokens:
         """The strongest peaks of each spectrum in the order of m/z, with intensities relative to the strongest.
 
         At most `max_peaks` of a spectrum and `max_tokens` of a record, shared evenly among its spectra. Of
         equally strong peaks the one of lower m/z is kept. Energy bin 0 is "unknown", bin 1 is 0 to 5 eV.
         """
         extra, spectra = int(settings.precursor), columns.spectra
-        share_N = np.maximum(1 + extra, settings.max_tokens // np.maximum(1, spectra.counts_N))
-        limit_S = np.minimum(settings.max_peaks, share_N - extra)[spectra.row_I]
-        limit_S[places(spectra.counts_N) >= settings.max_tokens // (1 + extra)] = 0
-        peaks = Items(spectra["peaks"], {"mz": columns.mz_I})
-        relative_I = columns.intensity_I / peaks.largest(columns.intensity_I)
-        kept = _strongest(peaks, relative_I, limit_S)
-        kept = kept[_by_mz(columns.mz_I[kept], relative_I[kept], peaks.row_I[kept])]
+        limit_S = most_peaks(spectra, settings.max_peaks, settings.max_tokens, extra)
+        kept, relative = kept_peaks(columns, limit_S)
 
-        kept_S = np.minimum(peaks.counts_N, limit_S)
+        kept_S = np.minimum(spectra["peaks"], limit_S)
         shown_S = kept_S > 0
         tokens_S = kept_S + extra * shown_S
         starts_S = offsets_of(tokens_S)[:-1]
         place_T = ranges(starts_S + extra * shown_S, kept_S) if extra else slice(None)
         continuous = np.zeros((int(tokens_S.sum()), 2), dtype=np.float32)
-        continuous[place_T, 0], continuous[place_T, 1] = columns.mz_I[kept], relative_I[kept]
+        continuous[place_T, 0], continuous[place_T, 1] = columns.mz_I[kept], relative
         discrete_S = np.zeros((len(kept_S), 6 if extra else 2), dtype=np.int16)
         discrete_S[:, 0] = _energy_bins(spectra["collision_energy_ev"], _ENERGY_BIN_EV, _ENERGY_BINS)
         discrete_S[:, 1] = spectra["negative"]
@@ -160,12 +157,7 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         counts_N = np.bincount(row_T[kept], minlength=len(tokens.counts))
         spectra = Items(np.unique(spectrum_T[kept], return_counts=True)[1], {})
         discrete, ion_T = tokens.discrete[kept], ion_T[kept]
-        mz, intensity = tokens.continuous[kept].astype(np.float64).T
-        mz = mz * (1.0 + 1e-6 * noise.mz_ppm * draws.normal_items(counts_N))
-        anywhere = draws.items(counts_N) * spectra.largest(np.where(ion_T, 0.0, mz))
-        mz = np.where(~ion_T & (draws.items(counts_N) < noise.false_peak), anywhere, mz)
-        intensity = intensity * np.exp(noise.intensity * draws.normal_items(counts_N))
-        intensity /= spectra.largest(intensity)
+        mz, intensity = noisy_peaks(tokens.continuous[kept], counts_N, spectra, ion_T, noise, draws)
         factor = np.repeat(np.exp(noise.energy * draws.normal_rows()), counts_N)
         lost_T = draws.lost(noise.energy_lost, counts_N)
         for at, width, count in _ENERGIES[: 1 + settings.precursor]:
@@ -178,7 +170,7 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         continuous = np.stack([mz, intensity], axis=1).astype(np.float32)
         return PackedTokens(discrete[order], continuous[order], offsets_of(counts_N))
 
-    def from_records(self, records: Sequence[Record]) -> TandemColumns:
+    def from_records(self, records: Sequence[Record]) -> PeakColumns:
         rows = [[s for s in record.spectra if isinstance(s, TandemMS)] for record in records]
         spectra = [one for row in rows for one in row]
         # None becomes NaN.
@@ -189,7 +181,7 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
             "negative": np.array([one.polarity == "negative" for one in spectra], dtype=np.bool_),
             "adduct": np.array([one.adduct for one in spectra], dtype=object),
         }
-        return TandemColumns(
+        return PeakColumns(
             Items(np.array([len(row) for row in rows], dtype=np.int64), fields),
             np.concatenate([np.empty(0), *(one.mz for one in spectra)]),
             np.concatenate([np.empty(0), *(one.intensity for one in spectra)]),
@@ -198,10 +190,10 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
         return ms_file.file_columns(names)
 
-    def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[TandemColumns, list[Faults]]:
+    def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[PeakColumns, list[Faults]]:
         return ms_file.decode(cells)
 
-    def spectra(self, columns: TandemColumns) -> list[tuple[Spectrum, ...]]:
+    def spectra(self, columns: PeakColumns) -> list[tuple[Spectrum, ...]]:
         items, found = columns.spectra, list[Spectrum]()
         numbers = zip(*(items[name].tolist() for name in ENTRY_NUMBERS))
         known = zip(bounds_of(items["peaks"]), items["negative"], numbers, items["adduct"])
@@ -243,11 +235,10 @@ class TandemMSDefinition(ModalityDefinition[TandemColumns, TandemMSSettings]):
         return tokens
 
     def drawing(self, spectrum: TandemMS) -> Drawing:
-        relative = 100.0 * spectrum.intensity / spectrum.intensity.max()
         precursor = spectrum.precursor_mz
-        marker = None if precursor is None else (precursor, spectrum.adduct or "precursor")
-        axes = ("m/z", "relative intensity (%)")
-        return Drawing("sticks", spectrum.mz, relative, *axes, marker=marker, label_format="{:.4f}")
+        return sticks(
+            spectrum, None if precursor is None else (precursor, spectrum.adduct or "precursor"), "{:.4f}"
+        )
 
 
 def _begins_spectrum(tokens: PackedTokens, ion_T: BoolArray, row_T: IntArray) -> BoolArray:
@@ -277,22 +268,3 @@ def _precursors(spectra: Items) -> npt.NDArray[np.int16]:
         _energy_bins(np.where(np.isnan(measured), energy, measured), _MEASURED_BIN_EV, _MEASURED_BINS),
     ]
     return np.stack(fields, axis=1).astype(np.int16)
-
-
-def _strongest(peaks: Items, relative: FloatArray, limit_S: IntArray) -> IntArray:
-    """The peaks that are kept, in their order: of spectra with more than `limit_S` the strongest, of equally
-    strong ones that of lower m/z."""
-    long_S, kept = peaks.counts_N > limit_S, np.ones(len(relative), dtype=np.bool_)
-    if long_S.any():
-        candidates = np.flatnonzero(long_S[peaks.row_I])
-        of = peaks.row_I[candidates]
-        order = candidates[np.lexsort((peaks["mz"][candidates], -relative[candidates], of))]
-        kept[order[places(peaks.counts_N[long_S]) >= limit_S[of]]] = False
-    return np.flatnonzero(kept)
-
-
-def _by_mz(mz: FloatArray, relative: FloatArray, spectrum: IntArray) -> IntArray:
-    """The order of rising m/z within each spectrum. Files mostly hold it already: then nothing is sorted."""
-    if ((np.diff(mz) > 0) | (np.diff(spectrum) > 0)).all():
-        return np.arange(len(mz))
-    return np.lexsort((-relative, mz, spectrum))

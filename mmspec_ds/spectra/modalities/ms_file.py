@@ -27,8 +27,8 @@ from mmspec_ds.spectra.columns import (
     is_number,
     item_type,
     optional_field,
-    struct_of,
 )
+from mmspec_ds.spectra.modalities.peak_lists import PeakColumns, entry_peaks, is_peak_entry
 from mmspec_ds.spectra.packed import IntArray, offsets_of, ranges
 from mmspec_ds.spectra.records import FloatArray, Polarity, Record, TandemMS
 
@@ -54,16 +54,6 @@ _ENTRY = pa.struct(
         "intensity": pa.list_(pa.float64()),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TandemColumns:
-    """The spectra of N rows. `spectra` has for each its number of `peaks`, whether it is `negative`, the
-    `ENTRY_NUMBERS` (NaN: unknown) and the adduct or None; the peaks stand end to end."""
-
-    spectra: Items
-    mz_I: FloatArray
-    intensity_I: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +96,10 @@ def file_columns(names: Collection[str]) -> list[FileColumn]:
     ]
     entries = FileColumn(
         LIST_COLUMN,
-        _is_entry,
+        lambda kind: is_peak_entry(kind, ENTRY_NUMBERS, _ENTRY_TEXTS),
         f"a list of structs with {', '.join(field.name for field in _ENTRY)}",
     )
     return [*pairs, *([entries] if LIST_COLUMN in names else [])]
-
-
-def _is_entry(kind: pa.DataType) -> bool:
-    """Whether a type is a list of structs like `_ENTRY`. Numbers that are null in all rows may have Arrow's
-    null type."""
-    if not struct_of(kind, (), _ENTRY_TEXTS):
-        return False
-    found = {field.name: field.type for field in item_type(kind) or ()}
-    numbers = [found.get(name, pa.null()) for name in ENTRY_NUMBERS]
-    lists = [item_type(found.get(name)) for name in ("mz", "intensity")]
-    return all(is_number(one) or pa.types.is_null(one) for one in numbers) and all(map(is_number, lists))
 
 
 class _Pool:
@@ -142,8 +121,9 @@ class _Pool:
         return [np.concatenate(parts)[at] for parts in zip(*self._parts)]
 
 
-def decode(cells: Mapping[str, pa.Array]) -> tuple[TandemColumns, list[Faults]]:
-    """The spectra of N rows; see `ModalityDefinition.decode`."""
+def decode(cells: Mapping[str, pa.Array]) -> tuple[PeakColumns, list[Faults]]:
+    """The spectra of N rows; see `ModalityDefinition.decode`. Besides `peaks` each has `negative`, the
+    `ENTRY_NUMBERS` (NaN: unknown) and the adduct or None."""
     columns, pool, faults = ms_columns(cells), _Pool(), list[Faults]()
     rows = len(next(iter(cells.values())))
     start_NC, peaks_NC = np.zeros((2, rows, len(columns) + 1), dtype=np.int64)  # the last one holds no peaks
@@ -181,7 +161,7 @@ def decode(cells: Mapping[str, pa.Array]) -> tuple[TandemColumns, list[Faults]]:
     peaks_S = np.where(in_slot, peaks_NC[slots], np.nan_to_num(found["peaks"])).astype(np.int64)
     counts_N = np.bincount(found["row"], minlength=rows).astype(np.int64)
     fields = {name: found[name] for name in ("negative", *ENTRY_NUMBERS, "adduct")}
-    return TandemColumns(Items(counts_N, {"peaks": peaks_S, **fields}), *pool.take(start_S, peaks_S)), faults
+    return PeakColumns(Items(counts_N, {"peaks": peaks_S, **fields}), *pool.take(start_S, peaks_S)), faults
 
 
 def _pairs(lists: ListCells, name: str, faults: list[Faults]) -> tuple[FloatArray, FloatArray]:
@@ -240,20 +220,7 @@ def _entries(
     lost_S = ~own_S & (slot_S < 0)
     found.items(lost_S, row_S, lambda at: f"the file has no column {named[at]}, which is named")
 
-    inner = [ListCells(lists.values.field(name)) for name in ("mz", "intensity")]
-    counts, sizes = (lists.pick(one.counts_N) for one in inner)
-    whole_S = own_S & (counts == sizes) & (counts > 0)
-    found.items(
-        own_S & ~whole_S, row_S, lambda at: f"a spectrum has {counts[at]} m/z and {sizes[at]} intensities"
-    )
-    peaks_S = np.where(whole_S, counts, 0)
-    mz, intensity = (
-        one.pick(float_values(one.values))[ranges(lists.pick(offsets_of(one.counts_N)[:-1]), peaks_S)]
-        for one in inner
-    )
-    sound = (mz > 0) & (mz < np.inf) & (intensity >= 0) & (intensity < np.inf)
-    row_I = np.repeat(row_S, peaks_S)
-    found.items(~sound, row_I, lambda at: f"peak {mz[at]:g} {intensity[at]:g} is not m/z and intensity")
+    peaks_S, mz, intensity = entry_peaks(lists, found, own_S)
     start_S = pool.add(mz, intensity) + offsets_of(peaks_S)[:-1]
     places = {"row": row_S, "slot": slot_S, "start": start_S, "peaks": peaks_S}
     return {**fields, **places, "negative": polarity == "negative", "adduct": adduct}

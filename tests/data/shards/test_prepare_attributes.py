@@ -73,6 +73,7 @@ def test_a_folder_of_other_tokens_is_refused(path: Path, tmp_path: Path) -> None
 def without_new_settings(content: dict[str, Any]) -> dict[str, Any]:
     """A manifest or plan of before the settings of this file's tests were there."""
     del content["settings"]["compression"]["hsqc"]
+    del content["settings"]["compression"]["ei"]
     del content["settings"]["compression"]["c_nmr"]["multiplicity"]
     del content["settings"]["compression"]["ms"]["precursor"]
     return content
