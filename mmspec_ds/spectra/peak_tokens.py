@@ -2,8 +2,8 @@
 
 A text is a header and peaks, the strongest first. Header: `<positive>`, `<negative>` or `<ei>`; the adduct,
 `<[M+H]+>`; the energy to 5 eV, `<ev_35>`; `<precursor>` and its m/z. A peak is the nearest integer to its m/z
-or, where decimals are told, the integer part and the hundredths: `<mz_57><d_03>` is 57.03. `<i_3>` says that the
-peaks from here on have level 3: between 1/16 and 1/8 of the strongest.
+or, where decimals are told, the integer part and the hundredths: `<mz_57><d_03>` is 57.03. `<i_3>` says that
+the peaks from here on have level 3: between 1/16 and 1/8 of the strongest.
 """
 
 import math

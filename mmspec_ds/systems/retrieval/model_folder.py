@@ -1,4 +1,4 @@
-"""A pretrained causal language model in a folder: `config.json`, `tokenizer.json` and safetensors, or a GGUF file.
+"""A pretrained causal language model in a folder: `config.json`, `tokenizer.json`, safetensors; or a GGUF file.
 
 Pickles are not read, and code that comes with a model is not run.
 """
@@ -73,31 +73,31 @@ def read_tokenizer(folder: Path) -> "Tokenizer":
     """
     from tokenizers import Tokenizer
 
-    files = weight_files(folder)
+    file = weight_files(folder)[0]
+    if file.suffix == ".gguf":
+        inner: Tokenizer = read_gguf_tokenizer(file).backend_tokenizer
+        return inner
+    if not (folder / TOKENIZER).is_file():
+        raise DataError(f"holds no {TOKENIZER}: expected a model with its tokenizer", path=folder)
     try:
-        if files[0].suffix == ".gguf":
-            return backend_of(read_gguf_tokenizer(files[0]))
-        if not (folder / TOKENIZER).is_file():
-            raise DataError(f"holds no {TOKENIZER}: expected a model with its tokenizer", path=folder)
         return Tokenizer.from_file(str(folder / TOKENIZER))
-    except DataError:
-        raise
     except Exception as error:  # the library raises bare exceptions
         raise DataError(f"its tokenizer cannot be read: {_told(error)}", path=folder) from None
 
 
 def read_gguf_tokenizer(file: Path) -> Any:
-    """The tokenizer in a GGUF file, as transformers wraps it."""
+    """The tokenizer in a GGUF file, as transformers wraps it.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     from transformers import AutoTokenizer
 
-    with _quiet():
-        return AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
-
-
-def backend_of(tokenizer: Any) -> "Tokenizer":
-    """The tokenizer inside the wrapper of transformers."""
-    inner: Tokenizer = tokenizer.backend_tokenizer
-    return inner
+    try:
+        with _quiet():
+            return AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
+    except Exception as error:
+        raise DataError(f"its tokenizer cannot be read: {_told(error)}", path=file) from None
 
 
 def read_model(
@@ -138,7 +138,9 @@ def read_model(
                 with torch.random.fork_rng(devices=()):
                     torch.manual_seed(random_seed)
                     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        except Exception as error:  # of many libraries: a file that is damaged, a kind of model that is not known
+        except (
+            Exception
+        ) as error:  # of many libraries: a file that is damaged, a kind of model that is not known
             raise DataError(f"cannot be read as a causal language model: {_told(error)}", path=folder) from None
     if loading["missing_keys"]:
         raise DataError(f"lacks weights, such as {min(loading['missing_keys'])}: expected all", path=folder)
@@ -184,7 +186,9 @@ def _set_attention(model: Any, attention: Attention, folder: Path) -> None:
     changed = torch.cat([states[:, :3], -states[:, 3:]], dim=1)
     first = [decoder_of(model)(inputs_embeds=x).last_hidden_state[0, 0] for x in (states, changed)]
     if torch.equal(*first) == (attention == "bidirectional"):
-        raise DataError(f"its attention cannot be made {attention}: expected a model of another kind", path=folder)
+        raise DataError(
+            f"its attention cannot be made {attention}: expected a model of another kind", path=folder
+        )
 
 
 def decoder_of(model: Any) -> Any:

