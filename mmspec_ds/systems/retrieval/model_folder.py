@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmspec_ds.errors import DataError
+from mmspec_ds.errors import DataError, UserError
 from mmspec_ds.files import sha256_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,19 @@ Attention = Literal["bidirectional", "causal"]
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _HINT = "expected config.json with .safetensors, or one .gguf file (`mmspec unpack` makes such a folder)"
+
+
+def transformers() -> Any:
+    """The library of the models, which is an extra of the installation.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise UserError("language models need transformers: expected `pip install 'mmspec-ds[llm]'`") from None
+    return transformers
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -71,15 +84,14 @@ def read_tokenizer(folder: Path) -> "Tokenizer":
     Raises:
         DataError: there is none, or it cannot be read.
     """
-    from tokenizers import Tokenizer
-
     file = weight_files(folder)[0]
     if file.suffix == ".gguf":
-        inner: Tokenizer = read_gguf_tokenizer(file).backend_tokenizer
-        return inner
+        return read_gguf_tokenizer(file).backend_tokenizer
     if not (folder / TOKENIZER).is_file():
         raise DataError(f"holds no {TOKENIZER}: expected a model with its tokenizer", path=folder)
     try:
+        from tokenizers import Tokenizer
+
         return Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # the library raises bare exceptions
         raise DataError(f"its tokenizer cannot be read: {_told(error)}", path=folder) from None
@@ -91,11 +103,11 @@ def read_gguf_tokenizer(file: Path) -> Any:
     Raises:
         DataError: it cannot be read.
     """
-    from transformers import AutoTokenizer
-
     try:
         with _quiet():
-            return AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
+            return transformers().AutoTokenizer.from_pretrained(
+                str(file.parent), gguf_file=file.name, local_files_only=True
+            )
     except Exception as error:
         raise DataError(f"its tokenizer cannot be read: {_told(error)}", path=file) from None
 
@@ -107,7 +119,7 @@ def read_model(
     attention: Attention = "bidirectional",
     attention_dropout: float = 0.0,
     random_seed: int | None = None,
-) -> nn.Module:
+) -> Any:
     """A model of transformers with a language head, in float32 and evaluation mode.
 
     Args:
@@ -120,33 +132,36 @@ def read_model(
     Raises:
         DataError: the folder holds no such model, a damaged one, or one whose attention cannot be changed so.
     """
-    from transformers import AutoModelForCausalLM
-
-    file = weight_files(folder)[0]
-    gguf = {"gguf_file": file.name} if file.suffix == ".gguf" else {"use_safetensors": True}
     with _quiet():
         config = read_config(folder, layers=layers, attention=attention)
         config.attention_dropout = attention_dropout
         try:
-            if random_seed is None:
-                model, loading = AutoModelForCausalLM.from_pretrained(
-                    str(folder), config=config, dtype=torch.float32, output_loading_info=True,
-                    trust_remote_code=False, local_files_only=True, **gguf,
-                )  # fmt: skip
-            else:
-                loading = {"missing_keys": ()}
-                with torch.random.fork_rng(devices=()):
-                    torch.manual_seed(random_seed)
-                    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        except (
-            Exception
-        ) as error:  # of many libraries: a file that is damaged, a kind of model that is not known
+            model = _loaded(folder, config) if random_seed is None else _drawn(config, random_seed)
+        except DataError:
+            raise
+        except Exception as error:  # of many libraries: a damaged file, a kind of model that is not known
             raise DataError(f"cannot be read as a causal language model: {_told(error)}", path=folder) from None
-    if loading["missing_keys"]:
-        raise DataError(f"lacks weights, such as {min(loading['missing_keys'])}: expected all", path=folder)
     model.eval()
     _set_attention(model, attention, folder)
-    return model  # type: ignore[no-any-return]
+    return model
+
+
+def _loaded(folder: Path, config: Any) -> Any:
+    file = weight_files(folder)[0]
+    form = {"gguf_file": file.name} if file.suffix == ".gguf" else {"use_safetensors": True}
+    model, loading = transformers().AutoModelForCausalLM.from_pretrained(
+        str(folder), config=config, dtype=torch.float32, output_loading_info=True,
+        trust_remote_code=False, local_files_only=True, **form,
+    )  # fmt: skip
+    if loading["missing_keys"]:
+        raise DataError(f"lacks weights, such as {min(loading['missing_keys'])}: expected all", path=folder)
+    return model
+
+
+def _drawn(config: Any, seed: int) -> Any:
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return transformers().AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
 def read_config(folder: Path, *, layers: int | None = None, attention: Attention = "bidirectional") -> Any:
@@ -155,12 +170,12 @@ def read_config(folder: Path, *, layers: int | None = None, attention: Attention
     Raises:
         DataError: it cannot be read, or the model has fewer layers.
     """
-    from transformers import AutoConfig
-
     file = weight_files(folder)[0]
     gguf = {"gguf_file": file.name} if file.suffix == ".gguf" else {}
     try:
-        config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True, **gguf)
+        config = transformers().AutoConfig.from_pretrained(
+            str(folder), trust_remote_code=False, local_files_only=True, **gguf
+        )
     except Exception as error:
         raise DataError(f"its configuration cannot be read: {_told(error)}", path=folder) from None
     if layers is not None:
@@ -205,8 +220,7 @@ def embedded(model: Any, ids: Tensor) -> Tensor:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the warnings and progress bars of transformers."""
-    from transformers.utils import logging
-
+    logging = transformers().utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
