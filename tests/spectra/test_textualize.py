@@ -85,7 +85,9 @@ def test_electron_ionisation() -> None:
     for form in FORMS:
         chosen = TextSettings(form=form, precursor=True)
         assert parse(textualize(unstated, chosen), form) == told(unstated, chosen)
-    assert text_of_record(Record("a", (unstated, SPECTRUM)), TextSettings(form="integers", max_peaks=1)) == "43 57"
+    assert (
+        text_of_record(Record("a", (unstated, SPECTRUM)), TextSettings(form="integers", max_peaks=1)) == "43 57"
+    )
 
 
 spectra = st.builds(
