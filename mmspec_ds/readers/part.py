@@ -25,6 +25,15 @@ ASSUMED_EV = "assumed_ev"
 """The collision energy in eV that was assumed, where the file has none that is understood."""
 MEASURED_EV = "measured_ev"
 """The collision energy in eV that was understood, before it was mapped to one of the model's."""
+INSTITUTE = "institute"
+"""Who measured the spectrum, as a database writes it."""
+LICENCE = "licence"
+SPLIT = "split"
+"""The part of a data set that the record belongs to: train, val, test."""
+ROLE = "role"
+"""In a test of searching: library or query."""
+CROSS_SOURCE = "cross_source"
+"""Whether another institute has the molecule: true or false."""
 
 
 @dataclass(frozen=True, slots=True)
