@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.part import RecordFault, one_line
@@ -70,11 +71,10 @@ class Fields:
     def set(self, name: str, value: str, *, keep: bool = True) -> None:
         """Note a field by any of its spellings; the first value counts, of a precursor m/z the first that is
         not zero. With `keep` False a field that has no name above is dropped."""
-        name = one_line(name, 60)
+        name, known = _known(name)
         value = value.strip()
         if value.lower() in _NOTHING:
             return
-        known = _FIELD_OF.get("".join(letter for letter in name.lower() if letter not in " _-#$."))
         if known == MS_LEVEL and _level(value) is None:
             return  # "Spectrum_type: Centroid"
         if known == keys.PRECURSOR_MZ and not value.strip("0.,"):
@@ -87,6 +87,13 @@ class Fields:
 
     def pop(self, name: str) -> str | None:
         return self.values.pop(name, None)
+
+
+@lru_cache(maxsize=1000)
+def _known(name: str) -> tuple[str, str | None]:
+    """A name fit for a line, and the one above that it is a spelling of."""
+    name = one_line(name, 60)
+    return name, _FIELD_OF.get("".join(letter for letter in name.lower() if letter not in " _-#$."))
 
 
 def kind_of(fields: Fields) -> Modality:

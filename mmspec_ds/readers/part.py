@@ -141,5 +141,8 @@ def one_line(text: object, limit: int = 200) -> str:
     """A text from elsewhere made fit for one printed line: blanks joined, control characters escaped, cut at
     `limit`."""
     words = " ".join(str(text).split())
-    printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
+    if words.isprintable():
+        printable = words
+    else:
+        printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
     return printable if len(printable) <= limit else f"{printable[: limit - 3]}..."
