@@ -1,0 +1,238 @@
+"""A library on disk, opened for reading: its entries, their peaks and their vectors, memory-mapped."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.library.entry import Embedder, Entry, FloatMatrix
+from mmspec_ds.library.identity import check_embedders
+from mmspec_ds.library.index import VectorIndex, open_index
+from mmspec_ds.library.layout import (
+    ENDS,
+    FURTHER,
+    INTENSITY,
+    MZ,
+    all_faults,
+    load_manifest,
+    open_array,
+    quick_faults,
+)
+from mmspec_ds.library.metadata import entry_of
+from mmspec_ds.library.peaks import Peaks
+from mmspec_ds.spectra.packed import IntArray
+from mmspec_ds.spectra.parquet import available_modalities, read_records
+from mmspec_ds.spectra.records import FloatArray, Record, Spectrum
+from mmspec_ds.spectra.registry import REGISTRY
+
+_CHUNK = 2048  # entries that are in memory at a time when all are read
+
+
+@dataclass(frozen=True)
+class Library:
+    """An open library of N entries. It stays what it was when others add to it; open it again to see more.
+
+    Attributes:
+        path: its folder.
+        manifest: what is valid of its files; see `layout`.
+        mz, intensity: peaks of all entries end to end, float64 [T], intensities on the scale of the files.
+        offsets: where the peaks of each entry start and the last ones end, int64 [N + 1]. An entry without a
+            mass spectrum has none.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    mz: FloatArray
+    intensity: FloatArray
+    offsets: IntArray
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a library. The manifest is checked against its own checksum, and the size of every file against
+        the manifest; `faults` reads the files as well.
+
+        Raises:
+            DataError: there is no library, or a file is missing or has another size.
+        """
+        manifest = load_manifest(path)
+        for line in quick_faults(path, manifest):
+            raise DataError(line)
+        mz, intensity, ends = (open_array(path, manifest, name) for name in (MZ, INTENSITY, ENDS))
+        return cls(path, manifest, mz, intensity, np.concatenate([[0], ends]).astype(np.int64))
+
+    def faults(self) -> list[str]:
+        """A line for each file that is not what was written; every byte of the library is read."""
+        return all_faults(self.path, self.manifest)
+
+    def __len__(self) -> int:
+        return int(self.manifest["entries"])
+
+    @cached_property
+    def metadata(self) -> pa.Table:
+        """What is known of the entries, N rows; see `metadata` for its columns.
+
+        Raises:
+            DataError: a file of it cannot be read.
+        """
+        tables = []
+        for part in self.manifest["parts"]:
+            path = self.path / part["file"]
+            try:
+                tables.append(pq.read_table(path))
+            except (pa.ArrowException, OSError) as error:
+                text = " ".join(str(error).split())
+                raise DataError(f"damaged, see `mmspec library info --check`: {text}", path=path) from None
+        return pa.concat_tables(tables)
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """A column of the metadata as an array [N]: numbers with NaN where unknown, texts as objects."""
+        found: npt.NDArray[Any] = self.metadata[name].to_numpy(zero_copy_only=False)
+        return found
+
+    @cached_property
+    def precursor_mz(self) -> FloatArray:
+        """Of each entry, [N], NaN where unknown."""
+        return self.column("precursor_mz").astype(np.float64)
+
+    @cached_property
+    def by_precursor(self) -> tuple[IntArray, FloatArray]:
+        """The rows whose precursor is known by rising m/z, and these m/z, both [M]: a window is two binary
+        searches."""
+        order = np.argsort(self.precursor_mz, kind="stable")
+        order = order[: np.count_nonzero(~np.isnan(self.precursor_mz))]
+        return order, self.precursor_mz[order]
+
+    @cached_property
+    def polarity(self) -> npt.NDArray[np.int8]:
+        """1 for positive, -1 for negative, 0 where unknown, [N]."""
+        texts = self.column("polarity")
+        return ((texts == "positive").astype(np.int8) - (texts == "negative")).astype(np.int8)
+
+    @cached_property
+    def kinds(self) -> npt.NDArray[Any]:
+        """The kind of the spectrum whose peaks are kept, "ms" or "ei", "" where there is none, [N]."""
+        return self.column("kind")
+
+    @cached_property
+    def all_peaks(self) -> Peaks:
+        """The peaks of all entries, memory-mapped, as the comparisons of `similarity` take them."""
+        return Peaks(self.mz, self.intensity, self.offsets)
+
+    def peaks(self, row: int) -> tuple[FloatArray, FloatArray]:
+        """m/z and intensity of an entry's mass spectrum, empty where it has none."""
+        chosen = slice(self.offsets[row], self.offsets[row + 1])
+        return self.mz[chosen], self.intensity[chosen]
+
+    def entries(self, rows: Iterable[int]) -> list[Entry]:
+        """Entries as they were added: the spectrum whose peaks are kept first, then the others in their order;
+        infrared absorbances are rounded to float32."""
+        chosen = [int(row) for row in rows]
+        table = self.metadata.take(pa.array(chosen, pa.int64())).to_pylist()
+        found = []
+        for row, known in zip(chosen, table):
+            entry = entry_of(known, *map(np.array, self.peaks(row)))
+            others = self._further(row)
+            if others:
+                record = entry.record
+                whole = Record(record.id, (*record.spectra, *others), record.smiles, record.formula)
+                entry = Entry(whole, entry.block, entry.metadata)
+            found.append(entry)
+        return found
+
+    def all_entries(self, where: Mapping[str, str] | None = None) -> Iterator[Entry]:
+        """Every entry in turn, or those whose metadata have these values, for a library made of this one."""
+        asked = (where or {}).items()
+        for start in range(0, len(self), _CHUNK):
+            found = self.entries(range(start, min(start + _CHUNK, len(self))))
+            yield from (one for one in found if all(str(one.metadata.get(n)) == value for n, value in asked))
+
+    def record(self, row: int) -> Record:
+        """The record of one entry."""
+        return self.entries([row])[0].record
+
+    def _further(self, row: int) -> list[Spectrum]:
+        return [self._stored(file)[at] for file, at in self._places.get(row, ())]
+
+    @cached_property
+    def _places(self) -> dict[int, list[tuple[str, int]]]:
+        """For each entry with spectra that are stored apart: the file of each, and its place there."""
+        files = [one for part in self.manifest["parts"] for one in part["further"]]
+        places = ((one["file"], at) for one in files for at in range(one["spectra"]))
+        found: dict[int, list[tuple[str, int]]] = {}
+        for row, place in zip(open_array(self.path, self.manifest, FURTHER).tolist(), places):
+            found.setdefault(row, []).append(place)
+        return found
+
+    @cached_property
+    def _open_file(self) -> dict[str, list[Spectrum]]:
+        return {}
+
+    def _stored(self, name: str) -> list[Spectrum]:
+        """The spectra of a file of them; the last one that was asked for is kept in memory."""
+        if name not in self._open_file:
+            path = self.path / name
+            asked = [one for one in available_modalities(path) if REGISTRY[one].is_instrument]
+            records = read_records(path, modalities=asked, require_smiles=False)
+            self._open_file.clear()
+            self._open_file[name] = [record.spectra[0] for record in records]
+        return self._open_file[name]
+
+    @property
+    def embedders(self) -> dict[str, str]:
+        """The identity of each model whose vectors are stored, by its name."""
+        return {one["name"]: one["identity"] for one in self.manifest["embedders"]}
+
+    def check_embedders(self, embedders: Sequence[Embedder]) -> None:
+        """Refuse a model that is not the one whose vectors are stored.
+
+        Raises:
+            DataError: one line; names both.
+        """
+        check_embedders(self.path, self.manifest, embedders)
+
+    def vectors(self, name: str) -> FloatMatrix:
+        """The vectors of a model, memory-mapped, float32 [N, width], of length 1 or, where the model cannot
+        read an entry, 0.
+
+        Raises:
+            DataError: the library has none of that model.
+        """
+        for one in self.manifest["embedders"]:
+            if one["name"] == name:
+                return open_array(self.path, self.manifest, one["file"], one["width"])
+        known = ", ".join(f"{one!r}" for one in self.embedders) or "none"
+        raise DataError(f"has no vectors of the model {name!r}, its models: {known}", path=self.path)
+
+    @cached_property
+    def _indexes(self) -> dict[str, VectorIndex]:
+        return {}
+
+    def index(self, name: str) -> VectorIndex:
+        """What searches the vectors of a model; opened once."""
+        if name not in self._indexes:
+            self._indexes[name] = open_index(self.path, self.manifest, name, self.vectors(name))
+        return self._indexes[name]
+
+    def search_vectors(self, name: str, queries: FloatMatrix, k: int) -> tuple[FloatMatrix, IntArray]:
+        """The nearest entries of each query by the dot product of unit vectors.
+
+        Args:
+            name: of the model.
+            queries: float32 [Q, width].
+            k: entries to find.
+
+        Returns:
+            Scores float32 [Q, k'] and rows int64 [Q, k'], best first, k' the smaller of `k` and N. Equal scores
+            are in the order of rows. Where the index finds fewer than k', the row is -1 and the score -inf.
+
+        Raises:
+            DataError: the library has no vectors of that model, or the queries have another width.
+        """
+        return self.index(name).search(np.ascontiguousarray(queries, dtype=np.float32), k)
