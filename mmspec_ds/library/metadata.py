@@ -58,7 +58,7 @@ SCHEMA = pa.schema(
     }
 )
 _PEAKS = {"mz", "intensity"}
-MASS_SPECTRA: dict[str, type] = {
+MASS_SPECTRA: dict[str, Any] = {
     REGISTRY[one.modality].name: one
     for one in get_args(Spectrum)
     if {field.name for field in fields(one)} >= _PEAKS
