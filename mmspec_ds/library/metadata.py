@@ -28,11 +28,11 @@ TEXTS = (
     mass_fields.INSTRUMENT_TYPE,
     mass_fields.IONIZATION,
     keys.COLLISION_ENERGY,
-    "institute",
-    "licence",
-    "split",
-    "role",
-    "cross_source",
+    keys.INSTITUTE,
+    keys.LICENCE,
+    keys.SPLIT,
+    keys.ROLE,
+    keys.CROSS_SOURCE,
 )
 CONDITIONS = {
     "polarity": pa.string(),
