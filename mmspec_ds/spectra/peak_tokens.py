@@ -95,6 +95,12 @@ def tokens_of(text: str) -> tuple[str, ...]:
     return tokens
 
 
+def in_words(token: str) -> str:
+    """What a token says in plain words: the number of `<mz_57>`, the name of `<negative>`."""
+    match = _NUMBERED.fullmatch(token)
+    return match[2] if match else token[1:-1]
+
+
 def hundredths(mz: float) -> int:
     """m/z in hundredths, to the nearest."""
     return math.floor(mz * 100 + 0.5)

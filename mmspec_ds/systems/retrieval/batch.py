@@ -1,6 +1,7 @@
 """What a retrieval model is given: spectra as tokens, or as text; and who is whose positive.
 
-Axes: B rows (records) of this rank, G rows of all ranks, L tokens of a text, X bytes of a fingerprint.
+Axes: B rows (records) of this rank, G rows of all ranks, L positions of a text, P tokens
+of a position, X bytes of a fingerprint.
 """
 
 from collections.abc import Callable
@@ -24,14 +25,22 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Texts as ids of a tokenizer: `ids_BL` int64, `mask_BL` bool, True where there is a token."""
+    """Texts as ids of tokens.
 
-    ids_BL: Tensor
+    Attributes:
+        ids_BLP: int64; the P tokens of a position, whose embeddings are added up; -1 for none.
+        mask_BL: bool, True where there is a token.
+        hidden_BL: bool, True where the masked objective hides the tokens; None without it.
+    """
+
+    ids_BLP: Tensor
     mask_BL: Tensor
+    hidden_BL: Tensor | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "TextBatch":
         """See `Inputs`."""
-        return TextBatch(change(self.ids_BL), change(self.mask_BL))
+        hidden_BL = None if self.hidden_BL is None else change(self.hidden_BL)
+        return TextBatch(change(self.ids_BLP), change(self.mask_BL), hidden_BL)
 
 
 @dataclass(frozen=True)
