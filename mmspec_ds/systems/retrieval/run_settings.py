@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from mmspec_ds.data.augmentation import AugmentSettings
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, RouterObjective
+from mmspec_ds.nn.initialization import EMBEDDING_STD
 from mmspec_ds.nn.model_settings import EncoderSettings, Positive
 from mmspec_ds.nn.pooling import Pooling
 from mmspec_ds.settings import Settings
@@ -64,7 +65,13 @@ class SpectrumEncoderSettings(EncoderSettings):
 
     Attributes:
         width: of the vectors.
-        pooling: how the states of the tokens become one: a weighted mean that is learnt, or the mean.
+        pooling: how the states of the tokens become one: a weighted mean that is learnt ("attention"), the
+            mean, or a sum weighted by the square roots of the peaks' intensities and a learnt factor
+            ("intensity").
+        skip: add a projection of the same sum of the sinusoids of the peaks' places (m/z), past the encoder: at
+            the start the vectors then compare spectra much as a cosine with a tolerance does. It needs
+            "intensity".
+        embedding_std: standard deviation of the components of embedded tokens at the start.
     """
 
     d_model: Positive = 128
@@ -74,6 +81,14 @@ class SpectrumEncoderSettings(EncoderSettings):
     dropout: float = Field(0.0, ge=0, lt=1)
     width: Positive = 256
     pooling: Pooling = "attention"
+    skip: bool = False
+    embedding_std: float = Field(EMBEDDING_STD, gt=0)
+
+    @model_validator(mode="after")
+    def _what_is_skipped_is_weighted(self) -> Self:
+        if self.skip and self.pooling != "intensity":
+            raise ValueError(f"skip is true, but pooling is {self.pooling!r}: expected 'intensity'")
+        return self
 
 
 class RetrievalObjective(Settings):
@@ -111,6 +126,8 @@ class RetrievalTraining(TrainingSettings):
 
     Attributes:
         spectra_per_molecule: most records of a molecule in a batch.
+        repeat_records: a molecule with fewer records comes with repeats of them, which differ by noise and
+            dropout alone.
         gradient_cache: records that are embedded at a time. Each piece is embedded without a graph, and again,
             with the same dropout, when the gradient of its vectors is known (Gao et al. 2021,
             arXiv:2101.06983): memory is that of one piece, whatever `batch_size` is. Without, the whole batch
@@ -120,6 +137,7 @@ class RetrievalTraining(TrainingSettings):
     """
 
     spectra_per_molecule: int = Field(2, ge=1)
+    repeat_records: bool = False
     gradient_cache: int | None = Field(None, ge=1)
     embed_batch: int = Field(64, ge=1)
     augment: AugmentSettings = AugmentSettings()

@@ -217,7 +217,8 @@ def make_sampler(run: RetrievalRun, train: MoleculeSpectra, world: int) -> Molec
     try:
         if run.objective.kind == "dropout_pairs":
             return PairSampler(len(train), size, run.seed)
-        return MoleculeSampler(train.molecule_N, size, run.training.spectra_per_molecule, run.seed)
+        most, repeats = run.training.spectra_per_molecule, run.training.repeat_records
+        return MoleculeSampler(train.molecule_N, size, most, run.seed, repeats)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 
