@@ -35,8 +35,8 @@ def add(commands: Commands) -> None:
         type=Path,
         nargs="+",
         metavar="MODEL",
-        help="folder of a trained run; models that are compared are of one system. `none` compares the classical"
-        " scores of a search alone",
+        help="folder of a trained run; models that are compared are of one system. `none` compares the"
+        " classical scores of a search alone",
     )
     command.add_argument("--data", type=Path, nargs="+", required=True, help="files of any format, with SMILES")
     command.add_argument("--limit", type=positive, help="only the first so many molecules or queries")

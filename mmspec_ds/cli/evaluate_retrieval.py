@@ -119,7 +119,8 @@ def _spec2vec(read: "ReadQuestion", told: list[str]) -> "list[Scores]":
     with ProgressLines(f"Spec2Vec learns from {count:,} spectra", settings.epochs, unit="epochs") as progress:
         model = train_spec2vec([one.record for one in read.training], settings, progress.at)
     told.append(
-        f"Spec2Vec learned from {count:,} spectra, {settings.epochs} times, words of {settings.decimals} decimals"
+        f"Spec2Vec learned from {count:,} spectra, {settings.epochs} times; its words have"
+        f" {settings.decimals} decimals"
     )
     return [_vectors(model, read, model.name)]
 

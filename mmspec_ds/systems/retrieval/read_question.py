@@ -91,11 +91,16 @@ def read_question(
     for model, blocks in {"the training spectra": blocks_of(training), **trained}.items():
         unseen = [one for one in queries if one.block not in blocks]
         if len(unseen) < len(queries):
-            left = counted(len(queries) - len(unseen), "query").replace("querys", "queries")
-            told.append(f"{left} left out: their molecules are among those of {model}")
+            told.append(
+                f"queries left out whose molecules are among those of {model}: {len(queries) - len(unseen)}"
+            )
         queries = unseen
     queries = queries[: selection.limit]
-    told.insert(0, "; ".join(f"{name}: {_written(where)}" for name, where in chosen.items()))
+    told.insert(
+        0,
+        f"queries: {_written(chosen['queries'])}; library: {_written(chosen['library'])}; training:"
+        f" {_written(chosen['training'], 'none')}",
+    )
     question = SearchQuestion(tuple(queries), library, selection.precursor_ppm)
     return ReadQuestion(question, training, _kind_of(queries), tuple(told))
 
@@ -150,8 +155,8 @@ def _where(asked: Where | None, usual: Where, keys: set[str]) -> Where:
     return {name: value for name, value in usual.items() if name in keys} if asked is None else asked
 
 
-def _written(where: Where) -> str:
-    return " and ".join(f"{name}={value}" for name, value in where.items()) or "all"
+def _written(where: Where, nothing: str = "all") -> str:
+    return " and ".join(f"{name}={value}" for name, value in where.items()) or nothing
 
 
 def _kind_of(queries: Sequence[Entry]) -> Modality | None:
