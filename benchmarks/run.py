@@ -53,6 +53,7 @@ REGISTRY = {
         "a matcher that learns nothing",
         "the same without the right molecules among its candidates",
     ),
+    "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
 

@@ -25,6 +25,7 @@ from mmspec_ds.cli import (
     simulate,
     study,
     train,
+    unpack,
     upcycle,
 )
 from mmspec_ds.cli.common import Command
@@ -74,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export,
+        rank, explain, export, unpack,
     ):  # fmt: skip
         command.add(commands)
     return parser

@@ -52,6 +52,11 @@ def new_manifest() -> dict[str, Any]:
     }
 
 
+def is_library(path: Path) -> bool:
+    """Whether a path is a folder with a manifest, as a library is."""
+    return (path / MANIFEST).is_file()
+
+
 def load_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a library.
 
@@ -60,7 +65,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     """
     if not folder.exists():
         raise DataError("there is no such library", path=folder)
-    if not (folder / MANIFEST).is_file():
+    if not is_library(folder):
         raise DataError("is not a library: expected a folder that `mmspec library build` made", path=folder)
     manifest = read_manifest(folder)
     if manifest.get("kind") != KIND:

@@ -1,6 +1,6 @@
 """A library on disk, opened for reading: its entries, their peaks and their vectors, memory-mapped."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +26,13 @@ from mmspec_ds.library.layout import (
     quick_faults,
 )
 from mmspec_ds.library.metadata import entry_of
+from mmspec_ds.library.peaks import Peaks
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.spectra.parquet import available_modalities, read_records
 from mmspec_ds.spectra.records import FloatArray, Record, Spectrum
 from mmspec_ds.spectra.registry import REGISTRY
+
+_CHUNK = 2048  # entries that are in memory at a time when all are read
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,11 @@ class Library:
         """The kind of the spectrum whose peaks are kept, "ms" or "ei", "" where there is none, [N]."""
         return self.column("kind")
 
+    @cached_property
+    def all_peaks(self) -> Peaks:
+        """The peaks of all entries, memory-mapped, as the comparisons of `similarity` take them."""
+        return Peaks(self.mz, self.intensity, self.offsets)
+
     def peaks(self, row: int) -> tuple[FloatArray, FloatArray]:
         """m/z and intensity of an entry's mass spectrum, empty where it has none."""
         chosen = slice(self.offsets[row], self.offsets[row + 1])
@@ -137,6 +145,13 @@ class Library:
                 entry = Entry(whole, entry.block, entry.metadata)
             found.append(entry)
         return found
+
+    def all_entries(self, where: Mapping[str, str] | None = None) -> Iterator[Entry]:
+        """Every entry in turn, or those whose metadata have these values, for a library made of this one."""
+        asked = (where or {}).items()
+        for start in range(0, len(self), _CHUNK):
+            found = self.entries(range(start, min(start + _CHUNK, len(self))))
+            yield from (one for one in found if all(str(one.metadata.get(n)) == value for n, value in asked))
 
     def record(self, row: int) -> Record:
         """The record of one entry."""

@@ -1,9 +1,9 @@
 """Mass spectra in new tokens of a language model: `<mz_57>` and its like, one token for each thing told.
 
 A text is a header and peaks, the strongest first. Header: `<positive>`, `<negative>` or `<ei>`; the adduct,
-`<[M+H]+>`; the energy to 5 eV, `<ev_35>`; `<precursor>` and its m/z. A peak is the nearest integer to its m/z or,
-where decimals are told, the integer part and the hundredths: `<mz_57><d_03>` is 57.03. `<i_3>` says that the peaks
-from here on have level 3: between 1/16 and 1/8 of the strongest.
+`<[M+H]+>`; the energy to 5 eV, `<ev_35>`; `<precursor>` and its m/z. A peak is the nearest integer to its m/z
+or, where decimals are told, the integer part and the hundredths: `<mz_57><d_03>` is 57.03. `<i_3>` says that
+the peaks from here on have level 3: between 1/16 and 1/8 of the strongest.
 """
 
 import math
@@ -95,14 +95,20 @@ def tokens_of(text: str) -> tuple[str, ...]:
     return tokens
 
 
+def in_words(token: str) -> str:
+    """What a token says in plain words: the number of `<mz_57>`, the name of `<negative>`."""
+    match = _NUMBERED.fullmatch(token)
+    return match[2] if match else token[1:-1]
+
+
 def hundredths(mz: float) -> int:
     """m/z in hundredths, to the nearest."""
     return math.floor(mz * 100 + 0.5)
 
 
 def level(share: float) -> int:
-    """The level of an intensity, which is a share of the strongest above 0: 0 from 1 down to over 1/2, 1 from there
-    down to over 1/4."""
+    """The level of an intensity, which is a share of the strongest above 0: 0 from 1 down to over 1/2, 1 from
+    there down to over 1/4."""
     return min(max(math.floor(-math.log2(share)), 0), _LEVELS - 1)
 
 

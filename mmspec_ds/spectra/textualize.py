@@ -26,10 +26,11 @@ from pydantic import Field
 
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra import peak_tokens, peak_words
-from mmspec_ds.spectra.records import Record, TandemMS
+from mmspec_ds.spectra.records import ElectronIonisationMS, Record, TandemMS
 from mmspec_ds.spectra.told import KIND_OF_POLARITY, Told
 
 Form = Literal["llm4ms", "integers", "levels", "decimals", "mz_tokens", "summed"]
+MassSpectrum = TandemMS | ElectronIonisationMS
 PLAIN: tuple[Form, ...] = ("llm4ms", "integers")
 """Forms in the model's own words."""
 WITH_DECIMALS: tuple[Form, ...] = ("levels", "decimals", "summed")
@@ -66,7 +67,7 @@ class Peaks:
     share: np.ndarray
 
 
-def told(spectrum: TandemMS, settings: TextSettings) -> Told:
+def told(spectrum: MassSpectrum, settings: TextSettings) -> Told:
     """What the text of a spectrum tells: rounded, the strongest peak first.
 
     A spectrum without a peak of positive intensity has no peaks in its text. Of peaks that round to the same
@@ -88,7 +89,7 @@ def told(spectrum: TandemMS, settings: TextSettings) -> Told:
     return _with_header(spectrum, settings, tuple(kept), shares)
 
 
-def _peaks(spectrum: TandemMS, settings: TextSettings) -> Peaks:
+def _peaks(spectrum: MassSpectrum, settings: TextSettings) -> Peaks:
     """The peaks that are strong enough; of equally strong ones that of lower m/z comes first."""
     mz, intensity = np.asarray(spectrum.mz, float), np.asarray(spectrum.intensity, float)
     if settings.form not in PLAIN:  # the others have no token
@@ -110,7 +111,7 @@ def write(content: Told, form: Form) -> str:
     return peak_tokens.write(content, decimals=form in WITH_DECIMALS, summed=form == "summed")
 
 
-def textualize(spectrum: TandemMS, settings: TextSettings) -> str:
+def textualize(spectrum: MassSpectrum, settings: TextSettings) -> str:
     """The text of a spectrum."""
     return write(told(spectrum, settings), settings.form)
 
@@ -150,7 +151,7 @@ def positions(text: str, form: Form) -> list[tuple[str, ...]]:
 
 def text_of_record(record: Record, settings: TextSettings) -> str:
     """The texts of all mass spectra of a record, one after another; empty where it has none with a peak."""
-    contents = [told(one, settings) for one in record.spectra if isinstance(one, TandemMS)]
+    contents = [told(one, settings) for one in record.spectra if isinstance(one, MassSpectrum)]
     between = " " if settings.form in PLAIN or settings.form == "summed" else ""
     return between.join(write(content, settings.form) for content in contents if content.mz)
 
@@ -162,8 +163,11 @@ def _rounded(mz: float, settings: TextSettings) -> float:
 
 
 def _with_header(
-    spectrum: TandemMS, settings: TextSettings, mz: tuple[float, ...], shares: tuple[float, ...] | None
+    spectrum: MassSpectrum, settings: TextSettings, mz: tuple[float, ...], shares: tuple[float, ...] | None
 ) -> Told:
+    if isinstance(spectrum, ElectronIonisationMS):
+        electrons = peak_tokens.energy_told(spectrum.energy_ev)
+        return Told(mz, shares, None, "ei", None, electrons) if settings.header else Told(mz, shares)
     kind = adduct = energy = precursor = None
     if settings.header:
         kind = KIND_OF_POLARITY[spectrum.polarity]

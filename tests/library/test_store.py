@@ -14,6 +14,7 @@ from mmspec_ds.readers.part import Rejected
 from mmspec_ds.spectra.records import (
     HSQC,
     CarbonNMR,
+    ElectronIonisationMS,
     HSQCPeak,
     HydrogenNMR,
     Infrared,
@@ -76,16 +77,20 @@ def test_spectra_of_any_kind_come_back(tmp_path: Path) -> None:
         HSQC((HSQCPeak(128.5, 7.25, 1),)),
     )
     several = Entry(Record("a:0", (others[0], first, *others[1:], second), "CCO", None), block_of(1), {})
+    electrons = ElectronIonisationMS(np.array([77.0, 105.0]), np.array([40.0, 999.0]), 70.0)
+    ionised = Entry(Record("a:2", (electrons,), "CO"), block_of(3), {})
     without_peaks = Entry(Record("a:1", (others[0], CarbonNMR((77.0,))), "CC", None), block_of(2), {})
-    build_library(tmp_path / "lib", [several, entry(5), without_peaks])
+    build_library(tmp_path / "lib", [several, entry(5), without_peaks, ionised])
     library = Library.open(tmp_path / "lib")
-    found = library.entries([2, 0, 1])
+    found = library.entries([2, 0, 1, 3])
     whole = Record("a:0", (first, others[0], *others[1:], second), "CCO", None)
     assert same(found[1], Entry(whole, block_of(1)))
     assert same(found[0], without_peaks)
     assert same(found[2], entry(5))
+    assert same(found[3], ionised)
+    assert library.all_peaks.take(np.array([3])).mz.tolist() == [77.0, 105.0]
     assert library.peaks(2)[0].tolist() == []
-    assert library.kinds.tolist() == ["ms", "ms", ""]
+    assert library.kinds.tolist() == ["ms", "ms", "", "ei"]
 
 
 def test_metadata_of_any_type_comes_back(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.spectra.modalities.ms import ADDUCTS
-from mmspec_ds.spectra.records import Record, TandemMS
+from mmspec_ds.spectra.records import ElectronIonisationMS, Record, TandemMS
 from mmspec_ds.spectra.textualize import (
     PLAIN,
     WITH_DECIMALS,
@@ -75,6 +75,19 @@ def test_peaks_of_one_integer_are_told_once() -> None:
     )
     assert told(spectrum, TextSettings(form="decimals")).mz == (67.05, 67.04, 80.05)
     assert told(spectrum, TextSettings(form="integers", max_peaks=2)).mz == (67, 80)
+
+
+def test_electron_ionisation() -> None:
+    spectrum = ElectronIonisationMS(np.array([41.0, 43.0, 58.0]), np.array([300.0, 999.0, 200.0]), 70.0)
+    assert textualize(spectrum, TextSettings(form="mz_tokens")) == "<ei><ev_70><mz_43><mz_41><mz_58>"
+    assert textualize(spectrum, TextSettings(form="mz_tokens", header=False)) == "<mz_43><mz_41><mz_58>"
+    unstated = ElectronIonisationMS(spectrum.mz, spectrum.intensity)
+    for form in FORMS:
+        chosen = TextSettings(form=form, precursor=True)
+        assert parse(textualize(unstated, chosen), form) == told(unstated, chosen)
+    assert (
+        text_of_record(Record("a", (unstated, SPECTRUM)), TextSettings(form="integers", max_peaks=1)) == "43 57"
+    )
 
 
 spectra = st.builds(

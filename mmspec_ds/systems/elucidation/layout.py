@@ -33,7 +33,7 @@ def elucidation_layout(
             "lambda, weight of balance and entropy": lines("schedule/lambda$"),
             "tau, temperature of the router": lines("schedule/tau$"),
         }
-        layout["routing"] = _routing(modalities)
+        layout["routing"] = routing_charts(modalities)
     layout["active part"] = {
         "active parameters, by the experts chosen": lines("active/parameters$", "active/nominal_parameters$"),
         "MFLOP of an encoder token, forward": lines("active/.*_megaflops$"),
@@ -47,7 +47,8 @@ def elucidation_layout(
     return layout
 
 
-def _routing(modalities: Sequence[Modality]) -> dict[str, Chart]:
+def routing_charts(modalities: Sequence[Modality]) -> dict[str, Chart]:
+    """The charts of the routers of an encoder that reads these modalities."""
     charts = {
         "entropy of a token's router, nats": lines("entropy/"),
         "fraction dropped by capacity": lines("dropped/"),

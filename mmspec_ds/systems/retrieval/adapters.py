@@ -1,0 +1,38 @@
+"""Low-rank adapters in the layers of a language model, by `peft`."""
+
+from typing import Any
+
+from torch import nn
+
+from mmspec_ds.errors import UserError
+from mmspec_ds.systems.retrieval.language_settings import LoraSettings
+
+_ADAPTER = "default"
+
+
+def add_adapters(decoder: Any, settings: LoraSettings) -> None:
+    """Give every linear layer of a model of transformers an adapter (seven a layer in Llama), drawn from
+    torch's generator, which changes nothing yet. The weights of the model are frozen.
+
+    Raises:
+        UserError: `peft` is not installed.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise UserError("adapters need peft: expected `pip install 'mmspec-ds[llm]'`") from None
+
+    decoder.requires_grad_(False)
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules="all-linear"
+    )
+    inject_adapter_in_model(config, decoder, _ADAPTER)
+
+
+def adapter_parameters(decoder: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters of the adapters: "layers/0/mlp/up_proj/lora_A" and so on."""
+    return {
+        name.removesuffix(f".{_ADAPTER}.weight").replace(".", "/"): parameter
+        for name, parameter in decoder.named_parameters()
+        if parameter.requires_grad
+    }

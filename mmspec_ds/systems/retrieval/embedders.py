@@ -1,0 +1,96 @@
+"""A trained retrieval model from its folder, a run or an export: records in, vectors out. DeepSpeed is not
+needed.
+
+Axes: N records, W width of a vector.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.files import MANIFEST, faults, read_manifest
+from mmspec_ds.library.entry import FloatMatrix
+from mmspec_ds.spectra.records import Record
+from mmspec_ds.systems.retrieval.factory import make_encoding, make_model
+from mmspec_ds.systems.retrieval.model import Encoding, RetrievalModel, embed_rows
+from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
+from mmspec_ds.systems.run_file import load_run_of
+from mmspec_ds.trainer.run_settings import check_run_folder
+from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
+
+RECORDS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class TrainedEmbedder:
+    """A model in evaluation mode; see `library.entry.Embedder`.
+
+    Attributes:
+        run: the settings.
+        model, encoding: what gives the vectors.
+        identity: a checksum of the weights, and of the settings on which vectors depend.
+        batch: records that are embedded at a time.
+    """
+
+    run: RetrievalRun
+    model: RetrievalModel[Any]
+    encoding: Encoding[Any]
+    identity: str
+    batch: int = 64
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.run.name
+
+    @property
+    def width(self) -> int:
+        """Width of the vectors, W."""
+        return self.model.width
+
+    def embed(self, records: Sequence[Record], progress: Callable[[int], None] | None = None) -> FloatMatrix:
+        """The vectors [N, W], see `Embedder`."""
+        found = np.zeros((len(records), self.width), dtype=np.float32)
+        for start in range(0, len(records), RECORDS_AT_ONCE):
+            rows = self.encoding.encode(records[start : start + RECORDS_AT_ONCE])
+            end = start + len(rows)
+            everything = np.arange(len(rows), dtype=np.int64)
+            found[start:end] = embed_rows(self.model, self.encoding, rows, everything, batch=self.batch)
+            if progress is not None:
+                progress(end)
+        return found
+
+
+def load_embedder(folder: str | Path) -> TrainedEmbedder:
+    """Read a trained run of this system, or an export. Where there is a manifest, as in an export, the files
+    must have its checksums.
+
+    Raises:
+        DataError: no such folder, or a file of it is missing, was altered or does not fit.
+        ConfigError: a configuration that this version cannot read, or a model of another system.
+    """
+    folder = Path(folder)
+    run = load_run_of(folder, RetrievalRun)
+    if (folder / MANIFEST).is_file():
+        wrong = faults(folder, read_manifest(folder))
+        if wrong:
+            raise DataError("; ".join(wrong))
+    check_run_folder(folder, (WEIGHTS,))
+    model = make_model(run)
+    tensors, about = read_weights(folder / WEIGHTS)
+    load_state(model, tensors, folder / WEIGHTS)
+    return TrainedEmbedder(run, model.eval(), make_encoding(run), identity_of(run, about["sha256"]))
+
+
+def identity_of(run: RetrievalRun, weights: str) -> str:
+    """A checksum of what vectors depend on: the checksum of the weights, and the settings of model and
+    input."""
+    content = run.model_dump(mode="json", include={"encoder", "model", "moe"})
+    content["data"] = run.data.model_dump(mode="json", include={"modalities", "compression"})
+    return hashlib.sha256(json.dumps([weights, content], sort_keys=True).encode()).hexdigest()

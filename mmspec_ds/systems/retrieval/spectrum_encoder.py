@@ -1,0 +1,180 @@
+"""Our own encoder of spectra: MM-Spectrum's, with sparse or dense feed-forward networks, and a vector at its
+end. It reads a record of any spectra that its settings name, one or several.
+
+Axes: B records, S places, D model width, W width of a vector.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec_ds.data.augmentation import AugmentSettings, augmented
+from mmspec_ds.data.batch import SpectraBatch
+from mmspec_ds.data.collate import lay_out
+from mmspec_ds.data.dataset import SpectraDataset
+from mmspec_ds.data.encoding import InputEncoding
+from mmspec_ds.moe.expert_parallel import ALONE, Placement
+from mmspec_ds.moe.expert_settings import MoESettings
+from mmspec_ds.moe.layer import SparseFeedForward
+from mmspec_ds.moe.statistics import RoutingReport
+from mmspec_ds.nn.embeddings import SpectraEmbedding
+from mmspec_ds.nn.encoder import Encoder, MakeFeedForward
+from mmspec_ds.nn.feedforward import DenseFeedForward
+from mmspec_ds.nn.initialization import init_linear
+from mmspec_ds.nn.pooling import make_pooling
+from mmspec_ds.spectra.packed import IntArray
+from mmspec_ds.spectra.records import Modality, Record, table_rows
+from mmspec_ds.spectra.registry import CompressionSettings
+from mmspec_ds.spectra.rows import RecordRows
+from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.retrieval.flops import encoder_dimensions, encoder_flops, expert_flops
+from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel
+from mmspec_ds.systems.retrieval.run_settings import SpectrumEncoderSettings
+
+ROUTER_TEMPERATURE = "router_temperature"
+"""The buffer of a sparse model that holds the router's tau."""
+
+ENCODED_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class SpectrumEncoding:
+    """Records as compressed spectra, see `model.Encoding`.
+
+    Attributes:
+        modalities: the kinds of spectra that are read.
+        compression: how they become tokens.
+        augment: the noise of a training.
+    """
+
+    modalities: tuple[Modality, ...]
+    compression: CompressionSettings
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    @property
+    def schemas(self) -> Mapping[Modality, TokenSchema]:
+        """The fields of each modality's tokens."""
+        return self._tokens.schemas
+
+    @property
+    def _tokens(self) -> InputEncoding:
+        return InputEncoding(self.modalities, self.compression)
+
+    def encode(self, records: Sequence[Record]) -> SpectraDataset:
+        """The tokens of some records; a record without a spectrum of these kinds has none."""
+        encoder, parts = self._tokens, []
+        for start in range(0, len(records), ENCODED_AT_ONCE):
+            some = records[start : start + ENCODED_AT_ONCE]
+            rows = RecordRows([one.id for one in some], some)
+            tokens = encoder.encode_rows(rows, range(len(some))).tokens
+            ids, smiles = tuple(one.id for one in some), tuple(one.smiles for one in some)
+            parts.append(SpectraDataset(ids, smiles, tokens, self.schemas))
+        return self.joined(parts)
+
+    def joined(self, parts: Sequence[SpectraDataset]) -> SpectraDataset:
+        """The rows of several."""
+        return SpectraDataset.joined(parts, self.schemas)
+
+    def inputs(self, rows: SpectraDataset, chosen: IntArray, noise: Noise | None = None) -> SpectraBatch:
+        """The batch of the rows `chosen`."""
+        if noise is None or self.augment == AugmentSettings():
+            return lay_out(rows, chosen)
+        seeds = (noise.seed, noise.number)
+        noisy = augmented(rows.subset(chosen), noise.keys_B, seeds, self.augment, self.compression)
+        return lay_out(noisy, np.arange(len(chosen)))
+
+
+class SpectrumEncoder(RetrievalModel[SpectraBatch]):
+    """Embedded tokens, an encoder, a pooling, a projection.
+
+    Args:
+        settings: sizes.
+        schemas: the fields of each modality's tokens; the model reads these modalities.
+        moe: the sparse layer; None for dense feed-forward networks.
+        structure_margin: gamma of the structural loss; None leaves its sums out.
+        placement: which experts live in this process.
+        sparse_class: the plain layer, or DeepSpeed's.
+        activation_checkpointing: keep the inputs of the layers only, in training.
+    """
+
+    router_temperature: Tensor
+
+    def __init__(
+        self,
+        settings: SpectrumEncoderSettings,
+        schemas: Mapping[Modality, TokenSchema],
+        moe: MoESettings | None = None,
+        *,
+        structure_margin: float | None = None,
+        placement: Placement = ALONE,
+        sparse_class: type[SparseFeedForward] = SparseFeedForward,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.settings, self.moe, self.width = settings, moe, settings.width
+        names = tuple(modality.name.lower() for modality in list(Modality)[: table_rows(schemas)])
+
+        def sparse(layer: int) -> nn.Module:
+            assert moe is not None
+            return sparse_class(settings.d_model, moe, names, structure_margin, placement)
+
+        def dense(layer: int) -> nn.Module:
+            return DenseFeedForward(settings.d_model, settings.ffn_width)
+
+        make: MakeFeedForward = dense if moe is None else sparse
+        if moe is not None:
+            self.register_buffer(ROUTER_TEMPERATURE, torch.ones(()))
+        self.embedding = SpectraEmbedding(schemas, settings.d_model, settings.sinusoid_features)
+        self.encoder = Encoder(settings, make, activation_checkpointing=activation_checkpointing)
+        self.pooling = make_pooling(settings.pooling, settings.d_model, settings.heads)
+        self.projection = init_linear(nn.Linear(settings.d_model, settings.width))
+
+    @property
+    def temperature(self) -> float:
+        """The router's tau where a call gives none: that of the last training step, saved with the weights; 1
+        in a dense model."""
+        return float(self.router_temperature) if ROUTER_TEMPERATURE in self._buffers else 1.0
+
+    def keep_temperature(self, value: float) -> None:
+        """See `RetrievalModel`."""
+        if ROUTER_TEMPERATURE in self._buffers:
+            self.router_temperature.fill_(value)
+
+    def forward(self, inputs: SpectraBatch) -> Tensor:
+        """The vectors [B, W]."""
+        return self.with_reports(inputs)[0]
+
+    def with_reports(
+        self, inputs: SpectraBatch, temperature: float | None = None
+    ) -> tuple[Tensor, tuple[RoutingReport, ...]]:
+        """See `RetrievalModel`."""
+        tau = self.temperature if temperature is None else temperature
+        encoded = self.encoder(self.embedding(inputs), inputs.modality_BS, tau)
+        pooled_BD = self.pooling(encoded.hidden_BSD, encoded.mask_BS)
+        vectors_BW = F.normalize(self.projection(pooled_BD).float(), dim=-1)
+        return vectors_BW, tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
+
+    def flops(self, inputs: SpectraBatch, *, again: bool = False) -> float:
+        """See `RetrievalModel`."""
+        sizes = encoder_dimensions(self.settings, self.embedding, self.moe, again=again or self._checkpoints)
+        return encoder_flops(sizes, self.settings, inputs)
+
+    def flops_of_experts(self, reports: Sequence[RoutingReport], *, again: bool = False) -> Tensor:
+        """See `RetrievalModel`."""
+        assert self.moe is not None
+        sizes = encoder_dimensions(self.settings, self.embedding, self.moe, again=again or self._checkpoints)
+        return expert_flops(sizes, self.moe, reports)
+
+    @property
+    def _checkpoints(self) -> bool:
+        return self.encoder.activation_checkpointing
+
+    def rebalance(self, reports: Sequence[RoutingReport]) -> None:
+        """See `RetrievalModel`."""
+        for layer, report in zip(self.encoder.layers, reports):
+            cast(SparseFeedForward, layer.feedforward).rebalance(report)
