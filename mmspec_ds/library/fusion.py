@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import write_json
-from mmspec_ds.library.prepared import SPECTRAL_PARTS, Parts
+from mmspec_ds.library.prepared import CONDITION_PARTS, SPECTRAL_PARTS, Parts
 from mmspec_ds.settings import Settings
 
 SHIPPED = Path(__file__).with_name("fusions.json")
@@ -109,9 +109,9 @@ def fit_fusion(
 
 
 def mean_of(names: Sequence[str]) -> Fusion:
-    """A fusion that was not fitted: similarities count equally, where nothing better is known. Its scores are
-    no probabilities."""
-    similar = tuple(name for name in names if name in SPECTRAL_PARTS) or tuple(names)
+    """A fusion that was not fitted: similarities of peaks and the cosines of models count equally. Its scores
+    are no probabilities."""
+    similar = tuple(name for name in names if name not in CONDITION_PARTS) or tuple(names)
     count = len(similar)
     return Fusion(
         kind="any",
@@ -129,11 +129,12 @@ def choose_fusion(
     fusions: Sequence[Fusion], kind: str, *, open_search: bool, available: Sequence[str]
 ) -> Fusion:
     """The fusion that uses the most of the parts that are available and no other, of the right kind; the first
-    of equals. Where there is none, similarities count equally."""
+    of equals. It must use the cosine of every model. Where there is none, similarities count equally."""
+    models = {name for name in available if name not in (*SPECTRAL_PARTS, *CONDITION_PARTS)}
     fitting = [
         one
         for one in fusions
-        if one.kind in (kind, "any") and one.open == open_search and set(one.parts) <= set(available)
+        if one.kind in (kind, "any") and one.open == open_search and models <= set(one.parts) <= set(available)
     ]
     return max(fitting, key=lambda one: len(one.parts)) if fitting else mean_of(available)
 

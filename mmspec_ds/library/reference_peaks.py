@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from mmspec_ds.library.peak_index import PeakIndex
 from mmspec_ds.library.peaks import Indices, PeakSettings, peaks_of

@@ -9,7 +9,7 @@
 Axes: Q queries, C candidates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,11 +23,22 @@ from mmspec_ds.library.decoys import q_values
 from mmspec_ds.library.entry import Embedder, FloatMatrix
 from mmspec_ds.library.fusion import Fusion, choose_fusion, shipped_fusions
 from mmspec_ds.library.peaks import Indices, PeakSettings
-from mmspec_ds.library.prepared import Parts, condition_parts
+from mmspec_ds.library.prepared import (
+    ADDUCT,
+    ENERGY,
+    POLARITY,
+    PRECURSOR,
+    SPECTRAL_PARTS,
+    Parts,
+    condition_parts,
+)
 from mmspec_ds.library.reference_peaks import PreparedQuery, ReferencePeaks, prepare_queries
 from mmspec_ds.library.references import References
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.records import Record
+
+AT_ONCE = 500
+"""Queries that are compared together: the candidates of all of them are kept in memory."""
 
 
 class SearchSettings(Settings):
@@ -120,19 +131,30 @@ class Searcher:
         self._candidates = Candidates(references)
         self._peaks = ReferencePeaks(references, settings.peaks)
 
-    def search(self, queries: Sequence[Record], top: int = 10) -> list[list[Hit]]:
+    @property
+    def part_names(self) -> list[str]:
+        """Names of the parts that a score may have."""
+        window = [] if self.settings.precursor_ppm is None else [PRECURSOR]
+        return [*SPECTRAL_PARTS, POLARITY, ADDUCT, ENERGY, *window, *(one.name for one in self.embedders)]
+
+    def search(
+        self, queries: Sequence[Record], top: int = 10, progress: Callable[[int], None] | None = None
+    ) -> list[list[Hit]]:
         """The best molecules for each query, one hit each, the best first.
 
         Args:
             queries: [Q] records. Mass spectra are compared with those of their kind; the models see all.
             top: hits for each query at most.
+            progress: called now and then with the number of queries that are done.
         """
-        rankings = self.rank(queries)
-        hits = [self._hits(one, top) for one in rankings]
+        hits: list[list[Hit]] = []
+        for start in range(0, len(queries), AT_ONCE):
+            hits += [self._hits(one, top) for one in self.rank(queries[start : start + AT_ONCE])]
+            if progress is not None:
+                progress(len(hits))
         if not self.settings.decoys or not any(hits):
             return hits
-        scores = np.array([one.scores[0] if len(one.scores) else 0.0 for one in rankings])
-        competitors, decoys = self._decoy_scores(queries, scores)
+        competitors, decoys = self._decoy_scores(queries, np.array([_best(one) for one in hits]))
         if not len(decoys):
             return hits
         return [_with_q_values(one, competitors, decoys) for one in hits]
@@ -225,8 +247,12 @@ class Searcher:
         generator = np.random.default_rng(self.settings.seed)
         maker = DecoyMaker(self.references.peaks, self._candidates.of_kind, self.settings.peaks)
         places, decoys = maker.make(queries, self.settings.decoys, generator)
-        rankings = self.rank(decoys)
-        return scores[places], np.array([one.scores[0] if len(one.scores) else 0.0 for one in rankings])
+        best = [one.scores[0] if len(one.scores) else 0.0 for one in self.rank(decoys)]
+        return scores[places], np.array(best)
+
+
+def _best(hits: Sequence[Hit]) -> float:
+    return hits[0].score if hits else 0.0
 
 
 def _in_sorted(rows: Indices, window: Indices) -> npt.NDArray[np.bool_]:
