@@ -75,7 +75,7 @@ def _predict(options: argparse.Namespace) -> int:
     model = load(options.model)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        return model.answers(read_records(options, answered), asked)
+        return model.answers(read_records(options, answered, model.trained.encoding.modalities), asked)
 
     tally = _Tally()
     if options.out is None:

@@ -1,7 +1,7 @@
 """The records that a command is asked about: all of some files, or one that is named file by file."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from mmspec_ds.errors import DataError
 
 if TYPE_CHECKING:
     from mmspec_ds.readers.requests import Answered, Request
+    from mmspec_ds.spectra.records import Modality
 
 
 def add_records(command: Command) -> None:
@@ -39,14 +40,17 @@ def check_records(options: argparse.Namespace) -> None:
             raise DataError("there is no such file", path=path)
 
 
-def read_records(options: argparse.Namespace, answered: "Answered") -> "Iterator[Request]":
+def read_records(
+    options: argparse.Namespace, answered: "Answered", reads: "Collection[Modality]" = ()
+) -> "Iterator[Request]":
     """One record from the files named by kind of spectrum, or the records of all files, without those that
-    were answered. `options.formula` is that of every record."""
+    were answered. `options.formula` is that of every record; `reads` are the kinds that a model was trained
+    with."""
     from mmspec_ds.readers.batches import SPECTRA, read_requests
-    from mmspec_ds.readers.requests import Source, request_of_sources
+    from mmspec_ds.readers.requests import IGNORED, Source, request_of_sources
 
     if options.files:
-        yield from read_requests(options.files, options.formula, answered)
+        yield from read_requests(options.files, options.formula, answered, IGNORED.difference(reads))
         return
     sources = [Source(path, SPECTRA[name]) for name, paths in _named(options).items() for path in paths]
     name = "+".join(dict.fromkeys(source.path.name for source in sources))

@@ -37,42 +37,53 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(values: FloatArray, groups: Sequence[str] | npt.NDArray[np.int64], seed: int = 0) -> Estimate:
-    """The mean of one value a query with its uncertainty, by resampling whole groups with replacement.
+class Bootstrap:
+    """Resamples of one set of queries, the same for every method and measure.
 
-    Queries of one molecule resemble each other; a bootstrap that drew them one by one would be too sure
-    (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+    Whole groups are drawn with replacement: queries of one molecule resemble each other, and a bootstrap that
+    drew them one by one would be too sure (Davison and Hinkley, Bootstrap Methods and their Application, 1997,
+    section 3.8).
 
     Args:
-        values: [n].
-        groups: [n], which molecule a query belongs to.
+        groups: [n], which molecule each query belongs to.
         seed: of the resampling.
 
     Raises:
-        ValueError: no values, or not as many as groups.
+        ValueError: no groups.
     """
-    if not len(values) or len(values) != len(groups):
-        raise ValueError(f"{len(values)} values in {len(groups)} groups")
-    _, members = np.unique(np.asarray(groups), return_inverse=True)
-    totals = np.bincount(members, weights=values)
-    counts = np.bincount(members)
-    chosen = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), DRAWS)
-    means = (chosen @ totals) / (chosen @ counts)
-    low, high = np.percentile(means, (2.5, 97.5))
-    error = float(means.std(ddof=1))
-    return Estimate(float(np.mean(values)), error, float(low), float(high), len(values), len(counts))
 
+    def __init__(self, groups: Sequence[str] | npt.NDArray[np.int64], seed: int = 0) -> None:
+        if not len(groups):
+            raise ValueError("no queries to resample")
+        _, self._group = np.unique(np.asarray(groups), return_inverse=True)
+        self._counts = np.bincount(self._group)
+        share = np.full(len(self._counts), 1 / len(self._counts))
+        self._chosen = np.random.default_rng(seed).multinomial(len(share), share, DRAWS).astype(np.float64)
 
-def paired_difference(
-    first: FloatArray, second: FloatArray, groups: Sequence[str] | npt.NDArray[np.int64], seed: int = 0
-) -> Estimate:
-    """How much larger the mean of `first` is than that of `second`, both [n] and of the same queries.
+    def estimate(self, values: FloatArray) -> Estimate:
+        """The mean of one value a query, [n], with its uncertainty.
 
-    The same queries are drawn for both, so that what makes a query hard for both does not blur the difference.
+        Raises:
+            ValueError: not as many values as queries.
+        """
+        if len(values) != len(self._group):
+            raise ValueError(f"{len(values)} values of {len(self._group)} queries")
+        totals = np.bincount(self._group, weights=values)
+        means = (self._chosen @ totals) / (self._chosen @ self._counts)
+        low, high = np.percentile(means, (2.5, 97.5))
+        error = float(means.std(ddof=1))
+        count, groups = len(values), len(self._counts)
+        return Estimate(float(np.mean(values)), error, float(low), float(high), count, groups)
 
-    Raises:
-        ValueError: as `estimate`, or lengths that differ.
-    """
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} values")
-    return estimate(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64), groups, seed)
+    def difference(self, first: FloatArray, second: FloatArray) -> Estimate:
+        """How much larger the mean of `first` is than that of `second`, both [n] and of the same queries.
+
+        The same queries are drawn for both, so that what makes a query hard for both does not blur the
+        difference.
+
+        Raises:
+            ValueError: as `estimate`.
+        """
+        if len(first) != len(second):
+            raise ValueError(f"{len(first)} and {len(second)} values")
+        return self.estimate(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))

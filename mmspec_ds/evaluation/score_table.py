@@ -20,7 +20,7 @@ def print_results(
     """Print named results: as a table when the console is a terminal, else as plain lines, each with a name and
     its labelled figures. "candidates" is the rule of the ranks, see `Rule`."""
     rows = [[name, *_figures(result)] for name, result in results.items()]
-    _print(["", *_HEADS], rows, title, console or Console())
+    print_rows(["", *_HEADS], rows, title, console or Console())
 
 
 def print_trainings(models: Sequence[Compared], console: Console | None = None) -> None:
@@ -29,7 +29,7 @@ def print_trainings(models: Sequence[Compared], console: Console | None = None) 
     heads, rows = table_of(models)
     if len(heads) == 1:
         return  # nothing is recorded
-    _print(heads, rows, "training", console)
+    print_rows(heads, rows, "training", console)
     if len(models) > 1:
         console.print(equality_of(models).sentence, soft_wrap=True, markup=False, highlight=False)
 
@@ -60,7 +60,9 @@ def write_results(
     write_json(path, body)
 
 
-def _print(heads: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, console: Console) -> None:
+def print_rows(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, console: Console
+) -> None:
     """A table on a terminal; elsewhere lines of a name and its labelled figures."""
     if console.is_terminal:
         table = Table(heads[0], title=title)

@@ -146,7 +146,7 @@ def modified_cosine(
     mine = np.concatenate([direct.query, shifted.query])
     other = np.concatenate([direct.other, moved[shifted.other]])
     products = query.intensity[mine] * peaks.intensity[other]
-    chosen = _largest_first(products, peaks.rows[other] * len(query.mz) + mine, other)
+    chosen = largest_first(products, peaks.rows[other] * len(query.mz) + mine, other)
     return _scaled(products[chosen], other[chosen], query.intensity, peaks.intensity, peaks)
 
 
@@ -160,23 +160,37 @@ def _all_equal(query_mz: Floats, mz: Floats, settings: PeakSettings) -> Pairs:
     return Pairs(np.repeat(first - starts, count) + np.arange(len(other)), other)
 
 
-def _largest_first(products: Floats, mine: Indices, other: Indices) -> Indices:
+def largest_first(products: Floats, mine: Indices, other: Indices) -> Indices:
     """The pairs that remain when the largest product is paired first and no peak twice.
 
-    A pair that is the largest of both of its peaks is taken, and the pairs beside it fall; again, until none is
-    left. That gives what one pass over the sorted products gives. `mine` and `other` [M] number the peaks.
+    A pair whose peaks are in no other pair remains. Of the rest, a pair that is the largest of both of its
+    peaks is taken, and the pairs beside it fall; again, until none is left. That gives what one pass over the
+    sorted products gives. `mine` and `other` [M] number the peaks.
     """
-    order = np.argsort(products, kind="stable")[::-1]
+    contested = _repeated(mine) | _repeated(other)
+    alone, chosen = np.flatnonzero(~contested), []
+    order = np.flatnonzero(contested)
+    order = order[np.argsort(products[order], kind="stable")[::-1]]
     _, mine = np.unique(mine[order], return_inverse=True)
     _, other = np.unique(other[order], return_inverse=True)
-    left, chosen = np.arange(len(order)), []
+    left = np.arange(len(order))
     while len(left):
         _, first_of_mine = np.unique(mine[left], return_index=True)
         _, first_of_other = np.unique(other[left], return_index=True)
         taken = left[np.intersect1d(first_of_mine, first_of_other)]
         chosen.append(taken)
         left = left[~np.isin(mine[left], mine[taken]) & ~np.isin(other[left], other[taken])]
-    return order[np.concatenate(chosen)] if chosen else order
+    return np.concatenate([alone, *(order[taken] for taken in chosen)])
+
+
+def _repeated(numbers: Indices) -> npt.NDArray[np.bool_]:
+    """Which of the numbers [M] occur more than once."""
+    order = np.argsort(numbers, kind="stable")
+    same = numbers[order[1:]] == numbers[order[:-1]]
+    found = np.zeros(len(numbers), dtype=bool)
+    found[order[1:][same]] = True
+    found[order[:-1][same]] = True
+    return found
 
 
 def _scaled(

@@ -6,6 +6,7 @@ charge has that of its ions: `M-H2O-H` is `[M-H2O-H]-`, for water is neutral.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mmspec_ds.molecules.formula import ELECTRON_DA, monoisotopic_mass
 
@@ -86,6 +87,7 @@ class Adduct:
         return (abs(self.charge) * mz + self.charge * ELECTRON_DA - ions) / int(match["count"] or 1)
 
 
+@lru_cache(maxsize=1000)
 def parse_adduct(text: str) -> Adduct | None:
     """The adduct that a text names, None if it is not understood."""
     if len(text) > _LONGEST:

@@ -11,13 +11,14 @@ The rules
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.bruker import looks_like_bruker
 from mmspec_ds.readers.part import Part, one_line
 from mmspec_ds.readers.requests import (
+    IGNORED,
     Answered,
     Request,
     Source,
@@ -42,14 +43,17 @@ _EXPERIMENT = ("procs", "acqus", "pdata")
 
 
 def read_requests(
-    paths: Sequence[Path], formula: str | None = None, answered: Answered = nothing_answered
+    paths: Sequence[Path],
+    formula: str | None = None,
+    answered: Answered = nothing_answered,
+    ignored: Set[Modality] = IGNORED,
 ) -> Iterator[Request]:
     """All records of files, folders and manifests, in order, one at a time, without those that were answered;
     what cannot be read is a request with an error, under the name of the file or folder. `formula` is that of
-    every record."""
+    every record. Of files, records of `ignored` kinds of spectra alone are passed over."""
     for path in paths:
         try:
-            yield from _requests_of_path(path, formula, answered)
+            yield from _requests_of_path(path, formula, answered, ignored)
         except (DataError, OSError) as error:
             if not answered(path.name or str(path)):
                 yield _unreadable(path, error)
@@ -62,22 +66,26 @@ def _unreadable(path: Path, error: DataError | OSError) -> Request:
     return Request(path.name or str(path), error=one_line(error, 400))
 
 
-def _requests_of_path(path: Path, formula: str | None, answered: Answered) -> Iterator[Request]:
+def _requests_of_path(
+    path: Path, formula: str | None, answered: Answered, ignored: Set[Modality]
+) -> Iterator[Request]:
     head = read_head(path)
     if not head.is_folder:
         if looks_like_manifest(head):
             yield from requests_of_manifest(path, formula, answered)
         else:
-            yield from requests_of_file(path, formula, answered)
+            yield from requests_of_file(path, formula, answered, ignored)
     elif (path / MANIFEST).is_file():
         yield from requests_of_manifest(path / MANIFEST, formula, answered)
     elif _is_experiment(path):
-        yield from requests_of_file(path, formula, answered)
+        yield from requests_of_file(path, formula, answered, ignored)
     else:
-        yield from requests_of_folder(path, formula, answered)
+        yield from requests_of_folder(path, formula, answered, ignored)
 
 
-def requests_of_folder(folder: Path, formula: str | None, answered: Answered) -> Iterator[Request]:
+def requests_of_folder(
+    folder: Path, formula: str | None, answered: Answered, ignored: Set[Modality] = IGNORED
+) -> Iterator[Request]:
     """A record of each sub-folder, under its name, and each record of every file beside them, by their names.
 
     Raises:
@@ -88,7 +96,7 @@ def requests_of_folder(folder: Path, formula: str | None, answered: Answered) ->
         raise DataError("the folder is empty", path=folder)
     for entry in entries:
         if not entry.is_dir():
-            yield from requests_of_file(entry, formula, answered)
+            yield from requests_of_file(entry, formula, answered, ignored)
         elif not answered(entry.name):
             try:
                 yield request_of_sources(entry.name, sources_in(entry), formula, unknown_files=True)

@@ -16,6 +16,7 @@ The rules; each of them leaves a remark where it had to guess:
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mmspec_ds.spectra.modalities.ms_file import ENERGIES_EV
 
@@ -49,6 +50,7 @@ class CollisionEnergy:
     how: str = ""
 
 
+@lru_cache(maxsize=10_000)
 def parse_collision_energy(
     text: str, precursor_mz: float | None = None, charge: int | None = None
 ) -> CollisionEnergy:

@@ -10,6 +10,7 @@ from mmspec_ds.readers.bruker_peaks import looks_like_peak_list, read_peak_list
 from mmspec_ds.readers.hsqc_table import looks_like_hsqc_table, read_hsqc_table
 from mmspec_ds.readers.infrared_table import looks_like_infrared_table, read_infrared_table
 from mmspec_ds.readers.jcamp import looks_like_jcamp, read_jcamp
+from mmspec_ds.readers.mass_fields import NOT_TANDEM
 from mmspec_ds.readers.massbank import looks_like_massbank, read_massbank
 from mmspec_ds.readers.massspecgym import looks_like_massspecgym, read_massspecgym
 from mmspec_ds.readers.measured import looks_like_measured, read_measured
@@ -21,9 +22,10 @@ from mmspec_ds.readers.nmr_table import looks_like_nmr_table, read_nmr_table
 from mmspec_ds.readers.nmredata import looks_like_nmredata, read_nmredata
 from mmspec_ds.readers.nmrshiftdb import looks_like_nmrshiftdb, read_nmrshiftdb
 from mmspec_ds.readers.parquet_parts import looks_like_parquet, read_parquet
-from mmspec_ds.readers.part import Item
+from mmspec_ds.readers.part import Item, Part, Rejected
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, read_head
+from mmspec_ds.readers.spectrum_rows import looks_like_spectrum_rows, read_spectrum_rows
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY
 
@@ -31,8 +33,9 @@ Reader = Callable[[Path, Modality | None, FormatSettings], Iterator[Item]]
 
 SPECTRA = tuple(modality for modality, entry in REGISTRY.items() if entry.is_instrument)
 NMR = (Modality.H_NMR, Modality.C_NMR, Modality.HSQC)
-_SHIFTS, _MS = (Modality.H_NMR, Modality.C_NMR), (Modality.MS,)
+_SHIFTS, _MS, _MASS = (Modality.H_NMR, Modality.C_NMR), (Modality.MS,), (Modality.MS, Modality.EI)
 _MEASURED = "parquet of measured shifts and MS/MS"
+_ROWS = "parquet of mass spectra, one a row"
 _PARQUET, _SDF, _TEXT = (".parquet",), (".sdf", ".sd"), (".csv", ".txt", ".tsv")
 _JCAMP = (".jdx", ".dx", ".jcamp", ".jcm")
 
@@ -62,12 +65,13 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("parquet", "parquet of the benchmark", _PARQUET, SPECTRA, looks_like_parquet, read_parquet),
     Format("measured", _MEASURED, _PARQUET, (*_SHIFTS, *_MS), looks_like_measured, read_measured),
+    Format("spectrum-rows", _ROWS, _PARQUET, _MASS, looks_like_spectrum_rows, read_spectrum_rows),
     Format("mzml", "mzML", (".mzml",), _MS, looks_like_mzml, read_mzml),
     Format("mzxml", "mzXML", (".mzxml",), _MS, looks_like_mzxml, read_mzxml),
-    Format("massbank", "MassBank record", (), _MS, looks_like_massbank, read_massbank),
-    Format("massspecgym", "MassSpecGym table", (".tsv",), _MS, looks_like_massspecgym, read_massspecgym),
-    Format("mgf", "MGF", (".mgf",), _MS, looks_like_mgf, read_mgf),
-    Format("msp", "MSP", (".msp",), _MS, looks_like_msp, read_msp),
+    Format("massbank", "MassBank record", (), _MASS, looks_like_massbank, read_massbank),
+    Format("massspecgym", "MassSpecGym table", (".tsv",), _MASS, looks_like_massspecgym, read_massspecgym),
+    Format("mgf", "MGF", (".mgf",), _MASS, looks_like_mgf, read_mgf),
+    Format("msp", "MSP", (".msp",), _MASS, looks_like_msp, read_msp),
     Format("jcamp", "JCAMP-DX", _JCAMP, (*NMR, Modality.IR), looks_like_jcamp, read_jcamp),
     Format("bruker", "Bruker processed folder", (), NMR, looks_like_bruker, read_bruker),
     Format("bruker-peaks", "TopSpin peaklist.xml", (), NMR, looks_like_peak_list, read_peak_list),
@@ -100,7 +104,11 @@ def read_file(
         DataError: at once if the format is not known or does not hold that modality; while iterating, if the
             file cannot be read or has no record at all. Names the file.
     """
-    return _some(path, find_format(path, modality).read(path, modality, settings))
+    found = find_format(path, modality)
+    items = found.read(path, modality, settings)
+    if found.modalities == _MASS and modality is not None:
+        items = _of_kind(path, items, modality)
+    return _some(path, items)
 
 
 def find_format(path: Path, modality: Modality | None = None) -> Format:
@@ -134,6 +142,17 @@ def suffix_of(path: Path) -> str:
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
+
+
+def _of_kind(path: Path, items: Iterator[Item], modality: Modality) -> Iterator[Item]:
+    """The items of a file of mass spectra; those of the other kind are passed over."""
+    reason = NOT_TANDEM if modality is Modality.MS else "an MS/MS spectrum, not EI"
+    for item in items:
+        if isinstance(item, Part) and modality not in item.modalities:
+            number = int(item.id.rpartition(":")[2])
+            yield Rejected(path, number, reason, fault=False)
+        else:
+            yield item
 
 
 def _some(path: Path, items: Iterator[Item]) -> Iterator[Item]:

@@ -12,20 +12,21 @@ from mmspec_ds.readers.mass_fields import (
     FORMULA,
     INSTRUMENT_TYPE,
     IONIZATION,
+    IONIZATION_ENERGY,
     MS_LEVEL,
     POLARITY,
     SMILES,
 )
+from mmspec_ds.readers.mass_spectra import TextRecord
 from mmspec_ds.readers.part import Item, RecordFault
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, Line, read_lines
-from mmspec_ds.readers.tandem import TextRecord
 from mmspec_ds.spectra.records import Modality
 
 _FIELDS = {
     "ACCESSION": ACCESSION,
     "RECORD_TITLE": keys.NAME,
-    "LICENSE": "license",
+    "LICENSE": keys.LICENCE,
     "CH$FORMULA": FORMULA,
     "CH$SMILES": SMILES,
     "CH$LINK INCHIKEY": keys.INCHIKEY,
@@ -36,6 +37,7 @@ _FIELDS = {
     "AC$MASS_SPECTROMETRY COLLISION_ENERGY": keys.COLLISION_ENERGY,
     "AC$MASS_SPECTROMETRY FRAGMENTATION_MODE": "fragmentation_mode",
     "AC$MASS_SPECTROMETRY IONIZATION": IONIZATION,
+    "AC$MASS_SPECTROMETRY IONIZATION_ENERGY": IONIZATION_ENERGY,
     "MS$FOCUSED_ION PRECURSOR_M/Z": keys.PRECURSOR_MZ,
     "MS$FOCUSED_ION PRECURSOR_TYPE": keys.ADDUCT,
 }

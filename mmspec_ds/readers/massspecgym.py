@@ -11,11 +11,11 @@ import numpy as np
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.mass_fields import Fields
+from mmspec_ds.readers.mass_spectra import mass_part
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line
 from mmspec_ds.readers.peaks import MOST_PEAKS_READ
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, Line, read_lines
-from mmspec_ds.readers.tandem import tandem_part
 from mmspec_ds.spectra.records import FloatArray, Modality
 
 _PEAKS = ("mzs", "intensities")
@@ -62,7 +62,7 @@ def _part(path: Path, number: int, columns: Sequence[str], line: Line, settings:
             peaks[name] = _numbers(value, name)
         elif name:
             fields.set(name, value)
-    return tandem_part(path, number, (peaks["mzs"], peaks["intensities"]), fields, settings.ms)
+    return mass_part(path, number, (peaks["mzs"], peaks["intensities"]), fields, settings.ms)
 
 
 def _cells(line: str) -> list[str]:

@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.assembly import merge_by_energy
-from mmspec_ds.readers.mass_fields import Fields
+from mmspec_ds.readers.mass_fields import NOT_TANDEM, Fields, kind_of
+from mmspec_ds.readers.mass_spectra import items_of, known_formula, known_smiles, mass_part
 from mmspec_ds.readers.multiplicities import multiplicity
 from mmspec_ds.readers.nmr_lists import carbon_lines, listed_multiplet
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
-from mmspec_ds.readers.tandem import items_of, known_formula, known_smiles, tandem_part
 from mmspec_ds.spectra.records import HydrogenNMR, Modality, Spectrum, TandemMS
 
 H_SHIFTS, C_SHIFTS, TANDEM = "h_nmr_shift", "c_nmr_shift", "ms2"
@@ -191,4 +191,6 @@ def _tandem_part(path: Path, number: int, entry: object, settings: FormatSetting
         )
     except (TypeError, ValueError):
         raise RecordFault("m/z or intensities are not lists of numbers") from None
-    return tandem_part(path, number, (mz, intensity), fields, settings.ms)
+    if kind_of(fields) is not Modality.MS:
+        raise RecordFault(NOT_TANDEM)
+    return mass_part(path, number, (mz, intensity), fields, settings.ms)

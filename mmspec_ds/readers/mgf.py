@@ -12,10 +12,10 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.mass_fields import FORMULA, POLARITY, SMILES
+from mmspec_ds.readers.mass_spectra import TextRecord
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, Line, read_lines
-from mmspec_ds.readers.tandem import TextRecord
 from mmspec_ds.spectra.records import Modality, TandemMS
 
 _BEGIN, _END = "BEGIN IONS", "END IONS"

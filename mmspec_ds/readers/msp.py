@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.readers.mass_fields import Fields
+from mmspec_ds.readers.mass_spectra import TextRecord
 from mmspec_ds.readers.part import Item, RecordFault
 from mmspec_ds.readers.peaks import PeakList, is_number
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head, Line, read_lines
-from mmspec_ds.readers.tandem import TextRecord
 from mmspec_ds.spectra.records import Modality
 
 _KEY = re.compile(r"(?P<key>[A-Za-z][^:\n]{0,60}):(?P<value>.*)", re.DOTALL)

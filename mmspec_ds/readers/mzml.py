@@ -10,12 +10,12 @@ from xml.etree.ElementTree import Element
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.binary_arrays import decode_array
-from mmspec_ds.readers.mass_fields import MS_LEVEL, POLARITY, Fields, check_kind
+from mmspec_ds.readers.mass_fields import MS_LEVEL, POLARITY, Fields, kind_of
+from mmspec_ds.readers.mass_spectra import items_of, mass_part
 from mmspec_ds.readers.part import Item, Part, RecordFault
 from mmspec_ds.readers.peaks import HIGHEST_MZ, local_maxima
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
-from mmspec_ds.readers.tandem import items_of, tandem_part
 from mmspec_ds.readers.xml_records import children, descendant, local_name, read_elements
 from mmspec_ds.spectra.records import FloatArray, Modality
 
@@ -93,7 +93,7 @@ def _part(path: Path, number: int, spectrum: Element, groups: Groups, settings: 
     if not level:
         raise RecordFault("a spectrum without MS level and precursor; MS/MS is level 2", fault=False)
     fields.set(MS_LEVEL, level)
-    check_kind(fields)  # before the arrays are decoded
+    kind_of(fields)  # before the arrays are decoded
     if _NEGATIVE in terms or _POSITIVE in terms:
         fields.set(POLARITY, "negative" if _NEGATIVE in terms else "positive")
     if precursor is not None:
@@ -101,7 +101,7 @@ def _part(path: Path, number: int, spectrum: Element, groups: Groups, settings: 
     mz, intensity = _arrays(spectrum, groups)
     if _PROFILE in terms:
         mz, intensity = local_maxima(mz, intensity)
-    return tandem_part(path, number, (mz, intensity), fields, settings.ms)
+    return mass_part(path, number, (mz, intensity), fields, settings.ms)
 
 
 def _terms(element: Element, groups: Groups) -> Terms:

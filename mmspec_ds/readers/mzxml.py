@@ -6,12 +6,12 @@ from xml.etree.ElementTree import Element
 
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.binary_arrays import decode_array
-from mmspec_ds.readers.mass_fields import MS_LEVEL, POLARITY, Fields, check_kind
+from mmspec_ds.readers.mass_fields import MS_LEVEL, POLARITY, Fields, kind_of
+from mmspec_ds.readers.mass_spectra import items_of, mass_part
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line
 from mmspec_ds.readers.peaks import local_maxima
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
-from mmspec_ds.readers.tandem import items_of, tandem_part
 from mmspec_ds.readers.xml_records import descendant, read_elements
 from mmspec_ds.spectra.records import FloatArray, Modality
 
@@ -46,7 +46,7 @@ def _part(path: Path, number: int, scan: Element, settings: FormatSettings) -> P
         raise RecordFault("a scan without MS level and precursor; MS/MS is level 2", fault=False)
     fields = Fields()
     fields.set(MS_LEVEL, level)
-    check_kind(fields)  # before the peaks are decoded
+    kind_of(fields)  # before the peaks are decoded
     fields.set(keys.NAME, f"scan {scan.get('num', '')}")
     fields.set(POLARITY, scan.get("polarity", ""))
     fields.set(keys.COLLISION_ENERGY, scan.get("collisionEnergy", ""))
@@ -56,7 +56,7 @@ def _part(path: Path, number: int, scan: Element, settings: FormatSettings) -> P
     mz, intensity = _peaks(scan)
     if scan.get("centroided") == "0":
         mz, intensity = local_maxima(mz, intensity)
-    return tandem_part(path, number, (mz, intensity), fields, settings.ms)
+    return mass_part(path, number, (mz, intensity), fields, settings.ms)
 
 
 def _peaks(scan: Element) -> tuple[FloatArray, FloatArray]:

@@ -12,16 +12,19 @@ from mmspec_ds.readers.part import Item, Part, RecordFault, Rejected, one_line
 from mmspec_ds.readers.peaks import clean_peaks
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.source import Head
+from mmspec_ds.readers.spectrum_rows import looks_like_spectrum_rows
 from mmspec_ds.spectra.parquet import ReadReport, available_modalities, read_records
-from mmspec_ds.spectra.records import Modality, Record, Spectrum, TandemMS
+from mmspec_ds.spectra.records import ElectronIonisationMS, Modality, Record, Spectrum, TandemMS
 from mmspec_ds.spectra.registry import REGISTRY
 
 _MAGIC = "PAR1"
 
 
 def looks_like_parquet(head: Head) -> bool:
-    """Whether the file is parquet, and its columns are not those of `measured`."""
-    return head.text.startswith(_MAGIC) and not looks_like_measured(head)
+    """Whether the file is parquet, and its columns are not those of `measured` or of `spectrum_rows`."""
+    if not head.text.startswith(_MAGIC):
+        return False
+    return not (looks_like_measured(head) or looks_like_spectrum_rows(head))
 
 
 def read_parquet(
@@ -48,11 +51,11 @@ def read_parquet(
 
 
 def _part(path: Path, record: Record, settings: FormatSettings) -> Item:
-    """The record, its MS/MS peaks by the rules of `peaks` where they are not in order."""
+    """The record, its peaks of mass spectra by the rules of `peaks` where they are not in order."""
     remarks: list[str] = []
     spectra: list[Spectrum] = []
     for spectrum in record.spectra:
-        if isinstance(spectrum, TandemMS) and not _in_order(spectrum):
+        if isinstance(spectrum, TandemMS | ElectronIonisationMS) and not _in_order(spectrum):
             try:
                 mz, intensity, more = clean_peaks(spectrum.mz, spectrum.intensity, settings.ms.max_peaks)
             except RecordFault as fault:
@@ -63,7 +66,7 @@ def _part(path: Path, record: Record, settings: FormatSettings) -> Item:
     return Part(record.id, tuple(spectra), record.smiles, record.formula, remarks=tuple(remarks))
 
 
-def _in_order(spectrum: TandemMS) -> bool:
+def _in_order(spectrum: TandemMS | ElectronIonisationMS) -> bool:
     return bool((np.diff(spectrum.mz) > 0).all() and (spectrum.intensity > 0).all())
 
 

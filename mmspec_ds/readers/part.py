@@ -25,6 +25,15 @@ ASSUMED_EV = "assumed_ev"
 """The collision energy in eV that was assumed, where the file has none that is understood."""
 MEASURED_EV = "measured_ev"
 """The collision energy in eV that was understood, before it was mapped to one of the model's."""
+INSTITUTE = "institute"
+"""Who measured the spectrum, as a database writes it."""
+LICENCE = "licence"
+SPLIT = "split"
+"""The part of a data set that the record belongs to: train, val, test."""
+ROLE = "role"
+"""In a test of searching: library or query."""
+CROSS_SOURCE = "cross_source"
+"""Whether another institute has the molecule: true or false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +141,8 @@ def one_line(text: object, limit: int = 200) -> str:
     """A text from elsewhere made fit for one printed line: blanks joined, control characters escaped, cut at
     `limit`."""
     words = " ".join(str(text).split())
-    printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
+    if words.isprintable():
+        printable = words
+    else:
+        printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
     return printable if len(printable) <= limit else f"{printable[: limit - 3]}..."

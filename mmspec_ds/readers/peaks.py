@@ -126,12 +126,13 @@ def clean_peaks(
         raise RecordFault(
             f"m/z of peak {place} is {mz[place]:g}, expected above 0 and at most {HIGHEST_MZ:,.0f}"
         )
-    order = np.argsort(mz, kind="stable")
-    mz, intensity = mz[order], intensity[order]
-    starts = np.flatnonzero(np.diff(mz, prepend=-np.inf))
-    if len(starts) < len(mz):
-        remarks.append(f"{_counted(len(mz) - len(starts))} added to another one of the same m/z")
-        mz, intensity = mz[starts], np.add.reduceat(intensity, starts)
+    if not (mz[1:] > mz[:-1]).all():
+        order = np.argsort(mz, kind="stable")
+        mz, intensity = mz[order], intensity[order]
+        starts = np.flatnonzero(np.diff(mz, prepend=-np.inf))
+        if len(starts) < len(mz):
+            remarks.append(f"{_counted(len(mz) - len(starts))} added to another one of the same m/z")
+            mz, intensity = mz[starts], np.add.reduceat(intensity, starts)
     if len(mz) > max_peaks:
         remarks.append(f"the {max_peaks:,} strongest of {len(mz):,} peaks kept")
         strongest = np.sort(np.lexsort((mz, -intensity))[:max_peaks])
@@ -149,7 +150,7 @@ def _check_finite(mz: FloatArray, intensity: FloatArray) -> None:
         if not finite.all():
             place = int(np.argmin(finite))
             raise RecordFault(f"{name} of peak {place} is {values[place]}, expected a finite number")
-    if len(mz) > 1 and np.array_equal(mz, np.arange(1.0, len(mz) + 1)):
+    if len(mz) > 1 and mz[0] == 1.0 and np.array_equal(mz, np.arange(1.0, len(mz) + 1)):
         raise RecordFault("the m/z are 1, 2, 3, ...: a column that counts the rows")
 
 

@@ -1,7 +1,7 @@
 """Requests to a model: a record made of one or several files, or the reason why it cannot be made."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS
 from mmspec_ds.spectra.records import Modality, Record
+from mmspec_ds.spectra.registry import REGISTRY
 
 Answered = Callable[[str], bool]
 """Whether an id was answered before, so that it need not be read again; asked once for each id, in order."""
@@ -44,23 +45,35 @@ class Request:
     remarks: tuple[str, ...] = ()
 
 
+IGNORED = frozenset({Modality.EI})
+"""Kinds of spectra that no model reads unless it was trained with them: a record of nothing else is passed
+over, as the survey scans of a file are."""
+
+
 def nothing_answered(_: str) -> bool:
     """No id was answered: for a first run."""
     return False
 
 
 def requests_of_file(
-    path: Path, formula: str | None, answered: Answered = nothing_answered
+    path: Path,
+    formula: str | None,
+    answered: Answered = nothing_answered,
+    ignored: Set[Modality] = IGNORED,
 ) -> Iterator[Request]:
     """Every record of a file, one by one, named "<file name>:<number>"; a fault of the file itself comes last,
-    under the file's name. Records that are sound but of no use (a survey scan) are passed over, and so are
-    those that were answered. A formula that contradicts the file is an error of the record.
+    under the file's name. Records that are sound but of no use (a survey scan, `ignored` kinds of spectra) are
+    passed over, and so are those that were answered. A formula that contradicts the file is an error of the
+    record.
     """
     useful, other = False, ""
     try:
         for item in read_file(path, None, DEFAULT_SETTINGS.with_formula(formula)):
             if isinstance(item, Rejected) and not item.fault:
                 other = other or f" ({item.reason})"
+                continue
+            if isinstance(item, Part) and set(item.modalities) <= ignored:
+                other = other or f" ({', '.join(REGISTRY[m].label for m in item.modalities)})"
                 continue
             useful = True
             if answered(item.id):

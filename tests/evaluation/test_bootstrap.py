@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from mmspec_ds.evaluation.bootstrap import estimate, paired_difference
+from mmspec_ds.evaluation.bootstrap import Bootstrap
 
 
 def test_the_error_of_a_mean_is_that_of_the_formula() -> None:
     values = np.random.default_rng(0).normal(2.0, 3.0, 400)
-    found = estimate(values, np.arange(400))
+    found = Bootstrap(np.arange(400)).estimate(values)
     expected = values.std() / 20
     assert found.mean == pytest.approx(values.mean())
     assert found.error == pytest.approx(expected, rel=0.05)  # 4,000 resamples: 1.1 % at one standard error
@@ -20,8 +20,8 @@ def test_the_error_of_a_mean_is_that_of_the_formula() -> None:
 
 def test_queries_of_one_molecule_count_once() -> None:
     values = np.random.default_rng(1).normal(size=100)
-    alone = estimate(values, [str(at) for at in range(100)])
-    repeated = estimate(np.repeat(values, 5), np.repeat(np.arange(100), 5))
+    alone = Bootstrap([str(at) for at in range(100)]).estimate(values)
+    repeated = Bootstrap(np.repeat(np.arange(100), 5)).estimate(np.repeat(values, 5))
     assert repeated.error == pytest.approx(alone.error, rel=0.05)
     assert (repeated.n, repeated.groups) == (500, 100)
 
@@ -30,7 +30,7 @@ def test_a_pair_hides_what_is_hard_for_both() -> None:
     random = np.random.default_rng(2)
     hardness = random.normal(0, 10, 300)
     gain = random.normal(0.5, 1.0, 300)
-    found = paired_difference(hardness + gain, hardness, np.arange(300))
+    found = Bootstrap(np.arange(300)).difference(hardness + gain, hardness)
     assert found.mean == pytest.approx(gain.mean())
     assert found.error == pytest.approx(gain.std() / np.sqrt(300), rel=0.05)
 
@@ -39,7 +39,7 @@ def test_the_interval_covers_a_known_difference_as_often_as_it_says() -> None:
     random = np.random.default_rng(4)
     inside = 0
     for seed in range(200):
-        found = estimate(random.normal(1.0, 1.0, 60), np.arange(60), seed)
+        found = Bootstrap(np.arange(60), seed).estimate(random.normal(1.0, 1.0, 60))
         inside += found.low <= 1.0 <= found.high
     assert (
         0.89 <= inside / 200 <= 0.99
@@ -48,17 +48,20 @@ def test_the_interval_covers_a_known_difference_as_often_as_it_says() -> None:
 
 def test_one_seed_gives_one_result() -> None:
     values = np.arange(20.0)
-    assert estimate(values, np.arange(20), 7) == estimate(values, np.arange(20), 7)
+    groups = np.arange(20)
+    assert Bootstrap(groups, 7).estimate(values) == Bootstrap(groups, 7).estimate(values)
 
 
 def test_equal_methods_do_not_differ() -> None:
     values = np.random.default_rng(5).random(50)
-    found = paired_difference(values, values, np.arange(50))
+    found = Bootstrap(np.arange(50)).difference(values, values)
     assert (found.mean, found.error, found.low, found.high) == (0, 0, 0, 0)
 
 
 def test_lengths_are_compared() -> None:
     with pytest.raises(ValueError, match="2 and 3 values"):
-        paired_difference(np.zeros(2), np.zeros(3), np.arange(2))
-    with pytest.raises(ValueError, match="0 values"):
-        estimate(np.zeros(0), np.zeros(0, dtype=np.int64))
+        Bootstrap(np.arange(2)).difference(np.zeros(2), np.zeros(3))
+    with pytest.raises(ValueError, match="3 values of 2 queries"):
+        Bootstrap(np.arange(2)).estimate(np.zeros(3))
+    with pytest.raises(ValueError, match="no queries"):
+        Bootstrap([])

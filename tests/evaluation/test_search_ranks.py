@@ -67,3 +67,19 @@ def test_analogues_of_the_first_hits() -> None:
     assert found == pytest.approx(np.array([[0.2, 0.4, 0.6], [0.1, 0.15, 0.2]]))
     assert analogue_similarity(scores, searched, tanimoto)[0] == pytest.approx([0.2, 1.7 / 3, 0.9])
     assert np.isnan(analogue_similarity(scores, np.zeros_like(searched), tanimoto)).all()
+
+
+def test_analogues_agree_with_a_sort_of_many_random_scores() -> None:
+    random = np.random.default_rng(5)
+    scores = random.integers(-3, 40, (20, 1500)).astype(
+        np.float32
+    )  # many ties, and more rows than one block has
+    tanimoto = random.random((20, 1500), dtype=np.float32)
+    searched = random.random((20, 1500)) < np.linspace(0.002, 0.9, 20)[:, None]
+    found = analogue_similarity(scores, searched, tanimoto)
+    for query in range(20):
+        rows = sorted(
+            np.flatnonzero(searched[query]), key=lambda row: (-scores[query, row], tanimoto[query, row])
+        )
+        top = tanimoto[query, rows[:10]]
+        assert found[query] == pytest.approx([top[0], top.mean(), top.max()])

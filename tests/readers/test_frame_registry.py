@@ -34,7 +34,7 @@ def test_the_suffix_decides_where_the_content_does_not(tmp_path: Path) -> None:
 
 
 def test_a_modality_that_the_format_cannot_hold(sound_files: Path) -> None:
-    with pytest.raises(DataError, match=r"gnps\.mgf: is MGF, which holds MS/MS, not 13C NMR"):
+    with pytest.raises(DataError, match=r"gnps\.mgf: is MGF, which holds MS/MS, EI-MS, not 13C NMR"):
         read_file(sound_files / "gnps.mgf", Modality.C_NMR)
     assert find_format(sound_files / "gnps.mgf", Modality.MS).name == "mgf"
 

@@ -6,7 +6,7 @@ import pytest
 
 from mmspec_ds.readers.format_registry import read_file
 from mmspec_ds.readers.part import Part, Rejected
-from mmspec_ds.spectra.records import TandemMS
+from mmspec_ds.spectra.records import ElectronIonisationMS, TandemMS
 
 PEAKS = {69.0447: 12.5, 110.0713: 45.25, 138.0662: 100.0, 195.0877: 60.75}
 
@@ -72,17 +72,27 @@ def test_adducts_that_people_write(shared_cases: Path) -> None:
         assert item.remarks == ()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("02-ei-ms1/massbank_ei.txt", "02-ei-ms1/nist_ei.msp", "02-ei-ms1/riken_ei.msp"),
-        *("28-more/spectype_ms.msp", "28-more/gnps_ei.mgf"),
-    ],
-)
+IONISED = {
+    "02-ei-ms1/massbank_ei.txt": [({51: 15.0, 105: 100.0}, 5, 70.0)],
+    "02-ei-ms1/nist_ei.msp": [({51.0229: 15.0, 105.0335: 100.0}, 5, None)],
+    "02-ei-ms1/riken_ei.msp": [({51: 15.0, 105: 100.0}, 4, 70.0)],
+    "28-more/spectype_ms.msp": [({77: 10.1, 105: 100.0}, 2, None)],
+    "28-more/gnps_ei.mgf": [({77: 10.1, 105: 100.0}, 2, None)] * 2,
+}
+
+
+@pytest.mark.parametrize("name", IONISED)
 def test_ei_spectra_that_people_have(shared_cases: Path, name: str) -> None:
+    found = []
     for item in read_file(shared_cases / name):
-        assert isinstance(item, Rejected)
-        assert (item.fault, item.reason) == (False, "an EI spectrum (electron ionisation), not MS/MS")
+        assert isinstance(item, Part)
+        (spectrum,) = item.spectra
+        assert isinstance(spectrum, ElectronIonisationMS)
+        peaks = dict(zip(spectrum.mz.tolist(), spectrum.intensity.round(1).tolist()))
+        found.append((peaks, len(spectrum.mz), spectrum.energy_ev))
+    for (peaks, count, energy), (some, *rest) in zip(found, IONISED[name], strict=True):
+        assert [count, energy] == rest
+        assert some.items() <= peaks.items()
 
 
 def test_a_carboxylate_of_potassium(shared_cases: Path) -> None:

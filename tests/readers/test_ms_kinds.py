@@ -6,8 +6,9 @@ import pytest
 
 from mmspec_ds.readers.format_registry import read_file
 from mmspec_ds.readers.part import Part, Rejected
+from mmspec_ds.spectra.records import ElectronIonisationMS, Modality
 
-EI, MS1, IN_SOURCE = "an EI spectrum", "a spectrum of MS level 1", "an in-source spectrum"
+MS1, IN_SOURCE = "a spectrum of MS level 1", "an in-source spectrum"
 
 
 def msp(*lines: str) -> str:
@@ -37,15 +38,8 @@ def mzxml(level: str, precursor: str = "") -> str:
 
 AC = "AC$MASS_SPECTROMETRY: "
 OTHERS = {
-    "massbank.txt: ionization EI": (massbank(f"{AC}MS_TYPE MS", f"{AC}IONIZATION EI"), EI),
-    "massbank.txt: instrument type EI-B": (massbank("AC$INSTRUMENT_TYPE: EI-B", title="benzoate"), EI),
-    "massbank.txt: instrument type GC-EI-TOF": (
-        massbank("AC$INSTRUMENT_TYPE: GC-EI-TOF", f"{AC}MS_TYPE MS", title="x"),
-        EI,
-    ),
     "massbank.txt: MS_TYPE MS": (massbank(f"{AC}MS_TYPE MS", title="x"), MS1),
     "massbank.txt: title alone": (massbank(title="benzoate; LC-ESI-QTOF; MS"), MS1),
-    "nist.msp: ionization EI": (msp("Instrument_type: GC Orbitrap", "Ionization: EI"), EI),
     "nist.msp: in-source": (msp("Spectrum_type: in-source", "Ionization: ESI"), IN_SOURCE),
     "nist.msp: Spectrum_type MS": (msp("PrecursorMZ: 200.1", "Spectrum_type: MS", "Ionization: ESI"), MS1),
     "nist.msp: Spectrum_type MS1": (msp("Spectrum_type: MS1"), MS1),
@@ -56,14 +50,8 @@ OTHERS = {
         mgf("SOURCE_INSTRUMENT=GC-TOF").replace("PEPMASS=150.0675", "PEPMASS=0.0"),
         "a spectrum of a GC-MS without a precursor",
     ),
-    "riken.msp: title": (msp("COLLISIONENERGY: 70eV").replace("benzoate", "BENZOATE; EI-B; MS"), EI),
-    "mona.msp: instrument type": (msp("Instrument_type: GC-EI-QTOF", 'Comments: "a=b"'), EI),
-    "mona.msp: electron impact": (msp('Comments: "ionization=Electron Impact"'), EI),
-    "gnps.mgf: ion source": (mgf("ION_SOURCE=EI", "IONMODE=Positive"), EI),
-    "gnps.mgf: source instrument": (mgf("SOURCE_INSTRUMENT=GC-EI-TOF"), EI),
     "gnps.mgf: level 1": (mgf("MSLEVEL=1"), MS1),
     "matchms.mgf: ms_level": (mgf("MS_LEVEL=MS1"), MS1),
-    "gym.tsv: instrument type": (gym("EI-EBEB"), EI),
     "one.mzXML: level 1": (mzxml('msLevel="1"'), MS1),
     "one.mzXML: nothing stated": (mzxml(""), "a scan without MS level and precursor"),
 }
@@ -78,6 +66,40 @@ def test_other_spectra_are_passed_over(tmp_path: Path, name: str) -> None:
     assert isinstance(item, Rejected)
     assert not item.fault
     assert item.reason.startswith(words)
+
+
+IONISED = {
+    "massbank.txt: ionization EI": massbank(f"{AC}MS_TYPE MS", f"{AC}IONIZATION EI"),
+    "massbank.txt: instrument type EI-B": massbank("AC$INSTRUMENT_TYPE: EI-B", title="benzoate"),
+    "massbank.txt: instrument type GC-EI-TOF": massbank(
+        "AC$INSTRUMENT_TYPE: GC-EI-TOF", f"{AC}MS_TYPE MS", title="x"
+    ),
+    "nist.msp: ionization EI": msp("Instrument_type: GC Orbitrap", "Ionization: EI"),
+    "riken.msp: title": msp("COLLISIONENERGY: 70eV").replace("benzoate", "BENZOATE; EI-B; MS"),
+    "mona.msp: instrument type": msp("Instrument_type: GC-EI-QTOF", 'Comments: "a=b"'),
+    "mona.msp: electron impact": msp('Comments: "ionization=Electron Impact"'),
+    "gnps.mgf: ion source": mgf("ION_SOURCE=EI", "IONMODE=Positive"),
+    "gnps.mgf: source instrument": mgf("SOURCE_INSTRUMENT=GC-EI-TOF"),
+    "gym.tsv: instrument type": gym("EI-EBEB"),
+}
+
+
+@pytest.mark.parametrize("name", IONISED)
+def test_ei_spectra_are_read_as_what_they_are(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name.partition(":")[0]
+    path.write_text(IONISED[name])
+    (item,) = read_file(path)
+    assert isinstance(item, Part)
+    (spectrum,) = item.spectra
+    assert isinstance(spectrum, ElectronIonisationMS)
+    assert (spectrum.mz.tolist(), spectrum.intensity[-1]) == ([77.0, 105.0], 100.0)
+    assert spectrum.energy_ev == (70.0 if "70eV" in IONISED[name] else None)
+    assert not {"precursor_mz", "adduct", "collision_energy"} & item.metadata.keys()
+    (other,) = read_file(path, Modality.MS)
+    assert isinstance(other, Rejected)
+    assert (other.fault, other.reason) == (False, "an EI spectrum (electron ionisation), not MS/MS")
+    (same,) = read_file(path, Modality.EI)
+    assert isinstance(same, Part)
 
 
 TANDEM = {
@@ -98,6 +120,10 @@ def test_tandem_spectra_are_read(tmp_path: Path, name: str) -> None:
     (item,) = read_file(path)
     assert isinstance(item, Part)
     assert item.spectra[0].mz.tolist() == [77.0, 105.0]  # type: ignore[union-attr]
+    if path.suffix == ".msp":
+        (other,) = read_file(path, Modality.EI)
+        assert isinstance(other, Rejected)
+        assert (other.fault, other.reason) == (False, "an MS/MS spectrum, not EI")
 
 
 def test_a_spectrum_that_may_be_ei_is_read_with_a_remark(tmp_path: Path) -> None:

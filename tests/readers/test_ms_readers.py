@@ -127,7 +127,7 @@ def test_massspecgym(sound_files: Path) -> None:
     paracetamol, theobromine = parts_of(sound_files / "massspecgym.tsv")
     assert_peaks(paracetamol, [65.0385, 93.0335, 110.06, 152.0706], [0.045, 0.03, 1, 0.489])
     assert paracetamol.metadata["accession"] == "MassSpecGymID9000001"
-    assert paracetamol.metadata["fold"] == "train"
+    assert paracetamol.metadata["split"] == "train"
     assert slot(paracetamol) == ("positive", 40.0)  # 30 eV is nearer to 40 than to 20 as a ratio
     assert paracetamol.metadata[keys.MEASURED_EV] == 30.0
     assert slot(theobromine) == ("positive", 20.0)

@@ -77,6 +77,23 @@ def test_survey_scans_are_no_records() -> None:
     assert all(one.error is None for one in found)
 
 
+def test_ei_spectra_are_passed_over_where_they_are_not_read(tmp_path: Path) -> None:
+    ionised, tandem = (
+        "BEGIN IONS\nION_SOURCE=EI\n77 10\nEND IONS\n",
+        "BEGIN IONS\nPEPMASS=99\n77 10\nEND IONS\n",
+    )
+    both, alone = tmp_path / "both.mgf", tmp_path / "alone.mgf"
+    both.write_text(ionised + tandem)
+    alone.write_text(ionised * 2)
+    assert [one.id for one in requests_of_file(both, None)] == ["both.mgf:1"]
+    (none,) = requests_of_file(alone, None)
+    assert none.error == f"{alone}: no record with spectra of a kind that is read (EI-MS)"
+    assert [one.id for one in read_requests([both], ignored=frozenset())] == ["both.mgf:0", "both.mgf:1"]
+    request = request_of_sources("r", [Source(alone)], None)
+    assert request.record is not None
+    assert [one.modality for one in request.record.spectra] == [Modality.EI] * 2
+
+
 def test_a_folder_with_what_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "gone.mgf").symlink_to(tmp_path / "nowhere")

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,23 +12,28 @@ from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.collision_energy import nearest_energy, parse_collision_energy
 from mmspec_ds.readers.mass_fields import (
+    ACCESSION,
     FORMULA,
+    IONIZATION_ENERGY,
     MS_LEVEL,
     POLARITY,
     RETENTION_INDEX,
     SMILES,
     Fields,
-    check_kind,
+    kind_of,
 )
 from mmspec_ds.readers.part import Item, Part, RecordFault, one_line, part_id
 from mmspec_ds.readers.peaks import HIGHEST_MZ, PeakList, clean_peaks, decimal_number
 from mmspec_ds.readers.precursor_ion import Ion, read_ion
 from mmspec_ds.readers.read_settings import FormatSettings, TandemReadSettings
 from mmspec_ds.readers.source import Line
-from mmspec_ds.spectra.records import FloatArray, TandemMS
+from mmspec_ds.spectra.records import ElectronIonisationMS, FloatArray, Modality, TandemMS
 
 _SEVENTY_EV = re.compile(r"70(?:\.0+)?\s*(?:ev|v)?")
+_MASSBANK_ACCESSION = re.compile(r"MSBNK-(.+)-[^-]+")
+"""With the institute."""
 _LONGEST_VALUE = _LONGEST_SMILES = 1000
+_MOST_REMEMBERED = 50_000
 
 Raw = TypeVar("Raw")
 
@@ -61,11 +67,11 @@ class TextRecord:
     def item(self, path: Path, number: int, settings: FormatSettings) -> Item:
         """The part of the record once it has ended, or why it is rejected."""
         try:
-            check_kind(self.fields)
+            kind_of(self.fields)  # of another kind, its peaks do not matter
             if self.fault is not None:
                 raise self.fault
             self.finish()
-            return tandem_part(path, number, self.peaks.arrays(), self.fields, settings.ms, self.peaks.remarks)
+            return mass_part(path, number, self.peaks.arrays(), self.fields, settings.ms, self.peaks.remarks)
         except RecordFault as fault:
             return fault.rejected(path, number, self.line)
 
@@ -80,7 +86,7 @@ def items_of(path: Path, records: Iterable[Raw], read: Callable[[int, Raw], Part
             yield fault.rejected(path, number)
 
 
-def tandem_part(
+def mass_part(
     path: Path,
     number: int,
     peaks: tuple[FloatArray, FloatArray],
@@ -88,22 +94,37 @@ def tandem_part(
     settings: TandemReadSettings,
     remarks: Iterable[str] = (),
 ) -> Part:
-    """The part that one MS/MS spectrum gives, of its m/z and intensities and all its fields, as written;
-    `remarks` are what was assumed before.
+    """The part that one mass spectrum gives, MS/MS or EI, of its m/z and intensities and all its fields, as
+    written; `remarks` are what was assumed before.
 
     Raises:
-        RecordFault: the peaks or a field cannot be used, or the spectrum is not MS/MS (no fault then).
+        RecordFault: the peaks or a field cannot be used, or the spectrum is of another kind (no fault then).
     """
-    check_kind(fields)
+    kind = kind_of(fields)
     fields.pop(MS_LEVEL)
     told = list(remarks)
+    make = _electron_ionisation if kind is Modality.EI else _tandem
+    spectrum, known = make(peaks, fields, settings, told)
+    smiles, formula = known_smiles(fields.pop(SMILES), told), known_formula(fields.pop(FORMULA), told)
+    metadata: dict[str, str | float | int] = {name: one for name, one in known.items() if one is not None}
+    for name, text in fields.values.items():
+        metadata.setdefault(name, one_line(text, _LONGEST_VALUE))
+    institute = _MASSBANK_ACCESSION.fullmatch(fields.values.get(ACCESSION, ""))
+    if institute is not None:
+        metadata.setdefault(keys.INSTITUTE, institute[1])
+    return Part(part_id(path, number), (spectrum,), smiles, formula, metadata, tuple(told))
+
+
+def _tandem(
+    peaks: tuple[FloatArray, FloatArray], fields: Fields, settings: TandemReadSettings, told: list[str]
+) -> tuple[TandemMS, Mapping[str, str | float | int | None]]:
+    """The MS/MS spectrum, and what is known of it for the metadata."""
     precursor = _precursor(fields, told)
     polarity, adduct, charge = (fields.pop(name) for name in (POLARITY, keys.ADDUCT, keys.CHARGE))
     ion = read_ion(polarity, adduct, charge, fields.values.get(keys.NAME), told)
     energy, measured = _energies(fields.values.get(keys.COLLISION_ENERGY), precursor, ion, settings, told)
     mz, intensity, changes = clean_peaks(*peaks, settings.max_peaks)
     told += changes
-    smiles, formula = known_smiles(fields.pop(SMILES), told), known_formula(fields.pop(FORMULA), told)
     known = {
         keys.PRECURSOR_MZ: precursor,
         keys.CHARGE: ion.charge,
@@ -111,11 +132,27 @@ def tandem_part(
         keys.MEASURED_EV: measured,
         keys.ASSUMED_EV: energy if measured is None else None,
     }
-    metadata: dict[str, str | float | int] = {name: one for name, one in known.items() if one is not None}
-    for name, text in fields.values.items():
-        metadata.setdefault(name, one_line(text, _LONGEST_VALUE))
-    spectrum = TandemMS(mz, intensity, ion.polarity, energy, precursor, ion.adduct, ion.charge, measured)
-    return Part(part_id(path, number), (spectrum,), smiles, formula, metadata, tuple(told))
+    return TandemMS(mz, intensity, ion.polarity, energy, precursor, ion.adduct, ion.charge, measured), known
+
+
+def _electron_ionisation(
+    peaks: tuple[FloatArray, FloatArray], fields: Fields, settings: TandemReadSettings, told: list[str]
+) -> tuple[ElectronIonisationMS, Mapping[str, str | float | int | None]]:
+    """The EI spectrum, and what is known of it for the metadata. A collision energy is that of the electrons:
+    some writers know no other field."""
+    mz, intensity, changes = clean_peaks(*peaks, settings.max_peaks)
+    told += changes
+    if fields.pop(keys.PRECURSOR_MZ) is not None:
+        told.append("the precursor m/z is left out: a spectrum by electron ionisation has none")
+    for name in (keys.CHARGE, keys.ADDUCT):
+        fields.pop(name)
+    collision = fields.pop(keys.COLLISION_ENERGY)
+    text = fields.pop(IONIZATION_ENERGY) or collision
+    energy = parse_collision_energy(text, None, None) if text is not None else None
+    if energy is not None and energy.ev is None:
+        told.append(energy.how.replace("collision", "electron"))
+    ev = None if energy is None else energy.ev
+    return ElectronIonisationMS(mz, intensity, ev), {IONIZATION_ENERGY: text and one_line(text, 60)}
 
 
 def _precursor(fields: Fields, remarks: list[str]) -> float | None:
@@ -182,9 +219,7 @@ def known_smiles(text: str | None, remarks: list[str]) -> str | None:
     if len(text) > _LONGEST_SMILES:
         remarks.append(f"a SMILES of {len(text):,} characters left out")
         return None
-    try:
-        canonical_smiles(text)
-    except ValueError:
+    if not _is_smiles(text):
         remarks.append(f"SMILES {one_line(text, 60)} is not a valid structure, left out")
         return None
     return text
@@ -195,9 +230,26 @@ def known_formula(text: str | None, remarks: list[str]) -> str | None:
     if text is None:
         return None
     bare = re.sub(r"\](\d+)([-+])$", r"\2\1", text).replace("[", "").replace("]", "")
-    try:
-        parse_formula(bare)
-    except ValueError:
+    if not _is_formula(bare):
         remarks.append(f"formula {one_line(text, 40)} is not understood, left out")
         return None
     return bare
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _is_smiles(text: str) -> bool:
+    """Remembered, since a library has many spectra of one molecule."""
+    try:
+        canonical_smiles(text)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _is_formula(text: str) -> bool:
+    try:
+        parse_formula(text)
+    except ValueError:
+        return False
+    return True
