@@ -33,12 +33,14 @@ FloatArray = npt.NDArray[np.float64]
 
 ENTROPY = "spectral entropy"
 MODIFIED = "modified cosine"
+ROOT = "square root cosine"
+WEIGHTED = "m^1.3 I^0.53 cosine"
 
 COSINES: Mapping[str, Weights] = {
     "cosine": COSINE,
-    "square root cosine": SQUARE_ROOT,
+    ROOT: SQUARE_ROOT,
     "m^3 I^0.6 cosine": STEIN_SCOTT,
-    "m^1.3 I^0.53 cosine": NIST,
+    WEIGHTED: NIST,
 }
 """The cosines of an evaluation, by name; the last has the weights of NIST."""
 
