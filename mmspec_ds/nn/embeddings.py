@@ -7,7 +7,7 @@ V rows of the table of all discrete values, K sinusoid features, R real-valued f
 import math
 from collections.abc import Callable, Mapping
 from itertools import accumulate
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -67,7 +67,9 @@ class DiscreteTable(nn.Module):
     bins start alike and a bin that is rarely seen learns from its neighbours.
     """
 
-    def __init__(self, schemas: Mapping[Modality, TokenSchema], d_model: int, features: int) -> None:
+    def __init__(
+        self, schemas: Mapping[Modality, TokenSchema], d_model: int, features: int, std: float = EMBEDDING_STD
+    ) -> None:
         super().__init__()
         fields = [field for schema in schemas.values() for field in schema.discrete]
         starts = list(accumulate((field.size for field in fields), initial=0))
@@ -81,7 +83,7 @@ class DiscreteTable(nn.Module):
             ]
             self.register_buffer(f"fields_{modality.name}", torch.tensor(bounds), persistent=False)
             first_field = last_field
-        self.table = init_embedding(nn.Embedding(starts[-1] + len(schemas), d_model))
+        self.table = init_embedding(nn.Embedding(starts[-1] + len(schemas), d_model), std)
         self._sizes = [*(field.size for field in fields), len(schemas)]
         self._ordinal_pieces = [place for place, field in enumerate(fields) if field.ordinal]
         self.ordinal_projections = nn.ParameterList()
@@ -91,7 +93,7 @@ class DiscreteTable(nn.Module):
             self.register_buffer(f"waves_{i}", waves, persistent=False)
             # Half of the summed squares of the features are 1: sin^2 + cos^2 over features / 2
             # wavelengths.
-            weight = torch.randn(features, d_model) * (EMBEDDING_STD / math.sqrt(features / 2))
+            weight = torch.randn(features, d_model) * (std / math.sqrt(features / 2))
             self.ordinal_projections.append(nn.Parameter(weight))
 
     def forward(self, tokens: Mapping[Modality, ModalityTokens]) -> Tensor:
@@ -125,12 +127,19 @@ class DiscreteTable(nn.Module):
         return value_TF + starts_F
 
 
+class Placed(NamedTuple):
+    """Sinusoids of the tokens of one modality, [T, K], and their places in the flattened layout, [T]."""
+
+    place_T: Tensor
+    waves_TK: Tensor
+
+
 class RealProjection(nn.Module):
     """The real-valued part of one modality's tokens: plain fields as they are, others as sinusoids, and the
     place of an ordered token as sinusoids, all in one linear projection without bias (the modality's own row
     is the bias)."""
 
-    def __init__(self, schema: TokenSchema, d_model: int, features: int) -> None:
+    def __init__(self, schema: TokenSchema, d_model: int, features: int, std: float = EMBEDDING_STD) -> None:
         super().__init__()
         self._plain = [i for i, field in enumerate(schema.continuous) if field.wavelengths is None]
         self._waved = [i for i, field in enumerate(schema.continuous) if field.wavelengths is not None]
@@ -141,19 +150,26 @@ class RealProjection(nn.Module):
         )
         self.order = Sinusoids(ORDER_WAVELENGTHS, features) if schema.ordered else None
         waved_features = features * (len(self._waved) + schema.ordered)
-        self.weight_RD = nn.Parameter(torch.randn(len(self._plain) + waved_features, d_model) * EMBEDDING_STD)
+        self.weight_RD = nn.Parameter(torch.randn(len(self._plain) + waved_features, d_model) * std)
         with torch.no_grad():
             self.weight_RD[len(self._plain) :] /= math.sqrt(features / 2)
 
-    def forward(self, tokens: ModalityTokens) -> Tensor:
-        """The embedded tokens of one modality, [T, D]."""
+    def forward(self, tokens: ModalityTokens, waves_TK: Tensor) -> Tensor:
+        """The embedded tokens of one modality, [T, D], from their fields and the sinusoids of these."""
         dtype = self.weight_RD.dtype
-        features = [tokens.continuous_TF[:, self._plain].to(dtype)]
-        for column, waves in zip(self._waved, self.waves, strict=True):
-            features.append(waves(tokens.continuous_TF[:, column], dtype))
+        features = [tokens.continuous_TF[:, self._plain].to(dtype), waves_TK]
         if self.order is not None:
             features.append(self.order(tokens.order_T, dtype))
         return torch.cat(features, dim=-1) @ self.weight_RD
+
+    def sinusoids(self, tokens: ModalityTokens) -> Tensor:
+        """The sinusoids of all fields that have some, one after the other, [T, K]."""
+        dtype = self.weight_RD.dtype
+        none_T0 = tokens.continuous_TF[:, :0].to(dtype)
+        fields = zip(self._waved, self.waves, strict=True)
+        return torch.cat(
+            [none_T0, *(waves(tokens.continuous_TF[:, at], dtype) for at, waves in fields)], dim=-1
+        )
 
 
 class SpectraEmbedding(nn.Module):
@@ -162,24 +178,40 @@ class SpectraEmbedding(nn.Module):
     A token is the sum of its discrete fields, its continuous fields, its place if its modality is ordered,
     and its modality. A modality that a batch lacks takes part with no tokens, so that every parameter has a
     gradient on every rank and step.
+
+    Args:
+        schemas: the fields of each modality's tokens.
+        d_model: D.
+        features: sinusoids of a number.
+        std: standard deviation at the start of each component of what is summed.
     """
 
-    def __init__(self, schemas: Mapping[Modality, TokenSchema], d_model: int, features: int = 64) -> None:
+    def __init__(
+        self,
+        schemas: Mapping[Modality, TokenSchema],
+        d_model: int,
+        features: int = 64,
+        std: float = EMBEDDING_STD,
+    ) -> None:
         super().__init__()
         if not schemas:
             raise ValueError("a model needs at least one modality")
         self.schemas = {m: schemas[m] for m in sorted(schemas)}
         self.d_model = d_model
-        self.discrete = DiscreteTable(self.schemas, d_model, features)
+        self.discrete = DiscreteTable(self.schemas, d_model, features, std)
         self.real = nn.ModuleDict(
             {
-                m.name: RealProjection(s, d_model, features)
+                m.name: RealProjection(s, d_model, features, std)
                 for m, s in self.schemas.items()
                 if s.continuous or s.ordered
             }
         )
 
     def forward(self, spectra: SpectraBatch) -> Tensor:
+        """The embedded tokens [B, S, D], see `with_sinusoids`."""
+        return self.with_sinusoids(spectra)[0]
+
+    def with_sinusoids(self, spectra: SpectraBatch) -> tuple[Tensor, dict[Modality, Placed]]:
         """The embedded tokens of all modalities, [B, S, D].
 
         Raises:
@@ -188,7 +220,13 @@ class SpectraEmbedding(nn.Module):
         """
         tokens = self._in_order(spectra)
         content_ND = self.discrete(tokens)
-        real = [self.real[m.name](part) if m.name in self.real else None for m, part in tokens.items()]
+        found = {}
+        for m, part in tokens.items():
+            if m.name in self.real:
+                found[m] = Placed(part.place_T, cast(RealProjection, self.real[m.name]).sinusoids(part))
+        real = [
+            self.real[m.name](part, found[m].waves_TK) if m in found else None for m, part in tokens.items()
+        ]
         counts = [len(part.place_T) for part in tokens.values()]
         content_ND = torch.cat(
             [
@@ -198,7 +236,8 @@ class SpectraEmbedding(nn.Module):
         )
         place_N = torch.cat([part.place_T for part in tokens.values()])
         padded_PD = content_ND.new_zeros(spectra.modality_BS.numel(), self.d_model)
-        return padded_PD.index_copy(0, place_N, content_ND).view(*spectra.modality_BS.shape, self.d_model)
+        padded_PD = padded_PD.index_copy(0, place_N, content_ND)
+        return padded_PD.view(*spectra.modality_BS.shape, self.d_model), found
 
     def _in_order(self, spectra: SpectraBatch) -> dict[Modality, ModalityTokens]:
         """Tokens of every modality of the schema, in its order; none where the batch lacks one."""

@@ -24,7 +24,7 @@ def init_linear(linear: nn.Linear, *, parts: int = 1) -> nn.Linear:
     return linear
 
 
-def init_embedding(embedding: nn.Embedding) -> nn.Embedding:
+def init_embedding(embedding: nn.Embedding, std: float = EMBEDDING_STD) -> nn.Embedding:
     """Initialise and return a table of embeddings."""
-    nn.init.normal_(embedding.weight, std=EMBEDDING_STD)
+    nn.init.normal_(embedding.weight, std=std)
     return embedding

@@ -1,6 +1,6 @@
 """From the states of a record's tokens to one vector.
 
-Axes: B samples, S places, D model width, H heads, C width of a head.
+Axes: B samples, S places, T tokens, D model width, H heads, C width of a head, K features.
 """
 
 from typing import Literal
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmspec_ds.nn.initialization import init_linear
 
-Pooling = Literal["attention", "mean"]
+Pooling = Literal["attention", "mean", "intensity"]
 
 
 class AttentionPooling(nn.Module):
@@ -40,6 +40,26 @@ class MeanPooling(nn.Module):
         return torch.einsum("bs,bsd->bd", weight_BS.to(hidden_BSD.dtype), hidden_BSD)
 
 
-def make_pooling(kind: Pooling, d_model: int, heads: int) -> AttentionPooling | MeanPooling:
-    """The pooling that settings name."""
-    return AttentionPooling(d_model, heads) if kind == "attention" else MeanPooling()
+class IntensityPooling(nn.Module):
+    """The sum of the states, each by the square root of the intensity of its peak times a factor that is learnt
+    of the state, divided by the norm of these weights: at the start what a cosine of square-root spectra
+    weighs. A token without an intensity counts as the strongest."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(d_model, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, hidden_BSD: Tensor, intensity_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """The sums [B, D], and the weights [B, S]; `intensity_BS` is 0 where there is no token."""
+        factor_BS = self.score(hidden_BSD).squeeze(-1).float().clamp(-_MOST, _MOST).exp()
+        # The root has no finite slope at 0, and intensities no gradient.
+        weight_BS = intensity_BS.clamp_min(0).sqrt() * factor_BS
+        weight_BS = weight_BS / weight_BS.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        weight_BS = weight_BS.to(hidden_BSD.dtype)
+        return torch.einsum("bs,bsd->bd", weight_BS, hidden_BSD), weight_BS
+
+
+_MOST = 4.0
+"""Largest logarithm of a learnt factor of a peak."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.spectra.packed import IntArray, counts_at, offsets_of, places
+from mmspec_ds.spectra.packed import IntArray, offsets_of, places
 
 
 class Chosen(NamedTuple):
@@ -31,6 +31,7 @@ class MoleculeSampler:
         size: records of a global batch, G.
         spectra: most records of a molecule in a round.
         seed: of the run.
+        repeats: whether a molecule with fewer records comes with repeats of them.
 
     Raises:
         ValueError: a round does not fill one batch.
@@ -40,6 +41,7 @@ class MoleculeSampler:
     size: int
     spectra: int
     seed: int
+    repeats: bool = False
 
     def __post_init__(self) -> None:
         if len(self) < 1:
@@ -67,15 +69,21 @@ class MoleculeSampler:
             order = side_by_side(order, np.asarray(neighbours_MH))
         # Records of each molecule in a random order, of which the first few are taken.
         shuffled = np.lexsort((rng.random(len(self.molecule_N)), self.molecule_N))
-        taken = shuffled[places(molecules) < self.spectra]
-        starts = offsets_of(np.minimum(molecules, self.spectra))
-        counts = counts_at(starts, order)
-        row = taken[np.repeat(starts[order], counts) + places(counts)]
+        counts = self._counts(molecules)[order]
+        starts = offsets_of(molecules)[:-1][order]
+        again = places(counts) % np.repeat(molecules[order], counts)
+        row = shuffled[np.repeat(starts, counts) + again]
         batches = row[: len(self) * self.size].reshape(-1, self.size)
         return [Chosen(rows_G, self.molecule_N[rows_G]) for rows_G in batches]
 
     def _records_of_round(self) -> int:
-        return int(np.minimum(np.bincount(self.molecule_N), self.spectra).sum())
+        return int(self._counts(np.bincount(self.molecule_N)).sum())
+
+    def _counts(self, molecules_M: IntArray) -> IntArray:
+        """Records of each molecule in a round, of those that it has."""
+        if self.repeats:
+            return np.full(len(molecules_M), self.spectra, dtype=np.int64)
+        return np.minimum(molecules_M, self.spectra)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec_ds.data.augmentation import AugmentSettings, augmented
@@ -25,8 +24,6 @@ from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.embeddings import SpectraEmbedding
 from mmspec_ds.nn.encoder import Encoder, MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
-from mmspec_ds.nn.initialization import init_linear
-from mmspec_ds.nn.pooling import make_pooling
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.spectra.records import Modality, Record, table_rows
 from mmspec_ds.spectra.registry import CompressionSettings
@@ -35,6 +32,7 @@ from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.retrieval.flops import encoder_dimensions, encoder_flops, expert_flops
 from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel
 from mmspec_ds.systems.retrieval.run_settings import SpectrumEncoderSettings
+from mmspec_ds.systems.retrieval.vector_head import VectorHead
 
 ROUTER_TEMPERATURE = "router_temperature"
 """The buffer of a sparse model that holds the router's tau."""
@@ -129,10 +127,11 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
         make: MakeFeedForward = dense if moe is None else sparse
         if moe is not None:
             self.register_buffer(ROUTER_TEMPERATURE, torch.ones(()))
-        self.embedding = SpectraEmbedding(schemas, settings.d_model, settings.sinusoid_features)
+        self.embedding = SpectraEmbedding(
+            schemas, settings.d_model, settings.sinusoid_features, settings.embedding_std
+        )
         self.encoder = Encoder(settings, make, activation_checkpointing=activation_checkpointing)
-        self.pooling = make_pooling(settings.pooling, settings.d_model, settings.heads)
-        self.projection = init_linear(nn.Linear(settings.d_model, settings.width))
+        self.head = VectorHead(settings, self.embedding)
 
     @property
     def temperature(self) -> float:
@@ -154,9 +153,9 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
     ) -> tuple[Tensor, tuple[RoutingReport, ...]]:
         """See `RetrievalModel`."""
         tau = self.temperature if temperature is None else temperature
-        encoded = self.encoder(self.embedding(inputs), inputs.modality_BS, tau)
-        pooled_BD = self.pooling(encoded.hidden_BSD, encoded.mask_BS)
-        vectors_BW = F.normalize(self.projection(pooled_BD).float(), dim=-1)
+        hidden_BSD, sinusoids = self.embedding.with_sinusoids(inputs)
+        encoded = self.encoder(hidden_BSD, inputs.modality_BS, tau)
+        vectors_BW = self.head(encoded, inputs, sinusoids)
         return vectors_BW, tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
 
     def flops(self, inputs: SpectraBatch, *, again: bool = False) -> float:

@@ -25,6 +25,15 @@ def test_a_round_has_each_molecule_once_with_a_few_records() -> None:
     assert Counter(MOLECULE[list(seen)].tolist()) == {0: 2, 1: 1, 2: 2, 3: 2, 4: 1, 5: 2}
 
 
+def test_molecules_with_one_record_come_with_a_repeat_of_it() -> None:
+    sampler = MoleculeSampler(MOLECULE, size=12, spectra=2, seed=1, repeats=True)
+    (rows, molecules), *more = sampler.round((3,))
+    assert not more
+    assert Counter(molecules.tolist()) == dict.fromkeys(range(6), 2)
+    assert Counter(rows.tolist())[3] == Counter(rows.tolist())[10] == 2
+    assert len(set(rows[molecules == 3].tolist())) == 2
+
+
 def test_a_round_depends_on_seed_and_number() -> None:
     one, other = (MoleculeSampler(MOLECULE, 5, 2, seed) for seed in (1, 2))
     rounds = [

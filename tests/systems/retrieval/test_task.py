@@ -138,3 +138,16 @@ def test_what_cannot_be_trained_is_refused() -> None:
     carbon = make_encoding(make_run(data={"modalities": ["c_nmr"]}))
     with pytest.raises(DataError, match="60 records without a spectrum that the model reads"):
         collected(entries, carbon)
+
+
+def test_untrained_vectors_with_a_skip_compare_like_a_cosine() -> None:
+    """The sinusoids of peaks that lie close agree: two spectra of a molecule, which share six of eight peaks,
+    are nearer than those of others, before anything is learnt."""
+    sizes = {"pooling": "intensity", "skip": True, "sinusoid_features": 64, "width": 64}
+    task = make_task(model=sizes, data={"modalities": ["ms", "c_nmr"]})
+    train = task.sets.train
+    with torch.no_grad():
+        task.model.head.projection.weight.zero_()
+    assert first_hits(task.embed(train), train.molecule_N).mean() > 0.8
+    task.module(task.batch(0), 0.0).total.backward()
+    assert all(p.grad is not None for p in task.model.parameters())
