@@ -16,7 +16,7 @@ from mmspec_ds.library.fusion import (
     shipped_fusions,
     write_fusions,
 )
-from mmspec_ds.library.prepared import ADDUCT, ENTROPY, PRECURSOR, SPECTRAL_PARTS, SQUARE_ROOT_COSINE
+from mmspec_ds.library.prepared import ADDUCT, ENTROPY, PRECURSOR, SPECTRAL_PARTS, WEIGHTED_COSINE
 
 BY_HAND = Fusion(
     kind="ms",
@@ -67,6 +67,15 @@ def test_parts_that_no_pair_has_are_left_out_of_a_fit() -> None:
     assert np.isfinite(fusion.score(parts)).all()
 
 
+def test_agreement_of_conditions_does_not_count_against_a_candidate() -> None:
+    parts, same = pairs(400)
+    parts[ADDUCT] = -parts["a model"]
+    parts[PRECURSOR] = parts.pop("a model")
+    fusion = fit_fusion(parts, same, kind="ms", open_search=False)
+    assert set(fusion.parts) <= {ENTROPY, PRECURSOR, "nothing"}
+    assert fusion.weights[fusion.parts.index(PRECURSOR)] > 0
+
+
 def test_a_fit_needs_pairs_of_both_kinds() -> None:
     parts, same = pairs(50)
     with pytest.raises(ValueError, match="the same and of other molecules"):
@@ -91,9 +100,9 @@ def test_the_fusion_of_most_parts_is_chosen_and_it_must_know_every_model() -> No
 
 def test_equal_weights_order_as_the_mean() -> None:
     random = np.random.default_rng(1)
-    parts = {ENTROPY: random.random(30), SQUARE_ROOT_COSINE: random.random(30), ADDUCT: np.zeros(30)}
+    parts = {ENTROPY: random.random(30), WEIGHTED_COSINE: random.random(30), ADDUCT: np.zeros(30)}
     score = mean_of(list(parts)).score(parts)
-    np.testing.assert_array_equal(np.argsort(score), np.argsort(parts[ENTROPY] + parts[SQUARE_ROOT_COSINE]))
+    np.testing.assert_array_equal(np.argsort(score), np.argsort(parts[ENTROPY] + parts[WEIGHTED_COSINE]))
 
 
 def test_fusions_are_read_as_they_were_written(tmp_path: Path) -> None:
