@@ -1,8 +1,10 @@
 """`mmspec search`."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 FUSION = "fusion.json"
 """In the folder of a model: how its cosine and the other parts of the score are weighed."""
+
+
+_OF_OTHER_MODELS = re.compile(r"taken as [\d.]+ eV$|the nearest energy of the benchmark$")
+"""What readers remark of collision energies for models that know three of them; here they stay as measured."""
+_WIDE, _NOT_A_TERMINAL = 150, 160
+"""Columns of a terminal on which all parts of the score have room, and those of a table in a file."""
 
 
 def add(commands: Commands) -> None:
@@ -128,11 +136,17 @@ def _fusions(options: argparse.Namespace) -> "Sequence[Fusion]":
 
 
 def _requests(options: argparse.Namespace) -> "list[Request]":
-    """The queries, with a line on a terminal or now and then of how many were read."""
+    """The queries as a library has its entries: with collision energies as they were measured."""
+    from mmspec_ds.library.references import as_measured
+    from mmspec_ds.readers.requests import nothing_answered
+    from mmspec_ds.spectra.records import Modality
+
     requests = []
     with ProgressLines("reading", unit="queries") as progress:
-        for request in read_records(options, lambda _: False):
-            requests.append(request)
+        for one in read_records(options, nothing_answered, reads=tuple(Modality)):
+            record = None if one.record is None else as_measured(one.record)
+            remarks = tuple(remark for remark in one.remarks if not _OF_OTHER_MODELS.search(remark))
+            requests.append(replace(one, record=record, remarks=remarks))
             progress.at(len(requests))
     return requests
 
@@ -157,7 +171,7 @@ def _tell(
     if options.out is None:
         for answer in answers:
             if "error" not in answer:
-                _print(answer)
+                _print(answer, [one.name for one in embedders])
     else:
         empty = sum(not one.get("hits") for one in answers) - len(failed)
         told = f"{len(answers):,} queries, {len(failed):,} that cannot be read, {empty:,} without a hit"
@@ -165,21 +179,28 @@ def _tell(
     return 1 if len(failed) == len(answers) else 0
 
 
-def _print(answer: "Answer") -> None:
-    """The hits of one query as a table."""
+def _print(answer: "Answer", models: Sequence[str]) -> None:
+    """The hits of one query as a table; where there is little room, with the main parts of the score alone."""
     from rich.console import Console
     from rich.table import Table
 
+    from mmspec_ds.library.prepared import ENTROPY
+
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_NOT_A_TERMINAL)
     hits = answer["hits"]
     if not hits:
         console.print(f"{answer['id']}: no hit", soft_wrap=True, markup=False, highlight=False)
         return
     parts = [name for name in hits[0]["parts"] if any(hit["parts"][name] is not None for hit in hits)]
+    if console.width < _WIDE:
+        parts = [name for name in parts if name in (ENTROPY, *models)]
     table = Table(title=answer["id"], title_justify="left", box=None)
     for head in ("rank", "score", "q", *parts):
-        table.add_column(head, justify="right")
-    for head in ("formula", "name", "SMILES"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("formula", no_wrap=True)
+    for head in ("name", "SMILES"):
         table.add_column(head, overflow="fold")
     for hit in hits:
         numbers = [hit["score"], hit["q_value"], *(hit["parts"][name] for name in parts)]
@@ -187,8 +208,6 @@ def _print(answer: "Answer") -> None:
         texts = (hit["formula"], hit["name"] or hit["entry"], hit["smiles"])
         table.add_row(str(hit["rank"]), *cells, *(text or "-" for text in texts))
     console.print(table, markup=False, highlight=False)
-    for remark in answer.get("remarks", []):
-        console.print(remark, soft_wrap=True, markup=False, highlight=False)
 
 
 def _ppm(text: str) -> float:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import write_json
-from mmspec_ds.library.prepared import CONDITION_PARTS, SPECTRAL_PARTS, Parts
+from mmspec_ds.library.prepared import CONDITION_PARTS, SPECTRAL_PARTS, SQUARE_ROOT_COSINE, Parts
 from mmspec_ds.settings import Settings
 
 SHIPPED = Path(__file__).with_name("fusions.json")
@@ -76,7 +76,8 @@ def fit_fusion(
 ) -> Fusion:
     """Fit a fusion on pairs of a query and a candidate.
 
-    The queries must be of other molecules than those on which it is judged later.
+    The queries must be of other molecules than those on which it is judged later. Agreement of conditions may
+    not count against a candidate: such a part is left out, and the others are fitted again.
 
     Args:
         parts: of C pairs, by name, [C] each; a part that is known for none of them is left out.
@@ -86,16 +87,20 @@ def fit_fusion(
     Raises:
         ValueError: there are no pairs of one molecule, or of two.
     """
-    from sklearn.linear_model import LogisticRegression
-
     if same.all() or not same.any():
         raise ValueError("expected pairs of the same and of other molecules")
     known = {name: part for name, part in parts.items() if np.isfinite(part).any()}
-    values = np.stack(list(known.values()), axis=1)
-    means, scales = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    scales[scales < 1e-9] = 1.0
-    model = LogisticRegression(C=10.0, max_iter=1000)
-    model.fit(np.nan_to_num((values - means) / scales), same)
+    while True:
+        values = np.stack(list(known.values()), axis=1)
+        means, scales = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        scales[scales < 1e-9] = 1.0
+        model = _regression(np.nan_to_num((values - means) / scales), same)
+        against = [
+            name for name, weight in zip(known, model.coef_[0]) if name in CONDITION_PARTS and weight < 0
+        ]
+        if not against or len(against) == len(known):
+            break
+        known = {name: part for name, part in known.items() if name not in against}
 
     def rounded(numbers: npt.NDArray[np.float64]) -> tuple[float, ...]:
         return tuple(round(float(number), 6) for number in numbers)
@@ -112,10 +117,17 @@ def fit_fusion(
     )
 
 
+def _regression(values: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=10.0, max_iter=1000).fit(values, same)
+
+
 def mean_of(names: Sequence[str]) -> Fusion:
-    """A fusion that was not fitted: similarities of peaks and the cosines of models count equally. Its scores
-    are no probabilities."""
-    similar = tuple(name for name in names if name not in CONDITION_PARTS) or tuple(names)
+    """A fusion that was not fitted: entropy similarity, weighted cosine and the cosine of each model count
+    equally; the square-root cosine lies between the first two. Its scores are no probabilities."""
+    other = (SQUARE_ROOT_COSINE, *CONDITION_PARTS)
+    similar = tuple(name for name in names if name not in other) or tuple(names)
     count = len(similar)
     return Fusion(
         kind="any",

@@ -20,7 +20,8 @@ from mmspec_ds.library.similarity import (
 )
 
 ENTROPY, SQUARE_ROOT_COSINE, WEIGHTED_COSINE = "entropy", "cosine", "weighted cosine"
-PRECURSOR, POLARITY, ADDUCT, ENERGY = "precursor", "polarity", "adduct", "energy"
+PRECURSOR, POLARITY = "precursor agreement", "polarity agreement"
+ADDUCT, ENERGY = "adduct agreement", "energy agreement"
 SPECTRAL_PARTS = (ENTROPY, SQUARE_ROOT_COSINE, WEIGHTED_COSINE)
 CONDITION_PARTS = (PRECURSOR, POLARITY, ADDUCT, ENERGY)
 
@@ -90,8 +91,8 @@ def condition_parts(query: Conditions, references: References, rows: Indices, pp
         ppm: the window in which precursors were asked for; without one they are no part.
 
     Returns:
-        precursor: 1 less the difference as a share of the window; polarity and adduct: 1 or 0; energy: less the
-        logarithm of the ratio, 0 where they are the same. NaN where one side is not known.
+        Of the precursor 1 less the difference as a share of the window; of polarity and adduct 1 or 0; of the
+        energy the logarithm of the ratio, not above 0. NaN where one side is not known.
     """
     polarity = references.polarity[rows].astype(np.float64)
     adduct = references.adduct[rows]

@@ -12,7 +12,13 @@ import numpy as np
 from mmspec_ds.library.peak_index import PeakIndex
 from mmspec_ds.library.peaks import Indices, PeakSettings, peaks_of
 from mmspec_ds.library.prepared import Parts, Prepared, prepare, spectral_parts
-from mmspec_ds.library.references import Conditions, References, conditions_of, mass_spectra
+from mmspec_ds.library.references import (
+    Conditions,
+    References,
+    conditions_of,
+    conditions_of_row,
+    mass_spectra,
+)
 from mmspec_ds.spectra.records import Record
 
 PeakSettingsOf = Callable[[str], PeakSettings]
@@ -43,6 +49,20 @@ def prepare_queries(queries: Sequence[Record], settings: PeakSettingsOf) -> list
         prepared = prepare(peaks, settings(kind))
         for row, at in enumerate(chosen):
             found[known[at][0]].append(PreparedQuery(conditions[at], prepared.take(np.array([row]))))
+    return found
+
+
+def prepare_entries(
+    references: References, rows: Indices, settings: PeakSettingsOf
+) -> list[list[PreparedQuery]]:
+    """Entries of a library as if they were queries, [D] lists of one mass spectrum each."""
+    found: list[list[PreparedQuery]] = [[] for _ in rows]
+    for kind in np.unique(references.kind[rows]).tolist():
+        chosen = np.flatnonzero(references.kind[rows] == kind)
+        prepared = prepare(references.peaks.take(rows[chosen]), settings(kind))
+        for at, place in enumerate(chosen):
+            conditions = conditions_of_row(references, int(rows[place]))
+            found[place].append(PreparedQuery(conditions, prepared.take(np.array([at]))))
     return found
 
 

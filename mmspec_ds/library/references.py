@@ -4,7 +4,7 @@ Axes: N entries.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +120,28 @@ def conditions_of(spectrum: MassSpectrum) -> Conditions:
         adduct=spectrum.adduct or "",
         energy_ev=_number(spectrum.collision_energy_ev if measured is None else measured),
     )
+
+
+def conditions_of_row(references: References, row: int) -> Conditions:
+    """How the mass spectrum of an entry was measured."""
+    adduct = int(references.adduct[row])
+    return Conditions(
+        kind=str(references.kind[row]),
+        precursor_mz=float(references.precursor_mz[row]),
+        polarity=int(references.polarity[row]),
+        adduct="" if adduct == UNKNOWN else references.adducts[adduct],
+        energy_ev=float(references.energy_ev[row]),
+    )
+
+
+def as_measured(record: Record) -> Record:
+    """The record of a query with the collision energies of the instrument, as entries of a library have them;
+    unknown where the file does not tell."""
+    spectra = tuple(
+        replace(one, collision_energy_ev=one.measured_energy_ev) if isinstance(one, TandemMS) else one
+        for one in record.spectra
+    )
+    return replace(record, spectra=spectra)
 
 
 def molecules_of(blocks: npt.NDArray[np.object_]) -> Indices:

@@ -4,13 +4,13 @@
                                           -> _first_stage         the best few hundred by peaks and by vectors
                                           -> _parts               of each of those
                                           -> Fusion.score         one number
-                    -> decoys of the queries, ranked in the same way -> q_values
+                    -> decoys, ranked in the same way -> q_values
 
 Axes: Q queries, C candidates.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +18,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from mmspec_ds.library.candidates import Candidates
-from mmspec_ds.library.decoy_queries import DecoyMaker
-from mmspec_ds.library.decoys import q_values
+from mmspec_ds.library.decoys import draw_decoys, q_values
 from mmspec_ds.library.entry import Embedder, FloatMatrix
 from mmspec_ds.library.fusion import Fusion, choose_fusion, shipped_fusions
 from mmspec_ds.library.peaks import Indices, PeakSettings
@@ -32,11 +31,12 @@ from mmspec_ds.library.prepared import (
     Parts,
     condition_parts,
 )
-from mmspec_ds.library.reference_peaks import PreparedQuery, ReferencePeaks, prepare_queries
-from mmspec_ds.library.references import References
+from mmspec_ds.library.reference_peaks import PreparedQuery, ReferencePeaks, prepare_entries, prepare_queries
+from mmspec_ds.library.references import References, conditions_of, mass_spectra
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.records import Record
 
+NO_MOLECULE = -1
 AT_ONCE = 500
 """Queries that are compared together: the candidates of all of them are kept in memory."""
 
@@ -49,8 +49,8 @@ class SearchSettings(Settings):
             and then the precursor is no part of the score.
         polarity: entries of the other polarity are left out.
         keep: entries that are judged by all parts of the score, of those that the first stage prefers.
-        decoys: decoy spectra that are searched for the false discovery rate; 0 for none.
-        seed: of the decoys.
+        decoys: entries that are searched as decoys, for the false discovery rate; 0 for none.
+        seed: of their choice.
         ms, ei: how the two kinds of mass spectra are cleaned and compared.
     """
 
@@ -76,8 +76,8 @@ class Hit:
         score: from 0 to 1.
         parts: of the score, by name; NaN where one is not known.
         spectra: entries of that molecule among those that were judged.
-        q_value: the share of false hits among the first hits of all queries that score as much; None where no
-            decoys were searched.
+        q_value: of the first hit of a query, the share of false hits among all first hits that score as much;
+            None of other hits, and where no decoys were searched.
     """
 
     row: int
@@ -157,25 +157,43 @@ class Searcher:
         competitors, decoys = self._decoy_scores(queries, np.array([_best(one) for one in hits]))
         if not len(decoys):
             return hits
-        return [_with_q_values(one, competitors, decoys) for one in hits]
+        shares = q_values(np.array([_best(one) for one in hits]), competitors, decoys)
+        return [_with_q_value(one, float(share)) for one, share in zip(hits, shares)]
 
     def rank(self, queries: Sequence[Record]) -> list[Ranking]:
         """All candidates of each query that were judged, with their scores and parts, the best first."""
         prepared = prepare_queries(queries, self.settings.peaks)
-        near: list[dict[str, Indices]] = [{} for _ in queries]
-        embedded: dict[str, FloatMatrix] = {}
-        for embedder in self.embedders:
-            embedded[embedder.name] = embedder.embed(queries)
+        embedded = {one.name: one.embed(queries) for one in self.embedders}
+        return self._rank(prepared, embedded, np.full(len(queries), NO_MOLECULE))
+
+    def _rank(
+        self,
+        prepared: Sequence[Sequence[PreparedQuery]],
+        embedded: dict[str, FloatMatrix],
+        left_out: Indices,
+    ) -> list[Ranking]:
+        """The ranking of each query [Q], given its mass spectra, its vector of each model, and the number of a
+        molecule whose entries are left out."""
+        near: list[dict[str, Indices]] = [{} for _ in prepared]
+        for name, vectors in embedded.items():
             assert self.vectors is not None
-            _, rows = self.vectors.search_vectors(embedder.name, embedded[embedder.name], self.settings.keep)
-            for place, found in enumerate(rows):
-                near[place][embedder.name] = found[found >= 0]
+            _, found = self.vectors.search_vectors(name, vectors, self.settings.keep)
+            for place, rows in enumerate(found):
+                near[place][name] = rows[(rows >= 0) & vectors[place].any()]
         windows = [[self._window(one) for one in spectra] for spectra in prepared]
         self._peaks.prepare([(one, rows) for a, b in zip(prepared, windows) for one, rows in zip(a, b)])
         return [
-            self._ranked(spectra, rows, near[place], {name: one[place] for name, one in embedded.items()})
-            for place, (spectra, rows) in enumerate(zip(prepared, windows))
+            self._ranked(
+                spectra,
+                [self._without(rows, left_out[place]) for rows in windows[place]],
+                {name: self._without(rows, left_out[place]) for name, rows in near[place].items()},
+                {name: one[place] for name, one in embedded.items()},
+            )
+            for place, spectra in enumerate(prepared)
         ]
+
+    def _without(self, rows: Indices, molecule: int) -> Indices:
+        return rows[self.references.molecule[rows] != molecule]
 
     def is_open(self, query: PreparedQuery) -> bool:
         """Whether a spectrum is compared with entries of any precursor."""
@@ -243,12 +261,17 @@ class Searcher:
     def _decoy_scores(
         self, queries: Sequence[Record], scores: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Best scores of queries and of their decoys, [D] each: of some queries, or several for each."""
+        """Best scores of queries and of their decoys, [D] each; see `decoys`."""
+        conditions = [next(map(conditions_of, mass_spectra(one)), None) for one in queries]
         generator = np.random.default_rng(self.settings.seed)
-        maker = DecoyMaker(self.references.peaks, self._candidates.of_kind, self.settings.peaks)
-        places, decoys = maker.make(queries, self.settings.decoys, generator)
-        best = [one.scores[0] if len(one.scores) else 0.0 for one in self.rank(decoys)]
-        return scores[places], np.array(best)
+        places, rows = draw_decoys(self.references, conditions, self.settings.decoys, generator)
+        prepared = prepare_entries(self.references, rows, self.settings.peaks)
+        embedded = {}
+        for embedder in self.embedders:
+            assert self.vectors is not None
+            embedded[embedder.name] = np.asarray(self.vectors.vectors(embedder.name)[rows])
+        rankings = self._rank(prepared, embedded, self.references.molecule[rows])
+        return scores[places], np.array([one.scores[0] if len(one.scores) else 0.0 for one in rankings])
 
 
 def _best(hits: Sequence[Hit]) -> float:
@@ -262,8 +285,5 @@ def _in_sorted(rows: Indices, window: Indices) -> npt.NDArray[np.bool_]:
     return np.asarray(window[place] == rows) if len(window) else np.zeros(len(rows), dtype=bool)
 
 
-def _with_q_values(
-    hits: list[Hit], competitors: npt.NDArray[np.float64], decoys: npt.NDArray[np.float64]
-) -> list[Hit]:
-    shares = q_values(np.array([hit.score for hit in hits]), competitors, decoys)
-    return [Hit(hit.row, hit.score, hit.parts, hit.spectra, float(share)) for hit, share in zip(hits, shares)]
+def _with_q_value(hits: list[Hit], share: float) -> list[Hit]:
+    return [replace(hit, q_value=share) if at == 0 else hit for at, hit in enumerate(hits)]

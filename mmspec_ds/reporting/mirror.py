@@ -110,6 +110,7 @@ def _sticks(axes: Any, side: Side, colour: str, sign: int) -> None:
             va="bottom" if sign > 0 else "top",
             fontsize=8,
             color=INK if side.equal[place] else PALE,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8},
         )
 
 
