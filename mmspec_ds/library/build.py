@@ -34,7 +34,7 @@ from mmspec_ds.library.layout import (
 from mmspec_ds.library.writer import PartWriter
 from mmspec_ds.readers.part import Rejected
 
-CHUNK = 2048
+CHUNK = 512
 """Entries that are held in memory and embedded at a time."""
 _EXAMPLES = 5
 

@@ -11,6 +11,7 @@ Axes: N rows of the library, Q queries, W width of a vector, K neighbours.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _MARGIN = 0.002  # the standard error of a recall that is measured with SAMPLE q
 SAMPLE = 1_000
 _VECTORS_A_LIST = 40  # for training: more of them change no recall
 _ITERATIONS = 10
+_ROUNDING = 1e-6  # of dot products of float32 that are summed in another order
 _BLOCK = 1 << 16
 
 INSTALL = "pip install 'mmspec-ds[search]'"
@@ -131,6 +133,8 @@ def open_index(folder: Path, manifest: Mapping[str, Any], name: str, vectors_NW:
     import faiss
 
     path = folder / about["file"]
+    if not path.exists():
+        raise DataError("was replaced by an addition meanwhile: expected to open the library again", path=path)
     try:
         lists: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     except RuntimeError:
@@ -177,7 +181,9 @@ def write_index(path: Path, vectors_NW: FloatMatrix) -> dict[str, Any]:
     index.train(vectors_NW[np.sort(random.permutation(count)[: lists * _VECTORS_A_LIST])])
     for start in range(0, count, _BLOCK):
         index.add(np.ascontiguousarray(vectors_NW[start : start + _BLOCK]))
-    nprobe, recall = _chosen_nprobe(index, vectors_NW, np.sort(random.permutation(count)[:SAMPLE]))
+    legible = np.flatnonzero(vectors_NW.any(axis=1))
+    sample = np.sort(random.permutation(legible)[:SAMPLE])
+    nprobe, recall = _chosen_nprobe(index, vectors_NW, sample) if len(sample) else (1, 1.0)
     with replacing(path) as partial:
         faiss.write_index(index, str(partial))
     return {"kind": "IVF", "rows": count, "lists": lists, "nprobe": nprobe, "recall": round(recall, 4)}
@@ -192,45 +198,37 @@ def _chosen_nprobe(index: Any, vectors_NW: FloatMatrix, sample: IntArray) -> tup
     """The smallest number of lists whose search finds enough of the ten nearest others of some rows, and the
     share that it finds."""
     queries = np.ascontiguousarray(vectors_NW[sample])
-    exact = _others(flat_search(vectors_NW, queries, NEIGHBOURS + 1)[1], sample)
-    low, high, recalls = 0, 1, dict[int, float]()
-    while high < index.nlist and _recall_at(index, queries, sample, exact, high, recalls) < _aim():
+    scores, rows = flat_search(vectors_NW, queries, NEIGHBOURS + 1)
+    tenth = _without(sample, rows, scores)[:, -1]
+
+    @cache
+    def recall(nprobe: int) -> float:
+        index.nprobe = nprobe
+        found = index.search(queries, NEIGHBOURS + 1)[1]
+        return recall_of(vectors_NW, queries, _without(sample, found, found), tenth)
+
+    low, high = 0, 1
+    while high < index.nlist and recall(high) < TARGET_RECALL + _MARGIN:
         low, high = high, 2 * high
     high = min(high, index.nlist)
     while high - low > 1:
         middle = (low + high) // 2
-        if _recall_at(index, queries, sample, exact, middle, recalls) < _aim():
-            low = middle
-        else:
-            high = middle
-    return high, _recall_at(index, queries, sample, exact, high, recalls)
+        low, high = (middle, high) if recall(middle) < TARGET_RECALL + _MARGIN else (low, middle)
+    return high, recall(high)
 
 
-def _aim() -> float:
-    return TARGET_RECALL + _MARGIN
-
-
-def _recall_at(
-    index: Any,
-    queries: FloatMatrix,
-    sample: IntArray,
-    exact: IntArray,
-    nprobe: int,
-    known: dict[int, float],
-) -> float:
-    if nprobe not in known:
-        index.nprobe = nprobe
-        known[nprobe] = recall_of(_others(index.search(queries, NEIGHBOURS + 1)[1], sample), exact)
-    return known[nprobe]
-
-
-def _others(rows_QK: IntArray, own_Q: IntArray) -> IntArray:
-    """Neighbours without the query's own row: one fewer [Q, K - 1]."""
+def _without(own_Q: IntArray, rows_QK: IntArray, values_QK: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values of neighbours other than the query itself, [Q, K - 1]; without the last one where many are equal
+    and it is not among them."""
     order = np.argsort(rows_QK == own_Q[:, None], axis=1, kind="stable")
-    return np.take_along_axis(rows_QK, order, 1)[:, :-1]
+    return np.take_along_axis(values_QK, order, 1)[:, :-1]
 
 
-def recall_of(found_QK: npt.NDArray[np.int64], exact_QK: npt.NDArray[np.int64]) -> float:
-    """The share of the exact neighbours that were found."""
-    hits = (found_QK[:, :, None] == exact_QK[:, None, :]).any(axis=1)
-    return float(hits.mean())
+def recall_of(
+    vectors_NW: FloatMatrix, queries_QW: FloatMatrix, found_QK: IntArray, worst_Q: npt.NDArray[np.float32]
+) -> float:
+    """The share of the K nearest that was found: rows whose dot product, computed exactly, is no worse than
+    that of the K-th nearest, `worst_Q`. Where several are equal, either counts."""
+    products = np.einsum("qw,qkw->qk", queries_QW, vectors_NW[found_QK])
+    good = (products >= worst_Q[:, None] - _ROUNDING) & (found_QK >= 0)
+    return float(good.mean())

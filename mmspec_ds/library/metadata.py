@@ -28,11 +28,11 @@ TEXTS = (
     mass_fields.INSTRUMENT_TYPE,
     mass_fields.IONIZATION,
     keys.COLLISION_ENERGY,
-    "institute",
-    "licence",
-    "split",
-    "role",
-    "cross_source",
+    keys.INSTITUTE,
+    keys.LICENCE,
+    keys.SPLIT,
+    keys.ROLE,
+    keys.CROSS_SOURCE,
 )
 CONDITIONS = {
     "polarity": pa.string(),
@@ -58,7 +58,7 @@ SCHEMA = pa.schema(
     }
 )
 _PEAKS = {"mz", "intensity"}
-MASS_SPECTRA: dict[str, type] = {
+MASS_SPECTRA: dict[str, Any] = {
     REGISTRY[one.modality].name: one
     for one in get_args(Spectrum)
     if {field.name for field in fields(one)} >= _PEAKS

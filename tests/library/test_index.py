@@ -63,8 +63,11 @@ def test_order_by_hand() -> None:
 
 
 def test_recall_by_hand() -> None:
-    found, true = np.array([[1, 2, 3], [4, 5, -1]]), np.array([[3, 2, 9], [5, 4, 6]])
-    assert recall_of(found, true) == pytest.approx(4 / 6)
+    vectors = np.array([[1, 0], [0.8, 0.6], [0.8, 0.6], [0.6, 0.8], [0, 1]], np.float32)
+    queries = np.array([[1, 0], [0, 1]], np.float32)
+    second = np.array([0.8, 0.8], np.float32)  # the second best score of each query
+    for found, share in (([[0, 1], [4, 3]], 1), ([[0, 2], [4, 3]], 1), ([[0, 3], [4, -1]], 0.5)):
+        assert recall_of(vectors, queries, np.array(found), second) == share
 
 
 def test_no_query_and_wrong_width() -> None:
@@ -90,11 +93,12 @@ def test_an_index_reaches_its_recall_on_other_queries(tmp_path: Path) -> None:
     assert 1 <= about["nprobe"] < 64
     lists = faiss.read_index(str(tmp_path / "a.faiss"))
     queries = clustered(6000, seed=5)[:500]
-    true = exact(vectors, queries, 10)[1]
+    tenth = exact(vectors, queries, 10)[0][:, -1].astype(np.float32)
     recalls = []
     for nprobe in (about["nprobe"], 1):
         lists.nprobe = nprobe
-        recalls.append(recall_of(VectorIndex(vectors, 6000, lists).search(queries, 10)[1], true))
+        found = VectorIndex(vectors, 6000, lists).search(queries, 10)[1]
+        recalls.append(recall_of(vectors, queries, found, tenth))
     assert recalls[0] >= 0.985 > recalls[1]
 
 
@@ -103,6 +107,16 @@ def test_an_index_is_deterministic(tmp_path: Path) -> None:
     vectors = clustered(3000)
     assert write_index(tmp_path / "a", vectors) == write_index(tmp_path / "b", vectors)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_blank_and_equal_vectors_do_not_mislead_the_choice(tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
+    vectors = clustered(3000)
+    vectors[::3] = 0  # entries that the model cannot read
+    vectors[1::3] = vectors[1]  # a thousand equal ones, of which any ten are the nearest
+    about = write_index(tmp_path / "a.faiss", vectors)
+    assert about["recall"] >= 0.99
+    assert about["nprobe"] < 64
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,8 +143,8 @@ def test_a_library_grows_into_an_index(tmp_path: Path, monkeypatch: pytest.Monke
         assert library.faults() == []
         scores, rows = library.search_vectors(model.name, vectors[:end], 10)
         assert rows[:, 0].tolist() == list(range(end))
-        expected, true = exact(vectors[:end], vectors[:end], 10)
-        assert recall_of(rows, true) >= 0.98
+        expected = exact(vectors[:end], vectors[:end], 10)[0].astype(np.float32)
+        assert recall_of(vectors, vectors[:end], rows, expected[:, -1]) >= 0.98
         assert scores[:, 0] == pytest.approx(expected[:, 0], abs=1e-3)
         begin = end
     assert len(list(folder.glob("*.faiss"))) == 2  # the last one is kept for who has it open, until the next

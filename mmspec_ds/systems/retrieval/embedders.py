@@ -25,6 +25,9 @@ from mmspec_ds.trainer.run_settings import check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
 RECORDS_AT_ONCE = 1024
+LANGUAGE_MODEL = "language_model"
+"""A folder, or a link to one, with the pretrained model beside the weights of a run or an export; without it
+the path in the settings is used."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def load_embedder(folder: str | Path) -> TrainedEmbedder:
         if wrong:
             raise DataError("; ".join(wrong))
     check_run_folder(folder, (WEIGHTS,))
+    if run.language is not None and (folder / LANGUAGE_MODEL).is_dir():
+        run = run.model_copy(update={"language": run.language.at(folder / LANGUAGE_MODEL)})
     model = make_model(run)
     tensors, about = read_weights(folder / WEIGHTS)
     load_state(model, tensors, folder / WEIGHTS)
@@ -91,6 +96,8 @@ def load_embedder(folder: str | Path) -> TrainedEmbedder:
 def identity_of(run: RetrievalRun, weights: str) -> str:
     """A checksum of what vectors depend on: the checksum of the weights, and the settings of model and
     input."""
-    content = run.model_dump(mode="json", include={"encoder", "model", "moe"})
+    content = run.model_dump(
+        mode="json", include={"encoder", "model", "moe", "language"}, exclude={"language": {"base"}}
+    )
     content["data"] = run.data.model_dump(mode="json", include={"modalities", "compression"})
     return hashlib.sha256(json.dumps([weights, content], sort_keys=True).encode()).hexdigest()

@@ -4,13 +4,17 @@ from typing import Any
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
 from mmspec_ds.moe.layer import SparseFeedForward
+from mmspec_ds.systems.retrieval.language_model import LanguageModel
 from mmspec_ds.systems.retrieval.model import Encoding, RetrievalModel
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
 from mmspec_ds.systems.retrieval.spectrum_encoder import SpectrumEncoder, SpectrumEncoding
+from mmspec_ds.systems.retrieval.text_encoding import TextEncoding
 
 
 def make_encoding(run: RetrievalRun) -> Encoding[Any]:
     """How records become what the model of a run reads."""
+    if run.language is not None:
+        return TextEncoding(run.language, masked=run.objective.kind == "mntp")
     return SpectrumEncoding(run.data.chosen_modalities(), run.data.compression, run.training.augment)
 
 
@@ -29,6 +33,8 @@ def make_model(
         sparse_class: the plain sparse layer, or DeepSpeed's.
         in_training: with what a training alone needs: the sums of the structural loss, checkpointing.
     """
+    if run.language is not None:
+        return LanguageModel(run.language)
     encoding = SpectrumEncoding(run.data.chosen_modalities(), run.data.compression)
     return SpectrumEncoder(
         run.model,

@@ -1,7 +1,7 @@
 """The settings of a language model that reads spectra as text."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -53,3 +53,7 @@ class LanguageModelSettings(Settings):
     missing: float = Field(0.0, ge=0, lt=1)
     masked: float = Field(0.2, gt=0, lt=1)
     random_seed: int | None = Field(None, ge=0)
+
+    def at(self, base: Path) -> Self:
+        """The same with the base model in another folder."""
+        return self.model_copy(update={"base": base})

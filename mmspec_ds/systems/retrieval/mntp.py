@@ -3,12 +3,16 @@
 Axes: B records, L positions, P tokens of a position, K hidden tokens, D model width, V tokens.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmspec_ds.systems.retrieval.batch import TextBatch
+from mmspec_ds.moe.statistics import sum_over_ranks
+from mmspec_ds.systems.retrieval.batch import RetrievalBatch, TextBatch
 from mmspec_ds.systems.retrieval.language_model import LanguageModel
+from mmspec_ds.systems.retrieval.objective import RetrievalLoss
 
 
 def masked_sums(model: LanguageModel, inputs: TextBatch) -> tuple[Tensor, Tensor]:
@@ -34,3 +38,24 @@ def masked_sums(model: LanguageModel, inputs: TextBatch) -> tuple[Tensor, Tensor
     logits_KV = (before_KD @ model.output_weight.to(before_KD.dtype).T).float()
     total = F.cross_entropy(logits_KV, target_BLP[tuple(at.T)], reduction="sum")
     return total, torch.tensor(float(len(at)), device=total.device)
+
+
+class MaskedObjective(nn.Module):
+    """A language model with this objective: what the engine calls.
+
+    Args:
+        model: reads batches of which some positions are hidden.
+        group: the data-parallel group, None for one process.
+    """
+
+    def __init__(self, model: LanguageModel, group: Any | None = None) -> None:
+        super().__init__()
+        self.model, self.group = model, group
+
+    def forward(self, batch: RetrievalBatch, progress: float) -> RetrievalLoss:
+        """The mean cross entropy of the hidden tokens of the global batch."""
+        found = [masked_sums(self.model, part) for part in batch.parts if isinstance(part, TextBatch)]
+        total, count = sum_over_ranks(torch.stack([torch.stack(one) for one in found]).sum(0), self.group)
+        task = total / count.detach().clamp_min(1)
+        records = torch.tensor(float(len(batch.molecule_G)), device=task.device)
+        return RetrievalLoss(total=task, parts={"task": task.detach()}, weight=count.detach(), tokens=records)

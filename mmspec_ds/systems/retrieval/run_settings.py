@@ -14,6 +14,7 @@ from mmspec_ds.nn.pooling import Pooling
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import CompressionSettings, modality_by_name
+from mmspec_ds.systems.retrieval.language_settings import LanguageModelSettings
 from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
@@ -94,9 +95,9 @@ class RetrievalObjective(Settings):
     """What the vectors are trained for.
 
     Attributes:
-        kind: "structure", spectra of one molecule and of similar ones lie close; or "dropout_pairs", two
-            readings of one spectrum lie close, which differ by dropout and noise alone (SimCSE, Gao et al.
-            2021).
+        kind: "structure", spectra of one molecule and of similar ones lie close; "dropout_pairs", two readings
+            of one spectrum lie close, which differ by dropout and noise alone (SimCSE, Gao et al. 2021); or
+            "mntp", a language model tells hidden tokens from the state before them (LLM2Vec's first step).
         scale: multiplies the cosines before the softmax.
         soft_weight: share of the targets that follows the similarity of structures, the rest being spread over
             the other spectra of the same molecule.
@@ -105,7 +106,7 @@ class RetrievalObjective(Settings):
         mine_neighbours: how many of them come into a batch beside a molecule.
     """
 
-    kind: Literal["structure", "dropout_pairs"] = "structure"
+    kind: Literal["structure", "dropout_pairs", "mntp"] = "structure"
     scale: float = Field(20.0, gt=0)
     soft_weight: float = Field(0.0, ge=0, le=1)
     sharpness: float = Field(10.0, gt=0)
@@ -146,7 +147,8 @@ class RetrievalRun(RunSettings):
     """Everything that a run depends on.
 
     Attributes:
-        encoder: what reads the spectra: "spectrum", our own encoder.
+        encoder: what reads the spectra: "spectrum", our own encoder, or "language", a language model.
+        language: the language model, which reads mass spectra alone; `model` and `moe` are not used then.
         data: files, kinds of spectra and their representation.
         model: sizes of our encoder.
         moe: its sparse layer; absent for a dense one.
@@ -159,6 +161,7 @@ class RetrievalRun(RunSettings):
         "encoder",
         "model",
         "moe",
+        "language",
         "data",
         "objective",
     )
@@ -166,6 +169,7 @@ class RetrievalRun(RunSettings):
         *(f"data.{name}" for name in ("train", "train_where", "validation", "validation_where")),
         *(f"data.{name}" for name in ("validation_fraction", "split_seed", "allow_shared_molecules")),
         *(f"objective.{name}" for name in ("scale", "soft_weight", "sharpness")),
+        *(f"language.{name}" for name in ("base", "attention_dropout", "missing", "masked", "lora.dropout")),
         "model.dropout",
         "moe.mode",
         "moe.capacity_factor",
@@ -173,13 +177,30 @@ class RetrievalRun(RunSettings):
     )
 
     system: Literal["retrieval"]
-    encoder: Literal["spectrum"] = "spectrum"
+    encoder: Literal["spectrum", "language"] = "spectrum"
+    language: LanguageModelSettings | None = None
     data: RetrievalData = RetrievalData()
     model: SpectrumEncoderSettings = SpectrumEncoderSettings()
     moe: MoESettings | None = None
     objective: RetrievalObjective = RetrievalObjective()
     routing: RouterObjective = RouterObjective()
     training: RetrievalTraining
+
+    @model_validator(mode="after")
+    def _the_encoder_has_its_block(self) -> Self:
+        if (self.encoder == "language") != (self.language is not None):
+            expected = "with the folder of a model, language.base" if self.language is None else "absent"
+            raise ValueError(f"encoder is {self.encoder!r}: expected the block language to be {expected}")
+        if self.language is not None and self.moe is not None:
+            raise ValueError(
+                "encoder is 'language': expected no block moe, for a language model has no experts"
+            )
+        if self.objective.kind == "mntp" and (self.language is None or self.training.gradient_cache):
+            raise ValueError(
+                "objective.kind is 'mntp': expected encoder 'language', and no training.gradient_cache, for no"
+                " record of a batch needs another"
+            )
+        return self
 
     @model_validator(mode="after")
     def _experts_serve_known_modalities(self) -> Self:
@@ -226,7 +247,8 @@ class RetrievalRun(RunSettings):
     def without_paths(self) -> Self:
         """The same without the paths of this machine, those of the data included."""
         data = self.data.model_copy(update={"train": (), "validation": ()})
-        return super().without_paths().model_copy(update={"data": data})
+        language = self.language and self.language.at(Path(self.language.base.name))
+        return super().without_paths().model_copy(update={"data": data, "language": language})
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
         """The settings that TensorBoard shows: of the data only the modalities."""

@@ -24,8 +24,10 @@ from mmspec_ds.systems.retrieval.contrastive import contrastive_loss, contrastiv
 from mmspec_ds.systems.retrieval.data import MoleculeSpectra, RetrievalSets, read_sets
 from mmspec_ds.systems.retrieval.factory import make_encoding, make_model
 from mmspec_ds.systems.retrieval.held_back import first_hits
+from mmspec_ds.systems.retrieval.language_model import LanguageModel
 from mmspec_ds.systems.retrieval.layout import retrieval_layout
 from mmspec_ds.systems.retrieval.mining import Schedule, nearest_molecules
+from mmspec_ds.systems.retrieval.mntp import MaskedObjective
 from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel, embed_rows
 from mmspec_ds.systems.retrieval.objective import ContrastiveObjective, RetrievalLoss
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
@@ -221,12 +223,15 @@ def make_sampler(run: RetrievalRun, train: MoleculeSpectra, world: int) -> Molec
         raise ConfigError(str(error)) from None
 
 
-def make_objective(run: RetrievalRun, placement: Placement) -> ContrastiveObjective:
+def make_objective(run: RetrievalRun, placement: Placement) -> ContrastiveObjective | MaskedObjective:
     """The model with its objective, from the run's seed; expert-parallel where there are experts."""
     from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 
     torch.manual_seed(run.seed)
     model = make_model(run, placement=placement, sparse_class=DeepSpeedSparseFeedForward, in_training=True)
+    if run.objective.kind == "mntp":
+        assert isinstance(model, LanguageModel)  # the settings say so
+        return MaskedObjective(model, dist.group.WORLD)
     return ContrastiveObjective(
         model,
         run.objective,

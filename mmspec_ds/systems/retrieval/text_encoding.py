@@ -44,6 +44,11 @@ class TextRows:
         """Positions of each record, [N]."""
         return np.diff(self.offsets)
 
+    def subset(self, indices: IntArray) -> Self:
+        """The rows `indices`, in that order."""
+        counts = counts_at(self.offsets, indices)
+        return type(self)(self.ids_TP[ranges(self.offsets[indices], counts)], offsets_of(counts))
+
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """The rows of several."""

@@ -1,0 +1,149 @@
+"""Entries of a library from files of any format that the readers know."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.library.entry import Entry
+from mmspec_ds.molecules.identity import identify
+from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.format_registry import find_format, read_file
+from mmspec_ds.readers.part import Part, Rejected
+from mmspec_ds.readers.read_settings import FormatSettings, TandemReadSettings
+from mmspec_ds.readers.source import readable
+from mmspec_ds.spectra.records import Record, TandemMS
+
+LIBRARY_SETTINGS = FormatSettings(ms=TandemReadSettings(map_energies=False))
+"""Collision energies stay as they were measured."""
+EVERYTHING: Mapping[str, str] = MappingProxyType({})
+
+_BLOCK = re.compile(r"(?P<block>[A-Z]{14})(?:-[A-Z]{10}(?:-[A-Z])?)?")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_MOST_KINDS = 100
+_MOST_REMEMBERED = 200_000
+
+
+@dataclass
+class EntryReport:
+    """What became of the records of files.
+
+    Attributes:
+        entries: how many became entries.
+        unwanted: how many have other metadata than was asked for.
+        passed_over: how many sound records are of no use here, by the reason of the first of each kind.
+        rejected: how many records are at fault, likewise.
+    """
+
+    entries: int = 0
+    unwanted: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    _first: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def count(self, item: Rejected) -> None:
+        """Count a record that gives no entry among those whose reasons differ in numbers alone."""
+        kind = _NUMBER.sub("N", item.reason)
+        if kind not in self._first and len(self._first) >= _MOST_KINDS:
+            kind = "others"
+        reason = self._first.setdefault(kind, kind if kind == "others" else item.reason)
+        (self.rejected if item.fault else self.passed_over)[reason] += 1
+
+
+def read_entries(
+    paths: Sequence[Path],
+    where: Mapping[str, str] = EVERYTHING,
+    settings: FormatSettings = LIBRARY_SETTINGS,
+    report: EntryReport | None = None,
+) -> Iterator[Entry | Rejected]:
+    """The entries of files, one for each record, in the order of the files; memory holds one record.
+
+    The molecule's block is that of the InChIKey of its SMILES, else that of the InChIKey in the file. A
+    collision energy that the file does not tell stays unknown.
+
+    Args:
+        paths: files of any format, and folders, which stand for the files in them. Files of a folder that are
+            of no known format are passed over.
+        where: metadata that an entry must have, such as {"role": "library"}; others are left out.
+        settings: of the readers.
+        report: counts what is read, what is left out and why.
+
+    Yields:
+        An `Entry`, or a `Rejected` for a record at fault (`fault` is True) or of no use here.
+
+    Raises:
+        DataError: a file cannot be read, or is of no known format; names it.
+    """
+    report = report if report is not None else EntryReport()
+    for path in paths:
+        for item in _items(path, settings):
+            if isinstance(item, Rejected):
+                report.count(item)
+                yield item
+            elif matches(item.metadata, where):
+                report.entries += 1
+                yield _entry(item)
+            else:
+                report.unwanted += 1
+
+
+def matches(metadata: Mapping[str, str | float | int], where: Mapping[str, str]) -> bool:
+    """Whether metadata have these values, compared as text."""
+    return all(str(metadata.get(name, "")) == value for name, value in where.items())
+
+
+def block_of(smiles: str | None, inchikey: str | None = None) -> str:
+    """The first block of the InChIKey of a SMILES, 14 letters, else that of a written InChIKey; "" without
+    either, and for a molecule that InChI cannot describe."""
+    computed = _computed_block(smiles) if smiles else ""
+    if computed or inchikey is None:
+        return computed
+    written = _BLOCK.fullmatch(inchikey.strip().upper())
+    return written["block"] if written is not None else ""
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _computed_block(smiles: str) -> str:
+    """Remembered: a library has several spectra of a molecule, and InChI takes half a millisecond."""
+    try:
+        group = identify(smiles, "skeleton").group
+    except ValueError:
+        return ""
+    return group if _BLOCK.fullmatch(group) else ""
+
+
+def _items(path: Path, settings: FormatSettings) -> Iterator[Part | Rejected]:
+    with readable(path):
+        inside = sorted(one for one in path.iterdir() if one.name[0] != ".") if path.is_dir() else []
+    if not inside or _has_format(path):
+        yield from read_file(path, None, settings)
+        return
+    for file in inside:
+        if _has_format(file):
+            yield from read_file(file, None, settings)
+        else:
+            yield Rejected(file, 0, "of no known format", fault=False)
+
+
+def _has_format(path: Path) -> bool:
+    try:
+        find_format(path)
+    except DataError:
+        return False
+    return True
+
+
+def _entry(part: Part) -> Entry:
+    spectra = part.spectra
+    if keys.ASSUMED_EV in part.metadata:
+        spectra = tuple(
+            replace(one, collision_energy_ev=None) if isinstance(one, TandemMS) else one for one in spectra
+        )
+    metadata = {name: value for name, value in part.metadata.items() if name != keys.ASSUMED_EV}
+    inchikey = metadata.get(keys.INCHIKEY)
+    block = block_of(part.smiles, None if inchikey is None else str(inchikey))
+    return Entry(Record(part.id, spectra, part.smiles, part.formula), block, metadata)
