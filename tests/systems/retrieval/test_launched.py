@@ -34,7 +34,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     write_mgf(folder / "spectra.mgf", make_entries())
     for stage in (0, 1, 2):
         (folder / f"zero{stage}.json").write_text(json.dumps({"zero_optimization": {"stage": stage}}))
-    training = {"batch_size": 12, "steps": 12, "optimizer": "sgd", "learning_rate": 0.05, "embed_batch": 10}
+    training = {"batch_size": 12, "steps": 12, "optimizer": "sgd", "learning_rate": 0.2, "embed_batch": 10}
     run = {
         "system": "retrieval",
         "name": "run",
