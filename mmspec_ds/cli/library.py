@@ -138,7 +138,7 @@ def _embedder(path: Path) -> "Embedder":
 
 
 def _tell(folder: Path, added: "Added", report: "EntryReport") -> None:
-    print(f"{folder}: {added.entries:,} entries added")
+    print(f"{folder}: {added.entries:,} {'entry' if added.entries == 1 else 'entries'} added")
     counts = (
         (added.without_structure, "without a structure"),
         (added.duplicates, "duplicates left out: same molecule, same conditions, same peaks"),
