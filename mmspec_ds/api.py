@@ -223,7 +223,7 @@ def read(
         formula: of the molecule, where it is known.
         precursor_mz: m/z of the ion whose MS/MS was measured, where the files do not say.
         adduct: of that ion, such as "[M+H]+", in any common spelling.
-        named: a file, or several, by the kind of spectrum: `h_nmr`, `c_nmr`, `ir`, `msms`, `hsqc`.
+        named: a file, or several, by the kind of spectrum: `h_nmr`, `c_nmr`, `ir`, `msms`, `hsqc`, `ei`.
 
     Raises:
         DataError: a file cannot be read, has no spectrum, or leaves open what it holds; the files contradict

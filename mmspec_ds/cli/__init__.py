@@ -16,6 +16,7 @@ from mmspec_ds.cli import (
     explain,
     export,
     inspect,
+    library,
     plan,
     predict,
     prepare,
@@ -75,7 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export, unpack,
+        rank, explain, export, library, unpack,
     ):  # fmt: skip
         command.add(commands)
     return parser

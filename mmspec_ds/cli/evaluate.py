@@ -1,49 +1,132 @@
-"""Score the proposals of trained models: `mmspec evaluate`."""
+"""Score trained models on molecules whose structure is known: `mmspec evaluate`.
+
+The system of the models decides what is asked: structures that they propose, or molecules that a search finds.
+"""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Command, Commands, add_command, check_writable, positive
+from mmspec_ds.errors import ConfigError
 from mmspec_ds.progress import ProgressLines
+
+if TYPE_CHECKING:
+    from mmspec_ds.trainer.run_settings import RunSettings
+
+NO_MODEL = "none"
+"""Stands in the place of a model for the classical scores alone."""
+
+PROPOSING = ("raw", "beam", "verify", "modalities", "controls", "skip_invalid")
+SEARCHING = ("queries", "library", "train", "precursor_ppm", "quick")
+"""The options of models that propose structures, and of those that search."""
 
 
 def add(commands: Commands) -> None:
     command = add_command(
         commands,
         _evaluate,
-        "score the structures that trained models propose for molecules whose structure is known",
-        "mmspec evaluate runs/demo --data starter/test.parquet --controls starter/train.parquet",
+        "score trained models on molecules whose structure is known",
+        "mmspec evaluate runs/demo --data starter/test.parquet --controls starter/train.parquet\n"
+        "  mmspec evaluate none --data spectra.msp --queries role=query --library role=library",
     )
-    command.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="folder of a trained run")
-    command.add_argument("--data", type=Path, nargs="+", required=True, help="files of any format, with SMILES")
     command.add_argument(
+        "models",
+        type=Path,
+        nargs="+",
+        metavar="MODEL",
+        help="folder of a trained run; models that are compared are of one system. `none` compares the"
+        " classical scores of a search alone",
+    )
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="files of any format, with SMILES")
+    command.add_argument("--limit", type=positive, help="only the first so many molecules or queries")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    _add_proposing(command)
+    _add_searching(command)
+
+
+def _add_proposing(command: Command) -> None:
+    group = command.add_argument_group("models that propose structures")
+    group.add_argument(
         "--raw",
         action="store_true",
         help="rank by the benchmark's rule: strings as they were written, where invalid and repeated molecules"
         " keep their rank (default: valid molecules, none twice)",
     )
-    command.add_argument("--beam", type=positive, help="beam width (default: 50, with --raw 10)")
-    command.add_argument(
+    group.add_argument("--beam", type=positive, help="beam width (default: 50, with --raw 10)")
+    group.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="a second row for the same molecules, ranked by the spectra that are predicted for them as well"
         " (default; not with --raw)",
     )
-    command.add_argument("--modalities", help="use only these, such as h_nmr,c_nmr")
-    command.add_argument("--limit", type=positive, help="only the first so many molecules")
-    command.add_argument(
+    group.add_argument("--modalities", help="use only these, such as h_nmr,c_nmr")
+    group.add_argument(
         "--controls",
         type=Path,
         nargs="+",
         metavar="TRAIN",
         help="the first model's training files: adds shuffled spectra and the nearest training spectrum",
     )
-    command.add_argument("--skip-invalid", action="store_true", help="count unusable rows instead of failing")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    group.add_argument("--skip-invalid", action="store_true", help="count unusable rows instead of failing")
+
+
+def _add_searching(command: Command) -> None:
+    group = command.add_argument_group(
+        "models that search", "what entries have in their metadata, such as split=val,role=query"
+    )
+    group.add_argument(
+        "--queries", help="entries to find (default: split=val,role=query, where the files tell)"
+    )
+    group.add_argument("--library", help="entries to search (default: role=library, where the files tell)")
+    group.add_argument(
+        "--train",
+        help="entries that Spec2Vec learns from, none of whose molecules is sought (default: split=train)",
+    )
+    group.add_argument(
+        "--precursor-ppm", type=float, metavar="PPM", help="the window around a precursor (default: 10)"
+    )
+    group.add_argument(
+        "--quick", action="store_true", help="without Spec2Vec and modified cosine, which take a minute or more"
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from mmspec_ds.cli.evaluate_retrieval import evaluate_retrieval
+
+    check_writable(options.json)
+    runs = _runs(options.models)
+    systems = {run.system for run in runs.values()} or {"retrieval"}
+    if len(systems) > 1:
+        raise ConfigError(f"the models are of the systems {' and '.join(sorted(systems))}: expected one")
+    searching = systems == {"retrieval"}
+    _refuse(options, PROPOSING if searching else SEARCHING, "propose structures" if searching else "search")
+    return evaluate_retrieval(options, runs) if searching else _evaluate_proposals(options)
+
+
+def _runs(models: list[Path]) -> "dict[Path, RunSettings]":
+    """The settings of each model but `none`."""
+    from mmspec_ds.systems.elucidation.trained import resolve_model
+    from mmspec_ds.systems.run_file import load_run_of
+    from mmspec_ds.trainer.run_settings import CONFIG
+
+    if NO_MODEL in map(str, models) and len(models) > 1:
+        raise ConfigError(f"{NO_MODEL!r} stands for no model: expected it alone")
+    named = [one for one in models if str(one) != NO_MODEL or (one / CONFIG).is_file()]
+    return {one: load_run_of(resolve_model(one)) for one in named}
+
+
+def _refuse(options: argparse.Namespace, names: tuple[str, ...], what: str) -> None:
+    """Refuse options of models that do something else."""
+    usual = {"raw": False, "verify": True, "skip_invalid": False, "quick": False}
+    for name in names:
+        if getattr(options, name) != usual.get(name):
+            flag = "--no-verify" if name == "verify" else f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} is for models that {what}: these do not")
+
+
+def _evaluate_proposals(options: argparse.Namespace) -> int:
     from mmspec_ds.evaluation.metrics import EvaluationResult
     from mmspec_ds.evaluation.score_table import print_results, print_trainings, write_results
     from mmspec_ds.spectra.registry import modality_by_name
@@ -61,7 +144,6 @@ def _evaluate(options: argparse.Namespace) -> int:
     from mmspec_ds.systems.elucidation.predict import BEAM
     from mmspec_ds.systems.elucidation.trained import load_model
 
-    check_writable(options.json)
     named = options.modalities.split(",") if options.modalities else None
     question = Question(
         files=tuple(options.data),

@@ -116,11 +116,11 @@ def print_report(report: SearchReport, console: Console | None = None) -> None:
     """Print a table for each setting, and how sure the lead of the best method is."""
     console = console or Console()
     rows = f"{report.rows:,} rows of {report.row_molecules:,} molecules"
-    _say(console, f"{report.queries:,} queries against a library of {rows}")
+    _say(console, f"{_queries(report.queries)} against a library of {rows}")
     for remark in report.remarks:
         _say(console, remark)
     for one in report.settings:
-        title = f"{one.name}: {one.n:,} queries of {one.molecules:,} molecules"
+        title = f"{one.name}: {_queries(one.n)} of {one.molecules:,} molecules"
         if one.unanswerable:
             title += f" ({one.unanswerable:,} more have no row of their molecule there)"
         measures = list(next(iter(one.methods.values())))
@@ -177,6 +177,10 @@ def write_report(path: Path, report: SearchReport) -> None:
 
 def _nested(found: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
     return {outer: {measure: one.to_json() for measure, one in inner.items()} for outer, inner in found.items()}
+
+
+def _queries(count: int) -> str:
+    return f"{count:,} {'query' if count == 1 else 'queries'}"
 
 
 def _say(console: Console, line: str) -> None:

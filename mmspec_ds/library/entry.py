@@ -38,9 +38,14 @@ class Embedder(Protocol):
         width: of the vectors.
     """
 
-    name: str
-    identity: str
-    width: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def width(self) -> int: ...
 
     def embed(self, records: Sequence[Record], progress: Callable[[int], None] | None = None) -> FloatMatrix:
         """The vectors [N, width] of N records, of length 1; a record that the model cannot read has zeros.

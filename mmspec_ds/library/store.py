@@ -146,12 +146,10 @@ class Library:
             found.append(entry)
         return found
 
-    def all_entries(self, where: Mapping[str, str] | None = None) -> Iterator[Entry]:
-        """Every entry in turn, or those whose metadata have these values, for a library made of this one."""
-        asked = (where or {}).items()
+    def all_entries(self) -> Iterator[Entry]:
+        """Every entry in turn, for a library made of this one."""
         for start in range(0, len(self), _CHUNK):
-            found = self.entries(range(start, min(start + _CHUNK, len(self))))
-            yield from (one for one in found if all(str(one.metadata.get(n)) == value for n, value in asked))
+            yield from self.entries(range(start, min(start + _CHUNK, len(self))))
 
     def record(self, row: int) -> Record:
         """The record of one entry."""

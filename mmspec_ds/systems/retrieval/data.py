@@ -144,7 +144,7 @@ def read_sets(
     if not settings.train:
         raise ConfigError("data.train names no file to learn from")
     train, held_back = Collector(encoding), Collector(encoding)
-    side = _side(settings)
+    side = side_of(settings)
     reader = _Reader(progress)
     for entry in reader.entries(settings.train, train):
         chosen = side(entry)
@@ -168,7 +168,7 @@ def matches(entry: Entry, where: Mapping[str, str]) -> bool:
     return all(str(entry.metadata.get(key, "")) == value for key, value in where.items())
 
 
-def _side(settings: RetrievalData) -> Callable[[Entry], bool | None]:
+def side_of(settings: RetrievalData) -> Callable[[Entry], bool | None]:
     """Tells whether an entry of the training files is held back; None where it is not used at all."""
 
     def side(entry: Entry) -> bool | None:

@@ -23,7 +23,7 @@ from mmspec_ds.evaluation.search_ranks import (
     right_ranks,
 )
 from mmspec_ds.evaluation.search_report import SearchReport, SettingResult, summarise
-from mmspec_ds.library.entry import Embedder, Entry
+from mmspec_ds.library.entry import Embedder
 from mmspec_ds.systems.retrieval.search_question import ANALOGUE, SearchQuestion, Setting
 
 DECIMALS = 6
@@ -57,8 +57,10 @@ class VectorScores:
         progress: called with the number of records that are done.
     """
 
-    def __init__(self, embedder: Embedder, question: SearchQuestion, progress: Progress | None = None) -> None:
-        self.name = embedder.name
+    def __init__(
+        self, embedder: Embedder, question: SearchQuestion, name: str, progress: Progress | None = None
+    ) -> None:
+        self.name = name
         self._queries = embedder.embed([one.record for one in question.queries], progress)
         self._rows = embedder.embed([one.record for one in question.library], progress)
 
@@ -173,9 +175,3 @@ def evaluate_search(
         single=single,
         remarks=remarks,
     )
-
-
-def unseen_queries(queries: Sequence[Entry], trained: frozenset[str]) -> tuple[list[Entry], int]:
-    """The queries whose molecule was not trained on, and how many were."""
-    unseen = [one for one in queries if one.block not in trained]
-    return unseen, len(queries) - len(unseen)

@@ -26,7 +26,7 @@ from mmspec_ds.library.similarity import (
     information,
     largest_first,
 )
-from mmspec_ds.spectra.records import ElectronIonisationMS, TandemMS
+from mmspec_ds.spectra.records import ElectronIonisationMS, Modality, TandemMS
 from mmspec_ds.systems.retrieval.search_question import SearchQuestion, precursors_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,6 +41,13 @@ COSINES: Mapping[str, Weights] = {
     "m^1.3 I^0.53 cosine": NIST,
 }
 """The cosines of an evaluation, by name; the last has the weights of NIST."""
+
+
+def peak_settings(kind: Modality) -> PeakSettings:
+    """How the spectra of a kind are cleaned and compared: MS/MS, or EI, whose m/z are often whole numbers."""
+    if kind is Modality.EI:
+        return PeakSettings(whole_numbers=True, noise=0.0)
+    return PeakSettings()
 
 
 class SortedValues:

@@ -3,7 +3,7 @@
 Axes: Q queries, q of them at once, N rows of the library.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -130,11 +130,6 @@ class SearchQuestion:
             for one, number in zip(entries, numbers.tolist()):
                 smiles.setdefault(number, one.record.smiles or "")
         return morgan_fingerprints([smiles[number] for number in range(len(smiles))])
-
-
-def has_values(entry: Entry, where: Mapping[str, str]) -> bool:
-    """Whether the metadata of an entry has all of these values."""
-    return all(str(entry.metadata.get(name, "")) == value for name, value in where.items())
 
 
 def _polarity(entry: Entry) -> str:

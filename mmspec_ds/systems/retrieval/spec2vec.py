@@ -113,11 +113,20 @@ class Spec2Vec:
         return (one for one in words_of(record, self.settings) if one[0] in self._places)
 
 
-def train_spec2vec(records: Sequence[Record], settings: Spec2VecSettings | None = None) -> Spec2Vec:
+def train_spec2vec(
+    records: Sequence[Record],
+    settings: Spec2VecSettings | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Spec2Vec:
     """Learn the vectors of words from the spectra of a training set.
 
     Continuous bag of words, five negative samples, every word that occurs; the rate falls from 0.025 by 0.00025
     an epoch.
+
+    Args:
+        records: whose first mass spectra are learned from.
+        settings: of words and learning.
+        progress: called with the number of epochs that are done.
 
     Raises:
         UserError: gensim is not installed, or no record has a mass spectrum.
@@ -125,14 +134,27 @@ def train_spec2vec(records: Sequence[Record], settings: Spec2VecSettings | None 
     settings = settings or Spec2VecSettings()
     try:
         from gensim.models import Word2Vec
+        from gensim.models.callbacks import CallbackAny2Vec
     except ImportError:
         raise UserError("Spec2Vec needs gensim: pip install 'mmspec-ds[baselines]'") from None
     documents = [[word for word, _ in words_of(record, settings)] for record in records]
     documents = [document for document in documents if document]
     if not documents:
         raise UserError(f"Spec2Vec: none of {len(records)} training records has a mass spectrum with peaks")
+
+    class Told(CallbackAny2Vec):
+        """Reports each epoch."""
+
+        done = 0
+
+        def on_epoch_end(self, model: "Word2Vec") -> None:
+            self.done += 1
+            if progress is not None:
+                progress(self.done)
+
     model = Word2Vec(
         documents,
+        callbacks=[Told()],
         sg=0,
         negative=5,
         vector_size=settings.width,

@@ -11,8 +11,8 @@ from mmspec_ds.evaluation.search_report import difference_of
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.spectra.records import Polarity, Record, TandemMS
-from mmspec_ds.systems.retrieval.evaluate import evaluate_search, unseen_queries
-from mmspec_ds.systems.retrieval.search_question import SearchQuestion, has_values
+from mmspec_ds.systems.retrieval.evaluate import evaluate_search
+from mmspec_ds.systems.retrieval.search_question import SearchQuestion
 
 ETHANOL, PROPANOL, PHENOL = "CCO", "CCCO", "Oc1ccccc1"
 
@@ -111,17 +111,3 @@ def test_nothing_to_search_is_one_line() -> None:
         SearchQuestion((), (entry(ETHANOL),))
     with pytest.raises(DataError, match="no rows of the library"):
         SearchQuestion((entry(ETHANOL),), ())
-
-
-def test_queries_whose_molecule_was_trained_on_are_left_out() -> None:
-    queries = [entry(ETHANOL), entry(PHENOL)]
-    unseen, seen = unseen_queries(queries, frozenset({queries[0].block}))
-    assert ([one.record.smiles for one in unseen], seen) == ([PHENOL], 1)
-
-
-def test_metadata_are_compared_as_texts() -> None:
-    one = Entry(Record("a"), "", {"split": "val", "number": 3})
-    assert has_values(one, {"split": "val", "number": "3"})
-    assert not has_values(one, {"split": "train"})
-    assert not has_values(one, {"role": "query"})
-    assert has_values(one, {})

@@ -1,0 +1,106 @@
+"""`mmspec library build`, `add` and `info` from the command line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmspec_ds.library.build import build_library
+from mmspec_ds.library.store import Library
+from tests.library.made import Model, entry
+
+MSP = """\
+Name: {name}
+Precursor_type: [M+H]+
+PrecursorMZ: {mz}
+Ion_mode: P
+SMILES: {smiles}
+Num Peaks: 2
+{peak} 100
+{mz} 999
+
+"""
+
+
+def write_msp(path: Path, rows: list[tuple[str, float, str, float]]) -> Path:
+    path.write_text("".join(MSP.format(name=n, mz=mz, smiles=s, peak=p) for n, mz, s, p in rows))
+    return path
+
+
+ETHANOL, PROPANOL = ("ethanol", 47.0491, "CCO", 29.0386), ("propanol", 61.0648, "CCCO", 43.0542)
+
+
+def test_build_add_and_info(mmspec: Any, tmp_path: Path) -> None:
+    first = write_msp(tmp_path / "a.msp", [ETHANOL, PROPANOL, ETHANOL])
+    second = write_msp(tmp_path / "b.msp", [PROPANOL, ("butanol", 75.0804, "CCCCO", 57.0699)])
+    told = mmspec("library", "build", first, "--out", tmp_path / "lib")
+    assert told.status == 0
+    assert told.out == (
+        f"{tmp_path / 'lib'}: 2 entries added\n"
+        "  1 duplicates left out: same molecule, same conditions, same peaks\n"
+    )
+    told = mmspec("library", "add", tmp_path / "lib", second)
+    assert told.out.startswith(f"{tmp_path / 'lib'}: 1 entries added\n")
+    library = Library.open(tmp_path / "lib")
+    assert library.metadata["block"].to_pylist() == ["LFQSCWFLJHTTHZ", "BDERNNFJNOPAEC", "LRHPLDYGYMQRHN"]
+    told = mmspec("library", "info", tmp_path / "lib", "--check")
+    assert told.out.splitlines()[:4] == [
+        f"{tmp_path / 'lib'}: 3 entries of 3 molecules",
+        "  spectra     3 MS/MS (3 positive)",
+        "  precursors  3 known, m/z 47.0491 to 75.0804",
+        "  additions   2, 1",
+    ]
+    assert told.out.splitlines()[-1] == "  every file is as it was written"
+
+
+def test_where_chooses(mmspec: Any, tmp_path: Path) -> None:
+    path = write_msp(tmp_path / "a.msp", [ETHANOL, PROPANOL])
+    told = mmspec("library", "build", path, "--out", tmp_path / "lib", "--where", "name=propanol")
+    assert told.status == 0
+    assert Library.open(tmp_path / "lib").metadata["name"].to_pylist() == ["propanol"]
+    told = mmspec("library", "build", tmp_path / "lib", "--out", tmp_path / "two", "--where", "name=propanol")
+    assert told.out == f"{tmp_path / 'two'}: 1 entries added\n"
+    assert Library.open(tmp_path / "two").record(0).smiles == Library.open(tmp_path / "lib").record(0).smiles
+
+
+def test_a_flipped_byte_is_told_in_one_line(mmspec: Any, tmp_path: Path) -> None:
+    build_library(tmp_path / "lib", [entry(0), entry(1)], [Model()])
+    path = tmp_path / "lib" / "intensity.f64"
+    content = bytearray(path.read_bytes())
+    content[9] ^= 4
+    path.write_bytes(content)
+    assert mmspec("library", "info", tmp_path / "lib").status == 0
+    told = mmspec("library", "info", tmp_path / "lib", "--check")
+    told.is_one_line(f"{path}: altered since it was written")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("info", "nowhere"), 1, "nowhere: there is no such library"),
+        (("info", "a.msp"), 1, "a.msp: is not a library: expected a folder"),
+        (("add", "a.msp", "a.msp"), 1, "a.msp: is not a library"),
+        (("build", "nowhere.msp", "--out", "lib"), 1, "nowhere.msp: there is no such file"),
+        (("build", "a.msp", "--out", "a.msp"), 1, "a.msp: exists already"),
+        (("build", "a.msp", "--out", "lib", "--where", "role"), 1, "--where role: expected FIELD=VALUE"),
+        (("build", "a.msp", "--out", "lib", "--where", "role=x"), 1, "no entry for a library"),
+        (("build", "a.msp"), 2, "--out"),
+        ((), 2, "ACTION"),
+    ],
+)
+def test_faults_are_told_in_one_line(
+    mmspec: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    status: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_msp(tmp_path / "a.msp", [ETHANOL])
+    told = mmspec("library", *arguments)
+    assert told.status == status
+    assert message in told.err
+    if status == 1:
+        told.is_one_line()
+    assert not (tmp_path / "lib").exists()
