@@ -111,7 +111,7 @@ def test_lora_trains_and_keeps_only_what_is_new(base: Path) -> None:
     plain = build(chosen.model_copy(update={"train": "nothing"}))
     assert torch.allclose(model(batch), plain(batch), atol=1e-6)  # adapters change nothing at first
     assert len(model.adapter) == 2 * 2 * 7  # two matrices of seven linear layers of two layers
-    assert model.adapter["layers/1/mlp/down_proj/lora_A"].shape == (16, 48)
+    assert model.adapter["layers-1-mlp-down_proj-lora_A"].shape == (16, 48)
     assert sorted(model.state_dict()) == sorted(
         ["rows", "head.projection.weight", "base_identity", *(f"adapter.{name}" for name in model.adapter)]
     )
