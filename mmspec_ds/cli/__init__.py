@@ -23,6 +23,7 @@ from mmspec_ds.cli import (
     profile,
     rank,
     report,
+    search,
     simulate,
     study,
     train,
@@ -76,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export, library, unpack,
+        rank, explain, export, library, search, unpack,
     ):  # fmt: skip
         command.add(commands)
     return parser

@@ -138,7 +138,7 @@ def _embedder(path: Path) -> "Embedder":
 
 
 def _tell(folder: Path, added: "Added", report: "EntryReport") -> None:
-    print(f"{folder}: {added.entries:,} entries added")
+    print(f"{folder}: {added.entries:,} {'entry' if added.entries == 1 else 'entries'} added")
     counts = (
         (added.without_structure, "without a structure"),
         (added.duplicates, "duplicates left out: same molecule, same conditions, same peaks"),
@@ -150,7 +150,7 @@ def _tell(folder: Path, added: "Added", report: "EntryReport") -> None:
         if count:
             print(f"  {count:,} {what}")
     for name, count in added.blank.items():
-        print(f"  {count:,} that the model {name!r} cannot read, which it will not find")
+        print(f"  {count:,} that the model {name!r} cannot read, whose vectors are 0")
     for line in added.examples:
         print(f"mmspec: {line}", file=sys.stderr)
 

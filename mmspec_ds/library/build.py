@@ -49,7 +49,7 @@ class Added:
         entries: that were added.
         duplicates: that the library, or the same addition, had already.
         without_structure: of those added.
-        blank: of those added, by the name of a model: it cannot read them, and no search by it finds them.
+        blank: of those added, by the name of a model: it cannot read them, and their vectors are 0.
         rejected: records of the files that gave no entry; `examples` says why for the first ones, and
             `passed_over` counts sound ones that are not used, such as survey scans.
     """

@@ -76,11 +76,18 @@ class Peaks:
         part = slice(self.offsets[row], self.offsets[row + 1])
         return self.mz[part], self.intensity[part]
 
+    def places(self, rows: Indices) -> Indices:
+        """Where the peaks of these rows lie in the flat arrays, row after row."""
+        starts = self.offsets[rows]
+        counts = self.offsets[np.asarray(rows) + 1] - starts
+        before = np.cumsum(counts) - counts
+        return np.repeat(starts - before, counts) + np.arange(counts.sum())
+
     def take(self, rows: Indices) -> "Peaks":
         """The spectra of these rows, in this order."""
-        counts = self.counts[rows]
+        places = self.places(rows)
+        counts = self.offsets[np.asarray(rows) + 1] - self.offsets[rows]
         offsets = np.concatenate([[0], np.cumsum(counts)])
-        places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], counts) + np.arange(offsets[-1])
         return Peaks(self.mz[places], self.intensity[places], offsets)
 
     def cleaned(self, settings: PeakSettings) -> "Peaks":

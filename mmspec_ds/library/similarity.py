@@ -71,6 +71,13 @@ def equal_peaks(query_mz: Floats, peaks: Peaks, settings: PeakSettings) -> Pairs
     return Pairs(np.concatenate(found), np.concatenate(other))
 
 
+def have_equals(mz: Floats, others: Floats, settings: PeakSettings) -> npt.NDArray[np.bool_]:
+    """Which peaks of one spectrum equal some peak of another; both of rising m/z."""
+    found = np.zeros(len(mz), dtype=bool)
+    found[_all_equal(mz, others, settings).query] = True
+    return found
+
+
 def entropy_weighted(peaks: Peaks) -> Peaks:
     """Cleaned spectra with the intensities that the entropy similarity compares: to the power of 0.25 + 0.25 S
     where the entropy S of the spectrum is below 3 nats, and of sum 1 again (Li et al. 2021, equation 4)."""

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmspec_ds.errors import DataError
@@ -19,6 +20,8 @@ from mmspec_ds.library.layout import DTYPES, ENDS, FURTHER, INTENSITY, KEYS, MZ,
 from mmspec_ds.library.metadata import SCHEMA, place_of_peaks, table_of
 from mmspec_ds.spectra.parquet_writer import write_records
 from mmspec_ds.spectra.records import Record
+
+_ROW_GROUP = 1 << 15  # of the metadata: small groups take four times as long to read
 
 
 class _GrowingArray:
@@ -61,6 +64,7 @@ class PartWriter:
         self._peaks = length_of(manifest, MZ) // np.dtype(DTYPES[Path(MZ).suffix]).itemsize
         self._files: dict[str, dict[str, Any]] = {}
         self._further: list[dict[str, Any]] = []
+        self._rows: list[pa.Table] = []
         self.entries = 0
         self.blank = [0] * len(embedders)
 
@@ -83,6 +87,7 @@ class PartWriter:
     ) -> None:
         try:
             if kind is None:
+                self._write_rows()
                 self._spans = {name: array.span() for name, array in self._arrays.items()}
         finally:
             self._closing.__exit__(kind, error, trace)
@@ -103,12 +108,19 @@ class PartWriter:
         ends = self._peaks + np.cumsum(counts, dtype=np.int64)
         self._arrays[ENDS].write(ends)
         self._arrays[KEYS].write(np.array(keys, dtype=np.uint64))
-        self._table.write_table(table_of(entries))
+        self._rows.append(table_of(entries))
+        if sum(map(len, self._rows)) >= _ROW_GROUP:
+            self._write_rows()
         self._write_further(further)
         self._write_vectors([entry.record for entry in entries])
         self._peaks = int(ends[-1]) if len(ends) else self._peaks
         self._row += len(entries)
         self.entries += len(entries)
+
+    def _write_rows(self) -> None:
+        if self._rows:
+            self._table.write_table(pa.concat_tables(self._rows), row_group_size=_ROW_GROUP)
+            self._rows.clear()
 
     def _write_further(self, further: Sequence[tuple[int, Record]]) -> None:
         if not further:

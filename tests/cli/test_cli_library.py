@@ -40,7 +40,7 @@ def test_build_add_and_info(mmspec: Any, tmp_path: Path) -> None:
         "  1 duplicates left out: same molecule, same conditions, same peaks\n"
     )
     told = mmspec("library", "add", tmp_path / "lib", second)
-    assert told.out.startswith(f"{tmp_path / 'lib'}: 1 entries added\n")
+    assert told.out.startswith(f"{tmp_path / 'lib'}: 1 entry added\n")
     library = Library.open(tmp_path / "lib")
     assert library.metadata["block"].to_pylist() == ["LFQSCWFLJHTTHZ", "BDERNNFJNOPAEC", "LRHPLDYGYMQRHN"]
     told = mmspec("library", "info", tmp_path / "lib", "--check")
@@ -59,7 +59,7 @@ def test_where_chooses(mmspec: Any, tmp_path: Path) -> None:
     assert told.status == 0
     assert Library.open(tmp_path / "lib").metadata["name"].to_pylist() == ["propanol"]
     told = mmspec("library", "build", tmp_path / "lib", "--out", tmp_path / "two", "--where", "name=propanol")
-    assert told.out == f"{tmp_path / 'two'}: 1 entries added\n"
+    assert told.out == f"{tmp_path / 'two'}: 1 entry added\n"
     assert Library.open(tmp_path / "two").record(0).smiles == Library.open(tmp_path / "lib").record(0).smiles
 
 

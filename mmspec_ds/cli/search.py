@@ -1,0 +1,230 @@
+"""`mmspec search`."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.mirror import draw_mirrors
+from mmspec_ds.cli.records import add_records, check_records, read_records
+from mmspec_ds.progress import ProgressLines
+
+if TYPE_CHECKING:
+    from mmspec_ds.library.answers import Answer
+    from mmspec_ds.library.entry import Embedder
+    from mmspec_ds.library.fusion import Fusion
+    from mmspec_ds.library.search import SearchSettings
+    from mmspec_ds.library.store import Library
+    from mmspec_ds.readers.requests import Request
+
+FUSION = "fusion.json"
+"""In the folder of a model: how its cosine and the other parts of the score are weighed."""
+
+
+_OF_OTHER_MODELS = re.compile(r"taken as [\d.]+ eV$|the nearest energy of the benchmark$")
+"""What readers remark of collision energies for models that know three of them; here they stay as measured."""
+_WIDE, _NOT_A_TERMINAL = 150, 160
+"""Columns of a terminal on which all parts of the score have room, and those of a table in a file."""
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        _search,
+        "find the molecules of spectra in a library",
+        "mmspec search massbank unknowns.mgf --precursor-ppm 10 --out hits.csv",
+    )
+    command.add_argument("library", type=Path, metavar="LIBRARY", help="folder that `mmspec library` has made")
+    add_records(command)
+    command.add_argument(
+        "--model",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a model with which the library was built, to search its vectors too; may be given again"
+        " (default: by peaks alone)",
+    )
+    window = command.add_mutually_exclusive_group()
+    window.add_argument(
+        "--precursor-ppm",
+        type=_ppm,
+        default=10.0,
+        metavar="PPM",
+        help="compare with entries whose precursor is no further away (default: 10)",
+    )
+    window.add_argument("--open", action="store_true", help="compare with entries of any precursor")
+    command.add_argument("--polarity", action="store_true", help="leave out entries of the other polarity")
+    command.add_argument("--top", type=positive, default=10, help="molecules for each query (default: 10)")
+    command.add_argument("--min-score", type=float, default=0.0, help="leave out hits of a lower score")
+    command.add_argument(
+        "--decoys",
+        type=_count,
+        default=500,
+        help="decoy spectra for the false discovery rate; 0 for none (default: 500)",
+    )
+    command.add_argument(
+        "--fusion",
+        type=Path,
+        metavar="JSON",
+        help=f"weights of the parts of the score (default: {FUSION} of the model, or those that come with it)",
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="write hits: FILE.csv, or lines of JSON")
+    command.add_argument("--mirror", type=Path, metavar="DIR", help="draw the first hit of each query there")
+    command.set_defaults(formula=None)
+
+
+def _search(options: argparse.Namespace) -> int:
+    check_records(options)
+    check_writable(options.out)
+    from mmspec_ds.library.answers import answer_of, answers_file
+    from mmspec_ds.library.references import references_of_library
+    from mmspec_ds.library.search import Searcher
+    from mmspec_ds.library.store import Library
+
+    library = Library.open(options.library)
+    embedders = [_embedder(path) for path in options.model]
+    library.check_embedders(embedders)
+    settings = _settings(options)
+    searcher = Searcher(references_of_library(library), settings, library, embedders, _fusions(options))
+    requests = _requests(options)
+    records = [one.record for one in requests if one.record is not None]
+    with ProgressLines("searching", unit="queries") as progress:
+        found = iter(searcher.search(records, options.top, progress.at))
+    answers: list[dict[str, Any]] = []
+    with answers_file(options.out, searcher.part_names) as write:
+        for request in requests:
+            if request.record is None:
+                answers.append({"id": request.id, "error": request.error})
+            else:
+                hits = [hit for hit in next(found) if hit.score >= options.min_score]
+                answers.append(answer_of(request.id, hits, library, request.remarks))
+            write(answers[-1])
+    if options.mirror is not None:
+        drawn = draw_mirrors(options.mirror, requests, answers, library, settings)
+        print(f"{options.mirror}: {drawn:,} mirror plots")
+    return _tell(answers, options, library, embedders)
+
+
+def _settings(options: argparse.Namespace) -> "SearchSettings":
+    from mmspec_ds.library.search import SearchSettings
+
+    return SearchSettings(
+        precursor_ppm=None if options.open else options.precursor_ppm,
+        polarity=options.polarity,
+        decoys=options.decoys,
+    )
+
+
+def _embedder(path: Path) -> "Embedder":
+    from mmspec_ds.systems.retrieval.embedders import load_embedder  # torch, only where a model is named
+
+    return load_embedder(path)
+
+
+def _fusions(options: argparse.Namespace) -> "Sequence[Fusion]":
+    """Those that were named, or those of the models, before those that come with the package."""
+    from mmspec_ds.library.fusion import read_fusions, shipped_fusions
+
+    paths = [options.fusion] if options.fusion else [path / FUSION for path in options.model]
+    named = [one for path in paths if options.fusion or path.is_file() for one in read_fusions(path)]
+    return (*named, *shipped_fusions())
+
+
+def _requests(options: argparse.Namespace) -> "list[Request]":
+    """The queries as a library has its entries: with collision energies as they were measured."""
+    from mmspec_ds.library.references import as_measured
+    from mmspec_ds.readers.requests import nothing_answered
+    from mmspec_ds.spectra.records import Modality
+
+    requests = []
+    with ProgressLines("reading", unit="queries") as progress:
+        for one in read_records(options, nothing_answered, reads=tuple(Modality)):
+            record = None if one.record is None else as_measured(one.record)
+            remarks = tuple(remark for remark in one.remarks if not _OF_OTHER_MODELS.search(remark))
+            requests.append(replace(one, record=record, remarks=remarks))
+            progress.at(len(requests))
+    return requests
+
+
+def _tell(
+    answers: "Sequence[Answer]",
+    options: argparse.Namespace,
+    library: "Library",
+    embedders: "Sequence[Embedder]",
+) -> int:
+    """Print tables, or where the hits were written; say what failed. The exit status."""
+    failed = [one for one in answers if "error" in one]
+    for answer in failed[:20]:
+        print(f"mmspec: {answer['id']}: {answer['error']}", file=sys.stderr)
+    if len(failed) > 20:
+        print(f"mmspec: and {len(failed) - 20} more that cannot be read", file=sys.stderr)
+    unused = [name for name in library.embedders if name not in {one.name for one in embedders}]
+    if unused:
+        print(
+            f"mmspec: searched by peaks; for the vectors of {', '.join(unused)} name --model", file=sys.stderr
+        )
+    if options.out is None:
+        for answer in answers:
+            if "error" not in answer:
+                _print(answer, [one.name for one in embedders])
+    else:
+        empty = sum(not one.get("hits") for one in answers) - len(failed)
+        told = f"{len(answers):,} queries, {len(failed):,} that cannot be read, {empty:,} without a hit"
+        print(f"{options.out}: {told}")
+    return 1 if len(failed) == len(answers) else 0
+
+
+def _print(answer: "Answer", models: Sequence[str]) -> None:
+    """The hits of one query as a table; where there is little room, with the main parts of the score alone."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mmspec_ds.library.prepared import ENTROPY
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_NOT_A_TERMINAL)
+    hits = answer["hits"]
+    if not hits:
+        console.print(f"{answer['id']}: no hit", soft_wrap=True, markup=False, highlight=False)
+        return
+    parts = [name for name in hits[0]["parts"] if any(hit["parts"][name] is not None for hit in hits)]
+    if console.width < _WIDE:
+        parts = [name for name in parts if name in (ENTROPY, *models)]
+    table = Table(title=answer["id"], title_justify="left", box=None)
+    for head in ("rank", "score", "q", *parts):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("formula", no_wrap=True)
+    for head in ("name", "SMILES"):
+        table.add_column(head, overflow="fold")
+    for hit in hits:
+        numbers = [hit["score"], hit["q_value"], *(hit["parts"][name] for name in parts)]
+        cells = ("-" if number is None else f"{number:.3f}" for number in numbers)
+        texts = (hit["formula"], hit["name"] or hit["entry"], hit["smiles"])
+        table.add_row(str(hit["rank"]), *cells, *(text or "-" for text in texts))
+    console.print(table, markup=False, highlight=False)
+
+
+def _ppm(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1e5:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected parts per million above 0")
+    return number
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
+    return number

@@ -1,0 +1,162 @@
+"""What a search needs to know of the entries of a library, and of a query: peaks and conditions of measurement.
+
+Axes: N entries.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mmspec_ds.library.entry import Entry
+from mmspec_ds.library.peaks import Indices, Peaks, peaks_of
+from mmspec_ds.library.store import Library
+from mmspec_ds.spectra.records import ElectronIonisationMS, Record, TandemMS
+
+MassSpectrum = TandemMS | ElectronIonisationMS
+TANDEM, ELECTRON_IONISATION = "ms", "ei"
+"""Kinds of mass spectra, as the registry calls them."""
+
+UNKNOWN = -1
+_SIGN = {"positive": 1, "negative": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How one mass spectrum was measured.
+
+    Attributes:
+        kind: "ms" or "ei".
+        precursor_mz: NaN where unknown, and for electron ionisation.
+        polarity: 1, -1, or 0 where unknown.
+        adduct: "" where unknown.
+        energy_ev: NaN where unknown.
+    """
+
+    kind: str
+    precursor_mz: float = np.nan
+    polarity: int = 0
+    adduct: str = ""
+    energy_ev: float = np.nan
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """The entries with which queries are compared.
+
+    Attributes:
+        peaks: of the N entries; an entry without a mass spectrum has none.
+        kind: [N] "ms", "ei" or "".
+        precursor_mz: [N] NaN where unknown.
+        polarity: [N] 1, -1, or 0 where unknown.
+        adduct: [N] a number for each adduct, UNKNOWN where there is none.
+        adducts: the adducts by that number.
+        energy_ev: [N] NaN where unknown.
+        molecule: [N] a number for each molecule; entries of unknown structure have one each.
+    """
+
+    peaks: Peaks
+    kind: npt.NDArray[np.str_]
+    precursor_mz: npt.NDArray[np.float64]
+    polarity: npt.NDArray[np.int8]
+    adduct: Indices
+    adducts: Sequence[str]
+    energy_ev: npt.NDArray[np.float64]
+    molecule: Indices
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+
+def references_of_library(library: Library) -> References:
+    """The entries of a library on disk; the peaks stay memory-mapped."""
+    adducts, adduct = _numbered(library.column("adduct"))
+    measured, mapped = library.column("measured_energy_ev"), library.column("collision_energy_ev")
+    return References(
+        peaks=Peaks(library.mz, library.intensity, library.offsets),
+        kind=library.kinds.astype(str),
+        precursor_mz=library.precursor_mz,
+        polarity=library.polarity,
+        adduct=adduct,
+        adducts=adducts,
+        energy_ev=np.where(np.isnan(measured), mapped, measured),
+        molecule=molecules_of(library.column("block")),
+    )
+
+
+def references_of_entries(entries: Sequence[Entry]) -> References:
+    """Entries that are in memory; of a record with several mass spectra the first counts."""
+    spectra = [next(iter(mass_spectra(entry.record)), None) for entry in entries]
+    known = [Conditions("") if one is None else conditions_of(one) for one in spectra]
+    nothing = (np.zeros(0), np.zeros(0))
+    adducts, adduct = _numbered(np.array([one.adduct for one in known], dtype=object))
+    return References(
+        peaks=peaks_of(nothing if one is None else (one.mz, one.intensity) for one in spectra),
+        kind=np.array([one.kind for one in known], dtype=str),
+        precursor_mz=np.array([one.precursor_mz for one in known]),
+        polarity=np.array([one.polarity for one in known], dtype=np.int8),
+        adduct=adduct,
+        adducts=adducts,
+        energy_ev=np.array([one.energy_ev for one in known]),
+        molecule=molecules_of(np.array([entry.block for entry in entries], dtype=object)),
+    )
+
+
+def mass_spectra(record: Record) -> list[MassSpectrum]:
+    """The mass spectra of a record, in their order."""
+    return [one for one in record.spectra if isinstance(one, MassSpectrum)]
+
+
+def conditions_of(spectrum: MassSpectrum) -> Conditions:
+    """How a mass spectrum was measured; the energy of the instrument counts before the one it was mapped to."""
+    if isinstance(spectrum, ElectronIonisationMS):
+        return Conditions(ELECTRON_IONISATION, polarity=1, energy_ev=_number(spectrum.energy_ev))
+    measured = spectrum.measured_energy_ev
+    return Conditions(
+        kind=TANDEM,
+        precursor_mz=_number(spectrum.precursor_mz),
+        polarity=_SIGN[spectrum.polarity],
+        adduct=spectrum.adduct or "",
+        energy_ev=_number(spectrum.collision_energy_ev if measured is None else measured),
+    )
+
+
+def conditions_of_row(references: References, row: int) -> Conditions:
+    """How the mass spectrum of an entry was measured."""
+    adduct = int(references.adduct[row])
+    return Conditions(
+        kind=str(references.kind[row]),
+        precursor_mz=float(references.precursor_mz[row]),
+        polarity=int(references.polarity[row]),
+        adduct="" if adduct == UNKNOWN else references.adducts[adduct],
+        energy_ev=float(references.energy_ev[row]),
+    )
+
+
+def as_measured(record: Record) -> Record:
+    """The record of a query with the collision energies of the instrument, as entries of a library have them;
+    unknown where the file does not tell."""
+    spectra = tuple(
+        replace(one, collision_energy_ev=one.measured_energy_ev) if isinstance(one, TandemMS) else one
+        for one in record.spectra
+    )
+    return replace(record, spectra=spectra)
+
+
+def molecules_of(blocks: npt.NDArray[np.object_]) -> Indices:
+    """A number [N] for each molecule by the first block of its InChIKey; one of its own where there is none."""
+    _, number = np.unique(np.array([block or "" for block in blocks], dtype=str), return_inverse=True)
+    unknown = np.array([not block for block in blocks], dtype=bool)
+    number[unknown] = len(blocks) + np.flatnonzero(unknown)
+    return number
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None or not value > 0 else float(value)
+
+
+def _numbered(texts: npt.NDArray[np.object_]) -> tuple[list[str], Indices]:
+    """The different texts, and for each place the number of its text, UNKNOWN where there is none."""
+    known, number = np.unique(np.array([text or "" for text in texts], dtype=str), return_inverse=True)
+    return known.tolist(), np.where(known[number] == "", UNKNOWN, number)

@@ -1,0 +1,289 @@
+"""Search a library: candidates, first stage, the parts of the score, one fused score, false discovery rate.
+
+    Searcher.search -> _rank (each query) -> Candidates.rows      which entries may answer
+                                          -> _first_stage         the best few hundred by peaks and by vectors
+                                          -> _parts               of each of those
+                                          -> Fusion.score         one number
+                    -> decoys, ranked in the same way -> q_values
+
+Axes: Q queries, C candidates.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from mmspec_ds.library.candidates import Candidates
+from mmspec_ds.library.decoys import draw_decoys, q_values
+from mmspec_ds.library.entry import Embedder, FloatMatrix
+from mmspec_ds.library.fusion import Fusion, choose_fusion, shipped_fusions
+from mmspec_ds.library.peaks import Indices, PeakSettings
+from mmspec_ds.library.prepared import (
+    ADDUCT,
+    ENERGY,
+    POLARITY,
+    PRECURSOR,
+    SPECTRAL_PARTS,
+    Parts,
+    condition_parts,
+)
+from mmspec_ds.library.reference_peaks import PreparedQuery, ReferencePeaks, prepare_entries, prepare_queries
+from mmspec_ds.library.references import References, conditions_of, mass_spectra
+from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.records import Record
+
+NO_MOLECULE = -1
+AT_ONCE = 500
+"""Queries that are compared together: the candidates of all of them are kept in memory."""
+
+
+class SearchSettings(Settings):
+    """What a search compares, and how.
+
+    Attributes:
+        precursor_ppm: entries whose precursor is further from the query's are left out; None compares with all,
+            and then the precursor is no part of the score.
+        polarity: entries of the other polarity are left out.
+        keep: entries that are judged by all parts of the score, of those that the first stage prefers.
+        decoys: entries that are searched as decoys, for the false discovery rate; 0 for none.
+        seed: of their choice.
+        ms, ei: how the two kinds of mass spectra are cleaned and compared.
+    """
+
+    precursor_ppm: float | None = Field(default=10.0, gt=0, le=1e5)
+    polarity: bool = False
+    keep: int = Field(default=300, ge=1)
+    decoys: int = Field(default=500, ge=0)
+    seed: int = 0
+    ms: PeakSettings = PeakSettings(tolerance_da=0.01)
+    ei: PeakSettings = PeakSettings(whole_numbers=True)
+
+    def peaks(self, kind: str) -> PeakSettings:
+        """The settings for the peaks of a kind of mass spectrum."""
+        return self.ei if kind == "ei" else self.ms
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An entry of the library that may be of the query's molecule.
+
+    Attributes:
+        row: of the entry, the best of its molecule.
+        score: from 0 to 1.
+        parts: of the score, by name; NaN where one is not known.
+        spectra: entries of that molecule among those that were judged.
+        q_value: of the first hit of a query, the share of false hits among all first hits that score as much;
+            None of other hits, and where no decoys were searched.
+    """
+
+    row: int
+    score: float
+    parts: dict[str, float]
+    spectra: int
+    q_value: float | None = None
+
+
+class Vectors(Protocol):
+    """The vectors of a library, as `store.Library` has them."""
+
+    def vectors(self, name: str) -> FloatMatrix:
+        """The vectors of a model, [N, width]."""
+
+    def search_vectors(self, name: str, queries: FloatMatrix, k: int) -> tuple[FloatMatrix, Indices]:
+        """Scores and rows, [Q, k] each, of the nearest entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The candidates of one query: their rows and scores, the best first, and the parts of all of them."""
+
+    rows: Indices
+    scores: npt.NDArray[np.float64]
+    parts: Parts
+
+
+class Searcher:
+    """Searches one library.
+
+    Args:
+        references: its entries.
+        settings: what is compared.
+        vectors: of the library, where there are any.
+        embedders: the models of these vectors, which embed the queries.
+        fusions: to choose from; those that come with the package if None.
+    """
+
+    def __init__(
+        self,
+        references: References,
+        settings: SearchSettings,
+        vectors: Vectors | None = None,
+        embedders: Sequence[Embedder] = (),
+        fusions: Sequence[Fusion] | None = None,
+    ) -> None:
+        self.references, self.settings = references, settings
+        self.vectors, self.embedders = vectors, list(embedders) if vectors is not None else []
+        self.fusions = shipped_fusions() if fusions is None else fusions
+        self._candidates = Candidates(references)
+        self._peaks = ReferencePeaks(references, settings.peaks)
+
+    @property
+    def part_names(self) -> list[str]:
+        """Names of the parts that a score may have."""
+        window = [] if self.settings.precursor_ppm is None else [PRECURSOR]
+        return [*SPECTRAL_PARTS, POLARITY, ADDUCT, ENERGY, *window, *(one.name for one in self.embedders)]
+
+    def search(
+        self, queries: Sequence[Record], top: int = 10, progress: Callable[[int], None] | None = None
+    ) -> list[list[Hit]]:
+        """The best molecules for each query, one hit each, the best first.
+
+        Args:
+            queries: [Q] records. Mass spectra are compared with those of their kind; the models see all.
+            top: hits for each query at most.
+            progress: called now and then with the number of queries that are done.
+        """
+        hits: list[list[Hit]] = []
+        for start in range(0, len(queries), AT_ONCE):
+            hits += [self._hits(one, top) for one in self.rank(queries[start : start + AT_ONCE])]
+            if progress is not None:
+                progress(len(hits))
+        if not self.settings.decoys or not any(hits):
+            return hits
+        competitors, decoys = self._decoy_scores(queries, np.array([_best(one) for one in hits]))
+        if not len(decoys):
+            return hits
+        shares = q_values(np.array([_best(one) for one in hits]), competitors, decoys)
+        return [_with_q_value(one, float(share)) for one, share in zip(hits, shares)]
+
+    def rank(self, queries: Sequence[Record]) -> list[Ranking]:
+        """All candidates of each query that were judged, with their scores and parts, the best first."""
+        prepared = prepare_queries(queries, self.settings.peaks)
+        embedded = {one.name: one.embed(queries) for one in self.embedders}
+        return self._rank(prepared, embedded, np.full(len(queries), NO_MOLECULE))
+
+    def _rank(
+        self,
+        prepared: Sequence[Sequence[PreparedQuery]],
+        embedded: dict[str, FloatMatrix],
+        left_out: Indices,
+    ) -> list[Ranking]:
+        """The ranking of each query [Q], given its mass spectra, its vector of each model, and the number of a
+        molecule whose entries are left out."""
+        near: list[dict[str, Indices]] = [{} for _ in prepared]
+        for name, vectors in embedded.items():
+            assert self.vectors is not None
+            _, found = self.vectors.search_vectors(name, vectors, self.settings.keep)
+            for place, rows in enumerate(found):
+                near[place][name] = rows[(rows >= 0) & vectors[place].any()]
+        windows = [[self._window(one) for one in spectra] for spectra in prepared]
+        self._peaks.prepare([(one, rows) for a, b in zip(prepared, windows) for one, rows in zip(a, b)])
+        return [
+            self._ranked(
+                spectra,
+                [self._without(rows, left_out[place]) for rows in windows[place]],
+                {name: self._without(rows, left_out[place]) for name, rows in near[place].items()},
+                {name: one[place] for name, one in embedded.items()},
+            )
+            for place, spectra in enumerate(prepared)
+        ]
+
+    def _without(self, rows: Indices, molecule: int) -> Indices:
+        return rows[self.references.molecule[rows] != molecule]
+
+    def is_open(self, query: PreparedQuery) -> bool:
+        """Whether a spectrum is compared with entries of any precursor."""
+        return self.settings.precursor_ppm is None or np.isnan(query.conditions.precursor_mz)
+
+    def _window(self, query: PreparedQuery) -> Indices:
+        return self._candidates.rows(
+            query.conditions, self.settings.precursor_ppm, same_polarity=self.settings.polarity
+        )
+
+    def _ranked(
+        self,
+        spectra: Sequence[PreparedQuery],
+        windows: Sequence[Indices],
+        near: dict[str, Indices],
+        vectors: dict[str, npt.NDArray[np.float32]],
+    ) -> Ranking:
+        """The candidates of one record, from all of its mass spectra; from the models alone if it has none."""
+        chosen = [self._first_stage(*one, near) for one in zip(spectra, windows)]
+        if not spectra:
+            chosen = list(near.values())
+        rows = np.unique(np.concatenate([np.zeros(0, np.int64), *chosen]))
+        parts: Parts = {}
+        for query, window in zip(spectra, windows):
+            inside = _in_sorted(rows, window)
+            ppm = None if self.is_open(query) else self.settings.precursor_ppm
+            found = self._peaks.parts(query, rows[inside])
+            found |= condition_parts(query.conditions, self.references, rows[inside], ppm)
+            for name, values in found.items():
+                before = parts.setdefault(name, np.full(len(rows), np.nan))
+                before[inside] = np.fmax(before[inside], values)
+        for name, vector in vectors.items():
+            assert self.vectors is not None
+            parts[name] = np.asarray(self.vectors.vectors(name)[rows] @ vector, np.float64)
+        if not len(rows):
+            return Ranking(rows, np.zeros(0), parts)
+        kind = spectra[0].conditions.kind if spectra else "any"
+        is_open = not spectra or all(self.is_open(one) for one in spectra)
+        fusion = choose_fusion(self.fusions, kind, open_search=is_open, available=list(parts))
+        scores = fusion.score(parts)
+        order = np.argsort(-scores, kind="stable")
+        return Ranking(rows[order], scores[order], {name: part[order] for name, part in parts.items()})
+
+    def _first_stage(self, query: PreparedQuery, window: Indices, near: dict[str, Indices]) -> Indices:
+        """The rows worth a closer look: all of a small window; else the best by peaks and by vectors."""
+        if len(window) <= self.settings.keep:
+            return window
+        best = self._peaks.nearest(query, window, self.settings.keep)
+        return np.concatenate([best, *(rows[_in_sorted(rows, window)] for rows in near.values())])
+
+    def _hits(self, ranking: Ranking, top: int) -> list[Hit]:
+        molecules = self.references.molecule[ranking.rows]
+        _, first, counts = np.unique(molecules, return_index=True, return_counts=True)
+        order = np.argsort(first)[:top]
+        return [
+            Hit(
+                row=int(ranking.rows[place]),
+                score=float(ranking.scores[place]),
+                parts={name: float(part[place]) for name, part in ranking.parts.items()},
+                spectra=int(count),
+            )
+            for place, count in zip(first[order], counts[order])
+        ]
+
+    def _decoy_scores(
+        self, queries: Sequence[Record], scores: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Best scores of queries and of their decoys, [D] each; see `decoys`."""
+        conditions = [next(map(conditions_of, mass_spectra(one)), None) for one in queries]
+        generator = np.random.default_rng(self.settings.seed)
+        places, rows = draw_decoys(self.references, conditions, self.settings.decoys, generator)
+        prepared = prepare_entries(self.references, rows, self.settings.peaks)
+        embedded = {}
+        for embedder in self.embedders:
+            assert self.vectors is not None
+            embedded[embedder.name] = np.asarray(self.vectors.vectors(embedder.name)[rows])
+        rankings = self._rank(prepared, embedded, self.references.molecule[rows])
+        return scores[places], np.array([one.scores[0] if len(one.scores) else 0.0 for one in rankings])
+
+
+def _best(hits: Sequence[Hit]) -> float:
+    return hits[0].score if hits else 0.0
+
+
+def _in_sorted(rows: Indices, window: Indices) -> npt.NDArray[np.bool_]:
+    """Which of the rows are in a window of rising rows, [C]."""
+    place = np.searchsorted(window, rows)
+    place[place == len(window)] = 0
+    return np.asarray(window[place] == rows) if len(window) else np.zeros(len(rows), dtype=bool)
+
+
+def _with_q_value(hits: list[Hit], share: float) -> list[Hit]:
+    return [replace(hit, q_value=share) if at == 0 else hit for at, hit in enumerate(hits)]

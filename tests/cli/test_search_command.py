@@ -1,0 +1,161 @@
+"""`mmspec search` from files to hits: tables, CSV, lines of JSON, mirror plots; what it says of bad input."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmspec_ds.cli import main
+from mmspec_ds.library.build import build_library
+from mmspec_ds.spectra.records import TandemMS
+from tests.library.made import Model, entry
+
+MGF = "BEGIN IONS\nTITLE={name}\nPEPMASS={precursor}\nION_MODE={polarity}\nADDUCT=[M+H]+\n{peaks}\nEND IONS\n\n"
+
+
+def mgf(path: Path, numbers: list[int]) -> Path:
+    """The spectra of made entries as a file."""
+    texts = []
+    for number in numbers:
+        spectrum = entry(number).record.spectra[0]
+        assert isinstance(spectrum, TandemMS)
+        peaks = "\n".join(f"{a:.4f} {b:.3f}" for a, b in zip(spectrum.mz, spectrum.intensity))
+        about = {"precursor": spectrum.precursor_mz, "polarity": spectrum.polarity, "name": f"unknown {number}"}
+        texts.append(MGF.format(peaks=peaks, **about))
+    path.write_text("".join(texts))
+    return path
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search") / "library"
+    build_library(folder, [entry(number) for number in range(30)])
+    return folder
+
+
+def test_hits_are_printed(library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queries = mgf(tmp_path / "unknowns.mgf", [1, 7])
+    assert main(["search", str(library), str(queries), "--top", "2"]) == 0
+    out = capsys.readouterr().out
+    first, second = out.split("unknowns.mgf:1")
+    assert "unknowns.mgf:0" in first
+    assert "molecule 1" in first
+    assert "molecule 7" in second
+    assert "entropy" in out
+
+
+def test_csv_has_a_row_for_each_hit(library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queries, out = mgf(tmp_path / "u.mgf", [4, 5]), tmp_path / "hits.csv"
+    assert main(["search", str(library), str(queries), "--open", "--top", "3", "--out", str(out)]) == 0
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["rank"]) for row in rows] == [
+        (name, str(rank)) for name in ("u.mgf:0", "u.mgf:1") for rank in (1, 2, 3)
+    ]
+    first = rows[0]
+    assert (first["name"], first["adduct"], first["entry"]) == ("molecule 4", "[M+H]+", "made.msp:4")
+    assert float(first["entropy"]) == pytest.approx(1, abs=1e-4)
+    assert float(first["q_value"]) <= 0.01
+    assert rows[1]["q_value"] == ""
+    assert "2 queries, 0 that cannot be read, 0 without a hit" in capsys.readouterr().out
+
+
+def test_lines_of_json_tell_parts_and_errors(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries, out = mgf(tmp_path / "u.mgf", [4]), tmp_path / "hits.jsonl"
+    queries.write_text(queries.read_text() + "BEGIN IONS\nPEPMASS=200\n50.0 many\nEND IONS\n")
+    assert main(["search", str(library), str(queries), "--out", str(out), "--decoys", "0"]) == 0
+    good, bad = map(json.loads, out.read_text().splitlines())
+    hit = good["hits"][0]
+    assert hit["name"] == "molecule 4"
+    assert hit["parts"]["precursor agreement"] == pytest.approx(1, abs=0.01)
+    assert hit["parts"]["energy agreement"] is None
+    assert hit["q_value"] is None
+    assert "remarks" not in good or not any("eV" in one for one in good["remarks"])
+    assert bad["id"] == "u.mgf:1"
+    assert bad["error"] in capsys.readouterr().err
+
+
+def test_min_score_leaves_hits_out(library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queries = mgf(tmp_path / "u.mgf", [4])
+    assert main(["search", str(library), str(queries), "--min-score", "1.1"]) == 0
+    assert "u.mgf:0: no hit" in capsys.readouterr().out
+
+
+def test_mirror_plots_are_pictures_with_the_two_colours(library: Path, tmp_path: Path) -> None:
+    queries, folder = mgf(tmp_path / "u.mgf", [4, 5]), tmp_path / "mirrors"
+    assert main(["search", str(library), str(queries), "--mirror", str(folder), "--decoys", "0"]) == 0
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["0001-u.mgf_0.png", "0002-u.mgf_1.png"]
+    pixels = np.asarray(Image.open(folder / names[0]).convert("RGB"))
+    assert pixels.shape == (676, 1300, 3)
+    blue, orange = ((pixels == colour).all(axis=2) for colour in ((11, 102, 195), (194, 65, 12)))
+    plot = slice(60, 850)
+    assert blue[:, plot].any(axis=1).nonzero()[0].mean() < orange[:, plot].any(axis=1).nonzero()[0].mean()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["no-library", "u.mgf"], 1, "no-library: there is no such library"),
+        (["{library}", "absent.mgf"], 1, "absent.mgf: there is no such file"),
+        (["{library}", "{queries}", "--model", "no-model"], 1, "no-model"),
+        (["{library}", "{queries}", "--out", "absent/hits.csv"], 1, "its folder does not exist"),
+        (["{library}", "{queries}", "--fusion", "absent.json"], 1, "absent.json: cannot be read"),
+        (["{library}", "{bad}"], 1, "bad.mgf"),
+    ],
+    ids=["library", "queries", "model", "output", "fusion", "content"],
+)
+def test_bad_input_is_told_in_one_line(
+    library: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    status: int,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.mgf").write_text("BEGIN IONS\nPEPMASS=200\n50.0 many\nEND IONS\n")
+    named = {"library": library, "queries": mgf(tmp_path / "u.mgf", [4]), "bad": "bad.mgf"}
+    assert main(["search", *(text.format(**named) for text in arguments)]) == status
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert told in lines[0]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--precursor-ppm", "-3"], ["--precursor-ppm", "5", "--open"], ["--decoys", "many"], ["--top", "0"]],
+)
+def test_wrong_usage_has_status_2(library: Path, tmp_path: Path, more: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["search", str(library), str(mgf(tmp_path / "u.mgf", [4])), *more])
+    assert stopped.value.code == 2
+
+
+def test_a_library_of_peaks_is_searched_without_torch(library: Path, tmp_path: Path) -> None:
+    queries = mgf(tmp_path / "u.mgf", [4])
+    program = (
+        "import sys; from mmspec_ds.cli import main;"
+        f" status = main(['search', {str(library)!r}, {str(queries)!r}]);"
+        " heavy = {'torch', 'deepspeed', 'transformers', 'sklearn', 'matplotlib'} & set(sys.modules);"
+        " sys.exit(f'imported: {heavy}' if heavy else status)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "molecule 4" in done.stdout
+
+
+def test_vectors_of_a_library_that_no_model_was_named_for_are_mentioned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_library(tmp_path / "lab", [entry(number) for number in range(5)], [Model()])
+    assert main(["search", str(tmp_path / "lab"), str(mgf(tmp_path / "u.mgf", [4]))]) == 0
+    assert "for the vectors of made model name --model" in capsys.readouterr().err
