@@ -58,13 +58,17 @@ class Fusion(Settings):
         return self
 
     def score(self, parts: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-        """The probability [C] that a candidate is of the query's molecule. Parts without a weight do not count,
-        and parts that are missing count as their mean."""
+        """The probability [C] that a candidate is of the query's molecule; see `log_odds`."""
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.log_odds(parts), -500, 500))))
+
+    def log_odds(self, parts: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        """The logarithm of the odds [C] that a candidate is of the query's molecule, which tells apart what is
+        nearly certain. Parts without a weight do not count, and parts that are missing count as their mean."""
         total = np.full(len(next(iter(parts.values()))), self.bias)
         for name, mean, scale, weight in zip(self.parts, self.means, self.scales, self.weights):
             if name in parts:
                 total += weight * np.nan_to_num((parts[name] - mean) / scale)
-        return np.asarray(1 / (1 + np.exp(-np.clip(total, -500, 500))))
+        return total
 
 
 def fit_fusion(
