@@ -59,8 +59,8 @@ class SearchSettings(Settings):
     keep: int = Field(default=300, ge=1)
     decoys: int = Field(default=500, ge=0)
     seed: int = 0
-    ms: PeakSettings = PeakSettings(tolerance_da=0.01)
-    ei: PeakSettings = PeakSettings(whole_numbers=True)
+    ms: PeakSettings = PeakSettings(tolerance_da=0.01, noise=0.0)
+    ei: PeakSettings = PeakSettings(whole_numbers=True, noise=0.0)
 
     def peaks(self, kind: str) -> PeakSettings:
         """The settings for the peaks of a kind of mass spectrum."""
