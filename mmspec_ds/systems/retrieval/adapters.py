@@ -30,9 +30,10 @@ def add_adapters(decoder: Any, settings: LoraSettings) -> None:
 
 
 def adapter_parameters(decoder: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters of the adapters: "layers/0/mlp/up_proj/lora_A" and so on."""
+    """The parameters of the adapters: "layers-0-mlp-up_proj-lora_A" and so on, for a dot or a slash
+    cannot be part of a parameter's name."""
     return {
-        name.removesuffix(f".{_ADAPTER}.weight").replace(".", "/"): parameter
+        name.removesuffix(f".{_ADAPTER}.weight").replace(".", "-"): parameter
         for name, parameter in decoder.named_parameters()
         if parameter.requires_grad
     }

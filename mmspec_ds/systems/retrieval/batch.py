@@ -54,6 +54,7 @@ class RetrievalBatch:
         fingerprint_GX: their packed Morgan fingerprints, uint8.
         first: this rank's first row among those of all ranks.
         rows: of this rank, B.
+        tokens: of the rows of all ranks, without padding.
     """
 
     parts: tuple[Inputs, ...]
@@ -61,6 +62,7 @@ class RetrievalBatch:
     fingerprint_GX: Tensor
     first: int
     rows: int
+    tokens: int
 
     @property
     def samples(self) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.library.entries import matches, read_entries
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.molecules.fingerprints import ByteArray, morgan_fingerprints
 from mmspec_ds.molecules.splits import draw_of
@@ -151,7 +152,7 @@ def read_sets(
         if chosen is not None:
             (held_back if chosen else train).add(entry)
     for entry in reader.entries(settings.validation, held_back):
-        if matches(entry, settings.validation_where):
+        if matches(entry.metadata, settings.validation_where):
             held_back.add(entry)
     sets = RetrievalSets(train.finish("data.train"), held_back.finish("the held-back part"))
     shared = set(sets.train.blocks) & set(sets.validation.blocks)
@@ -163,20 +164,16 @@ def read_sets(
     return sets
 
 
-def matches(entry: Entry, where: Mapping[str, str]) -> bool:
-    """Whether an entry has these values in its metadata."""
-    return all(str(entry.metadata.get(key, "")) == value for key, value in where.items())
-
-
 def side_of(settings: RetrievalData) -> Callable[[Entry], bool | None]:
     """Tells whether an entry of the training files is held back; None where it is not used at all."""
 
     def side(entry: Entry) -> bool | None:
-        if not settings.validation and settings.validation_where and matches(entry, settings.validation_where):
+        held_back = settings.validation_where
+        if held_back and not settings.validation and matches(entry.metadata, held_back):
             return True
-        if not matches(entry, settings.train_where):
+        if not matches(entry.metadata, settings.train_where):
             return None
-        if settings.validation or settings.validation_where:
+        if settings.validation or held_back:
             return False
         return draw_of(entry.block, settings.split_seed) / 2**64 < settings.validation_fraction
 
@@ -190,8 +187,6 @@ class _Reader:
         self._progress, self._read = progress, 0
 
     def entries(self, paths: Sequence[Path], collector: Collector) -> Iterator[Entry]:
-        from mmspec_ds.library.entries import read_entries
-
         for item in read_entries(paths) if paths else ():
             if isinstance(item, Rejected):
                 collector.remark("records that cannot be used")

@@ -22,18 +22,20 @@ from mmspec_ds.systems.retrieval.language_settings import LanguageModelSettings
 from mmspec_ds.systems.retrieval.model import RetrievalModel
 from mmspec_ds.systems.retrieval.model_folder import decoder_of, identity_of, read_model, read_tokenizer
 from mmspec_ds.systems.retrieval.new_tokens import first_rows
+from mmspec_ds.systems.retrieval.text_head import TextHead
 
 BASE_IDENTITY = "base_identity"
 """The buffer with the checksum of the pretrained model."""
 
 
 class LanguageModel(RetrievalModel[TextBatch]):
-    """The layers of a pretrained model, a pooling, a projection; new weights are drawn from torch's generator.
+    """The layers of a pretrained model, and a head; new weights are drawn from torch's generator.
 
     Attributes:
         rows: the embeddings of the new tokens [V, D]; None in a form of plain words.
         adapter: the parameters of the adapters by their place.
-        projection: from D to W, orthogonal at first, so that it keeps distances as well as a linear map can.
+        head: pooling and projection, orthogonal at first, so that it keeps distances as well as a linear map
+            can.
 
     Raises:
         DataError: the folder of the base model cannot be used.
@@ -60,8 +62,7 @@ class LanguageModel(RetrievalModel[TextBatch]):
             )
             self.rows = nn.Parameter(rows_VD)
         decoder = decoder_of(base)
-        self.projection = nn.Linear(decoder.config.hidden_size, settings.width, bias=False)
-        nn.init.orthogonal_(self.projection.weight)
+        self.head = TextHead(settings, decoder.config.hidden_size, tokens)
         # What is frozen stands in a tuple, where torch does not find it: it is no parameter of this model, so
         # that no optimizer holds it, no checkpoint saves it and no rank sends it.
         self._output: tuple[Tensor, ...] = ()
@@ -87,14 +88,8 @@ class LanguageModel(RetrievalModel[TextBatch]):
 
     def forward(self, inputs: TextBatch) -> Tensor:
         """The vectors [B, W]; zeros for a record without any token."""
-        states_BLD = self.states(inputs).float()
-        weight_BL = inputs.mask_BL.float()
-        if self.settings.pooling == "weighted":
-            weight_BL = weight_BL * torch.arange(1, weight_BL.shape[1] + 1, device=weight_BL.device)
-        weight_BL = weight_BL / weight_BL.sum(1, keepdim=True).clamp_min(1)
-        pooled_BD = torch.einsum("bl,bld->bd", weight_BL, states_BLD)
-        projected_BW = self.projection(pooled_BD.to(self.projection.weight.dtype))
-        return F.normalize(projected_BW.float(), dim=-1)
+        vectors: Tensor = self.head(self.states(inputs), inputs)
+        return vectors
 
     def states(self, inputs: TextBatch) -> Tensor:
         """The states [B, L, D] after the last layer. Hidden positions have the mean of all embeddings as
@@ -104,10 +99,11 @@ class LanguageModel(RetrievalModel[TextBatch]):
             embedded_BLD = torch.where(inputs.hidden_BL[..., None], self._mean_embedding(), embedded_BLD)
         attended_BL = inputs.mask_BL.clone()
         attended_BL[:, :1] = True  # a record without any token attends to something, and is zero in the end
-        states: Tensor = self.layers(
-            inputs_embeds=embedded_BLD, attention_mask=attended_BL.long(), use_cache=False
-        ).last_hidden_state
-        return states
+        with torch.autocast(embedded_BLD.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            states: Tensor = self.layers(
+                inputs_embeds=embedded_BLD, attention_mask=attended_BL.long(), use_cache=False
+            ).last_hidden_state
+        return states.to(embedded_BLD.dtype)
 
     def embed(self, ids_BLP: Tensor) -> Tensor:
         """The input embeddings [B, L, D], those of a position added up."""
@@ -126,7 +122,9 @@ class LanguageModel(RetrievalModel[TextBatch]):
         computed."""
         records, length = inputs.mask_BL.shape
         config = self.layers.config
-        own = sum(one.numel() for one in self.adapter.values()) + self.projection.weight.numel()
+        own = sum(one.numel() for one in self.adapter.values()) + sum(
+            one.numel() for one in self.head.parameters()
+        )
         linear = sum(one.weight.numel() for one in self.layers.modules() if isinstance(one, nn.Linear)) - sum(
             one.numel() for one in self.adapter.values()
         )

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.textualize import TextSettings
 
-Pooling = Literal["mean", "weighted"]
+Pooling = Literal["mean", "weighted", "intensity"]
 
 
 class LoraSettings(Settings):
@@ -28,8 +28,12 @@ class LanguageModelSettings(Settings):
         max_tokens: positions kept of a record, the first ones.
         layers: how many layers of the model are used, the first ones; all without.
         attention: whether a token also sees those after it, or as in the pretraining only those before.
-        pooling: how the states become one: their mean, or a mean weighted by 1, 2, 3, ... (Muennighoff 2022,
-            arXiv:2202.08904).
+        pooling: how the states become one: their mean, a mean weighted by 1, 2, 3, ... (Muennighoff 2022,
+            arXiv:2202.08904), or a sum of the peaks' states weighted by the square roots of the intensities and
+            a learnt factor, which needs the form "summed".
+        skip: add a projection of the same sum of sinusoids of m/z, past the language model: at the start the
+            vectors then compare spectra much as a cosine with a tolerance does. It needs "intensity".
+        bfloat16: compute the layers in bfloat16, where the processor is faster so (AVX512-BF16, AMX; GPUs).
         width: of the vectors.
         train: beside the new tokens and the projection, "lora" trains adapters, "all" every weight, "nothing"
             no other.
@@ -46,6 +50,8 @@ class LanguageModelSettings(Settings):
     layers: int | None = Field(None, ge=1)
     attention: Literal["bidirectional", "causal"] = "bidirectional"
     pooling: Pooling = "mean"
+    skip: bool = False
+    bfloat16: bool = False
     width: int = Field(256, ge=1)
     train: Literal["lora", "all", "nothing"] = "lora"
     lora: LoraSettings = LoraSettings()
@@ -53,6 +59,14 @@ class LanguageModelSettings(Settings):
     missing: float = Field(0.0, ge=0, lt=1)
     masked: float = Field(0.2, gt=0, lt=1)
     random_seed: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _intensities_are_told(self) -> Self:
+        if self.pooling == "intensity" and self.text.form != "summed":
+            raise ValueError(f"pooling is 'intensity', but text.form is {self.text.form!r}: expected 'summed'")
+        if self.skip and self.pooling != "intensity":
+            raise ValueError(f"skip is true, but pooling is {self.pooling!r}: expected 'intensity'")
+        return self
 
     def at(self, base: Path) -> Self:
         """The same with the base model in another folder."""

@@ -88,7 +88,7 @@ class ContrastiveObjective(nn.Module):
             total=total,
             parts={name: value.detach() for name, value in {"task": task, **auxiliary}.items()},
             weight=records,
-            tokens=records,
+            tokens=torch.tensor(float(batch.tokens), device=task.device),
             reports=with_values(local, everywhere.detach()) if local else (),
         )
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.library.entries import read_entries
+from mmspec_ds.library.entries import matches, read_entries
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.readers.part import Rejected, counted
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.systems.retrieval.data import matches, side_of
+from mmspec_ds.systems.retrieval.data import side_of
 from mmspec_ds.systems.retrieval.run_settings import RetrievalData
 from mmspec_ds.systems.retrieval.search_question import SearchQuestion
 
@@ -85,9 +85,9 @@ def read_question(
     told = [*remarks]
     if len(entries) > len(known):
         told.append(f"{counted(len(entries) - len(known), 'record')} without a structure left out")
-    queries = [one for one in known if matches(one, chosen["queries"])]
-    library = tuple(one for one in known if matches(one, chosen["library"]))
-    training = tuple(one for one in known if chosen["training"] and matches(one, chosen["training"]))
+    queries = [one for one in known if matches(one.metadata, chosen["queries"])]
+    library = tuple(one for one in known if matches(one.metadata, chosen["library"]))
+    training = tuple(one for one in known if chosen["training"] and matches(one.metadata, chosen["training"]))
     for model, blocks in {"the training spectra": blocks_of(training), **trained}.items():
         unseen = [one for one in queries if one.block not in blocks]
         if len(unseen) < len(queries):

@@ -71,6 +71,7 @@ class SpectrumEncoderSettings(EncoderSettings):
         skip: add a projection of the same sum of the sinusoids of the peaks' places (m/z), past the encoder: at
             the start the vectors then compare spectra much as a cosine with a tolerance does. It needs
             "intensity".
+        intensity_forms: give each peak the square root and the logarithm of its intensity beside the value.
         embedding_std: standard deviation of the components of embedded tokens at the start.
     """
 
@@ -82,6 +83,7 @@ class SpectrumEncoderSettings(EncoderSettings):
     width: Positive = 256
     pooling: Pooling = "attention"
     skip: bool = False
+    intensity_forms: bool = False
     embedding_std: float = Field(EMBEDDING_STD, gt=0)
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.retrieval.flops import encoder_dimensions, encoder_flops, expert_flops
 from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel
 from mmspec_ds.systems.retrieval.run_settings import SpectrumEncoderSettings
-from mmspec_ds.systems.retrieval.vector_head import VectorHead
+from mmspec_ds.systems.retrieval.vector_head import IntensityForms, VectorHead, intensities
 
 ROUTER_TEMPERATURE = "router_temperature"
 """The buffer of a sparse model that holds the router's tau."""
@@ -131,6 +131,7 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
             schemas, settings.d_model, settings.sinusoid_features, settings.embedding_std
         )
         self.encoder = Encoder(settings, make, activation_checkpointing=activation_checkpointing)
+        self.forms = IntensityForms(settings) if settings.intensity_forms else None
         self.head = VectorHead(settings, self.embedding)
 
     @property
@@ -154,8 +155,11 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
         """See `RetrievalModel`."""
         tau = self.temperature if temperature is None else temperature
         hidden_BSD, sinusoids = self.embedding.with_sinusoids(inputs)
+        intensity_BS = intensities(inputs, self.embedding.schemas)
+        if self.forms is not None:
+            hidden_BSD = hidden_BSD + self.forms(intensity_BS)
         encoded = self.encoder(hidden_BSD, inputs.modality_BS, tau)
-        vectors_BW = self.head(encoded, inputs, sinusoids)
+        vectors_BW = self.head(encoded, intensity_BS, sinusoids)
         return vectors_BW, tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
 
     def flops(self, inputs: SpectraBatch, *, again: bool = False) -> float:

@@ -95,7 +95,9 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
         )
         fingerprint_GX = train.fingerprint_MX[train.molecule_N[rows.rows_G]]
         molecule_G = torch.from_numpy(rows.molecule_G)
-        return RetrievalBatch(parts, molecule_G, torch.from_numpy(fingerprint_GX), rows.first, rows.count)
+        tokens = int(train.rows.lengths[rows.rows_G].sum())
+        bits_GX = torch.from_numpy(fingerprint_GX)
+        return RetrievalBatch(parts, molecule_G, bits_GX, rows.first, rows.count, tokens)
 
     def _make_round(self, start: int, turn: int) -> list[Chosen]:
         return self.sampler.round((start, turn), self.schedule.at(start).neighbours_MH)
@@ -111,8 +113,9 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
                 (self.encoding.inputs(held_back.rows, chosen),),
                 torch.from_numpy(molecule_B),
                 torch.from_numpy(held_back.fingerprint_MX[molecule_B]),
-                0,
-                len(chosen),
+                first=0,
+                rows=len(chosen),
+                tokens=int(held_back.rows.lengths[chosen].sum()),
             )
 
     def validate(self) -> Validation:

@@ -1,6 +1,7 @@
 """A language model as an encoder: against its own layers, what it trains and keeps, the masked objective."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_vectors_by_the_layers_alone(base: Path, form: str, pooling: str) -> Non
         embedded = torch.stack([table[word[word >= 0]].sum(0) for word in ids])
         states = model.layers(inputs_embeds=embedded[None]).last_hidden_state[0]
         weights = torch.arange(1.0, len(ids) + 1) if pooling == "weighted" else torch.ones(len(ids))
-        projected = model.projection.weight @ ((weights / weights.sum()) @ states)
+        projected = model.head.projection.weight @ ((weights / weights.sum()) @ states)
         assert torch.allclose(vectors[row], projected / projected.norm(), atol=1e-5)
 
 
@@ -110,9 +111,9 @@ def test_lora_trains_and_keeps_only_what_is_new(base: Path) -> None:
     plain = build(chosen.model_copy(update={"train": "nothing"}))
     assert torch.allclose(model(batch), plain(batch), atol=1e-6)  # adapters change nothing at first
     assert len(model.adapter) == 2 * 2 * 7  # two matrices of seven linear layers of two layers
-    assert model.adapter["layers/1/mlp/down_proj/lora_A"].shape == (16, 48)
+    assert model.adapter["layers-1-mlp-down_proj-lora_A"].shape == (16, 48)
     assert sorted(model.state_dict()) == sorted(
-        ["rows", "projection.weight", "base_identity", *(f"adapter.{name}" for name in model.adapter)]
+        ["rows", "head.projection.weight", "base_identity", *(f"adapter.{name}" for name in model.adapter)]
     )
     model.train()
     (model(batch)[0] @ model(batch)[1]).backward()
@@ -190,7 +191,8 @@ def test_the_masked_loss_by_hand(base: Path, form: str) -> None:
     hidden = torch.zeros_like(batch.mask_BL)
     hidden[0, 2] = hidden[0, 3] = hidden[1, 1] = True
     masked = TextBatch(batch.ids_BLP, batch.mask_BL, hidden)
-    total, count = masked_sums(model, masked)
+    with torch.no_grad():
+        total, count = masked_sums(model, masked)
     states = model.states(masked).detach()
     expected, seen = 0.0, 0
     for row, place in [(0, 2), (0, 3), (1, 1)]:
@@ -251,3 +253,59 @@ def test_flops_by_hand(base: Path) -> None:
     linear = 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48 + 32 * 8
     attention = 4 * 5 * 32
     assert build(chosen).flops(batch) == pytest.approx(5 * 3 * (2 * linear + attention))
+
+
+def test_pooling_by_intensity_and_the_skip_by_hand(base: Path) -> None:
+    chosen = settings(base, pooling="intensity", skip=True, text={"precursor": True})
+    model = build(chosen)
+    tandem = RECORDS[0].spectra[0]
+    assert isinstance(tandem, TandemMS)
+    record = Record("p", (replace(tandem, precursor_mz=120.04),))
+    batch = batch_of(chosen, [record, Record("none")])
+    with torch.no_grad():
+        model.head.projection.weight.normal_()
+        model.head.pooling.score.weight.normal_(std=0.1)
+        vectors, states = model(batch), model.states(batch)[0]
+        # strongest first: 1000, 400, 260, 30 are levels 0, 1, 1, 5; header and precursor have no weight
+        weights = [math.sqrt(2.0 ** -(level + 0.5)) for level in (0, 1, 1, 5)]
+        factors = (states[2:] @ model.head.pooling.score.weight[0] + model.head.pooling.score.bias).exp()
+        g = torch.tensor(weights) * factors
+        g = g / g.norm()
+        lengths = 0.02 * (2000 / 0.02) ** (np.arange(128) / 127)
+        turns = np.array([57.03, 43.02, 85.03, 71.05])[:, None] / lengths
+        waves = torch.tensor(np.hstack([np.sin(2 * np.pi * turns), np.cos(2 * np.pi * turns)])).float()
+        expected = model.head.projection.weight @ (g @ states[2:]) + model.head.skip.weight @ (g @ waves)
+    assert torch.allclose(vectors[0], expected / expected.norm(), atol=1e-4)
+    assert torch.equal(vectors[1], torch.zeros(8))
+
+
+def test_the_skip_alone_is_much_like_a_cosine(base: Path) -> None:
+    """A new model with a skip, before any training: near spectra first."""
+    chosen = settings(base, pooling="intensity", skip=True, width=128, text={"max_mz": 500})
+    model, rng = build(chosen), np.random.default_rng(0)
+    records = []
+    for number in range(20):
+        mz = rng.uniform(50, 400, 12)
+        for turn in range(2):  # the same peaks to 3 ppm, other intensities
+            moved = mz * (1 + 3e-6 * rng.standard_normal(12))
+            records.append(Record(f"{number}.{turn}", (TandemMS(moved, rng.uniform(0.1, 1, 12)),)))
+    with torch.no_grad():
+        vectors = model(batch_of(chosen, records))
+    cosines = vectors @ vectors.T
+    cosines.fill_diagonal_(-1)
+    assert (cosines.argmax(1) == torch.arange(40) ^ 1).all()
+
+
+def test_bfloat16_is_near(base: Path) -> None:
+    chosen = settings(base)
+    batch = batch_of(chosen)
+    exact, near = build(chosen)(batch), build(chosen.model_copy(update={"bfloat16": True}))(batch)
+    assert near.dtype == torch.float32
+    assert 0 < (exact - near).abs().max() < 0.05
+
+
+def test_what_a_pooling_needs(base: Path) -> None:
+    with pytest.raises(ValueError, match="expected 'summed'"):
+        settings(base, pooling="intensity", text={"form": "decimals"})
+    with pytest.raises(ValueError, match="expected 'intensity'"):
+        settings(base, skip=True)

@@ -143,7 +143,13 @@ def test_what_cannot_be_trained_is_refused() -> None:
 def test_untrained_vectors_with_a_skip_compare_like_a_cosine() -> None:
     """The sinusoids of peaks that lie close agree: two spectra of a molecule, which share six of eight peaks,
     are nearer than those of others, before anything is learnt."""
-    sizes = {"pooling": "intensity", "skip": True, "sinusoid_features": 64, "width": 64}
+    sizes = {
+        "pooling": "intensity",
+        "skip": True,
+        "intensity_forms": True,
+        "sinusoid_features": 64,
+        "width": 64,
+    }
     task = make_task(model=sizes, data={"modalities": ["ms", "c_nmr"]})
     train = task.sets.train
     with torch.no_grad():
