@@ -3,11 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from mmspec_ds.library.build import build_library
 from mmspec_ds.library.store import Library
+from mmspec_ds.systems.retrieval.embedders import load_embedder
+from mmspec_ds.systems.retrieval.factory import make_model
+from mmspec_ds.trainer.run_settings import CONFIG
+from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 from tests.library.made import Model, entry
+from tests.systems.retrieval.conftest import EXPERTS, make_run
 
 MSP = """\
 Name: {name}
@@ -28,11 +35,12 @@ def write_msp(path: Path, rows: list[tuple[str, float, str, float]]) -> Path:
 
 
 ETHANOL, PROPANOL = ("ethanol", 47.0491, "CCO", 29.0386), ("propanol", 61.0648, "CCCO", 43.0542)
+BUTANOL = ("butanol", 75.0804, "CCCCO", 57.0699)
 
 
 def test_build_add_and_info(mmspec: Any, tmp_path: Path) -> None:
     first = write_msp(tmp_path / "a.msp", [ETHANOL, PROPANOL, ETHANOL])
-    second = write_msp(tmp_path / "b.msp", [PROPANOL, ("butanol", 75.0804, "CCCCO", 57.0699)])
+    second = write_msp(tmp_path / "b.msp", [PROPANOL, BUTANOL])
     told = mmspec("library", "build", first, "--out", tmp_path / "lib")
     assert told.status == 0
     assert told.out == (
@@ -104,3 +112,34 @@ def test_faults_are_told_in_one_line(
     if status == 1:
         told.is_one_line()
     assert not (tmp_path / "lib").exists()
+
+
+def write_model(folder: Path, seed: int) -> Path:
+    """A run of the retrieval system with weights that a seed gives."""
+    torch.manual_seed(seed)
+    run = make_run(name="encoder", moe={"experts": EXPERTS})
+    folder.mkdir()
+    (folder / CONFIG).write_text(run.to_yaml())
+    write_weights(make_model(run).state_dict(), folder / WEIGHTS)
+    return folder
+
+
+def test_a_model_gives_vectors_and_another_one_is_refused(mmspec: Any, tmp_path: Path) -> None:
+    first, second = (write_model(tmp_path / name, seed) for seed, name in enumerate(("first", "second")))
+    one, two = write_msp(tmp_path / "a.msp", [ETHANOL, PROPANOL]), write_msp(tmp_path / "b.msp", [BUTANOL])
+    lib = tmp_path / "lib"
+    assert mmspec("library", "build", one, "--out", lib, "--model", first).status == 0
+    told = mmspec("library", "add", lib, two, "--model", second)
+    told.is_one_line(f"{lib}: was built with another model 'encoder'", "expected that model")
+    told = mmspec("library", "add", lib, two)
+    told.is_one_line(f"{lib}: has vectors of the model 'encoder': expected that model (--model) too")
+    assert mmspec("library", "add", lib, two, "--model", first).status == 0
+    library, embedder = Library.open(lib), load_embedder(first)
+    expected = embedder.embed([library.record(row) for row in range(3)])
+    assert library.vectors("encoder") == pytest.approx(expected, abs=1e-6)
+    assert np.linalg.norm(library.vectors("encoder"), axis=1) == pytest.approx(1, abs=1e-6)
+    told = mmspec("library", "info", lib)
+    assert f"  model       encoder {embedder.identity[:12]}, width 12: all are compared\n" in told.out
+    told = mmspec("library", "build", lib, "--out", tmp_path / "again", "--model", second)
+    assert told.out == f"{tmp_path / 'again'}: 3 entries added\n"
+    assert not np.allclose(Library.open(tmp_path / "again").vectors("encoder"), expected, atol=0.01)
