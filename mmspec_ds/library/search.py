@@ -60,7 +60,7 @@ class SearchSettings(Settings):
     keep: int = Field(default=300, ge=1)
     decoys: int = Field(default=500, ge=0)
     seed: int = 0
-    ms: PeakSettings = PeakSettings(tolerance_da=0.01)
+    ms: PeakSettings = PeakSettings(tolerance_da=0.01, noise=0.0)
     ei: PeakSettings = PeakSettings(whole_numbers=True, noise=0.0)
 
     def peaks(self, kind: str) -> PeakSettings:
