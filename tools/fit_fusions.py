@@ -15,7 +15,7 @@ import numpy as np
 
 from mmspec_ds.library.entries import read_entries
 from mmspec_ds.library.entry import Entry
-from mmspec_ds.library.fusion import SHIPPED, Fusion, fit_fusion, write_fusions
+from mmspec_ds.library.fusion import SHIPPED, Fusion, Kind, fit_fusion, write_fusions
 from mmspec_ds.library.fusion_pairs import pairs_of
 from mmspec_ds.library.prepared import ADDUCT, CONDITION_PARTS, SPECTRAL_PARTS
 from mmspec_ds.library.references import conditions_of, mass_spectra, references_of_entries
@@ -27,7 +27,7 @@ FEWEST, MOST = 300, 1500
 """Queries of a kind."""
 OF_A_WINDOW = (*SPECTRAL_PARTS, *CONDITION_PARTS)
 WITHOUT_A_WINDOW = (*SPECTRAL_PARTS, ADDUCT)
-"""Polarity and energy did not help among entries of any precursor."""
+"""Polarity and energy do not help among entries of any precursor."""
 
 
 def free_entries(paths: Iterable[Path]) -> list[Entry]:
@@ -48,14 +48,15 @@ def fit(entries: list[Entry], kind: str, *, open_search: bool) -> Fusion | None:
     order = np.random.default_rng(0).permutation(len(queries))[:MOST]
     settings = SearchSettings(precursor_ppm=None if open_search else 10.0, decoys=0)
     searcher = Searcher(references_of_entries(library), settings, fusions=())
-    parts, same = pairs_of(searcher, [queries[at] for at in order], [one.block for one in library])
+    parts, same, query = pairs_of(searcher, [queries[at] for at in order], [one.block for one in library])
     wanted = WITHOUT_A_WINDOW if open_search else OF_A_WINDOW
     source = (
         f"MassBank 2025.05.1, records under {', '.join(LICENCES)}: {len(order):,} queries of training molecules"
         f" against {len(library):,} entries"
     )
     used = {name: part for name, part in parts.items() if name in wanted}
-    return fit_fusion(used, same, kind="ei" if kind == "ei" else "ms", open_search=open_search, source=source)
+    which: Kind = "ei" if kind == "ei" else "ms"
+    return fit_fusion(used, same, kind=which, open_search=open_search, source=source, query=query)
 
 
 def main() -> None:

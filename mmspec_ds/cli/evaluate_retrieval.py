@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mmspec_ds.library.entry import Embedder, Entry
     from mmspec_ds.library.peaks import PeakSettings
     from mmspec_ds.systems.retrieval.evaluate import Scores
+    from mmspec_ds.systems.retrieval.fused_scores import FusedScores
     from mmspec_ds.systems.retrieval.read_question import ReadQuestion, Selection
     from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
     from mmspec_ds.trainer.run_settings import RunSettings
@@ -39,8 +40,9 @@ def evaluate_retrieval(options: argparse.Namespace, runs: "Mapping[Path, RunSett
     trained = _trained(cast("Mapping[Path, RetrievalRun]", runs), options.data, entries, remarks)
     read = read_question(entries, selection, trained, remarks)
     scores, told = _scores(read, list(runs), quick=options.quick)
+    fused = _fused(read, list(_names(list(runs)).values()))
     with ProgressLines("searching", len(read.question.queries), unit="queries") as progress:
-        report = evaluate_search(read.question, scores, progress.at, [*read.remarks, *told])
+        report = evaluate_search(read.question, scores, progress.at, [*read.remarks, *told], fused)
     print_report(report)
     print_trainings([_compared(folder, run) for folder, run in runs.items()])
     if options.json:
@@ -105,6 +107,16 @@ def _scores(read: "ReadQuestion", folders: Sequence[Path], *, quick: bool) -> "t
     if not scores:
         raise ConfigError("the queries have no mass spectra, and no model is named: nothing can be compared")
     return scores, told
+
+
+def _fused(read: "ReadQuestion", models: Sequence[str]) -> "FusedScores | None":
+    """The fusion of the classical scores and the models, where there are two or more."""
+    from mmspec_ds.spectra.records import Modality
+    from mmspec_ds.systems.retrieval.fused_scores import FusedScores
+
+    if read.kind is None:
+        return FusedScores(read.question, models, "any") if len(models) > 1 else None
+    return FusedScores(read.question, models, "ei" if read.kind is Modality.EI else "ms")
 
 
 def _spec2vec(read: "ReadQuestion", told: list[str]) -> "list[Scores]":

@@ -68,7 +68,7 @@ def _sides(
     chosen = settings.peaks(conditions_of(spectra[0]).kind)
     pair = peaks_of([(spectra[0].mz, spectra[0].intensity), library.peaks(hits[0]["row"])]).cleaned(chosen)
     (mz, intensity), (other, others) = pair.spectrum(0), pair.spectrum(1)
-    name = hits[0]["name"] or hits[0]["entry"]
+    name = hits[0]["name"] or hits[0]["accession"] or hits[0]["entry"]
     precursor = known(conditions_of(spectra[0]).precursor_mz)
     return (
         Side(answer["id"], mz, intensity, have_equals(mz, other, chosen), precursor),
@@ -77,9 +77,14 @@ def _sides(
 
 
 def _caption(hit: dict[str, Any]) -> list[str]:
-    """The score, its parts, and where the entry comes from."""
+    """The score, the similarities that it is made of, and what the entry is."""
+    from mmspec_ds.library.prepared import CONDITION_PARTS
+
     share = "" if hit["q_value"] is None else f"   q {hit['q_value']:.3f}"
-    parts = [f"{name} {part:.3f}" for name, part in hit["parts"].items() if part is not None]
-    pairs = [",  ".join(parts[at : at + 2]) for at in range(0, len(parts), 2)]
-    where = [text for text in (hit["formula"], hit["adduct"], hit["accession"]) if text]
-    return [f"score {hit['score']:.3f}{share}", *pairs, *where]
+    similar = [name for name, part in hit["parts"].items() if part is not None and name not in CONDITION_PARTS]
+    entry = [text for text in (hit["formula"], hit["adduct"], hit["accession"]) if text]
+    return [
+        f"score {hit['score']:.3f}{share}",
+        *(f"{name} {hit['parts'][name]:.3f}" for name in similar),
+        *entry,
+    ]

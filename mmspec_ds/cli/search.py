@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,8 @@ FUSION = "fusion.json"
 
 _OF_OTHER_MODELS = re.compile(r"taken as [\d.]+ eV$|the nearest energy of the benchmark$")
 """What readers remark of collision energies for models that know three of them; here they stay as measured."""
-_WIDE, _NOT_A_TERMINAL = 150, 160
-"""Columns of a terminal on which all parts of the score have room, and those of a table in a file."""
+_WIDE, _NOT_A_TERMINAL = 120, 120
+"""Columns on which all similarities of peaks have room, and the columns of what is not a terminal."""
 
 
 def add(commands: Commands) -> None:
@@ -81,7 +82,7 @@ def add(commands: Commands) -> None:
 def _search(options: argparse.Namespace) -> int:
     check_records(options)
     check_writable(options.out)
-    from mmspec_ds.library.answers import answer_of, answers_file
+    from mmspec_ds.library.answers import answer_of, answers_file, molecules_of_hits
     from mmspec_ds.library.references import references_of_library
     from mmspec_ds.library.search import Searcher
     from mmspec_ds.library.store import Library
@@ -94,15 +95,17 @@ def _search(options: argparse.Namespace) -> int:
     requests = _requests(options)
     records = [one.record for one in requests if one.record is not None]
     with ProgressLines("searching", unit="queries") as progress:
-        found = iter(searcher.search(records, options.top, progress.at))
+        found = searcher.search(records, options.top, progress.at)
+    molecules = molecules_of_hits(chain.from_iterable(found), library)
+    hits_of = iter(found)
     answers: list[dict[str, Any]] = []
     with answers_file(options.out, searcher.part_names) as write:
         for request in requests:
             if request.record is None:
                 answers.append({"id": request.id, "error": request.error})
             else:
-                hits = [hit for hit in next(found) if hit.score >= options.min_score]
-                answers.append(answer_of(request.id, hits, library, request.remarks))
+                hits = [hit for hit in next(hits_of) if hit.score >= options.min_score]
+                answers.append(answer_of(request.id, hits, molecules, request.remarks))
             write(answers[-1])
     if options.mirror is not None:
         drawn = draw_mirrors(options.mirror, requests, answers, library, settings)
@@ -180,11 +183,11 @@ def _tell(
 
 
 def _print(answer: "Answer", models: Sequence[str]) -> None:
-    """The hits of one query as a table; where there is little room, with the main parts of the score alone."""
+    """The hits of one query as a table, with the similarities of peaks and models; files have all parts."""
     from rich.console import Console
     from rich.table import Table
 
-    from mmspec_ds.library.prepared import ENTROPY
+    from mmspec_ds.library.prepared import ENTROPY, SPECTRAL_PARTS
 
     console = Console()
     if not console.is_terminal:
@@ -193,9 +196,8 @@ def _print(answer: "Answer", models: Sequence[str]) -> None:
     if not hits:
         console.print(f"{answer['id']}: no hit", soft_wrap=True, markup=False, highlight=False)
         return
-    parts = [name for name in hits[0]["parts"] if any(hit["parts"][name] is not None for hit in hits)]
-    if console.width < _WIDE:
-        parts = [name for name in parts if name in (ENTROPY, *models)]
+    shown = (*(SPECTRAL_PARTS if console.width >= _WIDE else (ENTROPY,)), *models)
+    parts = [name for name in shown if any(hit["parts"].get(name) is not None for hit in hits)]
     table = Table(title=answer["id"], title_justify="left", box=None)
     for head in ("rank", "score", "q", *parts):
         table.add_column(head, justify="right", no_wrap=True)
@@ -205,7 +207,7 @@ def _print(answer: "Answer", models: Sequence[str]) -> None:
     for hit in hits:
         numbers = [hit["score"], hit["q_value"], *(hit["parts"][name] for name in parts)]
         cells = ("-" if number is None else f"{number:.3f}" for number in numbers)
-        texts = (hit["formula"], hit["name"] or hit["entry"], hit["smiles"])
+        texts = (hit["formula"], hit["name"] or hit["accession"] or hit["entry"], hit["smiles"])
         table.add_row(str(hit["rank"]), *cells, *(text or "-" for text in texts))
     console.print(table, markup=False, highlight=False)
 

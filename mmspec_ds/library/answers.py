@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,22 +21,29 @@ MOLECULE = ("smiles", "name", "formula", "block", "accession", "precursor_mz", "
 COLUMNS = ("score", "q_value", "spectra", *MOLECULE)
 
 
-def answer_of(name: str, hits: Sequence[Hit], library: Library, remarks: Sequence[str] = ()) -> Answer:
-    """The answer to one query. Numbers that are not known are None."""
-    rows = library.metadata.take(pa.array([hit.row for hit in hits], pa.int64()))
-    known = rows.select([*MOLECULE, "id"]).to_pylist()
+def molecules_of_hits(hits: Iterable[Hit], library: Library) -> dict[int, dict[str, Any]]:
+    """What the library knows of the molecule of each row that was hit."""
+    rows = sorted({hit.row for hit in hits})
+    table = library.metadata.select([*MOLECULE, "id"]).take(pa.array(rows, pa.int64()))
+    return dict(zip(rows, table.to_pylist()))
+
+
+def answer_of(
+    name: str, hits: Sequence[Hit], molecules: Mapping[int, Mapping[str, Any]], remarks: Sequence[str] = ()
+) -> Answer:
+    """The answer to one query; `molecules` are those of `molecules_of_hits`. Unknown numbers are None."""
     listed = [
         {
             "rank": rank,
             "score": round(hit.score, 6),
             "q_value": None if hit.q_value is None else round(hit.q_value, 6),
             "spectra": hit.spectra,
-            **{one: molecule[one] for one in MOLECULE},
-            "entry": molecule["id"],
+            **{one: molecules[hit.row][one] for one in MOLECULE},
+            "entry": molecules[hit.row]["id"],
             "row": hit.row,
             "parts": {one: None if math.isnan(part) else round(part, 6) for one, part in hit.parts.items()},
         }
-        for rank, (hit, molecule) in enumerate(zip(hits, known), start=1)
+        for rank, hit in enumerate(hits, start=1)
     ]
     return {"id": name, "hits": listed, **({"remarks": list(remarks)} if remarks else {})}
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,14 @@ from pydantic import Field, ValidationError, model_validator
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import write_json
+from mmspec_ds.library.peaks import Indices
 from mmspec_ds.library.prepared import CONDITION_PARTS, SPECTRAL_PARTS, SQUARE_ROOT_COSINE, Parts
 from mmspec_ds.settings import Settings
 
 SHIPPED = Path(__file__).with_name("fusions.json")
+
+_RIDGE = 1e-4
+"""On the squares of the weights of a conditional regression, for each query."""
 
 Kind = Literal["ms", "ei", "any"]
 
@@ -58,19 +62,34 @@ class Fusion(Settings):
         return self
 
     def score(self, parts: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-        """The probability [C] that a candidate is of the query's molecule. Parts without a weight do not count,
-        and parts that are missing count as their mean."""
+        """The probability [C] that a candidate is of the query's molecule; see `log_odds`."""
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.log_odds(parts), -500, 500))))
+
+    def log_odds(self, parts: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        """The logarithm of the odds [C] that a candidate is of the query's molecule, which tells apart what is
+        nearly certain. Parts without a weight do not count, and parts that are missing count as their mean."""
         total = np.full(len(next(iter(parts.values()))), self.bias)
         for name, mean, scale, weight in zip(self.parts, self.means, self.scales, self.weights):
             if name in parts:
                 total += weight * np.nan_to_num((parts[name] - mean) / scale)
-        return np.asarray(1 / (1 + np.exp(-np.clip(total, -500, 500))))
+        return total
 
 
 def fit_fusion(
-    parts: Parts, same: npt.NDArray[np.bool_], *, kind: Kind, open_search: bool, source: str = ""
+    parts: Parts,
+    same: npt.NDArray[np.bool_],
+    *,
+    kind: Kind,
+    open_search: bool,
+    source: str = "",
+    query: Indices | None = None,
 ) -> Fusion:
     """Fit a fusion on pairs of a query and a candidate.
+
+    With `query` the weights are those by which a candidate of the query's molecule is the most probable one of
+    its query (a conditional logistic regression), then scaled so that the score is a probability over all
+    pairs. That ranks better than a regression on pairs without their queries, which has to tell easy queries
+    from hard ones as well.
 
     The queries must be of other molecules than those on which it is judged later. Agreement of conditions may
     not count against a candidate: such a part is left out, and the others are fitted again.
@@ -79,6 +98,7 @@ def fit_fusion(
         parts: of C pairs, by name, [C] each; a part that is known for none of them is left out.
         same: [C] whether the molecule is the same.
         kind, open_search, source: told by the fusion.
+        query: [C] the number of the query of each pair.
 
     Raises:
         ValueError: there are no pairs of one molecule, or of two.
@@ -90,10 +110,8 @@ def fit_fusion(
         values = np.stack(list(known.values()), axis=1)
         means, scales = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         scales[scales < 1e-9] = 1.0
-        model = _regression(np.nan_to_num((values - means) / scales), same)
-        against = [
-            name for name, weight in zip(known, model.coef_[0]) if name in CONDITION_PARTS and weight < 0
-        ]
+        weights, bias = _regression(np.nan_to_num((values - means) / scales), same, query)
+        against = [name for name, weight in zip(known, weights) if name in CONDITION_PARTS and weight < 0]
         if not against or len(against) == len(known):
             break
         known = {name: part for name, part in known.items() if name not in against}
@@ -107,16 +125,55 @@ def fit_fusion(
         parts=tuple(known),
         means=rounded(means),
         scales=rounded(scales),
-        weights=rounded(model.coef_[0]),
-        bias=round(float(model.intercept_[0]), 6),
+        weights=rounded(weights),
+        bias=round(bias, 6),
         source=source,
     )
 
 
-def _regression(values: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]) -> Any:
+def _regression(
+    values: npt.NDArray[np.float64], same: npt.NDArray[np.bool_], query: Indices | None
+) -> tuple[npt.NDArray[np.float64], float]:
+    """The weights of standardised parts, and the bias."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=10.0, max_iter=1000).fit(values, same)
+    ranking = np.eye(values.shape[1]) if query is None else _conditional(values, same, query)[:, None]
+    model = LogisticRegression(C=10.0, max_iter=1000).fit(values @ ranking, same)
+    return ranking @ model.coef_[0], float(model.intercept_[0])
+
+
+def _conditional(
+    values: npt.NDArray[np.float64], same: npt.NDArray[np.bool_], query: Indices
+) -> npt.NDArray[np.float64]:
+    """The weights that make right candidates the most probable ones among those of their query."""
+    from scipy.optimize import minimize
+
+    order = np.argsort(query, kind="stable")
+    values, same, query = values[order], same[order], query[order]
+    first = np.flatnonzero(np.diff(query, prepend=query[0] - 1))
+    useful = np.maximum.reduceat(same, first)
+    group = np.repeat(np.arange(len(first)), np.diff(first, append=len(query)))
+
+    def shares(total: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Of each candidate among those of its query; and the logarithm of their sum."""
+        largest = np.maximum.reduceat(total, first)
+        powers = np.exp(total - largest[group])
+        sums = np.add.reduceat(powers, first)
+        return powers / np.maximum(sums, 1e-300)[group], np.log(np.maximum(sums, 1e-300)) + largest
+
+    def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        total = values @ weights
+        among_all, log_all = shares(total)
+        among_right, log_right = shares(np.where(same, total, -1e9))
+        slope = ((among_all - among_right) * useful[group]) @ values
+        ridge = _RIDGE * len(first)
+        return (
+            float((log_all - log_right)[useful].sum() + ridge * weights @ weights),
+            slope + 2 * ridge * weights,
+        )
+
+    found = minimize(loss, np.full(values.shape[1], 0.5), jac=True, method="L-BFGS-B")
+    return np.asarray(found.x, np.float64)
 
 
 def mean_of(names: Sequence[str]) -> Fusion:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.library.entry import Entry
+from mmspec_ds.library.peaks import Indices
 from mmspec_ds.library.prepared import Parts
 from mmspec_ds.library.references import as_measured
 from mmspec_ds.library.search import Searcher
@@ -16,7 +17,7 @@ from mmspec_ds.library.search import Searcher
 
 def pairs_of(
     searcher: Searcher, queries: Sequence[Entry], blocks: Sequence[str]
-) -> tuple[Parts, npt.NDArray[np.bool_]]:
+) -> tuple[Parts, npt.NDArray[np.bool_], Indices]:
     """Each query with all entries that a search judges.
 
     Args:
@@ -25,8 +26,8 @@ def pairs_of(
         blocks: of the entries of the library, by row.
 
     Returns:
-        The parts of the score, by name, [C] each, and whether the molecule is the same [C]. Queries of
-        unknown structure give no pairs.
+        The parts of the score, by name, [C] each; whether the molecule is the same [C]; and the number of the
+        query [C]. Queries of unknown structure give no pairs.
     """
     known = [query for query in queries if query.block]
     block = np.array(blocks, dtype=object)
@@ -39,4 +40,5 @@ def pairs_of(
         for name in names
     }
     same = [block[ranking.rows] == query.block for ranking, query in zip(rankings, known)]
-    return parts, np.concatenate([*same, np.zeros(0, dtype=bool)]).astype(bool)
+    query = np.repeat(np.arange(len(rankings)), [len(one.rows) for one in rankings])
+    return parts, np.concatenate([*same, np.zeros(0, dtype=bool)]).astype(bool), query

@@ -38,7 +38,9 @@ def test_spectra_are_written_into_one_mgf(mmspec: Any, tmp_path: Path) -> None:
 
 
 def test_wrong_usage(mmspec: Any, tmp_path: Path) -> None:
-    mmspec("inspect", FILES / "gnps.mgf", "--modality", "ir").is_one_line("is MGF, which holds MS/MS, EI-MS, not IR")
+    mmspec("inspect", FILES / "gnps.mgf", "--modality", "ir").is_one_line(
+        "is MGF, which holds MS/MS, EI-MS, not IR"
+    )
     mmspec("inspect", FILES / "gnps.mgf", "--plot", tmp_path / "no" / "a.png").is_one_line(
         "its folder does not exist"
     )

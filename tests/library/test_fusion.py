@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.library.entry import Entry
 from mmspec_ds.library.fusion import (
     Fusion,
     choose_fusion,
@@ -16,7 +17,11 @@ from mmspec_ds.library.fusion import (
     shipped_fusions,
     write_fusions,
 )
+from mmspec_ds.library.fusion_pairs import pairs_of
 from mmspec_ds.library.prepared import ADDUCT, ENTROPY, PRECURSOR, SPECTRAL_PARTS, WEIGHTED_COSINE
+from mmspec_ds.library.references import references_of_entries
+from mmspec_ds.library.search import Searcher, SearchSettings
+from tests.library.made import entry
 
 BY_HAND = Fusion(
     kind="ms",
@@ -56,6 +61,33 @@ def test_a_fit_finds_the_weights_and_is_calibrated() -> None:
     for low in (0.0, 0.25, 0.5, 0.75):
         inside = (score >= low) & (score < low + 0.25)
         assert same[inside].mean() == pytest.approx(score[inside].mean(), abs=0.06)
+
+
+def test_a_fit_that_knows_the_queries_is_not_misled_by_easy_and_hard_ones() -> None:
+    """Candidates of one query share an offset of x, by which the right one of a hard query has less of it than
+    wrong ones of an easy query; within a query the odds are those of 3 x + y."""
+    random = np.random.default_rng(0)
+    queries, each = 1500, 8
+    x, y = random.standard_normal((2, queries, each))
+    log_odds = 3 * x + y
+    right = (log_odds + random.gumbel(size=log_odds.shape)).argmax(axis=1)
+    same = (np.arange(each) == right[:, None]).ravel()
+    offset = 4 * random.standard_normal((queries, 1))
+    parts = {ENTROPY: (x + offset).ravel(), "a model": y.ravel()}
+    number = np.repeat(np.arange(queries), each)
+    shuffled = random.permutation(len(same))
+    fusion = fit_fusion(
+        {name: part[shuffled] for name, part in parts.items()},
+        same[shuffled],
+        kind="ms",
+        open_search=True,
+        query=number[shuffled],
+    )
+    weights = np.array(fusion.weights) / fusion.scales
+    assert weights[0] / weights[1] == pytest.approx(3, abs=0.3)
+    assert fusion.score(parts).mean() == pytest.approx(1 / each, abs=0.01)
+    blind = fit_fusion(parts, same, kind="ms", open_search=True)
+    assert blind.weights[0] / blind.scales[0] < blind.weights[1] / blind.scales[1]  # misled
 
 
 def test_parts_that_no_pair_has_are_left_out_of_a_fit() -> None:
@@ -142,3 +174,14 @@ def test_those_that_come_with_the_package_name_a_source_whose_licence_allows_it(
         assert "SA" not in one.source
         assert set(SPECTRAL_PARTS) <= set(one.parts)
         assert (PRECURSOR in one.parts) != one.open or one.kind == "ei"
+
+
+def test_pairs_of_a_search_are_what_the_search_judged() -> None:
+    entries = [entry(number) for number in range(12)]
+    searcher = Searcher(references_of_entries(entries), SearchSettings(precursor_ppm=None, decoys=0))
+    unknown = Entry(entry(5).record, "")
+    parts, same, query = pairs_of(searcher, [entry(3), unknown, entry(7)], [one.block for one in entries])
+    np.testing.assert_array_equal(query, np.repeat([0, 1], 12))
+    assert same.sum() == 2
+    np.testing.assert_allclose(parts[ENTROPY][same], 1.0)
+    assert set(parts) >= {*SPECTRAL_PARTS, ADDUCT}

@@ -99,5 +99,6 @@ def identity_of(run: RetrievalRun, weights: str) -> str:
     content = run.model_dump(
         mode="json", include={"encoder", "model", "moe", "language"}, exclude={"language": {"base"}}
     )
-    content["data"] = run.data.model_dump(mode="json", include={"modalities", "compression"})
+    read = {"modalities", "compression", "collision_energy"}
+    content["data"] = run.data.model_dump(mode="json", include=read)
     return hashlib.sha256(json.dumps([weights, content], sort_keys=True).encode()).hexdigest()

@@ -24,6 +24,8 @@ from mmspec_ds.evaluation.search_ranks import (
 )
 from mmspec_ds.evaluation.search_report import SearchReport, SettingResult, summarise
 from mmspec_ds.library.entry import Embedder
+from mmspec_ds.systems.retrieval.fused_scores import NAME as FUSION
+from mmspec_ds.systems.retrieval.fused_scores import OPEN, WINDOW, FusedScores
 from mmspec_ds.systems.retrieval.search_question import ANALOGUE, SearchQuestion, Setting
 
 DECIMALS = 6
@@ -142,6 +144,7 @@ def evaluate_search(
     scores: Sequence[Scores],
     progress: Progress | None = None,
     remarks: Sequence[str] = (),
+    fused: FusedScores | None = None,
 ) -> SearchReport:
     """The figures of every method in every setting that the entries can answer.
 
@@ -150,21 +153,30 @@ def evaluate_search(
         scores: the methods.
         progress: called with the number of queries that are done.
         remarks: about the question, for the report.
+        fused: combines some of the methods; they are scored once more for it.
     """
     tally = Tally(question)
     seconds = {one.name: 0.0 for one in scores}
     single: list[str] = []
+    joined: list[Scores] = []
     for chunk in chunks_of(question):
+        together: dict[str, FloatMatrix] = {}
         for source in scores:
             started = time.perf_counter()
             found = source.of(chunk.chosen)
             seconds[source.name] += time.perf_counter() - started
             for method, matrix in found.items():
                 tally.add(method, chunk, matrix, (*question.settings, ANALOGUE))
-                if method not in single:
-                    single.append(method)
+            single += [method for method in found if method not in single]
+            if fused is not None and fused.uses(found):
+                together |= found
+                joined += [source] if source not in joined else []
+        if fused is not None:
+            fused.learn(chunk.chosen, together)
         if progress is not None:
             progress(int(chunk.chosen[-1]) + 1)
+    if fused is not None:
+        seconds[FUSION] = _add_fusion(tally, question, joined, fused)
     molecules = len({one.block for one in question.library})
     return SearchReport(
         queries=len(question.queries),
@@ -175,3 +187,18 @@ def evaluate_search(
         single=single,
         remarks=remarks,
     )
+
+
+def _add_fusion(tally: Tally, question: SearchQuestion, scores: Sequence[Scores], fused: FusedScores) -> float:
+    """Note the fused scores in every setting; the seconds that it took, without those of the parts."""
+    spent = 0.0
+    for chunk in chunks_of(question):
+        found = {name: matrix for one in scores for name, matrix in one.of(chunk.chosen).items()}
+        for group in (OPEN, WINDOW):
+            settings = [one for one in (*question.settings, ANALOGUE) if one in group]
+            if settings:
+                started = time.perf_counter()
+                matrix = fused.of(chunk.chosen, found, settings)
+                spent += time.perf_counter() - started
+                tally.add(FUSION, chunk, matrix, settings)
+    return spent

@@ -14,8 +14,12 @@ from mmspec_ds.systems.retrieval.text_encoding import TextEncoding
 def make_encoding(run: RetrievalRun) -> Encoding[Any]:
     """How records become what the model of a run reads."""
     if run.language is not None:
-        return TextEncoding(run.language, masked=run.objective.kind == "mntp")
-    return SpectrumEncoding(run.data.chosen_modalities(), run.data.compression, run.training.augment)
+        masked = run.objective.kind == "mntp"
+        return TextEncoding(run.language, masked=masked, energies=run.data.collision_energy)
+    data = run.data
+    return SpectrumEncoding(
+        data.chosen_modalities(), data.compression, run.training.augment, data.collision_energy
+    )
 
 
 def make_model(

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from mmspec_ds.evaluation.search_ranks import FloatMatrix, IntArray
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.library.peaks import Peaks, PeakSettings, peaks_of
+from mmspec_ds.library.references import ELECTRON_IONISATION, TANDEM, mass_spectra
+from mmspec_ds.library.search import SearchSettings
 from mmspec_ds.library.similarity import (
     COSINE,
     NIST,
@@ -26,28 +28,28 @@ from mmspec_ds.library.similarity import (
     information,
     largest_first,
 )
-from mmspec_ds.spectra.records import ElectronIonisationMS, Modality, TandemMS
+from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.retrieval.search_question import SearchQuestion, precursors_of
 
 FloatArray = npt.NDArray[np.float64]
 
 ENTROPY = "spectral entropy"
 MODIFIED = "modified cosine"
+ROOT = "square root cosine"
+WEIGHTED = "m^1.3 I^0.53 cosine"
 
 COSINES: Mapping[str, Weights] = {
     "cosine": COSINE,
-    "square root cosine": SQUARE_ROOT,
+    ROOT: SQUARE_ROOT,
     "m^3 I^0.6 cosine": STEIN_SCOTT,
-    "m^1.3 I^0.53 cosine": NIST,
+    WEIGHTED: NIST,
 }
 """The cosines of an evaluation, by name; the last has the weights of NIST."""
 
 
 def peak_settings(kind: Modality) -> PeakSettings:
-    """How the spectra of a kind are cleaned and compared: MS/MS, or EI, whose m/z are often whole numbers."""
-    if kind is Modality.EI:
-        return PeakSettings(whole_numbers=True, noise=0.0)
-    return PeakSettings()
+    """How the spectra of a kind are cleaned and compared, MS/MS or EI: as `mmspec search` does it."""
+    return SearchSettings().peaks(ELECTRON_IONISATION if kind is Modality.EI else TANDEM)
 
 
 class SortedValues:
@@ -145,17 +147,8 @@ class ModifiedCosineScores:
 def mass_peaks(entries: Iterable[Entry]) -> Peaks:
     """The peaks of the first mass spectrum of each entry; none where it has no mass spectrum."""
     nothing = np.zeros(0)
-    return peaks_of(
-        next(
-            (
-                (one.mz, one.intensity)
-                for one in entry.record.spectra
-                if isinstance(one, TandemMS | ElectronIonisationMS)
-            ),
-            (nothing, nothing),
-        )
-        for entry in entries
-    )
+    first = (next(iter(mass_spectra(entry.record)), None) for entry in entries)
+    return peaks_of((nothing, nothing) if one is None else (one.mz, one.intensity) for one in first)
 
 
 def _cosine_weights(peaks: Peaks, weights: Weights) -> FloatArray:

@@ -34,6 +34,9 @@ class RetrievalData(Settings):
     split_seed: int = Field(0, description="decides which molecules are held back")
     allow_shared_molecules: bool = Field(False, description="let molecules occur on both sides")
     modalities: tuple[str, ...] = Field(("ms",), min_length=1, description="the kinds of spectra to read")
+    collision_energy: bool = Field(
+        False, description="tell the model the collision energies, see `energies` for why not"
+    )
     compression: CompressionSettings = CompressionSettings()
 
     @field_validator("modalities")
@@ -106,6 +109,7 @@ class RetrievalObjective(Settings):
         sharpness: multiplies the Tanimoto similarities before their softmax.
         mine_every: updates after which the hardest wrong molecules are sought anew; 0 is never.
         mine_neighbours: how many of them come into a batch beside a molecule.
+        mine_share: share of the molecules beside which they come; the others come in random order.
     """
 
     kind: Literal["structure", "dropout_pairs", "mntp"] = "structure"
@@ -114,6 +118,7 @@ class RetrievalObjective(Settings):
     sharpness: float = Field(10.0, gt=0)
     mine_every: int = Field(0, ge=0)
     mine_neighbours: int = Field(3, ge=1)
+    mine_share: float = Field(0.5, gt=0, le=1)
 
     @model_validator(mode="after")
     def _pairs_know_no_molecule(self) -> Self:

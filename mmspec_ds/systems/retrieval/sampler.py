@@ -32,6 +32,7 @@ class MoleculeSampler:
         spectra: most records of a molecule in a round.
         seed: of the run.
         repeats: whether a molecule with fewer records comes with repeats of them.
+        share: of the molecules that their neighbours follow.
 
     Raises:
         ValueError: a round does not fill one batch.
@@ -42,6 +43,7 @@ class MoleculeSampler:
     spectra: int
     seed: int
     repeats: bool = False
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self) < 1:
@@ -66,7 +68,8 @@ class MoleculeSampler:
         molecules = np.bincount(self.molecule_N)
         order = rng.permutation(len(molecules))
         if neighbours_MH is not None:
-            order = side_by_side(order, np.asarray(neighbours_MH))
+            followed = rng.random(len(molecules)) < self.share
+            order = side_by_side(order, np.asarray(neighbours_MH), followed)
         # Records of each molecule in a random order, of which the first few are taken.
         shuffled = np.lexsort((rng.random(len(self.molecule_N)), self.molecule_N))
         counts = self._counts(molecules)[order]
@@ -113,12 +116,18 @@ class PairSampler:
         return [Chosen(rows_G, rows_G) for rows_G in rows]
 
 
-def side_by_side(order_M: IntArray, neighbours_MH: IntArray) -> IntArray:
-    """All molecules, each followed by those of its neighbours that have not come before, int64 [M]."""
+def side_by_side(
+    order_M: IntArray, neighbours_MH: IntArray, followed_M: npt.NDArray[np.bool_] | None = None
+) -> IntArray:
+    """All molecules, int64 [M], each (or each of `followed_M`) followed by those of its neighbours that have
+    not come before."""
     done, found = np.zeros(len(order_M), dtype=np.bool_), list[int]()
     neighbours = neighbours_MH.tolist()
     for molecule in order_M.tolist():
-        for one in (molecule, *neighbours[molecule]) if not done[molecule] else ():
+        if done[molecule]:
+            continue
+        alone = followed_M is not None and not followed_M[molecule]
+        for one in (molecule, *(() if alone else neighbours[molecule])):
             if not done[one]:
                 done[one] = True
                 found.append(one)

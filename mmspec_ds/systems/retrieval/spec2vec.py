@@ -14,8 +14,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from mmspec_ds.errors import UserError
+from mmspec_ds.library.references import mass_spectra
 from mmspec_ds.settings import Settings
-from mmspec_ds.spectra.records import ElectronIonisationMS, Record, TandemMS
+from mmspec_ds.spectra.records import Record, TandemMS
 
 if TYPE_CHECKING:
     from gensim.models import Word2Vec
@@ -57,7 +58,7 @@ class Spec2VecSettings(Settings):
 def words_of(record: Record, settings: Spec2VecSettings) -> list[Word]:
     """The words of the first mass spectrum of a record, such as "peak@105.03" and "loss@18.01"; none without
     one."""
-    spectrum = next((one for one in record.spectra if isinstance(one, TandemMS | ElectronIonisationMS)), None)
+    spectrum = next(iter(mass_spectra(record)), None)
     if spectrum is None or not len(spectrum.mz) or not spectrum.intensity.max() > 0:
         return []
     share = spectrum.intensity / spectrum.intensity.max()

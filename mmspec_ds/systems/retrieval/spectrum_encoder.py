@@ -29,6 +29,7 @@ from mmspec_ds.spectra.records import Modality, Record, table_rows
 from mmspec_ds.spectra.registry import CompressionSettings
 from mmspec_ds.spectra.rows import RecordRows
 from mmspec_ds.spectra.tokens import TokenSchema
+from mmspec_ds.systems.retrieval.energies import without_energies
 from mmspec_ds.systems.retrieval.flops import encoder_dimensions, encoder_flops, expert_flops
 from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel
 from mmspec_ds.systems.retrieval.run_settings import SpectrumEncoderSettings
@@ -48,11 +49,13 @@ class SpectrumEncoding:
         modalities: the kinds of spectra that are read.
         compression: how they become tokens.
         augment: the noise of a training.
+        energies: whether collision energies are told.
     """
 
     modalities: tuple[Modality, ...]
     compression: CompressionSettings
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    energies: bool = True
 
     @property
     def schemas(self) -> Mapping[Modality, TokenSchema]:
@@ -68,6 +71,8 @@ class SpectrumEncoding:
         encoder, parts = self._tokens, []
         for start in range(0, len(records), ENCODED_AT_ONCE):
             some = records[start : start + ENCODED_AT_ONCE]
+            if not self.energies:
+                some = without_energies(some)
             rows = RecordRows([one.id for one in some], some)
             tokens = encoder.encode_rows(rows, range(len(some))).tokens
             ids, smiles = tuple(one.id for one in some), tuple(one.smiles for one in some)

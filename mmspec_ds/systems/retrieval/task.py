@@ -221,7 +221,8 @@ def make_sampler(run: RetrievalRun, train: MoleculeSpectra, world: int) -> Molec
         if run.objective.kind == "dropout_pairs":
             return PairSampler(len(train), size, run.seed)
         most, repeats = run.training.spectra_per_molecule, run.training.repeat_records
-        return MoleculeSampler(train.molecule_N, size, most, run.seed, repeats)
+        share = run.objective.mine_share
+        return MoleculeSampler(train.molecule_N, size, most, run.seed, repeats, share)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

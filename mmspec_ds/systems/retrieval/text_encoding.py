@@ -16,6 +16,7 @@ from mmspec_ds.spectra.records import Record
 from mmspec_ds.spectra.textualize import PLAIN, new_tokens, positions, text_of_record
 from mmspec_ds.spectra.token_noise import Draws
 from mmspec_ds.systems.retrieval.batch import TextBatch
+from mmspec_ds.systems.retrieval.energies import without_energies
 from mmspec_ds.systems.retrieval.language_settings import LanguageModelSettings
 from mmspec_ds.systems.retrieval.model import Noise
 from mmspec_ds.systems.retrieval.model_folder import read_tokenizer
@@ -66,10 +67,12 @@ class TextEncoding:
     Attributes:
         settings: form, base model, noise.
         masked: hide positions of training batches, as the masked objective wants it.
+        energies: whether collision energies are told.
     """
 
     settings: LanguageModelSettings
     masked: bool = False
+    energies: bool = True
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +87,8 @@ class TextEncoding:
     def encode(self, records: Sequence[Record]) -> TextRows:
         """The ids of some records; a record without a peak in a mass spectrum has none."""
         text, most = self.settings.text, self.settings.max_tokens
+        if not self.energies:
+            records = without_energies(records)
         texts = [text_of_record(record, text) for record in records]
         if text.form in PLAIN:
             found = self.tokenizer.encode_batch(texts, add_special_tokens=False)

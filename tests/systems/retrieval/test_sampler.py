@@ -46,6 +46,8 @@ def test_a_round_depends_on_seed_and_number() -> None:
 def test_neighbours_come_beside_a_molecule() -> None:
     neighbours = np.array([[2, 1], [2, 0], [0, 1], [4, 5], [3, 5], [3, 4]])
     assert side_by_side(np.array([1, 5, 0, 2, 3, 4]), neighbours).tolist() == [1, 2, 0, 5, 3, 4]
+    alone = np.array([True, False, True, True, True, True])
+    assert side_by_side(np.array([1, 5, 0, 2, 3, 4]), neighbours, alone).tolist() == [1, 5, 3, 4, 0, 2]
     sampler = MoleculeSampler(np.arange(6), 3, 1, 0)
     batches = [set(molecules.tolist()) for _, molecules in sampler.round((0,), neighbours)]
     assert sorted(map(sorted, batches)) == [[0, 1, 2], [3, 4, 5]]

@@ -1,5 +1,6 @@
 """The task of a run: it learns, ranks embed what one would, and its model is found again in its folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from mmspec_ds.errors import ConfigError, DataError
-from mmspec_ds.spectra.records import CarbonNMR, Record
+from mmspec_ds.spectra.records import CarbonNMR, Record, TandemMS
 from mmspec_ds.systems.retrieval.data import RetrievalSets, collected
 from mmspec_ds.systems.retrieval.embedders import load_embedder
 from mmspec_ds.systems.retrieval.factory import make_encoding
@@ -157,3 +158,16 @@ def test_untrained_vectors_with_a_skip_compare_like_a_cosine() -> None:
     assert first_hits(task.embed(train), train.molecule_N).mean() > 0.8
     task.module(task.batch(0), 0.0).total.backward()
     assert all(p.grad is not None for p in task.model.parameters())
+
+
+def test_collision_energies_are_told_where_a_run_wants_it() -> None:
+    (entry,) = make_entries(molecules=1, spectra=1)
+    (spectrum,) = entry.record.spectra
+    assert isinstance(spectrum, TandemMS)
+    high = replace(spectrum, collision_energy_ev=40.0, measured_energy_ev=38.0)
+    records = [entry.record, replace(entry.record, spectra=(high,))]
+    for told in (False, True):
+        run = make_run(data={"collision_energy": told, "compression": {"ms": {"precursor": True}}})
+        one, other = (make_encoding(run).encode([record]) for record in records)
+        fields = [next(iter(rows.tokens.values())).discrete.tolist() for rows in (one, other)]
+        assert (fields[0] != fields[1]) is told

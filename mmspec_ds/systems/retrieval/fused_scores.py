@@ -1,0 +1,146 @@
+"""The fusion of several methods in an evaluation, fitted on other molecules than those that it is judged on.
+
+The queries are parted into folds by their molecules. The fusion that scores the queries of a fold was fitted on
+the pairs of all others: the first rows by each of its parts, among all rows and among those of other
+institutes.
+One fusion is for searches without the precursor, and one for those within its window.
+
+Axes: q queries, N rows of the library, C pairs.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mmspec_ds.evaluation.search_ranks import BoolMatrix, FloatMatrix, IntArray
+from mmspec_ds.library.fusion import Fusion, Kind, fit_fusion, mean_of
+from mmspec_ds.library.prepared import (
+    ENTROPY,
+    SQUARE_ROOT_COSINE,
+    WEIGHTED_COSINE,
+    Parts,
+    condition_parts,
+)
+from mmspec_ds.library.references import (
+    Conditions,
+    References,
+    conditions_of,
+    mass_spectra,
+    references_of_entries,
+)
+from mmspec_ds.systems.retrieval import peak_scores
+from mmspec_ds.systems.retrieval.search_question import ANALOGUE, SearchQuestion, Setting
+
+NAME = "fusion"
+
+PART_OF: Mapping[str, str] = {
+    peak_scores.ENTROPY: ENTROPY,
+    peak_scores.ROOT: SQUARE_ROOT_COSINE,
+    peak_scores.WEIGHTED: WEIGHTED_COSINE,
+}
+"""The parts of `mmspec search` among the classical methods."""
+
+OPEN: tuple[Setting, ...] = ("open", "cross-source", ANALOGUE)
+WINDOW: tuple[Setting, ...] = ("precursor", "cross-source, precursor")
+"""The settings of either fusion; it learns from those that are not analogues."""
+
+FOLDS = 5
+FIRST = 30
+"""Rows that are first by a part, and of which a fusion learns; a search judges a few hundred by all parts."""
+
+
+class FusedScores:
+    """One score of several.
+
+    Args:
+        question: the queries and the library.
+        models: names of the methods that are models, which are parts as they are.
+        kind: of the mass spectra.
+        seed: of the folds.
+    """
+
+    def __init__(self, question: SearchQuestion, models: Sequence[str], kind: Kind, seed: int = 0) -> None:
+        self._question, self._kind = question, kind
+        self._part_of = {**PART_OF, **{name: name for name in models}}
+        molecules = np.unique(question.groups)
+        order = np.random.default_rng(seed).permutation(len(molecules))
+        self._fold = (order % FOLDS)[np.searchsorted(molecules, question.groups)]
+        self._pairs: dict[bool, list[tuple[int, Parts, npt.NDArray[np.bool_]]]] = {True: [], False: []}
+        self._fusions: dict[tuple[bool, int], Fusion] = {}
+
+    def uses(self, methods: Mapping[str, FloatMatrix]) -> bool:
+        """Whether some of these methods are parts."""
+        return any(name in self._part_of for name in methods)
+
+    def learn(self, chosen: IntArray, found: Mapping[str, FloatMatrix]) -> None:
+        """Note the first rows of a few queries, by all of their scores."""
+        right = self._question.right(chosen)
+        for setting in self._question.settings:
+            searched = self._question.candidates(setting, chosen)
+            for at, query in enumerate(chosen.tolist()):
+                rows = self._first_rows(at, found, searched)
+                if len(rows):
+                    parts = self._parts(query, at, found, setting in OPEN, rows)
+                    self._pairs[setting in OPEN].append((query, parts, right[at, rows]))
+
+    def of(
+        self, chosen: IntArray, found: Mapping[str, FloatMatrix], settings: Sequence[Setting]
+    ) -> FloatMatrix:
+        """The fused scores [q, N] of a few queries, as log odds, in settings that are all of OPEN or of
+        WINDOW."""
+        without_precursor = settings[0] in OPEN
+        rows = np.arange(len(self._question.library))
+        fused = np.empty((len(chosen), len(rows)), dtype=np.float32)
+        for at, query in enumerate(chosen.tolist()):
+            fusion = self._fusion(without_precursor, int(self._fold[query]))
+            fused[at] = fusion.log_odds(self._parts(query, at, found, without_precursor, rows))
+        return fused
+
+    def _fusion(self, without_precursor: bool, fold: int) -> Fusion:
+        """The fusion that was fitted without a fold; where that has no pairs, similarities count equally."""
+        key = without_precursor, fold
+        if key not in self._fusions:
+            pairs = [one for one in self._pairs[without_precursor] if self._fold[one[0]] != fold]
+            names = list(pairs[0][1]) if pairs else list(self._part_of.values())
+            parts = {name: np.concatenate([one[1][name] for one in pairs]) for name in names if pairs}
+            same = np.concatenate([one[2] for one in pairs]) if pairs else np.zeros(0, dtype=bool)
+            self._fusions[key] = (
+                fit_fusion(parts, same, kind=self._kind, open_search=without_precursor)
+                if same.any() and not same.all()
+                else mean_of(names)
+            )
+        return self._fusions[key]
+
+    def _first_rows(self, at: int, found: Mapping[str, FloatMatrix], searched: BoolMatrix) -> IntArray:
+        """The rows that are among the first of those that are searched by any part."""
+        rows = np.flatnonzero(searched[at])
+        first = min(FIRST, len(rows))
+        chosen = [
+            rows[np.argpartition(-matrix[at, rows], first - 1)[:first]]
+            for method, matrix in found.items()
+            if method in self._part_of and first
+        ]
+        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *chosen]))
+
+    def _parts(
+        self, query: int, at: int, found: Mapping[str, FloatMatrix], without_precursor: bool, rows: IntArray
+    ) -> Parts:
+        """The parts of some rows, by name, [C] each; `at` is the place of the query in the matrices."""
+        parts = {
+            self._part_of[method]: matrix[at, rows].astype(np.float64)
+            for method, matrix in found.items()
+            if method in self._part_of
+        }
+        ppm = None if without_precursor else self._question.precursor_ppm
+        return parts | condition_parts(self._conditions[query], self._references, rows, ppm)
+
+    @cached_property
+    def _references(self) -> References:
+        return references_of_entries(self._question.library)
+
+    @cached_property
+    def _conditions(self) -> list[Conditions]:
+        spectra = (next(iter(mass_spectra(one.record)), None) for one in self._question.queries)
+        return [Conditions("") if one is None else conditions_of(one) for one in spectra]
