@@ -15,7 +15,7 @@ fi
     exit 1
 }
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-echo "setup: installing into .venv (a minute or two)"
+echo "setup: installing into .venv (a few minutes)"
 pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet install "$@" 2> >(grep -v '^WARNING' >&2); }
 # DeepSpeed's build imports torch, so torch comes first. Without an NVIDIA driver a fixed release keeps what comes
 # later from asking for another one, whose CUDA packages are several gigabytes.
