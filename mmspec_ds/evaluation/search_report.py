@@ -128,7 +128,8 @@ def print_report(report: SearchReport, console: Console | None = None) -> None:
             [method, *(f"{found[measure].mean:.3f} ± {found[measure].error:.3f}" for measure in measures)]
             for method, found in one.methods.items()
         ]
-        print_rows(["method", *measures], table, title=title, console=console)
+        _say(console, title)  # as the title of a table it would be cut at its width
+        print_rows(["method", *measures], table, None, console)
         for line in leads(one, report.single):
             _say(console, line)
     if report.seconds:
@@ -141,9 +142,10 @@ def leads(result: SettingResult, single: Sequence[str] = ()) -> list[str]:
     the first measure: a sentence each."""
     measure = next(iter(next(iter(result.methods.values()))))
     order = sorted(result.methods, key=lambda method: -result.methods[method][measure].mean)
-    pairs = [(order[0], order[1])] if len(order) > 1 else []
     alone = [method for method in order if method in single]
-    pairs += [(method, alone[0]) for method in order if method not in single and alone and single]
+    pairs = [(method, alone[0]) for method in order if method not in single and alone]
+    if len(order) > 1 and (order[1], order[0]) not in pairs:
+        pairs.insert(0, (order[0], order[1]))
     lines = []
     for first, second in dict.fromkeys(pairs):
         found = difference_of(result, first, second)[measure]
@@ -165,7 +167,7 @@ def difference_of(result: SettingResult, first: str, second: str) -> Mapping[str
         return found
     turned = result.differences[f"{second} - {first}"]
     return {
-        measure: Estimate(-one.mean, one.error, -one.high, -one.low, one.n, one.groups)
+        measure: Estimate(0.0 - one.mean, one.error, 0.0 - one.high, 0.0 - one.low, one.n, one.groups)
         for measure, one in turned.items()
     }
 
