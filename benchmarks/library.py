@@ -47,7 +47,7 @@ HEAD = (
         "nprobe",
         "batch",
     ),
-    *("queries", "queries_s", "queries_cpu_s", "recall_10", "index_mb", "build_s", "open_ms", "peak_mb"),
+    *("queries", "queries_s", "queries_cpu_s", "recall_10", "index_mb", "build_cpu_s", "open_ms", "peak_mb"),
 )
 BAR_RECALL, BAR_SPEED, BAR_MEGABYTES = 0.99, 15_000, 1_200
 CLASSES, ROWS_A_MOLECULE, CLASS_NOISE, K = 300, 26, 0.9, 10
@@ -109,9 +109,10 @@ def measure_index(
     some = queries[: len(tenth)]
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         path = Path(name) / "index.faiss"
-        started = time.perf_counter()
+        started = time.process_time()
         about = write_index(path, vectors)
-        build_s = time.perf_counter() - started
+        build_s = time.process_time() - started
+        print(f"index made in {build_s:.0f} s of processor time", flush=True)
         started = time.perf_counter()
         manifest = {"indexes": {"model": {"file": path.name, **about}}}
         index = open_index(path.parent, manifest, "model", vectors)
@@ -129,7 +130,7 @@ def measure_index(
         "queries_cpu_s": f"{speed_cpu:.0f}",
         "recall_10": f"{recall:.4f}",
         "index_mb": f"{megabytes:.0f}",
-        "build_s": f"{build_s:.0f}",
+        "build_cpu_s": f"{build_s:.0f}",
         "open_ms": f"{open_ms:.1f}",
         "peak_mb": memory(),
     }

@@ -7,8 +7,8 @@ relatives of its molecule as a query does whose molecule the library lacks.
 Decoys that are put together of fragments, as the spectrum-based ones of Scheubert et al. 2017 (Nature
 Communications 8, 1494), score less than such queries. With 593 MassBank queries, the molecules of half of them
 removed from the library, and a window of 10 ppm, those estimate 5 % false hits where 15 % are; these estimate
-10, 15 and 20 % where 9.8, 12.6 to 14.5 and 20 to 22 % are. Without a window those estimate 5 % where 34 % are;
-these never less than 30 %, which 23 % are. Nor does a model have to embed anything, as the vectors of the
+10, 15 and 20 % where 7, 13 and 19 % are. Without a window those estimate 5 % where 34 % are; these estimate
+30 % where 21 % are, and no less for any hit. Nor does a model have to embed anything, as the vectors of the
 library are there.
 
 Axes: D decoys, Q queries.

@@ -194,7 +194,7 @@ class Searcher:
         ]
 
     def _without(self, rows: Indices, molecule: int) -> Indices:
-        return rows[self.references.molecule[rows] != molecule]
+        return rows if molecule == NO_MOLECULE else rows[self.references.molecule[rows] != molecule]
 
     def is_open(self, query: PreparedQuery) -> bool:
         """Whether a spectrum is compared with entries of any precursor."""

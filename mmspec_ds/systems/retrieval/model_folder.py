@@ -104,7 +104,7 @@ def read_gguf_tokenizer(file: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
-        with _quiet():
+        with quiet():
             return transformers().AutoTokenizer.from_pretrained(
                 str(file.parent), gguf_file=file.name, local_files_only=True
             )
@@ -132,7 +132,7 @@ def read_model(
     Raises:
         DataError: the folder holds no such model, a damaged one, or one whose attention cannot be changed so.
     """
-    with _quiet():
+    with quiet():
         config = read_config(folder, layers=layers, attention=attention)
         config.attention_dropout = attention_dropout
         try:
@@ -218,7 +218,7 @@ def embedded(model: Any, ids: Tensor) -> Tensor:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the warnings and progress bars of transformers."""
     logging = transformers().utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

