@@ -159,3 +159,18 @@ def test_vectors_of_a_library_that_no_model_was_named_for_are_mentioned(
     build_library(tmp_path / "lab", [entry(number) for number in range(5)], [Model()])
     assert main(["search", str(tmp_path / "lab"), str(mgf(tmp_path / "u.mgf", [4]))]) == 0
     assert "for the vectors of made model name --model" in capsys.readouterr().err
+
+
+def test_a_model_of_the_library_is_part_of_the_score_and_another_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab, queries = tmp_path / "lab", mgf(tmp_path / "u.mgf", [4])
+    build_library(lab, [entry(number) for number in range(5)], [Model()])
+    arguments = ["search", str(lab), str(queries), "--model", "made", "--open"]
+    monkeypatch.setattr("mmspec_ds.cli.search._embedder", lambda path: Model())
+    assert main(arguments) == 0
+    assert "made model" in capsys.readouterr().out
+    monkeypatch.setattr("mmspec_ds.cli.search._embedder", lambda path: Model(identity="another"))
+    assert main(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "was built with another model 'made model'" in line

@@ -4,7 +4,7 @@ Axes: B rows (records) of this rank, G rows of all ranks, L positions of a text,
 of a position, X bytes of a fingerprint.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -41,6 +41,15 @@ class TextBatch:
         """See `Inputs`."""
         hidden_BL = None if self.hidden_BL is None else change(self.hidden_BL)
         return TextBatch(change(self.ids_BLP), change(self.mask_BL), hidden_BL)
+
+    def groups(self, size: int) -> Iterator["TextBatch"]:
+        """The records in groups of at most `size`, each padded to the longest of its texts."""
+        for at in range(0, len(self.mask_BL), size):
+            yield self._cut(slice(at, at + size))
+
+    def _cut(self, rows: slice) -> "TextBatch":
+        length = max(1, int(self.mask_BL[rows].sum(1).max()))
+        return self.mapped(lambda tensor: tensor[rows, :length])
 
 
 @dataclass(frozen=True)

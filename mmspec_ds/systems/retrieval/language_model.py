@@ -24,6 +24,10 @@ from mmspec_ds.systems.retrieval.model_folder import decoder_of, identity_of, re
 from mmspec_ds.systems.retrieval.new_tokens import first_rows
 from mmspec_ds.systems.retrieval.text_head import TextHead
 
+GROUP = 16
+"""Texts that go through the layers together, padded to the longest of them. A batch has its texts in the order
+of their lengths, most of them half as long as the longest."""
+
 BASE_IDENTITY = "base_identity"
 """The buffer with the checksum of the pretrained model."""
 
@@ -92,8 +96,13 @@ class LanguageModel(RetrievalModel[TextBatch]):
         return vectors
 
     def states(self, inputs: TextBatch) -> Tensor:
-        """The states [B, L, D] after the last layer. Hidden positions have the mean of all embeddings as
-        theirs."""
+        """The states [B, L, D] after the last layer; those of positions without a token have no meaning. Hidden
+        positions have the mean of all embeddings as theirs."""
+        found = ((self._states(part), part.mask_BL.shape[1]) for part in inputs.groups(GROUP))
+        longest = inputs.mask_BL.shape[1]
+        return torch.cat([F.pad(states, (0, 0, 0, longest - length)) for states, length in found])
+
+    def _states(self, inputs: TextBatch) -> Tensor:
         embedded_BLD = self.embed(inputs.ids_BLP)
         if inputs.hidden_BL is not None:
             embedded_BLD = torch.where(inputs.hidden_BL[..., None], self._mean_embedding(), embedded_BLD)
@@ -120,7 +129,6 @@ class LanguageModel(RetrievalModel[TextBatch]):
     def flops(self, inputs: TextBatch, *, again: bool = False) -> float:
         """Of the linear layers and of attention, padding included. The gradient of frozen weights is not
         computed."""
-        records, length = inputs.mask_BL.shape
         config = self.layers.config
         own = sum(one.numel() for one in self.adapter.values()) + sum(
             one.numel() for one in self.head.parameters()
@@ -129,10 +137,13 @@ class LanguageModel(RetrievalModel[TextBatch]):
             one.numel() for one in self.adapter.values()
         )
         passes = 3 if self.settings.train == "all" else 2
-        attention = 4.0 * length * config.hidden_size * config.num_hidden_layers
-        forward = 2.0 * (linear + own) + attention
-        backward = 2.0 * ((passes - 1) * linear + 2 * own) + 2 * attention
-        return records * length * (forward * (2 if again else 1) + backward)
+        forwards = 2 if again else 1
+        weights = forwards * 2.0 * (linear + own) + 2.0 * ((passes - 1) * linear + 2 * own)
+        flops = 0.0
+        for records, length in (part.mask_BL.shape for part in inputs.groups(GROUP)):
+            attention = 4.0 * length * config.hidden_size * config.num_hidden_layers
+            flops += records * length * (weights + (forwards + 2) * attention)
+        return flops
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout on or off, that of the frozen layers too."""
