@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from mmspec_ds.library.store import Library
     from mmspec_ds.readers.requests import Request
 
-FUSION = "fusion.json"
-"""In the folder of a model: how its cosine and the other parts of the score are weighed."""
-
 
 _OF_OTHER_MODELS = re.compile(r"taken as [\d.]+ eV$|the nearest energy of the benchmark$")
 """What readers remark of collision energies for models that know three of them; here they stay as measured."""
@@ -72,7 +69,7 @@ def add(commands: Commands) -> None:
         "--fusion",
         type=Path,
         metavar="JSON",
-        help=f"weights of the parts of the score (default: {FUSION} of the model, or those that come with it)",
+        help="weights of the parts of the score (default: fusion.json of the model, else those of the package)",
     )
     command.add_argument("--out", type=Path, metavar="FILE", help="write hits: FILE.csv, or lines of JSON")
     command.add_argument("--mirror", type=Path, metavar="DIR", help="draw the first hit of each query there")
@@ -131,7 +128,7 @@ def _embedder(path: Path) -> "Embedder":
 
 def _fusions(options: argparse.Namespace) -> "Sequence[Fusion]":
     """Those that were named, or those of the models, before those that come with the package."""
-    from mmspec_ds.library.fusion import read_fusions, shipped_fusions
+    from mmspec_ds.library.fusion import FUSION, read_fusions, shipped_fusions
 
     paths = [options.fusion] if options.fusion else [path / FUSION for path in options.model]
     named = [one for path in paths if options.fusion or path.is_file() for one in read_fusions(path)]

@@ -10,6 +10,7 @@ Axes: q queries, N rows of the library, C pairs.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -52,25 +53,33 @@ FIRST = 30
 """Rows that are first by a part, and of which a fusion learns; a search judges a few hundred by all parts."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The first rows of a query: their parts, and whether the molecule is the query's, [C]."""
+
+    query: int
+    parts: Parts
+    same: npt.NDArray[np.bool_]
+
+
 class FusedScores:
     """One score of several.
 
     Args:
         question: the queries and the library.
-        models: names of the methods that are models, which are parts as they are.
+        models: by the methods that are models, the names of their parts: those that the models have in a
+            library.
         kind: of the mass spectra.
         seed: of the folds.
     """
 
-    def __init__(self, question: SearchQuestion, models: Sequence[str], kind: Kind, seed: int = 0) -> None:
+    def __init__(self, question: SearchQuestion, models: Mapping[str, str], kind: Kind, seed: int = 0) -> None:
         self._question, self._kind = question, kind
-        self._part_of = {**PART_OF, **{name: name for name in models}}
+        self._part_of = {**PART_OF, **models}
         molecules = np.unique(question.groups)
         order = np.random.default_rng(seed).permutation(len(molecules))
         self._fold = (order % FOLDS)[np.searchsorted(molecules, question.groups)]
-        self._pairs: dict[Setting, list[tuple[int, Parts, npt.NDArray[np.bool_]]]] = {
-            setting: [] for setting in question.settings
-        }
+        self._judged: dict[Setting, list[_Judged]] = {setting: [] for setting in question.settings}
         self._fusions: dict[tuple[bool, int], Fusion] = {}
 
     def uses(self, methods: Mapping[str, FloatMatrix]) -> bool:
@@ -86,7 +95,7 @@ class FusedScores:
                 rows = self._first_rows(at, found, searched)
                 if right[at, rows].any():
                     parts = self._parts(query, at, found, setting in OPEN, rows)
-                    self._pairs[setting].append((query, parts, right[at, rows]))
+                    self._judged[setting].append(_Judged(query, parts, right[at, rows]))
 
     def of(
         self, chosen: IntArray, found: Mapping[str, FloatMatrix], settings: Sequence[Setting]
@@ -101,27 +110,41 @@ class FusedScores:
             fused[at] = fusion.log_odds(self._parts(query, at, found, without_precursor, rows))
         return fused
 
+    def fitted(self, source: str) -> list[Fusion]:
+        """The fusions that were fitted on all queries, for searches of other spectra by `mmspec search`: one
+        without the precursor and one within its window, as far as there is something to learn from. `source`
+        says what they were fitted on."""
+        found = (self._fit(one, self._learned(one), source) for one in (True, False))
+        return [one for one in found if one is not None]
+
     def _fusion(self, without_precursor: bool, fold: int) -> Fusion:
-        """The fusion that was fitted without a fold; where that has no pairs, similarities count equally."""
+        """The fusion that was fitted without a fold; where nothing else is there, similarities count
+        equally."""
         key = without_precursor, fold
         if key not in self._fusions:
-            pairs = self._others(without_precursor, fold)
-            names = list(pairs[0][1]) if pairs else list(self._part_of.values())
-            parts = {name: np.concatenate([one[1][name] for one in pairs]) for name in names if pairs}
-            same = np.concatenate([one[2] for one in pairs]) if pairs else np.zeros(0, dtype=bool)
-            self._fusions[key] = (
-                fit_fusion(parts, same, kind=self._kind, open_search=without_precursor)
-                if same.any() and not same.all()
-                else mean_of(names)
-            )
+            learned = self._learned(without_precursor, fold)
+            names = list(learned[0].parts) if learned else list(self._part_of.values())
+            self._fusions[key] = self._fit(without_precursor, learned) or mean_of(names)
         return self._fusions[key]
 
-    def _others(self, without_precursor: bool, fold: int) -> list[tuple[int, Parts, npt.NDArray[np.bool_]]]:
-        """The pairs of the other folds: across institutes, where there are any."""
+    def _fit(self, without_precursor: bool, learned: Sequence[_Judged], source: str = "") -> Fusion | None:
+        same = np.concatenate([np.zeros(0, dtype=bool), *(one.same for one in learned)])
+        if not same.any() or same.all():
+            return None
+        return fit_fusion(
+            {name: np.concatenate([one.parts[name] for one in learned]) for name in learned[0].parts},
+            same,
+            kind=self._kind,
+            open_search=without_precursor,
+            source=source,
+        )
+
+    def _learned(self, without_precursor: bool, fold: int | None = None) -> list[_Judged]:
+        """What there is to learn from, without a fold: across institutes, where there is any."""
         for setting in reversed(OPEN if without_precursor else WINDOW):
-            pairs = [one for one in self._pairs.get(setting, ()) if self._fold[one[0]] != fold]
-            if pairs:
-                return pairs
+            judged = [one for one in self._judged.get(setting, ()) if self._fold[one.query] != fold]
+            if judged:
+                return judged
         return []
 
     def _first_rows(self, at: int, found: Mapping[str, FloatMatrix], searched: BoolMatrix) -> IntArray:
