@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -167,6 +168,9 @@ def _spec2vec(read: "ReadQuestion", told: list[str]) -> "list[Scores]":
     if not read.training:
         told.append("Spec2Vec is left out: there are no spectra to learn from (--train)")
         return []
+    if find_spec("gensim") is None:
+        told.append("Spec2Vec is left out: it needs gensim (pip install 'mmspec-ds[baselines]')")
+        return []
     settings = Spec2VecSettings(decimals=0 if read.kind is Modality.EI else 2)
     count = len(read.training)
     with ProgressLines(f"Spec2Vec learns from {count:,} spectra", settings.epochs, unit="epochs") as progress:
@@ -201,7 +205,7 @@ def _written(settings: "PeakSettings") -> str:
     equal = (
         "equal whole numbers of m/z" if settings.whole_numbers else f"equal within {settings.tolerance_da:g} Da"
     )
-    return f"{equal}, below {settings.noise:.1%} of the largest left out"
+    return equal if not settings.noise else f"{equal}, below {settings.noise:.1%} of the largest left out"
 
 
 def _compared(folder: Path, run: "RunSettings") -> "Compared":
