@@ -18,7 +18,7 @@ NO_MODEL = "none"
 """Stands in the place of a model for the classical scores alone."""
 
 PROPOSING = ("raw", "beam", "verify", "modalities", "controls", "skip_invalid")
-SEARCHING = ("queries", "library", "train", "precursor_ppm", "quick")
+SEARCHING = ("queries", "library", "train", "precursor_ppm", "quick", "fusion")
 """The options of models that propose structures, and of those that search."""
 
 
@@ -28,7 +28,8 @@ def add(commands: Commands) -> None:
         _evaluate,
         "score trained models on molecules whose structure is known",
         "mmspec evaluate runs/demo --data starter/test.parquet --controls starter/train.parquet\n"
-        "  mmspec evaluate none --data spectra.msp --queries role=query --library role=library",
+        "  mmspec evaluate none --data spectra.msp --queries role=query --library role=library\n"
+        "  mmspec evaluate runs/retrieval --data massbank_msms.parquet --fusion runs/retrieval/fusion.json",
     )
     command.add_argument(
         "models",
@@ -89,6 +90,13 @@ def _add_searching(command: Command) -> None:
     )
     group.add_argument(
         "--quick", action="store_true", help="without Spec2Vec and modified cosine, which take a minute or more"
+    )
+    group.add_argument(
+        "--fusion",
+        type=Path,
+        metavar="FILE",
+        help="write the fusion there, fitted on all queries, for `mmspec search`, which takes that of a model"
+        " from MODEL/fusion.json",
     )
 
 

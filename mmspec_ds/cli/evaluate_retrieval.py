@@ -3,10 +3,12 @@
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from mmspec_ds.errors import ConfigError
+from mmspec_ds.cli.common import check_writable
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
@@ -31,22 +33,28 @@ def evaluate_retrieval(options: argparse.Namespace, runs: "Mapping[Path, RunSett
     """
     from mmspec_ds.evaluation.score_table import print_trainings
     from mmspec_ds.evaluation.search_report import print_report, write_report
+    from mmspec_ds.systems.retrieval.embedders import load_embedder
     from mmspec_ds.systems.retrieval.evaluate import evaluate_search
     from mmspec_ds.systems.retrieval.read_question import read_files, read_question
 
+    check_writable(options.fusion)
     selection = _selection(options)
+    embedders = {name: load_embedder(folder) for name, folder in _names(list(runs)).items()}
+    parts = _parts(embedders, written=options.fusion is not None)
     with ProgressLines("reading", unit="spectra") as progress:
         entries, remarks = read_files(options.data, progress.at)
     trained = _trained(cast("Mapping[Path, RetrievalRun]", runs), options.data, entries, remarks)
     read = read_question(entries, selection, trained, remarks)
-    scores, told = _scores(read, list(runs), quick=options.quick)
-    fused = _fused(read, list(_names(list(runs)).values()))
+    scores, told = _scores(read, embedders, quick=options.quick)
+    fused = _fused(read, parts)
     with ProgressLines("searching", len(read.question.queries), unit="queries") as progress:
         report = evaluate_search(read.question, scores, progress.at, [*read.remarks, *told], fused)
     print_report(report)
     print_trainings([_compared(folder, run) for folder, run in runs.items()])
     if options.json:
         write_report(options.json, report)
+    if options.fusion:
+        _write_fusions(options.fusion, fused, read, options.data)
     return 0
 
 
@@ -82,10 +90,11 @@ def _trained(
     return found
 
 
-def _scores(read: "ReadQuestion", folders: Sequence[Path], *, quick: bool) -> "tuple[list[Scores], list[str]]":
+def _scores(
+    read: "ReadQuestion", embedders: "Mapping[str, Embedder]", *, quick: bool
+) -> "tuple[list[Scores], list[str]]":
     """All methods, and what was equal between them, a sentence each."""
     from mmspec_ds.spectra.records import Modality
-    from mmspec_ds.systems.retrieval.embedders import load_embedder
     from mmspec_ds.systems.retrieval.peak_scores import ModifiedCosineScores, PeakScores, peak_settings
 
     question = read.question
@@ -101,15 +110,26 @@ def _scores(read: "ReadQuestion", folders: Sequence[Path], *, quick: bool) -> "t
             scores.append(ModifiedCosineScores(question, settings))
         if not quick:
             scores += _spec2vec(read, told)
-    names = _names(folders)
-    for folder in folders:
-        scores.append(_vectors(load_embedder(folder), read, names[folder]))
+    for name, embedder in embedders.items():
+        scores.append(_vectors(embedder, read, name))
     if not scores:
         raise ConfigError("the queries have no mass spectra, and no model is named: nothing can be compared")
     return scores, told
 
 
-def _fused(read: "ReadQuestion", models: Sequence[str]) -> "FusedScores | None":
+def _parts(embedders: "Mapping[str, Embedder]", *, written: bool) -> dict[str, str]:
+    """By method the name of its part in a fusion: that of the model in a library. Where two models have one
+    name, which no library can hold, and nothing is `written`, the name of the method."""
+    parts = {method: embedder.name for method, embedder in embedders.items()}
+    if len(set(parts.values())) == len(parts):
+        return parts
+    if written:
+        twice = next(name for name in parts.values() if list(parts.values()).count(name) > 1)
+        raise ConfigError(f"--fusion: two of the models have the name {twice!r}, and a library holds one")
+    return {method: method for method in parts}
+
+
+def _fused(read: "ReadQuestion", models: Mapping[str, str]) -> "FusedScores | None":
     """The fusion of the classical scores and the models, where there are two or more."""
     from mmspec_ds.spectra.records import Modality
     from mmspec_ds.systems.retrieval.fused_scores import FusedScores
@@ -119,12 +139,37 @@ def _fused(read: "ReadQuestion", models: Sequence[str]) -> "FusedScores | None":
     return FusedScores(read.question, models, "ei" if read.kind is Modality.EI else "ms")
 
 
+def _write_fusions(
+    path: Path, fused: "FusedScores | None", read: "ReadQuestion", files: Sequence[Path]
+) -> None:
+    """Write what `mmspec search` weighs the parts of a score by, fitted on all queries."""
+    from mmspec_ds.library.fusion import write_fusions
+
+    question = read.question
+    source = (
+        f"{len(question.queries):,} queries against {len(question.library):,} entries of"
+        f" {', '.join(one.name for one in files)}"
+    )
+    fitted = fused.fitted(source) if fused is not None else []
+    if not fitted:
+        raise DataError("not written: no query was found by two methods to learn from", path=path)
+    write_fusions(path, fitted)
+    for one in fitted:
+        weights = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(one.parts, one.weights))
+        print(f"{path}: {'open' if one.open else 'precursor'}: {weights}")
+    if question.has_precursors and all(one.open for one in fitted):
+        print(f"{path}: precursor: nothing to learn from, so that similarities will count equally")
+
+
 def _spec2vec(read: "ReadQuestion", told: list[str]) -> "list[Scores]":
     from mmspec_ds.spectra.records import Modality
     from mmspec_ds.systems.retrieval.spec2vec import Spec2VecSettings, train_spec2vec
 
     if not read.training:
         told.append("Spec2Vec is left out: there are no spectra to learn from (--train)")
+        return []
+    if find_spec("gensim") is None:
+        told.append("Spec2Vec is left out: it needs gensim (pip install 'mmspec-ds[baselines]')")
         return []
     settings = Spec2VecSettings(decimals=0 if read.kind is Modality.EI else 2)
     count = len(read.training)
@@ -145,17 +190,22 @@ def _vectors(embedder: "Embedder", read: "ReadQuestion", name: str) -> "Scores":
         return VectorScores(embedder, question, name, progress.at)
 
 
-def _names(folders: Sequence[Path]) -> dict[Path, str]:
-    """The last part of each path, or all of it where two are the same."""
-    last = [folder.name for folder in folders]
-    return {folder: folder.name if last.count(folder.name) == 1 else str(folder) for folder in folders}
+def _names(folders: Sequence[Path]) -> dict[str, Path]:
+    """The models by the last part of each path, or by all of it where two are the same or another method has
+    that name."""
+    from mmspec_ds.systems.retrieval.fused_scores import NAME
+    from mmspec_ds.systems.retrieval.peak_scores import COSINES, ENTROPY, MODIFIED
+    from mmspec_ds.systems.retrieval.spec2vec import Spec2Vec
+
+    taken = [NAME, ENTROPY, MODIFIED, Spec2Vec.name, *COSINES, *(folder.name for folder in folders)]
+    return {folder.name if taken.count(folder.name) == 1 else str(folder): folder for folder in folders}
 
 
 def _written(settings: "PeakSettings") -> str:
     equal = (
         "equal whole numbers of m/z" if settings.whole_numbers else f"equal within {settings.tolerance_da:g} Da"
     )
-    return f"{equal}, below {settings.noise:.1%} of the largest left out"
+    return equal if not settings.noise else f"{equal}, below {settings.noise:.1%} of the largest left out"
 
 
 def _compared(folder: Path, run: "RunSettings") -> "Compared":

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from mmspec_ds.library.store import Library
     from mmspec_ds.readers.requests import Request
 
-FUSION = "fusion.json"
-"""In the folder of a model: how its cosine and the other parts of the score are weighed."""
 
 _OF_OTHER_MODELS = re.compile(r"taken as [\d.]+ eV$|the nearest energy of the benchmark$")
 """What readers remark of collision energies for models that know three of them; here they stay as measured."""
@@ -72,8 +70,7 @@ def add(commands: Commands) -> None:
         "--fusion",
         type=Path,
         metavar="JSON",
-        help=f"weights of the parts of the score, in place of {FUSION} of the model and of those that come with"
-        " mmspec",
+        help="weights of the parts of the score (default: fusion.json of the model and those of the package)",
     )
     command.add_argument("--out", type=Path, metavar="FILE", help="write hits: FILE.csv, or lines of JSON")
     command.add_argument("--mirror", type=Path, metavar="DIR", help="draw the first hit of each query there")
@@ -135,7 +132,7 @@ def _embedder(path: Path) -> "Embedder":
 
 def _fusions(options: argparse.Namespace) -> "Sequence[Fusion]":
     """Those of the file that was named alone; else those of the models and those that come with the package."""
-    from mmspec_ds.library.fusion import read_fusions, shipped_fusions
+    from mmspec_ds.library.fusion import FUSION, read_fusions, shipped_fusions
 
     if options.fusion:
         return read_fusions(options.fusion)

@@ -35,10 +35,10 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "--split",
-        choices=("inchikey", "scaffold"),
+        choices=("inchikey", "scaffold", "none"),
         default="inchikey",
-        help="what is never in two files: the first block of an InChIKey, or a Murcko scaffold"
-        " (default: inchikey)",
+        help="what is never in two files: the first block of an InChIKey, or a Murcko scaffold; none: all"
+        " molecules go into train.parquet, such as for a library of predicted spectra (default: inchikey)",
     )
     kinds = command.add_mutually_exclusive_group()
     kinds.add_argument(
@@ -66,7 +66,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--skip-invalid", action="store_true", help="count unusable lines instead of failing")
     command.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes")
-    command.add_argument("--out", type=Path, required=True, help="folder for train, val and test.parquet")
+    command.add_argument("--out", type=Path, required=True, help="folder for the parquet files")
 
 
 def _simulate(options: argparse.Namespace) -> int:
@@ -75,12 +75,11 @@ def _simulate(options: argparse.Namespace) -> int:
     from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 
     base = NoiseSettings.off() if options.noise_free else NoiseSettings.of_profile(options.profile)
-    noise = base.model_dump() | dict(options.noise)
-    settings = validated(
-        SimulationSettings,
-        {name: getattr(options, name) for name in _SETTINGS} | {"noise": noise},
-        "simulate",
-    )
+    values = {name: getattr(options, name) for name in _SETTINGS}
+    if options.split == "none":
+        values |= {"split": "inchikey", "validation": 0.0, "test": 0.0}
+    values["noise"] = base.model_dump() | dict(options.noise)
+    settings = validated(SimulationSettings, values, "simulate")
     with ProgressLines("simulating", unit="molecules") as progress:
         gathering = ProgressLines("making molecules", unit="molecules", bar=False, console=progress.console)
         summary = simulate_dataset(

@@ -27,6 +27,8 @@ from mmspec_ds.settings import Settings
 SHIPPED = Path(__file__).with_name("fusions.json")
 NOT_FITTED = "equal weights, not fitted"
 """The source of a fusion whose scores are no probabilities."""
+FUSION = "fusion.json"
+"""In the folder of a model: how its cosine and the other parts of the score are weighed."""
 
 _RIDGE = 1e-4
 """On the squares of the weights of a conditional regression, for each query."""

@@ -1,15 +1,18 @@
 """`mmspec evaluate` of models that search, and of the classical scores alone."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from mmspec_ds.library.entry import Entry
+from mmspec_ds.library.fusion import read_fusions
 from mmspec_ds.systems.retrieval.factory import make_model
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
 from mmspec_ds.systems.run_file import load_run
@@ -96,6 +99,44 @@ def test_other_queries_and_rows(mmspec: Any, spectra: Path) -> None:
     assert told.status == 0, told
     assert "15 queries against a library of 60 rows" in told.out
     assert "queries: split=val; library: all" in told.out
+
+
+def test_a_fusion_is_written_and_searches_take_it(mmspec: Any, spectra: Path, tmp_path: Path) -> None:
+    model, library, hits = model_of(tmp_path / "fresh"), tmp_path / "library", tmp_path / "hits.jsonl"
+    written = model / "fusion.json"
+    told = mmspec("evaluate", model, "--data", spectra, "--fusion", written, "--queries", "role=query", *QUICK)
+    assert told.status == 0, told
+    # Within the window there are no wrong rows, from which to tell right ones.
+    assert f"{written}: precursor: nothing to learn from" in told.out
+    (fusion,) = read_fusions(written)
+    assert (fusion.open, "fresh" in fusion.parts) == (True, True)
+    assert fusion.source == "5 queries against 40 entries of spectra.mgf"
+    assert mmspec("library", "build", spectra, "--out", library, "--model", model).status == 0
+    told = mmspec("search", library, spectra, "--model", model, "--open", "--decoys", 0, "--out", hits)
+    assert told.status == 0, told
+    first = json.loads(hits.read_text().splitlines()[0])["hits"][0]
+    parts = {name: np.array([np.nan if part is None else part]) for name, part in first["parts"].items()}
+    assert first["score"] == pytest.approx(float(fusion.score(parts)[0]), abs=1e-4)
+
+
+def test_a_fusion_is_for_models_of_different_names(mmspec: Any, spectra: Path, tmp_path: Path) -> None:
+    first, other = model_of(tmp_path / "fresh"), tmp_path / "elsewhere" / "fresh"
+    other.parent.mkdir()
+    shutil.copytree(first, other)
+    arguments = ("evaluate", first, other, "--data", spectra, *QUICK)
+    assert mmspec(*arguments).status == 0
+    mmspec(*arguments, "--fusion", tmp_path / "fusion.json").is_one_line(
+        "two of the models have the name 'fresh'"
+    )
+    assert not (tmp_path / "fusion.json").exists()
+
+
+def test_a_model_of_the_name_of_a_method_is_told_apart(mmspec: Any, spectra: Path, tmp_path: Path) -> None:
+    target = tmp_path / "figures.json"
+    told = mmspec("evaluate", model_of(tmp_path / "cosine"), "--data", spectra, "--json", target, *QUICK)
+    assert told.status == 0, told
+    methods = json.loads(target.read_text())["settings"]["open"]["methods"]
+    assert {"cosine", str(tmp_path / "cosine")} < set(methods)
 
 
 @pytest.mark.parametrize(

@@ -17,3 +17,14 @@ def test_molecules_from_pieces_without_those_held_out(mmspec: Any, tmp_path: Pat
     records = [r for path in (tmp_path / "out").iterdir() for r in read_records(path)]
     assert len(records) == 80
     assert not any(is_held_out(inchikey_block(r.smiles or ""), "b") for r in records)
+
+
+def test_all_molecules_of_a_list_in_one_file(mmspec: Any, tmp_path: Path) -> None:
+    source = tmp_path / "suspects.smi"
+    source.write_text("CC(=O)Nc1ccc(O)cc1\nCC(=O)c1cc(N)ccc1O\nNCC(=O)c1ccc(O)cc1\n")
+    arguments = ("--smiles", source, "--workers", 1, "--out", tmp_path / "out")
+    mmspec("simulate", *arguments).is_one_line("3 molecules leave none for val.parquet")
+    assert mmspec("simulate", "--split", "none", *arguments).status == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["train.parquet"]
+    found = {record.smiles for record in read_records(tmp_path / "out" / "train.parquet")}
+    assert found == {"CC(=O)Nc1ccc(O)cc1", "CC(=O)c1cc(N)ccc1O", "NCC(=O)c1ccc(O)cc1"}

@@ -1,15 +1,18 @@
 """The fusion of several methods in an evaluation, fitted on other molecules than those that it is judged on.
 
 The queries are parted into folds by their molecules. The fusion that scores the queries of a fold was fitted on
-the pairs of all others: queries that have an answer in another institute, and the rows of other institutes that
-are first by any part. Learned from all rows it found less, in the open search as well (R@1 0.833, not 0.841, of
-593 queries): the first rows are then spectra of one instrument. Where no institute is told, all rows count.
-One fusion is for searches without the precursor, and one for those within its window.
+all others, so that the right rows of a query come first among its own: on the queries that have an answer in
+another institute, and the rows of other institutes that are first by any part. Learned from all rows it found
+less in the open search as well (R@1 0.843, not 0.848, of 593 queries, with a model): the first rows are then
+spectra of one instrument. Where no institute is told, all rows count. One fusion is for searches without the
+precursor, and one for those within its window. As in the fusions of the package, agreement of polarity and
+energy is no part of the first.
 
 Axes: q queries, N rows of the library, C pairs.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +21,7 @@ import numpy.typing as npt
 from mmspec_ds.evaluation.search_ranks import BoolMatrix, FloatMatrix, IntArray
 from mmspec_ds.library.fusion import Fusion, Kind, fit_fusion, mean_of
 from mmspec_ds.library.prepared import (
+    ADDUCT,
     ENTROPY,
     SQUARE_ROOT_COSINE,
     WEIGHTED_COSINE,
@@ -52,25 +56,33 @@ FIRST = 30
 """Rows that are first by a part, and of which a fusion learns; a search judges a few hundred by all parts."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The first rows of a query: their parts, and whether the molecule is the query's, [C]."""
+
+    query: int
+    parts: Parts
+    same: npt.NDArray[np.bool_]
+
+
 class FusedScores:
     """One score of several.
 
     Args:
         question: the queries and the library.
-        models: names of the methods that are models, which are parts as they are.
+        models: by the methods that are models, the names of their parts: those that the models have in a
+            library.
         kind: of the mass spectra.
         seed: of the folds.
     """
 
-    def __init__(self, question: SearchQuestion, models: Sequence[str], kind: Kind, seed: int = 0) -> None:
+    def __init__(self, question: SearchQuestion, models: Mapping[str, str], kind: Kind, seed: int = 0) -> None:
         self._question, self._kind = question, kind
-        self._part_of = {**PART_OF, **{name: name for name in models}}
+        self._part_of = {**PART_OF, **models}
         molecules = np.unique(question.groups)
         order = np.random.default_rng(seed).permutation(len(molecules))
         self._fold = (order % FOLDS)[np.searchsorted(molecules, question.groups)]
-        self._pairs: dict[Setting, list[tuple[int, Parts, npt.NDArray[np.bool_]]]] = {
-            setting: [] for setting in question.settings
-        }
+        self._judged: dict[Setting, list[_Judged]] = {setting: [] for setting in question.settings}
         self._fusions: dict[tuple[bool, int], Fusion] = {}
 
     def uses(self, methods: Mapping[str, FloatMatrix]) -> bool:
@@ -86,7 +98,7 @@ class FusedScores:
                 rows = self._first_rows(at, found, searched)
                 if right[at, rows].any():
                     parts = self._parts(query, at, found, setting in OPEN, rows)
-                    self._pairs[setting].append((query, parts, right[at, rows]))
+                    self._judged[setting].append(_Judged(query, parts, right[at, rows]))
 
     def of(
         self, chosen: IntArray, found: Mapping[str, FloatMatrix], settings: Sequence[Setting]
@@ -101,27 +113,42 @@ class FusedScores:
             fused[at] = fusion.log_odds(self._parts(query, at, found, without_precursor, rows))
         return fused
 
+    def fitted(self, source: str) -> list[Fusion]:
+        """The fusions that were fitted on all queries, for searches of other spectra by `mmspec search`: one
+        without the precursor and one within its window, as far as there is something to learn from. `source`
+        says what they were fitted on."""
+        found = (self._fit(one, self._learned(one), source) for one in (True, False))
+        return [one for one in found if one is not None]
+
     def _fusion(self, without_precursor: bool, fold: int) -> Fusion:
-        """The fusion that was fitted without a fold; where that has no pairs, similarities count equally."""
+        """The fusion that was fitted without a fold; where nothing else is there, similarities count
+        equally."""
         key = without_precursor, fold
         if key not in self._fusions:
-            pairs = self._others(without_precursor, fold)
-            names = list(pairs[0][1]) if pairs else list(self._part_of.values())
-            parts = {name: np.concatenate([one[1][name] for one in pairs]) for name in names if pairs}
-            same = np.concatenate([one[2] for one in pairs]) if pairs else np.zeros(0, dtype=bool)
-            self._fusions[key] = (
-                fit_fusion(parts, same, kind=self._kind, open_search=without_precursor)
-                if same.any() and not same.all()
-                else mean_of(names)
-            )
+            learned = self._learned(without_precursor, fold)
+            names = list(learned[0].parts) if learned else list(self._part_of.values())
+            self._fusions[key] = self._fit(without_precursor, learned) or mean_of(names)
         return self._fusions[key]
 
-    def _others(self, without_precursor: bool, fold: int) -> list[tuple[int, Parts, npt.NDArray[np.bool_]]]:
-        """The pairs of the other folds: across institutes, where there are any."""
+    def _fit(self, without_precursor: bool, learned: Sequence[_Judged], source: str = "") -> Fusion | None:
+        same = np.concatenate([np.zeros(0, dtype=bool), *(one.same for one in learned)])
+        if not same.any() or same.all():
+            return None
+        return fit_fusion(
+            {name: np.concatenate([one.parts[name] for one in learned]) for name in learned[0].parts},
+            same,
+            kind=self._kind,
+            open_search=without_precursor,
+            source=source,
+            query=np.repeat([one.query for one in learned], [len(one.same) for one in learned]),
+        )
+
+    def _learned(self, without_precursor: bool, fold: int | None = None) -> list[_Judged]:
+        """What there is to learn from, without a fold: across institutes, where there is any."""
         for setting in reversed(OPEN if without_precursor else WINDOW):
-            pairs = [one for one in self._pairs.get(setting, ()) if self._fold[one[0]] != fold]
-            if pairs:
-                return pairs
+            judged = [one for one in self._judged.get(setting, ()) if self._fold[one.query] != fold]
+            if judged:
+                return judged
         return []
 
     def _first_rows(self, at: int, found: Mapping[str, FloatMatrix], searched: BoolMatrix) -> IntArray:
@@ -145,7 +172,8 @@ class FusedScores:
             if method in self._part_of
         }
         ppm = None if without_precursor else self._question.precursor_ppm
-        return parts | condition_parts(self._conditions[query], self._references, rows, ppm)
+        agreement = condition_parts(self._conditions[query], self._references, rows, ppm)
+        return parts | ({ADDUCT: agreement[ADDUCT]} if without_precursor else agreement)
 
     @cached_property
     def _references(self) -> References:

@@ -101,8 +101,13 @@ def read_question(
         f"queries: {_written(chosen['queries'])}; library: {_written(chosen['library'])}; training:"
         f" {_written(chosen['training'], 'none')}",
     )
-    question = SearchQuestion(tuple(queries), library, selection.precursor_ppm)
-    return ReadQuestion(question, training, _kind_of(queries), tuple(told))
+    kind = _kind_of(queries)
+    comparable = _comparable(library, kind)
+    if len(comparable) < len(library):
+        what = counted(len(library) - len(comparable), "row")
+        told.append(f"{what} of the library left out, with mass spectra of another kind than the queries have")
+    question = SearchQuestion(tuple(queries), comparable, selection.precursor_ppm)
+    return ReadQuestion(question, training, kind, tuple(told))
 
 
 def read_files(
@@ -157,6 +162,13 @@ def _where(asked: Where | None, usual: Where, keys: set[str]) -> Where:
 
 def _written(where: Where, nothing: str = "all") -> str:
     return " and ".join(f"{name}={value}" for name, value in where.items()) or nothing
+
+
+def _comparable(library: tuple[Entry, ...], kind: Modality | None) -> tuple[Entry, ...]:
+    """The rows without mass spectra of another kind, whose peaks would be compared with those of the
+    queries."""
+    other = {one for one in MASS_SPECTRA if kind is not None and one is not kind}
+    return tuple(one for one in library if other.isdisjoint(found.modality for found in one.record.spectra))
 
 
 def _kind_of(queries: Sequence[Entry]) -> Modality | None:

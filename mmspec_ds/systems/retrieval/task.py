@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.library.entry import FloatMatrix
+from mmspec_ds.library.fusion import FUSION
 from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.experts import physical_order
@@ -207,7 +208,7 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
         return flops
 
 
-SYSTEM = System(RetrievalTask)
+SYSTEM = System(RetrievalTask, extras=(FUSION,))
 
 
 def make_sampler(run: RetrievalRun, train: MoleculeSpectra, world: int) -> MoleculeSampler | PairSampler:

@@ -41,7 +41,10 @@ def unpack(source: Path | None, target: Path, *, layers: int | None, precision: 
     if target.exists():
         raise DataError("exists already: expected the name of a new folder", path=target)
     with replacing_output(target) as partial, _gguf_of(source) as gguf:
-        model: Any = read_model(gguf.parent, layers=layers, attention="causal")
+        try:
+            model: Any = read_model(gguf.parent, layers=layers, attention="causal")
+        except DataError as error:  # which names a folder that is gone when it is read
+            raise DataError(error.message, path=source or gguf.name) from None
         config = model.config
         if hasattr(config, "quantization_config"):
             del config.quantization_config  # the weights are not quantised any more

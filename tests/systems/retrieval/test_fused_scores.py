@@ -41,7 +41,7 @@ def question() -> SearchQuestion:
 
 def test_two_methods_that_err_apart_are_better_together(question: SearchQuestion) -> None:
     methods = [Noisy(name, question, seed) for seed, name in enumerate(("a", "b"))]
-    fused = FusedScores(question, ["a", "b"], "any")
+    fused = FusedScores(question, {"a": "a", "b": "b"}, "any")
     report = evaluate_search(question, methods, fused=fused)
     opened = report.settings[0].methods
     best = max(opened[name]["MRR"].mean for name in ("a", "b"))
@@ -55,8 +55,8 @@ def test_two_methods_that_err_apart_are_better_together(question: SearchQuestion
 
 def test_a_fold_is_scored_by_a_fusion_that_has_not_seen_it(question: SearchQuestion) -> None:
     """Changing the scores of one query changes the fusions of the other folds and not that of its own."""
-    first = FusedScores(question, ["a", "b"], "any")
-    other = FusedScores(question, ["a", "b"], "any")
+    first = FusedScores(question, {"a": "a", "b": "b"}, "any")
+    other = FusedScores(question, {"a": "a", "b": "b"}, "any")
     methods = [Noisy(name, question, seed) for seed, name in enumerate(("a", "b"))]
     everything = np.arange(MOLECULES)
     found = {one.name: one.of(everything)[one.name] for one in methods}
@@ -69,11 +69,27 @@ def test_a_fold_is_scored_by_a_fusion_that_has_not_seen_it(question: SearchQuest
     assert same == [fold == own for fold in range(FOLDS)]
 
 
+def test_what_is_written_was_fitted_on_all_queries(question: SearchQuestion) -> None:
+    """Two methods of equal quality, one of which is told in thousandths: standardised, their weights are near
+    each other."""
+    one, other = (Noisy(name, question, seed) for seed, name in enumerate(("a", "b")))
+    everything = np.arange(MOLECULES)
+    found = {"a": one.of(everything)["a"], "b": other.of(everything)["b"] / 1000}
+    fused = FusedScores(question, {"a": "first model", "b": "second model"}, "any")
+    fused.learn(everything, found)
+    (fitted,) = fused.fitted("sixty molecules")
+    assert (fitted.parts, fitted.open) == (("first model", "second model"), True)
+    assert (fitted.kind, fitted.source) == ("any", "sixty molecules")
+    assert fitted.weights[0] == pytest.approx(fitted.weights[1], rel=0.35)
+    assert min(fitted.weights) > 0.5
+    assert fitted.scales[0] == pytest.approx(1000 * fitted.scales[1], rel=0.2)
+
+
 def test_peaks_and_conditions_of_real_entries_are_fused() -> None:
     entries = make_entries()
     queries, library = entries[::3], [one for at, one in enumerate(entries) if at % 3]
     question = SearchQuestion(tuple(queries), tuple(library))
-    fused = FusedScores(question, [], "ms")
+    fused = FusedScores(question, {}, "ms")
     report = evaluate_search(question, [PeakScores(question, peak_settings(Modality.MS))], fused=fused)
     assert [one.name for one in report.settings] == ["open", "precursor", "analogues"]
     assert all(one.methods["fusion"]["R@1"].mean == 1.0 for one in report.settings[:2])
@@ -83,6 +99,6 @@ def test_nothing_to_learn_from_counts_parts_equally() -> None:
     entries = make_entries(2)
     question = SearchQuestion(tuple(entries[:1]), tuple(entries[1:]))
     report = evaluate_search(
-        question, [PeakScores(question, peak_settings(Modality.MS))], fused=FusedScores(question, [], "ms")
+        question, [PeakScores(question, peak_settings(Modality.MS))], fused=FusedScores(question, {}, "ms")
     )
     assert report.settings[0].methods["fusion"]["R@1"].mean == 1.0

@@ -182,8 +182,9 @@ def test_half_of_the_layers_at_half_precision(gguf: Path, tmp_path: Path) -> Non
 )
 def test_other_files_are_refused(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=reason):
+    with pytest.raises(DataError, match=reason) as refused:
         unpack(tmp_path / name, tmp_path / "out", layers=None, precision="float32")
+    assert refused.value.path == tmp_path / name
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
     with pytest.raises(DataError, match="exists already"):
         unpack(tmp_path / name, tmp_path, layers=None, precision="float32")

@@ -55,6 +55,9 @@ def test_records_without_a_structure_are_left_out() -> None:
 def test_two_kinds_of_spectra_are_one_line() -> None:
     entries = make_entries(4)
     spectrum = ElectronIonisationMS(entries[0].record.spectra[0].mz, entries[0].record.spectra[0].intensity)
-    mixed = [*entries, Entry(Record("ei", (spectrum,), "CCO"), entries[0].block)]
+    mixed = [*entries, Entry(Record("ei", (spectrum,), "CCO"), entries[0].block, {"role": "library"})]
     with pytest.raises(DataError, match="both MS/MS and EI"):
         read_question(mixed, Selection(queries={}, training={}), {}, [])
+    read = read_question(mixed, Selection(queries={"split": "val"}, training={}), {}, [])
+    assert all(one.record.id != "ei" for one in read.question.library)
+    assert any(one.startswith("1 row of the library left out") for one in read.remarks)
