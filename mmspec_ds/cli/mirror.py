@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from mmspec_ds.reporting.mirror import Side
 
 
+def make_folder(folder: Path | None) -> None:
+    """Make the folder of the pictures, before the work starts.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot be made: {error.strerror or error}", path=folder) from None
+
+
 def draw_mirrors(
     folder: Path,
     requests: "Sequence[Request]",
@@ -28,14 +41,10 @@ def draw_mirrors(
         The number of pictures.
 
     Raises:
-        DataError: the folder or a picture cannot be written.
+        DataError: a picture cannot be written.
     """
     from mmspec_ds.reporting.mirror import draw_mirror, file_name
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot be made: {error.strerror or error}", path=folder) from None
     drawn = 0
     with ProgressLines("drawing", unit="plots") as progress:
         for number, (request, answer) in enumerate(zip(requests, answers)):
@@ -57,7 +66,7 @@ def _sides(
     from mmspec_ds.library.peaks import peaks_of
     from mmspec_ds.library.references import conditions_of, mass_spectra
     from mmspec_ds.library.similarity import have_equals
-    from mmspec_ds.reporting.mirror import Side, known
+    from mmspec_ds.reporting.mirror import Side
 
     hits = answer.get("hits", [])
     spectra = mass_spectra(request.record) if request.record is not None else []
@@ -69,10 +78,10 @@ def _sides(
     pair = peaks_of([(spectra[0].mz, spectra[0].intensity), library.peaks(hits[0]["row"])]).cleaned(chosen)
     (mz, intensity), (other, others) = pair.spectrum(0), pair.spectrum(1)
     name = hits[0]["name"] or hits[0]["accession"] or hits[0]["entry"]
-    precursor = known(conditions_of(spectra[0]).precursor_mz)
+    precursor = conditions_of(spectra[0]).precursor_mz
     return (
-        Side(answer["id"], mz, intensity, have_equals(mz, other, chosen), precursor),
-        Side(name, other, others, have_equals(other, mz, chosen), known(hits[0]["precursor_mz"])),
+        Side(answer["id"], mz, intensity, have_equals(mz, other, chosen), precursor if precursor > 0 else None),
+        Side(name, other, others, have_equals(other, mz, chosen), hits[0]["precursor_mz"]),
     )
 
 
@@ -82,7 +91,8 @@ def _caption(hit: dict[str, Any]) -> list[str]:
 
     share = "" if hit["q_value"] is None else f"   q {hit['q_value']:.3f}"
     similar = [name for name, part in hit["parts"].items() if part is not None and name not in CONDITION_PARTS]
-    entry = [text for text in (hit["formula"], hit["adduct"], hit["accession"]) if text]
+    accession = hit["accession"] if hit["name"] else None  # else it stands for the name
+    entry = [text for text in (hit["formula"], hit["adduct"], accession) if text]
     return [
         f"score {hit['score']:.3f}{share}",
         *(f"{name} {hit['parts'][name]:.3f}" for name in similar),

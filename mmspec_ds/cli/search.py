@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
-from mmspec_ds.cli.mirror import draw_mirrors
+from mmspec_ds.cli.mirror import draw_mirrors, make_folder
 from mmspec_ds.cli.records import add_records, check_records, read_records
 from mmspec_ds.progress import ProgressLines
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mmspec_ds.library.answers import Answer
     from mmspec_ds.library.entry import Embedder
     from mmspec_ds.library.fusion import Fusion
-    from mmspec_ds.library.search import SearchSettings
+    from mmspec_ds.library.search import Searcher, SearchSettings
     from mmspec_ds.library.store import Library
     from mmspec_ds.readers.requests import Request
 
@@ -69,7 +70,7 @@ def add(commands: Commands) -> None:
         "--fusion",
         type=Path,
         metavar="JSON",
-        help="weights of the parts of the score (default: fusion.json of the model, else those of the package)",
+        help="weights of the parts of the score (default: fusion.json of the model and those of the package)",
     )
     command.add_argument("--out", type=Path, metavar="FILE", help="write hits: FILE.csv, or lines of JSON")
     command.add_argument("--mirror", type=Path, metavar="DIR", help="draw the first hit of each query there")
@@ -79,6 +80,7 @@ def add(commands: Commands) -> None:
 def _search(options: argparse.Namespace) -> int:
     check_records(options)
     check_writable(options.out)
+    make_folder(options.mirror)
     from mmspec_ds.library.answers import answer_of, answers_file, molecules_of_hits
     from mmspec_ds.library.references import references_of_library
     from mmspec_ds.library.search import Searcher
@@ -91,6 +93,8 @@ def _search(options: argparse.Namespace) -> int:
     searcher = Searcher(references_of_library(library), settings, library, embedders, _fusions(options))
     requests = _requests(options)
     records = [one.record for one in requests if one.record is not None]
+    for notice in _notices(requests, library, searcher):
+        print(f"mmspec: {notice}", file=sys.stderr)
     with ProgressLines("searching", unit="queries") as progress:
         found = searcher.search(records, options.top, progress.at)
     molecules = molecules_of_hits(chain.from_iterable(found), library)
@@ -107,7 +111,7 @@ def _search(options: argparse.Namespace) -> int:
     if options.mirror is not None:
         drawn = draw_mirrors(options.mirror, requests, answers, library, settings)
         print(f"{options.mirror}: {drawn:,} mirror plots")
-    return _tell(answers, options, library, embedders)
+    return _tell(answers, options, embedders)
 
 
 def _settings(options: argparse.Namespace) -> "SearchSettings":
@@ -127,12 +131,13 @@ def _embedder(path: Path) -> "Embedder":
 
 
 def _fusions(options: argparse.Namespace) -> "Sequence[Fusion]":
-    """Those that were named, or those of the models, before those that come with the package."""
+    """Those of the file that was named alone; else those of the models and those that come with the package."""
     from mmspec_ds.library.fusion import FUSION, read_fusions, shipped_fusions
 
-    paths = [options.fusion] if options.fusion else [path / FUSION for path in options.model]
-    named = [one for path in paths if options.fusion or path.is_file() for one in read_fusions(path)]
-    return (*named, *shipped_fusions())
+    if options.fusion:
+        return read_fusions(options.fusion)
+    paths = [path / FUSION for path in options.model]
+    return (*(one for path in paths if path.is_file() for one in read_fusions(path)), *shipped_fusions())
 
 
 def _requests(options: argparse.Namespace) -> "list[Request]":
@@ -151,23 +156,55 @@ def _requests(options: argparse.Namespace) -> "list[Request]":
     return requests
 
 
-def _tell(
-    answers: "Sequence[Answer]",
-    options: argparse.Namespace,
-    library: "Library",
-    embedders: "Sequence[Embedder]",
-) -> int:
+def _notices(requests: "Sequence[Request]", library: "Library", searcher: "Searcher") -> list[str]:
+    """What the user should know of a search: names that several queries have, queries with which nothing of the
+    library can be compared, scores that are no probabilities, and models that are not used."""
+    from mmspec_ds.library.metadata import MASS_SPECTRA
+    from mmspec_ds.library.references import conditions_of, mass_spectra
+    from mmspec_ds.spectra.registry import REGISTRY
+
+    names = Counter(one.id for one in requests)
+    twice = [name for name, count in names.items() if count > 1]
+    found = []
+    if twice:
+        found.append(
+            f"{len(twice):,} names stand for several queries, such as {twice[0]}, from files of the same name:"
+            " the answers are in the order of the files"
+        )
+    known = set(library.kinds)
+    records = [one.record for one in requests if one.record is not None]
+    kinds = [{conditions_of(one).kind for one in mass_spectra(record)} for record in records]
+    alone = sum(known.isdisjoint(one) for one in kinds)
+    if alone and not searcher.embedders:
+        found.append(
+            f"{alone:,} of {len(records):,} queries have no mass spectrum of a kind that the library has:"
+            " without --model they have no hit"
+        )
+    unfitted = [
+        kind for kind in sorted(known.intersection(set().union(*kinds))) if not searcher.is_fitted(kind)
+    ]
+    if unfitted:
+        labels = " and ".join(REGISTRY[MASS_SPECTRA[kind].modality].label for kind in unfitted)
+        found.append(
+            f"no weights were fitted for {labels} in this search: the parts of the score count equally, and it"
+            " is no probability"
+        )
+    used = {one.name for one in searcher.embedders}
+    unused = [name for name in library.embedders if name not in used]
+    if unused:
+        found.append(f"the vectors of {', '.join(unused)} are not used: name --model for them")
+    return found
+
+
+def _tell(answers: "Sequence[Answer]", options: argparse.Namespace, embedders: "Sequence[Embedder]") -> int:
     """Print tables, or where the hits were written; say what failed. The exit status."""
     failed = [one for one in answers if "error" in one]
     for answer in failed[:20]:
-        print(f"mmspec: {answer['id']}: {answer['error']}", file=sys.stderr)
+        name, error = answer["id"], answer["error"]
+        told = error if name.rpartition(":")[0] in error or name in error else f"{name}: {error}"
+        print(f"mmspec: {told}", file=sys.stderr)
     if len(failed) > 20:
         print(f"mmspec: and {len(failed) - 20} more that cannot be read", file=sys.stderr)
-    unused = [name for name in library.embedders if name not in {one.name for one in embedders}]
-    if unused:
-        print(
-            f"mmspec: searched by peaks; for the vectors of {', '.join(unused)} name --model", file=sys.stderr
-        )
     if options.out is None:
         for answer in answers:
             if "error" not in answer:

@@ -50,8 +50,8 @@ class Added:
         duplicates: that the library, or the same addition, had already.
         without_structure: of those added.
         blank: of those added, by the name of a model: it cannot read them, and their vectors are 0.
-        rejected: records of the files that gave no entry; `examples` says why for the first ones, and
-            `passed_over` counts sound ones that are not used, such as survey scans.
+        rejected: records of the files that gave no entry; `examples` says why for the first ones.
+        passed_over: sound ones that are not used, such as survey scans; `not_used` says why for the first one.
     """
 
     entries: int = 0
@@ -61,11 +61,13 @@ class Added:
     rejected: int = 0
     passed_over: int = 0
     examples: list[str] = field(default_factory=list)
+    not_used: str = ""
 
     def reject(self, item: Rejected) -> None:
         """Count a record that gave no entry."""
         if not item.fault:
             self.passed_over += 1
+            self.not_used = self.not_used or str(item)
             return
         self.rejected += 1
         if len(self.examples) < _EXAMPLES:
@@ -90,6 +92,8 @@ def build_library(
         DataError: there is something at `folder`, it cannot be written, no entry is left, or one of the
             entries cannot be stored.
     """
+    if not folder.name:  # "." or "/"
+        raise DataError("expected the name of a new folder", path=folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError("exists already: expected the name of a new folder, or use `library add`", path=folder)
     partial = folder.with_name(f".{folder.name}.partial")
@@ -206,5 +210,5 @@ def _write(folder: Path, writer: PartWriter, entries: Sequence[Entry], keys: Seq
 def _nothing(added: Added) -> str:
     if not added.rejected + added.passed_over:
         return "the files hold no spectrum that was asked for"
-    why = f", for instance {added.examples[0]}" if added.examples else ""
-    return f"{added.rejected:,} records are at fault and {added.passed_over:,} are of no use{why}"
+    why = added.examples[0] if added.examples else added.not_used
+    return f"{added.rejected:,} at fault and {added.passed_over:,} of no use, for instance {why}"

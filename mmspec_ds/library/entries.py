@@ -67,7 +67,7 @@ def read_entries(
 
     Args:
         paths: files of any format, and folders, which stand for the files in them. Files of a folder that are
-            of no known format are passed over.
+            of no known format are passed over, and so are folders in it.
         where: metadata that an entry must have, such as {"role": "library"}; others are left out.
         settings: of the readers.
         report: counts what is read, what is left out and why.
@@ -126,7 +126,10 @@ def _items(path: Path, settings: FormatSettings) -> Iterator[Part | Rejected]:
         if _has_format(file):
             yield from read_file(file, None, settings)
         else:
-            yield Rejected(file, 0, "of no known format", fault=False)
+            reason = (
+                "a folder in a folder, expected to be named itself" if file.is_dir() else "of no known format"
+            )
+            yield Rejected(file, 0, reason, fault=False)
 
 
 def _has_format(path: Path) -> bool:

@@ -25,6 +25,8 @@ from mmspec_ds.library.prepared import CONDITION_PARTS, SPECTRAL_PARTS, SQUARE_R
 from mmspec_ds.settings import Settings
 
 SHIPPED = Path(__file__).with_name("fusions.json")
+NOT_FITTED = "equal weights, not fitted"
+"""The source of a fusion whose scores are no probabilities."""
 FUSION = "fusion.json"
 """In the folder of a model: how its cosine and the other parts of the score are weighed."""
 
@@ -192,7 +194,7 @@ def mean_of(names: Sequence[str]) -> Fusion:
         scales=(0.1,) * count,
         weights=(1.0 / count,) * count,
         bias=0.0,
-        source="equal weights, not fitted",
+        source=NOT_FITTED,
     )
 
 

@@ -16,6 +16,7 @@ manifest, so that one that was stopped leaves the old library whole; the next on
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,9 @@ DTYPES = {".f64": "<f8", ".i64": "<i8", ".u64": "<u8", ".f32": "<f4"}
 """The type of the numbers of a flat file, by the end of its name."""
 
 _BLOCK_BYTES = 1 << 22
+_WHOLE = r"entries-\d+\.parquet|further-\d+-\d+\.parquet|index-\d+-\d+\.faiss"
+_OURS = re.compile(rf"{_WHOLE}|\.({_WHOLE}|manifest\.json)\.partial")
+"""Files of additions, and of `files.replacing` before they are whole."""
 
 
 def new_manifest() -> dict[str, Any]:
@@ -152,12 +156,12 @@ def _span_faults(path: Path, spans: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def clear_debris(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Remove what an addition that was stopped has left: files that the manifest does not list, and what lies
-    beyond the valid length of the flat files."""
+    """Remove what an addition that was stopped has left: files with names of this layout that the manifest does
+    not list, and what lies beyond the valid length of the flat files. Files of other names are not ours."""
     for path in folder.iterdir():
         if path.name in manifest["arrays"]:
             os.truncate(path, length_of(manifest, path.name))
-        elif path.name not in (*manifest["files"], MANIFEST, LOCK) and path.is_file():
+        elif path.name not in manifest["files"] and _OURS.fullmatch(path.name) and path.is_file():
             path.unlink()
 
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from mmspec_ds.library.candidates import Candidates
 from mmspec_ds.library.decoys import draw_decoys, q_values
 from mmspec_ds.library.entry import Embedder, FloatMatrix
-from mmspec_ds.library.fusion import Fusion, choose_fusion, shipped_fusions
+from mmspec_ds.library.fusion import NOT_FITTED, Fusion, choose_fusion, shipped_fusions
 from mmspec_ds.library.peaks import Indices, PeakSettings
 from mmspec_ds.library.prepared import (
     ADDUCT,
@@ -32,7 +32,7 @@ from mmspec_ds.library.prepared import (
     condition_parts,
 )
 from mmspec_ds.library.reference_peaks import PreparedQuery, ReferencePeaks, prepare_entries, prepare_queries
-from mmspec_ds.library.references import References, conditions_of, mass_spectra
+from mmspec_ds.library.references import Conditions, References, conditions_of, mass_spectra
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.records import Record
 
@@ -49,7 +49,8 @@ class SearchSettings(Settings):
             and then the precursor is no part of the score.
         polarity: entries of the other polarity are left out.
         keep: entries that are judged by all parts of the score, of those that the first stage prefers.
-        decoys: entries that are searched as decoys, for the false discovery rate; 0 for none.
+        decoys: entries of each kind of spectrum that are searched as decoys, for the false discovery rate; 0
+            for none.
         seed: of their choice.
         ms, ei: how the two kinds of mass spectra are cleaned and compared. Weak peaks of EI count: without
             those below 1 %, the cosine with the weights of NIST found 73 instead of 76 of 100 molecules.
@@ -77,8 +78,8 @@ class Hit:
         score: from 0 to 1.
         parts: of the score, by name; NaN where one is not known.
         spectra: entries of that molecule among those that were judged.
-        q_value: of the first hit of a query, the share of false hits among all first hits that score as much;
-            None of other hits, and where no decoys were searched.
+        q_value: of the first hit of a query, the share of false hits among the first hits of all queries of its
+            kind of spectrum that score as much; None of other hits, and where there are no decoys of the kind.
     """
 
     row: int
@@ -115,7 +116,7 @@ class Searcher:
         settings: what is compared.
         vectors: of the library, where there are any.
         embedders: the models of these vectors, which embed the queries.
-        fusions: to choose from; those that come with the package if None.
+        fusions: to choose from, see `choose_fusion`; those that come with the package if None.
     """
 
     def __init__(
@@ -138,6 +139,12 @@ class Searcher:
         window = [] if self.settings.precursor_ppm is None else [PRECURSOR]
         return [*SPECTRAL_PARTS, POLARITY, ADDUCT, ENERGY, *window, *(one.name for one in self.embedders)]
 
+    def is_fitted(self, kind: str) -> bool:
+        """Whether a fusion was fitted for queries of a kind of spectrum: then scores are probabilities."""
+        is_open = self.settings.precursor_ppm is None or kind == "ei"
+        parts = [name for name in self.part_names if name != PRECURSOR or not is_open]
+        return choose_fusion(self.fusions, kind, open_search=is_open, available=parts).source != NOT_FITTED
+
     def search(
         self, queries: Sequence[Record], top: int = 10, progress: Callable[[int], None] | None = None
     ) -> list[list[Hit]]:
@@ -153,13 +160,7 @@ class Searcher:
             hits += [self._hits(one, top) for one in self.rank(queries[start : start + AT_ONCE])]
             if progress is not None:
                 progress(len(hits))
-        if not self.settings.decoys or not any(hits):
-            return hits
-        competitors, decoys = self._decoy_scores(queries, np.array([_best(one) for one in hits]))
-        if not len(decoys):
-            return hits
-        shares = q_values(np.array([_best(one) for one in hits]), competitors, decoys)
-        return [_with_q_value(one, float(share)) for one, share in zip(hits, shares)]
+        return self._with_q_values(queries, hits) if self.settings.decoys and any(hits) else hits
 
     def rank(self, queries: Sequence[Record]) -> list[Ranking]:
         """All candidates of each query that were judged, with their scores and parts, the best first."""
@@ -259,13 +260,29 @@ class Searcher:
             for place, count in zip(first[order], counts[order])
         ]
 
+    def _with_q_values(self, queries: Sequence[Record], hits: Sequence[list[Hit]]) -> list[list[Hit]]:
+        """The hits with q-values. MS/MS and EI queries are judged apart, because their scores come from
+        different fusions and are not on one scale; a query of NMR or IR alone has no decoys."""
+        conditions = [next(map(conditions_of, mass_spectra(one)), None) for one in queries]
+        found = list(hits)
+        for kind in dict.fromkeys(one.kind for one in conditions if one is not None):
+            places = [place for place, one in enumerate(conditions) if one is not None and one.kind == kind]
+            scores = np.array([hits[place][0].score if hits[place] else 0.0 for place in places])
+            competitors, decoys = self._decoy_scores([conditions[place] for place in places], scores)
+            if not len(decoys):
+                continue
+            for place, share in zip(places, q_values(scores, competitors, decoys)):
+                found[place] = [
+                    replace(hit, q_value=float(share)) if at == 0 else hit for at, hit in enumerate(hits[place])
+                ]
+        return found
+
     def _decoy_scores(
-        self, queries: Sequence[Record], scores: npt.NDArray[np.float64]
+        self, queries: Sequence[Conditions | None], scores: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Best scores of queries and of their decoys, [D] each; see `decoys`."""
-        conditions = [next(map(conditions_of, mass_spectra(one)), None) for one in queries]
         generator = np.random.default_rng(self.settings.seed)
-        places, rows = draw_decoys(self.references, conditions, self.settings.decoys, generator)
+        places, rows = draw_decoys(self.references, queries, self.settings.decoys, generator)
         prepared = prepare_entries(self.references, rows, self.settings.peaks)
         embedded = {}
         for embedder in self.embedders:
@@ -275,16 +292,8 @@ class Searcher:
         return scores[places], np.array([one.scores[0] if len(one.scores) else 0.0 for one in rankings])
 
 
-def _best(hits: Sequence[Hit]) -> float:
-    return hits[0].score if hits else 0.0
-
-
 def _in_sorted(rows: Indices, window: Indices) -> npt.NDArray[np.bool_]:
     """Which of the rows are in a window of rising rows, [C]."""
     place = np.searchsorted(window, rows)
     place[place == len(window)] = 0
     return np.asarray(window[place] == rows) if len(window) else np.zeros(len(rows), dtype=bool)
-
-
-def _with_q_value(hits: list[Hit], share: float) -> list[Hit]:
-    return [replace(hit, q_value=share) if at == 0 else hit for at, hit in enumerate(hits)]

@@ -59,13 +59,17 @@ class Library:
         the manifest; `faults` reads the files as well.
 
         Raises:
-            DataError: there is no library, or a file is missing or has another size.
+            DataError: there is no library, a file is missing or has another size, or the ends of peaks do not
+                rise to the number of peaks.
         """
         manifest = load_manifest(path)
         for line in quick_faults(path, manifest):
             raise DataError(line)
         mz, intensity, ends = (open_array(path, manifest, name) for name in (MZ, INTENSITY, ENDS))
-        return cls(path, manifest, mz, intensity, np.concatenate([[0], ends]).astype(np.int64))
+        offsets = np.concatenate([[0], ends]).astype(np.int64)
+        if (np.diff(offsets) < 0).any() or offsets[-1] != len(mz):
+            raise DataError("damaged, see `mmspec library info --check`", path=path / ENDS)
+        return cls(path, manifest, mz, intensity, offsets)
 
     def faults(self) -> list[str]:
         """A line for each file that is not what was written; every byte of the library is read."""

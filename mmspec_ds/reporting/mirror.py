@@ -4,7 +4,6 @@ Axes: P peaks of one of the two.
 """
 
 import io
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ QUERY, LIBRARY, ALONE = "#0b66c3", "#c2410c", "#b4bac2"
 
 _SIZE, _DPI = (10.0, 5.2), 130
 _LABELS = 7
+_SEEN = 0.01
+"""Of the largest peak; smaller ones cannot be seen and have no label."""
 _LONGEST = 52
 
 
@@ -98,7 +99,9 @@ def _sticks(axes: Any, side: Side, colour: str, sign: int) -> None:
     labelled: list[float] = []
     for place in np.argsort(-side.intensity, kind="stable"):
         mz = float(side.mz[place])
-        if len(labelled) == _LABELS or any(abs(mz - other) < 0.085 * (right - left) for other in labelled):
+        if len(labelled) == _LABELS or abs(height[place]) < _SEEN:
+            break
+        if any(abs(mz - other) < 0.085 * (right - left) for other in labelled):
             continue
         labelled.append(mz)
         axes.annotate(
@@ -124,11 +127,12 @@ def _decorate(axes: Any, above: Side, below: Side) -> None:
     for name, spine in axes.spines.items():
         spine.set_visible(name in ("left", "bottom"))
         spine.set_color(PALE)
-    for side, colour, y, va in ((above, QUERY, 1.015, "bottom"), (below, LIBRARY, 0.015, "bottom")):
-        equal = int(side.equal.sum())
-        who = "query" if side is above else "library"
-        text = f"{who}: {_short(side.name)}   {equal} of {len(side.mz)} peaks equal"
-        axes.text(0, y, _plain(text), transform=axes.transAxes, ha="left", va=va, fontsize=9, color=colour)
+    for who, side, colour, x, y in (
+        ("query", above, QUERY, 0, 1.015),
+        ("library", below, LIBRARY, 0.01, 0.015),
+    ):
+        text = f"{who}: {_short(side.name)}   {int(side.equal.sum())} of {len(side.mz)} peaks equal"
+        axes.text(x, y, _plain(text), transform=axes.transAxes, va="bottom", fontsize=9, color=colour)
 
 
 def _molecule(figure: Any, smiles: str | None, name: str, caption: Sequence[str]) -> None:
@@ -154,8 +158,3 @@ def _short(text: str, most: int = _LONGEST) -> str:
 def _plain(text: str) -> str:
     """Text that matplotlib does not take for mathematics, without characters that have no width."""
     return "".join(letter for letter in text if letter.isprintable()).replace("$", r"\$")
-
-
-def known(mz: float | None) -> float | None:
-    """An m/z, or None where it is unknown or NaN."""
-    return None if mz is None or math.isnan(mz) else mz

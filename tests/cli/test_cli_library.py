@@ -90,6 +90,8 @@ def test_a_flipped_byte_is_told_in_one_line(mmspec: Any, tmp_path: Path) -> None
         (("add", "a.msp", "a.msp"), 1, "a.msp: is not a library"),
         (("build", "nowhere.msp", "--out", "lib"), 1, "nowhere.msp: there is no such file"),
         (("build", "a.msp", "--out", "a.msp"), 1, "a.msp: exists already"),
+        (("build", "a.msp", "--out", "."), 1, "expected the name of a new folder"),
+        (("build", "notes", "--out", "lib"), 1, "0 at fault and 1 of no use, for instance notes/deeper"),
         (("build", "a.msp", "--out", "lib", "--where", "role"), 1, "--where role: expected FIELD=VALUE"),
         (("build", "a.msp", "--out", "lib", "--where", "role=x"), 1, "no entry for a library"),
         (("build", "a.msp"), 2, "--out"),
@@ -106,6 +108,7 @@ def test_faults_are_told_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_msp(tmp_path / "a.msp", [ETHANOL])
+    (tmp_path / "notes" / "deeper").mkdir(parents=True)
     told = mmspec("library", *arguments)
     assert told.status == status
     assert message in told.err

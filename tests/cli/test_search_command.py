@@ -107,10 +107,11 @@ def test_mirror_plots_are_pictures_with_the_two_colours(library: Path, tmp_path:
         (["{library}", "absent.mgf"], 1, "absent.mgf: there is no such file"),
         (["{library}", "{queries}", "--model", "no-model"], 1, "no-model"),
         (["{library}", "{queries}", "--out", "absent/hits.csv"], 1, "its folder does not exist"),
+        (["{library}", "{queries}", "--mirror", "bad.mgf/plots"], 1, "bad.mgf/plots: cannot be made"),
         (["{library}", "{queries}", "--fusion", "absent.json"], 1, "absent.json: cannot be read"),
         (["{library}", "{bad}"], 1, "bad.mgf"),
     ],
-    ids=["library", "queries", "model", "output", "fusion", "content"],
+    ids=["library", "queries", "model", "output", "plots", "fusion", "content"],
 )
 def test_bad_input_is_told_in_one_line(
     library: Path,
@@ -158,7 +159,52 @@ def test_vectors_of_a_library_that_no_model_was_named_for_are_mentioned(
 ) -> None:
     build_library(tmp_path / "lab", [entry(number) for number in range(5)], [Model()])
     assert main(["search", str(tmp_path / "lab"), str(mgf(tmp_path / "u.mgf", [4]))]) == 0
-    assert "for the vectors of made model name --model" in capsys.readouterr().err
+    assert "the vectors of made model are not used: name --model for them" in capsys.readouterr().err
+
+
+def test_files_of_the_same_name_are_mentioned(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        mgf(folder / "u.mgf", [number + 4])
+    assert main(["search", str(library), *map(str, folders)]) == 0
+    told = capsys.readouterr()
+    assert "1 names stand for several queries, such as u.mgf:0" in told.err
+    assert told.out.index("molecule 4") < told.out.index("molecule 5")
+
+
+def test_queries_that_nothing_can_be_compared_with_are_mentioned(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shifts = tmp_path / "c.csv"
+    shifts.write_text("shift\n77.0\n20.1\n")
+    assert main(["search", str(library), "--c-nmr", str(shifts)]) == 0
+    assert "1 of 1 queries have no mass spectrum of a kind that the library has" in capsys.readouterr().err
+
+
+def test_weights_that_were_named_are_used_alone(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries, weights = mgf(tmp_path / "u.mgf", [4]), tmp_path / "weights.json"
+    one = {"kind": "ms", "open": True, "parts": ["entropy"], "means": [0.5], "scales": [1.0], "bias": 0.0}
+    weights.write_text(json.dumps([{**one, "weights": [2.0], "source": "by hand"}]))
+    arguments = [
+        "search",
+        str(library),
+        str(queries),
+        "--fusion",
+        str(weights),
+        "--out",
+        str(tmp_path / "a.jsonl"),
+    ]
+    assert main([*arguments, "--open"]) == 0
+    hit = json.loads((tmp_path / "a.jsonl").read_text())["hits"][0]
+    assert hit["score"] == pytest.approx(1 / (1 + np.exp(-2 * (hit["parts"]["entropy"] - 0.5))), abs=1e-5)
+    assert "no weights" not in capsys.readouterr().err
+    assert main(arguments) == 0  # none of the file is for a window
+    assert "no weights were fitted for MS/MS in this search" in capsys.readouterr().err
 
 
 def test_a_model_of_the_library_is_part_of_the_score_and_another_one_is_refused(

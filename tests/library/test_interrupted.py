@@ -87,11 +87,12 @@ def test_the_next_addition_clears_what_was_left(tmp_path: Path) -> None:
         file.write(b"half of an addition")
     (folder / ".entries-0001.parquet.partial").write_bytes(b"PAR1")
     (folder / "index-0-0007.faiss").write_bytes(b"")
+    (folder / "hits.csv").write_text("of the user")
     assert Library.open(folder).faults() == []
     add_to_library(folder, [])
     left = {path.name for path in folder.iterdir()}
     assert left == {"manifest.json", ".lock", "entries-0000.parquet", "mz.f64", "intensity.f64", "ends.i64",
-                    "keys.u64", "further.i64"}  # fmt: skip
+                    "keys.u64", "further.i64", "hits.csv"}  # fmt: skip
     assert (folder / "mz.f64").stat().st_size == 8 * sum(len(one.record.spectra[0].mz) for one in OLD)
 
 
@@ -148,6 +149,16 @@ def test_a_file_of_another_size_is_found_at_once(tmp_path: Path) -> None:
         add_to_library(folder, NEW, [Model()])
     (folder / "vectors-0.f32").unlink()
     with pytest.raises(DataError, match=r"vectors-0.f32: No such file"):
+        Library.open(folder)
+
+
+def test_ends_of_peaks_that_fall_are_found_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "lib"
+    build_library(folder, OLD)
+    content = bytearray((folder / "ends.i64").read_bytes())
+    content[6] ^= 1
+    (folder / "ends.i64").write_bytes(content)
+    with pytest.raises(DataError, match=r"ends.i64: damaged, see `mmspec library info --check`"):
         Library.open(folder)
 
 

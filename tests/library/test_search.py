@@ -33,7 +33,7 @@ from mmspec_ds.library.search import Searcher, SearchSettings
 from mmspec_ds.library.similarity import NIST, SQUARE_ROOT, cosine, entropy_similarity, entropy_weighted
 from mmspec_ds.library.store import Library
 from mmspec_ds.spectra.records import CarbonNMR, ElectronIonisationMS, Record, TandemMS
-from tests.library.made import Model, entry
+from tests.library.made import Model, block_of, entry
 
 ENTRIES = [entry(number) for number in range(40)]
 OPEN = SearchSettings(precursor_ppm=None, decoys=0)
@@ -197,6 +197,23 @@ def test_only_first_hits_have_a_q_value_and_decoys_repeat_with_the_seed(library:
     assert first == second
     assert all(hits[0].q_value == pytest.approx(1 / 60) for hits in first)  # no decoy wins
     assert all(hit.q_value is None for hits in first for hit in hits[1:])
+
+
+def test_kinds_of_spectra_have_q_values_of_their_own_decoys() -> None:
+    """EI entries are twins of each other, so that their decoys always win; MS/MS entries are not."""
+    random = np.random.default_rng(0)
+    electron = [
+        Record(f"ei:{number}", (ElectronIonisationMS(np.array([57.0, 91.0]), random.uniform(9, 10, 2)),))
+        for number in range(10)
+    ]
+    entries = [*ENTRIES, *(Entry(one, block_of(500 + place)) for place, one in enumerate(electron))]
+    searcher = Searcher(references_of_entries(entries), SearchSettings(precursor_ppm=None, decoys=60))
+    carbon = Record("carbon", (CarbonNMR((20.0,)),))
+    poor = Record("poor", (ElectronIonisationMS(np.array([57.0, 91.0]), np.array([9.0, 2.0])),))
+    hits = searcher.search([noisy(4), poor, noisy(7), carbon])
+    assert [one[0].q_value for one in (hits[0], hits[2])] == pytest.approx([1 / 60, 1 / 60])
+    assert hits[1][0].q_value == 1.0
+    assert hits[3] == []
 
 
 def test_energies_of_queries_are_those_of_the_instrument() -> None:
