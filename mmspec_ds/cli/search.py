@@ -168,8 +168,8 @@ def _notices(requests: "Sequence[Request]", library: "Library", searcher: "Searc
     found = []
     if twice:
         found.append(
-            f"{len(twice):,} names stand for several queries, such as {twice[0]}, from files of the same name:"
-            " the answers are in the order of the files"
+            f"{twice[0]} is the name of several queries, from files of the same name (names of this kind:"
+            f" {len(twice):,}): the answers are in the order of the files"
         )
     known = set(library.kinds)
     records = [one.record for one in requests if one.record is not None]

@@ -171,7 +171,7 @@ def test_files_of_the_same_name_are_mentioned(
         mgf(folder / "u.mgf", [number + 4])
     assert main(["search", str(library), *map(str, folders)]) == 0
     told = capsys.readouterr()
-    assert "1 names stand for several queries, such as u.mgf:0" in told.err
+    assert "u.mgf:0 is the name of several queries" in told.err
     assert told.out.index("molecule 4") < told.out.index("molecule 5")
 
 
