@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.library import index
@@ -45,7 +46,8 @@ def killed_at(folder: Path, number: int) -> bool:
         for name in ENTRY_POINTS:
             setattr(os, name, dangerous(getattr(os, name)))
         try:
-            add_to_library(folder, NEW, [Model()])
+            with threadpool_limits(1):  # a forked process has no threads of OpenMP, and would wait for them
+                add_to_library(folder, NEW, [Model()])
         finally:
             os._exit(0)
     _, status = os.waitpid(process, 0)
