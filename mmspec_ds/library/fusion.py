@@ -159,7 +159,7 @@ def _conditional(
     group = np.repeat(np.arange(len(first)), np.diff(first, append=len(query)))
 
     def shares(total: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Of each candidate among those of its query; and the logarithm of their sum."""
+        """The softmax share of each candidate among those of its query; and the logarithm of their sum."""
         largest = np.maximum.reduceat(total, first)
         powers = np.exp(total - largest[group])
         sums = np.add.reduceat(powers, first)

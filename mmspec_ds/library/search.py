@@ -109,7 +109,7 @@ class Ranking:
 
 
 class Searcher:
-    """Searches one library.
+    """A search of one library: candidates by vectors and peaks, ranked by a fused score.
 
     Args:
         references: its entries.

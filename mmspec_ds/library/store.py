@@ -80,7 +80,7 @@ class Library:
 
     @cached_property
     def metadata(self) -> pa.Table:
-        """What is known of the entries, N rows; see `metadata` for its columns.
+        """The metadata of the entries as a table of N rows; see `metadata` for its columns.
 
         Raises:
             DataError: a file of it cannot be read.
@@ -102,7 +102,7 @@ class Library:
 
     @cached_property
     def precursor_mz(self) -> FloatArray:
-        """Of each entry, [N], NaN where unknown."""
+        """The precursor m/z of each entry, [N], NaN where unknown."""
         return self.column("precursor_mz").astype(np.float64)
 
     @cached_property

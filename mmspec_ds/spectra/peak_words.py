@@ -28,7 +28,7 @@ def write(content: Told, *, published: bool) -> str:
 
 
 def parse(text: str, *, published: bool) -> Told:
-    """What a text tells.
+    """The peaks that a text of plain words tells.
 
     Raises:
         DataError: it is not of the form.

@@ -83,7 +83,7 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
     def with_noise(
         self, tokens: PackedTokens, settings: ElectronIonisationSettings, noise: MassPeakNoise, draws: Draws
     ) -> PackedTokens:
-        """Of each row one peak stays. A spectrum begins where m/z falls."""
+        """The tokens with other noise; of each row one peak stays. A spectrum begins where m/z falls."""
         row_T = np.repeat(np.arange(len(tokens.counts)), tokens.counts)
         first_T = np.ones(len(tokens), dtype=np.bool_)
         first_T[1:] = (np.diff(row_T) > 0) | (np.diff(tokens.continuous[:, 0]) < 0)

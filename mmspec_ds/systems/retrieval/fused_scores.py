@@ -66,7 +66,7 @@ class _Judged:
 
 
 class FusedScores:
-    """One score of several.
+    """A score that is fused of several methods' scores.
 
     Args:
         question: the queries and the library.

@@ -127,7 +127,7 @@ class LanguageModel(RetrievalModel[TextBatch]):
         return self._output[0] if self.rows is None else self.rows
 
     def flops(self, inputs: TextBatch, *, again: bool = False) -> float:
-        """Of the linear layers and of attention, padding included. The gradient of frozen weights is not
+        """Training FLOPs of the linear layers and of attention, padding included. The gradient of frozen weights is not
         computed."""
         config = self.layers.config
         own = sum(one.numel() for one in self.adapter.values()) + sum(

@@ -32,7 +32,7 @@ _UNKNOWN = ""
 
 @dataclass(frozen=True)
 class SearchQuestion:
-    """What is sought, and where.
+    """The queries of an evaluation, and the library that they are sought in.
 
     Attributes:
         queries: Q entries of known molecules.
@@ -124,7 +124,7 @@ class SearchQuestion:
 
     @cached_property
     def _fingerprints(self) -> ByteArray:
-        """Of each molecule, by its number."""
+        """The packed fingerprint of each molecule, by its number."""
         smiles: dict[int, str] = {}
         for entries, numbers in zip((self.queries, self.library), self._molecules):
             for one, number in zip(entries, numbers.tolist()):
