@@ -127,8 +127,8 @@ class LanguageModel(RetrievalModel[TextBatch]):
         return self._output[0] if self.rows is None else self.rows
 
     def flops(self, inputs: TextBatch, *, again: bool = False) -> float:
-        """Training FLOPs of the linear layers and of attention, padding included. The gradient of frozen weights
-        is not computed."""
+        """Training FLOPs of the linear layers and of attention, padding included. The gradient of frozen
+        weights is not computed."""
         config = self.layers.config
         own = sum(one.numel() for one in self.adapter.values()) + sum(
             one.numel() for one in self.head.parameters()
