@@ -118,11 +118,12 @@ def test_help_ends_with_a_worked_example(mmspec: Any, command: str) -> None:
     example = told.out.partition("example:\n")[2].strip()
     assert "mmspec" in example
     assert command in example
-    words = example.split()
-    arguments = words[words.index(command) :]
     from mmspec_ds.cli import make_parser
 
-    assert make_parser().parse_args(arguments).command.__name__ == f"_{command}"
+    for line in example.replace("\\\n", " ").splitlines():
+        words = line.split()
+        arguments = words[words.index(command) :]
+        assert make_parser().parse_args(arguments).command.__name__ == f"_{command}"
 
 
 def test_help_lists_the_commands(mmspec: Any) -> None:

@@ -177,6 +177,12 @@ def test_weighted_recall_of_molecules_left_out(published: list[fit_tandem.Exampl
     assert (found["recall"][:, 0] >= 0.90).all()
 
 
+@pytest.fixture(autouse=True)
+def libraries_found_anew() -> None:
+    """Another test may have loaded a library with a BLAS of its own after the simulator had looked for them."""
+    tandem._thread_pools.cache_clear()
+
+
 def blas_threads() -> set[int]:
     return {library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()}
 
