@@ -1,0 +1,128 @@
+"""What a question may be about: a measured sample, a molecule, a protein or a cell.
+
+Each kind has a placeholder, which stands in the text of a prompt where the vectors of the object go.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmspec_ds.spectra.records import Record
+
+Kind: TypeAlias = Literal["spectrum", "molecule", "protein", "cell"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+PLACEHOLDERS: dict[Kind, str] = {kind: f"[{kind.upper()}]" for kind in KINDS}
+"""By kind, the text that stands for an object in a prompt."""
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """A molecule by its SMILES."""
+
+    smiles: str
+
+
+@dataclass(frozen=True)
+class Protein:
+    """A protein by its sequence.
+
+    Attributes:
+        sequence: one-letter codes of amino acids, upper case.
+        name: what its file calls it.
+    """
+
+    sequence: str
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """The expression of genes in a cell.
+
+    Attributes:
+        values: of each gene, [G] float32: natural logarithms of 1 + counts per 10,000.
+        genes: symbols, in the order of `values`; the cells of a file share one tuple.
+        name: what its file calls it.
+    """
+
+    values: NDArray[np.float32]
+    genes: tuple[str, ...]
+    name: str = ""
+
+
+Object: TypeAlias = Record | Molecule | Protein | Cell
+
+
+def kind_of(one: Object) -> Kind:
+    """The kind of an object; a `Record` is a spectrum: all spectra of a sample together."""
+    kinds: dict[type, Kind] = {Record: "spectrum", Molecule: "molecule", Protein: "protein", Cell: "cell"}
+    return kinds[type(one)]
+
+
+def placeholders_in(prompt: str) -> tuple[Kind, ...]:
+    """The kinds of the objects that a prompt names, in the order of its text."""
+    found = [
+        (position, kind)
+        for kind, placeholder in PLACEHOLDERS.items()
+        for position in _positions(prompt, placeholder)
+    ]
+    return tuple(kind for _, kind in sorted(found))
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question about objects with its answer.
+
+    Attributes:
+        prompt: its placeholders name the objects, in their order.
+        objects: one for each placeholder.
+        answer: what is to be written.
+        task: the kind of question, such as "functional group" or "cell type".
+        choices: all answers that are possible; empty where the answer is free text.
+        phrasing: which of the task's wordings the prompt has, from 0.
+        group: objects of one group stay on one side of a split: the InChIKey's first block of a molecule, the
+            cluster of a protein, the study of a cell.
+    """
+
+    prompt: str
+    objects: tuple[Object, ...]
+    answer: str
+    task: str
+    choices: tuple[str, ...] = ()
+    phrasing: int = 0
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        wanted, given = placeholders_in(self.prompt), tuple(kind_of(one) for one in self.objects)
+        if wanted != given:
+            raise ValueError(
+                f"the prompt names {_told(wanted)}, and the objects are {_told(given)}: expected the same in"
+                " the same order"
+            )
+
+
+def content_key(*parts: bytes | str) -> str:
+    """A short hash of what decides an object's vectors, for caches: 32 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(len(content).to_bytes(8, "little"))
+        digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def _positions(text: str, part: str) -> list[int]:
+    found, start = [], text.find(part)
+    while start >= 0:
+        found.append(start)
+        start = text.find(part, start + len(part))
+    return found
+
+
+def _told(kinds: Sequence[Kind]) -> str:
+    return ", ".join(kinds) if kinds else "none"
