@@ -9,7 +9,6 @@ import pytest
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.settings import Settings
-from mmspec_ds.studies.budgets import BUDGETS, experts
 from mmspec_ds.studies.cells import (
     _differing,
     described,
@@ -18,7 +17,9 @@ from mmspec_ds.studies.cells import (
     identity_of_run,
     settings_of,
 )
+from mmspec_ds.studies.elucidation.budgets import BUDGETS, experts
 from mmspec_ds.studies.plan import Budget, DataRecipe
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run
 from tests.studies.conftest import DENSE, cell, finish
 
@@ -57,7 +58,7 @@ def test_cells_that_are_another_training(budget: Budget, other: Any) -> None:
 
 
 def test_the_data_are_part_of_a_cell(budget: Budget) -> None:
-    run = settings_of(cell(), budget)
+    run = settings_of(cell(), budget, ElucidationRun)
     recipes = [
         DataRecipe("a", molecules=10, max_heavy_atoms=6),
         DataRecipe("a", molecules=11, max_heavy_atoms=6),
@@ -106,11 +107,12 @@ def test_equal_cells_are_trained_once_and_measured_for_both_studies(budget: Budg
 def test_every_budget_gives_settings_that_a_run_can_have() -> None:
     for budget in BUDGETS.values():
         for data in budget.data:
-            sparse = settings_of(cell(data=data), budget)
+            sparse = settings_of(cell(data=data), budget, ElucidationRun)
             assert sparse.moe is not None
             widths = [one.width for one in sparse.moe.experts]
             assert widths == [budget.width, budget.width // 4] * 4
-            assert settings_of(cell(data=data, overrides=DENSE), budget).model.dense_width == budget.width
+            dense = settings_of(cell(data=data, overrides=DENSE), budget, ElucidationRun)
+            assert dense.model.dense_width == budget.width
 
 
 def test_the_experts_are_those_of_the_shipped_run_file() -> None:

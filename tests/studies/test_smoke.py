@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mmspec_ds.studies.budgets import SMOKE
 from mmspec_ds.studies.cells import distinct
-from mmspec_ds.studies.definitions import STUDIES
-from mmspec_ds.studies.measures import MEASURES
+from mmspec_ds.studies.elucidation.budgets import SMOKE
+from mmspec_ds.studies.elucidation.definitions import STUDIES
+from mmspec_ds.studies.elucidation.measures import MEASURES
 from mmspec_ds.studies.plan import Table
 from mmspec_ds.studies.results import StoredResults
 from mmspec_ds.studies.runner import with_sources
