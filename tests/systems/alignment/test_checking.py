@@ -59,7 +59,7 @@ def test_one_claim_about_aspirin(question: str, answer: str, expected: str) -> N
 def test_the_claims_of_a_description() -> None:
     answer = (
         "The molecule is an aromatic compound of formula C9H8O4. It contains a carboxylic acid, an ester and a"
-        " ketone, but no amine. It has 1 ring and no stereocentre. It has a role as an amide hydrolase inhibitor."
+        " ketone, but no amine. It has 1 ring and no stereocentre. It has a role as an amide hydrolase blocker."
     )
     found = check_answer("Describe [MOLECULE].", answer, ASPIRIN).checks
     assert [(one.said, one.verdict) for one in found] == [
