@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.systems.retrieval.model_folder import identity_of
+from mmspec_ds.language.model_folder import identity_of
 
 LANGUAGE_MODEL = "language_model"
 

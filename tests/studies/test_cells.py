@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.settings import Settings
@@ -15,10 +16,13 @@ from mmspec_ds.studies.cells import (
     distinct,
     identity_of,
     identity_of_run,
+    read_json,
     settings_of,
 )
 from mmspec_ds.studies.elucidation.budgets import BUDGETS, experts
+from mmspec_ds.studies.elucidation.definitions import STUDIES
 from mmspec_ds.studies.plan import Budget, DataRecipe
+from mmspec_ds.studies.runner import with_sources
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run
 from tests.studies.conftest import DENSE, cell, finish
@@ -140,3 +144,27 @@ def test_faults_are_named(budget: Budget, tmp_path: Path) -> None:
 def test_a_cell_in_words() -> None:
     assert described(cell(2)) == "study, hard, seed 2"
     assert described(cell(overrides=DENSE)) == "moe=None, hard, seed 0"
+
+
+COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results" / "studies" / "cells"
+
+
+def test_cells_that_were_trained_long_ago_keep_their_names() -> None:
+    """Their figures are in the repository by these names."""
+    cpu = BUDGETS["cpu"]
+    names = {identity_of(one, cpu) for study in STUDIES.values() for one in with_sources(study.cells(cpu))}
+    stored = {path.parent.name for path in COMMITTED.glob("*/run.yaml") if _system(path) == "elucidation"}
+    assert stored
+    assert stored - names == set()
+
+
+def test_a_stored_run_file_gives_the_name_of_its_cell() -> None:
+    for name in ("034c43643aea", "57da5398af62", "d7e9b4060aa2"):
+        run = load_run(COMMITTED / name / "run.yaml")
+        recipe = read_json(COMMITTED / name / "cell.json")
+        assert recipe is not None
+        assert identity_of_run(run, BUDGETS["cpu"].data[recipe["data"]]) == name
+
+
+def _system(path: Path) -> str:
+    return str(yaml.safe_load(path.read_text()).get("system", "elucidation"))

@@ -97,7 +97,7 @@ def _asked(results: Results, setting: str, measure: str, errors: Sequence[float]
         return []
     told = f"{found['n']:,} queries against {known['rows']:,} rows of {known['row_molecules']:,} molecules."
     if found["unanswerable"]:
-        told += f" {found['unanswerable']:,} more have no answer among these rows."
+        told += f" Left out, for no row has their molecule: {found['unanswerable']:,}."
     sure = f"Standard errors of {measure} (bootstrap over molecules): {min(errors):.3f} to {max(errors):.3f}."
     return [told, sure]
 

@@ -1,11 +1,11 @@
 """The study `retrieval` within the smallest budget: simulated spectra, and a language model of two layers."""
 
-import json
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.systems.retrieval.tiny_language_model import save_model
 
 from mmspec_ds.cli import main
 from mmspec_ds.errors import ConfigError, DataError
@@ -13,8 +13,7 @@ from mmspec_ds.studies.adopt import adopt
 from mmspec_ds.studies.cells import CellFolder, distinct, identity_of, settings_of
 from mmspec_ds.studies.data import with_data
 from mmspec_ds.studies.language import language_identity, link_language
-from mmspec_ds.studies.lookup import NOTHING
-from mmspec_ds.studies.plan import Budget, Cell, Table
+from mmspec_ds.studies.plan import Budget, Table
 from mmspec_ds.studies.results import StoredResults
 from mmspec_ds.studies.retrieval.budgets import BUDGETS, SMOKE
 from mmspec_ds.studies.retrieval.data import RetrievalData
@@ -23,7 +22,6 @@ from mmspec_ds.studies.retrieval.rows import CLASSICAL, SCORES, forms, models
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
 from mmspec_ds.systems.run_file import load_run
 from tests.studies.forked import run_cells
-from tests.systems.retrieval.tiny_language_model import save_model
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +97,9 @@ def test_a_cell_can_be_moved_and_says_no_path_of_the_machine(finished: StoredRes
     assert run.language.base == Path("../../language_model")
 
 
-def test_a_run_of_mmspec_train_becomes_its_cell(finished: StoredResults, language: Path, tmp_path: Path) -> None:
+def test_a_run_of_mmspec_train_becomes_its_cell(
+    finished: StoredResults, language: Path, tmp_path: Path
+) -> None:
     """As `mmspec train` leaves it: the language model by an absolute path, data anywhere, another name."""
     cell = models(finished.budget)[-1].cell()
     source = CellFolder.of(finished.out, cell, finished.budget)
@@ -160,7 +160,11 @@ def test_without_a_language_model_its_rows_are_left_out(tmp_path: Path) -> None:
     tables = RETRIEVAL.tables(StoredResults(RETRIEVAL, SMOKE, tmp_path, cells))
     assert len(tables) == 7
     first = tables[0]
-    assert [one.name for one in first.rows] == [*SCORES, *(one.name for one in models(SMOKE)) , *(one.name for one in models(SMOKE))]
+    assert [one.name for one in first.rows] == [
+        *SCORES,
+        *(one.name for one in models(SMOKE)),
+        *(one.name for one in models(SMOKE)),
+    ]
     assert first.notes[-1].startswith("Rows of a language model are left out")
     assert {entry for one in first.rows for entry in one.entries.values()} == {None}
 
