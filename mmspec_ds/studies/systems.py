@@ -105,7 +105,7 @@ def system_of(cell: Cell) -> StudySystem:
 
 def all_studies() -> dict[str, tuple[StudySystem, Study]]:
     """The studies of all systems by name, in the order of `mmspec study --list`, each with its system."""
-    found = {}
+    found: dict[str, tuple[StudySystem, Study]] = {}
     for system in map(study_system, MODULES):
         found |= {name: (system, study) for name, study in system.studies.items()}
     return found

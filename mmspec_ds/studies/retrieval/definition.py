@@ -139,7 +139,9 @@ def _cost_table(results: Results) -> Table:
     ]
     rows = []
     for one in models(results.budget):
-        entries = _costs(results, one) if one.trains else {"steps": 0, "samples": 0}
+        entries: dict[str, Entry] = {"steps": 0, "samples": 0}
+        if one.trains:
+            entries = _costs(results, one)
         if "text" in one.measures:
             entries["tokens"] = results.value(one.cell(), "text", "tokens")
         rows.append(Row(one.name, entries))

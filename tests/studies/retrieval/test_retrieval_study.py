@@ -4,6 +4,7 @@ import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from tests.systems.retrieval.tiny_language_model import save_model
 
@@ -13,7 +14,7 @@ from mmspec_ds.studies.adopt import adopt
 from mmspec_ds.studies.cells import CellFolder, distinct, identity_of, settings_of
 from mmspec_ds.studies.data import with_data
 from mmspec_ds.studies.language import language_identity, link_language
-from mmspec_ds.studies.plan import Budget, Table
+from mmspec_ds.studies.plan import Budget
 from mmspec_ds.studies.results import StoredResults
 from mmspec_ds.studies.retrieval.budgets import BUDGETS, SMOKE
 from mmspec_ds.studies.retrieval.data import RetrievalData
@@ -45,11 +46,6 @@ def finished(language: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored
     return StoredResults(RETRIEVAL, budget, out, distinct(RETRIEVAL.cells(budget), budget))
 
 
-def row(table: Table, name: str, group: str = "") -> dict[str, object]:
-    (found,) = [one for one in table.rows if one.name == name and one.group in (group, one.group and group)]
-    return dict(found.entries)
-
-
 def test_every_row_of_every_table_is_measured(finished: StoredResults) -> None:
     assert finished.missing() == []
     tables = RETRIEVAL.tables(finished)
@@ -65,9 +61,14 @@ def test_the_measures_agree_with_each_other(finished: StoredResults) -> None:
     # The trained model and the classical scores were measured apart: on the same queries and rows.
     classical = finished.of(CLASSICAL, "classical")
     ours = finished.of(models(finished.budget)[0].cell(), "search")
-    assert classical is not None and ours is not None
+    assert classical is not None
+    assert ours is not None
     assert (classical["queries"], classical["rows"]) == (ours["queries"], ours["rows"])
-    assert classical["queries"] == 12
+    (file,) = (finished.out / "data" / "simulated").glob("*.parquet")
+    rows = pq.read_table(file).to_pylist()
+    asked = sum((one["split"], one["role"]) == ("val", "query") for one in rows)
+    assert classical["queries"] == min(asked, SMOKE.evaluate)
+    assert classical["rows"] == len(rows) - asked
     assert {name: one["n"] for name, one in classical["settings"].items()} == {
         name: one["n"] for name, one in ours["settings"].items()
     }
@@ -82,7 +83,8 @@ def test_texts_are_shorter_in_forms_of_new_tokens(finished: StoredResults) -> No
     tokens = [told[name]["tokens"] for name in ("llm4ms", "integers", "mz_tokens")]  # type: ignore[index]
     assert tokens == sorted(tokens, reverse=True)
     summed = told["summed"]
-    assert summed is not None and summed["positions"] < summed["tokens"]
+    assert summed is not None
+    assert summed["positions"] < summed["tokens"]
 
 
 def test_a_cell_can_be_moved_and_says_no_path_of_the_machine(finished: StoredResults, language: Path) -> None:
@@ -97,9 +99,7 @@ def test_a_cell_can_be_moved_and_says_no_path_of_the_machine(finished: StoredRes
     assert run.language.base == Path("../../language_model")
 
 
-def test_a_run_of_mmspec_train_becomes_its_cell(
-    finished: StoredResults, language: Path, tmp_path: Path
-) -> None:
+def test_a_finished_run_becomes_its_cell(finished: StoredResults, language: Path, tmp_path: Path) -> None:
     """As `mmspec train` leaves it: the language model by an absolute path, data anywhere, another name."""
     cell = models(finished.budget)[-1].cell()
     source = CellFolder.of(finished.out, cell, finished.budget)
@@ -140,7 +140,7 @@ def test_a_folder_of_studies_has_one_language_model(language: Path, tmp_path: Pa
     save_model(other, seed=1)
     link_language(tmp_path, language)
     link_language(tmp_path, language)
-    with pytest.raises(DataError, match="is another language model than .*other"):
+    with pytest.raises(DataError, match=r"is another language model than .*other"):
         link_language(tmp_path, other)
     assert language_identity(tmp_path / "language_model") == language_identity(language)
 
@@ -160,11 +160,8 @@ def test_without_a_language_model_its_rows_are_left_out(tmp_path: Path) -> None:
     tables = RETRIEVAL.tables(StoredResults(RETRIEVAL, SMOKE, tmp_path, cells))
     assert len(tables) == 7
     first = tables[0]
-    assert [one.name for one in first.rows] == [
-        *SCORES,
-        *(one.name for one in models(SMOKE)),
-        *(one.name for one in models(SMOKE)),
-    ]
+    ours = [one.name for one in models(SMOKE)]
+    assert [one.name for one in first.rows] == [*SCORES, *ours, *ours]
     assert first.notes[-1].startswith("Rows of a language model are left out")
     assert {entry for one in first.rows for entry in one.entries.values()} == {None}
 
