@@ -97,8 +97,8 @@ def make_batch(
         if not used:
             continue
         chosen[kind] = torch.from_numpy(np.ascontiguousarray(vectors[kind][used], dtype=np.float32))
-        for row in used:
-            first[Place(kind, row)] = total
+        for number in used:
+            first[Place(kind, number)] = total
             total += soft_tokens[kind]
     source = [
         position

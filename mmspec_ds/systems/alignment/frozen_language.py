@@ -59,7 +59,8 @@ class FrozenLanguage:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self._table.device  # type: ignore[no-any-return]
+        device: torch.device = self._table.device
+        return device
 
     @property
     def layers(self) -> Any:

@@ -160,9 +160,10 @@ class PromptWriter:
             raise ConfigError(
                 f"language.format is {name!r}, but the vocabulary of the model has no {missing[0]}"
             )
-        tokenizer.encode_special_tokens = True
         self._tokenizer, self._soft, self._first = tokenizer, soft_tokens, list(first)
-        self._marks = {mark: tokenizer.token_to_id(mark) for mark in self.chat.marks}
+        found = ((mark, tokenizer.token_to_id(mark)) for mark in self.chat.marks)
+        self._marks = {mark: number for mark, number in found if number is not None}
+        tokenizer.encode_special_tokens = True  # from here on a mark in a text is text
         self._mark = re.compile(f"({'|'.join(map(re.escape, self._marks))})")
         stop = [self._marks[self.chat.stop]] if self.chat.stop in self._marks else self.text_ids(self.chat.stop)
         self.stop_ids = tuple(dict.fromkeys([*stop[:1], *([] if end is None else [end])]))
@@ -207,7 +208,11 @@ class PromptWriter:
     def _marked(self, text: str) -> list[str | int | _Slot]:
         """A piece of the format: its marks as ids, and what stands between them."""
         pieces = self._mark.split(text) if self._marks else [text]
-        return [self._marks.get(piece, piece) for piece in pieces if piece]
+        found: list[str | int | _Slot] = []
+        for piece in pieces:
+            mark = self._marks.get(piece)
+            found.append(piece if mark is None else mark)
+        return found
 
     def _joined(self, atoms: Sequence[str | int | _Slot]) -> tuple[list[int], tuple[Kind, ...]]:
         ids, kinds, text = list(self._first), list[Kind](), ""

@@ -94,7 +94,8 @@ class Trained:
     def project(self, kind: Kind, vectors: FloatArray) -> FloatArray:
         """The soft tokens of objects by their vectors [N, X, D]: [N, T, W]."""
         found = self.model.projection(kind)(torch.from_numpy(vectors).to(self.model.language.device))
-        return found.float().cpu().numpy()  # type: ignore[no-any-return]
+        soft: FloatArray = found.float().cpu().numpy()
+        return soft
 
     def answer(
         self,
