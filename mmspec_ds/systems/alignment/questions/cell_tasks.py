@@ -36,7 +36,7 @@ class Studies:
         return [one for one in items if one.group in known]
 
 
-def cell_type(items: Sequence[Item], count: int, draw: Draw, studies: Studies) -> list[Question]:
+def cell_type(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
     """The type of a cell, one of those of its study; they are named in random order."""
     found = []
     for one in draw.some(items, count):
@@ -45,7 +45,7 @@ def cell_type(items: Sequence[Item], count: int, draw: Draw, studies: Studies) -
     return found
 
 
-def cell_type_by_markers(items: Sequence[Item], count: int, draw: Draw, studies: Studies) -> list[Question]:
+def cell_type_by_markers(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
     """The type of a cell, one of those of its study, each named with some of its marker genes."""
     found = []
     for one in draw.some(studies.with_markers(items), count):
@@ -55,7 +55,7 @@ def cell_type_by_markers(items: Sequence[Item], count: int, draw: Draw, studies:
     return found
 
 
-def marker_genes(items: Sequence[Item], count: int, draw: Draw, studies: Studies) -> list[Question]:
+def marker_genes(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
     """Whether a cell is of the type that is named with its marker genes; each type is asked about as often with
     yes as with no."""
     found: list[Question] = []
@@ -73,7 +73,7 @@ def marker_genes(items: Sequence[Item], count: int, draw: Draw, studies: Studies
     return draw.some(found, len(found))
 
 
-def description(items: Sequence[Item], count: int, draw: Draw, studies: Studies) -> list[Question]:
+def description(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
     """The type of a cell with its marker genes."""
     return [
         draw.ask([one], f"The cell is {a(one.label)}. Its marker genes are {studies.markers(one.label)}.")

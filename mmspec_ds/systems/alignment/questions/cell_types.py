@@ -59,9 +59,7 @@ def read_cell_types(path: Path = OURS) -> CellTypes:
         )
         for label in dict.fromkeys(map(_plain, (cells[0], *labels))):
             if label in taken:
-                raise DataError(
-                    f"line {line.number}: {label!r} names {taken[label]!r} already", path=path
-                )
+                raise DataError(f"line {line.number}: {label!r} names {taken[label]!r} already", path=path)
             taken[label] = cells[0]
         types.append(CellType(cells[0], labels, markers))
     if not types:

@@ -32,7 +32,7 @@ EC_CLASSES = (
     "ligase",
     "translocase",
 )
-"""The classes of enzymes by the first number of their EC number, from 1 (Nomenclature Committee of the IUBMB)."""
+"""The classes of enzymes by the first number of their EC number, from 1 (IUBMB)."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def _described(path: Path) -> list[tuple[str, str]] | None:
         elif line.text.strip():
             if len(cells) != len(columns):
                 raise DataError(
-                    f"line {line.number}: {len(cells)} cells, expected {len(columns)} as in the first", path=path
+                    f"line {line.number}: {len(cells)} cells, expected {len(columns)} as in the first",
+                    path=path,
                 )
             row = dict(zip(columns, cells))
             with_both.append((row["smiles"].strip(), row["description"].strip()))
@@ -167,7 +168,7 @@ def protein_items(path: Path, remarks: Remarks) -> Iterator[Item]:
             for name in ("entry", "ec number", "sequence"):
                 if name not in columns:
                     raise DataError(
-                        f"has no column {name!r}: expected a table with tabs, with Entry, EC number and Sequence",
+                        f"has no column {name!r}: expected Entry, EC number and Sequence, parted by tabs",
                         path=path,
                     )
             continue

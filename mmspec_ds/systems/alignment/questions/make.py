@@ -50,7 +50,7 @@ PROTEIN: Mapping[str, Single] = {
     "is it an enzyme of": protein_tasks.is_of_class,
     "description": protein_tasks.description,
 }
-CELL: Mapping[str, Callable[[Sequence[Item], int, Draw, cell_tasks.Studies], list[Question]]] = {
+CELL: Mapping[str, Callable[[cell_tasks.Studies, Sequence[Item], int, Draw], list[Question]]] = {
     "cell type": cell_tasks.cell_type,
     "cell type by markers": cell_tasks.cell_type_by_markers,
     "marker genes": cell_tasks.marker_genes,
@@ -90,7 +90,11 @@ class Made:
 
 
 def make_questions(
-    files: Mapping[Kind, Sequence[Path]], wanted: Wanted, split: Split, types: CellTypes, label: str | None = None
+    files: Mapping[Kind, Sequence[Path]],
+    wanted: Wanted,
+    split: Split,
+    types: CellTypes,
+    label: str | None = None,
 ) -> Made:
     """Questions about the objects of files.
 
@@ -181,7 +185,7 @@ def _side_questions(
     for task, single in PROTEIN.items() if items.get("protein") else ():
         ask(task, "protein", partial(single, items["protein"]))
     for task, of_cells in CELL.items() if items.get("cell") else ():
-        ask(task, "cell", partial(of_cells, items["cell"], studies=studies))
+        ask(task, "cell", partial(of_cells, studies, items["cell"]))
     return found
 
 

@@ -68,7 +68,7 @@ def similar(pool: Pool, count: int, draw: Draw) -> list[Question]:
     alike = np.argwhere((similarity >= SIMILAR) & ~same)
     unlike = np.argwhere((similarity <= UNLIKE) & ~same)
     each = min(count // 2, len(alike), len(unlike))
-    found = []
+    found: list[Question] = []
     for places, holds in ((alike, True), (unlike, False)):
         for row, column in places[draw.random.permutation(len(places))[:each]]:
             pair = [first[int(row)], second[int(column)]]
@@ -83,7 +83,7 @@ def same_molecule(pool: Pool, count: int, draw: Draw) -> list[Question]:
     by_group: dict[str, list[Item]] = {}
     for one in pool[-1]:
         by_group.setdefault(one.group, []).append(one)
-    found = []
+    found: list[Question] = []
     for one in draw.some(pool[0], count):
         partners = [other for other in by_group.get(one.group, ()) if other.reference != one.reference]
         if not partners or len(by_group) < 2:

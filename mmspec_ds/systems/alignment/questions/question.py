@@ -84,7 +84,8 @@ def reference_of_json(content: Mapping[str, Any]) -> Reference:
     for name, value in values.items():
         if name not in expected:
             raise ValueError(f"an object of kind {kind} has {_short(name)}, expected {', '.join(expected)}")
-        if type(value) is not expected[name] or (expected[name] is int and not 0 <= value < 2**63):
+        whole = type(value) is int and 0 <= value < 2**63
+        if not (whole if expected[name] is int else type(value) is str):
             wanted = "text" if expected[name] is str else "a whole number from 0"
             raise ValueError(f"{name} of a {kind} is {_short(value)}, expected {wanted}")
     for name in expected:
@@ -115,7 +116,7 @@ class Question:
         if wanted != given:
             told = [", ".join(kinds) or "none" for kinds in (wanted, given)]
             raise ValueError(
-                f"the prompt names {told[0]}, and the objects are {told[1]}: expected the same in the same order"
+                f"the prompt names {told[0]}, and the objects are {told[1]}: expected the same in order"
             )
         if self.choices and self.answer not in self.choices:
             raise ValueError(f"the answer {_short(self.answer)} is none of the choices")

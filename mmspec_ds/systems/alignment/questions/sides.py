@@ -40,8 +40,8 @@ def part(items: dict[Kind, list[Item]], split: Split, remarks: Remarks) -> Parte
     """The items of each side, by kind. No group is on two sides, but for cells of studies that are not wholly
     in the test: those are parted cell by cell between training and validation.
 
-    A molecule of the test is in neither of the other sides, as a structure or as a spectrum; such items are left
-    out and counted in `remarks`.
+    A molecule of the test is in neither of the other sides, as a structure or as a spectrum; such items are
+    left out and counted in `remarks`.
     """
     parted: Parted = {side: {kind: [] for kind in items} for side in SIDES}
     for kind, found in items.items():

@@ -107,9 +107,7 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _in_turn(
-    lists: Sequence[list[tuple[Item, str, bool]]], count: int
-) -> list[tuple[Item, str, bool]]:
+def _in_turn(lists: Sequence[list[tuple[Item, str, bool]]], count: int) -> list[tuple[Item, str, bool]]:
     """At most `count` things from the heads of lists, two of each list at a time."""
     chosen: list[tuple[Item, str, bool]] = []
     heads = {number: iter(one) for number, one in enumerate(lists)}

@@ -75,14 +75,18 @@ def test_objects_are_those_that_are_named(folder: Path) -> None:
 
 
 def test_an_encoder_is_not_told_the_answer(folder: Path) -> None:
-    write_questions(folder / "one.jsonl", [Question("[SPECTRUM]", (SpectrumReference("two.msp", 0),), "a", "t")])
+    write_questions(
+        folder / "one.jsonl", [Question("[SPECTRUM]", (SpectrumReference("two.msp", 0),), "a", "t")]
+    )
     record = read_examples(folder / "one.jsonl")[0].objects[0]
     assert record.smiles is None  # type: ignore[union-attr]
     assert record.formula is None  # type: ignore[union-attr]
 
 
 def test_a_record_that_is_not_there_is_told(folder: Path) -> None:
-    write_questions(folder / "one.jsonl", [Question("[SPECTRUM]", (SpectrumReference("two.msp", 2),), "a", "t")])
+    write_questions(
+        folder / "one.jsonl", [Question("[SPECTRUM]", (SpectrumReference("two.msp", 2),), "a", "t")]
+    )
     with pytest.raises(DataError, match=r"two\.msp: has no record 2"):
         read_examples(folder / "one.jsonl")
 

@@ -21,14 +21,18 @@ from mmspec_ds.systems.alignment.questions.question_lines import (
 )
 
 QUESTIONS = [
-    Question("Is [MOLECULE] aromatic?", (MoleculeReference("CCO"),), "no", "aromaticity", ("yes", "no"), 2, "G"),
+    Question(
+        "Is [MOLECULE] aromatic?", (MoleculeReference("CCO"),), "no", "aromaticity", ("yes", "no"), 2, "G"
+    ),
     Question(
         "Is [SPECTRUM] of [MOLECULE]?",
         (SpectrumReference("a b/ä.parquet", 7), MoleculeReference("C[C@H](N)C(=O)O")),
         "yes",
         "same molecule",
     ),
-    Question("Describe [PROTEIN].", (ProteinReference("MKV", "P1"),), "„Größe“\nzwei\u2028Zeilen", "description"),
+    Question(
+        "Describe [PROTEIN].", (ProteinReference("MKV", "P1"),), "„Größe“\nzwei\u2028Zeilen", "description"
+    ),
     Question("[CELL]?", (CellReference("x.h5ad", 0),), "B cell", "cell type", ("B cell", "NK cell")),
     Question("What is water?", (), "H2O", "formula"),
 ]
