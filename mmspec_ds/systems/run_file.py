@@ -86,9 +86,9 @@ def system_named(content: Mapping[str, Any], path: Path) -> str:
     Raises:
         ConfigError: an unknown one.
     """
-    name = str(content.get("system", DEFAULT))
-    if name not in SYSTEMS:
-        raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(name, SYSTEMS, 'systems')}")
+    name = content.get("system", DEFAULT)
+    if not isinstance(name, str) or name not in SYSTEMS:
+        raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(str(name), SYSTEMS, 'systems')}")
     return name
 
 

@@ -4,14 +4,14 @@ import os
 import signal
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from mmspec_ds.studies.cells import distinct
 from mmspec_ds.studies.commands import Commands, Place
+from mmspec_ds.studies.plan import Budget, Cell
 from mmspec_ds.studies.runner import Runner, open_out, with_sources
-from mmspec_ds.studies.systems import all_studies
 
 
 @dataclass
@@ -60,11 +60,8 @@ class Forked(Commands):
             os._exit(status)
 
 
-def run_cells(names: Sequence[str], out: Path, language: Path | None = None) -> None:
-    """Train and measure the cells of some studies of one system within the smallest budget, each once."""
-    chosen = [all_studies()[name] for name in names]
-    budget = replace(chosen[0][0].budgets["smoke"], language=language)
-    cells = [cell for _, study in chosen for cell in study.cells(budget)]
+def run_cells(cells: Sequence[Cell], budget: Budget, out: Path) -> None:
+    """Train and measure cells within a budget, each once, and what they begin with."""
     everything = distinct(with_sources(cells), budget)
     open_out(out)
     outcome = Runner(everything, budget, out, [Place(), Place()], Forked()).run()
