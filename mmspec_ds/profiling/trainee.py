@@ -21,6 +21,13 @@ from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.beam import beam_search
+from mmspec_ds.nn.flops import (
+    BatchSize,
+    PassFlops,
+    computed_rows,
+    expert_flops,
+    pass_flops,
+)
 from mmspec_ds.nn.packed_weights import packed
 from mmspec_ds.profiling.run_data import RunData
 from mmspec_ds.profiling.sizes import model_sizes
@@ -39,14 +46,7 @@ from mmspec_ds.systems.elucidation.activity import (
     dense_activity,
     sparse_activity,
 )
-from mmspec_ds.systems.elucidation.flops import (
-    BatchSize,
-    Dimensions,
-    PassFlops,
-    computed_rows,
-    expert_flops,
-    pass_flops,
-)
+from mmspec_ds.systems.elucidation.dimensions import dimensions_in_training
 from mmspec_ds.systems.elucidation.modality_gradients.cost import flops_alone
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss
@@ -146,7 +146,7 @@ class Trainee:
         self.task = cast(ElucidationTask, self.session.task)
         schemas, vocabulary = data.data.encoding.schemas, len(data.data.vocabularies.target)
         self.run, self.sizes = run, model_sizes(run, schemas, vocabulary)
-        self.dimensions = Dimensions.in_training(run, schemas, vocabulary)
+        self.dimensions = dimensions_in_training(run, schemas, vocabulary)
         self.threads = torch.get_num_threads()
         self._watch = Stopwatch(self.session.device)
         self._seen: list[_MicroBatch] = []
