@@ -22,7 +22,7 @@ import numpy.typing as npt
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import entry_of, replacing
 from mmspec_ds.library.entry import FloatMatrix
-from mmspec_ds.library.layout import open_array
+from mmspec_ds.library.layout import check_used, open_array
 from mmspec_ds.spectra.packed import IntArray
 
 FLAT_UP_TO = 50_000
@@ -132,7 +132,7 @@ def open_index(folder: Path, manifest: Mapping[str, Any], name: str, vectors_NW:
     """The index of a model's vectors, memory-mapped; without one, or without faiss, all are compared.
 
     Raises:
-        DataError: the file of the index cannot be read.
+        DataError: the file of the index cannot be read, or was altered.
     """
     about = manifest["indexes"].get(name)
     if not has_faiss() and len(vectors_NW) > FLAT_UP_TO:
@@ -145,6 +145,7 @@ def open_index(folder: Path, manifest: Mapping[str, Any], name: str, vectors_NW:
     path = folder / about["file"]
     if not path.exists():
         raise DataError("was replaced by an addition meanwhile: expected to open the library again", path=path)
+    check_used(folder, manifest, about["file"])
     try:
         lists: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     except RuntimeError:
