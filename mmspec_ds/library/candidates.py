@@ -36,7 +36,7 @@ class Candidates:
         return rows[self.references.polarity[rows] != -query.polarity]
 
     def of_kind(self, kind: str) -> Indices:
-        """All rows of a kind of spectrum, rising."""
+        """All rows of a kind of spectrum, "ms" or "ei", int64 [C], rising; none of a kind that is not there."""
         if kind not in self._by_kind:
             self._by_kind[kind] = np.flatnonzero(self.references.kind == kind)
         return self._by_kind[kind]

@@ -173,7 +173,8 @@ def as_measured(record: Record) -> Record:
 
 
 def molecules_of(blocks: npt.NDArray[np.object_]) -> Indices:
-    """A number [N] for each molecule by the first block of its InChIKey; one of its own where there is none."""
+    """A number for each molecule by the first block of its InChIKey, int64 [N]; entries of the same block have
+    the same, and one without a block ("" or None) has a number of its own."""
     _, number = np.unique(np.array([block or "" for block in blocks], dtype=str), return_inverse=True)
     unknown = np.array([not block for block in blocks], dtype=bool)
     number[unknown] = len(blocks) + np.flatnonzero(unknown)

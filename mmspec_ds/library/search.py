@@ -76,10 +76,10 @@ class Vectors(Protocol):
     """The vectors of a library, as `store.Library` has them."""
 
     def vectors(self, name: str) -> FloatMatrix:
-        """The vectors of a model, [N, width]."""
+        """The vectors of a model, float32 [N, width]; zeros for an entry that it cannot read."""
 
     def search_vectors(self, name: str, queries: FloatMatrix, k: int) -> tuple[FloatMatrix, Indices]:
-        """Scores and rows, [Q, k] each, of the nearest entries."""
+        """Scores float32 and entries int64, [Q, k] each, of the nearest, best first; -1 where there is none."""
 
 
 class Searcher:

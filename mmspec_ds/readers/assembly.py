@@ -172,7 +172,11 @@ def _common(values: Iterable[Value | None]) -> Value | None:
 
 
 def join_close_peaks(mz: FloatArray, intensity: FloatArray, tolerance: float) -> tuple[FloatArray, FloatArray]:
-    """Sorted peaks, runs of neighbours at most `tolerance` apart joined: intensities added, m/z averaged."""
+    """Peaks of rising m/z with runs of neighbours at most `tolerance` (m/z) apart joined.
+
+    Returns:
+        The m/z, averaged by intensity, and the summed intensities, as many of each as there are runs.
+    """
     starts = np.flatnonzero(np.diff(mz, prepend=-np.inf) > tolerance)
     total = np.add.reduceat(intensity, starts)
     return np.add.reduceat(mz * intensity, starts) / total, total
