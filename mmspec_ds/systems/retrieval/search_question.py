@@ -72,7 +72,7 @@ class SearchQuestion:
         return found
 
     def tanimoto(self, chosen: IntArray) -> FloatMatrix:
-        """The Tanimoto similarity, 0 to 1, of each query to each row by the fingerprints of molecules: [q, N]."""
+        """The Tanimoto similarity, 0 to 1, of each query to each row, by fingerprints: [q, N]."""
         queries, rows = self._molecules
         similar = tanimoto_similarities(self._fingerprints[queries[chosen]], self._fingerprints)
         return similar[:, rows]
