@@ -112,7 +112,10 @@ def references_of_entries(entries: Sequence[Entry], *, first_alone: bool = False
         entries: N of them.
         first_alone: take only the first mass spectrum of each, so that row n is of entry n.
     """
-    of_entries = [mass_spectra(entry.record)[: 1 if first_alone else None] or [None] for entry in entries]
+    most = 1 if first_alone else None
+    of_entries: list[Sequence[MassSpectrum | None]] = [
+        mass_spectra(entry.record)[:most] or [None] for entry in entries
+    ]
     spectra = [one for some in of_entries for one in some]
     entry = np.repeat(np.arange(len(entries)), [len(some) for some in of_entries])
     known = [Conditions("") if one is None else conditions_of(one) for one in spectra]

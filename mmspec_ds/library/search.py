@@ -192,11 +192,10 @@ class Searcher:
         chosen = [self._first_stage(*one, near) for one in zip(spectra, windows)] if spectra else near.values()
         rows = np.unique(np.concatenate([np.zeros(0, np.int64), *chosen]))
         asked = [rows[_in_sorted(rows, window)] for window in windows] if spectra else [rows]
-        judged = [
-            self._judged(one, inside, at, vectors)
-            for at, (one, inside) in enumerate(zip(spectra or [None], asked))
-        ]
-        return best_pairs(judged)
+        queries: Sequence[PreparedQuery | None] = spectra or [None]
+        return best_pairs(
+            [self._judged(one, inside, at, vectors) for at, (one, inside) in enumerate(zip(queries, asked))]
+        )
 
     def _judged(
         self,
@@ -208,17 +207,18 @@ class Searcher:
         """A mass spectrum of a query (None: it has none) with these rows, in their order."""
         kind, is_open, parts = "any", True, Parts()
         entries = self.references.entry[rows]
+        if not len(rows):
+            return Ranking(entries, rows, rows, np.zeros(0), parts)
         if query is not None:
             kind, is_open = query.conditions.kind, self.is_open(query)
             ppm = None if is_open else self.settings.precursor_ppm
-            parts = self._peaks.parts(query, rows) if len(rows) else {}
+            parts = self._peaks.parts(query, rows)
             parts |= condition_parts(query.conditions, self.references, rows, ppm)
         for name, vector in vectors.items():
             assert self.vectors is not None
             parts[name] = np.asarray(self.vectors.vectors(name)[entries] @ vector, np.float64)
         fusion = choose_fusion(self.fusions, kind, open_search=is_open, available=list(parts))
-        scores = fusion.score(parts) if len(rows) else np.zeros(0)
-        return Ranking(entries, rows, np.full(len(rows), asked), scores, parts)
+        return Ranking(entries, rows, np.full(len(rows), asked), fusion.score(parts), parts)
 
     def _first_stage(self, query: PreparedQuery, window: Indices, near: dict[str, Indices]) -> Indices:
         """The rows worth a closer look: all of a small window; else the best by peaks and by vectors."""
