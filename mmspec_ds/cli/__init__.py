@@ -21,6 +21,7 @@ from mmspec_ds.cli import (
     predict,
     prepare,
     profile,
+    questions,
     rank,
     report,
     search,
@@ -77,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export, library, search, unpack,
+        rank, explain, export, library, search, unpack, questions,
     ):  # fmt: skip
         command.add(commands)
     return parser
