@@ -31,8 +31,8 @@ NOT_FITTED = "equal weights, not fitted"
 FUSION = "fusion.json"
 """In the folder of a model: how its cosine and the other parts of the score are weighed."""
 
-_RIDGE = 1e-4
-"""On the squares of the weights of a conditional regression, for each query."""
+_RIDGE = 1e-3
+"""On the squares of the weights of a conditional regression, for each query; parts are much alike."""
 
 Kind = Literal["ms", "ei", "any"]
 
