@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmspec_ds.cli import (
+    annotate,
     calibrate,
+    chat,
     evaluate,
     explain,
     export,
@@ -77,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export, library, search, unpack,
+        rank, explain, export, library, search, unpack, chat, annotate,
     ):  # fmt: skip
         command.add(commands)
     return parser
