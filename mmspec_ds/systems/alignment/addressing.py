@@ -25,6 +25,7 @@ _WORDS: dict[Kind, str] = {
     "cell": r"(?:the|this) cell",
 }
 _IT = r"it(?!'s|self)"
+_ITS = re.compile(r"\bits (?P<what>[^?.,;]+)", re.I)
 
 
 def addressed(question: str, kinds: Sequence[Kind]) -> tuple[str, tuple[int, ...]]:
@@ -108,8 +109,13 @@ def _place(match: "re.Match[str]", kind: Kind, kinds: Sequence[Kind], before: in
 
 
 def _by_words(text: str, kinds: Sequence[Kind]) -> tuple[str, tuple[int, ...]] | None:
-    """The prompt of a question whose words name one object each: the first "it" where there is one object, "the
-    protein" where one object is a protein; None where it has no such words."""
+    """The prompt of a question whose words name one object each: the first "it" or "its" where there is one
+    object, "the protein" where one object is a protein; None where it has no such words."""
+    its = _ITS.search(text) if len(kinds) == 1 else None
+    if its is not None and re.search(rf"\b{_IT}\b", text, re.I) is None:
+        noun = NOUN[kinds[0]]
+        prompt = f"{text[: its.start()]}the {its['what'].rstrip()} of {noun}{text[its.end() :]}"
+        return prompt[:1].upper() + prompt[1:], (0,)
     hits: list[tuple[int, int, int]] = []
     for place, kind in enumerate(kinds):
         if list(kinds).count(kind) > 1:

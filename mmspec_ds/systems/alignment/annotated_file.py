@@ -88,13 +88,9 @@ def _check_names(source: Path, added: Added, *, replace: bool) -> None:
     import h5py
 
     with h5py.File(source, "r") as file:
-        obs = file["obs"]
-        columns = set(obs) if isinstance(obs, h5py.Group) else set(obs.dtype.names or ())
-        for room, names, known in (
-            ("obs", added.columns, columns),
-            ("obsm", tuple(added.arrays), set(file["obsm"]) if "obsm" in file else set()),
-            ("uns", tuple(added.about), set(file["uns"]) if "uns" in file else set()),
-        ):
+        for room, names in (("obs", added.columns), ("obsm", added.arrays), ("uns", added.about)):
+            part = file.get(room, {})  # in files of anndata before 0.7 a table of named fields
+            known = set(part.dtype.names or ()) if isinstance(part, h5py.Dataset) else set(part)
             taken = next((name for name in names if name in known), None)
             if taken is not None and not replace:
                 raise _taken(source, f"{room}/{taken}")

@@ -16,6 +16,7 @@ from typing import Any
 
 from mmspec_ds.errors import DataError, UserError
 from mmspec_ds.readers.cells import read_cells
+from mmspec_ds.readers.fasta import clean_sequence
 from mmspec_ds.readers.format_registry import read_file
 from mmspec_ds.readers.part import Part, one_line
 from mmspec_ds.readers.requests import Request
@@ -23,19 +24,21 @@ from mmspec_ds.readers.source import read_lines
 from mmspec_ds.settings import nearest
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.systems.alignment.dialogue import GREEDY, Answering, Asked, Asking, asked_about
+from mmspec_ds.systems.alignment.objects import Protein
 from mmspec_ds.systems.alignment.questions.question import (
     CellReference,
     MoleculeReference,
     ProteinReference,
     Reference,
     SpectrumReference,
+    kind_of_reference,
     reference_of_json,
 )
 from mmspec_ds.systems.alignment.subjects import (
     Subject,
     cell_subject,
     molecule_subject,
-    protein_subjects,
+    protein_subject,
     spectrum_subject,
 )
 
@@ -235,9 +238,9 @@ def _subjects_of(references: Iterable[Reference], folder: Path) -> dict[Referenc
                 case MoleculeReference():
                     found[one] = molecule_subject(one.smiles)
                 case ProteinReference():
-                    (found[one],) = protein_subjects(one.sequence)
-        except (UserError, OSError) as error:
-            found[one] = str(error).removeprefix("--molecule: ")
+                    found[one] = protein_subject(Protein(clean_sequence(one.sequence), one.name))
+        except (UserError, ValueError) as error:
+            found[one] = f"{kind_of_reference(one)}: {str(error).removeprefix('--molecule: ')}"
     for file, numbers in spectra.items():
         records = _records(folder / file, numbers)
         found |= {SpectrumReference(file, number): record for number, record in records.items()}

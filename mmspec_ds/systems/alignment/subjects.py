@@ -156,17 +156,18 @@ def protein_subjects(given: str) -> list[Subject]:
     path = Path(given)
     if len(given) < 200 and path.is_file():
         proteins = read_proteins(path)
-        return [_protein(one) for one in proteins]
+        return [protein_subject(one) for one in proteins]
     try:
         sequence = clean_sequence(given)
     except ValueError as error:
         raise DataError(
             f"--protein {one_line(given, 40)!r}: no such file, and as a sequence it {error}"
         ) from None
-    return [_protein(Protein(sequence, "the sequence given"))]
+    return [protein_subject(Protein(sequence, "the sequence given"))]
 
 
-def _protein(one: Protein) -> Subject:
+def protein_subject(one: Protein) -> Subject:
+    """A protein, by what its file calls it."""
     return Subject(one, one_line(one.name, 60), details=(counted(len(one.sequence), "amino acid"),))
 
 

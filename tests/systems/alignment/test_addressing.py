@@ -18,7 +18,9 @@ S, M, P, C = "spectrum", "molecule", "protein", "cell"
             "Does the compound with the spectrum [SPECTRUM] contain an ester?",
             (0,),
         ),
-        ("What is its formula?", [M], "About the molecule [MOLECULE]: What is its formula?", (0,)),
+        ("What is its exact mass?", [M], "What is the exact mass of the molecule [MOLECULE]?", (0,)),
+        ("Count its rings.", [M], "Count the rings of the molecule [MOLECULE].", (0,)),
+        ("How many rings?", [M], "About the molecule [MOLECULE]: How many rings?", (0,)),
         ("is it chiral?", [M], "Is the molecule [MOLECULE] chiral?", (0,)),
         ("How many rings has the molecule?", [M, P], "How many rings has the molecule [MOLECULE]?", (0,)),
         (
