@@ -23,6 +23,7 @@ from mmspec_ds.cli import (
     predict,
     prepare,
     profile,
+    questions,
     rank,
     report,
     search,
@@ -79,7 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export, library, search, unpack, chat, annotate,
+        rank, explain, export, library, search, unpack, questions, chat, annotate,
     ):  # fmt: skip
         command.add(commands)
     return parser
