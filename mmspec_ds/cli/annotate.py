@@ -72,12 +72,14 @@ def _annotate(options: argparse.Namespace) -> int:
     if not key or "/" in key or not key.isprintable():
         raise ConfigError(f"--key {key!r}: expected a name without a slash")
     from mmspec_ds.readers.cells import read_cells
-    from mmspec_ds.systems.alignment.annotated_file import write_annotated
+    from mmspec_ds.systems.alignment.annotated_file import check_annotated, write_annotated
     from mmspec_ds.systems.alignment.annotation import annotate
     from mmspec_ds.systems.alignment.trained import load_alignment
 
     types = _types(options.types)
     table = read_cells(options.cells)
+    names = {"obs": (key, f"{key}_score"), "obsm": (key,), "uns": (key,)}
+    check_annotated(options.cells, options.out, table, names, replace=options.replace)
     for remark in table.remarks:
         print(f"mmspec: {options.cells}: {remark}", file=sys.stderr)
     model = load_alignment(options.model, options.language_model)
@@ -85,12 +87,11 @@ def _annotate(options: argparse.Namespace) -> int:
         found = annotate(
             model, table, types, markers=options.markers, orders=options.orders, progress=progress.at
         )
-    names = found.names(options.least, UNASSIGNED)
-    write_annotated(
-        options.cells, options.out, table, _added(key, names, found, options.model), replace=options.replace
-    )
+    labels = found.names(options.least, UNASSIGNED)
+    added = _added(key, labels, found, options.model)
+    write_annotated(options.cells, options.out, table, added, replace=options.replace)
     print(f"{options.out}: {len(table):,} cells; columns {key}, {key}_score; scores of all types in obsm/{key}")
-    for name, count in Counter(names).most_common():
+    for name, count in Counter(labels).most_common():
         print(f"  {name}: {count:,}")
     return 0
 
@@ -113,12 +114,12 @@ def _types(given: str | None) -> "list[CellType]":
     return found
 
 
-def _added(key: str, names: list[str], found: "Annotation", model: Path) -> "Added":
+def _added(key: str, labels: list[str], found: "Annotation", model: Path) -> "Added":
     from mmspec_ds.systems.alignment.annotated_file import Added
 
-    known = [*found.types, *([UNASSIGNED] if UNASSIGNED in names else [])]
+    known = [*found.types, *([UNASSIGNED] if UNASSIGNED in labels else [])]
     return Added(
-        labels={key: (names, known)},
+        labels={key: (labels, known)},
         numbers={f"{key}_score": found.scores.max(axis=1)},
         arrays={key: found.scores},
         about={key: {"types": list(found.types), "model": model.name, "question": found.prompt}},

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+from mmspec_ds.language.model_folder import quiet
 from mmspec_ds.readers.cells import read_cells
 from mmspec_ds.systems.alignment.encoders.genes import fit_genes
 from mmspec_ds.systems.alignment.encoders.registry import make_encoder
-from mmspec_ds.systems.alignment.object_files import Cells
-
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, shape_of, shapes_to_json
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
+from mmspec_ds.systems.alignment.object_files import Cells
 from mmspec_ds.systems.alignment.objects import Molecule
 from mmspec_ds.systems.alignment.trained import load_alignment
 from mmspec_ds.trainer.weights import WEIGHTS, write_weights
@@ -43,7 +44,8 @@ def model(house: Path) -> Path:
         "protein": {"name": "composition"},
         "cell": {"name": "genes", "options": {"path": str(house / "panel")}},
     }
-    language = save_language(house / "language")
+    with quiet():
+        language = save_language(house / "language")
     run = make_run(language, encoders=encoders)
     torch.manual_seed(0)
     shapes = {kind: shape_of(make_encoder(one["name"], one.get("options"))) for kind, one in encoders.items()}
@@ -125,7 +127,7 @@ def test_a_typed_dialogue(
     assert "> Is it chiral?" in out
     assert "mmspec: [MOLECULE 3]: the dialogue has 2 molecules" in errors
     assert "mmspec: /nonsense is no command: /help lists them" in errors
-    assert any(line.startswith("mmspec: --molecule: SMILES 'C1CC'") for line in errors)
+    assert any(line.startswith("mmspec: invalid SMILES ") for line in errors)
     (saved,) = (house / "talk.jsonl").read_text().splitlines()
     assert json.loads(saved)["prompt"] == "Is the molecule [MOLECULE] chiral?"
 
@@ -218,6 +220,10 @@ def test_cells_are_annotated(mmspec: Any, model: Path, house: Path) -> None:
     assert list(data.obs["kind"]) == [["B cell", "NK cell"][place] for place in shares.argmax(1)]
     np.testing.assert_allclose(data.obs["kind_score"], shares.max(1), rtol=1e-4)
     mmspec("annotate", model, out, "--out", out).is_one_line("is the file of the cells itself")
+    again = ("annotate", model, out, "--out", house / "b.h5ad", "--key", "kind")
+    mmspec(*again).is_one_line("has obs/kind already: expected another --key, or --replace")
+    many = mmspec("annotate", model, house / "cells.npz", "--out", house / "b.h5ad")
+    assert "types make a prompt of" in many.err.splitlines()[-1]
     again = mmspec(
         "annotate", model, house / "cells.npz", "--out", house / "b.h5ad", "--types", "cheese,B cell"
     )

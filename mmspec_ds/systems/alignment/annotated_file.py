@@ -42,6 +42,32 @@ class Added:
         return (*self.labels, *self.numbers)
 
 
+def check_annotated(
+    source: Path, out: Path, table: CellTable, names: Mapping[str, Sequence[str]], *, replace: bool = False
+) -> None:
+    """Refuse, before the work starts, what `write_annotated` would refuse.
+
+    Args:
+        source, out, table, replace: see there.
+        names: what is to be added to "obs", "obsm" and "uns".
+
+    Raises:
+        DataError: `out` is the source, or the source has something of these names.
+        UserError: the library that writes h5ad is not installed.
+    """
+    if out.exists() and os.path.samefile(source, out):
+        raise DataError("is the file of the cells itself: expected another name", path=out)
+    anndata()
+    known: dict[str, set[str]] = {"obs": set(table.columns)}
+    if _is_h5ad(source):
+        check_h5ad(source)
+        known = {room: _members(source, room) for room in names}
+    for room, wanted in names.items():
+        taken = next((name for name in wanted if name in known.get(room, ())), None)
+        if taken is not None and not replace:
+            raise DataError(f"has {room}/{taken} already: expected another --key, or --replace", path=source)
+
+
 def write_annotated(source: Path, out: Path, table: CellTable, added: Added, *, replace: bool = False) -> None:
     """Write an h5ad file with all that the source has and what is added. The source is left as it is; the file
     appears whole or not at all.
@@ -58,23 +84,13 @@ def write_annotated(source: Path, out: Path, table: CellTable, added: Added, *, 
         DataError: `out` is the source or cannot be written, or has columns of these names.
         UserError: the library that writes h5ad is not installed.
     """
-    if out.exists() and os.path.samefile(source, out):
-        raise DataError("is the file of the cells itself: expected another name", path=out)
-    anndata()
-    with source.open("rb") as file:
-        is_h5ad = file.read(len(HDF5)) == HDF5
-    if is_h5ad:
-        check_h5ad(source)
-        _check_names(source, added, replace=replace)
-    else:
-        taken = [name for name in added.columns if name in table.columns]
-        if taken and not replace:
-            raise _taken(source, f"obs/{taken[0]}")
+    names = {"obs": added.columns, "obsm": tuple(added.arrays), "uns": tuple(added.about)}
+    check_annotated(source, out, table, names, replace=replace)
     with replacing_output(out) as partial:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                if is_h5ad:
+                if _is_h5ad(source):
                     _copy(source, partial, added)
                 else:
                     _new(partial, table, added)
@@ -84,20 +100,18 @@ def write_annotated(source: Path, out: Path, table: CellTable, added: Added, *, 
             raise DataError(f"cannot be written: {one_line(error)}", path=out) from None
 
 
-def _check_names(source: Path, added: Added, *, replace: bool) -> None:
+def _is_h5ad(source: Path) -> bool:
+    with source.open("rb") as file:
+        return file.read(len(HDF5)) == HDF5
+
+
+def _members(source: Path, room: str) -> set[str]:
+    """What a part of an h5ad file holds."""
     import h5py
 
     with h5py.File(source, "r") as file:
-        for room, names in (("obs", added.columns), ("obsm", added.arrays), ("uns", added.about)):
-            part = file.get(room, {})  # in files of anndata before 0.7 a table of named fields
-            known = set(part.dtype.names or ()) if isinstance(part, h5py.Dataset) else set(part)
-            taken = next((name for name in names if name in known), None)
-            if taken is not None and not replace:
-                raise _taken(source, f"{room}/{taken}")
-
-
-def _taken(source: Path, name: str) -> DataError:
-    return DataError(f"has {name} already: expected another --key, or --replace", path=source)
+        part = file.get(room, {})  # in files of anndata before 0.7 a table of named fields
+        return set(part.dtype.names or ()) if isinstance(part, h5py.Dataset) else set(part)
 
 
 def _copy(source: Path, partial: Path, added: Added) -> None:

@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.errors import ConfigError
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.readers.cell_table import CellTable
 from mmspec_ds.systems.alignment.object_files import Cells
 from mmspec_ds.systems.alignment.objects import Object
-from mmspec_ds.systems.alignment.prompt import Prompt
+from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong
 from mmspec_ds.systems.alignment.questions.cell_tasks import MARKERS
 from mmspec_ds.systems.alignment.questions.cell_types import CellType
 from mmspec_ds.systems.alignment.questions.wording import NOUN, worded
@@ -87,7 +87,7 @@ def annotate(
     Raises:
         ConfigError: fewer than two types, one of them twice, or without marker genes where these are to be
             named.
-        DataError: the model does not know cells, or cannot read one.
+        DataError: the model does not know cells or cannot read one, or the question is too long for it.
     """
     _check(types, markers=markers)
     random = np.random.default_rng(seed)
@@ -99,7 +99,11 @@ def annotate(
     for start in range(0, len(cells), PIECE):
         some = cells[start : start + PIECE]
         for prompt in prompts:
-            found = model.score_choices([prompt] * len(some), [[one] for one in some], names)
+            try:
+                found = model.score_choices([prompt] * len(some), [[one] for one in some], names)
+            except PromptTooLong as error:
+                told = error.message.removeprefix("question 0: ")
+                raise DataError(f"{len(types)} types make {told}: expected fewer types") from None
             scores[start : start + len(some)] += _shares(found) / len(prompts)
         if progress is not None:
             progress(start + len(some))

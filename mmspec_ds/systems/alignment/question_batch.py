@@ -240,7 +240,7 @@ def _subjects_of(references: Iterable[Reference], folder: Path) -> dict[Referenc
                 case ProteinReference():
                     found[one] = protein_subject(Protein(clean_sequence(one.sequence), one.name))
         except (UserError, ValueError) as error:
-            found[one] = f"{kind_of_reference(one)}: {str(error).removeprefix('--molecule: ')}"
+            found[one] = f"{kind_of_reference(one)}: {error}"
     for file, numbers in spectra.items():
         records = _records(folder / file, numbers)
         found |= {SpectrumReference(file, number): record for number, record in records.items()}

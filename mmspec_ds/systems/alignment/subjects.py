@@ -73,7 +73,7 @@ def molecule_subject(smiles: str) -> Subject:
         canonical = canonical_smiles(smiles.strip())
         facts = facts_of(canonical)
     except ValueError as error:
-        raise DataError(f"--molecule: {one_line(error)}") from None
+        raise DataError(one_line(error)) from None
     known = Known("the structure given", canonical, facts.formula)
     return Subject(Molecule(canonical), one_line(smiles, 60), known, (facts.formula,))
 
@@ -157,12 +157,15 @@ def protein_subjects(given: str) -> list[Subject]:
     if len(given) < 200 and path.is_file():
         proteins = read_proteins(path)
         return [protein_subject(one) for one in proteins]
+    if not (given.isascii() and given.rstrip("*").isalpha() and given.isupper()):
+        raise DataError(
+            "there is no such file: expected FASTA, or the letters of a protein in upper case",
+            path=one_line(given, 100),
+        )
     try:
         sequence = clean_sequence(given)
     except ValueError as error:
-        raise DataError(
-            f"--protein {one_line(given, 40)!r}: no such file, and as a sequence it {error}"
-        ) from None
+        raise DataError(f"the protein {one_line(given, 40)!r} {error}") from None
     return [protein_subject(Protein(sequence, "the sequence given"))]
 
 

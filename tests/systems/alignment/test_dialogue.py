@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmspec_ds.systems.alignment.prompt import PromptTooLong
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.requests import Request
 from mmspec_ds.spectra.records import CarbonNMR, Record, TandemMS
 from mmspec_ds.systems.alignment.dialogue import Asking, Dialogue
 from mmspec_ds.systems.alignment.objects import Molecule, Protein
+from mmspec_ds.systems.alignment.prompt import PromptTooLong
 from mmspec_ds.systems.alignment.subjects import (
     molecule_subject,
     protein_subjects,
@@ -145,10 +145,13 @@ def test_two_molecules_and_other_objects() -> None:
 
 
 def test_objects_that_are_none() -> None:
-    with pytest.raises(DataError, match=r"--molecule: .*C1CC"):
+    with pytest.raises(DataError, match=r"invalid SMILES .C1CC."):
         molecule_subject("C1CC")
-    with pytest.raises(DataError, match="no such file, and as a sequence it has '1' at 4"):
-        protein_subjects("MKV1")
+    for text in ("none.fasta", "nonefasta", "MKV1"):  # of which "NONE.FASTA" would be letters of amino acids
+        with pytest.raises(DataError, match="there is no such file: expected FASTA, or the letters"):
+            protein_subjects(text)
+    with pytest.raises(DataError, match=r"the protein 'ACGT.*' has letters of nucleotides alone"):
+        protein_subjects("ACGT" * 10)
     with pytest.raises(DataError, match="damaged"):
         spectrum_subject(Request("a", error="a: damaged"))
 
