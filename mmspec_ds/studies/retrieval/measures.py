@@ -16,7 +16,13 @@ from mmspec_ds.systems.retrieval.comparison import fused_of, scores_of
 from mmspec_ds.systems.retrieval.evaluate import evaluate_search
 from mmspec_ds.systems.retrieval.fused_scores import NAME as FUSION
 from mmspec_ds.systems.retrieval.peak_scores import ENTROPY
-from mmspec_ds.systems.retrieval.read_question import ReadQuestion, Selection, read_files, read_question
+from mmspec_ds.systems.retrieval.read_question import (
+    QUERIES,
+    ReadQuestion,
+    Selection,
+    read_files,
+    read_question,
+)
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
 from mmspec_ds.systems.retrieval.text_encoding import TextEncoding
 
@@ -81,14 +87,16 @@ def text(context: MeasureContext) -> dict[str, Any]:
 
 
 def read_asked(context: MeasureContext) -> ReadQuestion:
-    """The queries and the library: those of the files' `split` and `role`, as many as the budget has.
+    """The queries and the library: those of the files' `split` and `role`, as many as the budget has. Fusions
+    learn from other spectra of the split of the queries, in every cell from the same.
 
     Raises:
         DataError: no query or no row, or no mass spectra.
     """
     with ProgressLines("reading", unit="spectra") as progress:
         entries, remarks = read_files(context.data.test, progress.at)
-    read = read_question(entries, Selection(limit=context.budget.evaluate), {}, remarks)
+    selection = Selection(limit=context.budget.evaluate, learned={"split": QUERIES["split"]})
+    read = read_question(entries, selection, {}, remarks)
     if read.kind is None:
         raise DataError("the queries have no mass spectra", path=context.data.test[0])
     return read
