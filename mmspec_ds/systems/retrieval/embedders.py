@@ -58,8 +58,8 @@ class TrainedEmbedder:
         return self.model.width
 
     def embed(self, records: Sequence[Record], progress: Callable[[int], None] | None = None) -> FloatMatrix:
-        """The vectors float32 [N, W] of length 1, see `Embedder`; zeros for what the model cannot read. They are
-        computed where the model is."""
+        """The vectors float32 [N, W] of length 1, see `Embedder`; zeros for what the model cannot read. The
+        device is that of the model."""
         device = next(self.model.parameters()).device
         found = np.zeros((len(records), self.width), dtype=np.float32)
         for start in range(0, len(records), RECORDS_AT_ONCE):
