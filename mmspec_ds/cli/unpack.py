@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
 
 def _unpack(options: argparse.Namespace) -> int:
-    from mmspec_ds.systems.retrieval.unpack import unpack
+    from mmspec_ds.language.unpack import unpack
 
     about = unpack(options.source, options.out, layers=options.layers, precision=options.precision)
     print(f"{options.out}: {about['parameters']:,} parameters, {about['layers']} layers")

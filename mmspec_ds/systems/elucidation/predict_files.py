@@ -11,6 +11,7 @@ import numpy as np
 from mmspec_ds.data.reading import pack
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.composition import Composition
+from mmspec_ds.readers.known_composition import known_composition
 from mmspec_ds.readers.part import one_line
 from mmspec_ds.readers.requests import Request
 from mmspec_ds.spectra.packed import PackedTokens
@@ -19,7 +20,6 @@ from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.candidates import Candidates, MoleculeCandidate
 from mmspec_ds.systems.elucidation.constrained import Constrain, can_write
 from mmspec_ds.systems.elucidation.predict import BEAM, predict_molecules
-from mmspec_ds.systems.elucidation.rank import known_composition
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.systems.elucidation.verified import VerifiedCandidate, verify
 from mmspec_ds.verification.calibration import Calibration, unlike

@@ -8,11 +8,9 @@ from itertools import chain, islice
 import numpy as np
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.molecules.composition import Composition
 from mmspec_ds.molecules.smiles import parse_smiles, without_stereo
-from mmspec_ds.readers.adduct import parse_adduct
 from mmspec_ds.readers.candidate_list import Suspect
-from mmspec_ds.spectra.records import FloatArray, Modality, Record, TandemMS
+from mmspec_ds.spectra.records import FloatArray, Modality, Record
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.calibration import Calibration
@@ -61,32 +59,6 @@ class Ranking:
     molecules: tuple[RankedMolecule, ...]
     judged: int
     first_pass: str | None = None
-
-
-def known_composition(record: Record, precursor_ppm: float) -> Composition | None:
-    """What the record says of the atoms of its molecule: its formula, else the mass by its precursors of known
-    adduct, to within `precursor_ppm`; None where it says neither.
-
-    Raises:
-        DataError: two precursors give different masses.
-        ValueError: the formula cannot be read.
-    """
-    if record.formula is not None:
-        return Composition.of_formula(record.formula)
-    masses = []
-    for spectrum in record.of(Modality.MS):
-        if isinstance(spectrum, TandemMS) and spectrum.precursor_mz is not None and spectrum.adduct is not None:
-            adduct = parse_adduct(spectrum.adduct)
-            mass = None if adduct is None else adduct.neutral_mass(spectrum.precursor_mz)
-            masses += [] if mass is None else [mass]
-    if not masses:
-        return None
-    middle = float(np.median(masses))
-    if max(masses) - min(masses) > 2e-6 * precursor_ppm * middle:
-        raise DataError(
-            f"the precursors of {record.id} give masses from {min(masses):.4f} to {max(masses):.4f}"
-        )
-    return Composition.of_mass(middle, precursor_ppm)
 
 
 def rank(

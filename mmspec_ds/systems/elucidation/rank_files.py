@@ -12,9 +12,10 @@ import numpy as np
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.composition import Composition
 from mmspec_ds.readers.candidate_list import Sifted, Suspect, read_suspects
+from mmspec_ds.readers.known_composition import known_composition
 from mmspec_ds.readers.part import one_line
 from mmspec_ds.readers.requests import Request
-from mmspec_ds.systems.elucidation.rank import KEPT, RankedMolecule, known_composition, rank
+from mmspec_ds.systems.elucidation.rank import KEPT, RankedMolecule, rank
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
 Answer = dict[str, Any]

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.language.adapters import adapter_parameters, add_adapters
+from mmspec_ds.language.model_folder import decoder_of, identity_of, read_model, read_tokenizer
 from mmspec_ds.spectra.textualize import new_tokens
-from mmspec_ds.systems.retrieval.adapters import adapter_parameters, add_adapters
 from mmspec_ds.systems.retrieval.batch import TextBatch
 from mmspec_ds.systems.retrieval.language_settings import LanguageModelSettings
 from mmspec_ds.systems.retrieval.model import RetrievalModel
-from mmspec_ds.systems.retrieval.model_folder import decoder_of, identity_of, read_model, read_tokenizer
 from mmspec_ds.systems.retrieval.new_tokens import first_rows
 from mmspec_ds.systems.retrieval.text_head import TextHead
 

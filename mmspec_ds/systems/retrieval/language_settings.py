@@ -5,18 +5,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from mmspec_ds.language.adapters import LoraSettings
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.textualize import TextSettings
 
 Pooling = Literal["mean", "weighted", "intensity"]
-
-
-class LoraSettings(Settings):
-    """Low-rank adapters of all linear layers (Hu et al. 2021); the defaults are those of LLM4MS."""
-
-    rank: int = Field(16, ge=1)
-    alpha: float = Field(32.0, gt=0, description="the adapters' output is multiplied by alpha / rank")
-    dropout: float = Field(0.05, ge=0, lt=1, description="of the adapters' input")
 
 
 class LanguageModelSettings(Settings):

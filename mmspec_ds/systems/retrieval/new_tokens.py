@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from mmspec_ds.language.model_folder import embedded
 from mmspec_ds.spectra.peak_tokens import in_words
-from mmspec_ds.systems.retrieval.model_folder import embedded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import torch
 
+from mmspec_ds.language.model_folder import read_tokenizer
 from mmspec_ds.spectra.packed import IntArray, counts_at, offsets_of, places, ranges
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.spectra.textualize import PLAIN, new_tokens, positions, text_of_record
@@ -19,7 +20,6 @@ from mmspec_ds.systems.retrieval.batch import TextBatch
 from mmspec_ds.systems.retrieval.energies import without_energies
 from mmspec_ds.systems.retrieval.language_settings import LanguageModelSettings
 from mmspec_ds.systems.retrieval.model import Noise
-from mmspec_ds.systems.retrieval.model_folder import read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -8,12 +8,12 @@ import pytest
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.smiles import canonical_smiles
 from mmspec_ds.readers.candidate_list import Suspect
+from mmspec_ds.readers.known_composition import known_composition
 from mmspec_ds.readers.requests import Request
 from mmspec_ds.spectra.records import HSQC, CarbonNMR, HSQCPeak, Record, TandemMS
 from mmspec_ds.systems.elucidation import rank as ranking
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
 from mmspec_ds.systems.elucidation.rank import (
-    known_composition,
     model_evidence,
     rank,
     spelling_log_probabilities,

@@ -11,10 +11,10 @@ import torch
 import yaml
 
 from mmspec_ds.files import read_manifest
-from mmspec_ds.systems.retrieval.model_folder import read_model, read_tokenizer
-from mmspec_ds.systems.retrieval.unpack import PACKAGE, unpack
+from mmspec_ds.language.model_folder import read_model, read_tokenizer
+from mmspec_ds.language.unpack import PACKAGE, unpack
+from tests.language.tiny_language_model import save_model
 from tests.systems.retrieval.spectra_of_molecules import make_entries, write_mgf
-from tests.systems.retrieval.tiny_language_model import save_model
 from tests.trainer.conftest import Launcher
 
 pytestmark = pytest.mark.slow  # every process imports transformers, which takes seconds

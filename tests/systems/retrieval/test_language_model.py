@@ -17,7 +17,7 @@ from mmspec_ds.systems.retrieval.language_settings import LanguageModelSettings
 from mmspec_ds.systems.retrieval.mntp import masked_sums
 from mmspec_ds.systems.retrieval.model import Noise
 from mmspec_ds.systems.retrieval.text_encoding import TextEncoding
-from tests.systems.retrieval.tiny_language_model import make_model, save_model
+from tests.language.tiny_language_model import make_model, save_model
 
 PEAKS = [(43.0178, 400.0), (57.0335, 1000.0), (71.049, 30.0), (85.0284, 260.0)]
 RECORDS = [

@@ -14,9 +14,9 @@ from mmspec_ds.systems.retrieval.task import RetrievalTask
 from mmspec_ds.systems.run_file import system_of
 from mmspec_ds.trainer.export import export
 from mmspec_ds.trainer.weights import write_weights
+from tests.language.tiny_language_model import save_model
 from tests.systems.retrieval.conftest import make_run, make_task
 from tests.systems.retrieval.spectra_of_molecules import make_entries
-from tests.systems.retrieval.tiny_language_model import save_model
 
 
 @pytest.fixture(scope="module")

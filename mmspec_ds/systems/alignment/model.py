@@ -1,0 +1,170 @@
+"""The model of an alignment: a projection for each kind of objects, in front of a frozen language model.
+
+Axes: B prompts, L positions, N objects of a kind, X vectors of an object, D width of a vector, T soft tokens, W
+width of the language model, A tokens of all answers.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.language.adapters import LoraSettings, adapter_parameters, add_adapters
+from mmspec_ds.nn.initialization import init_linear
+from mmspec_ds.systems.alignment.batch import PromptBatch
+from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
+from mmspec_ds.systems.alignment.objects import KINDS, Kind
+from mmspec_ds.systems.alignment.projection import Projection
+from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
+
+LANGUAGE_IDENTITY = "language_identity"
+"""The buffer with the checksum of the language model."""
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """What a model knows of an encoder.
+
+    Attributes:
+        name: in the registry.
+        vectors, width: of an object, X and D.
+        identity: what decides its vectors, in JSON's types.
+    """
+
+    name: str
+    vectors: int
+    width: int
+    identity: Mapping[str, Any]
+
+    @property
+    def checksum(self) -> str:
+        """Of name, shape and identity."""
+        content = [self.name, self.vectors, self.width, dict(self.identity)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class AlignmentModel(nn.Module):
+    """Projections in front of a frozen language model; new weights are drawn from torch's generator.
+
+    Args:
+        language: never changed, and no part of the state dict.
+        encoders: by kind.
+        projection: sizes.
+        contrast: give each kind a linear head that compares its soft tokens with descriptions.
+        lora: adapters of the language model; none without.
+
+    Attributes:
+        projections: by kind.
+        heads: by kind, from the mean of the soft tokens to the space of descriptions; empty without `contrast`.
+        adapter: the parameters of the adapters by their place; empty without `lora`.
+    """
+
+    language_identity: Tensor
+
+    def __init__(
+        self,
+        language: FrozenLanguage,
+        encoders: Mapping[Kind, EncoderShape],
+        projection: ProjectionSettings,
+        *,
+        contrast: bool = False,
+        lora: LoraSettings | None = None,
+    ) -> None:
+        super().__init__()
+        self.language = language
+        self.encoders = {kind: encoders[kind] for kind in KINDS if kind in encoders}
+        self.projections = nn.ModuleDict(
+            {
+                kind: Projection(one.vectors, one.width, language.width, projection)
+                for kind, one in self.encoders.items()
+            }
+        )
+        names = self.encoders if contrast else ()
+        self.heads = nn.ModuleDict(
+            {kind: init_linear(nn.Linear(language.width, language.width)) for kind in names}
+        )
+        if lora is not None:
+            add_adapters(language.layers, lora)
+        self.adapter = nn.ParameterDict(adapter_parameters(language.layers) if lora is not None else {})
+        self.register_buffer(LANGUAGE_IDENTITY, _digest(language.identity))
+        for kind, one in self.encoders.items():
+            self.register_buffer(f"{kind}_identity", _digest(one.checksum))
+
+    @property
+    def soft_tokens(self) -> dict[Kind, int]:
+        """Places that an object takes in a prompt, by kind."""
+        return {kind: self.projection(kind).soft_tokens for kind in self.encoders}
+
+    def projection(self, kind: Kind) -> Projection:
+        """That of a kind."""
+        found = self.projections[kind]
+        assert isinstance(found, Projection)
+        return found
+
+    def fit(self, vectors: Mapping[Kind, Tensor]) -> None:
+        """Take the scales of what comes in and goes out from vectors of a training set, [N, X, D] by kind."""
+        mean_W, spread = self.language.table_statistics()
+        for kind, one in vectors.items():
+            self.projection(kind).fit(one, mean_W, spread)
+
+    def contrast_vectors(self, kind: Kind, vectors_NXD: Tensor) -> Tensor:
+        """The vectors of objects that are compared with descriptions, [N, W], of length 1."""
+        mean_NW = self.projection(kind).directions(vectors_NXD).mean(1)
+        return F.normalize(self.heads[kind](mean_NW), dim=-1)
+
+    def embedded(self, batch: PromptBatch) -> Tensor:
+        """Input embeddings [B, L, W] with soft tokens at their places, float32. Gradients reach these alone."""
+        tokens_BLW = self.language.embed(batch.ids_BL.clamp_min(0)).float()
+        if not batch.vectors:
+            return tokens_BLW
+        soft = [self.projection(kind)(one).flatten(0, 1) for kind, one in batch.vectors.items()]
+        return tokens_BLW.masked_scatter((batch.ids_BL < 0)[..., None], torch.cat(soft)[batch.source_S])
+
+    def answer_log_probabilities(self, batch: PromptBatch) -> tuple[Tensor, Tensor]:
+        """How likely each token of the answers is after what stands before it, [A], and its prompt, [A]. The
+        padding of the batch stands after the prompts."""
+        states_BLW = self.language.states(self.embedded(batch))
+        told_BL = batch.answer_BL[:, 1:]  # the state before a token tells it
+        log_p = self.language.log_probabilities(states_BLW[:, :-1][told_BL])
+        found = log_p.gather(1, batch.ids_BL[:, 1:][told_BL][:, None]).squeeze(1)
+        return found, told_BL.nonzero()[:, 0]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout on or off, that of adapters too."""
+        self.language.train(mode and bool(self.adapter))
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Move the language model too, in its own precision. The adapters' parameters belong to both."""
+        self.language.to(fn(torch.empty(0)).device)
+        if self.adapter:
+            self.adapter = nn.ParameterDict(adapter_parameters(self.language.layers))
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        for name, own in self._identities().items():
+            stored = state_dict.get(prefix + name)
+            if stored is not None and not torch.equal(stored.cpu().to(torch.uint8), own.cpu()):
+                what = "language model" if name == LANGUAGE_IDENTITY else f"encoder of a {name.split('_')[0]}"
+                raise DataError(
+                    f"the {what} is not the one that these weights were trained with: expected one with"
+                    f" checksum {_told(stored)}..., found {_told(own)}..."
+                )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _identities(self) -> dict[str, Tensor]:
+        return {name: one for name, one in self.named_buffers(recurse=False) if name.endswith("_identity")}
+
+
+def _digest(checksum: str) -> Tensor:
+    return torch.frombuffer(bytearray.fromhex(checksum), dtype=torch.uint8).clone()
+
+
+def _told(digest: Tensor) -> str:
+    return bytes(digest.cpu().to(torch.uint8).tolist()).hex()[:16]

@@ -1,0 +1,23 @@
+"""The sizes of a projection."""
+
+from pydantic import Field
+
+from mmspec_ds.settings import Settings
+
+
+class ProjectionSettings(Settings):
+    """From the vectors of an object to soft tokens.
+
+    Attributes:
+        layers: linear layers.
+        hidden: width between them.
+        dropout: after each hidden layer.
+        input_dropout: of the components that come in.
+        soft_tokens: places that an object takes in a prompt.
+    """
+
+    layers: int = Field(3, ge=1, le=8)
+    hidden: int = Field(1024, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    input_dropout: float = Field(0.0, ge=0, lt=1)
+    soft_tokens: int = Field(4, ge=1, le=8)

@@ -1,0 +1,81 @@
+"""Questions about cells: their type, by its name or by its marker genes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmspec_ds.systems.alignment.questions.cell_types import CellTypes
+from mmspec_ds.systems.alignment.questions.draw import YES_NO, Draw, yes_no
+from mmspec_ds.systems.alignment.questions.items import Item
+from mmspec_ds.systems.alignment.questions.question import Question
+from mmspec_ds.systems.alignment.questions.wording import a
+
+MARKERS = 4
+"""Marker genes that a question names for each type."""
+
+
+@dataclass(frozen=True)
+class Studies:
+    """What cells may be.
+
+    Attributes:
+        types: names and marker genes.
+        of_study: by study the names of the types that its cells are said to be.
+    """
+
+    types: CellTypes
+    of_study: Mapping[str, Sequence[str]]
+
+    def markers(self, name: str) -> str:
+        """Some marker genes of a type, as a question names them; empty where none are known."""
+        known = self.types.of(name)
+        return ", ".join(known.markers[:MARKERS]) if known is not None else ""
+
+    def with_markers(self, items: Sequence[Item]) -> list[Item]:
+        """The items of studies all of whose types have marker genes."""
+        known = {study for study, names in self.of_study.items() if all(map(self.markers, names))}
+        return [one for one in items if one.group in known]
+
+
+def cell_type(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
+    """The type of a cell, one of those of its study; they are named in random order."""
+    found = []
+    for one in draw.some(items, count):
+        names = draw.some(studies.of_study[one.group], len(studies.of_study[one.group]))
+        found.append(draw.ask([one], one.label, names, types=", ".join(names)))
+    return found
+
+
+def cell_type_by_markers(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
+    """The type of a cell, one of those of its study, each named with some of its marker genes."""
+    found = []
+    for one in draw.some(studies.with_markers(items), count):
+        names = draw.some(studies.of_study[one.group], len(studies.of_study[one.group]))
+        told = "; ".join(f"{name} ({studies.markers(name)})" for name in names)
+        found.append(draw.ask([one], one.label, names, types_with_markers=told))
+    return found
+
+
+def marker_genes(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
+    """Whether a cell is of the type that is named with its marker genes; each type is asked about as often with
+    yes as with no."""
+    found: list[Question] = []
+    known = studies.with_markers(items)
+    labels = sorted({one.label for one in known})
+    for name in labels:
+        having = [one for one in known if one.label == name]
+        lacking = [one for one in known if one.label != name]
+        each = min(count // (2 * len(labels)), len(having), len(lacking))
+        for part, holds in ((having, True), (lacking, False)):
+            found += [
+                draw.ask([one], yes_no(holds), YES_NO, a_type=a(name), markers=studies.markers(name))
+                for one in draw.some(part, each)
+            ]
+    return draw.some(found, len(found))
+
+
+def description(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
+    """The type of a cell with its marker genes."""
+    return [
+        draw.ask([one], f"The cell is {a(one.label)}. Its marker genes are {studies.markers(one.label)}.")
+        for one in draw.some(studies.with_markers(items), count)
+    ]

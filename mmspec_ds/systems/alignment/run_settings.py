@@ -1,0 +1,181 @@
+"""The run file of an alignment: which encoders are read through projections into which language model."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mmspec_ds.language.adapters import LoraSettings
+from mmspec_ds.settings import Settings
+from mmspec_ds.systems.alignment.frozen_language import Precision
+from mmspec_ds.systems.alignment.objects import KINDS, Kind
+from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
+from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
+from mmspec_ds.trainer.training_settings import TrainingSettings
+
+
+class LanguageSettings(Settings):
+    """The language model, whose weights do not change.
+
+    Attributes:
+        base: folder of the model, see `language.model_folder`.
+        precision: of weights and arithmetic.
+        format: how a dialogue is written, a name in `prompt.FORMATS`; "auto" is what the vocabulary tells.
+        system: what a dialogue begins with.
+        longest: most tokens of a prompt with its answer.
+        lora: adapters, which change what the language model does; none without.
+    """
+
+    base: Path
+    precision: Precision = "float32"
+    format: str = "auto"
+    system: str = ""
+    longest: int = Field(1024, ge=8)
+    lora: LoraSettings | None = None
+
+
+class EncoderChoice(Settings):
+    """An encoder by its name in the registry, and its own options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class AlignmentData(Settings):
+    """Files of examples, and where what is computed once is kept.
+
+    Attributes:
+        train, validation: files of questions, as `mmspec questions` writes them. Without `validation`, a part
+            of the groups of `train` is held back.
+        validation_fraction: that part.
+        validation_most: most examples to validate on.
+        split_seed: decides which groups and examples these are.
+        tasks: keep the examples of these tasks; all without.
+        general_text: files of text, of which each line is one more description that fits no object.
+        cache: folder for the vectors of objects and descriptions.
+    """
+
+    train: tuple[Path, ...] = ()
+    validation: tuple[Path, ...] = ()
+    validation_fraction: float = Field(0.05, gt=0, lt=1)
+    validation_most: int = Field(512, ge=2)
+    split_seed: int = 0
+    tasks: tuple[str, ...] = ()
+    general_text: tuple[Path, ...] = ()
+    cache: Path = Path("alignment_cache")
+
+
+class AlignmentObjective(Settings):
+    """What the projections are trained for.
+
+    Attributes:
+        contrastive: weight of the contrastive loss between an object and the description that is its answer.
+            Where it is not 0 (stage 1), a batch has objects of one kind.
+        autoregressive: weight of the loss of the answer's tokens, each answer counting the same.
+        scale: multiplies the cosines before the softmax; 1 / 0.07 in BIOVERSE.
+        layer: of the language model, whose states describe a text in the contrastive loss; 0 for the input
+            embeddings.
+        negatives: the descriptions among which an object must find its own: those of the "batch", or "all" of
+            the training set.
+    """
+
+    contrastive: float = Field(0.0, ge=0)
+    autoregressive: float = Field(1.0, ge=0)
+    scale: float = Field(14.3, gt=0)
+    layer: int = Field(12, ge=0)
+    negatives: Literal["batch", "all"] = "all"
+
+    @model_validator(mode="after")
+    def _something_is_learnt(self) -> Self:
+        if not self.contrastive and not self.autoregressive:
+            raise ValueError(
+                "objective.contrastive and objective.autoregressive are both 0: expected one above"
+            )
+        return self
+
+
+class AlignmentTraining(TrainingSettings):
+    """The `training` block with what alignment adds. `batch_size` counts examples.
+
+    Attributes:
+        projections_from: trained runs or exports, such as of stage 1, whose projections a new run begins with;
+            each gives those that it has and this run wants.
+    """
+
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(5e-4, gt=0)
+    projections_from: tuple[Path, ...] = ()
+
+
+class AlignmentRun(RunSettings):
+    """Everything that a run depends on.
+
+    Attributes:
+        language: the frozen language model.
+        encoders: by kind of object.
+        projection: sizes of the projections.
+        objective: what they are trained for.
+        data: examples.
+    """
+
+    bound_keys: ClassVar[tuple[str, ...]] = (
+        *RunSettings.bound_keys,
+        "language",
+        "encoders",
+        "projection",
+        "objective",
+    )
+    free_keys: ClassVar[tuple[str, ...]] = (
+        "language.base",
+        "language.lora.dropout",
+        "language.longest",
+        "projection.dropout",
+        "projection.input_dropout",
+        "objective.scale",
+    )
+
+    system: Literal["alignment"]
+    language: LanguageSettings
+    encoders: dict[Kind, EncoderChoice] = Field(min_length=1)
+    projection: ProjectionSettings = ProjectionSettings()
+    objective: AlignmentObjective = AlignmentObjective()
+    data: AlignmentData = AlignmentData()
+    training: AlignmentTraining
+
+    @field_validator("encoders")
+    @classmethod
+    def _in_order(cls, encoders: dict[Kind, EncoderChoice]) -> dict[Kind, EncoderChoice]:
+        return {kind: encoders[kind] for kind in KINDS if kind in encoders}
+
+    @model_validator(mode="after")
+    def _no_experts(self) -> Self:
+        if self.training.ep_size != 1:
+            raise ValueError(
+                f"training.ep_size is {self.training.ep_size}, but there are no experts: expected 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_begin(self) -> Self:
+        if self.training.start_from is not None and self.training.projections_from:
+            raise ValueError("training.start_from and training.projections_from are both given: expected one")
+        return self
+
+    def without_paths(self) -> Self:
+        """The same without the paths of this machine, those of the data included. A path among the options of
+        an encoder stays: without it the encoder could not be made."""
+        fields = type(self.data).model_fields
+        names = ("train", "validation", "general_text", "cache")
+        data = self.data.model_copy(update={name: fields[name].default for name in names})
+        language = self.language.model_copy(update={"base": Path(self.language.base.name)})
+        training = self.training.model_copy(update={"projections_from": (), "start_from": None})
+        update = {"data": data, "language": language, "training": training}
+        return super().without_paths().model_copy(update=update)
+
+    def hyperparameters(self) -> dict[str, str | int | float | bool]:
+        """The settings that TensorBoard shows: all but names and paths."""
+        shown = self.model_dump(mode="json", exclude={"system", "name", "engine", "output", "data"})
+        return scalars_of(shown)
+
+
+Run = AlignmentRun

@@ -1,0 +1,308 @@
+"""A trained alignment from its folder, a run or an export: questions about objects in, answers out.
+
+Axes: N prompts or objects, X vectors of an object, D width of a vector, T soft tokens, W width of the language
+model, C choices.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.files import MANIFEST, faults, read_manifest
+from mmspec_ds.systems.alignment.batch import Place, make_batch
+from mmspec_ds.systems.alignment.encoder import ObjectEncoder
+from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes, shape_of
+from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
+from mmspec_ds.systems.alignment.generation import Decoding, Reading, choice_log_probabilities, generate
+from mmspec_ds.systems.alignment.model import AlignmentModel
+from mmspec_ds.systems.alignment.objects import Kind, Object, kind_of
+from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
+from mmspec_ds.systems.alignment.run_settings import AlignmentRun
+from mmspec_ds.systems.run_file import load_run_of
+from mmspec_ds.trainer.run_settings import check_run_folder
+from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
+
+LANGUAGE_MODEL = "language_model"
+"""A folder, or a link to one, with the language model beside the weights of a run or an export; without it the
+path in the settings is used."""
+
+FloatArray = npt.NDArray[np.float32]
+Stream = Callable[[int, str], None]
+"""Given the number of a prompt and the text that its answer goes on with."""
+
+
+@dataclass
+class Trained:
+    """A trained model in evaluation mode.
+
+    Attributes:
+        run: the settings.
+        model: projections and language model.
+        writer: of prompts.
+        encoders: by kind; one that is not there yet is made when an object of its kind is asked about.
+        batch: prompts at a time.
+    """
+
+    run: AlignmentRun
+    model: AlignmentModel
+    writer: PromptWriter
+    encoders: dict[Kind, ObjectEncoder] = field(default_factory=dict)
+    batch: int = 16
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.run.name
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of objects that it knows."""
+        return tuple(self.model.encoders)
+
+    def encoder(self, kind: Kind) -> ObjectEncoder:
+        """The encoder of a kind, the one that the model was trained with.
+
+        Raises:
+            DataError: the model does not know the kind, or this is another encoder.
+            UserError: the encoder cannot be made.
+        """
+        if kind not in self.model.encoders:
+            raise DataError(f"a {kind} is not known to model {self.name}: expected {' or '.join(self.kinds)}")
+        if kind not in self.encoders:
+            registry = import_module("mmspec_ds.systems.alignment.encoders.registry")
+            choice = self.run.encoders[kind]
+            made: ObjectEncoder = registry.make_encoder(choice.name, choice.options)
+            _check_encoder(self.model, kind, made)
+            self.encoders[kind] = made
+        return self.encoders[kind]
+
+    def vectors(self, kind: Kind, objects: Sequence[Object]) -> FloatArray:
+        """What the encoder makes of objects of one kind, [N, X, D].
+
+        Raises:
+            DataError: an object that it cannot read.
+        """
+        return self.encoder(kind).encode(objects)
+
+    @torch.no_grad()
+    def project(self, kind: Kind, vectors: FloatArray) -> FloatArray:
+        """The soft tokens of objects by their vectors [N, X, D]: [N, T, W]."""
+        found = self.model.projection(kind)(torch.from_numpy(vectors).to(self.model.language.device))
+        soft: FloatArray = found.float().cpu().numpy()
+        return soft
+
+    def answer(
+        self,
+        prompts: Sequence[Prompt],
+        objects: Sequence[Sequence[Object]],
+        *,
+        greedy: bool = True,
+        temperature: float = 0.7,
+        top_p: float = 0.95,
+        seed: int = 0,
+        max_new_tokens: int = 128,
+        choices: Sequence[Sequence[str]] | None = None,
+        stream: Stream | None = None,
+    ) -> list[str]:
+        """Answers to questions.
+
+        Args:
+            prompts: N questions or dialogues, see `prompt.Prompt`.
+            objects: of each prompt, in the order of its placeholders.
+            greedy: take the likeliest token each time; otherwise draw.
+            temperature, top_p, seed: of the draws, see `generation.Decoding`.
+            max_new_tokens: most tokens of an answer.
+            choices: of each prompt, the only answers that are possible, of which the likeliest is taken; a
+                prompt without any is answered freely. Without, all are.
+            stream: is given an answer's text as it comes.
+
+        Returns:
+            N answers, without space around them.
+
+        Raises:
+            DataError: an object, or a prompt, that cannot be read; names its number.
+        """
+        read = self._read(prompts, objects)
+        decoding = Decoding(max_new_tokens, 0.0 if greedy else temperature, top_p, seed)
+        answers = [""] * len(prompts)
+        free = []
+        for at in range(len(prompts)):
+            if choices is not None and choices[at]:
+                scores = self._scores(read, [at], choices[at])[0]
+                answers[at] = choices[at][int(scores.argmax())]
+                if stream is not None:
+                    stream(at, answers[at])
+            else:
+                free.append(at)
+        for chosen in self._groups(read, free):
+            streams = _Streams(self.writer, chosen, stream)
+            found = generate(
+                self._reading(read, chosen), self.writer.stop_ids, decoding, numbers=chosen, see=streams.see
+            )
+            for at, ids in zip(chosen, found):
+                answers[at] = self.writer.decode(ids).strip()
+            streams.finish(found)
+        return answers
+
+    def score_choices(
+        self,
+        prompts: Sequence[Prompt],
+        objects: Sequence[Sequence[Object]],
+        choices: Sequence[str] | Sequence[Sequence[str]],
+    ) -> npt.NDArray[np.float64]:
+        """How likely each choice is as the whole answer, natural logarithms [N, C].
+
+        Args:
+            prompts, objects: see `answer`.
+            choices: the same for all prompts, or of each prompt, as many for each.
+        """
+        read = self._read(prompts, objects)
+        everywhere = [one for one in choices if isinstance(one, str)]
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for at in range(len(prompts)):
+            own = tuple(everywhere) if everywhere else tuple(choices[at])
+            groups.setdefault(own, []).append(at)
+        found = np.zeros((len(prompts), len(everywhere or (choices[0] if choices else ()))))
+        for own, places in groups.items():
+            found[places] = self._scores(read, places, own)
+        return found
+
+    def _scores(self, read: "_Read", places: Sequence[int], choices: Sequence[str]) -> npt.NDArray[np.float64]:
+        ids = [self.writer.answer_ids(one) for one in choices]
+        found = np.zeros((len(places), len(choices)))
+        index = {at: number for number, at in enumerate(places)}
+        for chosen in self._groups(read, places):
+            scores = choice_log_probabilities(self._reading(read, chosen), ids)
+            found[[index[at] for at in chosen]] = scores.double().cpu().numpy()
+        return found
+
+    def _groups(self, read: "_Read", places: Sequence[int]) -> list[list[int]]:
+        """Prompts that are read together, those of like length."""
+        order = sorted(places, key=lambda at: len(read.rows[at]))
+        return [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
+
+    @torch.no_grad()
+    def _reading(self, read: "_Read", chosen: Sequence[int]) -> Reading:
+        batch = make_batch(
+            [read.rows[at] for at in chosen],
+            [read.places[at] for at in chosen],
+            read.vectors,
+            self.model.soft_tokens,
+            left=True,
+        ).mapped(lambda tensor: tensor.to(self.model.language.device))
+        return Reading(self.model.language, self.model.embedded(batch), batch.mask_BL)
+
+    def _read(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> "_Read":
+        if len(prompts) != len(objects):
+            raise ValueError(f"{len(prompts)} prompts and objects of {len(objects)}: expected as many")
+        rows, everything = [], dict[Kind, list[Object]]()
+        places: list[list[Place]] = []
+        seen: dict[int, Place] = {}
+        for number, (prompt, given) in enumerate(zip(prompts, objects)):
+            try:
+                row = self.writer.write(prompt)
+            except DataError as error:
+                raise DataError(f"question {number}: {error.message}") from None
+            kinds = tuple(kind_of(one) for one in given)
+            if kinds != row.kinds:
+                raise DataError(
+                    f"question {number} names {', '.join(row.kinds) or 'no object'}, and the objects are"
+                    f" {', '.join(kinds) or 'none'}: expected the same in the same order"
+                )
+            for kind, one in zip(kinds, given):
+                if id(one) not in seen:
+                    same = everything.setdefault(kind, [])
+                    seen[id(one)] = Place(kind, len(same))
+                    same.append(one)
+            rows.append(row)
+            places.append([seen[id(one)] for one in given])
+        vectors = {kind: self.vectors(kind, some) for kind, some in everything.items()}
+        return _Read(rows, places, vectors)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Questions as tokens, the objects of each, and the vectors of these by kind."""
+
+    rows: list[TokenRow]
+    places: list[list[Place]]
+    vectors: dict[Kind, FloatArray]
+
+
+class _Streams:
+    """Passes on the text of several answers as it comes; a character whose bytes have not all come waits."""
+
+    def __init__(self, writer: PromptWriter, numbers: Sequence[int], stream: Stream | None) -> None:
+        self._writer, self._numbers, self._stream = writer, numbers, stream
+        self._given = [""] * len(numbers)
+
+    def see(self, place: int, ids: list[int]) -> None:
+        """The ids of an answer so far."""
+        text = self._writer.decode(ids).lstrip()
+        if self._stream is not None and not text.endswith("\ufffd"):
+            self._give(place, text)
+
+    def finish(self, answers: Sequence[list[int]]) -> None:
+        """The ids of all answers, whole."""
+        for place, ids in enumerate(answers):
+            if self._stream is not None:
+                self._give(place, self._writer.decode(ids).lstrip())
+
+    def _give(self, place: int, text: str) -> None:
+        new = text[len(self._given[place]) :]
+        if new and self._stream is not None:
+            self._given[place] = text
+            self._stream(self._numbers[place], new)
+
+
+def load_alignment(
+    path: str | Path,
+    language: Path | None = None,
+    encoders: Mapping[Kind, ObjectEncoder] | None = None,
+) -> Trained:
+    """Read a trained run of this system, or an export. Where there is a manifest, as in an export, the files
+    must have its checksums.
+
+    Args:
+        path: its folder.
+        language: the folder of the language model; without, `language_model` inside the folder, or where the
+            settings say.
+        encoders: those to use; without, they are made as the settings say when they are needed.
+
+    Raises:
+        DataError: no such folder, a file of it is missing, was altered or does not fit, or a language model or
+            encoder that is not the one of the training.
+        ConfigError: a configuration that this version cannot read, or a model of another system.
+    """
+    folder = Path(path)
+    run = load_run_of(folder, AlignmentRun)
+    if (folder / MANIFEST).is_file():
+        wrong = faults(folder, read_manifest(folder))
+        if wrong:
+            raise DataError("; ".join(wrong))
+    check_run_folder(folder, (WEIGHTS, ENCODERS))
+    inside = folder / LANGUAGE_MODEL
+    base = language or (inside if inside.is_dir() else run.language.base)
+    model = make_model(run, FrozenLanguage(base, run.language.precision), read_shapes(folder))
+    tensors, _ = read_weights(folder / WEIGHTS)
+    load_state(model, tensors, folder / WEIGHTS)
+    for kind, one in (encoders or {}).items():
+        _check_encoder(model, kind, one)
+    return Trained(run, model.eval(), make_writer(run, model.language, model.soft_tokens), dict(encoders or {}))
+
+
+def _check_encoder(model: AlignmentModel, kind: Kind, encoder: ObjectEncoder) -> None:
+    expected = model.encoders.get(kind)
+    found = shape_of(encoder)
+    if expected is None or found.checksum != expected.checksum:
+        told = "none" if expected is None else f"{expected.name} with {dict(expected.identity)}"
+        raise DataError(
+            f"encoder {found.name} of a {kind} is not the one that the model was trained with: expected"
+            f" {told[:160]}, found {str(dict(found.identity))[:160]}"
+        )

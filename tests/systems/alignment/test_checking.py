@@ -1,0 +1,151 @@
+"""Answers checked against molecules whose facts are worked out by hand."""
+
+import pytest
+
+from mmspec_ds.systems.alignment.checking import NOTHING, Known, check_answer, check_pair
+
+ASPIRIN = Known("the molecule given", smiles="CC(=O)Oc1ccccc1C(=O)O")  # C9H8O4, 180.0423 Da, 180.16 in the mean
+ALANINE = Known("the molecule given", smiles="C[C@H](N)C(=O)O")
+BY_FORMULA = Known("the formula given", formula="C9H8O4")
+BY_MASS = Known("the precursor in x.mgf", mass_da=(180.0405, 180.0441), adduct="[M+H]+")
+
+
+def verdicts(question: str, answer: str, known: Known = ASPIRIN) -> list[str]:
+    return [one.verdict for one in check_answer(question, answer, known).checks]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Does it contain a carboxylic acid?", "Yes.", "agrees"),
+        ("Does it contain a carboxylic acid?", "no", "disagrees"),
+        ("Does [MOLECULE] contain carboxylic acids?", "yes", "agrees"),
+        ("Is there an amine in [MOLECULE]?", "No, there is none.", "agrees"),
+        ("Is there a carbonyl group?", "yes", "agrees"),
+        ("Is there a hydroxyl group?", "yes", "disagrees"),  # neither an alcohol nor a phenol
+        ("Does it contain an ester?", "yes", "agrees"),
+        ("Does it contain nitrogen?", "no", "agrees"),
+        ("Does it contain chlorine?", "yes", "disagrees"),
+        ("Is [MOLECULE] aromatic?", "yes", "agrees"),
+        ("Does it have a ring?", "no", "disagrees"),
+        ("Has it at least one stereocentre?", "no", "agrees"),
+        ("Is there an asymmetric carbon or another stereocentre in it?", "yes", "disagrees"),
+        ("Does it obey Lipinski's rule of five?", "yes", "agrees"),
+        ("Is its formula C9H8O4?", "yes", "agrees"),
+        ("Is its formula C9H8O3?", "yes", "disagrees"),
+        ("Is its exact mass 180.04 Da?", "yes", "agrees"),
+        ("What is the molecular formula?", "C9H8O4", "agrees"),
+        ("What is the molecular formula?", "The formula is C9H8O4.", "agrees"),
+        ("What is the molecular formula?", "C8H9NO2", "disagrees"),
+        ("What is the exact mass?", "180.04", "agrees"),
+        ("What is the exact mass?", "180.05", "disagrees"),
+        ("What is the exact mass?", "180.0423 Da", "agrees"),
+        ("What is the molecular weight?", "180.16", "agrees"),
+        ("What is the molecular weight?", "180.04", "disagrees"),
+        ("How heavy is it?", "It weighs 180 Da", "agrees"),
+        ("How many rings does it have?", "1", "agrees"),
+        ("How many rings does it have?", "two rings", "disagrees"),
+        ("How many rings does it have?", "No rings", "disagrees"),
+        ("How many aromatic rings are there?", "one", "agrees"),
+        ("How many oxygens does it have?", "4", "agrees"),
+        ("How many carbon atoms does it have?", "eight", "disagrees"),
+        ("Count the stereocentres.", "none", "agrees"),
+    ],
+)
+def test_one_claim_about_aspirin(question: str, answer: str, expected: str) -> None:
+    assert verdicts(question, answer) == [expected]
+
+
+def test_the_claims_of_a_description() -> None:
+    answer = (
+        "The molecule is an aromatic compound of formula C9H8O4. It contains a carboxylic acid, an ester and a"
+        " ketone, but no amine. It has 1 ring and no stereocentre. It has a role as an amide hydrolase blocker."
+    )
+    found = check_answer("Describe [MOLECULE].", answer, ASPIRIN).checks
+    assert [(one.said, one.verdict) for one in found] == [
+        ("C9H8O4", "agrees"),
+        ("carboxylic acid", "agrees"),
+        ("ester", "agrees"),
+        ("ketone", "disagrees"),
+        ("no amine", "agrees"),
+        ("1 ring", "agrees"),
+        ("no stereocentre", "agrees"),
+    ]
+
+
+def test_a_list_of_groups() -> None:
+    found = check_answer("Which functional groups does it contain?", "carboxylic acid, ester, thiol", ASPIRIN)
+    assert [one.verdict for one in found.checks] == ["agrees", "agrees", "disagrees"]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        ("Does it lack an ester?", "yes", "the question is put in the negative"),
+        ("Doesn't it contain an ester?", "yes", "the question is put in the negative"),
+        ("Does it contain an ester or an amide?", "yes", "the question asks for more than one thing"),
+        ("Is it tasty?", "yes", "the question asks for nothing that can be checked"),
+        ("What is it good for?", "It relieves pain.", "the answer states nothing that can be checked"),
+        ("What is the molecular formula?", "It is unknown.", "the answer states nothing that can be checked"),
+        (
+            "What peaks has the mass spectrum?",
+            "The base peak is 43.",
+            "the answer states nothing that can be checked",
+        ),
+    ],
+)
+def test_what_is_not_checked_says_why(question: str, answer: str, reason: str) -> None:
+    found = check_answer(question, answer, ASPIRIN)
+    assert (found.checks, found.reason) == ((), reason)
+    assert found.lines() == [f"not checked: {reason}"]
+
+
+def test_a_formula_alone() -> None:
+    assert verdicts("What is the exact mass?", "180.04", BY_FORMULA) == ["agrees"]
+    assert verdicts("Does it contain bromine?", "yes", BY_FORMULA) == ["disagrees"]
+    assert verdicts("Does it contain nitrogen?", "no", BY_FORMULA) == ["agrees"]
+    assert check_answer("Does it contain an ester?", "yes", BY_FORMULA).reason == "the structure is not known"
+    ion = Known("the formula given", formula="CH6N+")
+    assert verdicts("What is the exact mass?", "32.0495", ion) == ["agrees"]  # 32.0500 less an electron
+
+
+def test_a_mass_by_the_precursor_refutes_and_proves_nothing() -> None:
+    assert verdicts("What is the formula?", "C9H8O4", BY_MASS) == ["possible"]
+    assert verdicts("What is the formula?", "C9H8O5", BY_MASS) == ["disagrees"]
+    assert verdicts("What is the exact mass?", "180.04", BY_MASS) == ["possible"]
+    assert verdicts("What is the exact mass?", "180.14", BY_MASS) == ["disagrees"]
+    assert verdicts("Which adduct was it?", "[M+H]+", BY_MASS) == ["agrees"]
+    assert verdicts("Which adduct was it?", "[M+Na]+", BY_MASS) == ["disagrees"]
+    assert verdicts("Which adduct was it?", "[M+H]+", ASPIRIN) == []
+
+
+def test_nothing_known() -> None:
+    assert check_answer("Does it contain an ester?", "yes", NOTHING).reason == "the structure is not known"
+
+
+def test_the_line_says_what_is_right_and_by_what() -> None:
+    (line,) = check_answer("What is the molecular formula?", "C8H9NO2", ASPIRIN).lines()
+    assert line == "checked: C8H9NO2 disagrees with the molecule given (C9H8O4)"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Which one contains an amine: [MOLECULE] or [MOLECULE]?", "the second", "agrees"),
+        ("Which one contains an amine: [MOLECULE] or [MOLECULE]?", "the first", "disagrees"),
+        ("Which one is heavier: [MOLECULE] or [MOLECULE]?", "The first one.", "agrees"),
+        ("Are [MOLECULE] and [MOLECULE] the same?", "no", "agrees"),
+        ("Are [MOLECULE] and [MOLECULE] structurally similar?", "yes", "disagrees"),
+    ],
+)
+def test_two_molecules(question: str, answer: str, expected: str) -> None:
+    assert [one.verdict for one in check_pair(question, answer, ASPIRIN, ALANINE).checks] == [expected]
+
+
+def test_two_molecules_without_a_single_answer() -> None:
+    question = "Which one contains a carboxylic acid: [MOLECULE] or [MOLECULE]?"
+    assert "no single answer" in check_pair(question, "the first", ASPIRIN, ALANINE).reason
+    assert check_pair(question, "the first", ASPIRIN, NOTHING).reason == "the structures of both are not known"
+    mirror = Known("the molecule given", smiles="C[C@@H](N)C(=O)O")
+    (same,) = check_pair("Are they the same?", "yes", ALANINE, mirror).checks  # stereoisomers: one skeleton
+    assert same.verdict == "agrees"

@@ -1,0 +1,148 @@
+"""Answers of a model in a folder: greedy and drawn, alone and in a batch, free and of given choices."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.systems.alignment.objects import Molecule, Protein
+from mmspec_ds.systems.alignment.prompt import SOFT, Turn
+from mmspec_ds.systems.alignment.trained import Trained, load_alignment
+from tests.systems.alignment.tiny import ENCODER_CLASSES, save_language, save_trained
+
+PROMPTS = ["Is [MOLECULE] an acid?", "Do [PROTEIN] and [MOLECULE] bind, and if so, how?", "Hello."]
+OBJECTS = [(Molecule("CCO"),), (Protein("MKS"), Molecule("CC(=O)N")), ()]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    save_trained(folder / "run", save_language(folder / "language"))
+    return load_alignment(folder / "run", encoders=ENCODER_CLASSES)
+
+
+def greedy_by_hand(trained: Trained, number: int, length: int) -> str:
+    """The whole text read anew for each token, by the stock model."""
+    row = trained.writer.write(PROMPTS[number])
+    model, language = trained.model, trained.model.language.model
+    soft = [
+        torch.from_numpy(trained.project(kind, ENCODER_CLASSES[kind].encode([one]))[0])
+        for kind, one in zip(row.kinds, OBJECTS[number])
+    ]
+    ids = torch.from_numpy(row.ids)
+    embedded = language.get_input_embeddings()(ids.clamp_min(0)).clone()
+    if soft:
+        embedded[ids == SOFT] = torch.cat(soft)
+    found: list[int] = []
+    for _ in range(length):
+        token = int(language(inputs_embeds=embedded[None]).logits[0, -1].argmax())
+        if token in trained.writer.stop_ids:
+            break
+        found.append(token)
+        embedded = torch.cat([embedded, language.get_input_embeddings()(torch.tensor([token]))])
+    assert model is trained.model
+    return trained.writer.decode(found).strip()
+
+
+def test_greedy_answers_with_a_cache_are_those_without(trained: Trained) -> None:
+    with torch.no_grad():
+        expected = [greedy_by_hand(trained, at, 12) for at in range(3)]
+    assert trained.answer(PROMPTS, OBJECTS, max_new_tokens=12) == expected
+    alone = [trained.answer([p], [o], max_new_tokens=12)[0] for p, o in zip(PROMPTS, OBJECTS)]
+    assert alone == expected
+    assert len(set(expected)) == 3
+
+
+def test_what_streams_is_the_answer(trained: Trained) -> None:
+    pieces: dict[int, list[str]] = {0: [], 1: [], 2: []}
+    answers = trained.answer(
+        PROMPTS, OBJECTS, max_new_tokens=12, stream=lambda at, text: pieces[at].append(text)
+    )
+    assert ["".join(pieces[at]).strip() for at in range(3)] == answers
+    assert max(len(one) for one in pieces.values()) > 1
+
+
+def test_drawn_answers_follow_the_seed(trained: Trained) -> None:
+    def drawn(seed: int, **more: float) -> list[str]:
+        return trained.answer(PROMPTS, OBJECTS, greedy=False, seed=seed, max_new_tokens=8, **more)  # type: ignore[arg-type]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+    assert drawn(1, top_p=1e-6) == trained.answer(PROMPTS, OBJECTS, max_new_tokens=8)
+    assert drawn(1, temperature=1e-4) == trained.answer(PROMPTS, OBJECTS, max_new_tokens=8)
+
+
+def test_choices_have_the_likelihood_of_their_tokens(trained: Trained) -> None:
+    choices = ("yes", "no", "")
+    found = trained.score_choices(PROMPTS, OBJECTS, choices)
+    batch_free = np.array(
+        [[likelihood(trained, at, choice) for choice in choices] for at in range(len(PROMPTS))]
+    )
+    assert found == pytest.approx(batch_free, abs=1e-4)
+    answers = trained.answer(PROMPTS, OBJECTS, choices=[choices, ("a", "b"), ()], max_new_tokens=4)
+    assert answers[0] == choices[int(batch_free[0].argmax())]
+    assert answers[1] in ("a", "b")
+    assert answers[2] == trained.answer(PROMPTS[2:], OBJECTS[2:], max_new_tokens=4)[0]
+    own = trained.score_choices(PROMPTS[:2], OBJECTS[:2], [("yes", "no"), ("no", "yes")])
+    assert own == pytest.approx(np.stack([found[0, :2], found[1, [1, 0]]]), abs=1e-4)
+
+
+@torch.no_grad()
+def likelihood(trained: Trained, at: int, answer: str) -> float:
+    """Of an answer and its end, by the stock model on the whole text."""
+    row = trained.writer.write(PROMPTS[at], answer)
+    language = trained.model.language.model
+    ids = torch.from_numpy(row.ids)
+    embedded = language.get_input_embeddings()(ids.clamp_min(0)).clone()
+    if row.kinds:
+        embedded[ids == SOFT] = torch.cat(
+            [
+                torch.from_numpy(trained.project(kind, ENCODER_CLASSES[kind].encode([one]))[0])
+                for kind, one in zip(row.kinds, OBJECTS[at])
+            ]
+        )
+    log_p = language(inputs_embeds=embedded[None]).logits[0].log_softmax(-1)
+    places = range(row.answer, len(row))
+    return float(sum(log_p[place - 1, ids[place]] for place in places))
+
+
+def test_a_dialogue_is_one_prompt(trained: Trained) -> None:
+    dialogue = [
+        Turn("user", "What is [MOLECULE]?"),
+        Turn("assistant", "It is [MOLECULE], that is ethanol."),
+        Turn("user", "And [MOLECULE]?"),
+    ]
+    two = (Molecule("CCO"), Molecule("CCN"))
+    assert trained.writer.write(dialogue).kinds == ("molecule", "molecule")
+    (answer,) = trained.answer([dialogue], [two], max_new_tokens=6)
+    (swapped,) = trained.answer([dialogue], [two[::-1]], max_new_tokens=6)
+    assert answer != swapped
+
+
+def test_wrong_objects_are_told_in_one_line(trained: Trained) -> None:
+    with pytest.raises(DataError, match="question 1 names molecule, and the objects are none"):
+        trained.answer(["Hello", "What is [MOLECULE]?"], [(), ()])
+    with pytest.raises(
+        DataError, match="question 0: the prompt names a cell: the model was trained with molecule"
+    ):
+        trained.answer(["What is [CELL]?"], [()])
+    with pytest.raises(DataError, match=r"question 0: a prompt of [\d,]+ tokens: expected at most 256"):
+        trained.answer(["a" * 300], [()])
+
+
+def test_another_language_model_or_encoder_is_refused(tmp_path: Path) -> None:
+    save_trained(tmp_path / "run", save_language(tmp_path / "language"))
+    other = save_language(tmp_path / "other", seed=1)
+    with pytest.raises(DataError, match="the language model is not the one") as refused:
+        load_alignment(tmp_path / "run", other)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(DataError, match="encoder letters of a molecule is not the one"):
+        load_alignment(tmp_path / "run", encoders={"molecule": ENCODER_CLASSES["protein"]})
+    weights = tmp_path / "run/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(bytes(content))
+    with pytest.raises(DataError, match="altered"):
+        load_alignment(tmp_path / "run")
