@@ -87,8 +87,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
-        predict, explain, rank, inspect, evaluate, calibrate, library, search, questions, chat, annotate, unpack,
-        simulate, prepare, train, report, plan, profile, study, upcycle, export,
+        predict, explain, rank, inspect, evaluate, calibrate, library, search, questions, chat, annotate,
+        unpack, simulate, prepare, train, report, plan, profile, study, upcycle, export,
     ):  # fmt: skip
         command.add(commands)
     return parser
