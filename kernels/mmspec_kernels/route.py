@@ -102,6 +102,9 @@ def route(
     index_TK, weight_TK, probability_TE, log_sum_exp_T = RoutePlainly.apply(
         hidden_TD, modality_T, weight, prior_ME, selection_bias, options
     )
-    experts_E = torch.arange(len(weight_ED), device=index_TK.device)
-    counts_E = (index_TK.reshape(-1, 1) == experts_E).sum(0)
+    if index_TK.device.type == "cpu":  # elsewhere bincount waits for the device
+        counts_E = torch.bincount(index_TK.flatten() + 1, minlength=len(weight_ED) + 1)[1:]
+    else:
+        experts_E = torch.arange(len(weight_ED), device=index_TK.device)
+        counts_E = (index_TK.reshape(-1, 1) == experts_E).sum(0)
     return Routing(index_TK, weight_TK, probability_TE, log_sum_exp_T, counts_E)
