@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, Turn
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.objects import Object, kind_of, placeholders_in
+from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, Turn
 
 
 @dataclass

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmspec_ds.readers.cell_table import CellTable, make_table
-from mmspec_ds.readers.cells import read_cells
 from scipy import sparse
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import sha256_of
+from mmspec_ds.readers.cell_table import CellTable, make_table
+from mmspec_ds.readers.cells import read_cells
 from mmspec_ds.systems.alignment.annotated_file import Added, write_annotated
 from mmspec_ds.systems.alignment.annotation import annotate
 from mmspec_ds.systems.alignment.questions.cell_types import CellType
