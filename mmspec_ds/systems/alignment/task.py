@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,16 @@ from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.alignment.batch import FloatArray, make_batch
 from mmspec_ds.systems.alignment.contrast import retrieved
 from mmspec_ds.systems.alignment.data import ExampleSet, make_sets, read_examples_of
+from mmspec_ds.systems.alignment.encoded import encode_all
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
+from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, shape_of, shapes_to_json
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
+from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.objective import AlignmentBatch, AlignmentLoss, AlignmentLosses, ContrastBatch
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object
 from mmspec_ds.systems.alignment.projections_from import load_projections
+from mmspec_ds.systems.alignment.questions.examples_file import read_examples
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
 from mmspec_ds.systems.alignment.sampler import ExampleSampler, numbered, share, shared_order
 from mmspec_ds.trainer.monitor.layout import lines
@@ -41,6 +44,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         examples: to learn from, and to validate on; without, what the run file names.
     """
 
+    model: AlignmentModel
     layout = {
         "alignment": {
             "greedy answers that are right, by task": lines("exact/"),
@@ -62,8 +66,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         writer = make_writer(run, language, self.model.soft_tokens)
         remarks: dict[str, int] = {}
         if examples is None:
-            read = import_module("mmspec_ds.systems.alignment.questions.examples_file").read_examples
-            train, validation, remarks = read_examples_of(run.data, run.encoders, read)
+            train, validation, remarks = read_examples_of(run.data, run.encoders, read_examples)
             examples = train, validation
         language.to(context.device)
         self.sets = make_sets(examples, self._encode, language, writer, run.data, run.objective, remarks)
@@ -86,10 +89,9 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         self.identity = {ENCODERS: shapes_to_json(self.model.encoders), LANGUAGE: language.identity}
 
     def _encode(self, kind: Kind, objects: Sequence[Object]) -> FloatArray:
-        encoded = import_module("mmspec_ds.systems.alignment.encoded")
         encoder = self.encoders[kind]
         folder = self.run.data.cache / f"{kind}_{shape_of(encoder).checksum[:16]}"
-        found: FloatArray = encoded.encode_all(encoder, objects, folder, self.context.progress).of(objects)
+        found: FloatArray = encode_all(encoder, objects, folder, self.context.progress).of(objects)
         return found
 
     def _begin(self) -> None:
@@ -239,8 +241,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
 
 def _encoder(run: AlignmentRun, kind: Kind) -> ObjectEncoder:
     choice = run.encoders[kind]
-    registry = import_module("mmspec_ds.systems.alignment.encoders.registry")
-    found: ObjectEncoder = registry.make_encoder(choice.name, choice.options)
+    found = make_encoder(choice.name, choice.options)
     if found.kind != kind:
         raise ConfigError(
             f"encoders.{kind}: {choice.name} is an encoder of a {found.kind}: expected of a {kind}"

@@ -6,7 +6,6 @@ model, C choices.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.systems.alignment.batch import Place, make_batch
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
+from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes, shape_of
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.generation import Decoding, Reading, choice_log_probabilities, generate
@@ -75,9 +75,8 @@ class Trained:
         if kind not in self.model.encoders:
             raise DataError(f"a {kind} is not known to model {self.name}: expected {' or '.join(self.kinds)}")
         if kind not in self.encoders:
-            registry = import_module("mmspec_ds.systems.alignment.encoders.registry")
             choice = self.run.encoders[kind]
-            made: ObjectEncoder = registry.make_encoder(choice.name, choice.options)
+            made = make_encoder(choice.name, choice.options)
             _check_encoder(self.model, kind, made)
             self.encoders[kind] = made
         return self.encoders[kind]
