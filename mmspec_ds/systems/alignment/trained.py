@@ -96,6 +96,38 @@ class Trained:
         soft: FloatArray = found.float().cpu().numpy()
         return soft
 
+    @torch.no_grad()
+    def contrast(self, kind: Kind, vectors: FloatArray) -> FloatArray:
+        """The vectors of objects that are compared with those of `describe`, [N, W], of length 1.
+
+        Raises:
+            DataError: the model was not trained to compare.
+        """
+        self._check_contrast()
+        found = self.model.contrast_vectors(kind, torch.from_numpy(vectors).to(self.model.language.device))
+        compared: FloatArray = found.cpu().numpy()
+        return compared
+
+    @torch.no_grad()
+    def describe(self, texts: Sequence[str]) -> FloatArray:
+        """The vectors of descriptions, [N, W], of length 1: of each its first `longest` tokens.
+
+        Raises:
+            DataError: the model was not trained to compare.
+        """
+        self._check_contrast()
+        ids = [self.writer.text_ids(text)[: self.writer.longest] for text in texts]
+        states = self.model.language.represent(ids, layer=self.run.objective.layer, batch=self.batch)
+        found = self.model.text_vectors(states.to(self.model.language.device))
+        compared: FloatArray = found.cpu().numpy()
+        return compared
+
+    def _check_contrast(self) -> None:
+        if not self.model.heads:
+            raise DataError(
+                f"model {self.name} was trained without the contrastive loss: expected one of stage 1"
+            )
+
     def answer(
         self,
         prompts: Sequence[Prompt],
