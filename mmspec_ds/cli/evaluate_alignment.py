@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.progress import ProgressLines
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mmspec_ds.systems.alignment.answering.evaluate import Asked
     from mmspec_ds.systems.alignment.encoder import ObjectEncoder
     from mmspec_ds.systems.alignment.objects import Kind
+    from mmspec_ds.systems.alignment.trained import Trained
 
 QUESTIONS = ".jsonl"
 """The ending of files of questions."""
@@ -50,6 +51,7 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
         methods.append(
             Probe(encoders, asked.train, f"probe of {', '.join(one.name for one in encoders.values())}")
         )
+    searches: dict[str, Any] = {}
     for folder in models:
         trained = load_alignment(folder, options.language)
         name = folder.name if len({one.name for one in models}) == len(models) else str(folder)
@@ -57,6 +59,7 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
             own = {kind: trained.encoder(kind) for kind in trained.kinds}
             methods.append(Probe(own, asked.train, f"probe of the encoders of {name}"))
         methods += model_methods(asked, trained, name, _told)
+        searches[name] = _searched(trained, asked, name)
     answers = all_answers(methods, asked)
     scores = scored(asked.test, answers, asked.seed, trained_types(asked))
     for remark in remarks:
@@ -68,7 +71,7 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
         )
     print_scores(scores)
     if options.json:
-        write_scores(options.json, scores, remarks=remarks)
+        write_scores(options.json, scores, remarks=remarks, description_search=searches)
     return 0
 
 
@@ -96,6 +99,28 @@ def _encoders(names: Sequence[str]) -> "dict[Kind, ObjectEncoder]":
             raise ConfigError(f"--encoders: {found[made.kind].name} and {made.name} both read a {made.kind}")
         found[made.kind] = made
     return found
+
+
+def _searched(trained: "Trained", asked: "Asked", name: str) -> dict[str, Any]:
+    """How often objects find their descriptions, printed and in JSON's types by kind of object."""
+    from rich.console import Console
+
+    from mmspec_ds.evaluation.score_table import print_rows
+    from mmspec_ds.systems.alignment.answering.description_search import search_descriptions
+
+    found = search_descriptions(trained, asked.train, asked.test, asked.seed)
+    for kind, rows in found.items():
+        heads = [
+            "",
+            *(f"{what} R@{k} %" for what in ("description", "object", "chance") for k in rows[0].chance),
+        ]
+        table = [[one.method, *map(_per_cent, one.figures())] for one in rows]
+        print_rows(heads, table, f"{name}: a {kind} and its description", Console())
+    return {kind: [one.to_json() for one in rows] for kind, rows in found.items()}
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 @contextmanager
