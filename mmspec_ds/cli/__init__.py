@@ -15,6 +15,7 @@ from mmspec_ds.cli import (
     evaluate,
     explain,
     export,
+    fit,
     inspect,
     library,
     plan,
@@ -78,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export, library, search, unpack, questions,
+        rank, explain, export, library, search, unpack, questions, fit,
     ):  # fmt: skip
         command.add(commands)
     return parser
