@@ -20,7 +20,7 @@ TOLD = re.compile(r"mmspec-ds\[([a-z,]+)\]")
 OURS = {"mmspec_ds", "mmspec_kernels", "ds_configs"}
 BESIDE = {"csp5"}
 """Modules that a user brings along: a page of the documentation says how."""
-BROUGHT_BY = {"markupsafe": "jinja2", "tokenizers": "transformers", "h5py": "anndata"}
+BROUGHT_BY = {"markupsafe": "jinja2", "tokenizers": "transformers", "h5py": "anndata", "pandas": "anndata"}
 """Packages that another one cannot do without."""
 
 

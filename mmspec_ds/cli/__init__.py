@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmspec_ds.cli import (
+    annotate,
     calibrate,
+    chat,
     evaluate,
     explain,
     export,
@@ -79,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export, library, search, unpack, questions, fit,
+        rank, explain, export, library, search, unpack, questions, fit, chat, annotate,
     ):  # fmt: skip
         command.add(commands)
     return parser

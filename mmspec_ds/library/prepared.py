@@ -109,5 +109,6 @@ def condition_parts(query: Conditions, references: References, rows: Indices, pp
 
 
 def precursor_agreement(mz: float, others: Floats, ppm: float) -> npt.NDArray[np.float64]:
-    """1 where precursors are the same, 0 where they differ by `ppm` or more, NaN where one is not known."""
+    """How near each of the precursors `others` [C] is to `mz`, [C]: 1 where they are the same, 0 where they
+    differ by `ppm` of `mz` or more, evenly between, NaN where one is not known."""
     return np.asarray(1 - np.minimum(np.abs(others - mz) / (mz * ppm * 1e-6), 1.0))

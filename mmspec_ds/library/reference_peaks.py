@@ -52,17 +52,19 @@ def prepare_queries(queries: Sequence[Record], settings: PeakSettingsOf) -> list
     return found
 
 
-def prepare_entries(
-    references: References, rows: Indices, settings: PeakSettingsOf
+def prepare_rows(
+    references: References, sets: Sequence[Indices], settings: PeakSettingsOf
 ) -> list[list[PreparedQuery]]:
-    """Entries of a library as if they were queries, [D] lists of one mass spectrum each."""
-    found: list[list[PreparedQuery]] = [[] for _ in rows]
+    """Spectra of a library as if they were queries: the mass spectra of each of D sets of rows."""
+    rows = np.concatenate([np.zeros(0, np.int64), *sets])
+    place = np.repeat(np.arange(len(sets)), [len(one) for one in sets])
+    found: list[list[PreparedQuery]] = [[] for _ in sets]
     for kind in np.unique(references.kind[rows]).tolist():
         chosen = np.flatnonzero(references.kind[rows] == kind)
         prepared = prepare(references.peaks.take(rows[chosen]), settings(kind))
-        for at, place in enumerate(chosen):
-            conditions = conditions_of_row(references, int(rows[place]))
-            found[place].append(PreparedQuery(conditions, prepared.take(np.array([at]))))
+        for at, number in enumerate(chosen):
+            conditions = conditions_of_row(references, int(rows[number]))
+            found[place[number]].append(PreparedQuery(conditions, prepared.take(np.array([at]))))
     return found
 
 

@@ -59,13 +59,14 @@ class TextRecord:
             self.fault = fault
 
     def read_line(self, line: Line) -> None:
+        """Read a line that is not empty; raises RecordFault."""
         raise NotImplementedError
 
     def finish(self) -> None:
         """Check the whole record once it has ended; raises RecordFault."""
 
     def item(self, path: Path, number: int, settings: FormatSettings) -> Item:
-        """The part of the record once it has ended, or why it is rejected."""
+        """The part of the record once it has ended, or why it is rejected: the first fault, with its line."""
         try:
             kind_of(self.fields)  # of another kind, its peaks do not matter
             if self.fault is not None:

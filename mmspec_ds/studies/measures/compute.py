@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mmspec_ds.data.dataset import SpectraDataset
+from mmspec_ds.moe.routing_tables import RoutingTally
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.studies.measures.asking import batches, device_of, read_molecules
 from mmspec_ds.studies.plan import MeasureContext
@@ -19,8 +20,7 @@ from mmspec_ds.systems.elucidation.activity import (
     dense_activity,
     sparse_activity,
 )
-from mmspec_ds.systems.elucidation.flops import Dimensions
-from mmspec_ds.systems.elucidation.routing import RoutingTally
+from mmspec_ds.systems.elucidation.dimensions import dimensions_of
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
 
@@ -60,7 +60,7 @@ def counted(trained: TrainedModel, dataset: SpectraDataset) -> dict[str, Any]:
 def activity_of(trained: TrainedModel, dataset: SpectraDataset) -> Activity:
     """What a spectrum token of a dataset uses on average, by the experts that the encoder's routers choose."""
     run, model, schemas = trained.run, trained.model, trained.encoding.schemas
-    sizes = Dimensions.of(run, schemas, len(trained.vocabulary))
+    sizes = dimensions_of(run, schemas, len(trained.vocabulary))
     parameters, length = sum(p.numel() for p in model.parameters()), float(dataset.lengths.mean())
     if run.moe is None:
         return dense_activity(sizes, parameters, length, len(schemas) if sizes.late else 1)

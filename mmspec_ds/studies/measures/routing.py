@@ -16,12 +16,12 @@ from mmspec_ds.data.dataset import SpectraDataset
 from mmspec_ds.errors import DataError
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import SparseFeedForward
+from mmspec_ds.moe.routing_tables import FAMILIES, RoutingTable, RoutingTally
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.studies.measures.asking import batches, device_of, read_molecules
 from mmspec_ds.studies.plan import MeasureContext
 from mmspec_ds.systems.elucidation.model import Elucidator
-from mmspec_ds.systems.elucidation.routing import FAMILIES, RoutingTable, RoutingTally
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
 Array = npt.NDArray[np.float64]

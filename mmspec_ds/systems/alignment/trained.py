@@ -208,7 +208,7 @@ class Trained:
             try:
                 row = self.writer.write(prompt)
             except DataError as error:
-                raise DataError(f"question {number}: {error.message}") from None
+                raise type(error)(f"question {number}: {error.message}") from None
             kinds = tuple(kind_of(one) for one in given)
             if kinds != row.kinds:
                 raise DataError(

@@ -58,7 +58,7 @@ class TrainedEmbedder:
         return self.model.width
 
     def embed(self, records: Sequence[Record], progress: Callable[[int], None] | None = None) -> FloatMatrix:
-        """The vectors [N, W], see `Embedder`."""
+        """The vectors float32 [N, W] of length 1, see `Embedder`; zeros for what the model cannot read."""
         found = np.zeros((len(records), self.width), dtype=np.float32)
         for start in range(0, len(records), RECORDS_AT_ONCE):
             rows = self.encoding.encode(records[start : start + RECORDS_AT_ONCE])

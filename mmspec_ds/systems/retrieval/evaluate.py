@@ -67,7 +67,7 @@ class VectorScores:
         self._rows = embedder.embed([one.record for one in question.library], progress)
 
     def of(self, chosen: IntArray) -> Mapping[str, FloatMatrix]:
-        """By method the scores [q, N]."""
+        """By method the scores [q, N] of the queries at the places `chosen` [q]: dot products, from -1 to 1."""
         found: FloatMatrix = self._queries[chosen] @ self._rows.T
         return {self.name: found}
 
@@ -91,7 +91,7 @@ class Chunk:
         return self.question.tanimoto(self.chosen)
 
     def searched(self, setting: Setting) -> BoolMatrix:
-        """The rows that are searched, [q, N]."""
+        """The rows of the library that are searched for each of the queries in a setting, bool [q, N]."""
         if setting not in self._searched:
             self._searched[setting] = self.question.candidates(setting, self.chosen)
         return self._searched[setting]

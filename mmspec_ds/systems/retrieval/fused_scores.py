@@ -177,7 +177,7 @@ class FusedScores:
 
     @cached_property
     def _references(self) -> References:
-        return references_of_entries(self._question.library)
+        return references_of_entries(self._question.library, first_alone=True)
 
     @cached_property
     def _conditions(self) -> list[Conditions]:

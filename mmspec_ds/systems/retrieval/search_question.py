@@ -72,7 +72,7 @@ class SearchQuestion:
         return found
 
     def tanimoto(self, chosen: IntArray) -> FloatMatrix:
-        """How similar the molecule of each row is to that of a query, by Morgan fingerprints: [q, N]."""
+        """The Tanimoto similarity, 0 to 1, of each query to each row, by fingerprints: [q, N]."""
         queries, rows = self._molecules
         similar = tanimoto_similarities(self._fingerprints[queries[chosen]], self._fingerprints)
         return similar[:, rows]
@@ -138,7 +138,7 @@ def _polarity(entry: Entry) -> str:
 
 
 def precursors_of(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
-    """The m/z of the precursor of each entry, not a number where none is stated."""
+    """The m/z of the precursor of each entry's first MS/MS spectrum, float64 [N], NaN where none is stated."""
     spectra = (_tandem(one) for one in entries)
     stated = (None if spectrum is None else spectrum.precursor_mz for spectrum in spectra)
     return np.array([np.nan if mz is None else mz for mz in stated], dtype=np.float64)

@@ -1,8 +1,8 @@
-"""Proteins by AntiBERTy (Ruffolo et al. 2021, arXiv:2112.07782), a BERT of 25.5 million parameters that was trained on
-sequences of antibodies.
+"""Proteins by AntiBERTy (Ruffolo et al. 2021, arXiv:2112.07782), a BERT of 25.5 million parameters that was
+trained on sequences of antibodies.
 
-Its weights come with the package `antiberty` (MIT). They are a pickle of PyTorch, which is read by PyTorch's restricted
-loader of tensors (`weights_only`): no code in it is run. The package itself is not imported.
+Its weights come with the package `antiberty` (MIT). They are a pickle of PyTorch, which is read by PyTorch's
+restricted loader of tensors (`weights_only`): no code in it is run. The package itself is not imported.
 """
 
 import importlib.metadata
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mmspec_ds.errors import DataError, UserError
 from mmspec_ds.files import sha256_of
+from mmspec_ds.language.model_folder import transformers
 from mmspec_ds.readers.part import one_line
 from mmspec_ds.settings import Settings
 from mmspec_ds.systems.alignment.encoders.checks import all_of
@@ -62,19 +63,17 @@ class AntiBERTyEncoder:
 
 
 def read_bert(config: Path, weights: Path) -> Any:
-    """A BERT of transformers without its heads, in evaluation mode, from its configuration and a pickle of tensors.
+    """A BERT of transformers without its heads, in evaluation mode, from its configuration and a pickle of
+    tensors.
 
     Raises:
         UserError: transformers is not installed.
         DataError: a file cannot be read, the pickle holds more than tensors, or they do not fit.
     """
-    try:
-        from transformers import BertConfig, BertModel
-    except ImportError:
-        raise UserError("encoder antiberty needs transformers: expected `pip install 'mmspec-ds[llm]'`") from None
+    library = transformers()
     try:
         tensors = torch.load(weights, map_location="cpu", weights_only=True)
-        model = BertModel(BertConfig.from_json_file(str(config)), add_pooling_layer=False)
+        model = library.BertModel(library.BertConfig.from_json_file(str(config)), add_pooling_layer=False)
         body = {name.removeprefix("bert."): one for name, one in tensors.items() if name.startswith("bert.")}
         lacking = model.load_state_dict(body, strict=False).missing_keys
     except Exception as error:  # of the loader of tensors, and of a configuration that is none
@@ -92,6 +91,8 @@ def _installed() -> tuple[Path, Path, Path]:
         raise UserError(f"encoder antiberty: the package {PACKAGE} is not installed: {_HINT}") from None
     found = {file.name: Path(str(file.locate())) for file in files if file.name in _FILES}
     if len(found) != len(_FILES):
-        raise UserError(f"encoder antiberty: the package {PACKAGE} lacks a file of {', '.join(_FILES)}: {_HINT}")
+        raise UserError(
+            f"encoder antiberty: the package {PACKAGE} lacks a file of {', '.join(_FILES)}: {_HINT}"
+        )
     vocabulary, config, weights = (found[name] for name in _FILES)
     return vocabulary, config, weights

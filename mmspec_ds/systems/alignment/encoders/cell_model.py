@@ -92,7 +92,7 @@ class PanelScales(NamedTuple):
 
     def rescaled(self, values: Tensor, seen: Tensor) -> Tensor:
         """The values of the genes that are seen, scaled as `genes.on_panel` does; 0 for the others."""
-        linear = torch.expm1(values) * seen
+        linear = torch.expm1(values.masked_fill(~seen, 0.0))
         total = PER * (self.shares * seen).sum(1, keepdim=True)
         return torch.log1p(linear * (total / linear.sum(1, keepdim=True).clamp_min(1e-9)))
 
@@ -169,15 +169,15 @@ class CellModelFit(DescentSettings):
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(self.seed)
             network = CellNetwork(len(panel), self.hidden, self.width)
-            data = torch.from_numpy(values), torch.from_numpy(present)
-            self._train(network, scales, *(one[torch.from_numpy(learnt)] for one in data), progress)
-            explained = _explained(network, scales, *(one[torch.from_numpy(~learnt)] for one in data))
+            train, held_back = ((values[chosen], present[chosen]) for chosen in (learnt, ~learnt))
+            self._train(network, scales, *map(torch.from_numpy, train), progress=progress)
+            explained = _explained(network, scales, *map(torch.from_numpy, held_back))
         sizes = {"genes": list(panel), "hidden": self.hidden, "width": self.width}
         tensors = {**scales._asdict(), **network.state_dict()}
         write_encoder(folder, CellModelEncoder.name, {**sizes, "fit": self.model_dump()}, tensors)
         return (
-            f"{len(panel):,} genes of {len(cells):,} cells; of hidden genes of {int((~learnt).sum())} cells that"
-            f" were held back, {explained:.1%} of the variance is restored"
+            f"{len(panel):,} genes of {len(cells):,} cells; of {(~learnt).sum()} cells that were held back,"
+            f" {explained:.1%} of the variance of hidden genes is restored"
         )
 
     def _train(
@@ -186,6 +186,7 @@ class CellModelFit(DescentSettings):
         scales: PanelScales,
         values: Tensor,
         present: Tensor,
+        *,
         progress: Callable[[float], None],
     ) -> None:
         def loss(step: int) -> Tensor:
@@ -216,10 +217,10 @@ def _panel(cells: Sequence[Cell], most: int) -> tuple[tuple[str, ...], NDArray[n
     count, total, squares = np.zeros((3, len(everything)))
     places = {genes: np.array([place[gene] for gene in genes]) for genes in lists}
     for cell in cells:
-        at, values = places[cell.genes], cell.values.astype(np.float64)
+        at, logs = places[cell.genes], cell.values.astype(np.float64)
         count[at] += 1
-        total[at] += values
-        squares[at] += values**2
+        total[at] += logs
+        squares[at] += logs**2
     variance = squares / count - (total / count) ** 2
     chosen = np.sort(np.argsort(-variance, kind="stable")[:most])
     panel = tuple(everything[at] for at in chosen)

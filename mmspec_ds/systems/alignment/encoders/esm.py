@@ -1,5 +1,5 @@
-"""Proteins by a model of the ESM family (Lin et al. 2023, doi 10.1126/science.ade2574) in a folder as transformers
-writes it: `config.json`, `vocab.txt` and safetensors."""
+"""Proteins by a model of the ESM family (Lin et al. 2023, doi 10.1126/science.ade2574) in a folder as
+transformers writes it: `config.json`, `vocab.txt` and safetensors."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmspec_ds.errors import DataError, UserError
 from mmspec_ds.files import sha256_of
+from mmspec_ds.language.model_folder import quiet, transformers, weight_files
 from mmspec_ds.readers.part import one_line
 from mmspec_ds.settings import Settings
 from mmspec_ds.systems.alignment.encoders.checks import all_of
@@ -49,7 +50,9 @@ class EsmEncoder:
         self._ids = {token: at for at, token in enumerate(tokens)}
         missing = next((one for one in ("<cls>", "<eos>", "<unk>") if one not in self._ids), None)
         if missing is not None:
-            raise DataError(f"has no token {missing}: expected ESM's vocabulary", path=options.path / VOCABULARY)
+            raise DataError(
+                f"has no token {missing}: expected ESM's vocabulary", path=options.path / VOCABULARY
+            )
         self.width = int(self._model.config.hidden_size)
         self._window = min(WINDOW, int(self._model.config.max_position_embeddings) - 4)
         digest = hashlib.sha256("".join(map(sha256_of, [options.path / CONFIG, *weights])).encode())
@@ -76,29 +79,25 @@ def _checked(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder holds no model of this kind, or one that brings code along.
     """
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights or not all((folder / name).is_file() for name in (CONFIG, VOCABULARY)):
-        raise DataError(f"holds no ESM model: expected {CONFIG}, {VOCABULARY} and .safetensors", path=folder)
+    weights = weight_files(folder)
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        kind, brings_code = config.get("model_type"), "auto_map" in config
+        kind = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"cannot be read: {one_line(error)}", path=folder / CONFIG) from None
-    if kind != "esm" or brings_code:
-        raise DataError(f"is of model_type {kind!r}: expected 'esm', without code", path=folder / CONFIG)
+    if kind != "esm" or not (folder / VOCABULARY).is_file():
+        raise DataError(f"is of model_type {kind!r}: expected 'esm', with {VOCABULARY}", path=folder / CONFIG)
     return weights
 
 
 def _read(folder: Path) -> Any:
     try:
-        from transformers import EsmModel
-    except ImportError:
-        raise UserError("encoder esm needs transformers: expected `pip install 'mmspec-ds[llm]'`") from None
-    try:
-        model, loading = EsmModel.from_pretrained(
-            str(folder), add_pooling_layer=False, use_safetensors=True, local_files_only=True,
-            output_loading_info=True,
-        )  # fmt: skip
+        with quiet():
+            model, loading = transformers().EsmModel.from_pretrained(
+                str(folder), add_pooling_layer=False, use_safetensors=True, local_files_only=True,
+                output_loading_info=True,
+            )  # fmt: skip
+    except UserError:
+        raise
     except Exception as error:  # of many libraries
         raise DataError(f"cannot be read as an ESM model: {one_line(error)}", path=folder) from None
     if loading["missing_keys"]:

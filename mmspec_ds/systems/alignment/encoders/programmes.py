@@ -1,8 +1,8 @@
-"""Cells by the gene programmes of MetaTiME (Zhang et al. 2023, Nat Commun 14, 2634): 86 components that were learnt
-from 1.7 million cells of tumours.
+"""Cells by the gene programmes of MetaTiME (Zhang et al. 2023, Nat Commun 14, 2634): 86 components that were
+learnt from 1.7 million cells of tumours.
 
-The table of their weights comes with the package `metatime`, under the GPL-3: it is read from an installed copy or
-from the package's file, and is no part of this project. The package itself is not imported.
+The table of their weights comes with the package `metatime`, under the GPL-3: it is read from an installed copy
+or from the package's file, and is no part of this project. The package itself is not imported.
 
 Axes: N cells, G shared genes, K programmes.
 """
@@ -41,8 +41,8 @@ class ProgrammesOptions(Settings):
 
 
 class ProgrammesEncoder:
-    """One vector for a cell: the correlation of the logarithms of its expression with the weights of each programme,
-    over the genes that both know. See `ObjectEncoder`."""
+    """One vector for a cell: the correlation of the logarithms of its expression with the weights of each
+    programme, over the genes that both know. See `ObjectEncoder`."""
 
     Options = ProgrammesOptions
     name = "metatime"

@@ -19,16 +19,21 @@ from mmspec_ds.systems.alignment.objects import KINDS
 _OURS = "mmspec_ds.systems.alignment.encoders."
 ENCODERS: dict[str, str] = {
     "morgan": f"{_OURS}morgan:MorganEncoder",
+    "smiles": f"{_OURS}smiles:SmilesEncoder",
     "composition": f"{_OURS}composition:CompositionEncoder",
+    "antiberty": f"{_OURS}antiberty:AntiBERTyEncoder",
+    "esm": f"{_OURS}esm:EsmEncoder",
     "starter": f"{_OURS}spectra:SpectraEncoder",
     "mmspec": f"{_OURS}spectra:SpectraEncoder",
     "genes": f"{_OURS}genes:GenesEncoder",
     "cell_model": f"{_OURS}cell_model:CellModelEncoder",
+    "metatime": f"{_OURS}programmes:ProgrammesEncoder",
 }
 """By name, the place of the class."""
 FITS: dict[str, str] = {
     "genes": f"{_OURS}genes:GenesFit",
     "cell_model": f"{_OURS}cell_model:CellModelFit",
+    "smiles": f"{_OURS}smiles:SmilesFit",
 }
 """By name, the place of the settings with which an encoder is fitted to data; see `EncoderFit`."""
 

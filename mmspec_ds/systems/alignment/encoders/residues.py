@@ -1,6 +1,7 @@
 """One vector of a protein of the states that a transformer has of its residues."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -58,4 +59,4 @@ def mean_states(
 def _pieces(ids: Sequence[int], window: int) -> list[Sequence[int]]:
     count = -(-len(ids) // window)
     bounds = [round(len(ids) * at / count) for at in range(count + 1)] if count else []
-    return [ids[first:last] for first, last in zip(bounds, bounds[1:])]
+    return [ids[first:last] for first, last in pairwise(bounds)]

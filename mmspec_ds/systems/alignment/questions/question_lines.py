@@ -18,6 +18,7 @@ from typing import Any
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing_output
 from mmspec_ds.molecules.smiles import parse_smiles
+from mmspec_ds.readers.fasta import clean_sequence
 from mmspec_ds.readers.source import read_lines
 from mmspec_ds.systems.alignment.questions.question import (
     MoleculeReference,
@@ -29,8 +30,6 @@ from mmspec_ds.systems.alignment.questions.question import (
 
 MOST_CHARACTERS = 1_000_000
 """Of a line: a protein of 35,000 amino acids and a description fit thirty times."""
-AMINO_ACIDS = frozenset("ABCDEFGHIKLMNOPQRSTUVWXYZ")
-"""Letters of IUPAC, the ambiguous B, X and Z and the rare O and U included; J stands for L or I and is none."""
 
 _TEXTS = ("task", "prompt", "answer")
 _KEYS = frozenset((*_TEXTS, "choices", "objects", "phrasing", "group"))
@@ -106,23 +105,20 @@ def question_of_line(text: str) -> Question:
         if isinstance(reference, MoleculeReference):
             _check_smiles(reference.smiles)
         elif isinstance(reference, ProteinReference):
-            check_sequence(reference.sequence)
+            _check_sequence(reference.sequence)
     group = _text_of(content, "group") if "group" in content else ""
     return Question(
         values["prompt"], references, values["answer"], values["task"], tuple(choices), phrasing, group
     )
 
 
-def check_sequence(sequence: str) -> None:
-    """Refuse a sequence with other letters than amino acids have.
-
-    Raises:
-        ValueError: names the first letter that is none, and its place from 1.
-    """
-    if AMINO_ACIDS.issuperset(sequence):
-        return
-    place = next(at for at, letter in enumerate(sequence) if letter not in AMINO_ACIDS)
-    raise ValueError(f"the sequence has {sequence[place]!r} at {place + 1}, which is no amino acid")
+def _check_sequence(sequence: str) -> None:
+    try:
+        clean = clean_sequence(sequence)
+    except ValueError as error:
+        raise ValueError(f"the sequence of a protein {error}") from None
+    if clean != sequence:
+        raise ValueError("the sequence of a protein has other characters than capital letters")
 
 
 @lru_cache(maxsize=100_000)  # a molecule is asked about many times

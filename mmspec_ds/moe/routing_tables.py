@@ -15,14 +15,12 @@ from torch import Tensor
 from mmspec_ds.moe.expert_settings import ExpertSettings
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.statistics import RoutingReport
-from mmspec_ds.spectra.records import Modality
 
 Array = npt.NDArray[np.float64]
-MODALITIES = tuple(modality.name.lower() for modality in Modality)
 FAMILIES = ("shared", "modality", "interaction")
 
 
-def routing_scalars(reports: Sequence[RoutingReport], names: Sequence[str] = MODALITIES) -> dict[str, float]:
+def routing_scalars(reports: Sequence[RoutingReport], names: Sequence[str]) -> dict[str, float]:
     """Scalars of each modality over all layers, by tag: each expert's share of its token-expert pairs (load)
     and of its probability (importance), the mean entropy of a token's router in nats, and the fraction of its
     pairs that capacity dropped. Everything comes to the host in one copy. `names` are those of the modalities

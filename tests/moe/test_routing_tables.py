@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from mmspec_ds.moe.expert_settings import ExpertSettings
+from mmspec_ds.moe.routing_tables import RoutingTable, RoutingTally, expert_names, routing_scalars
 from mmspec_ds.moe.statistics import RoutingReport
-from mmspec_ds.systems.elucidation.routing import RoutingTable, RoutingTally, expert_names, routing_scalars
 
+NAMES = ("h_nmr", "c_nmr", "ir", "ms", "hsqc")
 EXPERTS = (
     ExpertSettings(family="shared", width=64),
     ExpertSettings(family="modality", width=64, modalities=("ir", "ms")),
@@ -38,7 +39,7 @@ def report() -> RoutingReport:
 
 
 def test_scalars_worked_out_by_hand() -> None:
-    found = routing_scalars([report(), report()])
+    found = routing_scalars([report(), report()], NAMES)
     expected = {
         **{f"load_h_nmr/expert_{e}": share for e, share in enumerate((0.5, 0.25, 0.25, 0.0))},
         **{f"importance_h_nmr/expert_{e}": share for e, share in enumerate((0.5, 0.25, 0.125, 0.125))},
@@ -50,7 +51,7 @@ def test_scalars_worked_out_by_hand() -> None:
         "entropy/ir": math.log(4),
     }
     assert found == pytest.approx(expected, abs=1e-6)
-    assert routing_scalars([]) == {}
+    assert routing_scalars([], NAMES) == {}
 
 
 def test_a_tally_adds_layers_up_by_themselves() -> None:

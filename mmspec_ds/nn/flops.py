@@ -28,8 +28,6 @@ from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
 from mmspec_ds.nn.late_fusion import places_of
 from mmspec_ds.spectra.records import Modality, table_rows
-from mmspec_ds.spectra.tokens import TokenSchema
-from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 FlopPart = Literal["embedding", "attention", "feed-forward", "routing", "decoder", "head"]
 """Embedding of the spectra; the encoder's attention with its projections; its feed-forward networks or experts;
@@ -74,38 +72,25 @@ class Dimensions:
     decoder_experts: bool = False
     late: bool = False
 
-    @classmethod
-    def of(cls, run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> Self:
-        """Those of a run's model; `vocabulary` is of SMILES tokens, specials included."""
-        model, moe = run.model, run.moe
-        with torch.device("meta"):
-            embedding = SpectraEmbedding(schemas, model.d_model, model.sinusoid_features)
-        real = {m: embedding.real[m.name] for m in schemas if m.name in embedding.real}
-        ordinal = [f.size for schema in schemas.values() for f in schema.discrete if f.ordinal]
-        return cls(
-            d_model=model.d_model,
-            encoder_ffn_width=model.dense_width,
-            ffn_width=model.ffn_width,
-            encoder_layers=model.encoder_layers,
-            decoder_layers=model.decoder_layers,
-            vocabulary=vocabulary,
-            features={m: len(cast(RealProjection, part).weight_RD) for m, part in real.items()},
-            waves=model.sinusoid_features * sum(ordinal),
-            widths=tuple(expert.width for expert in physical_order(moe.experts)) if moe else (),
-            k=moe.k if moe else 0,
-            always_on=moe.always_on if moe else 0,
-            modalities=table_rows(schemas),
-            prior=bool(moe and (moe.tag_routing or moe.router_aware)),
-            checkpointing=run.training.activation_checkpointing,
-            decoder_experts=bool(moe and moe.decoder),
-            late=model.fusion == "late",
+    def with_experts(self, moe: MoESettings | None) -> Self:
+        """The same with the experts of a sparse layer; the same for a dense model (None)."""
+        if moe is None:
+            return self
+        return replace(
+            self,
+            widths=tuple(one.width for one in physical_order(moe.experts)),
+            k=moe.k,
+            always_on=moe.always_on,
+            prior=moe.tag_routing or moe.router_aware,
+            decoder_experts=moe.decoder,
         )
 
-    @classmethod
-    def in_training(cls, run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], vocabulary: int) -> Self:
-        """The same for a training step, which may make a second pass of the encoder."""
-        passes = 2 if run.objective.interactions else 1
-        return replace(cls.of(run, schemas, vocabulary), encoder_passes=passes)
+
+def embedding_sizes(embedding: SpectraEmbedding, sinusoid_features: int) -> tuple[dict[Modality, int], int]:
+    """The `features` and the `waves` of `Dimensions`, from an embedding with so many sinusoids of a number."""
+    real = cast(Mapping[str, RealProjection], dict(embedding.real.items()))
+    ordinal = [field.size for one in embedding.schemas.values() for field in one.discrete if field.ordinal]
+    return {Modality[name]: len(one.weight_RD) for name, one in real.items()}, sinusoid_features * sum(ordinal)
 
 
 @dataclass(frozen=True)
