@@ -132,16 +132,17 @@ def _chat(options: argparse.Namespace) -> int:
     _check(options)
     from mmspec_ds.systems.alignment.dialogue import Asking, Dialogue
 
-    subjects = list(_subjects(options))
+    subjects = list(_subjects(options))  # a slip in their names is told before the models are loaded
+    from mmspec_ds.systems.alignment.trained import load_alignment
+
+    model = load_alignment(options.model, options.language_model)
     if options.infer is not None:
         subjects = _with_proposals(subjects, options.infer)
     for one in subjects:
         for remark in one.remarks:
             print(f"mmspec: {one.name}: {remark}", file=sys.stderr)
-    from mmspec_ds.systems.alignment.trained import load_alignment
-
     asking = Asking(options.temperature, options.top_p, options.seed, options.max_tokens, options.history)
-    dialogue = Dialogue(load_alignment(options.model, options.language_model), subjects, asking)
+    dialogue = Dialogue(model, subjects, asking)
     if options.questions is not None:
         from mmspec_ds.cli.chat_batch import answer_file
 

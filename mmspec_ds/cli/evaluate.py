@@ -18,7 +18,7 @@ NO_MODEL = "none"
 """Stands in the place of a model for the classical scores alone."""
 
 PROPOSING = ("raw", "beam", "verify", "modalities", "controls", "skip_invalid")
-SEARCHING = ("queries", "library", "train", "precursor_ppm", "quick", "fusion")
+SEARCHING = ("queries", "library", "train", "fit", "precursor_ppm", "quick", "fusion")
 """The options of models that propose structures, and of those that search."""
 
 
@@ -84,6 +84,11 @@ def _add_searching(command: Command) -> None:
     group.add_argument(
         "--train",
         help="entries that Spec2Vec learns from, none of whose molecules is sought (default: split=train)",
+    )
+    group.add_argument(
+        "--fit",
+        help="entries from which the fusion learns beside the queries, of molecules that no model has learned"
+        " (default: all; '' for none)",
     )
     group.add_argument(
         "--precursor-ppm", type=float, metavar="PPM", help="the window around a precursor (default: 10)"

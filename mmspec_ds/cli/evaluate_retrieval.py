@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -44,6 +45,8 @@ def evaluate_retrieval(options: argparse.Namespace, runs: "Mapping[Path, RunSett
     with ProgressLines("reading", unit="spectra") as progress:
         entries, remarks = read_files(options.data, progress.at)
     trained = _trained(cast("Mapping[Path, RetrievalRun]", runs), options.data, entries, remarks)
+    if selection.learned is None and len(trained) < len(runs):
+        selection = replace(selection, learned={})  # any of them may be of a molecule that the model has seen
     read = read_question(entries, selection, trained, remarks)
     scores, told = _scores(read, embedders, quick=options.quick)
     fused = _fused(read, parts)
@@ -64,9 +67,9 @@ def _selection(options: argparse.Namespace) -> "Selection":
     ppm = PRECURSOR_PPM if options.precursor_ppm is None else options.precursor_ppm
     if not 0 < ppm < math.inf:
         raise ConfigError(f"--precursor-ppm {ppm:g}: expected a number above 0")
-    asked = (options.queries, options.library, options.train)
-    queries, library, training = (None if text is None else parse_where(text) for text in asked)
-    return Selection(queries, library, training, options.limit, ppm)
+    asked = (options.queries, options.library, options.train, options.fit)
+    queries, library, training, learned = (None if text is None else parse_where(text) for text in asked)
+    return Selection(queries, library, training, options.limit, ppm, learned)
 
 
 def _trained(

@@ -36,26 +36,36 @@ class Prepared:
     Attributes:
         share: entropy weights, of sum 1 within a spectrum.
         root, weighted: weights of the square-root cosine and of the one by m/z, their squares of sum 1.
+        intensity: of the cleaned peaks, of sum 1 within a spectrum.
     """
 
     share: Peaks
     root: npt.NDArray[np.float64]
     weighted: npt.NDArray[np.float64]
+    intensity: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.share)
 
+    @property
+    def cleaned(self) -> Peaks:
+        """The spectra with their intensities."""
+        return Peaks(self.share.mz, self.intensity, self.share.offsets)
+
     def take(self, rows: Indices) -> "Prepared":
         """The spectra of these rows, in this order."""
         share, places = self.share.take(rows), self.share.places(rows)
-        return Prepared(share, self.root[places], self.weighted[places])
+        return Prepared(share, self.root[places], self.weighted[places], self.intensity[places])
 
 
 def prepare(peaks: Peaks, settings: PeakSettings) -> Prepared:
     """Clean spectra and weigh their peaks."""
     cleaned = peaks.cleaned(settings)
     return Prepared(
-        entropy_weighted(cleaned), _unit_weights(cleaned, SQUARE_ROOT), _unit_weights(cleaned, NIST)
+        entropy_weighted(cleaned),
+        _unit_weights(cleaned, SQUARE_ROOT),
+        _unit_weights(cleaned, NIST),
+        np.asarray(cleaned.intensity, np.float64),
     )
 
 

@@ -3,12 +3,13 @@
 Axes: Q queries, C candidates.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from mmspec_ds.library.evidence import evidence_of, evidence_parts
 from mmspec_ds.library.peak_index import PeakIndex
 from mmspec_ds.library.peaks import Indices, PeakSettings, peaks_of
 from mmspec_ds.library.prepared import Parts, Prepared, prepare, spectral_parts
@@ -111,10 +112,17 @@ class ReferencePeaks:
             spectra = prepare(self.references.peaks.take(rows), settings)
             self._groups[kind] = _Group(place, spectra, settings, whole)
 
-    def parts(self, query: PreparedQuery, rows: Indices) -> Parts:
-        """The spectral parts of the score of a query with these rows [C] of its kind, which were prepared."""
+    def parts(self, query: PreparedQuery, rows: Indices, evidence: Collection[str] = ()) -> Parts:
+        """The spectral parts of the score of a query with these rows [C] of its kind, which were prepared, and
+        those of `evidence` that are of this kind."""
         group = self._groups[query.conditions.kind]
-        return spectral_parts(query.prepared, group.spectra.take(group.place[rows]), group.settings)
+        others = group.spectra.take(group.place[rows])
+        parts = spectral_parts(query.prepared, others, group.settings)
+        wanted = set(evidence) & set(evidence_of(query.conditions.kind))
+        if wanted:
+            precursors = self.references.precursor_mz[rows]
+            parts |= evidence_parts(query.prepared, others, precursors, group.settings, wanted)
+        return parts
 
     def nearest(self, query: PreparedQuery, rows: Indices, count: int) -> Indices:
         """Those `count` of the rows [C] that have the largest entropy similarity to the query, in any order; by

@@ -22,6 +22,7 @@ from pydantic import Field
 from mmspec_ds.library.candidates import Candidates
 from mmspec_ds.library.decoys import draw_decoys, q_values, with_companions
 from mmspec_ds.library.entry import Embedder, FloatMatrix
+from mmspec_ds.library.evidence import EVIDENCE_PARTS, evidence_of
 from mmspec_ds.library.fusion import NOT_FITTED, Fusion, choose_fusion, shipped_fusions
 from mmspec_ds.library.peaks import Indices, PeakSettings
 from mmspec_ds.library.prepared import (
@@ -104,6 +105,8 @@ class Searcher:
         self.references, self.settings = references, settings
         self.vectors, self.embedders = vectors, list(embedders) if vectors is not None else []
         self.fusions = shipped_fusions() if fusions is None else fusions
+        used = {name for one in self.fusions for name in one.parts}
+        self._evidence = [name for name in EVIDENCE_PARTS if name in used]
         self._candidates = Candidates(references)
         self._peaks = ReferencePeaks(references, settings.peaks)
 
@@ -111,12 +114,14 @@ class Searcher:
     def part_names(self) -> list[str]:
         """Names of the parts that a score may have."""
         window = [] if self.settings.precursor_ppm is None else [PRECURSOR]
-        return [*SPECTRAL_PARTS, POLARITY, ADDUCT, ENERGY, *window, *(one.name for one in self.embedders)]
+        models = [one.name for one in self.embedders]
+        return [*SPECTRAL_PARTS, *self._evidence, POLARITY, ADDUCT, ENERGY, *window, *models]
 
     def is_fitted(self, kind: str) -> bool:
         """Whether a fusion was fitted for queries of a kind of spectrum: then scores are probabilities."""
         is_open = self.settings.precursor_ppm is None or kind == "ei"
-        parts = [name for name in self.part_names if name != PRECURSOR or not is_open]
+        absent = {*EVIDENCE_PARTS} - {*evidence_of(kind)} | ({PRECURSOR} if is_open else set())
+        parts = [name for name in self.part_names if name not in absent]
         return choose_fusion(self.fusions, kind, open_search=is_open, available=parts).source != NOT_FITTED
 
     def search(
@@ -212,7 +217,7 @@ class Searcher:
         if query is not None:
             kind, is_open = query.conditions.kind, self.is_open(query)
             ppm = None if is_open else self.settings.precursor_ppm
-            parts = self._peaks.parts(query, rows)
+            parts = self._peaks.parts(query, rows, self._evidence)
             parts |= condition_parts(query.conditions, self.references, rows, ppm)
         for name, vector in vectors.items():
             assert self.vectors is not None

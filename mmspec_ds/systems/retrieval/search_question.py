@@ -38,14 +38,17 @@ class SearchQuestion:
         queries: Q entries of known molecules.
         library: N entries of known molecules.
         precursor_ppm: half the width of the window around a query's precursor m/z.
+        learned: so many of the queries, the last ones, are there for a fusion to learn from and not judged.
     """
 
     queries: tuple[Entry, ...]
     library: tuple[Entry, ...]
     precursor_ppm: float = 10.0
+    learned: int = 0
 
     def __post_init__(self) -> None:
-        for what, entries in (("queries", self.queries), ("rows of the library", self.library)):
+        judged = self.queries[: self.judged]
+        for what, entries in (("queries", judged), ("rows of the library", self.library)):
             if not entries:
                 raise DataError(f"no {what}: no record with a structure has what was asked for")
 
@@ -76,6 +79,11 @@ class SearchQuestion:
         queries, rows = self._molecules
         similar = tanimoto_similarities(self._fingerprints[queries[chosen]], self._fingerprints)
         return similar[:, rows]
+
+    @property
+    def judged(self) -> int:
+        """How many of the queries are judged, the first ones."""
+        return len(self.queries) - self.learned
 
     @property
     def groups(self) -> IntArray:
