@@ -14,8 +14,14 @@ def add(commands: Commands) -> None:
         "fit an encoder of cells or molecules to files, for a language model to read (docs/encoders.md)",
         "mmspec fit genes blood.h5ad --out panel --set most=1000",
     )
-    command.add_argument("encoder", help="genes, cell_model")
-    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="of cells (h5ad, NPZ)")
+    command.add_argument("encoder", help="genes, cell_model, smiles")
+    command.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="of cells (h5ad, NPZ) or molecules (a SMILES a line)",
+    )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the encoder")
     command.add_argument(
         "--set",
