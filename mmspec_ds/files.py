@@ -4,6 +4,7 @@ A manifest is a JSON file that lists the sizes and SHA-256 checksums of the file
 describes them, and ends with a checksum of itself. Only files that agree with it are read.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -78,6 +79,24 @@ def to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def take_lock(path: Path) -> int:
+    """Hold the lock of an empty file, which is made with its folder; waits for the process that has it. Closing
+    the descriptor that is returned gives it back. The file stays: who removed it would let two processes lock
+    two files of one name.
+
+    Raises:
+        OSError: the file cannot be made, or the file system knows no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def sha256_of(path: Path) -> str:

@@ -20,7 +20,7 @@ TOLD = re.compile(r"mmspec-ds\[([a-z,]+)\]")
 OURS = {"mmspec_ds", "mmspec_kernels", "ds_configs"}
 BESIDE = {"csp5"}
 """Modules that a user brings along: a page of the documentation says how."""
-BROUGHT_BY = {"markupsafe": "jinja2", "tokenizers": "transformers"}
+BROUGHT_BY = {"markupsafe": "jinja2", "tokenizers": "transformers", "h5py": "anndata", "pandas": "anndata"}
 """Packages that another one cannot do without."""
 
 
@@ -52,7 +52,7 @@ def imported(folder: Path) -> dict[str, str]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    declared = packages(PROJECT["dependencies"]) | packages(["mmspec-ds[search,llm,baselines]"])
+    declared = packages(PROJECT["dependencies"]) | packages(["mmspec-ds[search,llm,baselines,cells]"])
     found = imported(ROOT / "mmspec_ds")
     assert {"torch", "faiss-cpu"} <= found.keys()
     assert {name: where for name, where in found.items() if BROUGHT_BY.get(name, name) not in declared} == {}
@@ -67,4 +67,4 @@ def test_what_messages_and_pages_tell_to_install_is_there() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     files = [*(ROOT / "mmspec_ds").rglob("*.py"), *pages]
     told = {name for path in files for group in TOLD.findall(path.read_text()) for name in group.split(",")}
-    assert {"search", "llm", "baselines"} <= told <= EXTRAS.keys()
+    assert {"search", "llm", "baselines", "cells"} <= told <= EXTRAS.keys()

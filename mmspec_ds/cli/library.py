@@ -58,7 +58,8 @@ def _add_files(command: Command) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="of any format that `mmspec inspect` reads; or another library, whose entries are taken over",
+        help="of any format that `mmspec inspect` reads; a manifest; a folder, each folder in which is one"
+        " entry; or another library, whose entries are taken over",
     )
     command.add_argument(
         "--model",

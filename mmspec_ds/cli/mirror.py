@@ -70,15 +70,15 @@ def _sides(
 
     hits = answer.get("hits", [])
     spectra = mass_spectra(request.record) if request.record is not None else []
-    kinds = library.kinds
-    spectra = [one for one in spectra if hits and conditions_of(one).kind == kinds[hits[0]["row"]]]
-    if not spectra:
+    if not hits or not spectra:
         return None
-    chosen = settings.peaks(conditions_of(spectra[0]).kind)
-    pair = peaks_of([(spectra[0].mz, spectra[0].intensity), library.peaks(hits[0]["row"])]).cleaned(chosen)
+    mine = spectra[hits[0]["asked"]]
+    conditions, row = conditions_of(mine), int(library.first[hits[0]["row"]]) + hits[0]["place"]
+    chosen = settings.peaks(conditions.kind)
+    pair = peaks_of([(mine.mz, mine.intensity), library.all_peaks.spectrum(row)]).cleaned(chosen)
     (mz, intensity), (other, others) = pair.spectrum(0), pair.spectrum(1)
     name = hits[0]["name"] or hits[0]["accession"] or hits[0]["entry"]
-    precursor = conditions_of(spectra[0]).precursor_mz
+    precursor = conditions.precursor_mz
     return (
         Side(answer["id"], mz, intensity, have_equals(mz, other, chosen), precursor if precursor > 0 else None),
         Side(name, other, others, have_equals(other, mz, chosen), hits[0]["precursor_mz"]),

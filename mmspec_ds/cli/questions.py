@@ -9,12 +9,14 @@ from mmspec_ds.errors import ConfigError
 
 if TYPE_CHECKING:
     from mmspec_ds.systems.alignment.objects import Kind
+    from mmspec_ds.systems.alignment.questions.cell_types import CellTypes
     from mmspec_ds.systems.alignment.questions.sides import Split
 
 KINDS: "dict[str, Kind]" = {
     "molecules": "molecule",
     "spectra": "spectrum",
     "proteins": "protein",
+    "cells": "cell",
 }
 """By option the kind of the objects in its files."""
 
@@ -48,6 +50,13 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="tab-separated Entry, EC number and Sequence, perhaps also cluster, which a split does not part",
     )
+    files.add_argument(
+        "--cells",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="h5ad or NPZ of typed cells, a study each",
+    )
     command.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="a new folder for the questions"
     )
@@ -58,6 +67,12 @@ def add(commands: Commands) -> None:
         default=[],
         metavar="FILE",
         help="some of the files above: everything in them is for the test, and nothing else of their kind",
+    )
+    command.add_argument(
+        "--allow-shared",
+        action="store_true",
+        help="keep molecules and proteins of the test files in training too, as in splits that others published"
+        " (default: left out there)",
     )
     command.add_argument(
         "--tasks", help="kinds of questions, parted by commas (default: all that can be asked)"
@@ -80,6 +95,18 @@ def add(commands: Commands) -> None:
         default=0.2,
         help="share of the objects for the test, of kinds without files for it (default: 0.2)",
     )
+    cells = command.add_argument_group("cells")
+    cells.add_argument("--cell-column", metavar="NAME", help="that has the types of cells (default: found)")
+    cells.add_argument(
+        "--types",
+        type=Path,
+        metavar="FILE",
+        help="a type of cells a line, with tabs: name, other labels parted by semicolons, marker genes parted"
+        " by commas (default: types of blood and pancreas)",
+    )
+    cells.add_argument(
+        "--held-out-types", metavar="NAMES", help="types that are in the test alone, parted by commas"
+    )
     command.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
 
 
@@ -90,7 +117,8 @@ def _questions(options: argparse.Namespace) -> int:
     files = {kind: [path.resolve() for path in getattr(options, name) or []] for name, kind in KINDS.items()}
     named = options.tasks.split(",") if options.tasks is not None else TASKS
     wanted = Wanted(tuple(name.strip() for name in named), options.count, options.held_out_count, options.seed)
-    made = make_questions(files, wanted, _split(options, files), read_cell_types())
+    types = read_cell_types(options.types) if options.types else read_cell_types()
+    made = make_questions(files, wanted, _split(options, files, types), types, options.cell_column)
     write_folder(options.out, made, files, wanted)
     for side, questions in made.questions.items():
         if questions:
@@ -101,7 +129,7 @@ def _questions(options: argparse.Namespace) -> int:
     return 0
 
 
-def _split(options: argparse.Namespace, files: "dict[Kind, list[Path]]") -> "Split":
+def _split(options: argparse.Namespace, files: "dict[Kind, list[Path]]", types: "CellTypes") -> "Split":
     from mmspec_ds.systems.alignment.questions.sides import Split
 
     named = {path for paths in files.values() for path in paths}
@@ -117,4 +145,10 @@ def _split(options: argparse.Namespace, files: "dict[Kind, list[Path]]") -> "Spl
             raise ConfigError(f"{name} {share:g}: expected a share from 0 to 1")
     if sum(shares.values()) >= 1:
         raise ConfigError("--validation and --test-share leave nothing to train on")
-    return Split(test, options.validation, options.test_share, seed=options.seed)
+    hidden = [name.strip() for name in (options.held_out_types or "").split(",") if name.strip()]
+    for name in hidden:
+        if types.of(name) is None:
+            raise ConfigError(f"--held-out-types {name!r}: is none of the types of cells")
+    held_out = frozenset(one.name for one in map(types.of, hidden) if one is not None)
+    shares_out = (options.validation, options.test_share)
+    return Split(test, *shares_out, held_out, options.seed, options.allow_shared)

@@ -1,7 +1,7 @@
 """The records that a command is asked about: all of some files, or one that is named file by file."""
 
 import argparse
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from mmspec_ds.cli.common import Command, add_spectra
 from mmspec_ds.errors import DataError
 
 if TYPE_CHECKING:
-    from mmspec_ds.readers.requests import Answered, Request
+    from mmspec_ds.readers.requests import Answered, Request, Source
     from mmspec_ds.spectra.records import Modality
 
 
@@ -46,16 +46,29 @@ def read_records(
     """One record from the files named by kind of spectrum, or the records of all files, without those that
     were answered. `options.formula` is that of every record; `reads` are the kinds that a model was trained
     with."""
-    from mmspec_ds.readers.batches import SPECTRA, read_requests
-    from mmspec_ds.readers.requests import IGNORED, Source, request_of_sources
+    from mmspec_ds.readers.batches import read_requests
+    from mmspec_ds.readers.requests import IGNORED, request_of_sources
 
     if options.files:
         yield from read_requests(options.files, options.formula, answered, IGNORED.difference(reads))
         return
-    sources = [Source(path, SPECTRA[name]) for name, paths in _named(options).items() for path in paths]
-    name = "+".join(dict.fromkeys(source.path.name for source in sources))
+    sources = named_sources(options)
+    name = name_of_sources(sources)
     if not answered(name):
         yield request_of_sources(name, sources, options.formula)
+
+
+def named_sources(options: argparse.Namespace) -> "list[Source]":
+    """The files of one record that options name by their kind of spectrum."""
+    from mmspec_ds.readers.batches import SPECTRA
+    from mmspec_ds.readers.requests import Source
+
+    return [Source(path, SPECTRA[name]) for name, paths in _named(options).items() for path in paths]
+
+
+def name_of_sources(sources: "Sequence[Source]") -> str:
+    """The name of a record that is made of several files."""
+    return "+".join(dict.fromkeys(source.path.name for source in sources))
 
 
 def _named(options: argparse.Namespace) -> dict[str, list[Path]]:

@@ -6,7 +6,6 @@ checksum. An entry whose files have changed since, or that another version made,
 memory-mapped, so the ranks of one machine share them.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ from mmspec_ds.data.formats import BENCHMARK, ReadOptions
 from mmspec_ds.data.shards.plan import fingerprint_of, library_versions
 from mmspec_ds.data.shards.rows import PackedText, open_arrays, write_arrays
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import entry_of, faults, read_manifest, replacing, write_manifest
+from mmspec_ds.files import entry_of, faults, read_manifest, replacing, take_lock, write_manifest
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.readers.format_registry import find_format
 from mmspec_ds.spectra.packed import PackedTokens
@@ -184,18 +183,12 @@ def _unwritable(folder: Path, error: OSError) -> DataError:
 
 @contextmanager
 def _locked(folder: Path, name: str) -> Iterator[None]:
-    """Hold the lock of an entry; waits for whoever has it. Its empty file stays: who removed it would let two
-    processes lock two files of one name."""
+    """Hold the lock of an entry; waits for whoever has it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o666)
-    except OSError as error:
+        descriptor = take_lock(folder / f"{name}.lock")
+    except OSError as error:  # such as a file system without locks
         raise _unwritable(folder, error) from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError as error:  # a file system without locks
-            raise _unwritable(folder, error) from None
         yield
     finally:
         os.close(descriptor)

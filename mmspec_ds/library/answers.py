@@ -8,24 +8,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 
 from mmspec_ds.files import replacing_output
-from mmspec_ds.library.search import Hit
+from mmspec_ds.library.metadata import rows_taken
+from mmspec_ds.library.ranking import Hit
 from mmspec_ds.library.store import Library
 
 Answer = dict[str, Any]
-"""`id`; and `hits`, a list of `rank`, COLUMNS and `parts`, or `error`; perhaps `remarks`."""
+"""`id`; and `hits`, a list of `rank`, COLUMNS, `entry`, `row`, `place`, `asked` and `parts`, or `error`;
+perhaps `remarks`. `place` and `asked` say which mass spectra of the entry and of the query are the best pair,
+from 0."""
 
 MOLECULE = ("smiles", "name", "formula", "block", "accession", "precursor_mz", "adduct", "institute")
 COLUMNS = ("score", "q_value", "spectra", *MOLECULE)
 
 
 def molecules_of_hits(hits: Iterable[Hit], library: Library) -> dict[int, dict[str, Any]]:
-    """What the library knows of the molecule of each row that was hit."""
-    rows = sorted({hit.row for hit in hits})
-    table = library.metadata.select([*MOLECULE, "id"]).take(pa.array(rows, pa.int64()))
-    return dict(zip(rows, table.to_pylist()))
+    """What the library knows of each mass spectrum that was hit, by its row, and of its entry: MOLECULE, `id`,
+    and `place`, where it is among the mass spectra of the entry, from 0."""
+    rows = np.array(sorted({hit.spectrum for hit in hits}), dtype=np.int64)
+    entries = library.entry_of[rows]
+    table = rows_taken(library.metadata.select([*MOLECULE, "id"]), entries)
+    spectra = rows_taken(library.spectra.select(["precursor_mz", "adduct"]), rows)
+    places = (rows - library.first[entries]).tolist()
+    known = [one | spectrum | {"place": place} for one, spectrum, place in zip(table, spectra, places)]
+    return dict(zip(rows.tolist(), known))
 
 
 def answer_of(
@@ -38,9 +46,11 @@ def answer_of(
             "score": round(hit.score, 6),
             "q_value": None if hit.q_value is None else round(hit.q_value, 6),
             "spectra": hit.spectra,
-            **{one: molecules[hit.row][one] for one in MOLECULE},
-            "entry": molecules[hit.row]["id"],
+            **{one: molecules[hit.spectrum][one] for one in MOLECULE},
+            "entry": molecules[hit.spectrum]["id"],
             "row": hit.row,
+            "place": molecules[hit.spectrum]["place"],
+            "asked": hit.asked,
             "parts": {one: None if math.isnan(part) else round(part, 6) for one, part in hit.parts.items()},
         }
         for rank, hit in enumerate(hits, start=1)

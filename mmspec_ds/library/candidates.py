@@ -1,6 +1,6 @@
-"""Which entries of a library a query is compared with: the kind of spectrum, the precursor, the polarity.
+"""Which spectra of a library a query is compared with: those of its kind, by precursor and polarity.
 
-Axes: N entries, C candidates.
+Axes: R mass spectra of the library, C candidates.
 """
 
 from functools import cached_property
@@ -12,7 +12,7 @@ from mmspec_ds.library.references import Conditions, References
 
 
 class Candidates:
-    """The entries of a library that may answer a query."""
+    """The mass spectra of a library that may answer a query."""
 
     def __init__(self, references: References) -> None:
         self.references = references
@@ -36,7 +36,7 @@ class Candidates:
         return rows[self.references.polarity[rows] != -query.polarity]
 
     def of_kind(self, kind: str) -> Indices:
-        """All rows of a kind of spectrum, rising."""
+        """All rows of a kind of spectrum, "ms" or "ei", int64 [C], rising; none of a kind that is not there."""
         if kind not in self._by_kind:
             self._by_kind[kind] = np.flatnonzero(self.references.kind == kind)
         return self._by_kind[kind]

@@ -2,7 +2,8 @@
 
 The decoy of a query is a measured spectrum of the library with a precursor near the query's, which is searched
 while all spectra of its own molecule are left out, so that its best hit is a false one. It meets isomers and
-relatives of its molecule as a query does whose molecule the library lacks.
+relatives of its molecule as a query does whose molecule the library lacks. A query of several mass spectra has
+decoys of as many of one molecule, where the library has them, because the best of several pairs counts.
 
 Decoys that are put together of fragments, as the spectrum-based ones of Scheubert et al. 2017 (Nature
 Communications 8, 1494), score less than such queries. With 593 MassBank queries, the molecules of half of them
@@ -58,6 +59,16 @@ def draw_decoys(
         query = usable[number][1]
         rows[at] = _near(*pools[query.kind, query.polarity], query.precursor_mz, generator)
     return np.array([usable[number][0] for number in chosen]), rows
+
+
+def with_companions(references: References, row: int, count: int) -> Indices:
+    """A row and further ones of its molecule, kind and polarity, `count` in all, or as many as there are."""
+    if count == 1:
+        return np.array([row])
+    same = (references.molecule == references.molecule[row]) & (references.kind == references.kind[row])
+    same &= (references.polarity == references.polarity[row]) & (references.peaks.counts > 0)
+    others = np.flatnonzero(same)
+    return np.concatenate([[row], others[others != row][: count - 1]])
 
 
 def _by_precursor(references: References, kind: str, polarity: int) -> tuple[Indices, npt.NDArray[np.float64]]:

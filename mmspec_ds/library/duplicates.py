@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmspec_ds.library.entry import Entry
+from mmspec_ds.library.metadata import parted
 from mmspec_ds.readers import mass_fields
 from mmspec_ds.readers import part as keys
 
@@ -26,7 +27,8 @@ def key_of(entry: Entry) -> int:
     named = entry.block or entry.record.smiles or entry.metadata.get(keys.NAME, "")
     told = [entry.metadata.get(one, "") for one in (mass_fields.INSTRUMENT_TYPE, keys.COLLISION_ENERGY)]
     digest.update(repr([str(named), *map(str, told)]).encode("utf-8", "replace"))
-    for spectrum in entry.record.spectra:
+    mass, others = parted(entry.record)  # in the order in which a library gives them back
+    for spectrum in (*mass, *others):
         digest.update(type(spectrum).__name__.encode())
         for one in fields(spectrum):
             digest.update(_bytes_of(one.name, getattr(spectrum, one.name)))

@@ -10,12 +10,23 @@ from types import MappingProxyType
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.library.entry import Entry
+from mmspec_ds.library.layout import is_library
+from mmspec_ds.library.references import as_measured
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.readers import part as keys
+from mmspec_ds.readers.batches import (
+    MANIFEST,
+    is_experiment,
+    looks_like_manifest,
+    requests_of_manifest,
+    sources_in,
+    visible,
+)
 from mmspec_ds.readers.format_registry import find_format, read_file
-from mmspec_ds.readers.part import Part, Rejected
+from mmspec_ds.readers.part import Part, Rejected, one_line
 from mmspec_ds.readers.read_settings import FormatSettings, TandemReadSettings
-from mmspec_ds.readers.source import readable
+from mmspec_ds.readers.requests import Request, nothing_answered, request_of_sources
+from mmspec_ds.readers.source import read_head
 from mmspec_ds.spectra.records import Record, TandemMS
 
 LIBRARY_SETTINGS = FormatSettings(ms=TandemReadSettings(map_energies=False))
@@ -62,12 +73,14 @@ def read_entries(
 ) -> Iterator[Entry | Rejected]:
     """The entries of files, one for each record, in the order of the files; memory holds one record.
 
-    The molecule's block is that of the InChIKey of its SMILES, else that of the InChIKey in the file. A
+    A record of several files keeps each mass spectrum as it is, and what all files that tell it say alike. The
+    molecule's block is that of the InChIKey of its SMILES, else that of the InChIKey in the file. A
     collision energy that the file does not tell stays unknown.
 
     Args:
-        paths: files of any format, and folders, which stand for the files in them. Files of a folder that are
-            of no known format are passed over, and so are folders in it.
+        paths: files of any format, manifests, and folders. A folder with a `manifest.csv` is that manifest; any
+            other stands for the files in it and for its folders, each of which is one record of all its files.
+            Files of a folder that are of no known format are passed over.
         where: metadata that an entry must have, such as {"role": "library"}; others are left out.
         settings: of the readers.
         report: counts what is read, what is left out and why.
@@ -76,7 +89,8 @@ def read_entries(
         An `Entry`, or a `Rejected` for a record at fault (`fault` is True) or of no use here.
 
     Raises:
-        DataError: a file cannot be read, or is of no known format; names it.
+        DataError: a file that was named, or lies in a folder that was, cannot be read; it, or a manifest, is of
+            no known format; a folder is empty. Names it.
     """
     report = report if report is not None else EntryReport()
     for path in paths:
@@ -117,19 +131,54 @@ def _computed_block(smiles: str) -> str:
 
 
 def _items(path: Path, settings: FormatSettings) -> Iterator[Part | Rejected]:
-    with readable(path):
-        inside = sorted(one for one in path.iterdir() if one.name[0] != ".") if path.is_dir() else []
-    if not inside or _has_format(path):
+    """The records of a file, a manifest or a folder, by the rules of `readers.batches`."""
+    head = read_head(path)
+    if not head.is_folder and looks_like_manifest(head):
+        yield from _rows(path, settings)
+    elif not head.is_folder or is_experiment(path):
         yield from read_file(path, None, settings)
-        return
-    for file in inside:
-        if _has_format(file):
-            yield from read_file(file, None, settings)
+    elif (path / MANIFEST).is_file():
+        yield from _rows(path / MANIFEST, settings)
+    else:
+        yield from _in_folder(path, settings)
+
+
+def _rows(manifest: Path, settings: FormatSettings) -> Iterator[Part | Rejected]:
+    """A record of each row of a manifest."""
+    where = re.compile(rf"{re.escape(str(manifest))}, row \d+: ")
+    for number, one in enumerate(requests_of_manifest(manifest, None, nothing_answered, settings)):
+        yield _whole(one, manifest, number, where)
+
+
+def _in_folder(folder: Path, settings: FormatSettings) -> Iterator[Part | Rejected]:
+    """The records of the files in a folder, and a record of each folder in it."""
+    inside = visible(folder)
+    if not inside:
+        raise DataError("the folder is empty", path=folder)
+    for one in inside:
+        if one.is_dir() and is_library(one):
+            yield Rejected(one, 0, "a library in a folder, expected to be named itself", fault=False)
+        elif one.is_dir():
+            try:
+                sources = sources_in(one)
+                request = request_of_sources(one.name, sources, None, unknown_files=True, settings=settings)
+                yield _whole(request, one, 0)
+            except DataError as error:
+                yield Rejected(one, 0, one_line(error))
+        elif _has_format(one):
+            yield from read_file(one, None, settings)
         else:
-            reason = (
-                "a folder in a folder, expected to be named itself" if file.is_dir() else "of no known format"
-            )
-            yield Rejected(file, 0, reason, fault=False)
+            yield Rejected(one, 0, "of no known format", fault=False)
+
+
+def _whole(request: Request, path: Path, number: int, where: re.Pattern[str] | None = None) -> Part | Rejected:
+    """A record of several files as a part; the text `where` is not told twice."""
+    record = request.record
+    if record is None:
+        error = request.error or "nothing was read"
+        return Rejected(path, number, error if where is None else where.sub("", error, count=1))
+    metadata = {name: value for name, value in request.metadata.items() if name != keys.ASSUMED_EV}
+    return Part(record.id, as_measured(record).spectra, record.smiles, record.formula, metadata)
 
 
 def _has_format(path: Path) -> bool:

@@ -9,7 +9,7 @@ Axes: C candidates.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import write_json
+from mmspec_ds.library.evidence import EVIDENCE_PARTS
 from mmspec_ds.library.peaks import Indices
 from mmspec_ds.library.prepared import CONDITION_PARTS, SPECTRAL_PARTS, SQUARE_ROOT_COSINE, Parts
 from mmspec_ds.settings import Settings
@@ -30,8 +31,8 @@ NOT_FITTED = "equal weights, not fitted"
 FUSION = "fusion.json"
 """In the folder of a model: how its cosine and the other parts of the score are weighed."""
 
-_RIDGE = 1e-4
-"""On the squares of the weights of a conditional regression, for each query."""
+_RIDGE = 1e-3
+"""On the squares of the weights of a conditional regression, for each query; parts are much alike."""
 
 Kind = Literal["ms", "ei", "any"]
 
@@ -183,7 +184,7 @@ def _conditional(
 def mean_of(names: Sequence[str]) -> Fusion:
     """A fusion that was not fitted: entropy similarity, weighted cosine and the cosine of each model count
     equally; the square-root cosine lies between the first two. Its scores are no probabilities."""
-    other = (SQUARE_ROOT_COSINE, *CONDITION_PARTS)
+    other = (SQUARE_ROOT_COSINE, *CONDITION_PARTS, *EVIDENCE_PARTS)
     similar = tuple(name for name in names if name not in other) or tuple(names)
     count = len(similar)
     return Fusion(
@@ -198,12 +199,17 @@ def mean_of(names: Sequence[str]) -> Fusion:
     )
 
 
+def models_of(parts: Iterable[str]) -> list[str]:
+    """Those of the names of parts that are models, in their order."""
+    return [name for name in parts if name not in (*SPECTRAL_PARTS, *CONDITION_PARTS, *EVIDENCE_PARTS)]
+
+
 def choose_fusion(
     fusions: Sequence[Fusion], kind: str, *, open_search: bool, available: Sequence[str]
 ) -> Fusion:
     """The fusion that uses the most of the parts that are available and no other, of the right kind; the first
     of equals. It must use the cosine of every model. Where there is none, similarities count equally."""
-    models = {name for name in available if name not in (*SPECTRAL_PARTS, *CONDITION_PARTS)}
+    models = set(models_of(available))
     fitting = [
         one
         for one in fusions

@@ -39,6 +39,6 @@ def pairs_of(
         )
         for name in names
     }
-    same = [block[ranking.rows] == query.block for ranking, query in zip(rankings, known)]
+    same = [block[ranking.entries] == query.block for ranking, query in zip(rankings, known)]
     query = np.repeat(np.arange(len(rankings)), [len(one.rows) for one in rankings])
     return parts, np.concatenate([*same, np.zeros(0, dtype=bool)]).astype(bool), query

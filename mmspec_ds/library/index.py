@@ -22,7 +22,7 @@ import numpy.typing as npt
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import entry_of, replacing
 from mmspec_ds.library.entry import FloatMatrix
-from mmspec_ds.library.layout import open_array
+from mmspec_ds.library.layout import check_used, open_array
 from mmspec_ds.spectra.packed import IntArray
 
 FLAT_UP_TO = 50_000
@@ -63,7 +63,12 @@ class VectorIndex:
     notice: str = ""
 
     def search(self, queries_QW: FloatMatrix, k: int) -> tuple[FloatMatrix, IntArray]:
-        """The best rows of each query, as `Library.search_vectors` gives them."""
+        """The best rows of each query [Q, W], as `Library.search_vectors` gives them: scores float32 and rows
+        int64, [Q, k'] each, best first, k' the smaller of `k` and N.
+
+        Raises:
+            DataError: the queries have another width than the vectors.
+        """
         width = self.vectors_NW.shape[1]
         if queries_QW.ndim != 2 or queries_QW.shape[1] != width:
             raise DataError(f"queries of shape {queries_QW.shape}, expected vectors of width {width}")
@@ -91,7 +96,8 @@ class VectorIndex:
 
 
 def in_order(scores_QK: FloatMatrix, rows_QK: IntArray) -> tuple[FloatMatrix, IntArray]:
-    """Best first, equal scores by rising row; row -1 (nothing found) has the score -inf and stands last."""
+    """Scores float32 and rows int64, [Q, K] each, of each query best first, equal scores by rising row; row -1
+    (nothing found) has the score -inf and stands last."""
     scores_QK = np.where(rows_QK < 0, -np.inf, scores_QK).astype(np.float32)
     order = np.lexsort((rows_QK, -scores_QK), axis=-1)
     return np.take_along_axis(scores_QK, order, 1), np.take_along_axis(rows_QK, order, 1).astype(np.int64)
@@ -132,7 +138,7 @@ def open_index(folder: Path, manifest: Mapping[str, Any], name: str, vectors_NW:
     """The index of a model's vectors, memory-mapped; without one, or without faiss, all are compared.
 
     Raises:
-        DataError: the file of the index cannot be read.
+        DataError: the file of the index cannot be read, or was altered.
     """
     about = manifest["indexes"].get(name)
     if not has_faiss() and len(vectors_NW) > FLAT_UP_TO:
@@ -145,6 +151,7 @@ def open_index(folder: Path, manifest: Mapping[str, Any], name: str, vectors_NW:
     path = folder / about["file"]
     if not path.exists():
         raise DataError("was replaced by an addition meanwhile: expected to open the library again", path=path)
+    check_used(folder, manifest, about["file"])
     try:
         lists: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     except RuntimeError:

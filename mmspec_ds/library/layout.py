@@ -2,10 +2,12 @@
 
     manifest.json           what is valid of all other files; replaced as a whole, which commits an addition
     entries-0000.parquet    what is known of the entries of one addition, a row each
-    mz.f64, intensity.f64   the peaks of all entries, end to end
-    ends.i64                where the peaks of each entry end
+    mz.f64, intensity.f64   the peaks of all mass spectra, end to end
+    ends.i64                where the peaks of each mass spectrum end; an entry without one has an empty one
+    second.i64              which of these are not the first of their entry, by number
+    second-0000.parquet     how those were measured, a row each
     keys.u64                a hash of each entry, by which duplicates are found
-    further.i64             the entry of each spectrum that is stored apart: NMR, IR, a second mass spectrum
+    further.i64             the entry of each spectrum that is stored apart: NMR, IR
     further-0000-0000.parquet   those spectra, in the schema of the benchmark
     vectors-0.f32           the vectors of one model, [N, width]
     index-0-0000.faiss      the index of those vectors, where there are many
@@ -29,15 +31,19 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest, to_disk, write_manifest
 
 KIND = "library of spectra"
-FORMAT = 1
+FORMAT = 2
+"""In format 1 the second and further mass spectra of an entry were among the spectra that are stored apart."""
 LOCK = ".lock"
 
 MZ, INTENSITY, ENDS, KEYS, FURTHER = "mz.f64", "intensity.f64", "ends.i64", "keys.u64", "further.i64"
+SECOND = "second.i64"
 DTYPES = {".f64": "<f8", ".i64": "<i8", ".u64": "<u8", ".f32": "<f4"}
 """The type of the numbers of a flat file, by the end of its name."""
 
+CHECKED_WHEN_USED = 1 << 26
+"""A file of no more bytes is compared with its checksum before it is used, at 1 ms a megabyte or less."""
 _BLOCK_BYTES = 1 << 22
-_WHOLE = r"entries-\d+\.parquet|further-\d+-\d+\.parquet|index-\d+-\d+\.faiss"
+_WHOLE = r"(?:entries|second)-\d+\.parquet|further-\d+-\d+\.parquet|index-\d+-\d+\.faiss"
 _OURS = re.compile(rf"{_WHOLE}|\.({_WHOLE}|manifest\.json)\.partial")
 """Files of additions, and of `files.replacing` before they are whole."""
 
@@ -52,7 +58,7 @@ def new_manifest() -> dict[str, Any]:
         "embedders": [],
         "indexes": {},
         "files": {},
-        "arrays": {name: [] for name in (MZ, INTENSITY, ENDS, KEYS, FURTHER)},
+        "arrays": {name: [] for name in (MZ, INTENSITY, ENDS, SECOND, KEYS, FURTHER)},
     }
 
 
@@ -74,8 +80,10 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     if manifest.get("kind") != KIND:
         raise DataError("is not a library: its manifest is of something else", path=folder)
-    if manifest.get("format") != FORMAT:
-        found = manifest.get("format")
+    found = manifest.get("format")
+    if found == 1 and not any(part["further"] for part in manifest["parts"]):
+        manifest = {**manifest, "format": FORMAT, "arrays": {SECOND: [], **manifest["arrays"]}}
+    elif found != FORMAT:
         raise DataError(f"has format {found}, expected {FORMAT}: build it anew from its files", path=folder)
     return manifest
 
@@ -92,14 +100,19 @@ def length_of(manifest: Mapping[str, Any], name: str) -> int:
     return sum(span["bytes"] for span in manifest["arrays"][name])
 
 
+def number_of(manifest: Mapping[str, Any], name: str) -> int:
+    """The valid numbers in a flat file."""
+    return length_of(manifest, name) // np.dtype(DTYPES[Path(name).suffix]).itemsize
+
+
 def open_array(folder: Path, manifest: Mapping[str, Any], name: str, width: int = 0) -> npt.NDArray[Any]:
     """A flat file, memory-mapped and read-only: [T], or [N, width].
 
     Raises:
-        DataError: it cannot be opened.
+        DataError: it cannot be opened, or was altered, as far as `check_used` finds it.
     """
-    dtype = np.dtype(DTYPES[Path(name).suffix])
-    items = length_of(manifest, name) // dtype.itemsize
+    check_used(folder, manifest, name)
+    dtype, items = np.dtype(DTYPES[Path(name).suffix]), number_of(manifest, name)
     shape = (items // width, width) if width else (items,)
     if not items:
         return np.empty(shape, dtype=dtype)
@@ -124,6 +137,20 @@ def quick_faults(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
         if size < expected or (size > expected and not may_be_longer):
             found.append(f"{folder / name}: {size:,} bytes where {expected:,} were written")
     return found
+
+
+def check_used(folder: Path, manifest: Mapping[str, Any], name: str) -> None:
+    """Compare a file of a library that is about to be used with its checksum, unless it is a large one.
+
+    Raises:
+        DataError: it is missing, truncated or altered; names the file, and of a flat file the addition.
+    """
+    spans = manifest["arrays"].get(name)
+    expected = manifest["files"][name]["bytes"] if spans is None else length_of(manifest, name)
+    if expected <= CHECKED_WHEN_USED:
+        found = faults(folder, manifest, [name]) if spans is None else _span_faults(folder / name, spans)
+        for line in found:
+            raise DataError(line)
 
 
 def all_faults(folder: Path, manifest: Mapping[str, Any]) -> list[str]:

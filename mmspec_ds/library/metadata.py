@@ -1,8 +1,9 @@
 """What is known of each entry, as columns of a table.
 
 id, smiles, formula, block     of the record and its molecule; block is "" without a structure
-kind                           of the spectrum whose peaks the library keeps, "ms" or "ei"; "" without one
+kind                           of the first mass spectrum, "ms" or "ei"; "" without one
 polarity, adduct, precursor_mz, charge, collision_energy_ev, measured_energy_ev, energy_ev   of that spectrum
+                               (those of further mass spectra are in a table of their own, SPECTRA)
 name, accession, ...           TEXTS: what files tell under names that all formats share
 more                           all else, as JSON: the file's own fields, and values of another type
 """
@@ -12,11 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_args
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.readers import mass_fields
 from mmspec_ds.readers import part as keys
+from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.spectra.records import FloatArray, Record, Spectrum
 from mmspec_ds.spectra.registry import REGISTRY
 
@@ -57,6 +61,8 @@ SCHEMA = pa.schema(
         MORE: pa.string(),
     }
 )
+_MANY = 200_000
+"""Values up to which a column is read one by one: `to_numpy` imports pandas, at 0.2 to 0.3 s."""
 _PEAKS = {"mz", "intensity"}
 MASS_SPECTRA: dict[str, Any] = {
     REGISTRY[one.modality].name: one
@@ -64,6 +70,8 @@ MASS_SPECTRA: dict[str, Any] = {
     if {field.name for field in fields(one)} >= _PEAKS
 }
 """The kinds of spectra whose peaks are kept in flat arrays, by name."""
+SPECTRA = pa.schema({"kind": pa.string(), **CONDITIONS, MORE: pa.string()})
+"""Of the second and further mass spectra of entries: a row each."""
 
 
 def kind_of(spectrum: Spectrum) -> str:
@@ -71,10 +79,14 @@ def kind_of(spectrum: Spectrum) -> str:
     return REGISTRY[spectrum.modality].name
 
 
-def place_of_peaks(record: Record) -> int | None:
-    """Which of a record's spectra has its peaks kept: the first mass spectrum, None where there is none."""
-    found = (at for at, spectrum in enumerate(record.spectra) if kind_of(spectrum) in MASS_SPECTRA)
-    return next(found, None)
+def parted(record: Record) -> tuple[list[Any], list[Spectrum]]:
+    """The mass spectra of a record, whose peaks are kept in flat arrays, and its other spectra, both in their
+    order."""
+    mass: list[Any] = []
+    others: list[Spectrum] = []
+    for spectrum in record.spectra:
+        (mass if kind_of(spectrum) in MASS_SPECTRA else others).append(spectrum)
+    return mass, others
 
 
 def conditions_of(spectrum: Spectrum) -> dict[str, Any]:
@@ -82,20 +94,65 @@ def conditions_of(spectrum: Spectrum) -> dict[str, Any]:
     return {one.name: getattr(spectrum, one.name) for one in fields(spectrum) if one.name not in _PEAKS}
 
 
+def table_of_spectra(spectra: Sequence[Spectrum]) -> pa.Table:
+    """Mass spectra without their peaks as rows of `SPECTRA`."""
+    rows = []
+    for spectrum in spectra:
+        known = conditions_of(spectrum)
+        more = {name: known.pop(name) for name in list(known) if name not in CONDITIONS}
+        rows.append({"kind": kind_of(spectrum), **known, MORE: json.dumps(more) if more else None})
+    return pa.Table.from_pylist(rows, schema=SPECTRA)
+
+
+def values_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column as an array: numbers with NaN where unknown, texts as objects with None."""
+    if len(column) > _MANY:
+        found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+        return found
+    kind = object if pa.types.is_string(column.type) else np.float64 if column.null_count else None
+    return np.array(column.to_pylist(), dtype=kind)
+
+
+def rows_taken(table: pa.Table, rows: IntArray) -> list[dict[str, Any]]:
+    """The rows of a table with these numbers, in that order, a dictionary each."""
+    return taken(table, rows).to_pylist()
+
+
+def taken(table: pa.Table, rows: IntArray) -> pa.Table:
+    """The rows of a table with these numbers, in that order. `pyarrow.array` would import pandas for that, a
+    good part of the time of a search."""
+    numbers = np.ascontiguousarray(rows, dtype=np.int64)
+    return table.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)]))
+
+
+def spectrum_of(row: Mapping[str, Any], mz: FloatArray, intensity: FloatArray) -> Spectrum:
+    """The mass spectrum of a row of `SPECTRA` and its peaks."""
+    return _made(row, json.loads(row[MORE]) if row[MORE] else {}, mz, intensity)
+
+
+def _made(row: Mapping[str, Any], more: Mapping[str, Any], mz: FloatArray, intensity: FloatArray) -> Spectrum:
+    """A mass spectrum of the kind that the row says, its fields from the row and from `more`."""
+    kind = MASS_SPECTRA[row["kind"]]
+    names = {one.name for one in fields(kind)} - _PEAKS
+    known = {name: row[name] for name in names if name in CONDITIONS}
+    found: Spectrum = kind(mz=mz, intensity=intensity, **known, **{n: more[n] for n in names if n in more})
+    return found
+
+
 def table_of(entries: Sequence[Entry]) -> pa.Table:
     """Entries as rows of `SCHEMA`."""
     columns: dict[str, list[Any]] = {name: [None] * len(entries) for name in SCHEMA.names}
     for row, entry in enumerate(entries):
         record = entry.record
-        at = place_of_peaks(record)
-        known: dict[str, Any] = {} if at is None else conditions_of(record.spectra[at])
+        first = next(iter(parted(record)[0]), None)
+        known: dict[str, Any] = {} if first is None else conditions_of(first)
         more = {f"spectrum.{name}": value for name, value in known.items() if name not in CONDITIONS}
         cells = {
             "id": record.id,
             "smiles": record.smiles,
             "formula": record.formula,
             "block": entry.block,
-            "kind": "" if at is None else kind_of(record.spectra[at]),
+            "kind": "" if first is None else kind_of(first),
             **{name: value for name, value in known.items() if name in CONDITIONS},
         }
         for name, value in entry.metadata.items():
@@ -116,14 +173,12 @@ def _sound(text: str) -> str:
 
 
 def entry_of(row: Mapping[str, Any], mz: FloatArray, intensity: FloatArray) -> Entry:
-    """The entry of a row of the table and its peaks; spectra that are kept elsewhere are not in it."""
+    """The entry of a row of the table and the peaks of its first mass spectrum, without its other spectra."""
     more = json.loads(row[MORE]) if row[MORE] else {}
     spectra: tuple[Spectrum, ...] = ()
     if row["kind"]:
-        kind = MASS_SPECTRA[row["kind"]]
-        names = {one.name for one in fields(kind)} - _PEAKS
-        known = {name: row[name] for name in names if name in CONDITIONS}
-        known |= {name: more.pop(f"spectrum.{name}") for name in names if f"spectrum.{name}" in more}
-        spectra = (kind(mz=mz, intensity=intensity, **known),)
+        names = [f"spectrum.{one.name}" for one in fields(MASS_SPECTRA[row["kind"]])]
+        of_it = {name.partition(".")[2]: more.pop(name) for name in names if name in more}
+        spectra = (_made(row, of_it, mz, intensity),)
     metadata = {name: row[name] for name in (*TEXTS, *CONDITIONS) if row[name] is not None} | more
     return Entry(Record(row["id"], spectra, row["smiles"], row["formula"]), row["block"], metadata)

@@ -38,7 +38,7 @@ class PeakSettings(Settings):
     most_peaks: int | None = Field(default=None, gt=0)
 
     def tolerance(self, mz: Floats) -> Floats:
-        """The tolerance in Da at each of these m/z."""
+        """The tolerance in Da at each of these m/z, in their shape; one in ppm rises with the m/z."""
         if self.tolerance_ppm is None or self.whole_numbers:
             return np.full_like(mz, self.tolerance_da)
         return mz * (self.tolerance_ppm * 1e-6)
@@ -72,12 +72,12 @@ class Peaks:
         return np.repeat(np.arange(len(self)), self.counts)
 
     def spectrum(self, row: int) -> tuple[Floats, Floats]:
-        """The m/z and the intensity of one spectrum."""
+        """The m/z and the intensity of one spectrum, [p] each, views of the flat arrays."""
         part = slice(self.offsets[row], self.offsets[row + 1])
         return self.mz[part], self.intensity[part]
 
     def places(self, rows: Indices) -> Indices:
-        """Where the peaks of these rows lie in the flat arrays, row after row."""
+        """Where the peaks of these rows lie in the flat arrays: int64, row after row, one for each."""
         starts = self.offsets[rows]
         counts = self.offsets[np.asarray(rows) + 1] - starts
         before = np.cumsum(counts) - counts

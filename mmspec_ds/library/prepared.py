@@ -36,26 +36,36 @@ class Prepared:
     Attributes:
         share: entropy weights, of sum 1 within a spectrum.
         root, weighted: weights of the square-root cosine and of the one by m/z, their squares of sum 1.
+        intensity: of the cleaned peaks, of sum 1 within a spectrum.
     """
 
     share: Peaks
     root: npt.NDArray[np.float64]
     weighted: npt.NDArray[np.float64]
+    intensity: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.share)
 
+    @property
+    def cleaned(self) -> Peaks:
+        """The spectra with their intensities."""
+        return Peaks(self.share.mz, self.intensity, self.share.offsets)
+
     def take(self, rows: Indices) -> "Prepared":
         """The spectra of these rows, in this order."""
         share, places = self.share.take(rows), self.share.places(rows)
-        return Prepared(share, self.root[places], self.weighted[places])
+        return Prepared(share, self.root[places], self.weighted[places], self.intensity[places])
 
 
 def prepare(peaks: Peaks, settings: PeakSettings) -> Prepared:
     """Clean spectra and weigh their peaks."""
     cleaned = peaks.cleaned(settings)
     return Prepared(
-        entropy_weighted(cleaned), _unit_weights(cleaned, SQUARE_ROOT), _unit_weights(cleaned, NIST)
+        entropy_weighted(cleaned),
+        _unit_weights(cleaned, SQUARE_ROOT),
+        _unit_weights(cleaned, NIST),
+        np.asarray(cleaned.intensity, np.float64),
     )
 
 
@@ -109,5 +119,6 @@ def condition_parts(query: Conditions, references: References, rows: Indices, pp
 
 
 def precursor_agreement(mz: float, others: Floats, ppm: float) -> npt.NDArray[np.float64]:
-    """1 where precursors are the same, 0 where they differ by `ppm` or more, NaN where one is not known."""
+    """How near each of the precursors `others` [C] is to `mz`, [C]: 1 where they are the same, 0 where they
+    differ by `ppm` of `mz` or more, evenly between, NaN where one is not known."""
     return np.asarray(1 - np.minimum(np.abs(others - mz) / (mz * ppm * 1e-6), 1.0))

@@ -3,12 +3,13 @@
 Axes: Q queries, C candidates.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from mmspec_ds.library.evidence import evidence_of, evidence_parts
 from mmspec_ds.library.peak_index import PeakIndex
 from mmspec_ds.library.peaks import Indices, PeakSettings, peaks_of
 from mmspec_ds.library.prepared import Parts, Prepared, prepare, spectral_parts
@@ -52,17 +53,19 @@ def prepare_queries(queries: Sequence[Record], settings: PeakSettingsOf) -> list
     return found
 
 
-def prepare_entries(
-    references: References, rows: Indices, settings: PeakSettingsOf
+def prepare_rows(
+    references: References, sets: Sequence[Indices], settings: PeakSettingsOf
 ) -> list[list[PreparedQuery]]:
-    """Entries of a library as if they were queries, [D] lists of one mass spectrum each."""
-    found: list[list[PreparedQuery]] = [[] for _ in rows]
+    """Spectra of a library as if they were queries: the mass spectra of each of D sets of rows."""
+    rows = np.concatenate([np.zeros(0, np.int64), *sets])
+    place = np.repeat(np.arange(len(sets)), [len(one) for one in sets])
+    found: list[list[PreparedQuery]] = [[] for _ in sets]
     for kind in np.unique(references.kind[rows]).tolist():
         chosen = np.flatnonzero(references.kind[rows] == kind)
         prepared = prepare(references.peaks.take(rows[chosen]), settings(kind))
-        for at, place in enumerate(chosen):
-            conditions = conditions_of_row(references, int(rows[place]))
-            found[place].append(PreparedQuery(conditions, prepared.take(np.array([at]))))
+        for at, number in enumerate(chosen):
+            conditions = conditions_of_row(references, int(rows[number]))
+            found[place[number]].append(PreparedQuery(conditions, prepared.take(np.array([at]))))
     return found
 
 
@@ -109,10 +112,17 @@ class ReferencePeaks:
             spectra = prepare(self.references.peaks.take(rows), settings)
             self._groups[kind] = _Group(place, spectra, settings, whole)
 
-    def parts(self, query: PreparedQuery, rows: Indices) -> Parts:
-        """The spectral parts of the score of a query with these rows [C] of its kind, which were prepared."""
+    def parts(self, query: PreparedQuery, rows: Indices, evidence: Collection[str] = ()) -> Parts:
+        """The spectral parts of the score of a query with these rows [C] of its kind, which were prepared, and
+        those of `evidence` that are of this kind."""
         group = self._groups[query.conditions.kind]
-        return spectral_parts(query.prepared, group.spectra.take(group.place[rows]), group.settings)
+        others = group.spectra.take(group.place[rows])
+        parts = spectral_parts(query.prepared, others, group.settings)
+        wanted = set(evidence) & set(evidence_of(query.conditions.kind))
+        if wanted:
+            precursors = self.references.precursor_mz[rows]
+            parts |= evidence_parts(query.prepared, others, precursors, group.settings, wanted)
+        return parts
 
     def nearest(self, query: PreparedQuery, rows: Indices, count: int) -> Indices:
         """Those `count` of the rows [C] that have the largest entropy similarity to the query, in any order; by

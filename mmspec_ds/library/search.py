@@ -1,16 +1,18 @@
 """Search a library: candidates, first stage, the parts of the score, one fused score, false discovery rate.
 
-    Searcher.search -> _rank (each query) -> Candidates.rows      which entries may answer
+    Searcher.search -> _rank (each query) -> Candidates.rows      which spectra may answer
                                           -> _first_stage         the best few hundred by peaks and by vectors
-                                          -> _parts               of each of those
-                                          -> Fusion.score         one number
+                                          -> _judged              the parts of each of those, and one score
                     -> decoys, ranked in the same way -> q_values
+
+Each mass spectrum of a query is compared with each of an entry, and the pair of the best score counts. A model
+gives a record one vector, of all its spectra together, as it read the records that it learned from.
 
 Axes: Q queries, C candidates.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +20,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from mmspec_ds.library.candidates import Candidates
-from mmspec_ds.library.decoys import draw_decoys, q_values
+from mmspec_ds.library.decoys import draw_decoys, q_values, with_companions
 from mmspec_ds.library.entry import Embedder, FloatMatrix
+from mmspec_ds.library.evidence import EVIDENCE_PARTS, evidence_of
 from mmspec_ds.library.fusion import NOT_FITTED, Fusion, choose_fusion, shipped_fusions
 from mmspec_ds.library.peaks import Indices, PeakSettings
 from mmspec_ds.library.prepared import (
@@ -31,7 +34,8 @@ from mmspec_ds.library.prepared import (
     Parts,
     condition_parts,
 )
-from mmspec_ds.library.reference_peaks import PreparedQuery, ReferencePeaks, prepare_entries, prepare_queries
+from mmspec_ds.library.ranking import Hit, Ranking, best_pairs
+from mmspec_ds.library.reference_peaks import PreparedQuery, ReferencePeaks, prepare_queries, prepare_rows
 from mmspec_ds.library.references import Conditions, References, conditions_of, mass_spectra
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.records import Record
@@ -69,43 +73,14 @@ class SearchSettings(Settings):
         return self.ei if kind == "ei" else self.ms
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """An entry of the library that may be of the query's molecule.
-
-    Attributes:
-        row: of the entry, the best of its molecule.
-        score: from 0 to 1.
-        parts: of the score, by name; NaN where one is not known.
-        spectra: entries of that molecule among those that were judged.
-        q_value: of the first hit of a query, the share of false hits among the first hits of all queries of its
-            kind of spectrum that score as much; None of other hits, and where there are no decoys of the kind.
-    """
-
-    row: int
-    score: float
-    parts: dict[str, float]
-    spectra: int
-    q_value: float | None = None
-
-
 class Vectors(Protocol):
     """The vectors of a library, as `store.Library` has them."""
 
     def vectors(self, name: str) -> FloatMatrix:
-        """The vectors of a model, [N, width]."""
+        """The vectors of a model, float32 [N, width]; zeros for an entry that it cannot read."""
 
     def search_vectors(self, name: str, queries: FloatMatrix, k: int) -> tuple[FloatMatrix, Indices]:
-        """Scores and rows, [Q, k] each, of the nearest entries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The candidates of one query: their rows and scores, the best first, and the parts of all of them."""
-
-    rows: Indices
-    scores: npt.NDArray[np.float64]
-    parts: Parts
+        """Scores float32 and entries int64, [Q, k] each, of the nearest, best first; -1 where there is none."""
 
 
 class Searcher:
@@ -130,6 +105,8 @@ class Searcher:
         self.references, self.settings = references, settings
         self.vectors, self.embedders = vectors, list(embedders) if vectors is not None else []
         self.fusions = shipped_fusions() if fusions is None else fusions
+        used = {name for one in self.fusions for name in one.parts}
+        self._evidence = [name for name in EVIDENCE_PARTS if name in used]
         self._candidates = Candidates(references)
         self._peaks = ReferencePeaks(references, settings.peaks)
 
@@ -137,12 +114,14 @@ class Searcher:
     def part_names(self) -> list[str]:
         """Names of the parts that a score may have."""
         window = [] if self.settings.precursor_ppm is None else [PRECURSOR]
-        return [*SPECTRAL_PARTS, POLARITY, ADDUCT, ENERGY, *window, *(one.name for one in self.embedders)]
+        models = [one.name for one in self.embedders]
+        return [*SPECTRAL_PARTS, *self._evidence, POLARITY, ADDUCT, ENERGY, *window, *models]
 
     def is_fitted(self, kind: str) -> bool:
         """Whether a fusion was fitted for queries of a kind of spectrum: then scores are probabilities."""
         is_open = self.settings.precursor_ppm is None or kind == "ei"
-        parts = [name for name in self.part_names if name != PRECURSOR or not is_open]
+        absent = {*EVIDENCE_PARTS} - {*evidence_of(kind)} | ({PRECURSOR} if is_open else set())
+        parts = [name for name in self.part_names if name not in absent]
         return choose_fusion(self.fusions, kind, open_search=is_open, available=parts).source != NOT_FITTED
 
     def search(
@@ -180,8 +159,8 @@ class Searcher:
         for name, vectors in embedded.items():
             assert self.vectors is not None
             _, found = self.vectors.search_vectors(name, vectors, self.settings.keep)
-            for place, rows in enumerate(found):
-                near[place][name] = rows[(rows >= 0) & vectors[place].any()]
+            for place, entries in enumerate(found):
+                near[place][name] = self.references.rows_of(entries[(entries >= 0) & vectors[place].any()])
         windows = [[self._window(one) for one in spectra] for spectra in prepared]
         self._peaks.prepare([(one, rows) for a, b in zip(prepared, windows) for one, rows in zip(a, b)])
         return [
@@ -213,31 +192,38 @@ class Searcher:
         near: dict[str, Indices],
         vectors: dict[str, npt.NDArray[np.float32]],
     ) -> Ranking:
-        """The candidates of one record, from all of its mass spectra; from the models alone if it has none."""
-        chosen = [self._first_stage(*one, near) for one in zip(spectra, windows)]
-        if not spectra:
-            chosen = list(near.values())
+        """The candidates of one record: each of its mass spectra with the rows that any of them prefers; from
+        the models alone if it has none."""
+        chosen = [self._first_stage(*one, near) for one in zip(spectra, windows)] if spectra else near.values()
         rows = np.unique(np.concatenate([np.zeros(0, np.int64), *chosen]))
-        parts: Parts = {}
-        for query, window in zip(spectra, windows):
-            inside = _in_sorted(rows, window)
-            ppm = None if self.is_open(query) else self.settings.precursor_ppm
-            found = self._peaks.parts(query, rows[inside])
-            found |= condition_parts(query.conditions, self.references, rows[inside], ppm)
-            for name, values in found.items():
-                before = parts.setdefault(name, np.full(len(rows), np.nan))
-                before[inside] = np.fmax(before[inside], values)
+        asked = [rows[_in_sorted(rows, window)] for window in windows] if spectra else [rows]
+        queries: Sequence[PreparedQuery | None] = spectra or [None]
+        return best_pairs(
+            [self._judged(one, inside, at, vectors) for at, (one, inside) in enumerate(zip(queries, asked))]
+        )
+
+    def _judged(
+        self,
+        query: PreparedQuery | None,
+        rows: Indices,
+        asked: int,
+        vectors: dict[str, npt.NDArray[np.float32]],
+    ) -> Ranking:
+        """A mass spectrum of a query (None: it has none) with these rows, in their order."""
+        kind, is_open, parts = "any", True, Parts()
+        entries = self.references.entry[rows]
+        if not len(rows):
+            return Ranking(entries, rows, rows, np.zeros(0), parts)
+        if query is not None:
+            kind, is_open = query.conditions.kind, self.is_open(query)
+            ppm = None if is_open else self.settings.precursor_ppm
+            parts = self._peaks.parts(query, rows, self._evidence)
+            parts |= condition_parts(query.conditions, self.references, rows, ppm)
         for name, vector in vectors.items():
             assert self.vectors is not None
-            parts[name] = np.asarray(self.vectors.vectors(name)[rows] @ vector, np.float64)
-        if not len(rows):
-            return Ranking(rows, np.zeros(0), parts)
-        kind = spectra[0].conditions.kind if spectra else "any"
-        is_open = not spectra or all(self.is_open(one) for one in spectra)
+            parts[name] = np.asarray(self.vectors.vectors(name)[entries] @ vector, np.float64)
         fusion = choose_fusion(self.fusions, kind, open_search=is_open, available=list(parts))
-        scores = fusion.score(parts)
-        order = np.argsort(-scores, kind="stable")
-        return Ranking(rows[order], scores[order], {name: part[order] for name, part in parts.items()})
+        return Ranking(entries, rows, np.full(len(rows), asked), fusion.score(parts), parts)
 
     def _first_stage(self, query: PreparedQuery, window: Indices, near: dict[str, Indices]) -> Indices:
         """The rows worth a closer look: all of a small window; else the best by peaks and by vectors."""
@@ -252,7 +238,9 @@ class Searcher:
         order = np.argsort(first)[:top]
         return [
             Hit(
-                row=int(ranking.rows[place]),
+                row=int(ranking.entries[place]),
+                spectrum=int(ranking.rows[place]),
+                asked=int(ranking.asked[place]),
                 score=float(ranking.scores[place]),
                 parts={name: float(part[place]) for name, part in ranking.parts.items()},
                 spectra=int(count),
@@ -263,12 +251,14 @@ class Searcher:
     def _with_q_values(self, queries: Sequence[Record], hits: Sequence[list[Hit]]) -> list[list[Hit]]:
         """The hits with q-values. MS/MS and EI queries are judged apart, because their scores come from
         different fusions and are not on one scale; a query of NMR or IR alone has no decoys."""
-        conditions = [next(map(conditions_of, mass_spectra(one)), None) for one in queries]
+        spectra = [mass_spectra(one) for one in queries]
+        conditions = [next(map(conditions_of, some), None) for some in spectra]
         found = list(hits)
         for kind in dict.fromkeys(one.kind for one in conditions if one is not None):
             places = [place for place, one in enumerate(conditions) if one is not None and one.kind == kind]
             scores = np.array([hits[place][0].score if hits[place] else 0.0 for place in places])
-            competitors, decoys = self._decoy_scores([conditions[place] for place in places], scores)
+            counts = np.array([len(spectra[place]) for place in places])
+            competitors, decoys = self._decoy_scores([conditions[place] for place in places], counts, scores)
             if not len(decoys):
                 continue
             for place, share in zip(places, q_values(scores, competitors, decoys)):
@@ -278,16 +268,19 @@ class Searcher:
         return found
 
     def _decoy_scores(
-        self, queries: Sequence[Conditions | None], scores: npt.NDArray[np.float64]
+        self, queries: Sequence[Conditions | None], counts: Indices, scores: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Best scores of queries and of their decoys, [D] each; see `decoys`."""
+        """Best scores of queries, of which each has so many mass spectra, and of their decoys, [D] each; see
+        `decoys`."""
         generator = np.random.default_rng(self.settings.seed)
         places, rows = draw_decoys(self.references, queries, self.settings.decoys, generator)
-        prepared = prepare_entries(self.references, rows, self.settings.peaks)
+        sets = [with_companions(self.references, *one) for one in zip(rows.tolist(), counts[places].tolist())]
+        prepared = prepare_rows(self.references, sets, self.settings.peaks)
         embedded = {}
         for embedder in self.embedders:
             assert self.vectors is not None
-            embedded[embedder.name] = np.asarray(self.vectors.vectors(embedder.name)[rows])
+            vectors = self.vectors.vectors(embedder.name)
+            embedded[embedder.name] = np.asarray(vectors[self.references.entry[rows]])
         rankings = self._rank(prepared, embedded, self.references.molecule[rows])
         return scores[places], np.array([one.scores[0] if len(one.scores) else 0.0 for one in rankings])
 

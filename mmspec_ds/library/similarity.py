@@ -26,7 +26,7 @@ class Weights:
     intensity: float
 
     def of(self, mz: Floats, intensity: Floats) -> npt.NDArray[np.float64]:
-        """The weights of peaks, in their order."""
+        """The weights of peaks, float64 in their order and shape."""
         weights = np.asarray(intensity, np.float64) ** self.intensity
         if self.mz:
             weights *= np.asarray(mz, np.float64) ** self.mz
@@ -72,7 +72,8 @@ def equal_peaks(query_mz: Floats, peaks: Peaks, settings: PeakSettings) -> Pairs
 
 
 def have_equals(mz: Floats, others: Floats, settings: PeakSettings) -> npt.NDArray[np.bool_]:
-    """Which peaks of one spectrum equal some peak of another; both of rising m/z."""
+    """Which of the p peaks `mz` of one spectrum equal some peak of another, bool [p]; both of rising m/z, with
+    the tolerance at the peak of the other."""
     found = np.zeros(len(mz), dtype=bool)
     found[_all_equal(mz, others, settings).query] = True
     return found
@@ -103,7 +104,7 @@ def entropy_similarity(query: Peaks, peaks: Peaks, settings: PeakSettings) -> np
 
 
 def information(share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """x log2 x of each positive number."""
+    """x log2 x of each number x above 0, in bits; NaN of 0, which no share of a peak is."""
     return np.asarray(share * np.log2(share))
 
 

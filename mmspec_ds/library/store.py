@@ -20,12 +20,15 @@ from mmspec_ds.library.layout import (
     FURTHER,
     INTENSITY,
     MZ,
+    SECOND,
     all_faults,
+    check_used,
     load_manifest,
+    number_of,
     open_array,
     quick_faults,
 )
-from mmspec_ds.library.metadata import entry_of
+from mmspec_ds.library.metadata import MORE, SPECTRA, entry_of, rows_taken, spectrum_of, taken, values_of
 from mmspec_ds.library.peaks import Peaks
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.spectra.parquet import available_modalities, read_records
@@ -37,21 +40,23 @@ _CHUNK = 2048  # entries that are in memory at a time when all are read
 
 @dataclass(frozen=True)
 class Library:
-    """An open library of N entries. It stays what it was when others add to it; open it again to see more.
+    """An open library of N entries, which have R mass spectra; one without any counts as one without peaks. It
+    stays what it was when others add to it; open it again to see more.
+
+    Files of at most 64 MB are compared with their checksums before they are first used (`layout.check_used`),
+    so that any property or method that reads one raises DataError where it is damaged.
 
     Attributes:
         path: its folder.
         manifest: what is valid of its files; see `layout`.
-        mz, intensity: peaks of all entries end to end, float64 [T], intensities on the scale of the files.
-        offsets: where the peaks of each entry start and the last ones end, int64 [N + 1]. An entry without a
-            mass spectrum has none.
+        offsets: where the peaks of each mass spectrum start and the last ones end, int64 [R + 1].
+        first: the number of each entry's first mass spectrum, int64 [N], rising.
     """
 
     path: Path
     manifest: Mapping[str, Any]
-    mz: FloatArray
-    intensity: FloatArray
     offsets: IntArray
+    first: IntArray
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -59,17 +64,24 @@ class Library:
         the manifest; `faults` reads the files as well.
 
         Raises:
-            DataError: there is no library, a file is missing or has another size, or the ends of peaks do not
-                rise to the number of peaks.
+            DataError: there is no library, a file is missing or has another size, or what says which peaks are
+                whose is damaged.
         """
         manifest = load_manifest(path)
         for line in quick_faults(path, manifest):
             raise DataError(line)
-        mz, intensity, ends = (open_array(path, manifest, name) for name in (MZ, INTENSITY, ENDS))
+        ends, second = (open_array(path, manifest, name) for name in (ENDS, SECOND))
         offsets = np.concatenate([[0], ends]).astype(np.int64)
-        if (np.diff(offsets) < 0).any() or offsets[-1] != len(mz):
+        if (np.diff(offsets) < 0).any() or offsets[-1] != number_of(manifest, MZ):
             raise DataError("damaged, see `mmspec library info --check`", path=path / ENDS)
-        return cls(path, manifest, mz, intensity, offsets)
+        is_first = np.ones(len(ends), dtype=bool)
+        if len(second) and not (second.min() > 0 and second.max() < len(ends)):
+            raise DataError("damaged, see `mmspec library info --check`", path=path / SECOND)
+        is_first[second] = False
+        first = np.flatnonzero(is_first)
+        if len(first) != manifest["entries"]:
+            raise DataError("damaged, see `mmspec library info --check`", path=path / SECOND)
+        return cls(path, manifest, offsets, first)
 
     def faults(self) -> list[str]:
         """A line for each file that is not what was written; every byte of the library is read."""
@@ -79,30 +91,67 @@ class Library:
         return int(self.manifest["entries"])
 
     @cached_property
+    def mz(self) -> FloatArray:
+        """The m/z of all peaks, mass spectrum after mass spectrum, float64 [T], memory-mapped."""
+        return open_array(self.path, self.manifest, MZ)
+
+    @cached_property
+    def intensity(self) -> FloatArray:
+        """Their intensities on the scale of the files, float64 [T], memory-mapped."""
+        return open_array(self.path, self.manifest, INTENSITY)
+
+    @cached_property
+    def entry_of(self) -> IntArray:
+        """The entry of each mass spectrum, int64 [R]."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first, append=len(self.offsets) - 1))
+
+    @cached_property
     def metadata(self) -> pa.Table:
         """The metadata of the entries as a table of N rows; see `metadata` for its columns.
 
         Raises:
             DataError: a file of it cannot be read.
         """
-        tables = []
-        for part in self.manifest["parts"]:
-            path = self.path / part["file"]
-            try:
-                tables.append(pq.read_table(path))
-            except (pa.ArrowException, OSError) as error:
-                text = " ".join(str(error).split())
-                raise DataError(f"damaged, see `mmspec library info --check`: {text}", path=path) from None
-        return pa.concat_tables(tables)
+        return pa.concat_tables(self._table(part["file"]) for part in self.manifest["parts"])
+
+    @cached_property
+    def spectra(self) -> pa.Table:
+        """The kind of each mass spectrum and how it was measured, a table of R rows: "kind", CONDITIONS and
+        "more" of `metadata`; "more" is null for the first of an entry.
+
+        Raises:
+            DataError: a file of it cannot be read.
+        """
+        names = [name for name in SPECTRA.names if name != MORE]
+        found = self.metadata.select(names).append_column(MORE, pa.nulls(len(self), pa.string()))
+        second = [part["second"] for part in self.manifest["parts"] if "second" in part]
+        if not second:
+            return found
+        at = np.concatenate([self.first, open_array(self.path, self.manifest, SECOND)])
+        return taken(pa.concat_tables([found, *map(self._table, second)]), np.argsort(at))
+
+    def _table(self, name: str) -> pa.Table:
+        """A parquet file of the library."""
+        check_used(self.path, self.manifest, name)
+        try:
+            with pq.ParquetFile(self.path / name) as file:  # `read_table` would import pandas, too
+                return file.read()
+        except (pa.ArrowException, OSError) as error:
+            text = " ".join(str(error).split())
+            told = f"damaged, see `mmspec library info --check`: {text}"
+            raise DataError(told, path=self.path / name) from None
 
     def column(self, name: str) -> npt.NDArray[Any]:
-        """A column of the metadata as an array [N]: numbers with NaN where unknown, texts as objects."""
-        found: npt.NDArray[Any] = self.metadata[name].to_numpy(zero_copy_only=False)
-        return found
+        """A column of the metadata as an array [N]: numbers with NaN where unknown, texts as objects.
+
+        Raises:
+            DataError: a file of it cannot be read.
+        """
+        return values_of(self.metadata[name])
 
     @cached_property
     def precursor_mz(self) -> FloatArray:
-        """The precursor m/z of each entry, [N], NaN where unknown."""
+        """The precursor m/z of each entry's first mass spectrum, [N], NaN where unknown."""
         return self.column("precursor_mz").astype(np.float64)
 
     @cached_property
@@ -114,41 +163,47 @@ class Library:
         return order, self.precursor_mz[order]
 
     @cached_property
+    def kinds(self) -> npt.NDArray[Any]:
+        """The kind of each mass spectrum, "ms" or "ei", "" for an entry that has none, [R]."""
+        return values_of(self.spectra["kind"])
+
+    @cached_property
     def polarity(self) -> npt.NDArray[np.int8]:
-        """1 for positive, -1 for negative, 0 where unknown, [N]."""
-        texts = self.column("polarity")
+        """1 for positive, -1 for negative, 0 where unknown, of each mass spectrum [R]."""
+        texts = values_of(self.spectra["polarity"])
         return ((texts == "positive").astype(np.int8) - (texts == "negative")).astype(np.int8)
 
     @cached_property
-    def kinds(self) -> npt.NDArray[Any]:
-        """The kind of the spectrum whose peaks are kept, "ms" or "ei", "" where there is none, [N]."""
-        return self.column("kind")
-
-    @cached_property
     def all_peaks(self) -> Peaks:
-        """The peaks of all entries, memory-mapped, as the comparisons of `similarity` take them."""
+        """The peaks of all R mass spectra, memory-mapped, as the comparisons of `similarity` take them."""
         return Peaks(self.mz, self.intensity, self.offsets)
 
     def peaks(self, row: int) -> tuple[FloatArray, FloatArray]:
-        """m/z and intensity of an entry's mass spectrum, empty where it has none."""
-        chosen = slice(self.offsets[row], self.offsets[row + 1])
-        return self.mz[chosen], self.intensity[chosen]
+        """m/z and intensity of an entry's first mass spectrum, empty where it has none."""
+        return self.all_peaks.spectrum(int(self.first[row]))
 
     def entries(self, rows: Iterable[int]) -> list[Entry]:
-        """Entries as they were added: the spectrum whose peaks are kept first, then the others in their order;
-        infrared absorbances are rounded to float32."""
+        """Entries as they were added: the mass spectra first, then the others, both in their order; infrared
+        absorbances are rounded to float32."""
         chosen = [int(row) for row in rows]
-        table = self.metadata.take(pa.array(chosen, pa.int64())).to_pylist()
-        found = []
-        for row, known in zip(chosen, table):
-            entry = entry_of(known, *map(np.array, self.peaks(row)))
-            others = self._further(row)
-            if others:
-                record = entry.record
-                whole = Record(record.id, (*record.spectra, *others), record.smiles, record.formula)
-                entry = Entry(whole, entry.block, entry.metadata)
-            found.append(entry)
-        return found
+        table = rows_taken(self.metadata, np.array(chosen, dtype=np.int64))
+        return [self._entry(row, known) for row, known in zip(chosen, table)]
+
+    def _entry(self, row: int, known: Mapping[str, Any]) -> Entry:
+        entry = entry_of(known, *map(np.array, self.peaks(row)))
+        end = self.first[row + 1] if row + 1 < len(self) else len(self.offsets) - 1
+        second = range(int(self.first[row]) + 1, int(end))
+        others = [self._mass_spectrum(number) for number in second] + self._further(row)
+        if not others:
+            return entry
+        record = entry.record
+        whole = Record(record.id, (*record.spectra, *others), record.smiles, record.formula)
+        return Entry(whole, entry.block, entry.metadata)
+
+    def _mass_spectrum(self, number: int) -> Spectrum:
+        """A mass spectrum that is not the first of its entry."""
+        (known,) = self.spectra.slice(number, 1).to_pylist()
+        return spectrum_of(known, *map(np.array, self.all_peaks.spectrum(number)))
 
     def all_entries(self) -> Iterator[Entry]:
         """Every entry in turn, for a library made of this one."""
@@ -180,6 +235,7 @@ class Library:
         """The spectra of a file of them; the last one that was asked for is kept in memory."""
         if name not in self._open_file:
             path = self.path / name
+            check_used(self.path, self.manifest, name)
             asked = [one for one in available_modalities(path) if REGISTRY[one].is_instrument]
             records = read_records(path, modalities=asked, require_smiles=False)
             self._open_file.clear()
@@ -206,11 +262,18 @@ class Library:
         Raises:
             DataError: the library has none of that model.
         """
+        if name in self._vectors:
+            return self._vectors[name]
         for one in self.manifest["embedders"]:
             if one["name"] == name:
-                return open_array(self.path, self.manifest, one["file"], one["width"])
+                found = open_array(self.path, self.manifest, one["file"], one["width"])
+                return self._vectors.setdefault(name, found)
         known = ", ".join(f"{one!r}" for one in self.embedders) or "none"
         raise DataError(f"has no vectors of the model {name!r}, its models: {known}", path=self.path)
+
+    @cached_property
+    def _vectors(self) -> dict[str, FloatMatrix]:
+        return {}
 
     @cached_property
     def _indexes(self) -> dict[str, VectorIndex]:

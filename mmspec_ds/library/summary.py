@@ -38,7 +38,7 @@ def summary_lines(library: Library) -> list[str]:
 
 
 def _kinds(library: Library) -> str:
-    """The number of spectra of each kind; of MS/MS how many of each polarity."""
+    """The number of spectra of each kind, all of an entry's; of MS/MS how many of each polarity."""
     found = []
     for name, spectrum in MASS_SPECTRA.items():
         of_kind = library.kinds == name
@@ -48,7 +48,7 @@ def _kinds(library: Library) -> str:
             told = [f"{count:,} {'positive' if sign > 0 else 'negative'}" for count, sign in signs if count]
             found.append(text + (f" ({', '.join(told)})" if told else ""))
     apart = sum(one["spectra"] for part in library.manifest["parts"] for one in part["further"])
-    found += [f"{apart:,} of other kinds or further ones"] if apart else []
+    found += [f"{apart:,} of other kinds"] if apart else []
     return ", ".join(found)
 
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from mmspec_ds.nn.flops import BatchSize, pass_flops
 from mmspec_ds.profiling.plan import PlanRow
 from mmspec_ds.profiling.tokens import TokenFigures
-from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, pass_flops
+from mmspec_ds.systems.elucidation.dimensions import dimensions_in_training
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 
@@ -65,7 +66,7 @@ def step_flops(run: ElucidationRun, figures: TokenFigures) -> float:
     samples = run.training.batch_size
     tokens = {m: samples * figures.mean * share for m, share in figures.shares.items()}
     batch = BatchSize(samples, figures.padded, tokens, figures.target)
-    dimensions = Dimensions.in_training(run, figures.schemas, figures.vocabulary)
+    dimensions = dimensions_in_training(run, figures.schemas, figures.vocabulary)
     return run.training.gradient_accumulation * pass_flops(dimensions, batch).total
 
 

@@ -153,7 +153,8 @@ def head_lines(report: Report) -> list[str]:
     sizes, figures = report.sizes, report.figures
     lines = [
         f"{report.run} on {report.gpus} GPU(s) of {_gb(report.memory)} GB",
-        f"parameters: {_million(sizes.total)} in all, {_million(sizes.active)} active for a token",
+        f"parameters: {_million(sizes.total)} in all"
+        + (f", {_million(sizes.nominal)} with k experts of mean width alone" if sizes.widths else ""),
     ]
     if sizes.widths:
         per_width = Counter(zip(sizes.widths, sizes.by_expert))
@@ -254,7 +255,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "memory": report.memory,
         "parameters": {
             "total": sizes.total,
-            "active": sizes.active,
+            "nominal": sizes.nominal,
             "dense": sizes.dense,
             "experts": [{"width": w, "parameters": p} for w, p in zip(sizes.widths, sizes.by_expert)],
         },

@@ -54,8 +54,9 @@ class ModelSizes:
         )
 
     @property
-    def active(self) -> float:
-        """Number of parameters used for one token: the dense part and k experts of mean size."""
+    def nominal(self) -> float:
+        """Number of parameters outside the experts and of k experts of mean size. The active ones, by the
+        experts that a router chooses, are known of a trained model alone (`elucidation.activity`)."""
         if not self.widths:
             return float(self.total)
         return self.dense + self.k * sum(self.by_expert) / len(self.widths)

@@ -19,8 +19,16 @@ from torch import Tensor
 
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
+from mmspec_ds.moe.routing_tables import RoutingTally
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.beam import beam_search
+from mmspec_ds.nn.flops import (
+    BatchSize,
+    PassFlops,
+    computed_rows,
+    expert_flops,
+    pass_flops,
+)
 from mmspec_ds.nn.packed_weights import packed
 from mmspec_ds.profiling.run_data import RunData
 from mmspec_ds.profiling.sizes import model_sizes
@@ -39,14 +47,7 @@ from mmspec_ds.systems.elucidation.activity import (
     dense_activity,
     sparse_activity,
 )
-from mmspec_ds.systems.elucidation.flops import (
-    BatchSize,
-    Dimensions,
-    PassFlops,
-    computed_rows,
-    expert_flops,
-    pass_flops,
-)
+from mmspec_ds.systems.elucidation.dimensions import dimensions_in_training
 from mmspec_ds.systems.elucidation.modality_gradients.cost import flops_alone
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss
@@ -82,7 +83,7 @@ class TrainingRun:
             part of engine that runs during the backward pass.
         all_to_all_bytes: sent to other ranks in a step, averaged over the ranks.
         flops: of all steps on all ranks.
-        activity: what a spectrum token used on average, by the experts that computed it.
+        activity: what a spectrum token used on average, by the experts that were chosen for it.
     """
 
     steps: int
@@ -114,7 +115,6 @@ class _MicroBatch:
     size: BatchSize
     mask_BS: Tensor
     weight_B: Tensor
-    routed_tokens: Tensor
     target_tokens: Tensor
     reports: tuple[RoutingReport, ...]
     decoder_reports: tuple[RoutingReport, ...]
@@ -146,7 +146,7 @@ class Trainee:
         self.task = cast(ElucidationTask, self.session.task)
         schemas, vocabulary = data.data.encoding.schemas, len(data.data.vocabularies.target)
         self.run, self.sizes = run, model_sizes(run, schemas, vocabulary)
-        self.dimensions = Dimensions.in_training(run, schemas, vocabulary)
+        self.dimensions = dimensions_in_training(run, schemas, vocabulary)
         self.threads = torch.get_num_threads()
         self._watch = Stopwatch(self.session.device)
         self._seen: list[_MicroBatch] = []
@@ -213,16 +213,14 @@ class Trainee:
             shares={name: sum(rank[5][name] for rank in ranks) / len(ranks) for name in shares},
             all_to_all_bytes=sum(rank[4] for rank in ranks) / len(ranks) / steps,
             flops=flops,
-            activity=self._activity(
-                rows_YE, decoder_rows_YE, sum(rank[3] for rank in ranks) / sum(rank[2] for rank in ranks)
-            ),
+            activity=self._activity(sum(rank[3] for rank in ranks) / sum(rank[2] for rank in ranks)),
         )
 
     def _see(self, batch: Batch, loss: ElucidationLoss) -> None:
         given = (BatchSize.of(batch, late=self.dimensions.late), batch.spectra.mask_BS, batch.weight_B)
         alone = flops_alone(self.run, self.dimensions, batch)
         reports = (*loss.reports, *loss.masked_reports), loss.decoder_reports
-        self._seen.append(_MicroBatch(*given, loss.spectrum_tokens, loss.weight, *reports, alone))
+        self._seen.append(_MicroBatch(*given, loss.weight, *reports, alone))
 
     def _wait(self) -> None:
         if self.session.device.type == "cuda":
@@ -239,20 +237,21 @@ class Trainee:
         rows: list[list[float]] = total_YE.tolist()
         return rows
 
-    def _activity(
-        self, rows_YE: Sequence[Sequence[float]], decoder_rows_YE: Sequence[Sequence[float]], length: float
-    ) -> Activity:
-        """By the rows of the encoder's layers and of those of a decoder with experts; `length` is that of a
-        sample, in tokens."""
+    def _activity(self, length: float) -> Activity:
+        """By the experts that the routers of the encoder, and of a decoder with experts, chose, before
+        capacity; `length` is that of a sample, in tokens."""
         if self.run.moe is None:
             encoders = len(self.task.data.train.schemas) if self.dimensions.late else 1
             return dense_activity(self.dimensions, self.sizes.total, length, encoders)
-        spectrum = max(1.0, sum(float(one.routed_tokens) for one in self._seen))
-        target = max(1.0, sum(float(one.target_tokens) for one in self._seen))
-        encoder_YE = np.array(rows_YE[: self.dimensions.encoder_layers]) / spectrum
-        parts = [encoder_YE, np.array(decoder_rows_YE) / target] if decoder_rows_YE else [encoder_YE]
-        routers = count_routers(self.task.model)
-        return sparse_activity(self.dimensions, self.sizes.total, routers, np.concatenate(parts), length)
+        tallies = RoutingTally(), RoutingTally()
+        for one in self._seen:
+            tallies[0].add(one.reports[: self.dimensions.encoder_layers])
+            tallies[1].add(one.decoder_reports)
+        tables = (tally.table() for tally in tallies)
+        chosen_YE = np.concatenate([table.chosen_YE for table in tables if table is not None])
+        return sparse_activity(
+            self.dimensions, self.sizes.total, count_routers(self.task.model), chosen_YE, length
+        )
 
     def spectra(self, samples: int) -> tuple[Batch, list[Batch]]:
         """Return the first records of this rank to decode: one batch of all, and several batches of one."""

@@ -23,7 +23,9 @@ than the 0.0112 between CH4 and O, and 0.0126 between CH2 and N, at one nominal 
 Value = TypeVar("Value")
 
 
-def assemble(parts: Iterable[Part], *, record_id: str | None = None, formula: str | None = None) -> Record:
+def assemble(
+    parts: Iterable[Part], *, record_id: str | None = None, formula: str | None = None, merge: bool = True
+) -> Record:
     """One record of parts of the same molecule.
 
     MS/MS spectra of one polarity and one of the model's energies become one: each scaled to a base peak of 100,
@@ -34,6 +36,7 @@ def assemble(parts: Iterable[Part], *, record_id: str | None = None, formula: st
         parts: at least one.
         record_id: of the record; else the ids of the parts, joined by "+".
         formula: what is known of the formula; else that of the parts.
+        merge: whether MS/MS spectra are merged; otherwise each stays as it is, in the order of the parts.
 
     Raises:
         DataError: the parts contradict each other or what is known: different structures, formulas, or
@@ -44,12 +47,15 @@ def assemble(parts: Iterable[Part], *, record_id: str | None = None, formula: st
     if not parts:
         raise ValueError("no part to assemble")
     _check_precursors(parts)
+    if len(parts) == 1 and parts[0].spectra and not formula:  # its structure was checked when it was read
+        name = parts[0].id if record_id is None else record_id
+        return Record(name, _joined_spectra(parts, merge=merge), parts[0].smiles, parts[0].formula)
     inchikeys = [(part.id, str(part.metadata[INCHIKEY])) for part in parts if INCHIKEY in part.metadata]
     _agreed("InChIKey", inchikeys, _skeleton)
     known = [("the given one", formula)] if formula else []
     return Record(
         record_id if record_id is not None else "+".join(dict.fromkeys(part.id for part in parts)),
-        _joined_spectra(parts),
+        _joined_spectra(parts, merge=merge),
         _agreed("SMILES", [(part.id, part.smiles) for part in parts], canonical_smiles),
         _agreed("formula", [*known, *((part.id, part.formula) for part in parts)], parse_formula),
     )
@@ -96,7 +102,16 @@ def _check_precursors(parts: Sequence[Part]) -> None:
                 )
 
 
-def _joined_spectra(parts: Sequence[Part]) -> tuple[Spectrum, ...]:
+def shared_metadata(parts: Iterable[Part]) -> dict[str, str | float | int]:
+    """The metadata of parts of one record: a value on which all that tell it agree; the others are left out."""
+    told: dict[str, set[str | float | int]] = {}
+    for part in parts:
+        for name, value in part.metadata.items():
+            told.setdefault(name, set()).add(value)
+    return {name: next(iter(values)) for name, values in told.items() if len(values) == 1}
+
+
+def _joined_spectra(parts: Sequence[Part], *, merge: bool) -> tuple[Spectrum, ...]:
     singles: dict[type, tuple[str, Spectrum]] = {}
     tandem: list[TandemMS] = []
     ionised: list[Spectrum] = []
@@ -113,7 +128,7 @@ def _joined_spectra(parts: Sequence[Part]) -> tuple[Spectrum, ...]:
             else:
                 singles[type(spectrum)] = (part.id, spectrum)
     ordered = sorted((spectrum for _, spectrum in singles.values()), key=lambda one: one.modality)
-    return (*ordered, *merge_by_energy(tandem), *ionised)
+    return (*ordered, *(merge_by_energy(tandem) if merge else tandem), *ionised)
 
 
 def merge_by_energy(spectra: Sequence[TandemMS]) -> list[TandemMS]:
@@ -160,7 +175,11 @@ def _common(values: Iterable[Value | None]) -> Value | None:
 
 
 def join_close_peaks(mz: FloatArray, intensity: FloatArray, tolerance: float) -> tuple[FloatArray, FloatArray]:
-    """Sorted peaks, runs of neighbours at most `tolerance` apart joined: intensities added, m/z averaged."""
+    """Peaks of rising m/z with runs of neighbours at most `tolerance` (m/z) apart joined.
+
+    Returns:
+        The m/z, averaged by intensity, and the summed intensities, as many of each as there are runs.
+    """
     starts = np.flatnonzero(np.diff(mz, prepend=-np.inf) > tolerance)
     total = np.add.reduceat(intensity, starts)
     return np.add.reduceat(mz * intensity, starts) / total, total

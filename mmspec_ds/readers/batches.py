@@ -3,8 +3,8 @@
 The rules
 - A file of spectra: each of its records is a record.
 - A manifest, a CSV whose first line names the columns `id` and some of `h_nmr`, `c_nmr`, `ir`, `msms`,
-  `formula`: each row is a record of the files that it names, relative to the CSV; several MS/MS files are
-  parted by semicolons, and an empty cell is a spectrum that was not measured.
+  `formula` and `smiles` (for a library): each row is a record of the files that it names, relative to the CSV;
+  several MS/MS files are parted by semicolons, and an empty cell is a spectrum that was not measured.
 - A folder with a `manifest.csv` is that manifest.
 - Of any other folder each sub-folder is a record, made of all files and Bruker experiments in it, files of no
   known format left out; a file that lies directly in the folder is read as a file. Hidden ones are passed over.
@@ -17,6 +17,7 @@ from pathlib import Path
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.bruker import looks_like_bruker
 from mmspec_ds.readers.part import Part, one_line
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.readers.requests import (
     IGNORED,
     Answered,
@@ -31,7 +32,7 @@ from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import REGISTRY
 
 MANIFEST = "manifest.csv"
-ID, FORMULA = "id", "formula"
+ID, FORMULA, SMILES = "id", "formula", "smiles"
 SPECTRA = {
     "msms" if modality is Modality.MS else entry.name: modality
     for modality, entry in REGISTRY.items()
@@ -77,7 +78,7 @@ def _requests_of_path(
             yield from requests_of_file(path, formula, answered, ignored)
     elif (path / MANIFEST).is_file():
         yield from requests_of_manifest(path / MANIFEST, formula, answered)
-    elif _is_experiment(path):
+    elif is_experiment(path):
         yield from requests_of_file(path, formula, answered, ignored)
     else:
         yield from requests_of_folder(path, formula, answered, ignored)
@@ -91,7 +92,7 @@ def requests_of_folder(
     Raises:
         DataError: the folder is empty or cannot be read.
     """
-    entries = _visible(folder)
+    entries = visible(folder)
     if not entries:
         raise DataError("the folder is empty", path=folder)
     for entry in entries:
@@ -106,18 +107,24 @@ def requests_of_folder(
 
 def sources_in(folder: Path) -> list[Source]:
     """Sources of a record's folder: its files, and the Bruker experiments in it or in a folder in it."""
-    if _is_experiment(folder):
+    if is_experiment(folder):
         return [Source(folder)]
-    entries = _visible(folder)
+    entries = visible(folder)
     bruker = [Source(folder)] if looks_like_bruker(Head(folder, "", is_folder=True)) else []
     return bruker + [Source(one) for one in entries if not (one.is_dir() and one.name.isdecimal() and bruker)]
 
 
-def _is_experiment(folder: Path) -> bool:
+def is_experiment(folder: Path) -> bool:
+    """Whether a folder is one Bruker experiment."""
     return any((folder / name).exists() for name in _EXPERIMENT)
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, in the order of the names, without hidden files.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
     with readable(folder):
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
@@ -135,9 +142,11 @@ def _columns(line: str) -> list[str]:
         return []
 
 
-def requests_of_manifest(path: Path, formula: str | None, answered: Answered) -> Iterator[Request]:
+def requests_of_manifest(
+    path: Path, formula: str | None, answered: Answered, settings: FormatSettings = DEFAULT_SETTINGS
+) -> Iterator[Request]:
     """A record of each row; a row that cannot be used is a request with an error. `formula` must agree with the
-    rows' own; rows that were answered are left out.
+    rows' own; rows that were answered are left out. `settings` are those of the readers.
 
     Raises:
         DataError: the file cannot be read, or its columns are not those of a manifest.
@@ -145,7 +154,7 @@ def requests_of_manifest(path: Path, formula: str | None, answered: Answered) ->
     lines = (line.text for line in read_lines(path))
     first = next(lines, "")
     columns = _columns(first)
-    known = [ID, *SPECTRA, FORMULA]
+    known = [ID, *SPECTRA, FORMULA, SMILES]
     wrong = next((name for name in columns if name not in known or columns.count(name) > 1), None)
     if wrong is not None:
         how = "there twice" if wrong in known else "unknown"
@@ -171,7 +180,7 @@ def requests_of_manifest(path: Path, formula: str | None, answered: Answered) ->
                 fault = f"the id {one_line(name, 60)!r} is there twice"
             else:
                 seen.add(name)
-                yield _row_request(name, path, row, formula, where)
+                yield _row_request(name, path, row, formula, where, settings)
                 continue
             yield Request(name, error=f"{where}: {fault}")
     except csv.Error as error:
@@ -180,7 +189,9 @@ def requests_of_manifest(path: Path, formula: str | None, answered: Answered) ->
         raise DataError("the manifest has no row", path=path)
 
 
-def _row_request(name: str, path: Path, row: dict[str, str], formula: str | None, where: str) -> Request:
+def _row_request(
+    name: str, path: Path, row: dict[str, str], formula: str | None, where: str, settings: FormatSettings
+) -> Request:
     sources = []
     for column, modality in SPECTRA.items():
         cell = row.get(column, "")
@@ -188,4 +199,5 @@ def _row_request(name: str, path: Path, row: dict[str, str], formula: str | None
         sources += [Source(path.parent / text.strip(), modality) for text in texts if text.strip()]
     if not sources:
         return Request(name, error=f"{where}: names no file")
-    return request_of_sources(name, sources, formula, stated=Part(where, (), formula=row.get(FORMULA) or None))
+    stated = Part(where, (), row.get(SMILES) or None, row.get(FORMULA) or None)
+    return request_of_sources(name, sources, formula, stated=stated, settings=settings)

@@ -75,7 +75,14 @@ def _inflate(content: bytes, limit: int) -> bytes:
 
 def decode_linear(content: bytes, length: int) -> FloatArray:
     """Numbers that lie nearly on a line, as m/z do: two of them, then the deviation of each further one from
-    the line through the two before it."""
+    the line through the two before it (MS-Numpress, Teleman et al. 2014).
+
+    Returns:
+        float64 [length].
+
+    Raises:
+        RecordFault: the bytes are too few for that many numbers, or their scale is no positive number.
+    """
     scale = _scale(content)
     if len(content) < 8 + 4 * min(length, 2):
         raise _damaged()
@@ -86,12 +93,20 @@ def decode_linear(content: bytes, length: int) -> FloatArray:
 
 
 def decode_positive_integers(content: bytes, length: int) -> FloatArray:
-    """Counts of ions, as whole numbers."""
+    """Counts of ions, which are stored as whole numbers: float64 [length].
+
+    Raises:
+        RecordFault: the bytes are too few for that many numbers.
+    """
     return np.array(list(_integers(content, length)), dtype=np.float64)
 
 
 def decode_short_logged(content: bytes, length: int) -> FloatArray:
-    """Logarithms of intensities plus one, in 16 bits each."""
+    """Intensities, of which the logarithms plus one are stored in 16 bits each: float64 [length].
+
+    Raises:
+        RecordFault: the bytes are not those of that many numbers, or their scale is no positive number.
+    """
     scale = _scale(content)
     if len(content) != 8 + 2 * length:
         raise _damaged()

@@ -166,7 +166,7 @@ def _part_lines(part: Part) -> Iterator[str]:
 
 
 def described(spectrum: Spectrum) -> str:
-    """One spectrum as a line of text."""
+    """One spectrum as a line of text: its kind, how it was measured, and its first or strongest signals."""
     label = REGISTRY[spectrum.modality].label
     match spectrum:
         case TandemMS(mz=mz, intensity=intensity):

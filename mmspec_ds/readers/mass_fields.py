@@ -86,6 +86,7 @@ class Fields:
         self.values.setdefault(known or name.lower(), value)
 
     def pop(self, name: str) -> str | None:
+        """Remove a field and return its text; None where there is none."""
         return self.values.pop(name, None)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mmspec_ds.molecules.formula import parse_formula
-from mmspec_ds.molecules.smiles import canonical_smiles
+from mmspec_ds.molecules.smiles import parse_smiles
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.collision_energy import nearest_energy, parse_collision_energy
 from mmspec_ds.readers.mass_fields import (
@@ -59,13 +59,14 @@ class TextRecord:
             self.fault = fault
 
     def read_line(self, line: Line) -> None:
+        """Read a line that is not empty; raises RecordFault."""
         raise NotImplementedError
 
     def finish(self) -> None:
         """Check the whole record once it has ended; raises RecordFault."""
 
     def item(self, path: Path, number: int, settings: FormatSettings) -> Item:
-        """The part of the record once it has ended, or why it is rejected."""
+        """The part of the record once it has ended, or why it is rejected: the first fault, with its line."""
         try:
             kind_of(self.fields)  # of another kind, its peaks do not matter
             if self.fault is not None:
@@ -240,7 +241,7 @@ def known_formula(text: str | None, remarks: list[str]) -> str | None:
 def _is_smiles(text: str) -> bool:
     """Remembered, since a library has many spectra of one molecule."""
     try:
-        canonical_smiles(text)
+        parse_smiles(text)
     except ValueError:
         return False
     return True

@@ -62,6 +62,11 @@ def list_metadata(table: DelimitedTable) -> dict[str, str | float | int]:
 
 
 def named_rows(rows: Sequence[Row], columns: Columns) -> RowList:
+    """The signals of a table with a header, and remarks: on what was left out and how columns were understood.
+
+    Raises:
+        RecordFault: a cell is not what its column holds.
+    """
     found = RowList([], [])
     roles = [text for row in rows if (text := columns.cell(row.cells, "multiplicity"))]
     by_role = bool(roles) and all(is_role(text) for text in roles)
@@ -128,6 +133,11 @@ def _signal(row: Row, columns: Columns) -> ListedSignal:
 
 
 def unnamed_rows(rows: Sequence[Row]) -> RowList:
+    """The signals of a table without a header, and remarks: for what its columns were taken.
+
+    Raises:
+        RecordFault: a cell is not what its column is taken for.
+    """
     found = RowList([], [])
     columns = list(zip(*(row.cells for row in rows))) if rows else []
     first = 0

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.readers.assembly import assemble
+from mmspec_ds.readers.assembly import assemble, shared_metadata
 from mmspec_ds.readers.format_registry import find_format, read_file
-from mmspec_ds.readers.part import Part, Rejected, one_line
-from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS
+from mmspec_ds.readers.part import Metadata, Part, Rejected, one_line
+from mmspec_ds.readers.read_settings import DEFAULT_SETTINGS, FormatSettings
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
 
@@ -37,12 +37,14 @@ class Request:
         record: the spectra, if they could be read.
         error: one line if not.
         remarks: what the readers changed, guessed or left out.
+        metadata: what else the files say of the record, as far as they agree.
     """
 
     id: str
     record: Record | None = None
     error: str | None = None
     remarks: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
 
 
 IGNORED = frozenset({Modality.EI})
@@ -96,8 +98,10 @@ def request_of_sources(
     *,
     stated: Part | None = None,
     unknown_files: bool = False,
+    settings: FormatSettings = DEFAULT_SETTINGS,
 ) -> Request:
-    """One record, named `name`, made of all that several files say of a molecule.
+    """One record, named `name`, made of all that several files say of a molecule. Its MS/MS spectra are merged
+    (`assembly.assemble`) where the `settings` map collision energies, and stay apart otherwise.
 
     A record of a file that is at fault is left out with a remark, as long as the file has another one. `stated`
     is what else is said of the molecule, and where: a part without spectra. With `unknown_files`, files of no
@@ -113,14 +117,16 @@ def request_of_sources(
             remarks.append(f"{source.path.name}: left out, of no known format")
             continue
         try:
-            found, more = _parts(source, formula or (stated.formula if stated else None))
+            known = formula or (stated.formula if stated else None)
+            found, more = _parts(source, settings.with_formula(known))
         except DataError as error:
             return Request(name, error=one_line(error, 400), remarks=_limited(remarks))
         parts += found
         remarks += more
     if not parts:
         return Request(name, error="no file with spectra", remarks=_limited(remarks))
-    return _of_parts(name, parts if stated is None else [stated, *parts], formula, remarks)
+    parts = parts if stated is None else [stated, *parts]
+    return _of_parts(name, parts, formula, remarks, merge=settings.ms.map_energies)
 
 
 def _is_known(path: Path) -> bool:
@@ -131,7 +137,7 @@ def _is_known(path: Path) -> bool:
     return True
 
 
-def _parts(source: Source, formula: str | None) -> tuple[list[Part], list[str]]:
+def _parts(source: Source, settings: FormatSettings) -> tuple[list[Part], list[str]]:
     """The parts that a file gives, and the remarks, each with the record it belongs to.
 
     Raises:
@@ -141,7 +147,7 @@ def _parts(source: Source, formula: str | None) -> tuple[list[Part], list[str]]:
     remarks: list[str] = []
     faults: list[str] = []
     others: Counter[str] = Counter()
-    for item in read_file(source.path, source.modality, DEFAULT_SETTINGS.with_formula(formula)):
+    for item in read_file(source.path, source.modality, settings):
         if isinstance(item, Part):
             parts.append(item)
             remarks += (f"{item.id}: {remark}" for remark in item.remarks)
@@ -158,12 +164,14 @@ def _parts(source: Source, formula: str | None) -> tuple[list[Part], list[str]]:
     return parts, remarks
 
 
-def _of_parts(name: str, parts: Sequence[Part], formula: str | None, remarks: Sequence[str]) -> Request:
+def _of_parts(
+    name: str, parts: Sequence[Part], formula: str | None, remarks: Sequence[str], *, merge: bool = True
+) -> Request:
     try:
-        record = assemble(parts, record_id=name, formula=formula)
+        record = assemble(parts, record_id=name, formula=formula, merge=merge)
     except DataError as error:
         return Request(name, error=one_line(error, 400), remarks=_limited(remarks))
-    return Request(name, record, remarks=_limited(remarks))
+    return Request(name, record, remarks=_limited(remarks), metadata=shared_metadata(parts))
 
 
 def _limited(remarks: Sequence[str]) -> tuple[str, ...]:

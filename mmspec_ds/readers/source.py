@@ -193,7 +193,11 @@ def _as_latin_1(text: str) -> str:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn errors of the system and of gzip into a `DataError` of one line."""
+    """A block in which a file is opened or read.
+
+    Raises:
+        DataError: of one line, in place of what the system, gzip or the encoding raised inside the block.
+    """
     try:
         yield
     except FileNotFoundError:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmspec_ds.moe.expert_settings import ExpertSettings
-from mmspec_ds.systems.elucidation.routing import FAMILIES
+from mmspec_ds.moe.routing_tables import FAMILIES
 
 Axes = Any
 """matplotlib.axes.Axes"""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mmspec_ds.figures.heat_maps import Map
+from mmspec_ds.moe.routing_tables import expert_names
 from mmspec_ds.molecules.depiction import Colour, Style
 from mmspec_ds.spectra.records import Record, TandemMS
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
@@ -14,7 +15,6 @@ from mmspec_ds.systems.elucidation.attribution import (
     modality_contributions,
     record_routing,
 )
-from mmspec_ds.systems.elucidation.routing import expert_names
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 from mmspec_ds.verification.assignment import SignalMatch, assign
 from mmspec_ds.verification.error_models import ErrorModels

@@ -11,11 +11,11 @@ from mmspec_ds.evaluation.equality import COUNTS, Compared, short_count, table_o
 from mmspec_ds.evaluation.metrics import SHOWN_K, EvaluationResult
 from mmspec_ds.figures.heat_maps import Map, written
 from mmspec_ds.moe.experts import physical_order
+from mmspec_ds.moe.routing_tables import FAMILIES, expert_names
 from mmspec_ds.reporting.charts import DARK, LIGHT, by_family, expert_colours
 from mmspec_ds.reporting.examples import Example, Examples, Proposal
 from mmspec_ds.reporting.run_folder import Entry, RunFolder
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.systems.elucidation.routing import FAMILIES, expert_names
 
 DRAWN_PROPOSALS = 4
 """Proposals drawn for each molecule, and validations shown of each molecule."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.systems.elucidation.routing import RoutingTable
+from mmspec_ds.moe.routing_tables import RoutingTable
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run
 from mmspec_ds.trainer.monitor.record import METRICS, read_metrics

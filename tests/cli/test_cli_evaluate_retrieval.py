@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from mmspec_ds.library.entry import Entry
+from mmspec_ds.library.evidence import BELOW
 from mmspec_ds.library.fusion import read_fusions
 from mmspec_ds.systems.retrieval.factory import make_model
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
@@ -109,13 +110,14 @@ def test_a_fusion_is_written_and_searches_take_it(mmspec: Any, spectra: Path, tm
     # Within the window there are no wrong rows, from which to tell right ones.
     assert f"{written}: precursor: nothing to learn from" in told.out
     (fusion,) = read_fusions(written)
-    assert (fusion.open, "fresh" in fusion.parts) == (True, True)
+    assert (fusion.open, {"fresh", BELOW} < set(fusion.parts)) == (True, True)
     assert fusion.source == "5 queries against 40 entries of spectra.mgf"
     assert mmspec("library", "build", spectra, "--out", library, "--model", model).status == 0
     told = mmspec("search", library, spectra, "--model", model, "--open", "--decoys", 0, "--out", hits)
     assert told.status == 0, told
     first = json.loads(hits.read_text().splitlines()[0])["hits"][0]
     parts = {name: np.array([np.nan if part is None else part]) for name, part in first["parts"].items()}
+    assert parts[BELOW] == pytest.approx(1.0)  # all peaks are lighter than the precursor
     assert first["score"] == pytest.approx(float(fusion.score(parts)[0]), abs=1e-4)
 
 

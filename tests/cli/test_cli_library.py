@@ -91,7 +91,11 @@ def test_a_flipped_byte_is_told_in_one_line(mmspec: Any, tmp_path: Path) -> None
         (("build", "nowhere.msp", "--out", "lib"), 1, "nowhere.msp: there is no such file"),
         (("build", "a.msp", "--out", "a.msp"), 1, "a.msp: exists already"),
         (("build", "a.msp", "--out", "."), 1, "expected the name of a new folder"),
-        (("build", "notes", "--out", "lib"), 1, "0 at fault and 1 of no use, for instance notes/deeper"),
+        (
+            ("build", "notes", "--out", "lib"),
+            1,
+            "1 at fault and 0 of no use, for instance notes/deeper, record 0",
+        ),
         (("build", "a.msp", "--out", "lib", "--where", "role"), 1, "--where role: expected FIELD=VALUE"),
         (("build", "a.msp", "--out", "lib", "--where", "role=x"), 1, "no entry for a library"),
         (("build", "a.msp"), 2, "--out"),

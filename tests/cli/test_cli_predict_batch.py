@@ -86,7 +86,7 @@ def test_broken_rows_are_lines(mmspec: Any, house: Path, manifest: Path) -> None
     [
         (
             "id,h_nmr,cnmr\na,b,c\n",
-            "the column 'cnmr' is unknown (known: id, h_nmr, c_nmr, ir, msms, hsqc, ei, formula)",
+            "the column 'cnmr' is unknown (known: id, h_nmr, c_nmr, ir, msms, hsqc, ei, formula, smiles)",
         ),
         ("id,h_nmr,h_nmr\na,b,c\n", "the column 'h_nmr' is there twice"),
         ("id,h_nmr\n", "the manifest has no row"),

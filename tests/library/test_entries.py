@@ -8,7 +8,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.library.entries import EntryReport, block_of, matches, read_entries
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.readers.part import Rejected
-from mmspec_ds.spectra.records import ElectronIonisationMS, TandemMS
+from mmspec_ds.spectra.records import CarbonNMR, ElectronIonisationMS, TandemMS
 
 FILES = Path(__file__).parents[1] / "readers" / "files"
 CAFFEINE, BLOCK = "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "RYYVLZVUVIJVGH"
@@ -102,6 +102,77 @@ def test_a_folder_stands_for_its_files(path: Path) -> None:
     assert report.entries == 6
     assert report.passed_over["of no known format"] == 1
     assert [one.path.name for one in found if isinstance(one, Rejected) and one.reason == "of no known format"]
+
+
+SPECTRUM = "BEGIN IONS\nPEPMASS=195.0877\nCHARGE=1+\n{energy}{peak} 100\nEND IONS\n"
+CARBON = "ppm\n27.9\n155.4\n"
+
+
+def tandem(energy: float | None, peak: float) -> str:
+    return SPECTRUM.format(energy="" if energy is None else f"COLLISION_ENERGY={energy:g}\n", peak=peak)
+
+
+def entries_of(path: Path) -> tuple[list[Entry], list[Rejected]]:
+    found = list(read_entries([path]))
+    return [one for one in found if isinstance(one, Entry)], [one for one in found if isinstance(one, Rejected)]
+
+
+def test_a_folder_in_a_folder_is_one_entry_of_all_its_files(tmp_path: Path) -> None:
+    """Every mass spectrum stays as it was measured; a model of three energies would have two of them merged."""
+    inside = tmp_path / "plate" / "caffeine"
+    inside.mkdir(parents=True)
+    (inside / "low.mgf").write_text(tandem(9.0, 138.066))
+    (inside / "more.mgf").write_text(tandem(11.0, 110.071) + tandem(None, 69.045))
+    (inside / "c_nmr.csv").write_text(CARBON)
+    (inside / "notes.docx").write_bytes(b"\x00\x01")
+    (tmp_path / "plate" / "some.msp").write_text(MSP)
+    (whole, *others), rejected = entries_of(tmp_path / "plate")
+    assert whole.record.id == "caffeine"
+    carbon, *mass = whole.record.spectra
+    assert isinstance(carbon, CarbonNMR)
+    assert [(one.mz[0], one.collision_energy_ev) for one in mass if isinstance(one, TandemMS)] == [
+        (138.066, 9.0),
+        (110.071, 11.0),
+        (69.045, None),
+    ]
+    assert "collision_energy" not in whole.metadata  # on which the files do not agree
+    assert whole.metadata["precursor_mz"] == 195.0877
+    assert [one.record.id for one in others] == ["some.msp:0", "some.msp:2", "some.msp:4"]
+    assert len(rejected) == 2
+
+
+def test_a_manifest_says_which_files_are_one_entry(tmp_path: Path) -> None:
+    (tmp_path / "low.mgf").write_text(tandem(10.0, 138.066))
+    (tmp_path / "high.mgf").write_text(tandem(40.0, 110.071))
+    (tmp_path / "carbon.csv").write_text(CARBON)
+    rows = ["id,c_nmr,msms,smiles", f"A1,carbon.csv,low.mgf;high.mgf,{CAFFEINE}", "A2,missing.csv,,", "A3,,,"]
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\n".join(rows))
+    for path in (manifest, tmp_path):
+        (entry,), rejected = entries_of(path)
+        assert (entry.record.id, entry.record.smiles, entry.block) == ("A1", CAFFEINE, BLOCK)
+        assert [type(one).__name__ for one in entry.record.spectra] == ["CarbonNMR", "TandemMS", "TandemMS"]
+        assert [str(one) for one in rejected] == [
+            f"{manifest}, record 1: {tmp_path}/missing.csv: there is no such file",
+            f"{manifest}, record 2: names no file",
+        ]
+
+
+def test_what_of_a_folder_gives_no_entry_is_told_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the folder is empty"):
+        list(read_entries([tmp_path]))
+    for name in ("empty", "two carbons", "library"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "library" / "manifest.json").write_text("{}")
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / "two carbons" / name).write_text(CARBON)
+    entries, rejected = entries_of(tmp_path)
+    assert entries == []
+    assert [(one.path.name, one.reason, one.fault) for one in rejected] == [
+        ("empty", "no file with spectra", True),
+        ("library", "a library in a folder, expected to be named itself", False),
+        ("two carbons", "b.csv:0 and a.csv:0 both give a 13C NMR spectrum, a record has one", True),
+    ]
 
 
 def test_other_kinds_of_spectra() -> None:

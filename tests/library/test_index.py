@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.library import index
+from mmspec_ds.library import index, layout
 from mmspec_ds.library.build import add_to_library, build_library
 from mmspec_ds.library.entry import FloatMatrix
 from mmspec_ds.library.index import VectorIndex, flat_search, in_order, lists_for, recall_of, write_index
@@ -161,6 +161,9 @@ def test_a_damaged_index_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     content = bytearray(path.read_bytes())
     content[0] ^= 0xFF
     path.write_bytes(content)
+    with pytest.raises(DataError, match=r"index-0-0000.faiss: altered since it was written"):
+        Library.open(folder).index(model.name)
+    monkeypatch.setattr(layout, "CHECKED_WHEN_USED", 0)  # as if it were a large one
     with pytest.raises(DataError, match=r"index-0-0000.faiss: damaged, see `mmspec library info --check`"):
         Library.open(folder).index(model.name)
 

@@ -10,10 +10,13 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.library import index
+from mmspec_ds.library import index, layout
+from mmspec_ds.library.answers import molecules_of_hits
 from mmspec_ds.library.build import add_to_library, build_library
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.library.layout import writing
+from mmspec_ds.library.references import references_of_library
+from mmspec_ds.library.search import Searcher, SearchSettings
 from mmspec_ds.library.store import Library
 from mmspec_ds.spectra.records import CarbonNMR, Record
 from tests.library.made import Model, block_of, entry
@@ -94,7 +97,7 @@ def test_the_next_addition_clears_what_was_left(tmp_path: Path) -> None:
     add_to_library(folder, [])
     left = {path.name for path in folder.iterdir()}
     assert left == {"manifest.json", ".lock", "entries-0000.parquet", "mz.f64", "intensity.f64", "ends.i64",
-                    "keys.u64", "further.i64", "hits.csv"}  # fmt: skip
+                    "second.i64", "keys.u64", "further.i64", "hits.csv"}  # fmt: skip
     assert (folder / "mz.f64").stat().st_size == 8 * sum(len(one.record.spectra[0].mz) for one in OLD)
 
 
@@ -141,6 +144,42 @@ def test_every_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
     assert library.faults()[0].endswith("the checksum of bytes 224 to 320 differs (addition 2 of 2)")
 
 
+def use(folder: Path) -> None:
+    """Search by peaks and by vectors, read an entry of each kind, and add."""
+    library = Library.open(folder)
+    searcher = Searcher(references_of_library(library), SearchSettings(decoys=0), library, [Model()])
+    hits = searcher.search([OLD[0].record])[0]
+    molecules_of_hits(hits, library)
+    library.entries(range(len(library)))
+    add_to_library(folder, OLD, [Model()])
+
+
+def test_a_flipped_byte_is_found_and_named_where_the_file_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "lib"
+    first, second = (one.record.spectra[0] for one in OLD[:2])
+    several = Entry(Record("several", (first, second)), "S" * 14)
+    build_library(folder, [*OLD, NMR, several], [Model()])
+    use(folder)
+    files = [path for path in folder.iterdir() if path.suffix != ".json" and path.stat().st_size]
+    assert len(files) == 10
+    for path in files:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=f"{path}: altered since it was written"):
+            use(folder)
+        if path.name == "mz.f64":  # a large file is compared by --check alone
+            with monkeypatch.context() as patch:
+                patch.setattr(layout, "CHECKED_WHEN_USED", 8)
+                use(folder)
+                assert Library.open(folder).faults()[0].startswith(f"{path}: altered since")
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    use(folder)
+
+
 def test_a_file_of_another_size_is_found_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "lib"
     build_library(folder, OLD, [Model()])
@@ -154,12 +193,15 @@ def test_a_file_of_another_size_is_found_at_once(tmp_path: Path) -> None:
         Library.open(folder)
 
 
-def test_ends_of_peaks_that_fall_are_found_at_once(tmp_path: Path) -> None:
+def test_ends_of_peaks_that_fall_are_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "lib"
     build_library(folder, OLD)
     content = bytearray((folder / "ends.i64").read_bytes())
     content[6] ^= 1
     (folder / "ends.i64").write_bytes(content)
+    with pytest.raises(DataError, match=r"ends.i64: altered since it was written"):
+        Library.open(folder)
+    monkeypatch.setattr(layout, "CHECKED_WHEN_USED", 0)  # as if it were a large one
     with pytest.raises(DataError, match=r"ends.i64: damaged, see `mmspec library info --check`"):
         Library.open(folder)
 

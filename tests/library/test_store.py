@@ -83,14 +83,16 @@ def test_spectra_of_any_kind_come_back(tmp_path: Path) -> None:
     build_library(tmp_path / "lib", [several, entry(5), without_peaks, ionised])
     library = Library.open(tmp_path / "lib")
     found = library.entries([2, 0, 1, 3])
-    whole = Record("a:0", (first, others[0], *others[1:], second), "CCO", None)
+    whole = Record("a:0", (first, second, *others), "CCO", None)
     assert same(found[1], Entry(whole, block_of(1)))
+    assert library.all_peaks.spectrum(1)[0].tolist() == second.mz.tolist()
     assert same(found[0], without_peaks)
     assert same(found[2], entry(5))
     assert same(found[3], ionised)
-    assert library.all_peaks.take(np.array([3])).mz.tolist() == [77.0, 105.0]
+    assert library.first.tolist() == [0, 2, 3, 4]
+    assert library.all_peaks.take(np.array([4])).mz.tolist() == [77.0, 105.0]
     assert library.peaks(2)[0].tolist() == []
-    assert library.kinds.tolist() == ["ms", "ms", "", "ei"]
+    assert library.kinds.tolist() == ["ms", "ms", "ms", "", "ei"]
 
 
 def test_metadata_of_any_type_comes_back(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
     build_library(tmp_path / "lib", [entry(0)])
     save_manifest(tmp_path / "lib", load_manifest(tmp_path / "lib") | {"format": 9})
-    with pytest.raises(DataError, match="has format 9, expected 1"):
+    with pytest.raises(DataError, match="has format 9, expected 2"):
         Library.open(tmp_path / "lib")
     content = json.loads((tmp_path / "lib" / "manifest.json").read_text())
     content["entries"] = 7

@@ -144,7 +144,7 @@ def test_parameters_are_those_of_the_model(make_run: Any, override: str) -> None
     assert sizes.total == sizes.dense + sum(sizes.by_expert)
 
 
-def test_experts_and_active_parameters(make_run: Any) -> None:
+def test_experts_and_nominal_parameters(make_run: Any) -> None:
     run = make_run()
     schemas = InputEncoding.from_settings(run.data).schemas
     sizes = model_sizes(run, schemas, VOCABULARY)
@@ -152,7 +152,7 @@ def test_experts_and_active_parameters(make_run: Any) -> None:
     # w1, b1, w2, b2 in each of three layers.
     wide, narrow = 3 * (2 * 32 * 64 + 64 + 32), 3 * (2 * 32 * 32 + 32 + 32)
     assert sizes.by_expert == (wide, narrow, wide, narrow)
-    assert sizes.active == sizes.dense + 2 * (2 * wide + 2 * narrow) / 4
+    assert sizes.nominal == sizes.dense + 2 * (2 * wide + 2 * narrow) / 4
     for size, rank in ((2, 1), (4, 0)):
         placement = Placement(size, rank)
         local = build_elucidator(run.model, run.moe, schemas, VOCABULARY, placement=placement)

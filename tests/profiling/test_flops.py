@@ -19,11 +19,7 @@ from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.statistics import RoutingReport, to_vector
-from mmspec_ds.profiling.activations import generated_batch
-from mmspec_ds.profiling.tokens import Load
-from mmspec_ds.spectra.records import Modality
-from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.flops import (
+from mmspec_ds.nn.flops import (
     BatchSize,
     Dimensions,
     PassFlops,
@@ -32,6 +28,11 @@ from mmspec_ds.systems.elucidation.flops import (
     expert_flops,
     pass_flops,
 )
+from mmspec_ds.profiling.activations import generated_batch
+from mmspec_ds.profiling.tokens import Load
+from mmspec_ds.spectra.records import Modality
+from mmspec_ds.systems.elucidation.dimensions import dimensions_in_training
+from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import sequence_loss
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
@@ -72,7 +73,7 @@ def watched(run: ElucidationRun, sparse_class: type[SparseFeedForward]) -> tuple
 
 def counted(run: ElucidationRun, size: BatchSize, rows: list[list[list[float]]]) -> PassFlops:
     schemas = InputEncoding.from_settings(run.data).schemas
-    return pass_flops(Dimensions.in_training(run, schemas, VOCABULARY), size, *rows)
+    return pass_flops(dimensions_in_training(run, schemas, VOCABULARY), size, *rows)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from mmspec_ds.profiling.plan import Change, Planner, PlanRow, check_request, re
 from mmspec_ds.profiling.plan_report import make_report, print_report, to_json
 from mmspec_ds.profiling.tokens import token_figures
 from mmspec_ds.profiling.traffic import Traffic
-from mmspec_ds.systems.elucidation.flops import Dimensions
+from mmspec_ds.systems.elucidation.dimensions import dimensions_of
 from mmspec_ds.trainer.engine_file import read_engine
 
 SMALL_BUCKETS = {"zero_optimization": {"stage": 1, "reduce_bucket_size": 10_000}}
@@ -143,7 +143,7 @@ def test_flops_by_hand(make_run: Any) -> None:
     # and to 10, keys and values of the 10; logits. Two operations each, and twice as many in the backward pass.
     encoder = 10 * (4 * d * d + 2 * 10 * d + 2 * d * f)
     decoder = 3 * (6 * d * d + 2 * 3 * d + 2 * 10 * d + 2 * d * f) + 10 * 2 * d * d
-    sizes = Dimensions.of(run, figures.schemas, v)
+    sizes = dimensions_of(run, figures.schemas, v)
     features = sum(figures.shares[m] * count for m, count in sizes.features.items())
     embedding = 10 * d * features + d * sizes.waves  # its inputs need no gradient
     by_hand = 6 * (encoder + decoder + 3 * v * d) + 4 * embedding

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from mmspec_ds.files import write_json
+from mmspec_ds.nn.flops import FLOP_PARTS, PassFlops
 from mmspec_ds.profiling.compare import Effort, Model, Profile
 from mmspec_ds.profiling.measurements import (
     Figure,
@@ -32,7 +33,6 @@ from mmspec_ds.profiling.profile_report import (
 )
 from mmspec_ds.profiling.trainee import DecodingRun, TrainingRun
 from mmspec_ds.systems.elucidation.activity import Activity
-from mmspec_ds.systems.elucidation.flops import FLOP_PARTS, PassFlops
 
 SHARES = {
     "data": 0.02, "forward": 0.3, "backward": 0.5, "optimizer": 0.1, "engine": 0.05, "logging": 0.01,

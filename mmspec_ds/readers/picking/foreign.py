@@ -38,7 +38,7 @@ class Place:
     j_hz: float = 0.0
 
     def covers(self, ppm: FloatArray, mhz: float) -> BoolArray:
-        """Which shifts may be of this signal."""
+        """Which of some shifts, in ppm at a frequency of `mhz`, may be of this signal: bool in their shape."""
         inside: BoolArray = np.abs(ppm - self.ppm) <= self.margin_ppm + self.half_hz / mhz
         return inside
 
@@ -67,7 +67,7 @@ def foreign_places(curve: NMRCurve, settings: ExclusionSettings) -> tuple[Place,
 
 
 def covered(curve: NMRCurve, places: Sequence[Place]) -> BoolArray:
-    """The points of a curve at any of the places, [n]."""
+    """Which points of a curve lie at any of the places, bool [n]."""
     points = np.zeros(len(curve.ppm), dtype=np.bool_)
     for place in places:
         points |= place.covers(curve.ppm, curve.frequency_mhz)
@@ -75,8 +75,8 @@ def covered(curve: NMRCurve, places: Sequence[Place]) -> BoolArray:
 
 
 def foreign_carbon(lines: Lines, places: Sequence[Place], mhz: float) -> BoolArray:
-    """Which 13C lines are foreign: those at a place, and those that follow one J from another and are at least
-    a quarter as high, because the curve is referenced otherwise than the table of solvents."""
+    """Which 13C lines are foreign, bool [n]: those at a place, and those that follow one J from another and are
+    at least a quarter as high, because the curve is referenced otherwise than the table of solvents."""
     foreign = np.zeros(len(lines), dtype=np.bool_)
     for place in places:
         belongs = place.covers(lines.hz / mhz, mhz)

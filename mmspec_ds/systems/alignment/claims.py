@@ -41,7 +41,8 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _NEGATED = re.compile(
     r"\b(?:not|lacks?|lacking|without|free of|devoid|absent|absence|missing|neither|nor|except)\b|n't\b", re.I
 )
-_YES, _NO = re.compile(r"\W*yes\b", re.I), re.compile(r"\W*no\b(?!\s*\.?\s*\d)", re.I)
+_ANSWER = r"\W*(?:(?:the )?answer(?: is)?\W+)?"
+_YES, _NO = re.compile(rf"{_ANSWER}yes\b", re.I), re.compile(rf"{_ANSWER}no\b(?!\s*\.?\s*\d)", re.I)
 _FORMULA_WORD = re.compile(r"\b(?:formula|elemental composition)\b", re.I)
 _FORMULA = re.compile(
     r"(?<![A-Za-z0-9\[\]()=#@+-])(?:[A-Z][a-z]?\d*){1,12}(?:[+-]\d?)?(?![A-Za-z0-9\[\]()=#@])"
@@ -251,19 +252,26 @@ def _stated(answer: str, *, everywhere: bool) -> list[Claim]:
     """What the sentences of a free answer state: formulas named as such, groups that are said to be there or
     not, numbers of rings and stereocentres. Groups count after a verb such as "contains", or `everywhere`."""
     found: list[Claim] = []
-    for sentence in re.split(r"(?<=[.;!?])\s+|\n", answer):
-        if _FORMULA_WORD.search(sentence):
+    for sentence in re.split(r"(?<=[.;!?])\s+|\n|\bbut\b|\bhowever\b|\bwhereas\b|\bwhile\b", answer):
+        if _FORMULA_WORD.search(sentence) and not _NEGATED.search(sentence):
             found += _formula_claims(sentence)
         holding = _HOLDING.search(sentence)
-        if holding is None and not everywhere:
+        if holding is None and not everywhere and not (found and sentence.lower().startswith(" no ")):
             continue
-        rest = sentence[holding.start() if holding and not everywhere else 0 :]
-        for place, words, names in groups_in(rest):
-            before = re.split(r"[,;]|\bbut\b", rest[:place])[-1]
-            holds = not (_NEGATED.search(before) or re.search(r"\bno\s+(?:\w+\s+)?$", before, re.I))
-            found.append(Claim("group", words if holds else f"no {words}", names, holds))
-        found += _stated_counts(rest)
+        start = holding.start() if holding and not everywhere else 0
+        for place, words, names in groups_in(sentence):
+            if place >= start:
+                holds = not _is_denied(sentence[:place])
+                found.append(Claim("group", words if holds else f"no {words}", names, holds))
+        if not _NEGATED.search(sentence):
+            found += _stated_counts(sentence[start:])
     return list(dict.fromkeys(found))
+
+
+def _is_denied(before: str) -> bool:
+    """Whether what follows these words of a sentence is said not to be there: "does not contain an ester or",
+    "it has an ester and no"."""
+    return bool(_NEGATED.search(before) or re.search(r"\bno\b", re.split(r",|\band\b", before)[-1], re.I))
 
 
 def _stated_counts(text: str) -> Sequence[Claim]:

@@ -32,6 +32,7 @@ class FrozenLanguage:
         model: of transformers.
         tokenizer: its own.
         identity: a checksum of its files.
+        depth: how many layers it has.
         width: of its embeddings, W.
         longest: most positions.
         first: ids that every text begins with.
@@ -48,6 +49,7 @@ class FrozenLanguage:
         self.model: Any = read_model(folder, attention="causal").requires_grad_(False)
         self.model.to(getattr(torch, precision))
         config = self.model.config
+        self.depth = int(config.num_hidden_layers)
         self.width, self.longest = int(config.hidden_size), int(config.max_position_embeddings)
         begins = self.tokenizer.encode("", add_special_tokens=True).ids
         self.first = [one for one in begins[:1] if one == config.bos_token_id]
@@ -117,11 +119,21 @@ class FrozenLanguage:
         ).last_hidden_state
         return found
 
+    def logits(self, states: Tensor) -> Tensor:
+        """Of every token of the vocabulary, float32, [..., V]."""
+        logits: Tensor = self.model.get_output_embeddings()(states).float()
+        scale = getattr(self.model.config, "logits_scaling", None)  # of the Granite models
+        return logits if scale is None else logits / scale
+
     def log_probabilities(self, states: Tensor) -> Tensor:
         """Of every token of the vocabulary, float32, [..., V]."""
-        logits: Tensor = self.model.get_output_embeddings()(states)
-        scale = getattr(self.model.config, "logits_scaling", None)  # of the Granite models
-        return (logits.float() if scale is None else logits.float() / scale).log_softmax(-1)
+        return self.logits(states).log_softmax(-1)
+
+    def flops(self, positions: int, told: int) -> float:
+        """Of a forward pass and of the gradient of its input: of linear layers, for this many positions and
+        tokens that are told. Attention is a small part for short prompts and not counted."""
+        linear = sum(one.weight.numel() for one in self.layers.modules() if isinstance(one, torch.nn.Linear))
+        return 4.0 * (linear * positions + self._table.numel() * told)
 
     @torch.no_grad()
     def represent(self, ids: Sequence[Sequence[int]], *, layer: int, batch: int = 16) -> Tensor:

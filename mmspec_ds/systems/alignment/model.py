@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from mmspec_ds.nn.initialization import init_linear
 from mmspec_ds.systems.alignment.batch import PromptBatch
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import KINDS, Kind
-from mmspec_ds.systems.alignment.projection import Projection
+from mmspec_ds.systems.alignment.projection import SMALLEST, Projection
 from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
 
 LANGUAGE_IDENTITY = "language_identity"
@@ -49,6 +49,27 @@ class EncoderShape:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+class AnswerTokens(NamedTuple):
+    """The tokens of all answers of a batch, each with its end: the logarithm of the probability, whether the
+    token is the likeliest, and the number of its prompt, [A]."""
+
+    log_p_A: Tensor
+    likeliest_A: Tensor
+    prompt_A: Tensor
+
+    def exact(self, prompts: int) -> Tensor:
+        """Whether a greedy answer would be the whole right one, of each prompt, bool."""
+        wrong = torch.zeros(prompts, device=self.prompt_A.device)
+        wrong.index_add_(0, self.prompt_A, (~self.likeliest_A).float())
+        return wrong == 0
+
+    def mean_loss(self, prompts: int) -> Tensor:
+        """The mean over answers of the mean of -log p over the tokens of each."""
+        total = self.log_p_A.new_zeros(prompts).index_add(0, self.prompt_A, -self.log_p_A)
+        count = torch.bincount(self.prompt_A, minlength=prompts)
+        return (total / count).mean()
+
+
 class AlignmentModel(nn.Module):
     """Projections in front of a frozen language model; new weights are drawn from torch's generator.
 
@@ -66,6 +87,8 @@ class AlignmentModel(nn.Module):
     """
 
     language_identity: Tensor
+    text_center_W: Tensor
+    text_factor_W: Tensor
 
     def __init__(
         self,
@@ -92,6 +115,9 @@ class AlignmentModel(nn.Module):
         if lora is not None:
             add_adapters(language.layers, lora)
         self.adapter = nn.ParameterDict(adapter_parameters(language.layers) if lora is not None else {})
+        if contrast:
+            self.register_buffer("text_center_W", torch.zeros(language.width))
+            self.register_buffer("text_factor_W", torch.ones(language.width))
         self.register_buffer(LANGUAGE_IDENTITY, _digest(language.identity))
         for kind, one in self.encoders.items():
             self.register_buffer(f"{kind}_identity", _digest(one.checksum))
@@ -107,8 +133,12 @@ class AlignmentModel(nn.Module):
         assert isinstance(found, Projection)
         return found
 
-    def fit(self, vectors: Mapping[Kind, Tensor]) -> None:
-        """Take the scales of what comes in and goes out from vectors of a training set, [N, X, D] by kind."""
+    def fit(self, vectors: Mapping[Kind, Tensor], texts_MW: Tensor | None = None) -> None:
+        """Take the scales of what comes in and goes out from vectors of a training set, [N, X, D] by kind, and
+        from what the language model makes of its descriptions."""
+        if texts_MW is not None and self.heads:
+            self.text_center_W.copy_(texts_MW.mean(0))
+            self.text_factor_W.copy_(1 / texts_MW.std(0, correction=0).clamp_min(SMALLEST))
         mean_W, spread = self.language.table_statistics()
         for kind, one in vectors.items():
             self.projection(kind).fit(one, mean_W, spread)
@@ -116,24 +146,31 @@ class AlignmentModel(nn.Module):
     def contrast_vectors(self, kind: Kind, vectors_NXD: Tensor) -> Tensor:
         """The vectors of objects that are compared with descriptions, [N, W], of length 1."""
         mean_NW = self.projection(kind).directions(vectors_NXD).mean(1)
-        return F.normalize(self.heads[kind](mean_NW), dim=-1)
+        return F.normalize(self.heads[kind](mean_NW).float(), dim=-1)
+
+    def text_vectors(self, states_MW: Tensor) -> Tensor:
+        """The vectors of descriptions that objects are compared with, of length 1, from what the language model
+        makes of them: each component with mean 0 and standard deviation 1 over the training set, for the
+        states of a language model have a large common part."""
+        return F.normalize((states_MW - self.text_center_W) * self.text_factor_W, dim=-1)
 
     def embedded(self, batch: PromptBatch) -> Tensor:
         """Input embeddings [B, L, W] with soft tokens at their places, float32. Gradients reach these alone."""
         tokens_BLW = self.language.embed(batch.ids_BL.clamp_min(0)).float()
         if not batch.vectors:
             return tokens_BLW
-        soft = [self.projection(kind)(one).flatten(0, 1) for kind, one in batch.vectors.items()]
+        soft = [self.projection(kind)(one).float().flatten(0, 1) for kind, one in batch.vectors.items()]
         return tokens_BLW.masked_scatter((batch.ids_BL < 0)[..., None], torch.cat(soft)[batch.source_S])
 
-    def answer_log_probabilities(self, batch: PromptBatch) -> tuple[Tensor, Tensor]:
-        """How likely each token of the answers is after what stands before it, [A], and its prompt, [A]. The
-        padding of the batch stands after the prompts."""
+    def answers(self, batch: PromptBatch) -> "AnswerTokens":
+        """How likely the tokens of the answers are after what stands before them. The padding of the batch
+        stands after the prompts."""
         states_BLW = self.language.states(self.embedded(batch))
         told_BL = batch.answer_BL[:, 1:]  # the state before a token tells it
-        log_p = self.language.log_probabilities(states_BLW[:, :-1][told_BL])
-        found = log_p.gather(1, batch.ids_BL[:, 1:][told_BL][:, None]).squeeze(1)
-        return found, told_BL.nonzero()[:, 0]
+        logits_AV = self.language.logits(states_BLW[:, :-1][told_BL])
+        ids_A = batch.ids_BL[:, 1:][told_BL]
+        log_p_A = -F.cross_entropy(logits_AV, ids_A, reduction="none")
+        return AnswerTokens(log_p_A, logits_AV.detach().argmax(-1) == ids_A, told_BL.nonzero()[:, 0])
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout on or off, that of adapters too."""

@@ -5,13 +5,14 @@ Each kind has a placeholder, which stands in the text of a prompt where the vect
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmspec_ds.spectra.records import Record
+from mmspec_ds.spectra.records import Record, Spectrum
 
 Kind: TypeAlias = Literal["spectrum", "molecule", "protein", "cell"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -87,6 +88,7 @@ class Example:
         phrasing: which of the task's wordings the prompt has, from 0.
         group: objects of one group stay on one side of a split: the InChIKey's first block of a molecule, the
             cluster of a protein, the study of a cell.
+        about: what the question names beside its objects, such as a functional group; empty if nothing.
     """
 
     prompt: str
@@ -96,6 +98,7 @@ class Example:
     choices: tuple[str, ...] = ()
     phrasing: int = 0
     group: str = ""
+    about: str = ""
 
     def __post_init__(self) -> None:
         wanted, given = placeholders_in(self.prompt), tuple(kind_of(one) for one in self.objects)
@@ -114,6 +117,36 @@ def content_key(*parts: bytes | str) -> str:
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
     return digest.hexdigest()[:32]
+
+
+def object_key(one: Object) -> str:
+    """The key of an object in caches: a hash of all that may decide its vectors. Names and the structure of a
+    measured sample are left out."""
+    match one:
+        case Molecule():
+            return content_key("molecule", one.smiles)
+        case Protein():
+            return content_key("protein", one.sequence)
+        case Cell():
+            values = np.ascontiguousarray(one.values, dtype="<f4")
+            return content_key("cell", _genes_key(one.genes), values.tobytes())
+        case _:
+            spectra = [part for spectrum in one.spectra for part in _parts_of(spectrum)]
+            return content_key("spectrum", one.formula or "", *spectra)
+
+
+@lru_cache(maxsize=8)  # the cells of a file share their genes
+def _genes_key(genes: tuple[str, ...]) -> str:
+    return content_key(*genes)
+
+
+def _parts_of(spectrum: Spectrum) -> list[bytes | str]:
+    """The kind of a spectrum and its fields."""
+    parts: list[bytes | str] = [type(spectrum).__name__]
+    for field in fields(spectrum):
+        value = getattr(spectrum, field.name)
+        parts.append(value.astype("<f8").tobytes() if isinstance(value, np.ndarray) else repr(value))
+    return parts
 
 
 def _positions(text: str, part: str) -> list[int]:

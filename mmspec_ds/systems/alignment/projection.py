@@ -75,6 +75,6 @@ class Projection(nn.Module):
         """The soft tokens as directions from the mean of the embedding table, [N, T, W], with a mean square of
         1 over W."""
         x = ((vectors_NXD - self.center_XD) * self.factor_XD).clamp(-10.0, 10.0)
-        out = self.mlp(x.flatten(1)).unflatten(1, (self.soft_tokens, self.to_width))
+        out = self.mlp(x.flatten(1).to(self.gain_T.dtype)).unflatten(1, (self.soft_tokens, self.to_width))
         normed: Tensor = out * torch.rsqrt(out.pow(2).mean(-1, keepdim=True) + SMALLEST)
         return normed

@@ -27,6 +27,10 @@ _KINDS = {placeholder: kind for kind, placeholder in PLACEHOLDERS.items()}
 _PLACEHOLDER = re.compile("|".join(map(re.escape, _KINDS)))
 
 
+class PromptTooLong(DataError):
+    """A prompt of more tokens than a model is given; a dialogue may leave out its beginning."""
+
+
 class Turn(NamedTuple):
     """What one side said in a dialogue."""
 
@@ -186,7 +190,8 @@ class PromptWriter:
         A placeholder of an object counts in what the user or the system says, not in what the model said.
 
         Raises:
-            DataError: a kind of objects that the model does not know, or a prompt that is too long.
+            DataError: a kind of objects that the model does not know.
+            PromptTooLong: a prompt of more tokens than `longest`.
         """
         turns = [Turn("user", prompt)] if isinstance(prompt, str) else list(prompt)
         if self.system:
@@ -202,7 +207,7 @@ class PromptWriter:
         if answer is not None:
             ids += self.answer_ids(answer)
         if len(ids) > self.longest:
-            raise DataError(f"a prompt of {len(ids):,} tokens: expected at most {self.longest:,}")
+            raise PromptTooLong(f"a prompt of {len(ids):,} tokens: expected at most {self.longest:,}")
         return TokenRow(np.array(ids, dtype=np.int64), kinds, start)
 
     def _marked(self, text: str) -> list[str | int | _Slot]:

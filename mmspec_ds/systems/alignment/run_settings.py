@@ -156,6 +156,15 @@ class AlignmentRun(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _activations_are_kept(self) -> Self:
+        if self.training.activation_checkpointing:
+            raise ValueError(
+                "training.activation_checkpointing is true, which the frozen language model does not know:"
+                " expected false, and a smaller training.batch_size with training.gradient_accumulation"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_way_to_begin(self) -> Self:
         if self.training.start_from is not None and self.training.projections_from:
             raise ValueError("training.start_from and training.projections_from are both given: expected one")

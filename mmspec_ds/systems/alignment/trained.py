@@ -6,7 +6,6 @@ model, C choices.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.systems.alignment.batch import Place, make_batch
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
+from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes, shape_of
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.generation import Decoding, Reading, choice_log_probabilities, generate
@@ -75,9 +75,8 @@ class Trained:
         if kind not in self.model.encoders:
             raise DataError(f"a {kind} is not known to model {self.name}: expected {' or '.join(self.kinds)}")
         if kind not in self.encoders:
-            registry = import_module("mmspec_ds.systems.alignment.encoders.registry")
             choice = self.run.encoders[kind]
-            made: ObjectEncoder = registry.make_encoder(choice.name, choice.options)
+            made = make_encoder(choice.name, choice.options)
             _check_encoder(self.model, kind, made)
             self.encoders[kind] = made
         return self.encoders[kind]
@@ -96,6 +95,38 @@ class Trained:
         found = self.model.projection(kind)(torch.from_numpy(vectors).to(self.model.language.device))
         soft: FloatArray = found.float().cpu().numpy()
         return soft
+
+    @torch.no_grad()
+    def contrast(self, kind: Kind, vectors: FloatArray) -> FloatArray:
+        """The vectors of objects that are compared with those of `describe`, [N, W], of length 1.
+
+        Raises:
+            DataError: the model was not trained to compare.
+        """
+        self._check_contrast()
+        found = self.model.contrast_vectors(kind, torch.from_numpy(vectors).to(self.model.language.device))
+        compared: FloatArray = found.cpu().numpy()
+        return compared
+
+    @torch.no_grad()
+    def describe(self, texts: Sequence[str]) -> FloatArray:
+        """The vectors of descriptions, [N, W], of length 1: of each its first `longest` tokens.
+
+        Raises:
+            DataError: the model was not trained to compare.
+        """
+        self._check_contrast()
+        ids = [self.writer.text_ids(text)[: self.writer.longest] for text in texts]
+        states = self.model.language.represent(ids, layer=self.run.objective.layer, batch=self.batch)
+        found = self.model.text_vectors(states.to(self.model.language.device))
+        compared: FloatArray = found.cpu().numpy()
+        return compared
+
+    def _check_contrast(self) -> None:
+        if not self.model.heads:
+            raise DataError(
+                f"model {self.name} was trained without the contrastive loss: expected one of stage 1"
+            )
 
     def answer(
         self,
@@ -208,7 +239,7 @@ class Trained:
             try:
                 row = self.writer.write(prompt)
             except DataError as error:
-                raise DataError(f"question {number}: {error.message}") from None
+                raise type(error)(f"question {number}: {error.message}") from None
             kinds = tuple(kind_of(one) for one in given)
             if kinds != row.kinds:
                 raise DataError(

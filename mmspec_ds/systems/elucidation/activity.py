@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from mmspec_ds.nn.flops import Dimensions
 from mmspec_ds.systems.elucidation.equal_models import network_parameters
-from mmspec_ds.systems.elucidation.flops import Dimensions
 
 Array = npt.NDArray[np.float64]
 

@@ -11,12 +11,12 @@ import torch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.reading import pack
 from mmspec_ds.evaluation.shapley import shapley_values
+from mmspec_ds.moe.routing_tables import RoutingTable, RoutingTally
 from mmspec_ds.molecules.smiles import spellings
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.layer_reports import routing_reports
 from mmspec_ds.systems.elucidation.likelihood import Likelihood
-from mmspec_ds.systems.elucidation.routing import RoutingTable, RoutingTally
 from mmspec_ds.systems.elucidation.trained import TrainedModel
 
 

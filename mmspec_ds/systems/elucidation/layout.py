@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.factory import TARGET
-from mmspec_ds.trainer.monitor.layout import Chart, Layout, lines
+from mmspec_ds.systems.sparse_runs import router_charts
+from mmspec_ds.trainer.monitor.layout import Layout, lines
 
 
 def elucidation_layout(
@@ -29,11 +29,7 @@ def elucidation_layout(
     if sparse or further_losses:
         layout["losses"] = {"auxiliary losses, unweighted": lines("auxiliary/")}
     if sparse:
-        layout["schedules"] = {
-            "lambda, weight of balance and entropy": lines("schedule/lambda$"),
-            "tau, temperature of the router": lines("schedule/tau$"),
-        }
-        layout["routing"] = routing_charts(modalities)
+        layout |= router_charts(modalities)
     layout["active part"] = {
         "active parameters, by the experts chosen": lines("active/parameters$", "active/nominal_parameters$"),
         "MFLOP of an encoder token, forward": lines("active/.*_megaflops$"),
@@ -45,16 +41,3 @@ def elucidation_layout(
     if conflict and len(modalities) > 1:
         layout["gradient conflict"] = {"cosine between modalities, shared weights": lines("conflict/")}
     return layout
-
-
-def routing_charts(modalities: Sequence[Modality]) -> dict[str, Chart]:
-    """The charts of the routers of an encoder that reads these modalities."""
-    charts = {
-        "entropy of a token's router, nats": lines("entropy/"),
-        "fraction dropped by capacity": lines("dropped/"),
-    }
-    for what in ("load", "importance"):
-        for modality in modalities:
-            tag, label = modality.name.lower(), REGISTRY[modality].label
-            charts[f"{what} of {label} tokens by expert"] = lines(f"{what}_{tag}/")
-    return charts

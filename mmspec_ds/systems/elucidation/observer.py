@@ -18,12 +18,12 @@ from mmspec_ds.data.batch import Batch
 from mmspec_ds.data.collate import collate
 from mmspec_ds.data.dataset import Samples
 from mmspec_ds.figures.heat_maps import Map, draw_maps
+from mmspec_ds.moe.routing_tables import FAMILIES, Array, RoutingTable, expert_names
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.elucidation.conflict import modality_conflict
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.proposals import picture, propose, table
-from mmspec_ds.systems.elucidation.routing import FAMILIES, Array, RoutingTable, expert_names
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.monitor.monitor import Monitor
 

@@ -1,17 +1,16 @@
 """The run file of an elucidation model."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mmspec_ds.data.augmentation import AugmentSettings
 from mmspec_ds.data.data_settings import DataSettings
-from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
 from mmspec_ds.nn.model_settings import ModelSettings
-from mmspec_ds.spectra.registry import modality_by_name
 from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
-from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
+from mmspec_ds.systems.sparse_runs import check_experts, shown_settings
+from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
 
@@ -78,13 +77,8 @@ class ElucidationRun(RunSettings):
     training: ElucidationTraining
 
     @model_validator(mode="after")
-    def _experts_serve_known_modalities(self) -> Self:
-        for number, expert in enumerate(self.moe.experts if self.moe else ()):
-            for name in expert.modalities:
-                try:
-                    modality_by_name(name)
-                except ConfigError as error:
-                    raise ValueError(f"moe.experts[{number}].modalities: {error}") from None
+    def _experts_are_known_and_shared(self) -> Self:
+        check_experts(self.moe, self.training.ep_size)
         return self
 
     @model_validator(mode="after")
@@ -156,17 +150,6 @@ class ElucidationRun(RunSettings):
             )
         return self
 
-    @model_validator(mode="after")
-    def _ranks_can_share_the_experts(self) -> Self:
-        size = self.training.ep_size
-        if self.moe is None and size > 1:
-            raise ValueError(f"training.ep_size is {size}, but the model is dense: expected 1")
-        if self.moe is not None and len(self.moe.experts) % size:
-            raise ValueError(
-                f"training.ep_size is {size}, but there are {len(self.moe.experts)} experts: expected a divisor"
-            )
-        return self
-
     @property
     def compares_gradients(self) -> bool:
         """Whether validations compare the modalities' gradients on the weights that they share: with late
@@ -181,13 +164,7 @@ class ElucidationRun(RunSettings):
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
         """The settings that TensorBoard shows: of the data only the modalities."""
-        shown: dict[str, Any] = self.model_dump(
-            mode="json", exclude={"system", "name", "engine", "output", "data"}
-        )
-        shown["data"] = {"modalities": ",".join(self.data.modalities)}
-        if self.moe is not None:
-            shown["moe"]["experts"] = ", ".join(f"{one.family} {one.width}" for one in self.moe.experts)
-        return scalars_of(shown)
+        return shown_settings(self, self.data.modalities, self.moe)
 
 
 Run = ElucidationRun

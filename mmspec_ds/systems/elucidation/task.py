@@ -24,7 +24,14 @@ from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import relative_costs
+from mmspec_ds.moe.routing_tables import RoutingTable, RoutingTally, routing_scalars
 from mmspec_ds.moe.schedule import curriculum_at
+from mmspec_ds.nn.flops import (
+    BatchSize,
+    computed_rows,
+    flops_of_rows,
+    pass_flops,
+)
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.elucidation.activity import (
     Activity,
@@ -32,14 +39,8 @@ from mmspec_ds.systems.elucidation.activity import (
     dense_activity,
     sparse_activity,
 )
+from mmspec_ds.systems.elucidation.dimensions import dimensions_in_training
 from mmspec_ds.systems.elucidation.factory import TARGET, build_elucidator, structure_margin
-from mmspec_ds.systems.elucidation.flops import (
-    BatchSize,
-    Dimensions,
-    computed_rows,
-    flops_of_rows,
-    pass_flops,
-)
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
 from mmspec_ds.systems.elucidation.masking import make_masking
 from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective
@@ -49,9 +50,9 @@ from mmspec_ds.systems.elucidation.modality_gradients.pcgrad import PCGradObject
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.objective import ElucidationLoss, Objective
 from mmspec_ds.systems.elucidation.observer import Observer, evenly
-from mmspec_ds.systems.elucidation.routing import RoutingTable, RoutingTally, routing_scalars
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.elucidation.trained import add_temperature
+from mmspec_ds.systems.sparse_runs import MODALITIES
 from mmspec_ds.trainer.monitor.monitor import Monitor
 from mmspec_ds.trainer.task import (
     REPLICATED,
@@ -93,7 +94,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.sampler, self.validation_sampler = make_samplers(run, data, context.rank, context.world)
         self.batches_per_epoch = len(self.sampler)
         self._epoch = lru_cache(maxsize=1)(self.sampler.epoch)
-        self.dimensions = Dimensions.in_training(run, data.encoding.schemas, len(data.vocabularies.target))
+        self.dimensions = dimensions_in_training(run, data.encoding.schemas, len(data.vocabularies.target))
         self.activity: Activity | None = None
         both = (flops_of_rows(self.dimensions, decoder=decoder) for decoder in (False, True))
         self._row_flops = [flops_E.to(context.device) for flops_E in both]
@@ -199,7 +200,11 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
             return {}
         schedule = curriculum_at(progress, self.run.objective)
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
-        return values | routing_scalars(loss.reports) | routing_scalars(loss.decoder_reports, (TARGET,))
+        return (
+            values
+            | routing_scalars(loss.reports, MODALITIES)
+            | routing_scalars(loss.decoder_reports, (TARGET,))
+        )
 
     def flops(self, batch: Batch, loss: ElucidationLoss) -> float | Tensor:
         """See `Task`; of the experts' rows, which are those of all ranks, this one counts an even share."""

@@ -3,10 +3,7 @@
 Axes: G records of all ranks, W width of a vector, B records of a rank, X bytes of a fingerprint.
 """
 
-from typing import Any
-
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 NEVER = -1e9
@@ -67,24 +64,3 @@ def contrastive_loss(vectors_GW: Tensor, target_GG: Tensor, has_G: Tensor, scale
     logits_GG = (scale * (vectors_GW @ vectors_GW.T)).masked_fill(itself_GG, NEVER)
     entropy_G = -(target_GG * logits_GG.log_softmax(1)).sum(1)
     return (entropy_G * has_G).sum() / has_G.sum().clamp_min(1)
-
-
-def gathered(vectors_BW: Tensor, group: Any | None = None) -> Tensor:
-    """The vectors of all ranks, rank by rank [G, W], of which those of this rank have a gradient. All ranks
-    have as many rows. Every rank calls this."""
-    ranks = 1 if group is None else dist.get_world_size(group)
-    if ranks == 1:
-        return vectors_BW
-    own = vectors_BW.detach().contiguous()
-    parts = [torch.empty_like(own) for _ in range(ranks)]
-    dist.all_gather(parts, own, group=group)
-    parts[dist.get_rank(group)] = vectors_BW
-    return torch.cat(parts)
-
-
-def of_own_rows(loss: Tensor, group: Any | None = None) -> Tensor:
-    """A loss that every rank computes of `gathered` vectors, with its gradient multiplied by the number of
-    ranks: each rank has the gradient of its own rows alone, and data parallelism averages over the ranks, so
-    that their mean is the gradient of the loss."""
-    ranks = 1 if group is None else dist.get_world_size(group)
-    return loss if ranks == 1 else loss.detach() + ranks * (loss - loss.detach())

@@ -67,7 +67,7 @@ class VectorScores:
         self._rows = embedder.embed([one.record for one in question.library], progress)
 
     def of(self, chosen: IntArray) -> Mapping[str, FloatMatrix]:
-        """By method the scores [q, N]."""
+        """By method the scores [q, N] of the queries at the places `chosen` [q]: dot products, from -1 to 1."""
         found: FloatMatrix = self._queries[chosen] @ self._rows.T
         return {self.name: found}
 
@@ -91,7 +91,7 @@ class Chunk:
         return self.question.tanimoto(self.chosen)
 
     def searched(self, setting: Setting) -> BoolMatrix:
-        """The rows that are searched, [q, N]."""
+        """The rows of the library that are searched for each of the queries in a setting, bool [q, N]."""
         if setting not in self._searched:
             self._searched[setting] = self.question.candidates(setting, self.chosen)
         return self._searched[setting]
@@ -108,7 +108,7 @@ class Tally:
     def add(self, method: str, chunk: Chunk, scores: FloatMatrix, settings: Sequence[Setting]) -> None:
         """Note the scores [q, N] of a method for a few queries in some settings."""
         scores = np.round(scores, DECIMALS)
-        count = len(self._question.queries)
+        count = self._question.judged
         for setting in settings:
             if setting == ANALOGUE:
                 table = self._similar.setdefault(method, np.full((count, len(ANALOGUES)), np.nan))
@@ -119,7 +119,7 @@ class Tally:
 
     def results(self, seed: int = 0) -> list[SettingResult]:
         """The figures of each setting that has a query with an answer."""
-        groups = self._question.groups
+        groups = self._question.groups[: self._question.judged]
         found = []
         for setting, ranks in self._ranks.items():
             counted = next(iter(ranks.values())) != ABSENT  # the same rows are searched for every method
@@ -133,10 +133,11 @@ class Tally:
         return found
 
 
-def chunks_of(question: SearchQuestion) -> Iterator[Chunk]:
-    """All queries of a question, AT_ONCE of them at a time."""
-    for start in range(0, len(question.queries), AT_ONCE):
-        yield Chunk(question, np.arange(start, min(start + AT_ONCE, len(question.queries))))
+def chunks_of(question: SearchQuestion, *, judged: bool = True) -> Iterator[Chunk]:
+    """The queries of a question that are judged, or those to learn from, AT_ONCE of them at a time."""
+    first, last = (0, question.judged) if judged else (question.judged, len(question.queries))
+    for start in range(first, last, AT_ONCE):
+        yield Chunk(question, np.arange(start, min(start + AT_ONCE, last)))
 
 
 def evaluate_search(
@@ -153,7 +154,8 @@ def evaluate_search(
         scores: the methods.
         progress: called with the number of queries that are done.
         remarks: about the question, for the report.
-        fused: combines some of the methods; they are scored once more for it.
+        fused: combines some of the methods; they are scored once more for it. It also learns from the queries
+            that are not judged.
     """
     tally = Tally(question)
     seconds = {one.name: 0.0 for one in scores}
@@ -176,10 +178,14 @@ def evaluate_search(
         if progress is not None:
             progress(int(chunk.chosen[-1]) + 1)
     if fused is not None:
+        for chunk in chunks_of(question, judged=False):
+            fused.learn(chunk.chosen, _scores_of(joined, chunk))
+            if progress is not None:
+                progress(int(chunk.chosen[-1]) + 1)
         seconds[FUSION] = _add_fusion(tally, question, joined, fused)
     molecules = len({one.block for one in question.library})
     return SearchReport(
-        queries=len(question.queries),
+        queries=question.judged,
         rows=len(question.library),
         row_molecules=molecules,
         settings=tally.results(),
@@ -189,11 +195,16 @@ def evaluate_search(
     )
 
 
+def _scores_of(scores: Sequence[Scores], chunk: Chunk) -> dict[str, FloatMatrix]:
+    """By method the scores of several sources for a few queries."""
+    return {name: matrix for one in scores for name, matrix in one.of(chunk.chosen).items()}
+
+
 def _add_fusion(tally: Tally, question: SearchQuestion, scores: Sequence[Scores], fused: FusedScores) -> float:
     """Note the fused scores in every setting; the seconds that it took, without those of the parts."""
     spent = 0.0
     for chunk in chunks_of(question):
-        found = {name: matrix for one in scores for name, matrix in one.of(chunk.chosen).items()}
+        found = _scores_of(scores, chunk)
         for group in (OPEN, WINDOW):
             settings = [one for one in (*question.settings, ANALOGUE) if one in group]
             if settings:

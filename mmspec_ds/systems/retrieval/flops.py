@@ -1,27 +1,26 @@
-"""Floating-point operations of our own encoder, counted as `elucidation.flops` counts.
+"""Floating-point operations of our own encoder, counted as `nn.flops` counts.
 
 Axes: B records, S places, W width of a vector.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from mmspec_ds.data.batch import SpectraBatch
 from mmspec_ds.moe.expert_settings import MoESettings
-from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.statistics import RoutingReport
-from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
-from mmspec_ds.spectra.records import Modality, table_rows
-from mmspec_ds.systems.elucidation.flops import (
+from mmspec_ds.nn.embeddings import SpectraEmbedding
+from mmspec_ds.nn.flops import (
     BatchSize,
     Dimensions,
     computed_rows,
+    embedding_sizes,
     flops_of_rows,
     pass_flops,
 )
+from mmspec_ds.spectra.records import table_rows
 from mmspec_ds.systems.retrieval.run_settings import SpectrumEncoderSettings
 
 
@@ -30,8 +29,7 @@ def encoder_dimensions(
 ) -> Dimensions:
     """Sizes that decide the operations of an encoder; `again` where its layers are computed once more in the
     backward pass."""
-    real = cast(Mapping[str, RealProjection], dict(embedding.real.items()))
-    ordinal = [f.size for schema in embedding.schemas.values() for f in schema.discrete if f.ordinal]
+    features, waves = embedding_sizes(embedding, settings.sinusoid_features)
     return Dimensions(
         d_model=settings.d_model,
         encoder_ffn_width=settings.ffn_width,
@@ -39,15 +37,11 @@ def encoder_dimensions(
         encoder_layers=settings.encoder_layers,
         decoder_layers=0,
         vocabulary=0,
-        features={Modality[name]: len(part.weight_RD) for name, part in real.items()},
-        waves=settings.sinusoid_features * sum(ordinal),
-        widths=tuple(one.width for one in physical_order(moe.experts)) if moe else (),
-        k=moe.k if moe else 0,
-        always_on=moe.always_on if moe else 0,
+        features=features,
+        waves=waves,
         modalities=table_rows(embedding.schemas),
-        prior=bool(moe and (moe.tag_routing or moe.router_aware)),
         checkpointing=again,
-    )
+    ).with_experts(moe)
 
 
 def encoder_flops(sizes: Dimensions, settings: SpectrumEncoderSettings, inputs: SpectraBatch) -> float:

@@ -1,12 +1,15 @@
 """The fusion of several methods in an evaluation, fitted on other molecules than those that it is judged on.
 
 The queries are parted into folds by their molecules. The fusion that scores the queries of a fold was fitted on
-all others, so that the right rows of a query come first among its own: on the queries that have an answer in
-another institute, and the rows of other institutes that are first by any part. Learned from all rows it found
-less in the open search as well (R@1 0.843, not 0.848, of 593 queries, with a model): the first rows are then
-spectra of one instrument. Where no institute is told, all rows count. One fusion is for searches without the
-precursor, and one for those within its window. As in the fusions of the package, agreement of polarity and
-energy is no part of the first.
+all others, so that the right rows of a query come first among its own: on the rows that are first by any part,
+once among all rows, and once among those of other institutes, for queries that have an answer there. One fusion
+is for searches without the precursor, and one for those within its window. As in the fusions of the package,
+agreement of polarity and energy is no part of the first.
+
+More queries than those that are judged may be there to learn from (`SearchQuestion.judged`); they are in folds
+as well, so that no query is scored by a fusion that has seen its molecule.
+
+Only rows that are first by some part are judged by all of them, as in a search; the others come after.
 
 Axes: q queries, N rows of the library, C pairs.
 """
@@ -19,14 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.evaluation.search_ranks import BoolMatrix, FloatMatrix, IntArray
+from mmspec_ds.library.evidence import evidence_of, evidence_parts
 from mmspec_ds.library.fusion import Fusion, Kind, fit_fusion, mean_of
+from mmspec_ds.library.peaks import PeakSettings
 from mmspec_ds.library.prepared import (
     ADDUCT,
     ENTROPY,
     SQUARE_ROOT_COSINE,
     WEIGHTED_COSINE,
     Parts,
+    Prepared,
     condition_parts,
+    prepare,
 )
 from mmspec_ds.library.references import (
     Conditions,
@@ -35,6 +42,7 @@ from mmspec_ds.library.references import (
     mass_spectra,
     references_of_entries,
 )
+from mmspec_ds.library.search import SearchSettings
 from mmspec_ds.systems.retrieval import peak_scores
 from mmspec_ds.systems.retrieval.search_question import ANALOGUE, SearchQuestion, Setting
 
@@ -53,7 +61,9 @@ WINDOW: tuple[Setting, ...] = ("precursor", "cross-source, precursor")
 
 FOLDS = 5
 FIRST = 30
-"""Rows that are first by a part, and of which a fusion learns; a search judges a few hundred by all parts."""
+"""Rows that are first by a part, and of which a fusion learns."""
+SCORED = 300
+"""Rows that are first by a part, and which are scored; as many as `mmspec search` keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ class FusedScores:
         for setting in self._question.settings:
             searched = self._question.candidates(setting, chosen)
             for at, query in enumerate(chosen.tolist()):
-                rows = self._first_rows(at, found, searched)
+                rows = self._first_rows(at, found, searched, FIRST)
                 if right[at, rows].any():
                     parts = self._parts(query, at, found, setting in OPEN, rows)
                     self._judged[setting].append(_Judged(query, parts, right[at, rows]))
@@ -106,11 +116,14 @@ class FusedScores:
         """The fused scores [q, N] of a few queries, as log odds, in settings that are all of OPEN or of
         WINDOW."""
         without_precursor = settings[0] in OPEN
-        rows = np.arange(len(self._question.library))
-        fused = np.empty((len(chosen), len(rows)), dtype=np.float32)
+        searched = [self._question.candidates(setting, chosen) for setting in settings]
+        fused = np.empty((len(chosen), len(self._question.library)), dtype=np.float32)
         for at, query in enumerate(chosen.tolist()):
+            rows = np.unique(np.concatenate([self._first_rows(at, found, one, SCORED) for one in searched]))
             fusion = self._fusion(without_precursor, int(self._fold[query]))
-            fused[at] = fusion.log_odds(self._parts(query, at, found, without_precursor, rows))
+            scores = fusion.log_odds(self._parts(query, at, found, without_precursor, rows))
+            fused[at] = scores.min(initial=0.0) - 1.0
+            fused[at, rows] = scores
         return fused
 
     def fitted(self, source: str) -> list[Fusion]:
@@ -140,21 +153,24 @@ class FusedScores:
             kind=self._kind,
             open_search=without_precursor,
             source=source,
-            query=np.repeat([one.query for one in learned], [len(one.same) for one in learned]),
+            query=np.repeat(np.arange(len(learned)), [len(one.same) for one in learned]),
         )
 
     def _learned(self, without_precursor: bool, fold: int | None = None) -> list[_Judged]:
-        """What there is to learn from, without a fold: across institutes, where there is any."""
-        for setting in reversed(OPEN if without_precursor else WINDOW):
-            judged = [one for one in self._judged.get(setting, ()) if self._fold[one.query] != fold]
-            if judged:
-                return judged
-        return []
+        """What there is to learn from, without a fold."""
+        return [
+            one
+            for setting in (OPEN if without_precursor else WINDOW)
+            for one in self._judged.get(setting, ())
+            if self._fold[one.query] != fold
+        ]
 
-    def _first_rows(self, at: int, found: Mapping[str, FloatMatrix], searched: BoolMatrix) -> IntArray:
-        """The rows that are among the first of those that are searched by any part."""
+    def _first_rows(
+        self, at: int, found: Mapping[str, FloatMatrix], searched: BoolMatrix, count: int
+    ) -> IntArray:
+        """The rows that are among the first `count` of those that are searched by any part."""
         rows = np.flatnonzero(searched[at])
-        first = min(FIRST, len(rows))
+        first = min(count, len(rows))
         chosen = [
             rows[np.argpartition(-matrix[at, rows], first - 1)[:first]]
             for method, matrix in found.items()
@@ -173,11 +189,34 @@ class FusedScores:
         }
         ppm = None if without_precursor else self._question.precursor_ppm
         agreement = condition_parts(self._conditions[query], self._references, rows, ppm)
-        return parts | ({ADDUCT: agreement[ADDUCT]} if without_precursor else agreement)
+        if not without_precursor:
+            return parts | agreement
+        return parts | self._evidence(query, rows) | {ADDUCT: agreement[ADDUCT]}
+
+    def _evidence(self, query: int, rows: IntArray) -> Parts:
+        """More parts of mass spectra; within the window of a precursor they tell nothing new."""
+        if self._kind == "any":
+            return {}
+        mine, theirs, settings = self._prepared
+        precursors = self._references.precursor_mz[rows]
+        others = theirs.take(rows)
+        return evidence_parts(
+            mine.take(np.array([query])), others, precursors, settings, evidence_of(self._kind)
+        )
+
+    @cached_property
+    def _prepared(self) -> tuple[Prepared, Prepared, PeakSettings]:
+        """The queries and the rows, ready to be compared by peaks, and how."""
+        settings = SearchSettings().peaks(self._kind)
+        mine, theirs = (
+            prepare(peak_scores.mass_peaks(one), settings)
+            for one in (self._question.queries, self._question.library)
+        )
+        return mine, theirs, settings
 
     @cached_property
     def _references(self) -> References:
-        return references_of_entries(self._question.library)
+        return references_of_entries(self._question.library, first_alone=True)
 
     @cached_property
     def _conditions(self) -> list[Conditions]:

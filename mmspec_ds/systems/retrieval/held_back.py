@@ -13,8 +13,9 @@ _BLOCK = 1024
 
 
 def first_hits(vectors_NW: FloatMatrix, molecule_N: IntArray) -> npt.NDArray[np.bool_]:
-    """Whether the nearest of all other records, by dot product, is of the same molecule, for each record whose
-    molecule has another one. Of equally near ones, a record of another molecule counts as the first."""
+    """Whether the nearest of all other records, by dot product, is of the same molecule: bool, in their order,
+    for those of the N records alone whose molecule has another one. Of equally near ones, a record of another
+    molecule counts as the first."""
     counts = np.bincount(molecule_N)
     asked = np.flatnonzero(counts[molecule_N] > 1)
     hits = np.zeros(len(asked), dtype=np.bool_)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.systems.elucidation.layout import routing_charts
+from mmspec_ds.systems.sparse_runs import router_charts
 from mmspec_ds.trainer.monitor.layout import Layout, lines
 
 
@@ -17,9 +17,5 @@ def retrieval_layout(modalities: Sequence[Modality], *, sparse: bool) -> Layout:
     layout: Layout = {"retrieval": {"R@1 among held-back records": lines("recall_at_1/")}}
     if sparse:
         layout["losses"] = {"auxiliary losses, unweighted": lines("auxiliary/")}
-        layout["schedules"] = {
-            "lambda, weight of balance and entropy": lines("schedule/lambda$"),
-            "tau, temperature of the router": lines("schedule/tau$"),
-        }
-        layout["routing"] = routing_charts(modalities)
+        layout |= router_charts(modalities)
     return layout

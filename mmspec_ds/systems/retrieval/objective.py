@@ -15,13 +15,9 @@ from mmspec_ds.moe.expert_settings import RouterObjective
 from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum, weights_of
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector, with_values
+from mmspec_ds.nn.global_batch import gathered, of_own_rows
 from mmspec_ds.systems.retrieval.batch import Inputs, RetrievalBatch
-from mmspec_ds.systems.retrieval.contrastive import (
-    contrastive_loss,
-    contrastive_targets,
-    gathered,
-    of_own_rows,
-)
+from mmspec_ds.systems.retrieval.contrastive import contrastive_loss, contrastive_targets
 from mmspec_ds.systems.retrieval.model import RetrievalModel
 from mmspec_ds.systems.retrieval.run_settings import RetrievalObjective
 from mmspec_ds.trainer.task import StepLoss

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from mmspec_ds.errors import DataError
 from mmspec_ds.library.entries import matches, read_entries
 from mmspec_ds.library.entry import Entry
@@ -21,6 +23,9 @@ LIBRARY: Where = {"role": "library"}
 TRAINING: Where = {"split": "train"}
 """What is asked for where nothing else is said, and where the files tell `split` and `role` at all."""
 
+MOST_LEARNED = 2000
+"""Entries beside the queries of which a fusion learns, drawn from all that it may: few weights need no more."""
+
 MASS_SPECTRA = (Modality.MS, Modality.EI)
 
 _REPORT_EVERY = 1000
@@ -29,13 +34,15 @@ _REPORT_EVERY = 1000
 @dataclass(frozen=True)
 class Selection:
     """Which entries are queries, which the library, and which were there to learn from: values of their
-    metadata. None stands for the values above, as far as the files tell them."""
+    metadata. None stands for the values above, as far as the files tell them. `learned` are those from which a
+    fusion learns beside the queries; None for all."""
 
     queries: Where | None = None
     library: Where | None = None
     training: Where | None = None
     limit: int | None = None
     precursor_ppm: float = 10.0
+    learned: Where | None = None
 
 
 @dataclass(frozen=True)
@@ -106,8 +113,40 @@ def read_question(
     if len(comparable) < len(library):
         what = counted(len(library) - len(comparable), "row")
         told.append(f"{what} of the library left out, with mass spectra of another kind than the queries have")
-    question = SearchQuestion(tuple(queries), comparable, selection.precursor_ppm)
+    learned = _learned(_comparable(tuple(known), kind), selection.learned, (queries, comparable), trained)
+    if learned:
+        told.append(f"entries from which the fusion learns beside the queries: {len(learned):,}")
+    question = SearchQuestion((*queries, *learned), comparable, selection.precursor_ppm, len(learned))
     return ReadQuestion(question, training, kind, tuple(told))
+
+
+def _learned(
+    entries: Sequence[Entry],
+    where: Where | None,
+    question: tuple[Sequence[Entry], Sequence[Entry]],
+    trained: Mapping[str, frozenset[str]],
+) -> list[Entry]:
+    """The entries from which a fusion learns beside the queries: of molecules that no model was trained on, and
+    that have another row in the library; MOST_LEARNED at most.
+
+    `question` has the queries and the library. A `where` that asks for nothing stands for no entry.
+    """
+    if where is not None and not where:
+        return []
+    queries, library = question
+    seen = frozenset[str]().union(*trained.values())
+    sought, inside = {id(one) for one in queries}, {id(one) for one in library}
+    rows = Counter(one.block for one in library)
+    found = [
+        one
+        for one in entries
+        if id(one) not in sought
+        and one.block not in seen
+        and rows[one.block] > (id(one) in inside)
+        and matches(one.metadata, where or {})
+    ]
+    drawn = np.random.default_rng(0).permutation(len(found))[:MOST_LEARNED]
+    return [found[at] for at in np.sort(drawn)]
 
 
 def read_files(

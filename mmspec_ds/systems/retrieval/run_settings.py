@@ -1,7 +1,7 @@
 """The run file of a retrieval model."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,8 @@ from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import CompressionSettings, modality_by_name
 from mmspec_ds.systems.retrieval.language_settings import LanguageModelSettings
-from mmspec_ds.trainer.run_settings import RunSettings, scalars_of
+from mmspec_ds.systems.sparse_runs import check_experts, shown_settings
+from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
 
@@ -210,25 +211,8 @@ class RetrievalRun(RunSettings):
         return self
 
     @model_validator(mode="after")
-    def _experts_serve_known_modalities(self) -> Self:
-        for number, expert in enumerate(self.moe.experts if self.moe else ()):
-            for name in expert.modalities:
-                try:
-                    modality_by_name(name)
-                except ConfigError as error:
-                    raise ValueError(f"moe.experts[{number}].modalities: {error}") from None
-        return self
-
-    @model_validator(mode="after")
-    def _ranks_can_share_the_experts(self) -> Self:
-        size, experts = self.training.ep_size, len(self.moe.experts) if self.moe else 1
-        if experts % size:
-            what = (
-                f"there are {experts} experts: expected a divisor"
-                if self.moe
-                else "the model is dense: expected 1"
-            )
-            raise ValueError(f"training.ep_size is {size}, but {what}")
+    def _experts_are_known_and_shared(self) -> Self:
+        check_experts(self.moe, self.training.ep_size)
         return self
 
     @model_validator(mode="after")
@@ -259,13 +243,7 @@ class RetrievalRun(RunSettings):
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
         """The settings that TensorBoard shows: of the data only the modalities."""
-        shown: dict[str, Any] = self.model_dump(
-            mode="json", exclude={"system", "name", "engine", "output", "data"}
-        )
-        shown["data"] = {"modalities": ",".join(self.data.modalities)}
-        if self.moe is not None:
-            shown["moe"]["experts"] = ", ".join(f"{one.family} {one.width}" for one in self.moe.experts)
-        return scalars_of(shown)
+        return shown_settings(self, self.data.modalities, self.moe)
 
 
 Run = RetrievalRun

@@ -38,14 +38,17 @@ class SearchQuestion:
         queries: Q entries of known molecules.
         library: N entries of known molecules.
         precursor_ppm: half the width of the window around a query's precursor m/z.
+        learned: so many of the queries, the last ones, are there for a fusion to learn from and not judged.
     """
 
     queries: tuple[Entry, ...]
     library: tuple[Entry, ...]
     precursor_ppm: float = 10.0
+    learned: int = 0
 
     def __post_init__(self) -> None:
-        for what, entries in (("queries", self.queries), ("rows of the library", self.library)):
+        judged = self.queries[: self.judged]
+        for what, entries in (("queries", judged), ("rows of the library", self.library)):
             if not entries:
                 raise DataError(f"no {what}: no record with a structure has what was asked for")
 
@@ -72,10 +75,15 @@ class SearchQuestion:
         return found
 
     def tanimoto(self, chosen: IntArray) -> FloatMatrix:
-        """How similar the molecule of each row is to that of a query, by Morgan fingerprints: [q, N]."""
+        """The Tanimoto similarity, 0 to 1, of each query to each row, by fingerprints: [q, N]."""
         queries, rows = self._molecules
         similar = tanimoto_similarities(self._fingerprints[queries[chosen]], self._fingerprints)
         return similar[:, rows]
+
+    @property
+    def judged(self) -> int:
+        """How many of the queries are judged, the first ones."""
+        return len(self.queries) - self.learned
 
     @property
     def groups(self) -> IntArray:
@@ -138,7 +146,7 @@ def _polarity(entry: Entry) -> str:
 
 
 def precursors_of(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
-    """The m/z of the precursor of each entry, not a number where none is stated."""
+    """The m/z of the precursor of each entry's first MS/MS spectrum, float64 [N], NaN where none is stated."""
     spectra = (_tandem(one) for one in entries)
     stated = (None if spectrum is None else spectrum.precursor_mz for spectrum in spectra)
     return np.array([np.nan if mz is None else mz for mz in stated], dtype=np.float64)

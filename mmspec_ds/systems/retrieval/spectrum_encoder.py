@@ -151,7 +151,7 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
             self.router_temperature.fill_(value)
 
     def forward(self, inputs: SpectraBatch) -> Tensor:
-        """The vectors [B, W]."""
+        """The vectors [B, W] of length 1, fp32; see `RetrievalModel`."""
         return self.with_reports(inputs)[0]
 
     def with_reports(

@@ -17,9 +17,9 @@ from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.layer import relative_costs
+from mmspec_ds.moe.routing_tables import routing_scalars
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
-from mmspec_ds.systems.elucidation.routing import routing_scalars
 from mmspec_ds.systems.retrieval.batch import Arrangement, RetrievalBatch
 from mmspec_ds.systems.retrieval.contrastive import contrastive_loss, contrastive_targets
 from mmspec_ds.systems.retrieval.data import MoleculeSpectra, RetrievalSets, read_sets
@@ -33,6 +33,7 @@ from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel, embed_rows
 from mmspec_ds.systems.retrieval.objective import ContrastiveObjective, RetrievalLoss
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
 from mmspec_ds.systems.retrieval.sampler import Chosen, MoleculeSampler, PairSampler
+from mmspec_ds.systems.sparse_runs import MODALITIES
 from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
 
 
@@ -196,7 +197,7 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
             return {}
         schedule = curriculum_at(progress, self.run.routing)
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
-        return values | routing_scalars(loss.reports)
+        return values | routing_scalars(loss.reports, MODALITIES)
 
     def flops(self, batch: RetrievalBatch, loss: RetrievalLoss) -> float | Tensor:
         """See `Task`; of the experts' rows, which are those of all ranks, this one counts an even share."""

@@ -82,7 +82,7 @@ class IntensityForms(nn.Module):
         nn.init.normal_(self.projection.weight, std=settings.embedding_std)
 
     def forward(self, intensity_BS: Tensor) -> Tensor:
-        """[B, S, D]; intensities are those of `intensities`."""
+        """What is added to the embedded tokens [B, S, D], from the intensities [B, S] of `intensities`."""
         forms = (intensity_BS.clamp_min(0).sqrt(), intensity_BS.clamp_min(_LEAST).log() / -math.log(_LEAST))
         found: Tensor = self.projection(torch.stack(forms, dim=-1).to(self.projection.weight.dtype))
         return found

@@ -73,6 +73,29 @@ def test_the_claims_of_a_description() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("answer", "denied"),
+    [
+        ("It does not contain an amide, an ester or a ketone.", {"amide", "ester", "ketone"}),
+        ("It contains an ester and no amide or ketone.", {"amide", "ketone"}),
+        ("It has an ester without an amide.", {"amide"}),
+        ("It has an ester, but no amide.", {"amide"}),
+        ("It doesn't have an ester; it has an amide.", {"ester"}),
+    ],
+)
+def test_what_is_said_not_to_be_there(answer: str, denied: set[str]) -> None:
+    found = check_answer("Describe it.", answer, ASPIRIN).checks
+    assert {one.said.removeprefix("no ") for one in found if one.said.startswith("no ")} == denied
+    right = {"no amide", "no ketone", "ester"}
+    assert all((one.verdict == "agrees") == (one.said in right) for one in found)
+
+
+def test_yes_and_no_after_a_few_words() -> None:
+    assert verdicts("Does it contain an ester?", "The answer is yes.") == ["agrees"]
+    assert verdicts("Does it contain an ester?", "Answer: no") == ["disagrees"]
+    assert verdicts("Does it contain an amide?", "It does not contain an amide.") == ["agrees"]
+
+
 def test_a_list_of_groups() -> None:
     found = check_answer("Which functional groups does it contain?", "carboxylic acid, ester, thiol", ASPIRIN)
     assert [one.verdict for one in found.checks] == ["agrees", "agrees", "disagrees"]

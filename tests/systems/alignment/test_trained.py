@@ -108,6 +108,22 @@ def likelihood(trained: Trained, at: int, answer: str) -> float:
     return float(sum(log_p[place - 1, ids[place]] for place in places))
 
 
+def test_descriptions_are_compared_by_a_model_of_stage_1(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="without the contrastive loss"):
+        trained.describe(["ethanol"])
+    language = save_language(tmp_path / "language")
+    model = save_trained(tmp_path / "run", language, objective={"contrastive": 1.0, "layer": 2})
+    found = load_alignment(tmp_path / "run", encoders=ENCODER_CLASSES)
+    texts = found.describe(["ethanol", "a"])
+    ids = torch.tensor([found.writer.text_ids("ethanol")])
+    states = model.language.model(ids, output_hidden_states=True).hidden_states[2].mean(1)
+    expected = model.text_vectors(states)[0].detach().numpy()
+    assert texts[0] == pytest.approx(expected, abs=1e-5)
+    objects = found.contrast("molecule", ENCODER_CLASSES["molecule"].encode([Molecule("CCO")]))
+    assert np.linalg.norm(objects, axis=1) == pytest.approx(1.0)
+    assert np.linalg.norm(texts, axis=1) == pytest.approx(1.0)
+
+
 def test_a_dialogue_is_one_prompt(trained: Trained) -> None:
     dialogue = [
         Turn("user", "What is [MOLECULE]?"),

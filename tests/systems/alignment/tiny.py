@@ -89,13 +89,13 @@ class ProteinLetterEncoder(LetterEncoder):
 _HERE = "tests.systems.alignment.tiny"
 
 
-def run_content(language: Path, **blocks: Any) -> dict[str, Any]:
+def run_content(base: Path, /, **blocks: Any) -> dict[str, Any]:
     """A run file; each argument replaces keys of a block, or a whole value."""
     content: dict[str, Any] = {
         "system": "alignment",
         "name": "run",
         "engine": "zero0.json",
-        "language": {"base": str(language), "longest": 256},
+        "language": {"base": str(base), "longest": 256},
         "encoders": {
             "molecule": {"name": f"{_HERE}:LetterEncoder"},
             "protein": {"name": f"{_HERE}:ProteinLetterEncoder", "options": {"letters": 4}},
@@ -109,9 +109,9 @@ def run_content(language: Path, **blocks: Any) -> dict[str, Any]:
     return content
 
 
-def make_run(language: Path, **blocks: Any) -> AlignmentRun:
+def make_run(base: Path, /, **blocks: Any) -> AlignmentRun:
     """Such a run."""
-    return AlignmentRun.model_validate(run_content(language, **blocks))
+    return AlignmentRun.model_validate(run_content(base, **blocks))
 
 
 ENCODER_CLASSES = {

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmspec_ds.moe.routing_tables import RoutingTable
+from mmspec_ds.nn.flops import BatchSize, Dimensions, flops_of_rows, pass_flops
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.activity import (
     attention_flops,
@@ -13,9 +15,8 @@ from mmspec_ds.systems.elucidation.activity import (
     dense_activity,
     sparse_activity,
 )
+from mmspec_ds.systems.elucidation.dimensions import dimensions_of
 from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, flops_of_rows, pass_flops
-from mmspec_ds.systems.elucidation.routing import RoutingTable
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 SIZES = Dimensions(
@@ -93,7 +94,7 @@ def test_in_late_fusion_the_encoders_of_other_modalities_rest() -> None:
     model = build_elucidator(run.model, None, schemas, 20)
     total = sum(p.numel() for p in model.parameters())
     apart = sum(p.numel() for name, p in model.named_parameters() if ".by_modality." in name)
-    found = dense_activity(Dimensions.of(run, schemas, 20), total, 30, encoders=3)
+    found = dense_activity(dimensions_of(run, schemas, 20), total, 30, encoders=3)
     assert found.active == total - apart * 2 / 3
     assert found.encoder_flops == 2 * (8 * 16 * 16 + 4 * 10 * 16 + 4 * 16 * 32)
 
@@ -141,7 +142,7 @@ def test_a_dense_model_of_the_equal_width_has_as_many_parameters() -> None:
     schemas = InputEncoding.from_settings(run.data).schemas
     sparse = build_elucidator(run.model, run.moe, schemas, 20)
     total = sum(p.numel() for p in sparse.parameters())
-    sizes = Dimensions.of(run, schemas, 20)
+    sizes = dimensions_of(run, schemas, 20)
     even_YE = np.full((2, 3), 2 / 3)
     found = sparse_activity(sizes, total, count_routers(sparse), even_YE, length=30)
     assert found.active == pytest.approx(found.nominal)

@@ -14,8 +14,8 @@ from torch import nn
 
 from mmspec_ds.data.batch import PADDING, Batch
 from mmspec_ds.moe.expert_settings import ObjectiveSettings
+from mmspec_ds.nn.flops import BatchSize, Dimensions, pass_flops
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, pass_flops
 from mmspec_ds.systems.elucidation.modality_gradients.alone import alone_losses, evaluating, only
 from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
 from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective, blend_weights

@@ -1,6 +1,7 @@
 """Evaluation of a search: what is searched in each setting, and figures worked out by hand and by sorting."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,3 +112,15 @@ def test_nothing_to_search_is_one_line() -> None:
         SearchQuestion((), (entry(ETHANOL),))
     with pytest.raises(DataError, match="no rows of the library"):
         SearchQuestion((entry(ETHANOL),), ())
+
+
+def test_queries_to_learn_from_are_not_judged(question: SearchQuestion) -> None:
+    """The figures of the first queries are the same whatever others there are to learn from."""
+    names = question.queries
+    more = replace(question, queries=(*names, *names[:1]), learned=1)
+    scores = np.random.default_rng(0).random((len(names) + 1, len(question.library))).astype(np.float32)
+    alone, beside = (evaluate_search(one, [Given("given", scores.tolist())]) for one in (question, more))
+    assert (beside.queries, more.judged) == (len(names), len(names))
+    assert [one.to_json() for one in beside.settings] == [one.to_json() for one in alone.settings]
+    with pytest.raises(DataError, match="no queries"):
+        replace(question, learned=len(names))

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, entry_of, faults, read_manifest
+from mmspec_ds.readers.cells import read_cells
 from mmspec_ds.readers.format_registry import read_file
 from mmspec_ds.readers.part import Part
 from mmspec_ds.readers.source import readable
@@ -64,6 +65,7 @@ def examples_of(questions: Sequence[Question], folder: Path) -> list[Example]:
             choices=one.choices,
             phrasing=one.phrasing,
             group=one.group,
+            about=one.about,
         )
         for one in questions
     ]
@@ -144,4 +146,9 @@ def _records(path: Path, numbers: set[int]) -> dict[int, Record]:
 
 
 def _cells(path: Path, rows: set[int]) -> dict[int, Cell]:
-    raise DataError("tables of cells cannot be read yet", path=path)
+    table = read_cells(path)
+    if max(rows) >= len(table):
+        raise DataError(f"has no cell {max(rows)}: it has {len(table):,} cells", path=path)
+    order = sorted(rows)
+    dense = table.values[order].toarray()
+    return {row: Cell(values, table.genes, table.names[row]) for row, values in zip(order, dense)}

@@ -10,6 +10,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.facts import Facts, facts_of
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.readers.candidate_list import read_suspects
+from mmspec_ds.readers.fasta import clean_sequence
 from mmspec_ds.readers.format_registry import read_file
 from mmspec_ds.readers.part import Part, one_line
 from mmspec_ds.readers.source import read_head, read_lines
@@ -21,7 +22,6 @@ from mmspec_ds.systems.alignment.questions.question import (
     Reference,
     SpectrumReference,
 )
-from mmspec_ds.systems.alignment.questions.question_lines import check_sequence
 
 EC_CLASSES = (
     "oxidoreductase",
@@ -179,16 +179,15 @@ def protein_items(path: Path, remarks: Remarks) -> Iterator[Item]:
                 f"line {line.number}: {len(cells)} cells, expected {len(columns)} as in the first", path=path
             )
         row = dict(zip(columns, cells))
-        sequence = row["sequence"].upper().rstrip("*")
         try:
-            check_sequence(sequence)
+            sequence = clean_sequence(row["sequence"])
             labels = {ec_class(number) for number in row["ec number"].split(";")}
         except ValueError as error:
             raise DataError(f"line {line.number}: {one_line(error)}", path=path) from None
         if len(labels) > 1:
             remarks[f"{path.name}: enzymes of several classes"] += 1
-        elif sequence in seen or not sequence:
-            remarks[f"{path.name}: repeated or empty sequences"] += 1
+        elif sequence in seen:
+            remarks[f"{path.name}: repeated sequences"] += 1
         else:
             seen.add(sequence)
             group = row.get("cluster") or row["entry"]

@@ -13,6 +13,7 @@ from mmspec_ds.files import entry_of, replacing_output, write_manifest
 from mmspec_ds.settings import nearest
 from mmspec_ds.systems.alignment.objects import Kind
 from mmspec_ds.systems.alignment.questions import cell_tasks, pair_tasks, protein_tasks, structure_tasks
+from mmspec_ds.systems.alignment.questions.cell_items import cell_items
 from mmspec_ds.systems.alignment.questions.cell_types import CellTypes
 from mmspec_ds.systems.alignment.questions.draw import Draw, Side
 from mmspec_ds.systems.alignment.questions.examples_file import SOURCES
@@ -112,7 +113,11 @@ def make_questions(
     items: dict[Kind, list[Item]] = {}
     for kind, paths in files.items():
         if paths:
-            items[kind] = items_of_files(paths, kind, remarks)
+            items[kind] = (
+                cell_items(paths, remarks, types, label)
+                if kind == "cell"
+                else items_of_files(paths, kind, remarks)
+            )
     parted = part(items, split, remarks)
     questions: dict[Side, list[Question]] = {}
     for side in SIDES:

@@ -4,7 +4,8 @@
      "choices": ["yes", "no"], "objects": [{"kind": "molecule", "smiles": "CC(=O)OC"}], "phrasing": 0,
      "group": "KXKVLQRXCPHEJC"}
 
-`choices`, `phrasing` and `group` may be missing. The objects are in the order of the placeholders:
+`choices`, `phrasing`, `group` and `about` (what is asked for, such as a group's name) may be missing. The
+objects are in the order of the placeholders:
 `{"kind": "molecule", "smiles"}`, `{"kind": "protein", "sequence", "name"}`, `{"kind": "spectrum", "file",
 "record"}` and `{"kind": "cell", "file", "row"}`.
 """
@@ -18,6 +19,7 @@ from typing import Any
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import replacing_output
 from mmspec_ds.molecules.smiles import parse_smiles
+from mmspec_ds.readers.fasta import clean_sequence
 from mmspec_ds.readers.source import read_lines
 from mmspec_ds.systems.alignment.questions.question import (
     MoleculeReference,
@@ -29,11 +31,9 @@ from mmspec_ds.systems.alignment.questions.question import (
 
 MOST_CHARACTERS = 1_000_000
 """Of a line: a protein of 35,000 amino acids and a description fit thirty times."""
-AMINO_ACIDS = frozenset("ABCDEFGHIKLMNOPQRSTUVWXYZ")
-"""Letters of IUPAC, the ambiguous B, X and Z and the rare O and U included; J stands for L or I and is none."""
 
 _TEXTS = ("task", "prompt", "answer")
-_KEYS = frozenset((*_TEXTS, "choices", "objects", "phrasing", "group"))
+_KEYS = frozenset((*_TEXTS, "choices", "objects", "phrasing", "group", "about"))
 
 
 def write_questions(path: Path, questions: Iterable[Question]) -> int:
@@ -56,7 +56,8 @@ def json_of_question(one: Question) -> dict[str, Any]:
     if one.choices:
         content["choices"] = list(one.choices)
     content["objects"] = [json_of_reference(reference) for reference in one.references]
-    return content | {"phrasing": one.phrasing, "group": one.group}
+    content |= {"phrasing": one.phrasing, "group": one.group}
+    return content | ({"about": one.about} if one.about else {})
 
 
 def read_questions(path: Path) -> Iterator[Question]:
@@ -106,23 +107,20 @@ def question_of_line(text: str) -> Question:
         if isinstance(reference, MoleculeReference):
             _check_smiles(reference.smiles)
         elif isinstance(reference, ProteinReference):
-            check_sequence(reference.sequence)
-    group = _text_of(content, "group") if "group" in content else ""
+            _check_sequence(reference.sequence)
+    group, about = (_text_of(content, name) if name in content else "" for name in ("group", "about"))
     return Question(
-        values["prompt"], references, values["answer"], values["task"], tuple(choices), phrasing, group
+        values["prompt"], references, values["answer"], values["task"], tuple(choices), phrasing, group, about
     )
 
 
-def check_sequence(sequence: str) -> None:
-    """Refuse a sequence with other letters than amino acids have.
-
-    Raises:
-        ValueError: names the first letter that is none, and its place from 1.
-    """
-    if AMINO_ACIDS.issuperset(sequence):
-        return
-    place = next(at for at, letter in enumerate(sequence) if letter not in AMINO_ACIDS)
-    raise ValueError(f"the sequence has {sequence[place]!r} at {place + 1}, which is no amino acid")
+def _check_sequence(sequence: str) -> None:
+    try:
+        clean = clean_sequence(sequence)
+    except ValueError as error:
+        raise ValueError(f"the sequence of a protein {error}") from None
+    if clean != sequence:
+        raise ValueError("the sequence of a protein has other characters than capital letters")
 
 
 @lru_cache(maxsize=100_000)  # a molecule is asked about many times

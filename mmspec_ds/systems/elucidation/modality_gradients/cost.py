@@ -1,8 +1,8 @@
 """What the ways to balance modalities add to a step."""
 
 from mmspec_ds.data.batch import Batch
+from mmspec_ds.nn.flops import BatchSize, Dimensions, PassFlops, pass_flops
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.systems.elucidation.flops import BatchSize, Dimensions, PassFlops, pass_flops
 from mmspec_ds.systems.elucidation.modality_gradients.alone import only
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 

@@ -36,7 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, list[Path]]:
         for adduct, shift in (("[M+H]+", 1.0073), ("[M+Na]+", 22.9892))
     ]
     (folder / "spectra.msp").write_text("\n".join(records))
-    rows = [f"P{n}\t{1 + n % 7}.1.1.{n}\t{'MKVLA'[n % 5] * 5}{'ACDEF'[n % 3] * n}" for n in range(1, 80)]
+    rows = [f"P{n}\t{1 + n % 7}.1.1.{n}\t{'MKVLA'[n % 5] * 5}{'FHI'[n % 3] * n}" for n in range(1, 80)]
     (folder / "enzymes.tsv").write_text("\n".join(["Entry\tEC number\tSequence", *rows]))
     return {
         "molecule": [folder / "molecules.smi"],
@@ -183,7 +183,7 @@ def test_an_unknown_task_is_told() -> None:
         ("Entry\tSequence\nA\tMK\n", "has no column 'ec number'"),
         ("Entry\tEC number\tSequence\nA\t1.1.1.1\n", "line 2: 2 cells, expected 3"),
         ("Entry\tEC number\tSequence\nA\t9.1.1.1\tMK\n", "line 2: '9.1.1.1' is no EC number"),
-        ("Entry\tEC number\tSequence\nA\t1.1.1.1\tM1K\n", "line 2: the sequence has '1' at 2"),
+        ("Entry\tEC number\tSequence\nA\t1.1.1.1\tM1K\n", "line 2: has '1' at 2"),
         ("Entry\tEC number\tSequence\n", "no enzyme in the file"),
     ],
 )

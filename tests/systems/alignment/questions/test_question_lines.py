@@ -75,7 +75,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         ),
         (
             {"prompt": "[PROTEIN]", "objects": [{"kind": "protein", "sequence": "MK1"}]},
-            "the sequence has '1' at 3, which is no amino acid",
+            "the sequence of a protein has '1' at 3",
         ),
         ({"choices": ["2", "3"]}, "the answer '1' is none of the choices"),
         ({"choices": ["1", "1"]}, "a choice is there twice"),

@@ -1,0 +1,37 @@
+"""The contrastive loss between objects and descriptions, in both directions.
+
+Axes: G objects of all ranks, C descriptions among which they are sought, W width of a vector.
+"""
+
+from torch import Tensor
+
+NEVER = -1e9
+
+
+def contrastive_loss(objects_GW: Tensor, texts_CW: Tensor, description_G: Tensor, scale: float) -> Tensor:
+    """The mean of two cross entropies, in nats (InfoNCE, van den Oord et al. 2018; in both directions as in
+    CLIP, Radford et al. 2021): of an object's own description among all, and of a description's own objects
+    among all objects. Objects with the same description are each other's positives, and share the target of
+    the second. Descriptions of no object are negatives of the first alone.
+
+    Args:
+        objects_GW, texts_CW: of length 1.
+        description_G: the place of each object's description.
+        scale: multiplies the cosines.
+    """
+    logits_GC = scale * (objects_GW @ texts_CW.T)
+    found = -logits_GC.log_softmax(1).gather(1, description_G[:, None]).mean()
+    used_U = description_G.unique()
+    own_GU = (description_G[:, None] == used_U).float()
+    told_GU = logits_GC[:, used_U].log_softmax(0)
+    sought = -(own_GU / own_GU.sum(0) * told_GU).sum(0).mean()
+    return (found + sought) / 2
+
+
+def retrieved(objects_NW: Tensor, texts_MW: Tensor, description_N: Tensor, count: int) -> Tensor:
+    """Whether the description of each object is among the `count` nearest, bool [N]. One that is as near as the
+    own one counts as nearer."""
+    cosines_NM = objects_NW @ texts_MW.T
+    own_N1 = cosines_NM.gather(1, description_N[:, None])
+    others_NM = cosines_NM.scatter(1, description_N[:, None], NEVER)
+    return (others_NM >= own_N1).sum(1) < count

@@ -1,0 +1,230 @@
+"""What an alignment learns from: examples as tokens, the vectors of their objects, what the language model
+makes of descriptions.
+
+Axes: N examples, X vectors of an object, D width of a vector, M texts of descriptions, W width of the language
+model.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.molecules.splits import draw_of
+from mmspec_ds.spectra.packed import IntArray
+from mmspec_ds.systems.alignment.batch import FloatArray, Place
+from mmspec_ds.systems.alignment.descriptions import describe
+from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
+from mmspec_ds.systems.alignment.objects import Example, Kind, Object, kind_of
+from mmspec_ds.systems.alignment.prompt import PromptWriter, TokenRow
+from mmspec_ds.systems.alignment.run_settings import AlignmentData, AlignmentObjective
+
+LONGEST_LINE = 4096
+"""Characters kept of a line of general text."""
+
+
+@dataclass(frozen=True)
+class ExampleSet:
+    """Some examples.
+
+    Attributes:
+        rows: the prompts with their answers, N.
+        places: the objects of each.
+        tasks: the kind of question of each.
+        texts: the descriptions, M: the answers of the examples, each once; then general text.
+        description_N: which of them is the answer of each example.
+        states_MW: what the language model makes of each text; of none without the contrastive loss.
+    """
+
+    rows: tuple[TokenRow, ...]
+    places: tuple[tuple[Place, ...], ...]
+    tasks: tuple[str, ...]
+    texts: tuple[str, ...]
+    description_N: IntArray
+    states_MW: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def length_N(self) -> IntArray:
+        """Positions of each prompt with its answer."""
+        return np.array([len(row) for row in self.rows], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class AlignmentSets:
+    """What a run learns from and is measured on.
+
+    Attributes:
+        train, validation: examples.
+        vectors: by kind, float32 [objects, X, D].
+        remarks: what was left out, with the number of examples.
+    """
+
+    train: ExampleSet
+    validation: ExampleSet
+    vectors: Mapping[Kind, FloatArray]
+    remarks: Mapping[str, int] = field(default_factory=dict)
+
+    def train_rows(self, kind: Kind) -> IntArray:
+        """The rows of `vectors` that examples to learn from name, each once, in order."""
+        rows = {one.row for places in self.train.places for one in places if one.kind == kind}
+        return np.array(sorted(rows), dtype=np.int64)
+
+
+EncodeObjects = Callable[[Kind, Sequence[Object]], FloatArray]
+"""Gives the vectors of objects of a kind."""
+
+
+def read_examples_of(
+    settings: AlignmentData, kinds: Iterable[Kind], read: Callable[[Path], Sequence[Example]]
+) -> tuple[list[Example], list[Example], dict[str, int]]:
+    """The examples to learn from, those to validate on, and what was left out.
+
+    Args:
+        settings: the `data` block.
+        kinds: of objects that the run has encoders of; examples about others are left out.
+        read: gives the examples of a file.
+
+    Raises:
+        ConfigError: no file to learn from is named.
+        DataError: a file cannot be read, or a side is empty.
+    """
+    if not settings.train:
+        raise ConfigError("data.train names no file of examples to learn from")
+    known, remarks = set(kinds), dict[str, int]()
+
+    def kept(paths: Sequence[Path]) -> list[Example]:
+        found = []
+        for one in (example for path in paths for example in read(path)):
+            unknown = [kind for kind in map(kind_of, one.objects) if kind not in known]
+            if settings.tasks and one.task not in settings.tasks:
+                continue
+            if unknown:
+                what = f"examples about a {unknown[0]}, of which the run has no encoder"
+                remarks[what] = remarks.get(what, 0) + 1
+                continue
+            found.append(one)
+        return found
+
+    train, validation = kept(settings.train), kept(settings.validation)
+    if not settings.validation:
+        limit = settings.validation_fraction * 2**64
+        held = [draw_of(one.group or one.answer, settings.split_seed) < limit for one in train]
+        validation = [one for one, is_held in zip(train, held) if is_held]
+        train = [one for one, is_held in zip(train, held) if not is_held]
+    else:
+        groups = {one.group for one in train if one.group}
+        shared = sum(one.group in groups for one in validation)
+        if shared:
+            remarks["examples to validate on whose molecule, family or study is also trained on"] = shared
+    for side, examples in (("learn from", train), ("validate on", validation)):
+        if not examples:
+            told = ", ".join(f"{count} {what}" for what, count in remarks.items())
+            raise DataError(
+                f"no example to {side}: expected some in data.train and data.validation; {told or '-'}"
+            )
+    rng = np.random.default_rng(settings.split_seed)
+    chosen = np.sort(rng.permutation(len(validation))[: settings.validation_most])
+    return train, [validation[at] for at in chosen.tolist()], remarks
+
+
+def make_sets(
+    examples: tuple[Sequence[Example], Sequence[Example]],
+    encode: EncodeObjects,
+    language: FrozenLanguage,
+    writer: PromptWriter,
+    settings: AlignmentData,
+    objective: AlignmentObjective,
+    remarks: Mapping[str, int] | None = None,
+) -> AlignmentSets:
+    """Examples as a run reads them.
+
+    Args:
+        examples: to learn from, and to validate on.
+        encode: gives the vectors of objects.
+        language: frozen.
+        writer: of prompts.
+        settings: the `data` block.
+        objective: says whether descriptions are compared.
+        remarks: what was left out before.
+
+    Raises:
+        DataError: an object cannot be encoded, or no example is left.
+    """
+    left = dict(remarks or {})
+    numbers: dict[int, Place] = {}  # equal objects of a file are one object; see `read_examples`
+    objects: dict[Kind, list[Object]] = {}
+    sides = []
+    for given in examples:
+        rows, places, kept = list[TokenRow](), list[tuple[Place, ...]](), list[Example]()
+        for one in given:
+            if objective.contrastive and len(one.objects) != 1:
+                what = "examples without exactly one object, which the contrastive loss cannot use"
+                left[what] = left.get(what, 0) + 1
+                continue
+            try:
+                rows.append(writer.write(one.prompt, one.answer))
+            except DataError:
+                what = "examples longer than language.longest"
+                left[what] = left.get(what, 0) + 1
+                continue
+            kept.append(one)
+            for thing in one.objects:
+                if id(thing) not in numbers:
+                    same = objects.setdefault(kind_of(thing), [])
+                    numbers[id(thing)] = Place(kind_of(thing), len(same))
+                    same.append(thing)
+            places.append(tuple(numbers[id(thing)] for thing in one.objects))
+        if not kept:
+            raise DataError(f"no example is left: {', '.join(f'{n} {what}' for what, n in left.items())}")
+        sides.append((rows, places, kept))
+    vectors = {kind: encode(kind, some) for kind, some in objects.items()}
+    general = general_texts(settings.general_text) if objective.contrastive else []
+    train, validation = (
+        _example_set(rows, places, kept, general, language, writer, settings, objective)
+        for rows, places, kept in sides
+    )
+    return AlignmentSets(train, validation, vectors, left)
+
+
+def _example_set(
+    rows: Sequence[TokenRow],
+    places: Sequence[tuple[Place, ...]],
+    examples: Sequence[Example],
+    general: Sequence[str],
+    language: FrozenLanguage,
+    writer: PromptWriter,
+    settings: AlignmentData,
+    objective: AlignmentObjective,
+) -> ExampleSet:
+    numbers: dict[str, int] = {}
+    description_N = np.array([numbers.setdefault(one.answer, len(numbers)) for one in examples], dtype=np.int64)
+    texts = (*numbers, *(text for text in general if text not in numbers))
+    states_MW = torch.zeros(0, language.width)
+    if objective.contrastive:
+        states_MW = describe(language, writer, texts, objective.layer, settings.cache)
+    return ExampleSet(
+        tuple(rows), tuple(places), tuple(one.task for one in examples), texts, description_N, states_MW
+    )
+
+
+def general_texts(paths: Sequence[Path]) -> list[str]:
+    """The lines of files of text that hold something, each once.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot be read as text: {error}", path=path) from None
+        found |= {line.strip()[:LONGEST_LINE]: None for line in lines if line.strip()}
+    return list(found)

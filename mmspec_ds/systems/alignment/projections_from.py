@@ -1,0 +1,53 @@
+"""Projections of earlier runs as the beginning of a new one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.systems.alignment.factory import ENCODERS, read_shapes
+from mmspec_ds.systems.alignment.model import LANGUAGE_IDENTITY, AlignmentModel
+from mmspec_ds.trainer.run_settings import check_run_folder
+from mmspec_ds.trainer.weights import WEIGHTS, read_weights
+
+
+def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> None:
+    """Give a model the projections of trained runs or exports, such as of stage 1, each of those kinds that
+    both have.
+
+    Raises:
+        DataError: a folder is no such model, has another language model, another encoder or other sizes, no
+            kind that the model has, or one that another folder gave.
+    """
+    given: dict[str, Path] = {}
+    for folder in folders:
+        check_run_folder(folder, (WEIGHTS, ENCODERS))
+        shapes = read_shapes(folder)
+        tensors, _ = read_weights(folder / WEIGHTS)
+        own = model.state_dict()
+        stored = tensors.get(LANGUAGE_IDENTITY)
+        if stored is None or stored.tolist() != own[LANGUAGE_IDENTITY].tolist():
+            raise DataError("was trained with another language model: expected the same", path=folder)
+        kinds = [kind for kind in shapes if kind in model.encoders]
+        if not kinds:
+            raise DataError(
+                f"has projections of a {' and a '.join(shapes)}: expected a {' or a '.join(model.encoders)}",
+                path=folder,
+            )
+        for kind in kinds:
+            if kind in given:
+                raise DataError(
+                    f"has a projection of a {kind}, as {given[kind]} has: expected one", path=folder
+                )
+            if shapes[kind].checksum != model.encoders[kind].checksum:
+                raise DataError(f"was trained with another encoder of a {kind}: expected the same", path=folder)
+            given[kind] = folder
+            prefixes = (f"projections.{kind}.", f"heads.{kind}.")
+            names = [
+                name for name in own if name.startswith(prefixes) and (name in tensors or "heads" not in name)
+            ]
+            for name in names:
+                if name not in tensors or tensors[name].shape != own[name].shape:
+                    raise DataError(
+                        f"its projection of a {kind} has other sizes: expected the same", path=folder
+                    )
+                own[name].copy_(tensors[name])

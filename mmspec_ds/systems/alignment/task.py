@@ -1,0 +1,252 @@
+"""The alignment task: vectors of objects in, answers of a frozen language model out."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from mmspec_ds.errors import ConfigError, UserError
+from mmspec_ds.files import write_json
+from mmspec_ds.spectra.packed import IntArray
+from mmspec_ds.systems.alignment.batch import FloatArray, make_batch
+from mmspec_ds.systems.alignment.contrast import retrieved
+from mmspec_ds.systems.alignment.data import ExampleSet, make_sets, read_examples_of
+from mmspec_ds.systems.alignment.encoded import encode_all
+from mmspec_ds.systems.alignment.encoder import ObjectEncoder
+from mmspec_ds.systems.alignment.encoders.registry import make_encoder
+from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, shape_of, shapes_to_json
+from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
+from mmspec_ds.systems.alignment.model import AlignmentModel
+from mmspec_ds.systems.alignment.objective import AlignmentBatch, AlignmentLoss, AlignmentLosses, ContrastBatch
+from mmspec_ds.systems.alignment.objects import Example, Kind, Object
+from mmspec_ds.systems.alignment.projections_from import load_projections
+from mmspec_ds.systems.alignment.questions.examples_file import read_examples
+from mmspec_ds.systems.alignment.run_settings import AlignmentRun
+from mmspec_ds.systems.alignment.sampler import ExampleSampler, numbered, share, shared_order
+from mmspec_ds.trainer.monitor.layout import lines
+from mmspec_ds.trainer.task import System, Task, TaskContext, Validation
+
+LANGUAGE = "language_model"
+
+
+class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
+    """A run that learns to put objects before a language model.
+
+    Args:
+        run: the settings.
+        context: where it runs.
+        examples: to learn from, and to validate on; without, what the run file names.
+    """
+
+    model: AlignmentModel
+    layout = {
+        "alignment": {
+            "greedy answers that are right, by task": lines("exact/"),
+            "R@1 of descriptions among the held-back ones": lines("recall_at_1/"),
+        }
+    }
+
+    def __init__(
+        self,
+        run: AlignmentRun,
+        context: TaskContext,
+        examples: tuple[Sequence[Example], Sequence[Example]] | None = None,
+    ) -> None:
+        self.run, self.context = run, context
+        self.encoders = {kind: _encoder(run, kind) for kind in run.encoders}
+        language = FrozenLanguage(run.language.base, run.language.precision)
+        torch.manual_seed(run.seed)
+        self.model = make_model(run, language, {kind: shape_of(one) for kind, one in self.encoders.items()})
+        writer = make_writer(run, language, self.model.soft_tokens)
+        remarks: dict[str, int] = {}
+        if examples is None:
+            train, validation, remarks = read_examples_of(run.data, run.encoders, read_examples)
+            examples = train, validation
+        language.to(context.device)
+        self.sets = make_sets(examples, self._encode, language, writer, run.data, run.objective, remarks)
+        self._begin()
+        self.module = AlignmentLosses(
+            self.model, run.objective, dist.group.WORLD if context.world > 1 else None
+        )
+        self._checksum = language.checksum()
+        self.sampler = self._make_sampler(self.sets.train)
+        self.batches_per_epoch = len(self.sampler)
+        self._round = lru_cache(maxsize=1)(self.sampler.round)
+        train_set, held_back = self.sets.train, self.sets.validation
+        kinds = ", ".join(f"{one.name} for a {kind}" for kind, one in self.encoders.items())
+        self.summary = (
+            f"{len(train_set):,} examples to learn from, {len(held_back):,} to validate on; encoders: {kinds};"
+            f" language model {language.identity[:12]}, frozen"
+        )
+        self.about = {"examples": {"train": len(train_set), "validation": len(held_back)}, "data": self._data()}
+        self.remarks = tuple(f"{what}: {count}" for what, count in self.sets.remarks.items())
+        self.identity = {ENCODERS: shapes_to_json(self.model.encoders), LANGUAGE: language.identity}
+
+    def _encode(self, kind: Kind, objects: Sequence[Object]) -> FloatArray:
+        encoder = self.encoders[kind]
+        folder = self.run.data.cache / f"{kind}_{shape_of(encoder).checksum[:16]}"
+        found: FloatArray = encode_all(encoder, objects, folder, self.context.progress).of(objects)
+        return found
+
+    def _begin(self) -> None:
+        """The scales of what comes in, from the training set; or the projections of other runs."""
+        sets = self.sets
+        vectors = {
+            kind: torch.from_numpy(one[sets.train_rows(kind)])
+            for kind, one in sets.vectors.items()
+            if len(sets.train_rows(kind))
+        }
+        self.model.fit(vectors, sets.train.states_MW if len(sets.train.states_MW) else None)
+        load_projections(self.model, self.run.training.projections_from)
+
+    def _make_sampler(self, examples: ExampleSet) -> ExampleSampler:
+        kinds = [one[0].kind if self.run.objective.contrastive else "" for one in examples.places]
+        size = self.run.training.batch_size * self.context.world
+        try:
+            return ExampleSampler(examples.length_N, numbered(kinds), size, self.run.seed)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def batch(self, number: int) -> AlignmentBatch:
+        """Micro-batch `number` of the run, see `Task`."""
+        turn, place = divmod(number, self.batches_per_epoch)
+        return self._batch_of(self.sets.train, self._round(turn)[place])
+
+    def validation_batches(self) -> Iterator[AlignmentBatch]:
+        """The held-back examples, see `Task`; the same batches on any number of ranks that divides them."""
+        return (self._batch_of(self.sets.validation, rows_G) for rows_G in self._validation_rows())
+
+    def _validation_rows(self) -> list[IntArray]:
+        held_back, world = self.sets.validation, self.context.world
+        kinds = numbered([one[0].kind if self.run.objective.contrastive else "" for one in held_back.places])
+        size, found = self.run.training.batch_size * world, []
+        for kind in np.unique(kinds):
+            rows = np.flatnonzero(kinds == kind)
+            rows = rows[np.argsort(held_back.length_N[rows], kind="stable")]
+            rows = rows[: len(rows) // world * world]
+            found += [rows[start : start + size] for start in range(0, len(rows), size)]
+        return found
+
+    def _batch_of(self, examples: ExampleSet, rows_G: IntArray) -> AlignmentBatch:
+        run, rank, world = self.run, self.context.rank, self.context.world
+        own = share(rows_G, rank, world).tolist()
+        rows = [examples.rows[at] for at in own]
+        places = [examples.places[at] for at in own]
+        prompts = contrast = None
+        if run.objective.autoregressive:
+            prompts = make_batch(rows, places, self.sets.vectors, self.model.soft_tokens)
+        if run.objective.contrastive:
+            kind = places[0][0].kind
+            vectors_BXD = torch.from_numpy(self.sets.vectors[kind][[one[0].row for one in places]])
+            description_G = examples.description_N[shared_order(rows_G, world)]
+            chosen = np.arange(len(examples.texts))
+            if run.objective.negatives == "batch":
+                general = chosen[int(examples.description_N.max()) + 1 :]
+                chosen = np.concatenate([np.unique(description_G), general])
+                description_G = np.searchsorted(chosen, description_G)
+            contrast = ContrastBatch(
+                kind, vectors_BXD, examples.states_MW[chosen], torch.from_numpy(description_G)
+            )
+        tokens = int(sum(len(examples.rows[at]) for at in rows_G.tolist()))
+        return AlignmentBatch(len(own), tokens, prompts, contrast)
+
+    def validate(self) -> Validation:
+        """The mean loss of the held-back examples; of greedy answers the share that is right, by task; and R@1
+        among the held-back descriptions, by kind of object."""
+        exact: list[Tensor] = []
+
+        def see(loss: AlignmentLoss) -> None:
+            if loss.exact_B is not None:
+                exact.append(loss.exact_B)
+
+        score = self.mean_loss(see)
+        scalars = self._exact_by_task(exact) if exact else {}
+        if self.run.objective.contrastive:
+            scalars |= self._recalls()
+        return Validation(score, scalars)
+
+    def _exact_by_task(self, exact: Sequence[Tensor]) -> dict[str, float]:
+        own = torch.cat(list(exact)).float()
+        rows = np.concatenate(
+            [share(one, self.context.rank, self.context.world) for one in self._validation_rows()]
+        )
+        tasks = sorted(set(self.sets.validation.tasks))
+        place = {task: at for at, task in enumerate(tasks)}
+        task_N = torch.tensor(
+            [place[self.sets.validation.tasks[at]] for at in rows.tolist()], device=own.device
+        )
+        counts = own.new_zeros(2, len(tasks))
+        counts[0].index_add_(0, task_N, own)
+        counts[1].index_add_(0, task_N, torch.ones_like(own))
+        if self.context.world > 1:
+            dist.all_reduce(counts)
+        return {
+            f"exact/{task.replace(' ', '_')}": float(right / total)
+            for task, right, total in zip(tasks, counts[0], counts[1])
+            if total
+        }
+
+    @torch.no_grad()
+    def _recalls(self) -> dict[str, float]:
+        held_back, device = self.sets.validation, self.context.device
+        self.module.eval()
+        texts_MW = self.model.text_vectors(held_back.states_MW.to(device))
+        found = {}
+        for kind in self.encoders:
+            rows = np.array(
+                [at for at, one in enumerate(held_back.places) if one[0].kind == kind], dtype=np.int64
+            )
+            if not len(rows):
+                continue
+            vectors = self.sets.vectors[kind][[held_back.places[at][0].row for at in rows.tolist()]]
+            objects_NW = self.model.contrast_vectors(kind, torch.from_numpy(vectors).to(device))
+            own_N = torch.from_numpy(held_back.description_N[rows]).to(device)
+            found[f"recall_at_1/{kind}"] = float(retrieved(objects_NW, texts_MW, own_N, 1).float().mean())
+        return found
+
+    def flops(self, batch: AlignmentBatch, loss: AlignmentLoss) -> float:
+        """See `Task`."""
+        projections = 6.0 * sum(one.numel() for one in self.model.parameters()) * batch.rows
+        if batch.prompts is None:
+            return projections
+        positions = batch.prompts.ids_BL.numel()
+        return projections + self.model.language.flops(positions, int(batch.prompts.answer_BL.sum()))
+
+    def final_figures(self) -> Mapping[str, float]:
+        """See `Task`.
+
+        Raises:
+            UserError: the language model has changed, which must not be.
+        """
+        if self.model.language.checksum() != self._checksum:
+            raise UserError("the weights of the language model have changed: this is a fault of the program")
+        return {"language_model_unchanged": 1.0}
+
+    def save_files(self, folder: Path) -> None:
+        """See `Task`."""
+        write_json(folder / ENCODERS, shapes_to_json(self.model.encoders))
+
+    def _data(self) -> str:
+        """A short checksum by which two runs see that they learn from the same examples."""
+        train = self.sets.train
+        content = json.dumps([len(train), list(train.tasks), list(train.texts)])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _encoder(run: AlignmentRun, kind: Kind) -> ObjectEncoder:
+    choice = run.encoders[kind]
+    found = make_encoder(choice.name, choice.options)
+    if found.kind != kind:
+        raise ConfigError(
+            f"encoders.{kind}: {choice.name} is an encoder of a {found.kind}: expected of a {kind}"
+        )
+    return found
+
+
+SYSTEM = System(AlignmentTask, files=(ENCODERS,))

@@ -1,0 +1,194 @@
+"""Both stages in one process: what is learnt, what stays, and what cannot be learnt from is told."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mmspec_ds.errors import ConfigError, DataError, UserError
+from mmspec_ds.systems.alignment.data import general_texts, read_examples_of
+from mmspec_ds.systems.alignment.objects import Example, Molecule
+from mmspec_ds.systems.alignment.projections_from import load_projections
+from mmspec_ds.systems.alignment.run_settings import AlignmentData
+from mmspec_ds.systems.alignment.task import AlignmentTask
+from mmspec_ds.trainer.task import TaskContext
+from tests.systems.alignment.questions_of_molecules import described, questions
+from tests.systems.alignment.tiny import make_run, save_language, save_trained
+
+STAGE1 = {"contrastive": 1.0, "autoregressive": 0.5, "layer": 1}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_language(tmp_path_factory.mktemp("language") / "model")
+
+
+def make_task(
+    language: Path, examples: list[Example], rank: int = 0, world: int = 1, **blocks: Any
+) -> AlignmentTask:
+    data = {"cache": str(language.parent / "cache"), "validation_fraction": 0.3} | blocks.pop("data", {})
+    run = make_run(language, data=data, **blocks)
+    held = [one for at, one in enumerate(examples) if at % 5 == 0]
+    train = [one for at, one in enumerate(examples) if at % 5]
+    task = AlignmentTask(run, TaskContext(torch.device("cpu"), rank, 1), (train, held))
+    if world > 1:
+        task.context = TaskContext(torch.device("cpu"), rank, world)
+        task.sampler = task._make_sampler(task.sets.train)
+        task.batches_per_epoch = len(task.sampler)
+        task._round.cache_clear()
+        task._round = task.sampler.round  # type: ignore[assignment]
+    return task
+
+
+def trained_a_little(task: AlignmentTask, steps: int, rate: float) -> list[float]:
+    optimizer = torch.optim.Adam(task.model.parameters(), lr=rate)
+    losses = []
+    for number in range(steps):
+        task.module.train()
+        loss = task.module(task.batch(number), 0.0)
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        losses.append(float(loss.parts["task"]))
+    return losses
+
+
+def test_stage_1_finds_descriptions_and_tells_them(language: Path) -> None:
+    task = make_task(language, described(), objective=STAGE1)
+    before = task.validate()
+    assert set(before.scalars) == {
+        "exact/description", "recall_at_1/molecule", "recall_at_1/protein",
+    }  # fmt: skip
+    losses = trained_a_little(task, 60, 3e-3)
+    after = task.validate()
+    assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.3
+    assert after.score < before.score
+    assert task.final_figures() == {"language_model_unchanged": 1.0}
+
+
+def test_a_batch_of_stage_1_has_one_kind(language: Path) -> None:
+    task = make_task(language, described(), objective=STAGE1)
+    kinds = set()
+    for number in range(task.batches_per_epoch):
+        batch = task.batch(number)
+        assert batch.prompts is not None
+        assert batch.contrast is not None
+        assert len(batch.prompts.vectors) == 1
+        kinds.add(batch.contrast.kind)
+        own = batch.contrast.states_CW[batch.contrast.description_G]
+        answers = task.sets.train.states_MW[task.sets.train.description_N[task._round(0)[number]]]
+        assert torch.equal(own, answers)
+    assert kinds == {"molecule", "protein"}
+
+
+def test_negatives_of_the_batch_alone_and_general_text(language: Path, tmp_path: Path) -> None:
+    (tmp_path / "general.txt").write_text("A cat sat.\n\nRain falls.\nA cat sat.\n")
+    assert general_texts([tmp_path / "general.txt"]) == ["A cat sat.", "Rain falls."]
+    data = {"general_text": (str(tmp_path / "general.txt"),)}
+    everything = make_task(language, described(), objective=STAGE1, data=data).batch(0)
+    few = make_task(language, described(), objective=STAGE1 | {"negatives": "batch"}, data=data).batch(0)
+    assert everything.contrast is not None
+    assert few.contrast is not None
+    own = few.contrast.description_G.unique()
+    assert len(few.contrast.states_CW) == len(own) + 2 < len(everything.contrast.states_CW)
+    assert torch.equal(
+        few.contrast.states_CW[few.contrast.description_G],
+        everything.contrast.states_CW[everything.contrast.description_G],
+    )
+    with pytest.raises(DataError, match="cannot be read as text"):
+        general_texts([tmp_path / "absent.txt"])
+
+
+def test_stage_2_learns_to_answer(language: Path) -> None:
+    task = make_task(language, questions(), training={"batch_size": 8, "steps": 4})
+    batch = task.batch(0)
+    assert batch.contrast is None
+    before = task.validate()
+    losses = trained_a_little(task, 80, 5e-3)
+    after = task.validate()
+    assert set(after.scalars) == {"exact/element", "exact/longer", "exact/both"}
+    assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.8
+    assert after.score < before.score
+    assert task.final_figures() == {"language_model_unchanged": 1.0}
+    assert task.flops(batch, task.module(batch, 0.0)) > 0
+
+
+def test_a_changed_language_model_is_a_fault(language: Path) -> None:
+    task = make_task(language, questions())
+    with torch.no_grad():
+        next(iter(task.model.language.model.parameters())).mul_(1.0001)
+    with pytest.raises(UserError, match="language model have changed"):
+        task.final_figures()
+
+
+def test_ranks_have_the_halves_of_a_batch(language: Path) -> None:
+    size = {"batch_size": 8, "steps": 4}
+    whole = make_task(language, described(), objective=STAGE1, training=size)
+    halves = [
+        make_task(language, described(), rank, 2, objective=STAGE1, training=size | {"batch_size": 4})
+        for rank in (0, 1)
+    ]
+    for number in (0, 3):
+        one, parts = whole.batch(number), [half.batch(number) for half in halves]
+        assert one.contrast is not None
+        found = []
+        for part in parts:
+            assert part.contrast is not None
+            assert part.tokens == one.tokens
+            assert torch.equal(part.contrast.description_G, parts[0].contrast.description_G)  # type: ignore[union-attr]
+            found.append(part.contrast.vectors_BXD)
+        assert sorted(torch.cat(found).sum((1, 2)).tolist()) == sorted(
+            one.contrast.vectors_BXD.sum((1, 2)).tolist()
+        )
+
+
+def test_projections_of_earlier_runs(language: Path, tmp_path: Path) -> None:
+    source = save_trained(tmp_path / "one", language)
+    target = make_task(language, questions()).model
+    load_projections(target, [tmp_path / "one"])
+    for name, value in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], value), name
+    with pytest.raises(DataError, match="has a projection of a molecule, as"):
+        load_projections(target, [tmp_path / "one", tmp_path / "one"])
+    save_trained(tmp_path / "wide", language, projection={"hidden": 8})
+    with pytest.raises(DataError, match="has other sizes"):
+        load_projections(target, [tmp_path / "wide"])
+    save_trained(tmp_path / "other", save_language(tmp_path / "language", seed=4))
+    with pytest.raises(DataError, match="another language model"):
+        load_projections(target, [tmp_path / "other"])
+
+
+def test_which_examples_are_used() -> None:
+    files = {Path("a"): [*described(), *questions()], Path("b"): questions()[:6]}
+    settings = AlignmentData(train=(Path("a"),), validation=(Path("b"),), tasks=("element", "both"))
+    train, validation, remarks = read_examples_of(settings, ["molecule"], lambda path: files[path])
+    assert {one.task for one in train} == {"element"}
+    assert len(validation) == 2
+    assert remarks["examples about a protein, of which the run has no encoder"] == 24 + 2
+    assert sum("also trained on" in what for what in remarks) == 1
+    settings = AlignmentData(train=(Path("a"),), tasks=("element",), validation_fraction=0.3)
+    train, validation, remarks = read_examples_of(settings, ["molecule"], lambda path: files[path])
+    assert len(train) + len(validation) == 24
+    assert not {one.group for one in train} & {one.group for one in validation}
+    with pytest.raises(DataError, match="no example to learn from"):
+        read_examples_of(AlignmentData(train=(Path("a"),)), ["cell"], lambda path: files[path])
+    with pytest.raises(ConfigError, match="names no file"):
+        read_examples_of(AlignmentData(), ["cell"], lambda path: files[path])
+
+
+def test_too_deep_a_layer_is_told(language: Path) -> None:
+    with pytest.raises(DataError, match="has 2 layers: expected at least 9"):
+        make_task(language, described(), objective=STAGE1 | {"layer": 9})
+
+
+def test_an_example_that_is_too_long_is_left_out(language: Path) -> None:
+    long = Example("Is it [MOLECULE]?", (Molecule("CC"),), "x" * 400, "element")
+    task = make_task(language, [long, long, *questions()])
+    assert task.remarks == ("examples longer than language.longest: 2",)
