@@ -15,107 +15,16 @@ Axes: T tokens, D model width, F expert width, E experts, K choices, M modalitie
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import peers
 import runner
 import torch
-from mmspec_kernels import (
-    ExpertWeights,
-    Pools,
-    PoolSums,
-    combine,
-    combine_and_pool,
-    dispatch,
-    gather,
-    route,
-    sparse_ffn_and_pool,
-)
+from kernel_cases import DTYPES, SHAPES, Shape, equal_cost, expert_cost, make_layer, make_structure
+from kernel_gate import gate
+from mmspec_kernels import Pools, combine, combine_and_pool, dispatch, gather, route, sparse_ffn_and_pool
 from peers import Layer
 from runner import Cost, Row, Work
 from torch import Tensor
-
-from mmspec_ds.moe.structure import StructuralSums
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A sparse layer's sizes; the tokens are those of `samples` molecules."""
-
-    tokens: int
-    samples: int
-    d_model: int
-    widths: tuple[int, ...]
-    k: int = 2
-
-
-SHAPES = {
-    "paper": Shape(64 * 1280, 64, 512, (2048, 512) * 4),
-    "paper-4096": Shape(4096, 16, 512, (2048, 512) * 4),
-    "large": Shape(65536, 64, 2048, (8192, 2048) * 32),
-    "decode-1": Shape(1, 1, 512, (2048, 512) * 4),
-    "decode-64": Shape(64, 1, 512, (2048, 512) * 4),
-    "tiny": Shape(96, 4, 64, (128, 32) * 2),
-}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-MODALITIES = 4
-
-
-def make_structure(shape: Shape, device: torch.device) -> StructuralSums:
-    """The structural sums of the paper's families, in turn: shared, two modality families, interaction."""
-    family = torch.arange(len(shape.widths)) * 4 // len(shape.widths)
-    serves_EM = torch.stack([(family == 1 + m // 2) for m in range(MODALITIES)], 1)
-    return StructuralSums(serves_EM, family == 0, margin=1.0).to(device)
-
-
-def make_layer(shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple[Layer, Tensor, Tensor, Tensor]:
-    """A layer routed at random by a router, with the router's weight, prior and the modalities."""
-    torch.manual_seed(0)
-
-    def parameter(*size: int, scale: float = 1.0) -> Tensor:
-        return (torch.randn(size, device=device) * scale).to(dtype).requires_grad_()
-
-    experts = [
-        ExpertWeights(
-            parameter(shape.d_model, width, scale=shape.d_model**-0.5), parameter(width, scale=0.1),
-            parameter(width, shape.d_model, scale=width**-0.5), parameter(shape.d_model, scale=0.1),
-        )
-        for width in shape.widths
-    ]  # fmt: skip
-    hidden = parameter(shape.tokens, shape.d_model)
-    router = torch.randn(len(experts), shape.d_model, device=device).mul_(0.02).requires_grad_()
-    prior = torch.randn(MODALITIES, shape.d_model, device=device).mul_(0.02).requires_grad_()
-    modality = torch.randint(0, MODALITIES, (shape.tokens,), device=device)
-    routing = route(hidden, modality, router, prior, k=shape.k)
-    weight = routing.weight_TK.detach().requires_grad_()
-    return Layer(hidden, routing.index_TK, weight, experts), router, prior, modality
-
-
-def expert_cost(layer: Layer, *, backward: bool) -> Cost:
-    """Two products per row forward, four backward. Bytes: tokens, the weights of the experts that are used and
-    outputs once each; for training the weights twice and every gradient, and the pre-activations written and
-    read."""
-    d_model, item = layer.hidden_TD.shape[1], layer.hidden_TD.element_size()
-    widths = torch.tensor([len(e.w2) for e in layer.experts], device=layer.index_TK.device)
-    index = layer.index_TK[layer.index_TK >= 0]
-    hidden = float(widths[index].sum())
-    sizes = [sum(t.numel() for t in e) for e in layer.experts]
-    read = sum(sizes[number] for number in index.unique().tolist())
-    flop = 4.0 * hidden * d_model
-    if not backward:
-        return Cost(flop, item * (2 * layer.hidden_TD.numel() + read))
-    moved = 5 * layer.hidden_TD.numel() + 2 * read + sum(sizes) + 2 * hidden
-    return Cost(3 * flop, item * moved)
-
-
-def equal_cost(layer: Layer, shape: Shape, experts: int, rows: float) -> Cost:
-    """Training of `experts` networks of the largest width on `rows` rows, counted as in `expert_cost`."""
-    item, width = layer.hidden_TD.element_size(), max(shape.widths)
-    weights = experts * (2 * shape.d_model * width + width + shape.d_model)
-    moved = 5 * layer.hidden_TD.numel() + 3 * weights + 2 * rows * width
-    return Cost(12.0 * rows * shape.d_model * width, item * moved)
 
 
 def contestants(layer: Layer) -> dict[str, Callable[[Layer], Tensor]]:
@@ -134,58 +43,6 @@ def contestants(layer: Layer) -> dict[str, Callable[[Layer], Tensor]]:
         except (RuntimeError, NotImplementedError, AttributeError) as error:
             print(f"left out: {name}: {str(error).splitlines()[0]}")
     return found
-
-
-def gate(layer: Layer, found: dict[str, Callable[[Layer], Tensor]], pools: Pools) -> bool:
-    """Outputs and all gradients of each against the loop in float64; prints what it saw."""
-    double = Layer(
-        layer.hidden_TD.detach().double().requires_grad_(), layer.index_TK,
-        layer.weight_TK.detach().double().requires_grad_(),
-        [ExpertWeights(*(t.detach().double().requires_grad_() for t in e)) for e in layer.experts],
-    )  # fmt: skip
-    grad = torch.randn_like(layer.hidden_TD)
-    sums = exact_pools(double, pools)
-    goals = [grad, *(torch.randn_like(t, dtype=torch.float32) for t in sums)]
-    exact = exact_results([peers.loop(double)], double, [grad])
-    exact_pooled = exact_results([peers.loop(double), *sums], double, goals)
-    dtype = layer.hidden_TD.dtype
-    # Padding and grouping by width add biases in a rounding of their own: four roundings in all.
-    limit = (32 if dtype == torch.float32 else 4) * torch.finfo(dtype).eps
-    passed = True
-
-    def check(name: str, results: Sequence[Tensor], goals: Sequence[Tensor], exact: Sequence[Tensor]) -> None:
-        nonlocal passed
-        values = [*results, *torch.autograd.grad(results, layer.leaves(), goals)]
-        error = max(
-            float(((v.double() - e).norm() / e.norm().clamp_min(1e-12)).detach()) for v, e in zip(values, exact)
-        )
-        passed &= error <= limit
-        verdict = "" if error <= limit else "FAILED"
-        print(f"correct: {name:18} largest relative error {error:.2e} of {limit:.2e} {verdict}")
-
-    for name, compute in found.items():
-        check(name, [compute(layer)], [grad], exact)
-    out, pooled = sparse_ffn_and_pool(layer.hidden_TD, layer.index_TK, layer.weight_TK, layer.experts, pools)
-    check("ours with pools", [out, *pooled], goals, exact_pooled)
-    return passed
-
-
-def exact_pools(double: Layer, pools: Pools) -> PoolSums:
-    """The sums over pools of the loop's expert outputs."""
-    rows_ND, plan = peers.loop_rows(double)
-    weight_N = double.weight_TK.flatten()[plan.pair_N]
-    place_N = pools.places(plan.used_TK).flatten()[plan.pair_N]
-    size = (pools.samples, pools.pools)
-    empty = rows_ND.new_zeros(pools.samples * pools.pools, rows_ND.shape[1])
-    output = empty.index_add(0, place_N, rows_ND * weight_N[:, None])
-    mass = empty[:, 0].index_add(0, place_N, weight_N)
-    return PoolSums(output.unflatten(0, size), mass.unflatten(0, size))
-
-
-def exact_results(results: Sequence[Tensor], double: Layer, goals: Sequence[Tensor]) -> list[Tensor]:
-    """Results and gradients in float64."""
-    gradients = torch.autograd.grad(results, double.leaves(), [g.double() for g in goals], retain_graph=True)
-    return [*results, *gradients]
 
 
 def step(compute: Callable[[], Tensor | Sequence[Tensor]], leaves: Sequence[Tensor]) -> Work:

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from runner import RESULTS, commit, device_name
 
+from mmspec_ds.files import entry_of
 from mmspec_ds.library.entry import FloatMatrix
 from mmspec_ds.library.index import VectorIndex, flat_search, open_index, recall_of, write_index
 from mmspec_ds.library.store import Library
@@ -113,8 +114,9 @@ def measure_index(
         about = write_index(path, vectors)
         build_s = time.process_time() - started
         print(f"index made in {build_s:.0f} s of processor time", flush=True)
+        manifest = {"indexes": {"model": {"file": path.name, **about}}, "arrays": {}, "files": {}}
+        manifest["files"] = {path.name: entry_of(path)}
         started = time.perf_counter()
-        manifest = {"indexes": {"model": {"file": path.name, **about}}}
         index = open_index(path.parent, manifest, "model", vectors)
         open_ms = 1e3 * (time.perf_counter() - started)
         speed, speed_cpu = max(

@@ -107,7 +107,8 @@ def contestant(name: str, options: argparse.Namespace, folder: Path) -> Contesta
 
 
 def compete(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
-    """Seconds a sample of each."""
+    """Speed and size of each; `pairs` is the median over the steps of the first one's processor time over this
+    one's, which other work on the machine disturbs least."""
     from mmspec_ds.trainer.distributed import process_group
 
     with process_group(10):
@@ -123,6 +124,7 @@ def compete(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
             for one in everyone:
                 one.step(number)
                 print(".", end="", flush=True, file=sys.stderr)
+        first = everyone[0].processor
         return {
             one.name: {
                 "samples_per_second": one.samples / sum(one.seconds),
@@ -130,6 +132,7 @@ def compete(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
                 "step_ms": statistics.median(one.seconds) * 1e3,
                 "tokens_per_sample": float(one.session.task.data.train.lengths.mean()),
                 "parameters": sum(p.numel() for p in one.session.task.module.parameters()),
+                "pairs": statistics.median(a / b for a, b in zip(first, one.processor)),
             }
             for one in everyone
         }
@@ -200,6 +203,7 @@ def write(results: dict[str, dict[str, float]], options: argparse.Namespace) -> 
     first = next(iter(results.values()))
     path = Path(os.devnull) if options.no_csv else RESULTS.with_name("step.csv")
     head = ["date", "commit", "device", "run", "overrides", "batch_size", "steps", "contestant", *first]
+    head.append(head.pop(head.index("pairs")))  # younger than the file
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, head, lineterminator="\n")
@@ -227,7 +231,8 @@ def write(results: dict[str, dict[str, float]], options: argparse.Namespace) -> 
             print(
                 f"{name:14} {found['parameters'] / 1e6:7.1f} M  {found['tokens_per_sample']:6.0f} tokens "
                 f"{found['samples_per_second']:8.2f} samples/s  {found['peak_megabytes']:8.0f} MB  "
-                f"ratio {ratio:.2f} ({busy:.2f} by processor time), of memory {memory:.2f}"
+                f"ratio {ratio:.2f} (by processor time {busy:.2f}, step by step {1 / found['pairs']:.2f}), "
+                f"of memory {memory:.2f}"
             )
 
 

@@ -1,16 +1,19 @@
-"""A pool of processes that maps a function over items: results come in order, and few are held in memory."""
+"""A pool of processes that maps a function over items: results come in order, and few are held in memory. And
+what tells machines that share a folder apart."""
 
 import os
 import pickle
 import signal
+import socket
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
+from pathlib import Path
 from queue import Empty
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -155,3 +158,12 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
+
+
+def this_machine() -> str:
+    """This machine since it was started, and the container whose process numbers we see: where two are equal, a
+    process number means the same process."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    return " ".join(parts)

@@ -39,6 +39,18 @@ def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     return content
 
 
+def of_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    """The keys and values of `key=value` texts alone, whose values are YAML.
+
+    Raises:
+        ConfigError: a text that is no such pair.
+    """
+    content: dict[str, Any] = {}
+    for override in overrides:
+        _apply(content, override)
+    return content
+
+
 def validated(kind: type[S], content: Mapping[str, Any], source: str) -> S:
     """Settings from plain values, or a ConfigError that begins with `source` and names everything wrong."""
     try:

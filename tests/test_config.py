@@ -140,6 +140,7 @@ def test_the_system_is_elucidation_unless_the_file_says_otherwise(write: Write) 
     told = refusal(write(MINIMAL), "system=elucidaton")
     assert "system: unknown system 'elucidaton'; did you mean 'elucidation'?" in told
     assert "unknown system 7; known systems: elucidation" in refusal(write(MINIMAL), "system=7")
+    assert "unknown system ['a']; known systems" in refusal(write(MINIMAL), "system=[a]")
 
 
 def test_all_that_is_wrong_is_told_at_once(write: Write) -> None:

@@ -64,8 +64,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "mmspec_ds.studies": {
         *(f"mmspec_ds.{n}" for n in ("data", "evaluation", "figures", "moe", "molecules", "nn", "profiling")),
-        *(f"mmspec_ds.{n}" for n in ("readers", "reporting", "simulator", "spectra", "systems", "trainer")),
-        "mmspec_ds.verification",
+        *(f"mmspec_ds.{n}" for n in ("language", "library", "readers", "reporting", "simulator", "spectra")),
+        *(f"mmspec_ds.{n}" for n in ("systems", "trainer", "verification")),
     },
     "mmspec_ds.api": {f"mmspec_ds.{n}" for n in ("readers", "reporting", "spectra", "systems", "verification")},
     "mmspec_ds.cli": {

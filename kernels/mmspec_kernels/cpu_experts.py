@@ -1,22 +1,35 @@
 """The fast path of plain torch: two products per expert, for CPU caches.
 
-An expert's rows are taken in blocks, so that hidden values are activated and differentiated while they are in
+Rows are taken in groups of blocks, so that hidden values are activated and differentiated while they are in
 cache, in memory that the allocator reuses. A new buffer for all rows costs more in page faults than the
-activation.
+activation. A block has rows of one expert. What is not a product is done once for all blocks of a group:
+experts of few rows would else spend their time in calls.
 
-Axes: D model width, F expert width, T tokens, N rows in expert order.
+Axes: D model width, F expert width, T tokens, N rows in expert order, H hidden values of a group.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mmspec_kernels.weights import Activation, Experts, ExpertWeights, StackedWeights, activate
 
 BLOCK_ROWS = 1024
+GROUP_ROWS = 4096
+"""Rows of a group at most: buffers of some MB at the widths of small models."""
+
+
+class Block(NamedTuple):
+    """Rows `first` to `end` of an expert; `starts` marks its first block."""
+
+    expert: int
+    first: int
+    end: int
+    starts: bool
 
 
 @dataclass(frozen=True)
@@ -27,13 +40,20 @@ class Rows:
     counts: tuple[int, ...]
     token_N: Tensor | None = None
 
-    def blocks(self) -> Iterator[tuple[int, int, int, bool]]:
-        """(expert, first row, end row, whether it is the expert's first block) over all rows."""
+    def groups(self) -> Iterator[list[Block]]:
+        """All rows in blocks of one expert; a group is consecutive blocks of GROUP_ROWS rows at most."""
+        group: list[Block] = []
         start = 0
         for expert, count in enumerate(self.counts):
             for first in range(start, start + count, BLOCK_ROWS):
-                yield expert, first, min(first + BLOCK_ROWS, start + count), first == start
+                block = Block(expert, first, min(first + BLOCK_ROWS, start + count), first == start)
+                if group and block.end - group[0].first > GROUP_ROWS:
+                    yield group
+                    group = []
+                group.append(block)
             start += count
+        if group:
+            yield group
 
     def part(self, first: int, end: int) -> Tensor:
         """Rows `first` to `end`, [n, D]."""
@@ -67,15 +87,20 @@ class Layout:
 def forward_rows(
     rows: Rows, experts: Sequence[ExpertWeights], activation: Activation, *, keep: bool
 ) -> tuple[Tensor, list[Tensor]]:
-    """The outputs [N, D] in the order of the rows, and the pre-activations of each block if `keep`."""
+    """The outputs [N, D] in the order of the rows, and the pre-activations [H] of each group if `keep`."""
     out_ND = rows.hidden.new_empty(sum(rows.counts), rows.hidden.shape[1])
     kept = []
-    for e, first, end, _ in rows.blocks():
-        w = experts[e]
-        pre = torch.addmm(w.b1, rows.part(first, end), w.w1)
-        torch.addmm(w.b2, activate(pre, activation), w.w2, out=out_ND[first:end])
+    for group in rows.groups():
+        pre_H = _widened(rows.part(group[0].first, group[-1].end), group, experts)
+        if activation == "gelu":
+            acts = _apart(F.gelu(pre_H), group, experts)
+        else:
+            acts = [activate(pre, activation) for pre in _apart(pre_H, group, experts)]
+        for block, act in zip(group, acts):
+            w = experts[block.expert]
+            torch.addmm(w.b2, act, w.w2, out=out_ND[block.first : block.end])
         if keep:
-            kept.append(pre)
+            kept.append(pre_H)
     return out_ND, kept
 
 
@@ -95,31 +120,91 @@ def backward_rows(
         rows: as in the forward pass.
         layout: of the weights.
         flat: the weights.
-        kept: pre-activations of each block; none are computed again.
+        kept: pre-activations of each group; none are computed again.
         activation: of the experts.
-        gradient_of: the gradient of the outputs of rows `first` to `end`; called once for each block, in order.
+        gradient_of: the gradient of the outputs of rows `first` to `end`; called once for each group, in order.
         of_rows: whether the gradient of the rows is wanted.
     """
     experts = layout.apart(flat)
     gradients = [torch.empty_like(t) for t in flat]
-    apart = layout.apart(gradients)
+    into = layout.apart(gradients)
     for expert, count in enumerate(rows.counts):
         if not count:
-            for t in apart[expert]:
+            for t in into[expert]:
                 t.zero_()
     drows_ND = rows.hidden.new_empty(sum(rows.counts), rows.hidden.shape[1]) if of_rows else None
-    for place, (e, first, end, starts) in enumerate(rows.blocks()):
-        w, into, part, grad = experts[e], apart[e], rows.part(first, end), gradient_of(first, end)
-        pre = kept[place] if kept else torch.addmm(w.b1, part, w.w1)
-        act, dpre = _activation_gradient(pre, torch.mm(grad, w.w2.T), activation)
-        old = 0.0 if starts else 1.0
-        torch.addmm(into.w2, act.T, grad, beta=old, out=into.w2)
-        torch.addmm(into.w1, part.T, dpre, beta=old, out=into.w1)
-        _add_columns(into.b1, dpre, starts)
-        _add_columns(into.b2, grad, starts)
-        if drows_ND is not None:
-            torch.mm(dpre, w.w1.T, out=drows_ND[first:end])
+    for place, group in enumerate(rows.groups()):
+        first, end = group[0].first, group[-1].end
+        part, grad = rows.part(first, end), gradient_of(first, end)
+        pre_H = kept[place] if kept else _widened(part, group, experts)
+        act, dpre = _differentiated(pre_H, grad, group, experts, activation)
+        for number, block in enumerate(group):
+            here = slice(block.first - first, block.end - first)
+            _add_gradients(into[block.expert], part[here], grad[here], act[number], dpre[number], block.starts)
+            if drows_ND is not None:
+                torch.mm(dpre[number], experts[block.expert].w1.T, out=drows_ND[block.first : block.end])
     return drows_ND, gradients
+
+
+def _widened(part: Tensor, group: Sequence[Block], experts: Sequence[ExpertWeights]) -> Tensor:
+    """The pre-activations of a group's rows, one block after the other [H]."""
+    sizes = [(block.end - block.first) * experts[block.expert].w1.shape[1] for block in group]
+    pre_H = part.new_empty(sum(sizes))
+    first = group[0].first
+    for block, pre in zip(group, _apart(pre_H, group, experts)):
+        w = experts[block.expert]
+        torch.addmm(w.b1, part[block.first - first : block.end - first], w.w1, out=pre)
+    return pre_H
+
+
+def _apart(values_H: Tensor, group: Sequence[Block], experts: Sequence[ExpertWeights]) -> list[Tensor]:
+    """The hidden values of each block [rows, F] ([rows, 2 F] for "swiglu"), as views."""
+    rows = [block.end - block.first for block in group]
+    sizes = [count * experts[block.expert].w1.shape[1] for count, block in zip(rows, group)]
+    return [part.view(count, -1) for part, count in zip(values_H.split(sizes), rows)]
+
+
+def _differentiated(
+    pre_H: Tensor,
+    grad: Tensor,
+    group: Sequence[Block],
+    experts: Sequence[ExpertWeights],
+    activation: Activation,
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """The activations of each block [rows, F], and the gradients of its pre-activations."""
+    first = group[0].first
+    parts = [grad[block.first - first : block.end - first] for block in group]
+    if activation != "gelu":
+        pairs = [
+            _swiglu_gradient(pre, torch.mm(part, experts[block.expert].w2.T))
+            for block, part, pre in zip(group, parts, _apart(pre_H, group, experts))
+        ]
+        return [act for act, _ in pairs], [dpre for _, dpre in pairs]
+    gradient_H = torch.empty_like(pre_H)
+    dpre = _apart(gradient_H, group, experts)
+    for block, part, dact in zip(group, parts, dpre):
+        torch.mm(part, experts[block.expert].w2.T, out=dact)
+    torch.ops.aten.gelu_backward.grad_input(gradient_H, pre_H, approximate="none", grad_input=gradient_H)
+    return _apart(F.gelu(pre_H), group, experts), dpre
+
+
+def _swiglu_gradient(pre: Tensor, dact: Tensor) -> tuple[Tensor, Tensor]:
+    """silu(gates) * values, and the gradient of both."""
+    gate, value = pre.chunk(2, -1)
+    silu = F.silu(gate)
+    dgate = torch.ops.aten.silu_backward(dact * value, gate)
+    return silu * value, torch.cat([dgate, dact * silu], 1)
+
+
+def _add_gradients(
+    into: ExpertWeights, part: Tensor, grad: Tensor, act: Tensor, dpre: Tensor, starts: bool
+) -> None:
+    """Write the gradients of an expert's weights from the first of its blocks, and add those of others."""
+    old = 0.0 if starts else 1.0
+    torch.addmm(into.w2, act.T, grad, beta=old, out=into.w2)
+    torch.addmm(into.w1, part.T, dpre, beta=old, out=into.w1)
+    _add_columns(into.b1, dpre, starts)
+    _add_columns(into.b2, grad, starts)
 
 
 class _Experts(torch.autograd.Function):
@@ -158,17 +243,6 @@ def _add_columns(total: Tensor, part: Tensor, starts: bool) -> None:
         torch.sum(part, 0, out=total)
     else:
         total.add_(part.sum(0))
-
-
-def _activation_gradient(pre: Tensor, dact: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
-    """The activation, and the gradient of the pre-activation, which overwrites `dact` for GELU."""
-    if activation == "gelu":
-        act = torch.nn.functional.gelu(pre)
-        return act, torch.ops.aten.gelu_backward.grad_input(dact, pre, approximate="none", grad_input=dact)
-    gate, value = pre.chunk(2, -1)
-    silu = torch.nn.functional.silu(gate)
-    dgate = torch.ops.aten.silu_backward(dact * value, gate)
-    return silu * value, torch.cat([dgate, dact * silu], 1)
 
 
 def experts_of_rows(

@@ -45,9 +45,11 @@ def dispatch(index_TK: Tensor, num_experts: int, *, trim: bool = True, backend: 
         expert_of_pair = torch.where(used_TK, index_TK, num_experts).reshape(-1)
         order = torch.argsort(expert_of_pair, stable=True)
         places = torch.arange(tokens * k, device=order.device)
-        # bincount waits for a device; a scatter does not.
-        counts = torch.zeros(num_experts + 1, dtype=torch.int64, device=order.device)
-        counts = counts.scatter_add_(0, expert_of_pair, torch.ones_like(order))[:num_experts]
+        if order.device.type == "cpu":
+            counts = torch.bincount(expert_of_pair, minlength=num_experts + 1)[:num_experts]
+        else:  # where bincount waits for the device; a scatter does not
+            counts = torch.zeros(num_experts + 1, dtype=torch.int64, device=order.device)
+            counts = counts.scatter_add_(0, expert_of_pair, torch.ones_like(order))[:num_experts]
         row_N = torch.empty_like(order).scatter_(0, order, places)
     if trim:
         order = order[: int(counts.sum())]

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmspec_kernels.backend import Backend, uses_triton
+from mmspec_kernels.cpu_route import RouteOptions, RoutePlainly
 
 GateFunction = Literal["softmax", "sigmoid"]
 
@@ -78,11 +79,11 @@ def route(
         raise ValueError(f"gate is {gate!r}: expected 'softmax' or 'sigmoid'")
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}: expected a positive number")
+    weight = weight_ED.float()
+    prior_ME = None if prior_MD is None else F.linear(prior_MD.float(), weight)
     if uses_triton(backend, hidden_TD):
         from mmspec_kernels.triton_route import RouteTokens
 
-        weight = weight_ED.float()
-        prior_ME = None if prior_MD is None else F.linear(prior_MD.float(), weight)
         return Routing(
             *RouteTokens.apply(
                 hidden_TD,
@@ -97,57 +98,13 @@ def route(
                 dynamic_share,
             )
         )
-    affinity_TE, probability_TE, log_sum_exp_T = _scores(
-        hidden_TD, modality_T, weight_ED, prior_MD, temperature, gate
+    options = RouteOptions(k, temperature, gate == "sigmoid", renormalise, dynamic_share, NOT_ROUTED)
+    index_TK, weight_TK, probability_TE, log_sum_exp_T = RoutePlainly.apply(
+        hidden_TD, modality_T, weight, prior_ME, selection_bias, options
     )
-    index_TK, weight_TK = _chosen(affinity_TE, modality_T, k, selection_bias, dynamic_share)
-    if renormalise:
-        weight_TK = weight_TK / weight_TK.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-    experts_E = torch.arange(len(weight_ED), device=index_TK.device)
-    counts_E = (index_TK.reshape(-1, 1) == experts_E).sum(0)
+    if index_TK.device.type == "cpu":  # elsewhere bincount waits for the device
+        counts_E = torch.bincount(index_TK.flatten() + 1, minlength=len(weight_ED) + 1)[1:]
+    else:
+        experts_E = torch.arange(len(weight_ED), device=index_TK.device)
+        counts_E = (index_TK.reshape(-1, 1) == experts_E).sum(0)
     return Routing(index_TK, weight_TK, probability_TE, log_sum_exp_T, counts_E)
-
-
-def _scores(
-    hidden_TD: Tensor,
-    modality_T: Tensor,
-    weight_ED: Tensor,
-    prior_MD: Tensor | None,
-    temperature: float,
-    gate: GateFunction,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Affinities [T, E]; probabilities [T, E] and log sum exp [T] of the logits, which are 0 for padding."""
-    routed_T = modality_T != NOT_ROUTED
-    weight = weight_ED.float()
-    logits_TE = F.linear(hidden_TD.float(), weight)
-    if prior_MD is not None:
-        logits_TE = logits_TE + F.embedding(modality_T.clamp_min(0), F.linear(prior_MD.float(), weight))
-    log_sum_exp_T = torch.logsumexp(logits_TE, dim=-1) * routed_T
-    affinity_TE, probability_TE = gates(logits_TE / temperature, gate)
-    return affinity_TE, probability_TE * routed_T[:, None], log_sum_exp_T
-
-
-def _chosen(
-    affinity_TE: Tensor, modality_T: Tensor, k: int, selection_bias: Tensor | None, dynamic_share: float
-) -> tuple[Tensor, Tensor]:
-    """The experts of each token, [T, K], NOT_ROUTED where one is not used, and their affinities, 0 there."""
-    score_TE = affinity_TE.detach()
-    if selection_bias is not None:
-        of_token = selection_bias if selection_bias.ndim == 1 else selection_bias[modality_T.clamp_min(0)]
-        score_TE = score_TE + of_token
-    index_TK = score_TE.topk(k, dim=-1).indices
-    weight_TK = affinity_TE.gather(1, index_TK)
-    used_TK = (modality_T != NOT_ROUTED)[:, None].expand(-1, k)
-    if dynamic_share > 0:
-        used_TK = used_TK & (weight_TK.detach() >= dynamic_share * weight_TK.detach()[:, :1])
-    return index_TK.masked_fill(~used_TK, NOT_ROUTED), weight_TK * used_TK
-
-
-def gates(logits_TE: Tensor, gate: GateFunction) -> tuple[Tensor, Tensor]:
-    """Affinities, from which weights are made, and probabilities, which sum to 1, of logits divided by the
-    temperature. They are the same with softmax."""
-    if gate == "softmax":
-        probability_TE = torch.softmax(logits_TE, dim=-1)
-        return probability_TE, probability_TE
-    # The softmax of log sigmoid is the sigmoid over its sum, also where all affinities are nearly 0.
-    return torch.sigmoid(logits_TE), torch.softmax(F.logsigmoid(logits_TE), dim=-1)

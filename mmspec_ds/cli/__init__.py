@@ -17,6 +17,7 @@ from mmspec_ds.cli import (
     evaluate,
     explain,
     export,
+    fit,
     inspect,
     library,
     plan,
@@ -61,6 +62,9 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options; `section.key=value` and files may stand after a flag too, where argparse alone would not
     take them."""
     parser = make_parser()
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help(sys.stderr)  # a newcomer's question, and wrong usage for a script
+        sys.exit(2)
     options, rest = parser.parse_known_args(arguments)
     if hasattr(options, "files") and not any(text.startswith("-") for text in rest):
         options.files, rest = [*options.files, *map(Path, rest)], []
@@ -74,13 +78,18 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def make_parser() -> argparse.ArgumentParser:
     """All commands with their options; each `--help` ends with a worked example."""
-    parser = argparse.ArgumentParser(prog="mmspec", description="Read molecular structures out of spectra.")
+    parser = argparse.ArgumentParser(
+        prog="mmspec",
+        description="Read molecular structures out of spectra.",
+        epilog="`mmspec COMMAND --help` tells the options of a command, with an example. To begin:"
+        " mmspec predict starter --c-nmr carbon.csv --formula C9H8O4",
+    )
     # The deepspeed launcher puts it before the command, unless told --no_local_rank; LOCAL_RANK says the same.
     parser.add_argument("--local_rank", "--local-rank", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
-        simulate, inspect, prepare, plan, profile, train, study, report, upcycle, calibrate, evaluate, predict,
-        rank, explain, export, library, search, unpack, questions, chat, annotate,
+        predict, explain, rank, inspect, evaluate, calibrate, library, search, questions, chat, annotate,
+        unpack, fit, simulate, prepare, train, report, plan, profile, study, upcycle, export,
     ):  # fmt: skip
         command.add(commands)
     return parser

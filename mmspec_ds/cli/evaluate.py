@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 NO_MODEL = "none"
 """Stands in the place of a model for the classical scores alone."""
 
+WHAT = {"elucidation": "propose structures", "retrieval": "search", "alignment": "answer questions"}
+"""By system what its models do."""
 PROPOSING = ("raw", "beam", "verify", "modalities", "controls", "skip_invalid")
 SEARCHING = ("queries", "library", "train", "fit", "precursor_ppm", "quick", "fusion")
-"""The options of models that propose structures, and of those that search."""
+ANSWERING = ("examples", "captions", "encoders", "language", "free")
+"""The options of models that propose structures, of those that search, and of those that answer questions."""
 
 
 def add(commands: Commands) -> None:
@@ -29,7 +32,8 @@ def add(commands: Commands) -> None:
         "score trained models on molecules whose structure is known",
         "mmspec evaluate runs/demo --data starter/test.parquet --controls starter/train.parquet\n"
         "  mmspec evaluate none --data spectra.msp --queries role=query --library role=library\n"
-        "  mmspec evaluate runs/retrieval --data massbank_msms.parquet --fusion runs/retrieval/fusion.json",
+        "  mmspec evaluate runs/retrieval --data massbank_msms.parquet --fusion runs/retrieval/fusion.json\n"
+        "  mmspec evaluate none --data questions/test.jsonl --encoders morgan composition",
     )
     command.add_argument(
         "models",
@@ -37,13 +41,18 @@ def add(commands: Commands) -> None:
         nargs="+",
         metavar="MODEL",
         help="folder of a trained run; models that are compared are of one system. `none` compares the"
-        " classical scores of a search alone",
+        " classical scores of a search alone, or what answers questions without a model",
     )
-    command.add_argument("--data", type=Path, nargs="+", required=True, help="files of any format, with SMILES")
-    command.add_argument("--limit", type=positive, help="only the first so many molecules or queries")
+    command.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="files of any format, with SMILES, or of questions"
+    )
+    command.add_argument(
+        "--limit", type=positive, help="only the first so many molecules, queries or questions of each kind"
+    )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     _add_proposing(command)
     _add_searching(command)
+    _add_answering(command)
 
 
 def _add_proposing(command: Command) -> None:
@@ -94,7 +103,9 @@ def _add_searching(command: Command) -> None:
         "--precursor-ppm", type=float, metavar="PPM", help="the window around a precursor (default: 10)"
     )
     group.add_argument(
-        "--quick", action="store_true", help="without Spec2Vec and modified cosine, which take a minute or more"
+        "--quick",
+        action="store_true",
+        help="without Spec2Vec and modified cosine, or without a language model that reads text",
     )
     group.add_argument(
         "--fusion",
@@ -105,17 +116,48 @@ def _add_searching(command: Command) -> None:
     )
 
 
+def _add_answering(command: Command) -> None:
+    group = command.add_argument_group("models that answer questions", "--data are files of questions (.jsonl)")
+    group.add_argument(
+        "--examples",
+        type=Path,
+        metavar="FILE",
+        help="questions that regressions learn from and a language model is shown (default: train.jsonl beside"
+        " the first file of --data)",
+    )
+    group.add_argument("--encoders", nargs="+", metavar="NAME", help="also linear probes of these encoders")
+    group.add_argument(
+        "--captions",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="descriptions that other models wrote: SMILES, ground truth and output, parted by tabs",
+    )
+    group.add_argument("--language", type=Path, metavar="DIR", help="the language model of the trained models")
+    group.add_argument(
+        "--free", action="store_true", help="let models write freely where the possible answers are known"
+    )
+
+
 def _evaluate(options: argparse.Namespace) -> int:
+    from mmspec_ds.cli.evaluate_alignment import QUESTIONS, evaluate_alignment
     from mmspec_ds.cli.evaluate_retrieval import evaluate_retrieval
 
     check_writable(options.json)
     runs = _runs(options.models)
-    systems = {run.system for run in runs.values()} or {"retrieval"}
+    questions = any(path.suffix == QUESTIONS for path in options.data)
+    systems = {run.system for run in runs.values()} or {"alignment" if questions else "retrieval"}
     if len(systems) > 1:
         raise ConfigError(f"the models are of the systems {' and '.join(sorted(systems))}: expected one")
-    searching = systems == {"retrieval"}
-    _refuse(options, PROPOSING if searching else SEARCHING, "propose structures" if searching else "search")
-    return evaluate_retrieval(options, runs) if searching else _evaluate_proposals(options)
+    system = systems.pop()
+    others = {"elucidation": PROPOSING, "retrieval": SEARCHING, "alignment": ANSWERING}
+    own = ("quick", *others.pop(system)) if system == "alignment" else others.pop(system)
+    for name, what in WHAT.items():
+        if name in others:
+            _refuse(options, tuple(one for one in others[name] if one not in own), what)
+    if system == "alignment":
+        return evaluate_alignment(options, list(runs))
+    return evaluate_retrieval(options, runs) if system == "retrieval" else _evaluate_proposals(options)
 
 
 def _runs(models: list[Path]) -> "dict[Path, RunSettings]":
@@ -132,7 +174,7 @@ def _runs(models: list[Path]) -> "dict[Path, RunSettings]":
 
 def _refuse(options: argparse.Namespace, names: tuple[str, ...], what: str) -> None:
     """Refuse options of models that do something else."""
-    usual = {"raw": False, "verify": True, "skip_invalid": False, "quick": False}
+    usual = {"raw": False, "verify": True, "skip_invalid": False, "quick": False, "free": False}
     for name in names:
         if getattr(options, name) != usual.get(name):
             flag = "--no-verify" if name == "verify" else f"--{name.replace('_', '-')}"

@@ -4,7 +4,6 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,9 +13,7 @@ from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
     from mmspec_ds.evaluation.equality import Compared
-    from mmspec_ds.library.entry import Embedder, Entry
-    from mmspec_ds.library.peaks import PeakSettings
-    from mmspec_ds.systems.retrieval.evaluate import Scores
+    from mmspec_ds.library.entry import Embedder
     from mmspec_ds.systems.retrieval.fused_scores import FusedScores
     from mmspec_ds.systems.retrieval.read_question import ReadQuestion, Selection
     from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
@@ -34,6 +31,7 @@ def evaluate_retrieval(options: argparse.Namespace, runs: "Mapping[Path, RunSett
     """
     from mmspec_ds.evaluation.score_table import print_trainings
     from mmspec_ds.evaluation.search_report import print_report, write_report
+    from mmspec_ds.systems.retrieval.comparison import fused_of, molecules_of, scores_of
     from mmspec_ds.systems.retrieval.embedders import load_embedder
     from mmspec_ds.systems.retrieval.evaluate import evaluate_search
     from mmspec_ds.systems.retrieval.read_question import read_files, read_question
@@ -44,12 +42,13 @@ def evaluate_retrieval(options: argparse.Namespace, runs: "Mapping[Path, RunSett
     parts = _parts(embedders, written=options.fusion is not None)
     with ProgressLines("reading", unit="spectra") as progress:
         entries, remarks = read_files(options.data, progress.at)
-    trained = _trained(cast("Mapping[Path, RetrievalRun]", runs), options.data, entries, remarks)
+    data = {str(folder): cast("RetrievalRun", run).data for folder, run in runs.items()}
+    trained = molecules_of(data, options.data, entries, remarks)
     if selection.learned is None and len(trained) < len(runs):
         selection = replace(selection, learned={})  # any of them may be of a molecule that the model has seen
     read = read_question(entries, selection, trained, remarks)
-    scores, told = _scores(read, embedders, quick=options.quick)
-    fused = _fused(read, parts)
+    scores, told = scores_of(read, embedders, quick=options.quick)
+    fused = fused_of(read, parts)
     with ProgressLines("searching", len(read.question.queries), unit="queries") as progress:
         report = evaluate_search(read.question, scores, progress.at, [*read.remarks, *told], fused)
     print_report(report)
@@ -72,54 +71,6 @@ def _selection(options: argparse.Namespace) -> "Selection":
     return Selection(queries, library, training, options.limit, ppm, learned)
 
 
-def _trained(
-    runs: "Mapping[Path, RetrievalRun]", paths: Sequence[Path], entries: "Sequence[Entry]", remarks: list[str]
-) -> "dict[str, frozenset[str]]":
-    """By model the molecules that it was trained on; a remark where its training files are not here."""
-    from mmspec_ds.systems.retrieval.read_question import read_files, trained_blocks
-
-    found = {}
-    for folder, run in runs.items():
-        files = run.data.train
-        if not files or not all(path.exists() for path in files):
-            what = "are not here" if files else "are not told"
-            remarks.append(
-                f"{folder}: its training files {what}: molecules that it has seen may be among the queries"
-            )
-            continue
-        same = [path.resolve() for path in files] == [path.resolve() for path in paths]
-        learned = entries if same else read_files(files)[0]
-        found[str(folder)] = trained_blocks(run.data, learned)
-    return found
-
-
-def _scores(
-    read: "ReadQuestion", embedders: "Mapping[str, Embedder]", *, quick: bool
-) -> "tuple[list[Scores], list[str]]":
-    """All methods, and what was equal between them, a sentence each."""
-    from mmspec_ds.spectra.records import Modality
-    from mmspec_ds.systems.retrieval.peak_scores import ModifiedCosineScores, PeakScores, peak_settings
-
-    question = read.question
-    scores: list[Scores] = []
-    told: list[str] = []
-    if read.kind is not None:
-        settings = peak_settings(read.kind)
-        scores.append(PeakScores(question, settings))
-        told.append(
-            f"Equal for all methods: queries and library. Peaks of the classical scores: {_written(settings)}"
-        )
-        if read.kind is Modality.MS and not quick:
-            scores.append(ModifiedCosineScores(question, settings))
-        if not quick:
-            scores += _spec2vec(read, told)
-    for name, embedder in embedders.items():
-        scores.append(_vectors(embedder, read, name))
-    if not scores:
-        raise ConfigError("the queries have no mass spectra, and no model is named: nothing can be compared")
-    return scores, told
-
-
 def _parts(embedders: "Mapping[str, Embedder]", *, written: bool) -> dict[str, str]:
     """By method the name of its part in a fusion: that of the model in a library. Where two models have one
     name, which no library can hold, and nothing is `written`, the name of the method."""
@@ -130,16 +81,6 @@ def _parts(embedders: "Mapping[str, Embedder]", *, written: bool) -> dict[str, s
         twice = next(name for name in parts.values() if list(parts.values()).count(name) > 1)
         raise ConfigError(f"--fusion: two of the models have the name {twice!r}, and a library holds one")
     return {method: method for method in parts}
-
-
-def _fused(read: "ReadQuestion", models: Mapping[str, str]) -> "FusedScores | None":
-    """The fusion of the classical scores and the models, where there are two or more."""
-    from mmspec_ds.spectra.records import Modality
-    from mmspec_ds.systems.retrieval.fused_scores import FusedScores
-
-    if read.kind is None:
-        return FusedScores(read.question, models, "any") if len(models) > 1 else None
-    return FusedScores(read.question, models, "ei" if read.kind is Modality.EI else "ms")
 
 
 def _write_fusions(
@@ -164,35 +105,6 @@ def _write_fusions(
         print(f"{path}: precursor: nothing to learn from, so that similarities will count equally")
 
 
-def _spec2vec(read: "ReadQuestion", told: list[str]) -> "list[Scores]":
-    from mmspec_ds.spectra.records import Modality
-    from mmspec_ds.systems.retrieval.spec2vec import Spec2VecSettings, train_spec2vec
-
-    if not read.training:
-        told.append("Spec2Vec is left out: there are no spectra to learn from (--train)")
-        return []
-    if find_spec("gensim") is None:
-        told.append("Spec2Vec is left out: it needs gensim (pip install 'mmspec-ds[baselines]')")
-        return []
-    settings = Spec2VecSettings(decimals=0 if read.kind is Modality.EI else 2)
-    count = len(read.training)
-    with ProgressLines(f"Spec2Vec learns from {count:,} spectra", settings.epochs, unit="epochs") as progress:
-        model = train_spec2vec([one.record for one in read.training], settings, progress.at)
-    told.append(
-        f"Spec2Vec learned from {count:,} spectra, {settings.epochs} times; its words have"
-        f" {settings.decimals} decimals"
-    )
-    return [_vectors(model, read, model.name)]
-
-
-def _vectors(embedder: "Embedder", read: "ReadQuestion", name: str) -> "Scores":
-    from mmspec_ds.systems.retrieval.evaluate import VectorScores
-
-    question = read.question
-    with ProgressLines(f"reading with {name}", unit="spectra") as progress:
-        return VectorScores(embedder, question, name, progress.at)
-
-
 def _names(folders: Sequence[Path]) -> dict[str, Path]:
     """The models by the last part of each path, or by all of it where two are the same or another method has
     that name."""
@@ -202,13 +114,6 @@ def _names(folders: Sequence[Path]) -> dict[str, Path]:
 
     taken = [NAME, ENTROPY, MODIFIED, Spec2Vec.name, *COSINES, *(folder.name for folder in folders)]
     return {folder.name if taken.count(folder.name) == 1 else str(folder): folder for folder in folders}
-
-
-def _written(settings: "PeakSettings") -> str:
-    equal = (
-        "equal whole numbers of m/z" if settings.whole_numbers else f"equal within {settings.tolerance_da:g} Da"
-    )
-    return equal if not settings.noise else f"{equal}, below {settings.noise:.1%} of the largest left out"
 
 
 def _compared(folder: Path, run: "RunSettings") -> "Compared":

@@ -69,6 +69,12 @@ def add(commands: Commands) -> None:
         help="some of the files above: everything in them is for the test, and nothing else of their kind",
     )
     command.add_argument(
+        "--allow-shared",
+        action="store_true",
+        help="keep molecules and proteins of the test files in training too, as in splits that others published"
+        " (default: left out there)",
+    )
+    command.add_argument(
         "--tasks", help="kinds of questions, parted by commas (default: all that can be asked)"
     )
     command.add_argument(
@@ -144,4 +150,5 @@ def _split(options: argparse.Namespace, files: "dict[Kind, list[Path]]", types: 
         if types.of(name) is None:
             raise ConfigError(f"--held-out-types {name!r}: is none of the types of cells")
     held_out = frozenset(one.name for one in map(types.of, hidden) if one is not None)
-    return Split(test, options.validation, options.test_share, held_out, options.seed)
+    shares_out = (options.validation, options.test_share)
+    return Split(test, *shares_out, held_out, options.seed, options.allow_shared)

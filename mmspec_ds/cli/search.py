@@ -187,13 +187,21 @@ def _notices(requests: "Sequence[Request]", library: "Library", searcher: "Searc
         labels = " and ".join(REGISTRY[MASS_SPECTRA[kind].modality].label for kind in unfitted)
         found.append(
             f"no weights were fitted for {labels} in this search: the parts of the score count equally, and it"
-            " is no probability"
+            f" is no probability{_weights_for(searcher.fusions)}"
         )
     used = {one.name for one in searcher.embedders}
     unused = [name for name in library.embedders if name not in used]
     if unused:
         found.append(f"the vectors of {', '.join(unused)} are not used: name --model for them")
     return found
+
+
+def _weights_for(fusions: "Sequence[Fusion]") -> str:
+    """With which models the weights that are there would serve, in brackets; "" where they are of none."""
+    from mmspec_ds.library.fusion import models_of
+
+    models = dict.fromkeys(" and ".join(models_of(one.parts)) for one in fusions if models_of(one.parts))
+    return f" (there are weights for a search with {', or with '.join(models)})" if models else ""
 
 
 def _tell(answers: "Sequence[Answer]", options: argparse.Namespace, embedders: "Sequence[Embedder]") -> int:

@@ -1,4 +1,4 @@
-"""`mmspec study`: a table or figure of the paper as a command."""
+"""`mmspec study`: a table or figure as a command."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,7 @@ from mmspec_ds.settings import nearest
 
 if TYPE_CHECKING:
     from mmspec_ds.studies.plan import Budget, Study
+    from mmspec_ds.studies.systems import StudySystem
 
 STOPPED = 143
 ADOPT = "adopt"
@@ -19,9 +20,10 @@ def add(commands: Commands) -> None:
     command = add_command(
         commands,
         _study,
-        "train, measure and lay out what a table or figure of the paper shows, or go on with it",
+        "train, measure and lay out what a table or figure of a paper shows, or go on with it",
         "mmspec study modalities --budget cpu --out studies\n"
         "  mmspec study main --budget paper --data part_*.parquet --out studies\n"
+        "  mmspec study retrieval --data massbank_msms.parquet --language models/smollm2 --out studies\n"
         "  mmspec study adopt studies runs/demo runs/demo_dense",
     )
     command.add_argument("name", nargs="?", help="of the study (--list names them), or adopt")
@@ -41,7 +43,12 @@ def add(commands: Commands) -> None:
     command.add_argument("--keep-checkpoints", action="store_true", help="of finished cells as well")
     data = command.add_mutually_exclusive_group()
     data.add_argument(
-        "--data", type=Path, nargs="+", default=(), metavar="FILE", help="the benchmark's own parquet files"
+        "--data",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="your own files, such as those of the benchmark, or of spectra with split and role",
     )
     data.add_argument(
         "--data-dir",
@@ -49,42 +56,57 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="a folder that `mmspec simulate` wrote, in the place of simulating one",
     )
-    command.add_argument("--recipe", default="hard", help="after adopt: the data of the runs (default: hard)")
+    command.add_argument(
+        "--language",
+        type=Path,
+        metavar="DIR",
+        help="a pretrained language model, for the rows of `retrieval` that have one",
+    )
+    command.add_argument(
+        "--recipe", metavar="NAME", help="after adopt: the data of the runs (default: the first of the budget)"
+    )
     command.set_defaults(wrong_usage=command.error)
 
 
 def _study(options: argparse.Namespace) -> int:
-    from mmspec_ds.studies.definitions import STUDIES
+    from mmspec_ds.studies.systems import all_studies
 
+    studies = all_studies()
     if options.list:
-        width = max(map(len, STUDIES), default=0)
-        for study in STUDIES.values():
+        width = max(map(len, studies), default=0)
+        for _, study in studies.values():
             print(f"{study.name:{width}}  {study.title}")
         return 0
     if options.name is None:
         options.wrong_usage("expected the name of a study, or --list")
-    if options.name != ADOPT and options.files:
-        options.wrong_usage(f"unrecognized arguments: {' '.join(map(str, options.files))}")
-    if options.name != ADOPT and options.name not in STUDIES:
-        raise UserError(f"unknown study {options.name!r}; {nearest(options.name, STUDIES, 'studies')}")
-    budget = _budget(options)
     if options.name == ADOPT:
-        return _adopt(options, budget)
-    return _run(STUDIES[options.name], budget, options)
+        return _adopt(options)
+    if options.files:
+        options.wrong_usage(f"unrecognized arguments: {' '.join(map(str, options.files))}")
+    if options.name not in studies:
+        raise UserError(f"unknown study {options.name!r}; {nearest(options.name, studies, 'studies')}")
+    system, study = studies[options.name]
+    return _run(study, _budget(options, system), options)
 
 
-def _budget(options: argparse.Namespace) -> "Budget":
+def _budget(options: argparse.Namespace, system: "StudySystem") -> "Budget":
     from dataclasses import replace
 
-    from mmspec_ds.studies.budgets import BUDGETS
     from mmspec_ds.studies.data import with_data
+    from mmspec_ds.studies.language import language_identity
 
-    if options.budget not in BUDGETS:
-        raise ConfigError(f"unknown budget {options.budget!r}; {nearest(options.budget, BUDGETS, 'budgets')}")
-    budget = BUDGETS[options.budget]
+    budgets = system.budgets
+    if options.budget not in budgets:
+        raise ConfigError(f"unknown budget {options.budget!r}; {nearest(options.budget, budgets, 'budgets')}")
+    budget = budgets[options.budget]
     if options.seeds is not None:
         budget = replace(budget, seeds=options.seeds, main_seeds=None)
-    return with_data(budget, options.data, options.data_dir)
+    if options.language is not None:
+        if not system.reads_language:
+            raise ConfigError("--language: no cell of this study reads a language model")
+        language_identity(options.language)  # refuses what is none
+        budget = replace(budget, language=options.language.absolute())
+    return with_data(budget, system.data, options.data, options.data_dir)
 
 
 def _run(study: "Study", budget: "Budget", options: argparse.Namespace) -> int:
@@ -113,19 +135,25 @@ def _run(study: "Study", budget: "Budget", options: argparse.Namespace) -> int:
     return status
 
 
-def _adopt(options: argparse.Namespace, budget: "Budget") -> int:
+def _adopt(options: argparse.Namespace) -> int:
     from mmspec_ds.studies.adopt import adopt
     from mmspec_ds.studies.runner import open_out
+    from mmspec_ds.studies.systems import system_of_run
+    from mmspec_ds.systems.run_file import load_run_of
 
     if len(options.files) < 2:
         options.wrong_usage("adopt: expected the folder of studies and folders of runs")
-    if options.recipe not in budget.data:
-        raise ConfigError(f"unknown data {options.recipe!r}; {nearest(options.recipe, budget.data, 'data')}")
     out, *runs = options.files
+    recipes = []
     for run in runs:
         if not run.is_dir():
             raise DataError("no such folder: expected that of a trained run", path=run)
+        known = _budget(options, system_of_run(load_run_of(run))).data
+        name = next(iter(known)) if options.recipe is None else options.recipe
+        if name not in known:
+            raise ConfigError(f"unknown data {name!r}; {nearest(name, known, 'data')}")
+        recipes.append(known[name])
     open_out(out)
-    for run, cell in zip(runs, adopt(out, runs, budget.data[options.recipe])):
-        print(f"{run}: {cell.path}")
+    for run, recipe in zip(runs, recipes):
+        print(f"{run}: {adopt(out, run, recipe).path}")
     return 0

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mmspec_ds.files import replacing_output
+from mmspec_ds.library.metadata import rows_taken
 from mmspec_ds.library.ranking import Hit
 from mmspec_ds.library.store import Library
 
@@ -29,8 +29,8 @@ def molecules_of_hits(hits: Iterable[Hit], library: Library) -> dict[int, dict[s
     and `place`, where it is among the mass spectra of the entry, from 0."""
     rows = np.array(sorted({hit.spectrum for hit in hits}), dtype=np.int64)
     entries = library.entry_of[rows]
-    table = library.metadata.select([*MOLECULE, "id"]).take(pa.array(entries)).to_pylist()
-    spectra = library.spectra.select(["precursor_mz", "adduct"]).take(pa.array(rows)).to_pylist()
+    table = rows_taken(library.metadata.select([*MOLECULE, "id"]), entries)
+    spectra = rows_taken(library.spectra.select(["precursor_mz", "adduct"]), rows)
     places = (rows - library.first[entries]).tolist()
     known = [one | spectrum | {"place": place} for one, spectrum, place in zip(table, spectra, places)]
     return dict(zip(rows.tolist(), known))

@@ -9,7 +9,7 @@ Axes: C candidates.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -199,12 +199,17 @@ def mean_of(names: Sequence[str]) -> Fusion:
     )
 
 
+def models_of(parts: Iterable[str]) -> list[str]:
+    """Those of the names of parts that are models, in their order."""
+    return [name for name in parts if name not in (*SPECTRAL_PARTS, *CONDITION_PARTS, *EVIDENCE_PARTS)]
+
+
 def choose_fusion(
     fusions: Sequence[Fusion], kind: str, *, open_search: bool, available: Sequence[str]
 ) -> Fusion:
     """The fusion that uses the most of the parts that are available and no other, of the right kind; the first
     of equals. It must use the cosine of every model. Where there is none, similarities count equally."""
-    models = {name for name in available if name not in (*SPECTRAL_PARTS, *CONDITION_PARTS, *EVIDENCE_PARTS)}
+    models = set(models_of(available))
     fitting = [
         one
         for one in fusions

@@ -13,11 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_args
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.readers import mass_fields
 from mmspec_ds.readers import part as keys
+from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.spectra.records import FloatArray, Record, Spectrum
 from mmspec_ds.spectra.registry import REGISTRY
 
@@ -58,6 +61,8 @@ SCHEMA = pa.schema(
         MORE: pa.string(),
     }
 )
+_MANY = 200_000
+"""Values up to which a column is read one by one: `to_numpy` imports pandas, at 0.2 to 0.3 s."""
 _PEAKS = {"mz", "intensity"}
 MASS_SPECTRA: dict[str, Any] = {
     REGISTRY[one.modality].name: one
@@ -97,6 +102,27 @@ def table_of_spectra(spectra: Sequence[Spectrum]) -> pa.Table:
         more = {name: known.pop(name) for name in list(known) if name not in CONDITIONS}
         rows.append({"kind": kind_of(spectrum), **known, MORE: json.dumps(more) if more else None})
     return pa.Table.from_pylist(rows, schema=SPECTRA)
+
+
+def values_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column as an array: numbers with NaN where unknown, texts as objects with None."""
+    if len(column) > _MANY:
+        found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+        return found
+    kind = object if pa.types.is_string(column.type) else np.float64 if column.null_count else None
+    return np.array(column.to_pylist(), dtype=kind)
+
+
+def rows_taken(table: pa.Table, rows: IntArray) -> list[dict[str, Any]]:
+    """The rows of a table with these numbers, in that order, a dictionary each."""
+    return taken(table, rows).to_pylist()
+
+
+def taken(table: pa.Table, rows: IntArray) -> pa.Table:
+    """The rows of a table with these numbers, in that order. `pyarrow.array` would import pandas for that, a
+    good part of the time of a search."""
+    numbers = np.ascontiguousarray(rows, dtype=np.int64)
+    return table.take(pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)]))
 
 
 def spectrum_of(row: Mapping[str, Any], mz: FloatArray, intensity: FloatArray) -> Spectrum:

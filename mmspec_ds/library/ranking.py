@@ -60,6 +60,11 @@ class Ranking:
 def best_pairs(judged: Sequence[Ranking]) -> Ranking:
     """The candidates of several mass spectra of a query, the best first: of each entry the pair of the best
     score."""
+    if len(judged) == 1 and (np.diff(judged[0].entries) > 0).all():  # each entry once, as mostly
+        (one,) = judged
+        order = np.argsort(-one.scores, kind="stable")
+        parts = {name: part[order] for name, part in one.parts.items()}
+        return Ranking(one.entries[order], one.rows[order], one.asked[order], one.scores[order], parts)
     names = dict.fromkeys(name for one in judged for name in one.parts)
     entries = np.concatenate([one.entries for one in judged])
     scores = np.concatenate([one.scores for one in judged])

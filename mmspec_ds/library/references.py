@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.library.entry import Entry
+from mmspec_ds.library.metadata import values_of
 from mmspec_ds.library.peaks import Indices, Peaks, peaks_of
 from mmspec_ds.library.store import Library
 from mmspec_ds.spectra.packed import ranges
@@ -89,7 +90,7 @@ def references_of_library(library: Library) -> References:
     Raises:
         DataError: a file of the library is damaged.
     """
-    spectra = {name: library.spectra[name].to_numpy(zero_copy_only=False) for name in _CONDITIONS}
+    spectra = {name: values_of(library.spectra[name]) for name in _CONDITIONS}
     adducts, adduct = _numbered(spectra["adduct"])
     measured, mapped = (spectra[name].astype(np.float64) for name in _ENERGIES)
     return References(

@@ -28,7 +28,7 @@ from mmspec_ds.library.layout import (
     open_array,
     quick_faults,
 )
-from mmspec_ds.library.metadata import MORE, SPECTRA, entry_of, spectrum_of
+from mmspec_ds.library.metadata import MORE, SPECTRA, entry_of, rows_taken, spectrum_of, taken, values_of
 from mmspec_ds.library.peaks import Peaks
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.spectra.parquet import available_modalities, read_records
@@ -128,13 +128,14 @@ class Library:
         if not second:
             return found
         at = np.concatenate([self.first, open_array(self.path, self.manifest, SECOND)])
-        return pa.concat_tables([found, *map(self._table, second)]).take(pa.array(np.argsort(at)))
+        return taken(pa.concat_tables([found, *map(self._table, second)]), np.argsort(at))
 
     def _table(self, name: str) -> pa.Table:
         """A parquet file of the library."""
         check_used(self.path, self.manifest, name)
         try:
-            return pq.read_table(self.path / name)
+            with pq.ParquetFile(self.path / name) as file:  # `read_table` would import pandas, too
+                return file.read()
         except (pa.ArrowException, OSError) as error:
             text = " ".join(str(error).split())
             told = f"damaged, see `mmspec library info --check`: {text}"
@@ -146,8 +147,7 @@ class Library:
         Raises:
             DataError: a file of it cannot be read.
         """
-        found: npt.NDArray[Any] = self.metadata[name].to_numpy(zero_copy_only=False)
-        return found
+        return values_of(self.metadata[name])
 
     @cached_property
     def precursor_mz(self) -> FloatArray:
@@ -165,12 +165,12 @@ class Library:
     @cached_property
     def kinds(self) -> npt.NDArray[Any]:
         """The kind of each mass spectrum, "ms" or "ei", "" for an entry that has none, [R]."""
-        return self.spectra["kind"].to_numpy(zero_copy_only=False)
+        return values_of(self.spectra["kind"])
 
     @cached_property
     def polarity(self) -> npt.NDArray[np.int8]:
         """1 for positive, -1 for negative, 0 where unknown, of each mass spectrum [R]."""
-        texts = self.spectra["polarity"].to_numpy(zero_copy_only=False)
+        texts = values_of(self.spectra["polarity"])
         return ((texts == "positive").astype(np.int8) - (texts == "negative")).astype(np.int8)
 
     @cached_property
@@ -186,7 +186,7 @@ class Library:
         """Entries as they were added: the mass spectra first, then the others, both in their order; infrared
         absorbances are rounded to float32."""
         chosen = [int(row) for row in rows]
-        table = self.metadata.take(pa.array(chosen, pa.int64())).to_pylist()
+        table = rows_taken(self.metadata, np.array(chosen, dtype=np.int64))
         return [self._entry(row, known) for row, known in zip(chosen, table)]
 
     def _entry(self, row: int, known: Mapping[str, Any]) -> Entry:

@@ -63,35 +63,41 @@ class _Sums(torch.autograd.Function):
         ctx: Any, probability_TE: Tensor, log_sum_exp_T: Tensor, of_modality_TM: Tensor, counted_TX: Tensor
     ) -> tuple[Tensor, Tensor]:
         log_TE = probability_TE.clamp_min(1e-20).log_()
-        entropy_T1 = -(probability_TE * log_TE).sum(1, keepdim=True)
+        entropy_T = torch.linalg.vecdot(probability_TE, log_TE).neg_()
         # One product gives all sums; padding matches no modality.
-        sums_MX = of_modality_TM.T @ torch.cat([probability_TE, entropy_T1, counted_TX], 1)
+        sums_MX = of_modality_TM.T @ torch.cat([probability_TE, entropy_T[:, None], counted_TX], 1)
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(log_TE, log_sum_exp_T, of_modality_TM)
         return sums_MX, log_sum_exp_T.dot(log_sum_exp_T)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         log_TE, log_sum_exp_T, of_modality_TM = ctx.saved_tensors
         grad_MX, grad_z = grad_outputs
-        experts = log_TE.shape[1]
-        grad_TX = of_modality_TM @ grad_MX[:, : experts + 1]
-        # -d(p log p) = -(log p + 1) dp
-        dprobability_TE = grad_TX[:, :experts].addcmul(grad_TX[:, experts:], log_TE + 1, value=-1)
-        return dprobability_TE, 2 * grad_z * log_sum_exp_T, None, None
+        dprobability_TE = None
+        if grad_MX is not None:
+            experts = log_TE.shape[1]
+            grad_TX = of_modality_TM @ grad_MX[:, : experts + 1]
+            # -d(p log p) = -(log p + 1) dp
+            dprobability_TE = grad_TX[:, :experts].addcmul(grad_TX[:, experts:], log_TE + 1, value=-1)
+        return dprobability_TE, None if grad_z is None else 2 * grad_z * log_sum_exp_T, None, None
 
 
 def routing_report(routing: Routing, kept_TK: Tensor, modality_T: Tensor, modalities: int) -> RoutingReport:
     """The report of a layer without its structural sums, which are zero."""
-    probability_TE = routing.probability_TE
+    probability_TE, index_TK = routing.probability_TE, routing.index_TK
     experts = probability_TE.shape[1]
-    ids = torch.arange(max(experts, modalities), device=modality_T.device)
-    chosen_TE = (routing.index_TK[..., None] == ids[:experts]).sum(1, dtype=torch.float32)
-    dropped_T1 = ((routing.index_TK != NOT_ROUTED) & (kept_TK == NOT_ROUTED)).sum(1, keepdim=True)
-    of_modality_TM = (modality_T[:, None] == ids[:modalities]).to(probability_TE.dtype)
+    # Chosen experts are marked, and in one more column whether a pair is not used.
+    counted_TX = probability_TE.new_zeros(len(index_TK), experts + 1, dtype=torch.float32)
+    counted_TX.scatter_(1, index_TK.remainder(experts + 1), 1.0)
+    if kept_TK is index_TK:
+        counted_TX[:, experts] = 0.0
+    else:
+        counted_TX[:, experts] = ((index_TK != NOT_ROUTED) & (kept_TK == NOT_ROUTED)).sum(1)
+    ids_M = torch.arange(modalities, device=modality_T.device)
+    of_modality_TM = (modality_T[:, None] == ids_M).to(probability_TE.dtype)
     tokens_M = of_modality_TM.sum(0)
-    sums_MX, z = _Sums.apply(
-        probability_TE, routing.log_sum_exp_T, of_modality_TM, torch.cat([chosen_TE, dropped_T1], 1)
-    )
+    sums_MX, z = _Sums.apply(probability_TE, routing.log_sum_exp_T, of_modality_TM, counted_TX)
     importance_ME, entropy_M1, load_ME, dropped_M1 = sums_MX.split([experts, 1, experts, 1], 1)
     nothing = probability_TE.new_zeros((), dtype=torch.float32)
     return RoutingReport(

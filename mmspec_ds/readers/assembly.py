@@ -47,6 +47,9 @@ def assemble(
     if not parts:
         raise ValueError("no part to assemble")
     _check_precursors(parts)
+    if len(parts) == 1 and parts[0].spectra and not formula:  # its structure was checked when it was read
+        name = parts[0].id if record_id is None else record_id
+        return Record(name, _joined_spectra(parts, merge=merge), parts[0].smiles, parts[0].formula)
     inchikeys = [(part.id, str(part.metadata[INCHIKEY])) for part in parts if INCHIKEY in part.metadata]
     _agreed("InChIKey", inchikeys, _skeleton)
     known = [("the given one", formula)] if formula else []

@@ -140,9 +140,7 @@ def _expression(data: Any) -> tuple[Any, Any, str]:
         if found.dtype.kind in "iufb" and not (found.size and np.nanmin(found) < 0):
             before = "" if name == "X" else "X holds negative values or none: "
             return values, var, f"{before}values are those of {name}"
-    raise ValueError(
-        "X, layers/counts and raw/X hold no values without negative ones: expected counts or logarithms"
-    )
+    raise ValueError("X, layers/counts and raw/X hold no values without negative ones: expected counts")
 
 
 def _symbols(var: Any) -> tuple[list[str], list[str]]:

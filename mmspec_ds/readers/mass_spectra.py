@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mmspec_ds.molecules.formula import parse_formula
-from mmspec_ds.molecules.smiles import canonical_smiles
+from mmspec_ds.molecules.smiles import parse_smiles
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.collision_energy import nearest_energy, parse_collision_energy
 from mmspec_ds.readers.mass_fields import (
@@ -241,7 +241,7 @@ def known_formula(text: str | None, remarks: list[str]) -> str | None:
 def _is_smiles(text: str) -> bool:
     """Remembered, since a library has many spectra of one molecule."""
     try:
-        canonical_smiles(text)
+        parse_smiles(text)
     except ValueError:
         return False
     return True

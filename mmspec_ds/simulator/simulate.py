@@ -1,5 +1,6 @@
 """Simulated data sets: molecules, their spectra, and three files in the benchmark's schema."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from rdkit import Chem
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from mmspec_ds.errors import ConfigError
-from mmspec_ds.processes import ordered_map
+from mmspec_ds.processes import ordered_map, this_machine
 from mmspec_ds.settings import Settings
 from mmspec_ds.simulator.csp5_shifts import csp5_shifts, require_csp5
 from mmspec_ds.simulator.enumeration import MIN_HEAVY_ATOMS
@@ -170,7 +171,7 @@ def simulate_dataset(
     order = [smiles for part in parts.values() for smiles in part]
     simulated = ordered_map(make, order, workers, task="simulates", chunk=CHUNK)
     _sweep(out)
-    with TemporaryDirectory(prefix=f"{_PARTIAL}{os.getpid()}-", dir=out) as scratch, closing(simulated):
+    with TemporaryDirectory(prefix=_partial_name(os.getpid()), dir=out) as scratch, closing(simulated):
         records = _counted(simulated, len(order), progress)
         for name, part in parts.items():
             target = Path(scratch) / f"{name}.parquet"
@@ -220,16 +221,26 @@ def _molecules(
     return [molecules[index] for index in order], skipped
 
 
+def _partial_name(process: int) -> str:
+    """How the folder of unfinished files of a process begins. It names the machine too: another one that shares
+    the folder has other processes of the same numbers."""
+    machine = hashlib.sha256(this_machine().encode()).hexdigest()[:12]
+    return f"{_PARTIAL}{machine}-{process}-"
+
+
 def _sweep(out: Path) -> None:
-    """Remove what killed processes have left behind."""
-    for leftover in out.glob(f"{_PARTIAL}*"):
-        process = leftover.name.removeprefix(_PARTIAL).split("-")[0]
+    """Remove what killed processes of this machine have left behind. What those of other machines, or older
+    versions, have left stays: from here nobody can see whether they are still at work."""
+    for leftover in out.glob(f"{_PARTIAL}*-*-*"):
+        process = leftover.name.split("-")[2]
+        if not process.isdecimal() or not leftover.name.startswith(_partial_name(int(process))):
+            continue
         try:
             os.kill(int(process), 0)
         except (ProcessLookupError, OverflowError):
             shutil.rmtree(leftover, ignore_errors=True)
-        except (ValueError, PermissionError):
-            continue  # not ours, or still at work
+        except PermissionError:
+            continue  # still at work, and another user's
 
 
 def _counted(records: Iterator[Record], total: int, progress: Progress | None) -> Iterator[Record]:

@@ -9,7 +9,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, Field
-from scipy.special import ndtri
 
 from mmspec_ds.settings import Settings
 from mmspec_ds.spectra.columns import Array, BoolArray
@@ -41,6 +40,14 @@ class PeakNoise(TokenNoise):
     )
 
 
+def _normal(uniform: FloatArray) -> FloatArray:
+    """Numbers of the standard normal distribution at these shares of it, in their order."""
+    from scipy.special import ndtri  # slow to import, and of use in training alone
+
+    normal: FloatArray = ndtri(uniform)
+    return normal
+
+
 class Draws:
     """Random numbers for rows, by the generator SplitMix64 (Steele, Lea and Flood 2014) used as a hash.
 
@@ -69,13 +76,11 @@ class Draws:
 
     def normal_rows(self) -> FloatArray:
         """A number of the standard normal distribution for each row, [N]."""
-        normal: FloatArray = ndtri(self.rows())
-        return normal
+        return _normal(self.rows())
 
     def normal_items(self, counts_N: IntArray) -> FloatArray:
         """A number of the standard normal distribution for each item, [T]."""
-        normal: FloatArray = ndtri(self.items(counts_N))
-        return normal
+        return _normal(self.items(counts_N))
 
     def lost(self, probability: float, counts_N: IntArray) -> BoolArray:
         """True with `probability` for all items of a row together, [T]."""

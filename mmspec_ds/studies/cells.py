@@ -1,9 +1,10 @@
 """A cell's settings, its identity, and its folder.
 
 A cell is known by a hash of what decides its training: the settings of its run file that differ from the
-defaults, names and paths left out, the engine's settings, the data recipe, and the cell that it begins with. A
-setting that the project gains later, with a default that changes nothing, leaves the hash as it is. Where a
-default changes, the stored run file no longer says the same as the cell, and `CellFolder.check` refuses it.
+defaults, names and paths left out, the engine's settings, the data recipe, the pretrained language model that
+it reads, if any, and the cell that it begins with. A setting that the project gains later, with a default that
+changes nothing, leaves the hash as it is. Where a default changes, the stored run file no longer says the same
+as the cell, and `CellFolder.check` refuses it.
 
 OUT/cells/<hash>/
     cell.json      what the cell is, for readers and for the process that measures
@@ -19,15 +20,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast, overload
 
 from pydantic import BaseModel
 
 from mmspec_ds.errors import ConfigError, DataError
-from mmspec_ds.settings import flattened, read_yaml, validated
+from mmspec_ds.settings import flattened, read_yaml
+from mmspec_ds.studies.language import LANGUAGE_MODEL, language_identity
 from mmspec_ds.studies.plan import Budget, Cell, DataRecipe
-from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
-from mmspec_ds.systems.run_file import find_run_file, load_run
+from mmspec_ds.studies.systems import system_of_run
+from mmspec_ds.systems.run_file import find_run_file, load_run, run_from
+from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.weights import WEIGHTS
 
 CELLS = "cells"
@@ -42,10 +45,20 @@ _NO_PART_OF = {
     "training": {"start_from", "threads", "timeout_minutes", "keep_checkpoints", "log_every"},
 }
 
+R = TypeVar("R", bound=RunSettings)
 
-def settings_of(cell: Cell, budget: Budget) -> ElucidationRun:
+
+@overload
+def settings_of(cell: Cell, budget: Budget) -> RunSettings: ...
+@overload
+def settings_of(cell: Cell, budget: Budget, kind: type[R]) -> R: ...
+def settings_of(cell: Cell, budget: Budget, kind: type[RunSettings] = RunSettings) -> RunSettings:
     """The run of a cell: its base, changed by the budget, by the data recipe and by the cell itself, in this
-    order. The files of the data are not in it.
+    order. The files of the data are not in it; a language model is that of the budget.
+
+    Args:
+        cell, budget: whose run.
+        kind: the settings that the caller can use.
 
     Raises:
         ConfigError: an unknown recipe, or settings that no run can have.
@@ -57,12 +70,13 @@ def settings_of(cell: Cell, budget: Budget) -> ElucidationRun:
         for key, value in overrides.items():
             _set(content, key, value, cell.base)
     content |= {"seed": cell.seed, "name": RUN}
-    run = validated(ElucidationRun, content, f"cell of {cell.base} with {dict(cell.overrides)}")
-    engine = run.engine if run.engine.is_absolute() else (path.parent / run.engine).resolve()
-    return settled(run.model_copy(update={"engine": engine}))
+    run = run_from(content, path, kind, f"cell of {cell.base} with {dict(cell.overrides)}")
+    if budget.language is not None:
+        run = cast(RunSettings, system_of_run(run).with_language(run, budget.language))
+    return settled(run)
 
 
-def settled(run: ElucidationRun) -> ElucidationRun:
+def settled(run: R) -> R:
     """The run with settings that say the same written alike: one that validates at its last step alone does so
     however much larger `validate_every` is."""
     steps = run.training.steps
@@ -88,12 +102,15 @@ def recipe_of(cell: Cell, budget: Budget) -> DataRecipe:
 def identity_of(cell: Cell, budget: Budget) -> str:
     """The hash that a cell is known by."""
     if not cell.trains:
-        return _hash({"data": recipe_identity(recipe_of(cell, budget)), "trains": False, "seed": cell.seed})
+        content = {"data": recipe_identity(recipe_of(cell, budget)), "trains": False, "seed": cell.seed}
+        if cell.overrides:  # of a model that is measured as it is drawn
+            content["run"] = _settings_identity(settings_of(cell, budget))
+        return _hash(content)
     start = None if cell.start_from is None else identity_of(cell.start_from, budget)
     return identity_of_run(settings_of(cell, budget), recipe_of(cell, budget), start)
 
 
-def identity_of_run(run: ElucidationRun, recipe: DataRecipe, start: str | None = None) -> str:
+def identity_of_run(run: RunSettings, recipe: DataRecipe, start: str | None = None) -> str:
     """The hash of a run on the data of a recipe, which begins with the weights of the cell `start`.
 
     Raises:
@@ -103,13 +120,21 @@ def identity_of_run(run: ElucidationRun, recipe: DataRecipe, start: str | None =
         engine = json.loads(run.engine.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{run.engine}: cannot be read: {error}") from None
-    content = _differing(settled(run))
+    content = _settings_identity(run)
+    return _hash({"run": content, "engine": engine, "data": recipe_identity(recipe), "start": start})
+
+
+def _settings_identity(run: RunSettings) -> dict[str, Any]:
+    """What of the settings of a run decides its training, in JSON's types: what differs from the defaults, and
+    for a language model its content, wherever it is."""
+    language = system_of_run(run).language_of(run)
+    content = _differing(settled(_at_no_place(run)))
     for key in _NO_PART:
         content.pop(key, None)
     for block, keys in _NO_PART_OF.items():
         for key in keys:
             content.get(block, {}).pop(key, None)
-    return _hash({"run": content, "engine": engine, "data": recipe_identity(recipe), "start": start})
+    return content if language is None else {**content, LANGUAGE_MODEL: language_identity(language)}
 
 
 def recipe_identity(recipe: DataRecipe) -> dict[str, Any]:
@@ -177,7 +202,7 @@ class CellFolder:
         path = self.path / RUN_FILE
         if not cell.trains or not path.is_file():
             return
-        stored, wanted = _decisive(load_run(path, (), ElucidationRun)), _decisive(settings_of(cell, budget))
+        stored, wanted = _decisive(load_run(path)), _decisive(settings_of(cell, budget))
         for key in sorted(stored.keys() | wanted.keys()):
             if stored.get(key) != wanted.get(key):
                 raise DataError(
@@ -239,9 +264,14 @@ def _set(content: dict[str, Any], key: str, value: Any, base: str) -> None:
     content[last] = value
 
 
-def _decisive(run: ElucidationRun) -> dict[str, Any]:
+def _at_no_place(run: RunSettings) -> RunSettings:
+    """The run with its language model, if it has one, at a place that is the same for all."""
+    return cast(RunSettings, system_of_run(run).with_language(run, Path(LANGUAGE_MODEL)))
+
+
+def _decisive(run: RunSettings) -> dict[str, Any]:
     """The settings that decide what is trained, by dotted key, defaults included."""
-    content = settled(run).model_dump(mode="json", exclude=_NO_PART)
+    content = settled(_at_no_place(run)).model_dump(mode="json", exclude=_NO_PART)
     for block, keys in _NO_PART_OF.items():
         for key in keys:
             content[block].pop(key, None)

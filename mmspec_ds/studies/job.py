@@ -15,10 +15,11 @@ from mmspec_ds.files import replacing, write_json
 from mmspec_ds.studies.cells import ABOUT, ENGINE, RESULT, RUN_FILE, CellFolder, described, settings_of
 from mmspec_ds.studies.commands import Commands, Place, Process
 from mmspec_ds.studies.data import files_of
+from mmspec_ds.studies.language import LANGUAGE_MODEL
 from mmspec_ds.studies.measure import MeasureJob
 from mmspec_ds.studies.outcome import training_result
 from mmspec_ds.studies.plan import Budget, Cell, DataFiles
-from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
+from mmspec_ds.studies.systems import system_of
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS
 from mmspec_ds.trainer.monitor.record import METRICS
 from mmspec_ds.trainer.run_lock import RunLock
@@ -160,7 +161,7 @@ class CellJob:
                     f" {RESULT} to train it again"
                 )
             self._write_about()
-            data = self._data(settings_of(cell, self.budget))
+            data = self._data()
             MeasureJob(cell, self.budget, data, self.place.device).write(folder.path / JOB)
             names = (str(folder.path.resolve()), JOB, *missing)
             self._run("measure", *self.commands.measure, *names)
@@ -186,8 +187,8 @@ class CellJob:
     def _write_run(self) -> None:
         """Write the run file, with paths from the cell's folder: a folder of studies can be moved."""
         folder = self.folder.path
-        run = settings_of(self.cell, self.budget)
-        data = self._data(run)
+        run: Any = settings_of(self.cell, self.budget)
+        data = self._data()
         changes: dict[str, Any] = {"train": (), "validation": ()}
         if data.shards is not None:
             changes["train"] = (self._relative(data.shards),)
@@ -206,6 +207,7 @@ class CellJob:
                 "output": Path("."),
             }
         )
+        written = system_of(self.cell).with_language(written, self._relative(self.out / LANGUAGE_MODEL))
         with replacing(folder / ENGINE) as path:
             path.write_bytes(run.engine.read_bytes())
         with replacing(folder / RUN_FILE) as path:
@@ -215,9 +217,10 @@ class CellJob:
     def _is_upcycled(self) -> bool:
         """Whether this is a sparse model that begins with a dense one."""
         source = self.cell.start_from
-        if source is None or settings_of(self.cell, self.budget).moe is None:
+        if source is None:
             return False
-        return settings_of(source, self.budget).moe is None
+        run, begins = (settings_of(one, self.budget) for one in (self.cell, source))
+        return system_of(self.cell).is_upcycled(run, begins)
 
     def _source(self) -> Path | None:
         """The run whose weights the training begins with."""
@@ -227,8 +230,8 @@ class CellJob:
     def _write_about(self) -> None:
         write_json(self.folder.path / ABOUT, TypeAdapter(Cell).dump_python(self.cell, mode="json"))
 
-    def _data(self, run: ElucidationRun) -> DataFiles:
-        return files_of(self.budget.data[self.cell.data], self.out.absolute(), run.data)
+    def _data(self) -> DataFiles:
+        return files_of(self.cell, self.budget, self.out.absolute())
 
     def _relative(self, path: Path) -> Path:
         return Path(os.path.relpath(path.absolute(), self.folder.path.absolute()))

@@ -16,8 +16,8 @@ from mmspec_ds.errors import UserError
 from mmspec_ds.files import write_json
 from mmspec_ds.settings import nearest
 from mmspec_ds.studies.cells import MEASURES_FOLDER, CellFolder, measure_budget
-from mmspec_ds.studies.measures import MEASURES
 from mmspec_ds.studies.plan import Budget, Cell, DataFiles, MeasureContext
+from mmspec_ds.studies.systems import system_of
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,30 @@ class MeasureJob:
 
 
 def check_measures(cells: Sequence[Cell]) -> None:
-    """Refuse a measure that there is not, before anything is trained.
+    """Refuse a measure that the system of its cell does not have, before anything is trained.
 
     Raises:
         UserError: names it.
     """
-    for name in dict.fromkeys(name for cell in cells for name in cell.measures):
-        if name not in MEASURES:
-            raise UserError(f"unknown measure {name!r}; {nearest(name, MEASURES, 'measures')}")
+    for cell in cells:
+        known = system_of(cell).measures
+        for name in cell.measures:
+            if name not in known:
+                raise UserError(f"unknown measure {name!r}; {nearest(name, known, 'measures')}")
 
 
 def measure(folder: CellFolder, job: MeasureJob, names: Sequence[str]) -> list[str]:
     """Make measures of a cell, each written as soon as it is made; return the names of those that failed."""
     kept = folder.path / MEASURES_FOLDER
     kept.mkdir(exist_ok=True)
-    context = MeasureContext(job.cell, job.budget, folder.run, job.data, job.device, kept)
+    system = system_of(job.cell)
+    context = MeasureContext(job.cell, job.budget, folder.run, job.data, system.load, job.device, kept)
     failed = []
     for name in names:
         print(f"measuring {name}", flush=True)
         started = time.monotonic()
         try:
-            values = MEASURES[name](context)
+            values = system.measures[name](context)
         except UserError as error:
             print(f"{name}: {error}", flush=True)
             failed.append(name)

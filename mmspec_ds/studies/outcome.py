@@ -5,20 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.trainer.monitor.record import read_metrics
+from mmspec_ds.trainer.run_settings import RunSettings
 
 Lines = Sequence[Mapping[str, Any]]
 
 
-def training_result(folder: Path, run: ElucidationRun) -> dict[str, Any]:
+def training_result(folder: Path, run: RunSettings) -> dict[str, Any]:
     """The figures of a finished run, from its `metrics.jsonl`.
 
     Returns:
         steps, samples (seen in training, each time counted), seconds (of training, validations included),
         flops (forward and backward, of all steps), parameters, active_parameters (None where the run did not
         count them), best_validation_loss, final_validation_loss, validations (pairs of step and loss),
-        molecules (of the training and the validation data), device, versions, commit.
+        final_validation (every figure of the last validation, by its name), molecules (of the training and the
+        validation data), device, versions, commit.
 
     Raises:
         DataError: the run has not spent its budget.
@@ -48,11 +49,19 @@ def training_result(folder: Path, run: ElucidationRun) -> dict[str, Any]:
         "best_validation_loss": min((loss for _, loss in losses), default=None),
         "final_validation_loss": losses[-1][1] if losses else None,
         "validations": losses,
+        "final_validation": _final_validation(lines),
         "molecules": start.get("molecules"),
         "device": start.get("device"),
         "versions": start.get("versions"),
         "commit": start.get("commit"),
     }
+
+
+def _final_validation(lines: Lines) -> dict[str, float]:
+    """The figures of the last validation, whose tags in a record end with "/validation"."""
+    last: Mapping[str, Any] = next((one for one in reversed(lines) if one["kind"] == "validation"), {})
+    parts = ((name.partition("/"), value) for name, value in last.items())
+    return {what: float(value) for (what, _, where), value in parts if where == "validation"}
 
 
 def _flops(lines: Lines, samples_per_step: float) -> float | None:

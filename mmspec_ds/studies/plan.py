@@ -9,22 +9,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
-
-if TYPE_CHECKING:
-    from mmspec_ds.systems.elucidation.trained import TrainedModel
+from typing import Any, Literal, Protocol, TypeAlias
 
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """The molecules that a cell learns from and is asked about.
+    """The spectra of molecules that a cell learns from and is asked about.
 
     Attributes:
         folder: the name of their folder in OUT/data. Recipes that differ in `overrides` alone share it.
         molecules, max_heavy_atoms, seed: what `mmspec simulate` is asked for.
         simulation: further settings of the simulation, such as {"noise": {"carbon_ppm": 1.0}}.
-        files: the files of the user that are split instead, by the benchmark's rule; nothing is simulated.
-        given: the folder of the user with `train`, `val` and `test.parquet` that are used instead.
+        files: the files of the user that are used instead; nothing is simulated.
+        given: the folder of the user, as `mmspec simulate` writes it, that is used instead.
         overrides: how a run reads the data, by dotted setting, such as {"data.representation": "text"}.
         shards: train on prepared shards, which hold compressed spectra; else on the parquet files.
     """
@@ -49,12 +46,14 @@ class Budget:
         overrides: settings of every cell, by dotted name; those of a cell come on top.
         seeds: how many seeds a variant is trained with, 0 to `seeds` - 1.
         data: the recipes by name.
-        evaluate: molecules that accuracy is measured on.
-        beam: hypotheses of beam search.
-        width: of a heavy expert and of a dense feed-forward network; a light expert has a quarter.
+        evaluate: molecules, or queries of a search, that accuracy is measured on.
+        beam: hypotheses of beam search, where there is one.
+        width: of a heavy expert and of a dense feed-forward network, where a study varies them; a light expert
+            has a quarter.
         about: how long is trained, in words, for the head of a table.
         molecules: what there is to learn from, in words.
         main_seeds: seeds of the main comparison, where a lead must be seen over seeds; None: `seeds`.
+        language: the folder of a pretrained language model, which the user names; None: no cell reads one.
     """
 
     name: str
@@ -62,11 +61,12 @@ class Budget:
     seeds: int
     data: Mapping[str, DataRecipe]
     evaluate: int
-    beam: int
+    beam: int = 0
     width: int = 256
     about: str = ""
     molecules: str = ""
     main_seeds: int | None = None
+    language: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,17 @@ class Cell:
     """One training of one model, and what is measured on it.
 
     Attributes:
-        base: a shipped run file, such as "study" for `ds_configs/runs/study.yaml`. Where nothing is trained it
-            still says how data are read.
+        base: a shipped run file, such as "study" for `ds_configs/runs/study.yaml`, which says the system. Where
+            nothing is trained it still says how data are read.
         overrides: values by dotted setting, on top of the base and of the budget's own; `{"moe": None}` makes
             a model dense.
         data: the name of a data recipe of the budget.
         seed: of weights, order of samples and dropout.
-        measures: names in `MEASURES`. They are no part of what the training is: another study may ask for
-            other measures of the same training.
+        measures: names among those of the system. They are no part of what the training is: another study may
+            ask for other measures of the same training.
         start_from: the cell whose weights the training begins with; a dense one is upcycled for a sparse one.
-        trains: False where nothing is learnt, such as a matcher; the measures then see the data alone.
+        trains: False where nothing is learnt: the measures then see the data alone, or with `overrides` a model
+            of these settings as it is drawn.
     """
 
     base: str
@@ -97,8 +98,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class DataFiles:
-    """Where the data of a cell are: parquet files of the three parts; the prepared shards that a cell trains on
-    instead of `train`; or, without these, the folder that keeps what was read of the files."""
+    """Where the data of a cell are: the files to train on, to validate on and to ask about, which may be the
+    same; the prepared shards that a cell trains on instead of `train`; or, without these, the folder that keeps
+    what was read of the files."""
 
     train: tuple[Path, ...]
     validation: tuple[Path, ...]
@@ -113,6 +115,7 @@ class MeasureContext:
 
     Attributes:
         cell, budget: what is measured, and how many molecules and hypotheses it may take.
+        load: reads the model of a cell (`StudySystem.load`).
         run: the folder of the trained run; in it `metrics.jsonl`, `config.yaml` and what the run kept.
         data: the files; measures of accuracy use `data.test`.
         device: "cpu" or "cuda".
@@ -123,17 +126,15 @@ class MeasureContext:
     budget: Budget
     run: Path
     data: DataFiles
+    load: Callable[["MeasureContext"], Any]
     device: str = "cpu"
     folder: Path | None = None
 
     @cached_property
-    def trained(self) -> "TrainedModel":
-        """The model in evaluation mode, on the device; read once for all measures of a cell."""
-        from mmspec_ds.systems.elucidation.trained import load_model
-
-        trained = load_model(self.run)
-        trained.model.to(self.device)
-        return trained
+    def trained(self) -> Any:
+        """The model as its system reads it, in evaluation mode, on the device; read once for all measures of a
+        cell."""
+        return self.load(self)
 
 
 Measure: TypeAlias = Callable[[MeasureContext], dict[str, Any]]

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mmspec_ds.errors import DataError, UserError
-from mmspec_ds.studies.cells import CELLS, CellFolder, described, identity_of, recipe_of, settings_of
+from mmspec_ds.studies.cells import CELLS, CellFolder, described, identity_of
 from mmspec_ds.studies.commands import Commands, Place
 from mmspec_ds.studies.data import DATA, make_data
 from mmspec_ds.studies.display import Display, Progress
 from mmspec_ds.studies.job import CellJob
+from mmspec_ds.studies.language import link_language
 from mmspec_ds.studies.plan import Budget, Cell
 
 SECONDS_TO_STOP = 60.0
@@ -87,10 +88,11 @@ class Runner:
         return Outcome(self._finished, self._faults, request.count > 0)
 
     def _make_data(self) -> None:
-        """Make the data of the cells that are to be done, each folder once."""
+        """Make the data of the cells that are to be done, each folder once, and link the language model."""
+        if self._pending and self.budget.language is not None:
+            link_language(self.out, self.budget.language)
         for cell in self._pending:
-            settings = settings_of(cell, self.budget).data
-            make_data(recipe_of(cell, self.budget), self.out, settings, workers=len(self.places))
+            make_data(cell, self.budget, self.out, workers=len(self.places))
 
     def _fill(self) -> None:
         """Begin cells in the places that are free."""

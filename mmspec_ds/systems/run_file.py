@@ -4,10 +4,10 @@ A system is a folder beside this file and a line in `SYSTEMS`. Its modules are i
 them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.settings import nearest, read_yaml, validated
@@ -56,16 +56,40 @@ def load_run(path: Path, overrides: Iterable[str] = (), kind: type[RunSettings] 
             fit, or a run of another system; one line for everything that is wrong.
     """
     path = find_run_file(path)
-    content = read_yaml(path, overrides)
-    name = content.setdefault("system", DEFAULT)
-    if name not in SYSTEMS:
-        raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(str(name), SYSTEMS, 'systems')}")
+    return run_from(read_yaml(path, overrides), path, kind)
+
+
+def run_from(content: dict[str, Any], path: Path, kind: type[R], what: str = "") -> R:
+    """The run of the content of a run file.
+
+    Args:
+        content: what the file says, perhaps changed since.
+        path: of the file: a relative path of the engine's settings begins there.
+        kind: the settings that the caller can use.
+        what: names the run in errors; without, the file does.
+
+    Raises:
+        ConfigError: as `load_run`.
+    """
+    name, what = system_named(content, path), what or str(path)
     found: type[RunSettings] = import_module(SYSTEMS[name][0]).Run
     if not issubclass(found, kind):
-        raise ConfigError(f"{path}: system is {name!r}: this command does not know such models")
-    run = validated(found, content, str(path))
+        raise ConfigError(f"{what}: system is {name!r}: this command does not know such models")
+    run = validated(found, content | {"system": name}, what)
     engine = run.engine if run.engine.is_absolute() else (path.parent / run.engine).resolve()
     return run.model_copy(update={"engine": engine})
+
+
+def system_named(content: Mapping[str, Any], path: Path) -> str:
+    """The system that the content of a run file names.
+
+    Raises:
+        ConfigError: an unknown one.
+    """
+    name = content.get("system", DEFAULT)
+    if not isinstance(name, str) or name not in SYSTEMS:
+        raise ConfigError(f"{path}: system: unknown system {name!r}; {nearest(str(name), SYSTEMS, 'systems')}")
+    return name
 
 
 @overload

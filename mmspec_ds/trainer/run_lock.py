@@ -22,6 +22,7 @@ from typing import Any
 import torch.distributed as dist
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.processes import this_machine
 from mmspec_ds.trainer.distributed import device_of_rank
 
 LOCK = ".lock"
@@ -57,7 +58,7 @@ class RunLock:
         self._content = json.dumps(
             {
                 "host": socket.gethostname(),
-                "machine": _machine(),
+                "machine": this_machine(),
                 "process": os.getpid(),
                 "started": _start_of(os.getpid()),
                 "since": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,7 +124,7 @@ class RunLock:
 
     def _is_held(self, holder: str) -> bool:
         about = _parse(holder)
-        if about.get("machine") == _machine():
+        if about.get("machine") == this_machine():
             started = _start_of(int(about["process"]))
             return started is not None and started == about["started"]
         print(f"{self.folder.name}: looking whether the run on {about.get('host')} still goes on", flush=True)
@@ -173,14 +174,6 @@ def _parse(content: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return about if isinstance(about, dict) else {}
-
-
-def _machine() -> str:
-    """This machine since it was started, and the container whose process numbers we see."""
-    parts = [socket.gethostname()]
-    with suppress(OSError):
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
-    return " ".join(parts)
 
 
 def _start_of(process: int) -> str | None:

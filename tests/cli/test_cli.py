@@ -129,6 +129,7 @@ def test_help_ends_with_a_worked_example(mmspec: Any, command: str) -> None:
 def test_help_lists_the_commands(mmspec: Any) -> None:
     told = mmspec("--help")
     assert told.status == 0
+    assert mmspec().err == told.out
     assert all(command in told.out for command in ("simulate", "train", "evaluate", "predict"))
 
 

@@ -204,7 +204,19 @@ def test_weights_that_were_named_are_used_alone(
     assert hit["score"] == pytest.approx(1 / (1 + np.exp(-2 * (hit["parts"]["entropy"] - 0.5))), abs=1e-5)
     assert "no weights" not in capsys.readouterr().err
     assert main(arguments) == 0  # none of the file is for a window
-    assert "no weights were fitted for MS/MS in this search" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no weights were fitted for MS/MS in this search" in told
+    assert "there are weights for" not in told
+    two = {
+        **one,
+        "parts": ["entropy", "my model"],
+        "means": [0.5, 0.5],
+        "scales": [1.0, 1.0],
+        "weights": [2.0, 1.0],
+    }
+    weights.write_text(json.dumps([two]))
+    assert main([*arguments, "--open"]) == 0  # the model is not named
+    assert "(there are weights for a search with my model)" in capsys.readouterr().err
 
 
 def test_a_model_of_the_library_is_part_of_the_score_and_another_one_is_refused(

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from mmspec_ds.library.entry import Entry
 from mmspec_ds.library.evidence import (
     BELOW,
     COMPOSITE,
@@ -20,9 +21,13 @@ from mmspec_ds.library.evidence import (
     evidence_of,
     evidence_parts,
 )
-from mmspec_ds.library.fusion import mean_of
+from mmspec_ds.library.fusion import Fusion, Kind, mean_of
 from mmspec_ds.library.peaks import PeakSettings, peaks_of
-from mmspec_ds.library.prepared import ENTROPY, prepare
+from mmspec_ds.library.prepared import ENTROPY, Prepared, prepare
+from mmspec_ds.library.references import references_of_entries
+from mmspec_ds.library.search import Searcher, SearchSettings
+from mmspec_ds.spectra.records import ElectronIonisationMS, Record
+from tests.library.made import block_of, entry
 
 SETTINGS = PeakSettings(whole_numbers=True, noise=0.0)
 ALL = set(EVIDENCE_PARTS)
@@ -39,7 +44,7 @@ def spectra(count: int, seed: int) -> list[dict[int, float]]:
     return found
 
 
-def prepared(some: list[dict[int, float]], settings: PeakSettings = SETTINGS):  # type: ignore[no-untyped-def]
+def prepared(some: list[dict[int, float]], settings: PeakSettings = SETTINGS) -> Prepared:
     pairs = ((np.array(list(one), float), np.array(list(one.values()))) for one in some)
     return prepare(peaks_of(pairs), settings)
 
@@ -108,3 +113,43 @@ def test_spectra_without_peaks_agree_with_nothing() -> None:
 
 def test_equal_weights_do_not_count_evidence() -> None:
     assert mean_of([ENTROPY, *EVIDENCE_PARTS, "a model"]).parts == (ENTROPY, "a model")
+
+
+def test_a_search_has_the_parts_that_its_fusions_use() -> None:
+    """Of two kinds of spectra each is judged by its own fusion; nobody else's parts are computed."""
+
+    def electron_ionisation(number: int, peaks: dict[int, float]) -> Entry:
+        spectrum = ElectronIonisationMS(np.array(list(peaks), float), np.array(list(peaks.values())))
+        return Entry(Record(f"ei:{number}", (spectrum,), "CCO"), block_of(100 + number))
+
+    ei = [electron_ionisation(number, peaks) for number, peaks in enumerate(spectra(6, 4))]
+    tandem = [entry(number) for number in range(6)]
+    fusions = [fusion_of("ei", ENTROPY, COMPOSITE), fusion_of("ms", ENTROPY, BELOW)]
+    references = references_of_entries([*ei, *tandem])
+    searcher = Searcher(references, SearchSettings(precursor_ppm=None, decoys=0), fusions=fusions)
+    assert {BELOW, COMPOSITE} < set(searcher.part_names)
+    assert searcher.is_fitted("ei")
+    assert searcher.is_fitted("ms")
+    (first, *_), (other, *_) = searcher.search([ei[2].record, tandem[3].record])
+    assert (first.row, other.row) == (2, 9)
+    assert (COMPOSITE in first.parts, BELOW in first.parts) == (True, False)
+    assert (COMPOSITE in other.parts, BELOW in other.parts) == (False, True)
+    assert first.parts[COMPOSITE] == pytest.approx(1, abs=0.05)  # n cosines of 1 and n - 1 ratios of 1, or none
+    expected = fusions[0].score({name: np.array([part]) for name, part in first.parts.items()})
+    assert first.score == pytest.approx(float(expected[0]))
+    plain = Searcher(references, SearchSettings(precursor_ppm=None, decoys=0), fusions=())
+    assert not set(EVIDENCE_PARTS) & set(plain.part_names)
+
+
+def fusion_of(kind: Kind, *parts: str) -> Fusion:
+    """Parts of equal weight."""
+    count = len(parts)
+    return Fusion(
+        kind=kind,
+        open=True,
+        parts=parts,
+        means=(0.0,) * count,
+        scales=(1.0,) * count,
+        weights=(1.0,) * count,
+        bias=0.0,
+    )

@@ -152,13 +152,18 @@ def test_a_failure_leaves_the_old_files_and_no_scraps(
     assert (tmp_path / "train.parquet").read_bytes() == b"old"
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process numbers of another machine mean nothing here: what they write in a shared folder stays."""
     source = tmp_path / "mine.smi"
     source.write_text("CCO\n")
     out = tmp_path / "out"
-    gone, alive, other = (out / f".partial-{name}" for name in (f"{2**22 + 1}-x", f"{os.getpid()}-x", "mine"))
-    for folder in (gone, alive, other):
+    gone, alive = (out / f"{simulate._partial_name(process)}x" for process in (2**22 + 1, os.getpid()))
+    with monkeypatch.context() as patched:
+        patched.setattr(simulate, "this_machine", lambda: "another machine")
+        elsewhere = out / f"{simulate._partial_name(2**22 + 1)}x"
+    others = [out / ".partial-mine", out / f".partial-{2**22 + 1}-abc", out / ".partial-a-b-c"]
+    for folder in (gone, alive, elsewhere, *others):
         folder.mkdir(parents=True)
         (folder / "train.parquet").write_bytes(b"half")
     simulate_dataset(out, SimulationSettings(validation=0.0, test=0.0), smiles_file=source)
-    assert sorted(out.iterdir()) == sorted([alive, other, out / "train.parquet"])
+    assert sorted(out.iterdir()) == sorted([alive, elsewhere, *others, out / "train.parquet"])

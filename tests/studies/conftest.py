@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmspec_ds.files import MANIFEST
-from mmspec_ds.studies.budgets import SMOKE
-from mmspec_ds.studies.cells import CellFolder, measure_budget, recipe_of, settings_of
+from mmspec_ds.studies.cells import CellFolder, measure_budget
 from mmspec_ds.studies.commands import Commands
 from mmspec_ds.studies.data import files_of
+from mmspec_ds.studies.elucidation.budgets import SMOKE
 from mmspec_ds.studies.plan import Budget, Cell, Column, Results, Row, Study, Table
 
 TRAINER = """
@@ -119,7 +119,7 @@ def out(tmp_path: Path, budget: Budget) -> Path:
     out = tmp_path / "studies"
     for changes in ({}, DENSE):
         one = cell(overrides=dict(changes))
-        files = files_of(recipe_of(one, budget), out, settings_of(one, budget).data)
+        files = files_of(one, budget, out)
         assert files.shards is not None
         files.shards.mkdir(parents=True, exist_ok=True)
         (files.shards / MANIFEST).write_text("{}")

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mmspec_ds.studies.budgets import SMOKE
 from mmspec_ds.studies.cells import distinct
 from mmspec_ds.studies.commands import Commands, Place
-from mmspec_ds.studies.definitions import STUDIES
-from mmspec_ds.studies.runner import Runner, with_sources
+from mmspec_ds.studies.plan import Budget, Cell
+from mmspec_ds.studies.runner import Runner, open_out, with_sources
 
 
 @dataclass
@@ -61,10 +60,10 @@ class Forked(Commands):
             os._exit(status)
 
 
-def run_cells(names: Sequence[str], out: Path) -> None:
-    """Train and measure the cells of some studies within the smallest budget, each once."""
-    cells = [cell for name in names for cell in STUDIES[name].cells(SMOKE)]
-    everything = distinct(with_sources(cells), SMOKE)
-    outcome = Runner(everything, SMOKE, out, [Place(), Place()], Forked()).run()
+def run_cells(cells: Sequence[Cell], budget: Budget, out: Path) -> None:
+    """Train and measure cells within a budget, each once, and what they begin with."""
+    everything = distinct(with_sources(cells), budget)
+    open_out(out)
+    outcome = Runner(everything, budget, out, [Place(), Place()], Forked()).run()
     assert outcome.faults == {}
     assert outcome.finished == len(everything)

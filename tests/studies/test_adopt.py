@@ -44,7 +44,7 @@ def throughput(tokens: float, samples: float, megaflops: float) -> dict[str, flo
 
 def test_a_finished_run_becomes_its_cell(budget: Budget, tmp_path: Path) -> None:
     source = run_of(tmp_path / "runs" / "before", budget)
-    (found,) = adopt(tmp_path / "out", [source], budget.data["hard"])
+    found = adopt(tmp_path / "out", source, budget.data["hard"])
     assert found.path == CellFolder.of(tmp_path / "out", cell(), budget).path
     result = found.result()
     assert result is not None
@@ -56,16 +56,16 @@ def test_a_finished_run_becomes_its_cell(budget: Budget, tmp_path: Path) -> None
     assert not (found.run / "checkpoints").exists()
     assert (source / "checkpoints").exists()
     found.check(cell(), budget)
-    assert adopt(tmp_path / "out", [source], budget.data["hard"]) == [found]
+    assert adopt(tmp_path / "out", source, budget.data["hard"]) == found
 
 
 def test_what_is_no_finished_run_is_refused(budget: Budget, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not finished: expected a run that has spent its budget"):
-        adopt(tmp_path / "out", [run_of(tmp_path / "a", budget, finished=False)], budget.data["hard"])
+        adopt(tmp_path / "out", run_of(tmp_path / "a", budget, finished=False), budget.data["hard"])
     with pytest.raises(DataError, match="began with the weights of another run"):
-        adopt(tmp_path / "out", [run_of(tmp_path / "b", budget, start_from=Path("x"))], budget.data["hard"])
+        adopt(tmp_path / "out", run_of(tmp_path / "b", budget, start_from=Path("x")), budget.data["hard"])
     with pytest.raises(DataError, match=r"holds no config\.yaml"):
-        adopt(tmp_path / "out", [tmp_path], budget.data["hard"])
+        adopt(tmp_path / "out", tmp_path, budget.data["hard"])
     assert not (tmp_path / "out").exists()
 
 
@@ -76,7 +76,7 @@ def test_a_cell_that_is_being_trained_is_left_alone(budget: Budget, tmp_path: Pa
     assert lock.acquire() is None
     (folder.run / "metrics.jsonl").write_text("")
     with pytest.raises(DataError, match="in use by process"):
-        adopt(tmp_path / "out", [source], budget.data["hard"])
+        adopt(tmp_path / "out", source, budget.data["hard"])
     assert sorted(path.name for path in folder.path.rglob("*")) == [".lock", "metrics.jsonl", "run"]
     lock.release()
-    assert adopt(tmp_path / "out", [source], budget.data["hard"])[0].result() is not None
+    assert adopt(tmp_path / "out", source, budget.data["hard"]).result() is not None

@@ -6,19 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.settings import Settings
-from mmspec_ds.studies.budgets import BUDGETS, experts
 from mmspec_ds.studies.cells import (
     _differing,
     described,
     distinct,
     identity_of,
     identity_of_run,
+    read_json,
     settings_of,
 )
+from mmspec_ds.studies.elucidation.budgets import BUDGETS, experts
+from mmspec_ds.studies.elucidation.definitions import STUDIES
 from mmspec_ds.studies.plan import Budget, DataRecipe
+from mmspec_ds.studies.runner import with_sources
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run
 from tests.studies.conftest import DENSE, cell, finish
 
@@ -57,7 +62,7 @@ def test_cells_that_are_another_training(budget: Budget, other: Any) -> None:
 
 
 def test_the_data_are_part_of_a_cell(budget: Budget) -> None:
-    run = settings_of(cell(), budget)
+    run = settings_of(cell(), budget, ElucidationRun)
     recipes = [
         DataRecipe("a", molecules=10, max_heavy_atoms=6),
         DataRecipe("a", molecules=11, max_heavy_atoms=6),
@@ -106,11 +111,12 @@ def test_equal_cells_are_trained_once_and_measured_for_both_studies(budget: Budg
 def test_every_budget_gives_settings_that_a_run_can_have() -> None:
     for budget in BUDGETS.values():
         for data in budget.data:
-            sparse = settings_of(cell(data=data), budget)
+            sparse = settings_of(cell(data=data), budget, ElucidationRun)
             assert sparse.moe is not None
             widths = [one.width for one in sparse.moe.experts]
             assert widths == [budget.width, budget.width // 4] * 4
-            assert settings_of(cell(data=data, overrides=DENSE), budget).model.dense_width == budget.width
+            dense = settings_of(cell(data=data, overrides=DENSE), budget, ElucidationRun)
+            assert dense.model.dense_width == budget.width
 
 
 def test_the_experts_are_those_of_the_shipped_run_file() -> None:
@@ -138,3 +144,27 @@ def test_faults_are_named(budget: Budget, tmp_path: Path) -> None:
 def test_a_cell_in_words() -> None:
     assert described(cell(2)) == "study, hard, seed 2"
     assert described(cell(overrides=DENSE)) == "moe=None, hard, seed 0"
+
+
+COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results" / "studies" / "cells"
+
+
+def test_cells_that_were_trained_long_ago_keep_their_names() -> None:
+    """Their figures are in the repository by these names."""
+    cpu = BUDGETS["cpu"]
+    names = {identity_of(one, cpu) for study in STUDIES.values() for one in with_sources(study.cells(cpu))}
+    stored = {path.parent.name for path in COMMITTED.glob("*/run.yaml") if _system(path) == "elucidation"}
+    assert stored
+    assert stored - names == set()
+
+
+def test_a_stored_run_file_gives_the_name_of_its_cell() -> None:
+    for name in ("034c43643aea", "57da5398af62", "d7e9b4060aa2"):
+        run = load_run(COMMITTED / name / "run.yaml")
+        recipe = read_json(COMMITTED / name / "cell.json")
+        assert recipe is not None
+        assert identity_of_run(run, BUDGETS["cpu"].data[recipe["data"]]) == name
+
+
+def _system(path: Path) -> str:
+    return str(yaml.safe_load(path.read_text()).get("system", "elucidation"))

@@ -1,4 +1,4 @@
-"""Studies from end to end within the smallest budget: trained, measured, laid out.
+"""Studies of elucidation from end to end within the smallest budget: trained, measured, laid out.
 
 Some in every test run, which have each measure and each kind of cell; all of them by hand, with `-m slow`.
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mmspec_ds.studies.budgets import SMOKE
 from mmspec_ds.studies.cells import distinct
-from mmspec_ds.studies.definitions import STUDIES
-from mmspec_ds.studies.measures import MEASURES
+from mmspec_ds.studies.elucidation.budgets import SMOKE
+from mmspec_ds.studies.elucidation.definitions import STUDIES
+from mmspec_ds.studies.elucidation.measures import MEASURES
 from mmspec_ds.studies.plan import Table
 from mmspec_ds.studies.results import StoredResults
 from mmspec_ds.studies.runner import with_sources
@@ -23,7 +23,8 @@ SOME = ("missing", "utilization", "routing-history", "resources")
 
 def run(names: Sequence[str], out: Path) -> dict[str, StoredResults]:
     """Train and measure the cells of some studies, each once, in a process that has made no process group."""
-    process = multiprocessing.get_context("spawn").Process(target=run_cells, args=(tuple(names), out))
+    cells = [cell for name in names for cell in STUDIES[name].cells(SMOKE)]
+    process = multiprocessing.get_context("spawn").Process(target=run_cells, args=(cells, SMOKE, out))
     process.start()
     process.join()
     assert process.exitcode == 0

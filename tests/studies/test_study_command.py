@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from mmspec_ds.cli import main
-from mmspec_ds.studies.definitions import STUDIES
-from mmspec_ds.studies.measures import MEASURES
+from mmspec_ds.studies.elucidation.definitions import STUDIES
+from mmspec_ds.studies.elucidation.measures import MEASURES
 from mmspec_ds.studies.plan import Budget
+from mmspec_ds.studies.systems import all_studies
 from tests.studies.conftest import DENSE, cell, finish, study_of
 
 
@@ -20,7 +21,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(STUDIES)
+    assert len(lines) == len(all_studies())
     assert any(line.split() == ["toy", "A", "toy", "study"] for line in lines)
 
 

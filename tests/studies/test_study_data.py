@@ -9,9 +9,10 @@ import pytest
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.splits import SplitSettings, assign_splits
-from mmspec_ds.studies.budgets import PAPER
-from mmspec_ds.studies.cells import identity_of, settings_of
-from mmspec_ds.studies.data import files_of, make_data, split_files, with_data
+from mmspec_ds.studies.cells import identity_of
+from mmspec_ds.studies.data import files_of, make_data, with_data
+from mmspec_ds.studies.elucidation.budgets import PAPER
+from mmspec_ds.studies.elucidation.data import ElucidationData, split_files
 from mmspec_ds.studies.plan import Budget
 from tests.studies.conftest import cell
 
@@ -40,11 +41,11 @@ def test_files_with_other_columns_are_refused(tmp_path: Path) -> None:
 def test_a_given_folder_is_linked_and_counted(budget: Budget, tmp_path: Path) -> None:
     for part, rows in (("train", 5), ("val", 2), ("test", 3)):
         pq.write_table(pa.table({"smiles": ["C"] * rows}), tmp_path / f"{part}.parquet")
-    given = with_data(budget, given=tmp_path)
+    given = with_data(budget, ElucidationData(), given=tmp_path)
     assert {recipe.molecules for recipe in given.data.values()} == {10}
     assert identity_of(cell(), given) != identity_of(cell(), budget)  # of 300 molecules
     text = cell(data="hard_text")
-    files = make_data(given.data["hard_text"], tmp_path / "out", settings_of(text, given).data, 1)
+    files = make_data(text, given, tmp_path / "out", 1)
     assert files.shards is None
     assert [path.resolve() for path in files.test] == [tmp_path / "test.parquet"]
 
@@ -52,7 +53,7 @@ def test_a_given_folder_is_linked_and_counted(budget: Budget, tmp_path: Path) ->
 def test_shards_are_named_after_the_operators(budget: Budget, tmp_path: Path) -> None:
     def shards(**changes: object) -> Path | None:
         one = cell(overrides={f"data.{key}": value for key, value in changes.items()})
-        return files_of(budget.data["hard"], tmp_path, settings_of(one, budget).data).shards
+        return files_of(one, budget, tmp_path).shards
 
     assert shards() == shards(modalities=["h_nmr"])  # a run may read fewer
     assert shards() != shards(modalities=["h_nmr", "hsqc"])
@@ -61,26 +62,27 @@ def test_shards_are_named_after_the_operators(budget: Budget, tmp_path: Path) ->
 
 def test_missing_data_are_told(tmp_path: Path, budget: Budget) -> None:
     with pytest.raises(ConfigError, match=r"the paper budget needs the benchmark's files: --data FILE\.\.\."):
-        with_data(PAPER)
+        with_data(PAPER, ElucidationData())
     with pytest.raises(DataError, match="no such file"):
-        with_data(PAPER, [tmp_path / "none.parquet"])
+        with_data(PAPER, ElucidationData(), [tmp_path / "none.parquet"])
     with pytest.raises(DataError, match="expected what `mmspec simulate` writes"):
-        with_data(budget, given=tmp_path)
+        with_data(budget, ElucidationData(), given=tmp_path)
 
 
 def test_data_of_another_recipe_are_not_taken(budget: Budget, tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         pq.write_table(pa.table({"smiles": ["C"] * 5}), tmp_path / f"{part}.parquet")
-    given, out, text = with_data(budget, given=tmp_path), tmp_path / "out", cell(data="hard_text")
-    settings = settings_of(text, given).data
-    make_data(given.data["hard_text"], out, settings, 1)
-    assert make_data(given.data["hard_text"], out, settings, 1) == files_of(
-        given.data["hard_text"], out, settings
+    given, out, text = (
+        with_data(budget, ElucidationData(), given=tmp_path),
+        tmp_path / "out",
+        cell(data="hard_text"),
     )
-    other = with_data(budget, files=[tmp_path / "train.parquet"])
+    make_data(text, given, out, 1)
+    assert make_data(text, given, out, 1) == files_of(text, given, out)
+    other = with_data(budget, ElucidationData(), [tmp_path / "train.parquet"])
     assert (given.molecules, other.molecules) == (
         f"15 molecules of the folder {tmp_path.name}",
         "the molecules of train.parquet",
     )
     with pytest.raises(DataError, match=r'was made of .*15, .*, and {"files": .*} is asked for'):
-        make_data(other.data["hard_text"], out, settings, 1)
+        make_data(text, other, out, 1)

@@ -88,6 +88,7 @@ class Example:
         phrasing: which of the task's wordings the prompt has, from 0.
         group: objects of one group stay on one side of a split: the InChIKey's first block of a molecule, the
             cluster of a protein, the study of a cell.
+        about: what the question names beside its objects, such as a functional group; empty if nothing.
     """
 
     prompt: str
@@ -97,6 +98,7 @@ class Example:
     choices: tuple[str, ...] = ()
     phrasing: int = 0
     group: str = ""
+    about: str = ""
 
     def __post_init__(self) -> None:
         wanted, given = placeholders_in(self.prompt), tuple(kind_of(one) for one in self.objects)

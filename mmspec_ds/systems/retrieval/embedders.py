@@ -58,21 +58,29 @@ class TrainedEmbedder:
         return self.model.width
 
     def embed(self, records: Sequence[Record], progress: Callable[[int], None] | None = None) -> FloatMatrix:
-        """The vectors float32 [N, W] of length 1, see `Embedder`; zeros for what the model cannot read."""
+        """The vectors float32 [N, W] of length 1, see `Embedder`; zeros for what the model cannot read. The
+        device is that of the model."""
+        device = next(self.model.parameters()).device
         found = np.zeros((len(records), self.width), dtype=np.float32)
         for start in range(0, len(records), RECORDS_AT_ONCE):
             rows = self.encoding.encode(records[start : start + RECORDS_AT_ONCE])
             end = start + len(rows)
             everything = np.arange(len(rows), dtype=np.int64)
-            found[start:end] = embed_rows(self.model, self.encoding, rows, everything, batch=self.batch)
+            found[start:end] = embed_rows(
+                self.model, self.encoding, rows, everything, batch=self.batch, device=device
+            )
             if progress is not None:
                 progress(end)
         return found
 
 
-def load_embedder(folder: str | Path) -> TrainedEmbedder:
+def load_embedder(folder: str | Path, language: Path | None = None) -> TrainedEmbedder:
     """Read a trained run of this system, or an export. Where there is a manifest, as in an export, the files
     must have its checksums.
+
+    Args:
+        folder: of the run or the export.
+        language: the folder of the pretrained language model, where the run does not tell it.
 
     Raises:
         DataError: no such folder, or a file of it is missing, was altered or does not fit.
@@ -85,8 +93,9 @@ def load_embedder(folder: str | Path) -> TrainedEmbedder:
         if wrong:
             raise DataError("; ".join(wrong))
     check_run_folder(folder, (WEIGHTS,))
-    if run.language is not None and (folder / LANGUAGE_MODEL).is_dir():
-        run = run.model_copy(update={"language": run.language.at(folder / LANGUAGE_MODEL)})
+    base = language or folder / LANGUAGE_MODEL
+    if run.language is not None and base.is_dir():
+        run = run.model_copy(update={"language": run.language.at(base)})
     model = make_model(run)
     tensors, about = read_weights(folder / WEIGHTS)
     load_state(model, tensors, folder / WEIGHTS)

@@ -3,16 +3,18 @@
 Axes: N cells, G genes of a cell, P genes of the panel.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.cell_table import PER, CellTable
+from mmspec_ds.readers.cells import read_cells
 from mmspec_ds.settings import Settings
 from mmspec_ds.systems.alignment.encoders.checks import all_of
 from mmspec_ds.systems.alignment.encoders.folder import read_encoder, write_encoder
@@ -36,9 +38,33 @@ class GenesOptions(Settings):
     path: Path
 
 
+class GenesFit(Settings):
+    """How a panel is fitted.
+
+    Attributes:
+        most: genes of the panel at most.
+        shared_with: files of other cells, whose genes the panel's must be as well. Their values are not looked
+            at.
+    """
+
+    most: Annotated[int, Field(gt=0)] = 2000
+    shared_with: tuple[Path, ...] = ()
+
+    def fit(self, files: Sequence[Path], folder: Path, progress: Callable[[float], None]) -> str:
+        """Fit a panel on the cells of files, write it, and say in words what it is.
+
+        Raises:
+            DataError: a file cannot be read, or the panel not be made or written.
+        """
+        tables = [read_cells(path) for path in files]
+        others = [read_cells(path).genes for path in self.shared_with]
+        count = fit_genes(tables, folder, shared_with=others, most=self.most)
+        return f"{count:,} genes of {sum(map(len, tables)):,} cells"
+
+
 class GenesEncoder:
-    """One vector for a cell: for each gene of the panel the logarithm of 1 + its share of the panel's
-    expression per 10,000, less the mean of the cells that the panel was fitted on, over 0.1 + their standard
+    """One vector for a cell: for each gene of the panel the logarithm of 1 + its expression, scaled within the
+    panel (see `on_panel`), less the mean of the cells that the panel was fitted on, over 0.1 + their standard
     deviation. A gene that the cell's file lacks is at the mean. See `ObjectEncoder`."""
 
     Options = GenesOptions
@@ -49,7 +75,8 @@ class GenesEncoder:
     def __init__(self, options: GenesOptions) -> None:
         stored = read_encoder(options.path, self.name)
         self.genes: tuple[str, ...] = tuple(stored.about["genes"])
-        self._mean, self._scale = (stored.tensors[name].numpy() for name in ("mean", "scale"))
+        parts = ("mean", "scale", "shares")
+        self._mean, self._scale, self._shares = (stored.tensors[name].numpy() for name in parts)
         self.width = len(self.genes)
         self.folder = options.path
         self.identity: Mapping[str, Any] = {"encoder": self.name, "panel": stored.checksum}
@@ -57,13 +84,22 @@ class GenesEncoder:
     def encode(self, objects: Sequence[Object]) -> FloatArray:
         """See `ObjectEncoder`; [N, 1, P]."""
         cells = all_of(objects, Cell, self.name)
-        values, present = on_panel(cells, self.genes, self.name)
+        values, present = on_panel(cells, self.genes, self.name, self._shares)
         return np.where(present, (values - self._mean) / self._scale, 0).astype(np.float32)[:, None]
 
 
-def on_panel(cells: Sequence[Cell], panel: Sequence[str], encoder: str) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """The logarithms of 1 + the share of each gene in the expression of the panel, per 10,000, [N, P], 0 where
-    the cell has no such gene; and where it has one, [N, P].
+def on_panel(
+    cells: Sequence[Cell], panel: Sequence[str], encoder: str, shares: NDArray[Any] | None = None
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """The logarithms of 1 + the expression of each gene of a panel, [N, P], 0 where the cell has no such gene;
+    and where it has one, [N, P].
+
+    Args:
+        cells: of any files.
+        panel: the genes.
+        encoder: its name, for messages.
+        shares: of the genes in the panel's expression in other cells, [P], with a sum of 1. The genes that a
+            cell has sum up to 10,000 of the shares of these genes; without shares to 10,000.
 
     Raises:
         DataError: a cell has less than a tenth of the panel's genes.
@@ -82,7 +118,8 @@ def on_panel(cells: Sequence[Cell], panel: Sequence[str], encoder: str) -> tuple
                 " by their symbols"
             )
         linear = np.expm1(cell.values[theirs].astype(np.float64))
-        values[at, ours] = np.log1p(linear * (PER / max(linear.sum(), 1e-9)))
+        total = PER * (1.0 if shares is None else float(shares[ours].sum()))
+        values[at, ours] = np.log1p(linear * (total / max(linear.sum(), 1e-9)))
         present[at, ours] = True
     return values, present
 
@@ -113,7 +150,9 @@ def fit_genes(
         chosen = np.sort(np.argsort(-values.std(0), kind="stable")[:most])
         panel = tuple(panel[at] for at in chosen)
         values = np.concatenate([panel_values(table, panel) for table in tables])
+    shares = np.expm1(values).mean(0)
     tensors = {
+        "shares": torch.from_numpy((shares / shares.sum()).astype(np.float32)),
         "mean": torch.from_numpy(values.mean(0).astype(np.float32)),
         "scale": torch.from_numpy((values.std(0) + _SPREAD).astype(np.float32)),
     }

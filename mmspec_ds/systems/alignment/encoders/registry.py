@@ -6,8 +6,9 @@ package.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from mmspec_ds.errors import ConfigError
@@ -18,15 +19,42 @@ from mmspec_ds.systems.alignment.objects import KINDS
 _OURS = "mmspec_ds.systems.alignment.encoders."
 ENCODERS: dict[str, str] = {
     "morgan": f"{_OURS}morgan:MorganEncoder",
+    "smiles": f"{_OURS}smiles:SmilesEncoder",
     "composition": f"{_OURS}composition:CompositionEncoder",
+    "antiberty": f"{_OURS}antiberty:AntiBERTyEncoder",
+    "esm": f"{_OURS}esm:EsmEncoder",
     "starter": f"{_OURS}spectra:SpectraEncoder",
     "mmspec": f"{_OURS}spectra:SpectraEncoder",
     "genes": f"{_OURS}genes:GenesEncoder",
+    "cell_model": f"{_OURS}cell_model:CellModelEncoder",
+    "metatime": f"{_OURS}programmes:ProgrammesEncoder",
 }
 """By name, the place of the class."""
+FITS: dict[str, str] = {
+    "genes": f"{_OURS}genes:GenesFit",
+    "cell_model": f"{_OURS}cell_model:CellModelFit",
+    "smiles": f"{_OURS}smiles:SmilesFit",
+}
+"""By name, the place of the settings with which an encoder is fitted to data; see `EncoderFit`."""
 
 _PLACE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _ATTRIBUTES = ("name", "kind", "width", "vectors", "identity", "encode")
+
+
+class EncoderFit(Protocol):
+    """Settings of a fit, which can be made with them."""
+
+    def fit(self, files: Sequence[Path], folder: Path, progress: Callable[[float], None]) -> str:
+        """Fit an encoder to the objects in files and write its folder; says in words what it is.
+
+        Args:
+            files: of objects of its kind.
+            folder: to be made.
+            progress: called with the share of the work that is done.
+
+        Raises:
+            DataError: a file cannot be read, or the folder not be written.
+        """
 
 
 class EncoderClass(Protocol):
@@ -66,6 +94,18 @@ def make_encoder(name: str, options: Mapping[str, Any] | None = None) -> ObjectE
     raise ConfigError(
         f"unknown encoder {name!r}; {nearest(known, ENCODERS, 'encoders')}; or package.module:Class of another"
     )
+
+
+def make_fit(name: str, settings: Mapping[str, Any]) -> EncoderFit:
+    """The settings with which an encoder is fitted.
+
+    Raises:
+        ConfigError: the encoder is not fitted, or a setting is none.
+    """
+    if name not in FITS:
+        raise ConfigError(f"encoder {name!r} is not fitted to data; {nearest(name, FITS, 'ones that are')}")
+    module, _, attribute = FITS[name].partition(":")
+    return cast(EncoderFit, validated(getattr(import_module(module), attribute), settings, f"fit {name}"))
 
 
 def _made(place: str, options: Mapping[str, Any], name: str) -> ObjectEncoder:

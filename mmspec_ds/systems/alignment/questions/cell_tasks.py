@@ -67,7 +67,7 @@ def marker_genes(studies: Studies, items: Sequence[Item], count: int, draw: Draw
         each = min(count // (2 * len(labels)), len(having), len(lacking))
         for part, holds in ((having, True), (lacking, False)):
             found += [
-                draw.ask([one], yes_no(holds), YES_NO, a_type=a(name), markers=studies.markers(name))
+                draw.ask([one], yes_no(holds), YES_NO, name, a_type=a(name), markers=studies.markers(name))
                 for one in draw.some(part, each)
             ]
     return draw.some(found, len(found))

@@ -30,13 +30,16 @@ class Draw:
     side: Side
     random: np.random.Generator
 
-    def ask(self, items: Sequence[Item], answer: str, choices: Sequence[str] = (), **values: str) -> Question:
+    def ask(
+        self, items: Sequence[Item], answer: str, choices: Sequence[str] = (), about: str = "", **values: str
+    ) -> Question:
         """A question about one object or two, in a wording that is drawn.
 
         Args:
             items: the objects, in the order of the sentence that names `{object}`, or `{first}` and `{second}`.
             answer: the right one.
             choices: all that are possible.
+            about: what is asked for, beside the objects.
             values: what else the wording names, `a_group` for `{a group}`.
         """
         count = len(WORDINGS[self.task]) if self.side == "test" else trained_wordings(self.task)
@@ -51,6 +54,7 @@ class Draw:
             choices=tuple(choices),
             phrasing=number,
             group="+".join(dict.fromkeys(one.group for one in items)),
+            about=about,
         )
 
     def some(self, items: Sequence[T], count: int) -> list[T]:

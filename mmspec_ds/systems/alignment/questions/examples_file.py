@@ -65,6 +65,7 @@ def examples_of(questions: Sequence[Question], folder: Path) -> list[Example]:
             choices=one.choices,
             phrasing=one.phrasing,
             group=one.group,
+            about=one.about,
         )
         for one in questions
     ]

@@ -40,7 +40,7 @@ def which_of_two(pool: Pool, count: int, draw: Draw) -> list[Question]:
         one = draw.one(parts[order[place]][0])
         other = _stranger(parts[order[1 - place]][1], one, draw)
         pair = [one, other] if place == 0 else [other, one]
-        found.append(draw.ask(pair, FIRST_SECOND[place], FIRST_SECOND, a_group=a(name)))
+        found.append(draw.ask(pair, FIRST_SECOND[place], FIRST_SECOND, name, a_group=a(name)))
     return found
 
 

@@ -33,7 +33,7 @@ def is_of_class(items: Sequence[Item], count: int, draw: Draw) -> list[Question]
         each = min(count // (2 * len(EC_CLASSES)), len(having), len(lacking))
         for part, holds in ((having, True), (lacking, False)):
             found += [
-                draw.ask([one], yes_no(holds), YES_NO, a_class=a(name), **{"class": name})
+                draw.ask([one], yes_no(holds), YES_NO, name, a_class=a(name), **{"class": name})
                 for one in draw.some(part, each)
             ]
     return draw.some(found, len(found))

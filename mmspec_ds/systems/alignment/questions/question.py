@@ -109,6 +109,7 @@ class Question:
     choices: tuple[str, ...] = ()
     phrasing: int = 0
     group: str = ""
+    about: str = ""
 
     def __post_init__(self) -> None:
         wanted = placeholders_in(self.prompt)

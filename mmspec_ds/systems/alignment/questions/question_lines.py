@@ -4,7 +4,8 @@
      "choices": ["yes", "no"], "objects": [{"kind": "molecule", "smiles": "CC(=O)OC"}], "phrasing": 0,
      "group": "KXKVLQRXCPHEJC"}
 
-`choices`, `phrasing` and `group` may be missing. The objects are in the order of the placeholders:
+`choices`, `phrasing`, `group` and `about` (what is asked for, such as a group's name) may be missing. The
+objects are in the order of the placeholders:
 `{"kind": "molecule", "smiles"}`, `{"kind": "protein", "sequence", "name"}`, `{"kind": "spectrum", "file",
 "record"}` and `{"kind": "cell", "file", "row"}`.
 """
@@ -32,7 +33,7 @@ MOST_CHARACTERS = 1_000_000
 """Of a line: a protein of 35,000 amino acids and a description fit thirty times."""
 
 _TEXTS = ("task", "prompt", "answer")
-_KEYS = frozenset((*_TEXTS, "choices", "objects", "phrasing", "group"))
+_KEYS = frozenset((*_TEXTS, "choices", "objects", "phrasing", "group", "about"))
 
 
 def write_questions(path: Path, questions: Iterable[Question]) -> int:
@@ -55,7 +56,8 @@ def json_of_question(one: Question) -> dict[str, Any]:
     if one.choices:
         content["choices"] = list(one.choices)
     content["objects"] = [json_of_reference(reference) for reference in one.references]
-    return content | {"phrasing": one.phrasing, "group": one.group}
+    content |= {"phrasing": one.phrasing, "group": one.group}
+    return content | ({"about": one.about} if one.about else {})
 
 
 def read_questions(path: Path) -> Iterator[Question]:
@@ -106,9 +108,9 @@ def question_of_line(text: str) -> Question:
             _check_smiles(reference.smiles)
         elif isinstance(reference, ProteinReference):
             _check_sequence(reference.sequence)
-    group = _text_of(content, "group") if "group" in content else ""
+    group, about = (_text_of(content, name) if name in content else "" for name in ("group", "about"))
     return Question(
-        values["prompt"], references, values["answer"], values["task"], tuple(choices), phrasing, group
+        values["prompt"], references, values["answer"], values["task"], tuple(choices), phrasing, group, about
     )
 
 

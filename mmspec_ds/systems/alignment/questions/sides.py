@@ -24,6 +24,8 @@ class Split:
         validation, test: shares of the groups, as a hash of their names decides.
         held_out_types: labels of cells that are in the test alone.
         seed: of the hash.
+        allow_shared: let a molecule or protein of the test be trained on as well, as in splits that others
+            published.
     """
 
     test_files: frozenset[Path] = field(default_factory=frozenset)
@@ -31,6 +33,7 @@ class Split:
     test: float = 0.2
     held_out_types: frozenset[str] = field(default_factory=frozenset)
     seed: int = 0
+    allow_shared: bool = False
 
 
 Parted = dict[Side, dict[Kind, list[Item]]]
@@ -48,7 +51,7 @@ def part(items: dict[Kind, list[Item]], split: Split, remarks: Remarks) -> Parte
         whole = any(one.source in split.test_files for one in found)
         for one in found:
             parted[_side(one, kind, split, test_is_given=whole)][kind].append(one)
-    for kinds in (OF_MOLECULES, ("protein",)):
+    for kinds in () if split.allow_shared else (OF_MOLECULES, ("protein",)):
         _keep_apart(parted, [kind for kind in kinds if kind in items], remarks)
     return parted
 

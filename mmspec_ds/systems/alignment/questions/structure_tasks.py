@@ -45,7 +45,7 @@ def functional_group(items: Sequence[Item], count: int, draw: Draw) -> list[Ques
             pairs.append([(one, group.name, holds) for pair in both for one, holds in zip(pair, (True, False))])
     chosen = _in_turn(pairs, count)
     return [
-        draw.ask([one], yes_no(holds), YES_NO, a_group=a(name))
+        draw.ask([one], yes_no(holds), YES_NO, name, a_group=a(name))
         for one, name, holds in draw.some(chosen, len(chosen))
     ]
 

@@ -109,7 +109,8 @@ def test_genes_by_hand(tmp_path: Path) -> None:
     assert found[:, 0] == pytest.approx(wanted, abs=1e-5)
     other = encoder.encode([Cell(np.array([2.0], dtype=np.float32), ("A",))])  # no gene C: at its mean
     assert other[0, 0, 1] == 0
-    assert other[0, 0, 0] == pytest.approx((np.log1p(10_000) - logs[:, 0].mean()) / (logs[:, 0].std() + 0.1))
+    alone = np.log1p(10_000 * shares[:, 0].mean())  # A has the part of the panel that it has elsewhere
+    assert other[0, 0, 0] == pytest.approx((alone - logs[:, 0].mean()) / (logs[:, 0].std() + 0.1))
     with pytest.raises(DataError, match="cell 'x' has 0 of the 2 genes of encoder genes, such as A; its own"):
         encoder.encode([Cell(np.array([2.0], dtype=np.float32), ("ENSG1",), "x")])
     assert fit_genes([first], tmp_path / "fewer", shared_with=[("B", "C", "Q")], most=1) == 1

@@ -36,7 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, list[Path]]:
         for adduct, shift in (("[M+H]+", 1.0073), ("[M+Na]+", 22.9892))
     ]
     (folder / "spectra.msp").write_text("\n".join(records))
-    rows = [f"P{n}\t{1 + n % 7}.1.1.{n}\t{'MKVLA'[n % 5] * 5}{'FGH'[n % 3] * n}" for n in range(1, 80)]
+    rows = [f"P{n}\t{1 + n % 7}.1.1.{n}\t{'MKVLA'[n % 5] * 5}{'FHI'[n % 3] * n}" for n in range(1, 80)]
     (folder / "enzymes.tsv").write_text("\n".join(["Entry\tEC number\tSequence", *rows]))
     return {
         "molecule": [folder / "molecules.smi"],

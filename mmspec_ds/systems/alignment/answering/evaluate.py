@@ -1,0 +1,112 @@
+"""All methods on the same questions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmspec_ds.systems.alignment.answering.captions import WrittenDescriptions
+from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers, Told
+from mmspec_ds.systems.alignment.answering.methods import (
+    Answers,
+    Majority,
+    Method,
+    NearestDescription,
+    Shuffled,
+    kind_of_question,
+)
+from mmspec_ds.systems.alignment.answering.regressions import CELL_TYPE_TASKS, SCALES, GeneRegression
+from mmspec_ds.systems.alignment.objects import Example
+from mmspec_ds.systems.alignment.questions.examples_file import read_examples
+from mmspec_ds.systems.alignment.trained import Trained
+
+TRAIN = "train.jsonl"
+"""The training questions, beside those of the test, unless another file is named."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is compared.
+
+    Attributes:
+        train: examples that methods may learn from; none of the test's groups is among them.
+        test: the questions.
+        written: descriptions that others wrote.
+        shots: of the language model that reads text: how many examples it is shown; empty for none at all.
+        free: let models write whatever they will, also where the possible answers are known.
+        seed: of shuffling, of the examples that are shown, and of the bootstrap.
+    """
+
+    train: Sequence[Example]
+    test: Sequence[Example]
+    written: Sequence[WrittenDescriptions] = ()
+    shots: Sequence[int] = (0, 3)
+    free: bool = False
+    seed: int = 0
+
+
+def read_asked(paths: Sequence[Path], examples: Path | None, limit: int | None) -> Asked:
+    """The questions of files, and the examples to learn from.
+
+    Args:
+        paths: of questions.
+        examples: the training questions; None takes `train.jsonl` beside the first file, where there is one.
+        limit: at most so many questions of each kind, the first of them.
+
+    Raises:
+        DataError: a file cannot be used.
+    """
+    test = [one for path in paths for one in read_examples(path)]
+    beside = paths[0].parent / TRAIN
+    if examples is None and beside.is_file() and beside.resolve() not in [path.resolve() for path in paths]:
+        examples = beside
+    train = read_examples(examples) if examples is not None else []
+    return Asked(train, limited(test, limit))
+
+
+def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
+    """At most `limit` questions of each kind, the first of them, and for cells of each study."""
+    counts: dict[str, int] = {}
+    found = []
+    for one in examples:
+        study = one.group if one.task.startswith("cell") else ""
+        name = f"{kind_of_question(one)} {study}"
+        counts[name] = counts.get(name, 0) + 1
+        if limit is None or counts[name] <= limit:
+            found.append(one)
+    return found
+
+
+def shared_groups(asked: Asked) -> int:
+    """Questions of the test one of whose molecules or proteins is also trained on."""
+    trained = {group for one in asked.train for group in one.group.split("+") if group}
+    return sum(bool(trained.intersection(one.group.split("+"))) for one in asked.test)
+
+
+def trained_types(asked: Asked) -> frozenset[str]:
+    """The types of cells that the training questions ask for."""
+    return frozenset(one.answer for one in asked.train if one.task in CELL_TYPE_TASKS)
+
+
+def plain_methods(asked: Asked) -> list[Method]:
+    """The methods that need neither a trained model nor an encoder."""
+    methods: list[Method] = [Majority()]
+    if asked.train:
+        methods.append(NearestDescription(asked.train))
+        genes = [GeneRegression(asked.train, scale) for scale in SCALES]
+        methods += [one for one in genes if one.labels]
+    return [*methods, *asked.written]
+
+
+def model_methods(asked: Asked, trained: Trained, name: str, told: Told) -> list[Method]:
+    """What is asked of a trained model: with the objects, with those of other questions, and of its language
+    model, which reads the objects as text."""
+    aligned = AlignmentAnswers(trained, name, free=asked.free, told=told)
+    methods: list[Method] = [aligned, Shuffled(aligned, asked.seed)]
+    for shots in asked.shots:
+        methods.append(TextAnswers(trained, asked.train, shots, seed=asked.seed, free=asked.free, told=told))
+    return methods
+
+
+def all_answers(methods: Sequence[Method], asked: Asked) -> dict[str, Answers]:
+    """The answers of each method by its name."""
+    return {one.name: one.answers(asked.test) for one in methods}

@@ -1,0 +1,130 @@
+"""What answers questions, and the answers that need no learning."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from mmspec_ds.molecules.fingerprints import morgan_fingerprints, tanimoto_similarities
+from mmspec_ds.systems.alignment.objects import Example, Molecule, kind_of
+
+DESCRIPTION = "description"
+"""The task whose answers are compared by BLEU."""
+
+Answers = list[str | None]
+"""An answer to each question; None where a method has none."""
+
+
+class Method(Protocol):
+    """Something that answers questions.
+
+    Attributes:
+        name: in tables.
+    """
+
+    name: str
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """An answer to each; the right one is not looked at."""
+        ...
+
+
+def kind_of_question(one: Example) -> str:
+    """The task and the kinds of its objects, in the order of their names: "rings, molecule"."""
+    return f"{one.task}, {' and '.join(sorted({kind_of(thing) for thing in one.objects}))}"
+
+
+class Majority:
+    """The most frequent right answer of each kind of question and each group of studies: no constant answer can
+    be better. The answers that are counted are those of the test itself."""
+
+    name = "majority"
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """The same answer to all questions of a kind; none where answers are free text."""
+        counts: dict[str, Counter[str]] = {}
+        for one in examples:
+            counts.setdefault(_majority_of(one), Counter())[one.answer] += 1
+        best = {name: found.most_common(1)[0][0] for name, found in counts.items()}
+        return [None if one.task == DESCRIPTION else best[_majority_of(one)] for one in examples]
+
+
+def _majority_of(one: Example) -> str:
+    study = one.group if one.objects and kind_of(one.objects[0]) == "cell" else ""
+    return f"{kind_of_question(one)} {study}"
+
+
+class NearestDescription:
+    """The description of the most similar molecule that is trained on (Morgan fingerprints, Tanimoto).
+
+    Args:
+        train: examples; those of descriptions of one molecule are used.
+    """
+
+    name = "nearest molecule's description"
+
+    def __init__(self, train: Sequence[Example]) -> None:
+        known = {smiles: one.answer for one in train if (smiles := _described(one))}
+        self._texts = list(known.values())
+        self._prints = morgan_fingerprints(list(known))
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """Descriptions of molecules; none to other questions."""
+        asked = {at: smiles for at, one in enumerate(examples) if (smiles := _described(one))}
+        found: Answers = [None] * len(examples)
+        if not asked or not self._texts:
+            return found
+        nearest = tanimoto_similarities(morgan_fingerprints(list(asked.values())), self._prints).argmax(1)
+        for at, near in zip(asked, nearest):
+            found[at] = self._texts[int(near)]
+        return found
+
+
+def _described(one: Example) -> str:
+    """The SMILES of the one molecule that is to be described; empty for another question."""
+    if one.task != DESCRIPTION or len(one.objects) != 1 or not isinstance(one.objects[0], Molecule):
+        return ""
+    return one.objects[0].smiles
+
+
+class Shuffled:
+    """A method that is asked about other objects: each question gets those of another one with the same kinds
+    of objects. What is right all the same is not read from the objects.
+
+    Args:
+        method: that answers.
+        seed: of the order.
+    """
+
+    def __init__(self, method: Method, seed: int = 0) -> None:
+        self.name, self._method, self._seed = f"{method.name}, objects shuffled", method, seed
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """The answers with the objects of other questions."""
+        return self._method.answers(shuffled(examples, self._seed))
+
+
+def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
+    """The questions with each other's objects, within a kind of question and the same order of kinds: none
+    keeps its own where there are two or more."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for at, one in enumerate(examples):
+        groups.setdefault((one.task, *map(kind_of, one.objects)), []).append(at)
+    found = list(examples)
+    rng = np.random.default_rng(seed)
+    for places in groups.values():
+        order = rng.permutation(places)
+        for at, other in zip(order, np.roll(order, 1)):
+            one = examples[int(at)]
+            found[int(at)] = Example(
+                one.prompt,
+                examples[int(other)].objects,
+                one.answer,
+                one.task,
+                one.choices,
+                one.phrasing,
+                one.group,
+                one.about,
+            )
+    return found

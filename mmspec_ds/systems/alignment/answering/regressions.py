@@ -1,0 +1,190 @@
+"""Logistic regressions on plain features or on the vectors of encoders: what a linear model makes of them.
+
+Axes: N questions or cells, F features, G genes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mmspec_ds.systems.alignment.answering.methods import Answers
+from mmspec_ds.systems.alignment.encoder import ObjectEncoder
+from mmspec_ds.systems.alignment.objects import Cell, Example, Kind, Object, kind_of
+
+FloatMatrix = npt.NDArray[np.float32]
+
+CELL_TYPE_TASKS = ("cell type", "cell type by markers")
+FEWEST = 8
+"""A probe is fitted if there are at least so many questions of its kind to learn from."""
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+"""Of a probe: the inverse of the weight of its penalty."""
+FOLDS = 3
+
+Scale = Literal["logarithms", "standardised"]
+SCALES: tuple[Scale, ...] = ("logarithms", "standardised")
+_SMALL = 1e-6
+
+
+class GeneRegression:
+    """Cell types by a logistic regression on the genes that the cells of training and test share.
+
+    For each study of the test it is fitted anew, on the types that its questions name. A type that is not
+    trained on is never answered.
+
+    Args:
+        train: examples; those that ask for a cell's type are used.
+        scale: "logarithms" takes the values as they are; "standardised" gives each gene mean 0 and standard
+            deviation 1 within the training cells and within each study of the test, which evens out studies but
+            needs the study as a whole.
+
+    Attributes:
+        name: in tables.
+        labels: the types that are trained on.
+    """
+
+    def __init__(self, train: Sequence[Example], scale: Scale) -> None:
+        self.name = f"regression on shared genes, {scale}"
+        self._scale = scale
+        labelled = {id(one.objects[0]): (one.objects[0], one.answer) for one in train if _asks_type(one)}
+        self._cells = [cell for cell, _ in labelled.values()]
+        self._labels = np.array([label for _, label in labelled.values()])
+        self.labels = tuple(sorted({label for _, label in labelled.values()}))
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """Types of cells; none to other questions."""
+        found: Answers = [None] * len(examples)
+        studies: dict[str, list[int]] = {}
+        for at, one in enumerate(examples):
+            if _asks_type(one):
+                studies.setdefault(one.group, []).append(at)
+        for places in studies.values():
+            named = {choice for at in places for choice in examples[at].choices}
+            chosen = np.isin(self._labels, sorted(named))
+            if len(set(self._labels[chosen])) < 2:
+                continue
+            cells = {id(examples[at].objects[0]): examples[at].objects[0] for at in places}
+            train = [cell for cell, kept in zip(self._cells, chosen) if kept]
+            predicted = self._predict(train, self._labels[chosen], list(cells.values()))
+            by_cell = dict(zip(cells, predicted))
+            for at in places:
+                found[at] = by_cell[id(examples[at].objects[0])]
+        return found
+
+    def _predict(
+        self, train: Sequence[Object], labels: npt.NDArray[np.str_], test: Sequence[Object]
+    ) -> list[str]:
+        from sklearn.linear_model import LogisticRegression
+
+        genes = sorted(set.intersection(*(set(one.genes) for one in (*train, *test) if isinstance(one, Cell))))
+        first, second = _expression(train, genes), _expression(test, genes)
+        if self._scale == "standardised":
+            first, second = (
+                (part - part.mean(0)) / (part.std(0) + np.float32(_SMALL)) for part in (first, second)
+            )
+        strength = 0.01 if self._scale == "standardised" else 0.1
+        model = LogisticRegression(C=strength, max_iter=3000).fit(first, labels)
+        return [str(one) for one in model.predict(second)]
+
+
+def _asks_type(one: Example) -> bool:
+    return one.task in CELL_TYPE_TASKS and len(one.objects) == 1 and isinstance(one.objects[0], Cell)
+
+
+def _expression(cells: Sequence[Object], genes: Sequence[str]) -> FloatMatrix:
+    """The values of some genes, [N, G]; the cells of a file share their list of genes."""
+    places: dict[int, npt.NDArray[np.int64]] = {}
+    rows = []
+    for cell in cells:
+        assert isinstance(cell, Cell)
+        if id(cell.genes) not in places:
+            index = {gene: at for at, gene in enumerate(cell.genes)}
+            places[id(cell.genes)] = np.array([index[gene] for gene in genes], dtype=np.int64)
+        rows.append(cell.values[places[id(cell.genes)]])
+    return np.stack(rows).astype(np.float32)
+
+
+class Probe:
+    """A logistic regression on the vectors of encoders, one for each kind of question and for each thing that
+    it asks about: what could be read linearly from the vectors with the same training questions.
+
+    Two objects are compared by the difference of their vectors, its size and their product; where they are of
+    two kinds there is no probe. Answers are those of the training.
+
+    Args:
+        encoders: by kind.
+        train: examples.
+        name: in tables.
+    """
+
+    def __init__(self, encoders: Mapping[Kind, ObjectEncoder], train: Sequence[Example], name: str) -> None:
+        self.name, self._encoders = name, encoders
+        self._vectors: dict[int, FloatMatrix] = {}
+        self._keep = list[Object]()  # an id stays that of its object
+        self._models: dict[tuple[str, ...], Any] = {}
+        self._encode(train)
+        groups: dict[tuple[str, ...], list[Example]] = {}
+        for one in train:
+            if one.choices and self._can_read(one):
+                groups.setdefault(_probe_of(one), []).append(one)
+        for key, some in groups.items():
+            labels = [one.answer for one in some]
+            if len(some) >= FEWEST and len(set(labels)) > 1:
+                features = np.stack([self._features(one) for one in some])
+                self._models[key] = _fitted(features, labels)
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """Answers to the kinds of questions that there was enough to learn from."""
+        self._encode(examples)
+        found: Answers = [None] * len(examples)
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for at, one in enumerate(examples):
+            if one.choices and self._can_read(one) and _probe_of(one) in self._models:
+                groups.setdefault(_probe_of(one), []).append(at)
+        for key, places in groups.items():
+            features = np.stack([self._features(examples[at]) for at in places])
+            for at, answer in zip(places, self._models[key].predict(features)):
+                found[at] = str(answer)
+        return found
+
+    def _can_read(self, one: Example) -> bool:
+        kinds = {kind_of(thing) for thing in one.objects}
+        return len(kinds) == 1 and len(one.objects) <= 2 and kinds <= set(self._encoders)
+
+    def _encode(self, examples: Sequence[Example]) -> None:
+        new: dict[Kind, dict[int, Object]] = {}
+        for one in examples:
+            if one.choices and self._can_read(one):
+                for thing in one.objects:
+                    if id(thing) not in self._vectors:
+                        new.setdefault(kind_of(thing), {})[id(thing)] = thing
+        for kind, objects in new.items():
+            vectors = self._encoders[kind].encode(list(objects.values()))
+            self._keep += objects.values()
+            self._vectors |= {key: one.reshape(-1) for key, one in zip(objects, vectors)}
+
+    def _features(self, one: Example) -> FloatMatrix:
+        vectors = [self._vectors[id(thing)] for thing in one.objects]
+        if len(vectors) == 1:
+            return vectors[0]
+        gap = vectors[0] - vectors[1]
+        return np.concatenate([gap, np.abs(gap), vectors[0] * vectors[1]])
+
+
+def _probe_of(one: Example) -> tuple[str, ...]:
+    return (one.task, *map(kind_of, one.objects), one.about)
+
+
+def _fitted(features: FloatMatrix, labels: list[str]) -> Any:
+    """A regression whose strength is chosen by cross-validation where each answer is there three times."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTHS[0], max_iter=1000))
+    if min(labels.count(one) for one in set(labels)) < FOLDS:
+        return model.fit(features, labels)
+    return GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=FOLDS).fit(features, labels)

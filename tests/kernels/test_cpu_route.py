@@ -1,0 +1,97 @@
+"""The router of plain torch: values and every gradient, against autograd on the formulas in float64."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from mmspec_kernels import NOT_ROUTED, route
+from torch import Tensor
+
+T, D, E, M, K = 57, 16, 6, 3, 3
+
+
+def exact(
+    hidden: Tensor,
+    modality: Tensor,
+    weight: Tensor,
+    prior: Tensor | None,
+    index: Tensor,
+    options: dict[str, Any],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights of the given experts, probabilities and log-sum-exp (equations 3 and 4)."""
+    routed = (modality >= 0)[:, None]
+    content = hidden if prior is None else hidden + prior[modality.clamp_min(0)]
+    logits = content @ weight.T
+    scaled = logits / options["temperature"]
+    if options["gate"] == "sigmoid":
+        affinity = 1 / (1 + torch.exp(-scaled))
+        probability = affinity / affinity.sum(1, keepdim=True)
+    else:
+        affinity = probability = torch.exp(scaled) / torch.exp(scaled).sum(1, keepdim=True)
+    chosen = affinity.gather(1, index.clamp_min(0)) * (index >= 0)
+    if options["renormalise"]:
+        chosen = torch.where(routed, chosen / torch.where(routed, chosen.sum(1, keepdim=True), 1.0), 0.0)
+    return chosen, probability * routed, torch.log(torch.exp(logits).sum(1)) * routed[:, 0]
+
+
+CASES = [
+    {"gate": gate, "temperature": tau, "renormalise": again, "dynamic_share": share}
+    for gate, tau, again, share in itertools.product(
+        ("softmax", "sigmoid"), (1.0, 1.7), (False, True), (0.0, 0.6)
+    )
+]
+
+
+@pytest.mark.parametrize("options", CASES, ids=lambda one: " ".join(map(str, one.values())))
+@pytest.mark.parametrize("with_prior", [True, False], ids=["prior", "content"])
+def test_values_and_gradients(options: dict[str, Any], with_prior: bool) -> None:
+    torch.manual_seed(3)
+    modality = torch.randint(-1, M, (T,))
+    leaves = [torch.randn(T, D), torch.randn(E, D) * 0.5] + [torch.randn(M, D) * 0.5] * with_prior
+    found_leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+    exact_leaves = [leaf.double().requires_grad_() for leaf in leaves]
+
+    hidden, weight, *prior = found_leaves
+    routing = route(hidden, modality, weight, prior[0] if prior else None, k=K, **options)
+    found = (routing.weight_TK, routing.probability_TE, routing.log_sum_exp_T)
+    hidden, weight, *prior = exact_leaves
+    expected = exact(hidden, modality, weight, prior[0] if prior else None, routing.index_TK, options)
+
+    assert ((routing.index_TK >= 0).any(1) == (modality >= 0)).all()
+    assert (routing.index_TK == NOT_ROUTED).any()
+    assert (routing.index_TK >= 0).all(1).any()
+    for number, (one, other) in enumerate(zip(found, expected)):
+        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-6)
+        # Each result alone, and below all together: those that nobody differentiates get no gradient.
+        goal = torch.randn_like(other)
+        ours = torch.autograd.grad(one, found_leaves, goal.float(), retain_graph=True, allow_unused=True)
+        theirs = torch.autograd.grad(other, exact_leaves, goal, retain_graph=True, allow_unused=True)
+        for mine, right in zip(ours, theirs):
+            right = torch.zeros_like(mine).double() if right is None else right
+            torch.testing.assert_close(mine.double(), right, rtol=1e-4, atol=1e-5, msg=f"result {number}")
+    goals = [torch.randn_like(one) for one in expected]
+    ours = torch.autograd.grad(found, found_leaves, [goal.float() for goal in goals])
+    theirs = torch.autograd.grad(expected, exact_leaves, goals)
+    for mine, right in zip(ours, theirs):
+        torch.testing.assert_close(mine.double(), right, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, M], ids=["for_all", "by_modality"])
+def test_a_selection_bias_moves_the_choice_and_no_weight(rows: int) -> None:
+    torch.manual_seed(5)
+    modality = torch.randint(-1, M, (T,))
+    hidden, weight = torch.randn(T, D), torch.randn(E, D)
+    bias = torch.randn(rows, E) * 0.3
+    routing = route(hidden, modality, weight, None, k=K, selection_bias=bias[0] if rows == 1 else bias)
+    probability = torch.softmax(hidden.double() @ weight.double().T, 1)
+    for token in range(T):
+        if modality[token] < 0:
+            assert routing.index_TK[token].tolist() == [NOT_ROUTED] * K
+            continue
+        score = probability[token] + bias[0 if rows == 1 else int(modality[token])].double()
+        chosen = sorted(range(E), key=lambda e: -float(score[e]))[:K]
+        assert routing.index_TK[token].tolist() == chosen
+        torch.testing.assert_close(
+            routing.weight_TK[token].double(), probability[token, chosen], rtol=1e-5, atol=1e-6
+        )

@@ -1,0 +1,206 @@
+"""Answers without a model, controls, and how all are scored: values by hand and what a simple rule gives."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.evaluation.bootstrap import Estimate
+from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Multiplet, Record, TandemMS
+from mmspec_ds.systems.alignment.answering.captions import WrittenDescriptions
+from mmspec_ds.systems.alignment.answering.methods import (
+    Answers,
+    Majority,
+    NearestDescription,
+    Shuffled,
+    shuffled,
+)
+from mmspec_ds.systems.alignment.answering.object_text import with_text
+from mmspec_ds.systems.alignment.answering.regressions import GeneRegression, Probe
+from mmspec_ds.systems.alignment.answering.report import Scores, scored
+from mmspec_ds.systems.alignment.objects import Cell, Example, Kind, Molecule, Object, Protein
+
+YES_NO = ("yes", "no")
+
+
+def asked(smiles: str, answer: str, group: str = "", phrasing: int = 0) -> Example:
+    return Example(
+        "Is [MOLECULE] aromatic?", (Molecule(smiles),), answer, "aromaticity", YES_NO, phrasing, group or smiles
+    )
+
+
+class ByLetter:
+    """Aromatic if there is a small c."""
+
+    name = "by letter"
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        return [
+            "yes" if isinstance(one.objects[0], Molecule) and "c" in one.objects[0].smiles else "no"
+            for one in examples
+        ]
+
+
+class Counts:
+    """An encoder: carbons, small and capital, and length."""
+
+    name, width, vectors = "counts", 3, 1
+    kind: Kind = "molecule"
+    identity: dict[str, str] = {}
+
+    def encode(self, objects: Sequence[Object]) -> NDArray[np.float32]:
+        texts = [one.smiles for one in objects if isinstance(one, Molecule)]
+        return np.array([[[t.count("c"), t.count("C"), len(t)]] for t in texts], dtype=np.float32)
+
+
+AROMATIC = [f"c1ccccc1{'C' * n}" for n in range(20)]
+OTHERS = [f"{'C' * n}O" for n in range(1, 21)]
+EXAMPLES = [asked(one, "yes") for one in AROMATIC] + [asked(one, "no") for one in OTHERS]
+
+
+def figure(scores: Scores, name: str) -> float:
+    found = scores.figures[name]
+    return found.mean if isinstance(found, Estimate) else found
+
+
+def test_shuffled_objects_tell_what_is_read_from_them() -> None:
+    others = shuffled(EXAMPLES, 0)
+    assert all(one.objects != other.objects for one, other in zip(EXAMPLES, others))
+    assert sorted(str(one.objects) for one in others) == sorted(str(one.objects) for one in EXAMPLES)
+    assert [one.answer for one in others] == [one.answer for one in EXAMPLES]
+    methods = [ByLetter(), Shuffled(ByLetter()), Majority()]
+    rows = scored(EXAMPLES, {one.name: one.answers(EXAMPLES) for one in methods})["aromaticity, molecule"]
+    chance, right, by_chance, majority = (figure(one, "exact") for one in rows)
+    assert chance == 0.5
+    assert right == 1
+    assert 0.3 < by_chance < 0.7
+    assert majority == 0.5
+    assert figure(rows[3], "macro_f1") == pytest.approx(1 / 3)
+
+
+def test_a_probe_reads_what_is_linear() -> None:
+    probe = Probe({"molecule": Counts()}, EXAMPLES[::2], "probe")
+    assert probe.answers(EXAMPLES[1::2]) == [one.answer for one in EXAMPLES[1::2]]
+    unknown = Example("[MOLECULE]?", (Molecule("C"),), "3", "rings", ("3", "4"))
+    assert probe.answers([unknown]) == [None]
+
+
+def test_a_probe_compares_two_objects() -> None:
+    def pair(first: str, second: str) -> Example:
+        longer = "the first" if len(first) > len(second) else "the second"
+        objects = (Molecule(first), Molecule(second))
+        choices = ("the first", "the second")
+        return Example("[MOLECULE] or [MOLECULE]?", objects, longer, "heavier of two", choices)
+
+    rng = np.random.default_rng(0)
+    pairs = [pair(*rng.choice(OTHERS, 2, replace=False).tolist()) for _ in range(200)]
+    answers = Probe({"molecule": Counts()}, pairs[:100], "probe").answers(pairs[100:])
+    assert np.mean([one.answer == given for one, given in zip(pairs[100:], answers)]) > 0.9
+
+
+def test_the_nearest_molecule_lends_its_description() -> None:
+    def described(smiles: str, text: str) -> Example:
+        return Example("Describe [MOLECULE].", (Molecule(smiles),), text, "description")
+
+    train = [described("CCCCO", "an alcohol"), described("c1ccccc1O", "a phenol"), asked("C", "no")]
+    test = [described("CCCCCO", "?"), described("Cc1ccccc1O", "?"), asked("CC", "no")]
+    assert NearestDescription(train).answers(test) == ["an alcohol", "a phenol", None]
+
+
+GENES = tuple(f"G{n}" for n in range(12))
+TYPES = ("B cell", "NK cell", "CD4 T cell")
+
+
+def cells(study: str, count: int, seed: int, genes: tuple[str, ...], shift: float = 0.0) -> list[Example]:
+    """Cells whose type decides which of the genes G0 to G2 is high."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for row in range(count):
+        values = rng.random(len(GENES)).astype(np.float32) + np.float32(shift)
+        values[row % 3] += 3
+        kept = values[[GENES.index(gene) for gene in genes]]
+        cell = Cell(kept, genes)
+        found.append(Example("[CELL]?", (cell,), TYPES[row % 3], "cell type", TYPES, group=study))
+    return found
+
+
+@pytest.mark.parametrize("scale", ["logarithms", "standardised"])
+def test_cells_are_known_by_the_genes_that_studies_share(scale: str) -> None:
+    train = cells("first", 60, 0, GENES)
+    test = cells("second", 30, 1, GENES[5::-1], shift=0.5 if scale == "standardised" else 0.0)
+    method = GeneRegression(train, scale)  # type: ignore[arg-type]
+    assert method.labels == tuple(sorted(TYPES))
+    assert method.answers([*test, EXAMPLES[0]]) == [*(one.answer for one in test), None]
+    two = ("B cell", "NK cell")
+    narrowed = [
+        Example(one.prompt, one.objects, one.answer, one.task, two, group="s")
+        for one in test
+        if one.answer in two
+    ]
+    assert set(method.answers(narrowed)) == set(two)
+
+
+def test_objects_as_text() -> None:
+    record = Record(
+        "r",
+        (
+            HydrogenNMR((Multiplet(1.2, 1.3, 1.1, "t", 3), Multiplet(3.6, 3.7, 3.5, "q", 2))),
+            CarbonNMR((57.8, 18.1)),
+            TandemMS(np.array([30.0, 47.05]), np.array([5.0, 20.0]), precursor_mz=47.049),
+            Infrared(np.array([0, 1, 0, 5, 0, 0, 0], dtype=float), 400, 1000),
+        ),
+    )
+    cell = Cell(np.array([1, 0, 3, 9], dtype=np.float32), ("CD79A", "GNLY", "MS4A1", "RPL3"))
+    prompt = "Is [SPECTRUM] of [MOLECULE], [MOLECULE], [PROTEIN] or [CELL]?"
+    text = with_text(prompt, (record, Molecule("CCO"), Molecule("CO"), Protein("MKV"), cell))
+    assert text == (
+        "Is (1H NMR ppm 1.20 t 3H, 3.60 q 2H; 13C NMR ppm 57.8, 18.1; MS/MS positive of m/z 47.0490, m/z 47.050"
+        " (100), 30.000 (25); IR cm-1 700, 500) of CCO, CO, MKV or (highest genes: MS4A1, CD79A)?"
+    )
+
+
+def test_wordings_are_told_apart_and_masses_may_be_near() -> None:
+    given: Answers = ["yes", "no", "yes", "yes"]
+    four = [
+        asked(str(n), "yes", phrasing=number) for n, number in enumerate((0, 2, 3, 4))
+    ]  # 3 and 4 are held out
+    row = scored(four, {"m": given})["aromaticity, molecule"][1]
+    assert figure(row, "trained wordings") == 0.5
+    assert figure(row, "held-out wordings") == 1
+    masses = [
+        Example("[MOLECULE]?", (Molecule("C"),), mass, "exact mass", group=mass) for mass in ("16.03", "18.01")
+    ]
+    row = scored(masses, {"m": ["16.03 Da", "19.5"]})["exact mass, molecule"][0]
+    assert (figure(row, "exact"), figure(row, "near")) == (0, 0.5)
+    assert row.to_json()["exact"]["n"] == 2
+
+
+def test_written_descriptions(tmp_path: Path) -> None:
+    path = tmp_path / "model-smiles2caption.txt"
+    path.write_text("SMILES\tground truth\toutput\nOCC\tan alcohol it is\tan alcohol it was\nC1\tx\ty\n")
+    written = WrittenDescriptions(path)
+    asked_for = Example("[MOLECULE]", (Molecule("CCO"),), "an alcohol it is", "description")
+    assert written.answers([asked_for, EXAMPLES[0]]) == ["an alcohol it was", None]
+    assert written.name == "model-smiles2caption"
+    path.write_text("SMILES\toutput\nC\tx\n")
+    with pytest.raises(DataError, match="line 1: expected the columns SMILES, ground truth, output"):
+        WrittenDescriptions(path)
+    path.write_text("SMILES\tground truth\toutput\nC\tx\n")
+    with pytest.raises(DataError, match="line 2: 2 cells, expected 3"):
+        WrittenDescriptions(path)
+
+
+def test_cells_are_scored_by_study_and_new_types_apart() -> None:
+    test = [*cells("a", 6, 0, GENES), *cells("b", 3, 0, GENES)]
+    given: Answers = [one.answer for one in test]
+    scores = scored(test, {"m": given}, trained_types={"B cell", "NK cell"})
+    assert {name: rows[1].n for name, rows in scores.items()} == {
+        "cell type, cell, a": 4,
+        "cell type, cell, a, types not trained on": 2,
+        "cell type, cell, b": 2,
+        "cell type, cell, b, types not trained on": 1,
+    }
+    assert figure(scores["cell type, cell, a"][0], "exact") == pytest.approx(1 / 3)

@@ -1,0 +1,76 @@
+"""Answers of a model that was never trained, of its language model by text, and its search for descriptions."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from mmspec_ds.systems.alignment.answering.description_search import ranks, search_descriptions
+from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers
+from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule
+from mmspec_ds.systems.alignment.trained import Trained, load_alignment
+from tests.systems.alignment.tiny import ENCODER_CLASSES, save_language, save_trained
+
+CHOICES = ("yes", "no")
+ASKED = [
+    Example("Is [MOLECULE] an acid?", (Molecule(smiles),), answer, "functional group", CHOICES)
+    for smiles, answer in (("CC(=O)O", "yes"), ("CCO", "no"), ("CCCN", "no"))
+]
+OF_A_CELL = Example("Is [CELL] big?", (Cell(np.ones(1, np.float32), ("G",)),), "yes", "size", CHOICES)
+DESCRIBED = [
+    Example("Describe [MOLECULE].", (Molecule("C" * n + "O"),), f"chain of {n}", "description", group=str(n))
+    for n in range(1, 13)
+]
+
+
+@contextmanager
+def told(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda done: None
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    save_trained(folder / "run", save_language(folder / "language"), objective={"contrastive": 1.0})
+    return load_alignment(folder / "run", encoders=ENCODER_CLASSES)
+
+
+def test_a_model_chooses_the_likeliest_answer(trained: Trained) -> None:
+    given = AlignmentAnswers(trained, "run", told=told).answers([*ASKED, OF_A_CELL])
+    scores = trained.score_choices([one.prompt for one in ASKED], [one.objects for one in ASKED], CHOICES)
+    assert given == [*(CHOICES[at] for at in scores.argmax(1)), None]  # it knows no cells
+    free = AlignmentAnswers(trained, "run", free=True, told=told).answers(ASKED[:1])
+    assert free == trained.answer([ASKED[0].prompt], [ASKED[0].objects], max_new_tokens=24)
+
+
+def test_a_language_model_reads_objects_as_text(trained: Trained) -> None:
+    alone = TextAnswers(trained, ASKED, 0, told=told)
+    prompts = [f"Is {smiles} an acid?" for smiles in ("CC(=O)O", "CCO", "CCCN")]
+    scores = trained.score_choices(prompts, [()] * 3, CHOICES)
+    assert alone.answers(ASKED) == [CHOICES[at] for at in scores.argmax(1)]
+    shown = TextAnswers(trained, ASKED, 2, told=told)
+    assert shown.name == "language model, objects as text, 2 examples"
+    assert set(shown.answers(ASKED[:2])) <= set(CHOICES)
+    long = Example("[MOLECULE]?", (Molecule("C" * 400),), "yes", "functional group", CHOICES)
+    assert alone.answers([long]) == [None]  # does not fit into a prompt of this model
+
+
+def test_ranks_by_hand() -> None:
+    scores = np.array([[0.9, 0.5, 0.1], [0.2, 0.2, 0.2], [0.1, 0.2, 0.3]])
+    right = np.array([[True, False, False], [False, True, False], [True, True, False]])
+    assert ranks(scores, right).tolist() == [
+        1,
+        3,
+        2,
+    ]  # equal wrong ones stand before
+
+
+def test_objects_are_sought_by_their_descriptions(trained: Trained) -> None:
+    rows = search_descriptions(trained, DESCRIBED[::2], DESCRIBED[1::2])["molecule"]
+    assert [one.method for one in rows] == ["alignment", "ridge regression"]
+    for one in rows:
+        assert one.chance == {1: pytest.approx(1 / 6), 10: 1.0}
+        assert one.descriptions[10].mean == one.objects[10].mean == 1.0
+        assert 0 <= one.descriptions[1].mean <= 1
+        assert one.to_json()["description_at_1"]["n"] == 6
