@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 TINY = torch.finfo(torch.float32).tiny
@@ -70,6 +71,7 @@ class RoutePlainly(torch.autograd.Function):
         return index_TK, weight_TK, shares_TE * routed_T[:, None], log_sum_exp_T * routed_T
 
     @staticmethod
+    @once_differentiable  # what is saved stands for constants: a second derivative would be silently wrong
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         (
             hidden_TD, known_T, routed_T, weight_ED, logits_TE, affinity_TE, shares_TE, index_TK, weight_TK,

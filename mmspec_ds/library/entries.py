@@ -135,10 +135,10 @@ def _items(path: Path, settings: FormatSettings) -> Iterator[Part | Rejected]:
     head = read_head(path)
     if not head.is_folder and looks_like_manifest(head):
         yield from _rows(path, settings)
+    elif head.is_folder and (path / MANIFEST).is_file():
+        yield from _rows(path / MANIFEST, settings)
     elif not head.is_folder or is_experiment(path):
         yield from read_file(path, None, settings)
-    elif (path / MANIFEST).is_file():
-        yield from _rows(path / MANIFEST, settings)
     else:
         yield from _in_folder(path, settings)
 

@@ -40,16 +40,19 @@ class PreparedQuery:
 
 
 def prepare_queries(queries: Sequence[Record], settings: PeakSettingsOf) -> list[list[PreparedQuery]]:
-    """The mass spectra of each record, [Q] lists; a record of NMR or IR alone has none."""
+    """The mass spectra of each record in its order, [Q] lists; a record of NMR or IR alone has none."""
     known = [(place, one) for place, record in enumerate(queries) for one in mass_spectra(record)]
     conditions = [conditions_of(spectrum) for _, spectrum in known]
-    found: list[list[PreparedQuery]] = [[] for _ in queries]
+    ready: dict[int, PreparedQuery] = {}
     for kind in dict.fromkeys(one.kind for one in conditions):
         chosen = [at for at, one in enumerate(conditions) if one.kind == kind]
         peaks = peaks_of((known[at][1].mz, known[at][1].intensity) for at in chosen)
         prepared = prepare(peaks, settings(kind))
         for row, at in enumerate(chosen):
-            found[known[at][0]].append(PreparedQuery(conditions[at], prepared.take(np.array([row]))))
+            ready[at] = PreparedQuery(conditions[at], prepared.take(np.array([row])))
+    found: list[list[PreparedQuery]] = [[] for _ in queries]
+    for at, (place, _) in enumerate(known):
+        found[place].append(ready[at])
     return found
 
 

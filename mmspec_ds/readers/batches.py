@@ -2,9 +2,9 @@
 
 The rules
 - A file of spectra: each of its records is a record.
-- A manifest, a CSV whose first line names the columns `id` and some of `h_nmr`, `c_nmr`, `ir`, `msms`,
-  `formula` and `smiles` (for a library): each row is a record of the files that it names, relative to the CSV;
-  several MS/MS files are parted by semicolons, and an empty cell is a spectrum that was not measured.
+- A manifest, a CSV whose first line names the columns `id` and some of `h_nmr`, `c_nmr`, `ir`, `msms`, `hsqc`,
+  `ei`, `formula` and `smiles` (for a library): each row is a record of the files that it names, relative to the
+  CSV; several MS/MS files are parted by semicolons, and an empty cell is a spectrum that was not measured.
 - A folder with a `manifest.csv` is that manifest.
 - Of any other folder each sub-folder is a record, made of all files and Bruker experiments in it, files of no
   known format left out; a file that lies directly in the folder is read as a file. Hidden ones are passed over.
@@ -61,7 +61,7 @@ def read_requests(
 
 
 def _unreadable(path: Path, error: DataError | OSError) -> Request:
-    """a request that says why a file or folder as a whole gives no record."""
+    """A request that says why a file or folder as a whole gives no record."""
     if isinstance(error, OSError):
         error = DataError(f"cannot be read: {error.strerror or error}", path=path)
     return Request(path.name or str(path), error=one_line(error, 400))

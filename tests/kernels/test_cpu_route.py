@@ -95,3 +95,39 @@ def test_a_selection_bias_moves_the_choice_and_no_weight(rows: int) -> None:
         torch.testing.assert_close(
             routing.weight_TK[token].double(), probability[token, chosen], rtol=1e-5, atol=1e-6
         )
+
+
+def test_a_second_derivative_is_refused() -> None:
+    """What the backward pass has kept are constants to autograd."""
+    hidden, weight = torch.randn(T, D, requires_grad=True), torch.randn(E, D)
+    routing = route(hidden, torch.zeros(T, dtype=torch.int64), weight, None, k=K)
+    (gradient,) = torch.autograd.grad(routing.weight_TK.square().sum(), hidden, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize(("tokens", "routed"), [(0, True), (5, False), (5, True)])
+def test_odd_inputs(dtype: torch.dtype, tokens: int, routed: bool) -> None:
+    """One choice that is renormalised weighs 1, and then only the probabilities have a gradient; gradients have
+    the type of what they are of, and padding has none."""
+    torch.manual_seed(7)
+    hidden = torch.randn(tokens, D).to(dtype).requires_grad_()
+    weight, modality = torch.randn(E, D), torch.full((tokens,), 0 if routed else NOT_ROUTED)
+    routing = route(hidden, modality, weight, None, k=1, renormalise=True)
+    assert routing.weight_TK.tolist() == [[float(routed)]] * tokens
+    assert (
+        routing.counts_E.tolist()
+        == torch.bincount(routing.index_TK[routing.index_TK >= 0], minlength=E).tolist()
+    )
+    goal = torch.randn(tokens, E)
+    found = torch.autograd.grad((routing.weight_TK.sum(), (routing.probability_TE * goal).sum()), hidden)[0]
+    exact = hidden.detach().double().requires_grad_()
+    probability = torch.softmax(exact @ weight.double().T, 1) * routed
+    (expected,) = torch.autograd.grad((probability * goal).sum(), exact)
+    assert found.dtype == dtype
+    tolerance = 1e-2 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
+    with torch.no_grad():
+        again = route(hidden, modality, weight, None, k=1, renormalise=True)
+    assert torch.equal(again.probability_TE, routing.probability_TE)

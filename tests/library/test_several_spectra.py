@@ -114,6 +114,17 @@ def test_of_several_spectra_of_a_query_the_best_pair_counts(library: Library) ->
     assert (both[2].spectrum, both[2].asked) == (3, 1)
 
 
+def test_a_query_of_two_kinds_tells_which_of_its_spectra_was_asked(library: Library) -> None:
+    """Whatever the kinds of the queries before it: places are those in the record."""
+    volatile = ElectronIonisationMS(np.array([41.0, 55.0]), np.array([1.0, 2.0]))
+    mixed = Record("mixed", (volatile, spectrum(60, 10.0), volatile, spectrum(2, 20.0)))
+    before = Record("before", (spectrum(1, 10.0),))
+    searcher = Searcher(references_of_library(library), OPEN)
+    for queries in ([mixed], [before, mixed]):
+        hit = searcher.search(queries)[-1][0]
+        assert (hit.row, hit.spectrum, hit.asked) == (2, 3, 3)
+
+
 def test_each_spectrum_has_its_own_window_and_kind(library: Library) -> None:
     searcher = Searcher(references_of_library(library), WINDOW)
     far = spectrum(3, 40.0, 600.0)

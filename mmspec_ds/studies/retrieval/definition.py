@@ -197,7 +197,8 @@ def _forms_table(results: Results) -> Table:
             "Equal: steps, spectra of a step, layers, mean pooling without a skip, data and their order.",
             "The R@1 is that of the last validation: how often the nearest of all other held-back spectra is of"
             " the same molecule, of those whose molecule has another one.",
-            "Tokens of up to 2,000 spectra, at most 30 peaks; in `summed` up to three tokens share a position.",
+            "Tokens of about 2,000 spectra or of all, at most 30 peaks; in `summed` up to three tokens share a"
+            " position.",
         ],
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from mmspec_ds.errors import DataError
 from mmspec_ds.evaluation.bootstrap import Estimate
 from mmspec_ds.evaluation.search_report import SearchReport, SettingResult, difference_of
+from mmspec_ds.library.entries import matches
 from mmspec_ds.progress import ProgressLines
 from mmspec_ds.spectra.textualize import new_tokens, text_of_record
 from mmspec_ds.studies.cells import settings_of
@@ -18,8 +19,10 @@ from mmspec_ds.systems.retrieval.fused_scores import NAME as FUSION
 from mmspec_ds.systems.retrieval.peak_scores import ENTROPY
 from mmspec_ds.systems.retrieval.read_question import (
     QUERIES,
+    TRAINING,
     ReadQuestion,
     Selection,
+    blocks_of,
     read_files,
     read_question,
 )
@@ -27,8 +30,8 @@ from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
 from mmspec_ds.systems.retrieval.text_encoding import TextEncoding
 
 MODEL = "model"
-MOST_TEXTS = 2_000
-"""Spectra whose tokens are counted."""
+TEXTS = 2_000
+"""Spectra whose tokens are counted, about as many."""
 
 
 def classical(context: MeasureContext) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def text(context: MeasureContext) -> dict[str, Any]:
     settings = run.language.text
     records = [one.record for one in read_files(context.data.test)[0]]
     records = [one for one in records if text_of_record(one, settings)]
-    records = records[:: max(1, len(records) // MOST_TEXTS)]
+    records = records[:: max(1, round(len(records) / TEXTS))]
     whole = run.language.model_copy(update={"max_tokens": 10_000})
     rows = TextEncoding(whole, energies=run.data.collision_energy).encode(records)
     return {
@@ -88,7 +91,8 @@ def text(context: MeasureContext) -> dict[str, Any]:
 
 def read_asked(context: MeasureContext) -> ReadQuestion:
     """The queries and the library: those of the files' `split` and `role`, as many as the budget has. Fusions
-    learn from other spectra of the split of the queries, in every cell from the same.
+    learn from other spectra of the split of the queries, in every cell from the same; not from molecules that
+    have a spectrum in the split of the training as well, on which models would seem better than they are.
 
     Raises:
         DataError: no query or no row, or no mass spectra.
@@ -96,7 +100,8 @@ def read_asked(context: MeasureContext) -> ReadQuestion:
     with ProgressLines("reading", unit="spectra") as progress:
         entries, remarks = read_files(context.data.test, progress.at)
     selection = Selection(limit=context.budget.evaluate, learned={"split": QUERIES["split"]})
-    read = read_question(entries, selection, {}, remarks)
+    trained = blocks_of(one for one in entries if matches(one.metadata, TRAINING))
+    read = read_question(entries, selection, {"the training": trained}, remarks)
     if read.kind is None:
         raise DataError("the queries have no mass spectra", path=context.data.test[0])
     return read

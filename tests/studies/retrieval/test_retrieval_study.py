@@ -14,16 +14,18 @@ from mmspec_ds.studies.adopt import adopt
 from mmspec_ds.studies.cells import CellFolder, distinct, identity_of, settings_of
 from mmspec_ds.studies.data import with_data
 from mmspec_ds.studies.language import language_identity, link_language
-from mmspec_ds.studies.plan import Budget, Cell
+from mmspec_ds.studies.plan import Budget, Cell, DataFiles, MeasureContext
 from mmspec_ds.studies.results import StoredResults
 from mmspec_ds.studies.retrieval.budgets import BUDGETS, SMOKE
 from mmspec_ds.studies.retrieval.data import RetrievalData
 from mmspec_ds.studies.retrieval.definition import RETRIEVAL
+from mmspec_ds.studies.retrieval.measures import read_asked
 from mmspec_ds.studies.retrieval.rows import CLASSICAL, SCORES, forms, models
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
 from mmspec_ds.systems.run_file import load_run
 from tests.language.tiny_language_model import save_model
 from tests.studies.forked import run_cells
+from tests.systems.retrieval.spectra_of_molecules import make_entries, write_mgf
 
 FORMS = ("llm4ms", "summed")
 """Those that the tests train."""
@@ -102,6 +104,21 @@ def test_the_measures_agree_with_each_other(finished: StoredResults) -> None:
     found = classical["settings"]["open"]
     lead = found["methods"]["cosine"]["MRR"]["mean"] - found["methods"]["spectral entropy"]["MRR"]["mean"]
     assert found["leads"]["cosine"]["MRR"]["mean"] == pytest.approx(lead)
+
+
+def test_a_fusion_learns_from_no_molecule_that_models_learned_from(tmp_path: Path) -> None:
+    """A file may have spectra of one molecule in both splits: of the two held back, the second here."""
+    entries = make_entries(8)
+    roles = [{"role": "query"} if at in (9, 21) else {} for at in range(len(entries))]
+    entries = [replace(one, metadata={**one.metadata, **role}) for one, role in zip(entries, roles)]
+    entries[23] = replace(entries[23], metadata={**entries[23].metadata, "split": "train"})
+    files = (write_mgf(tmp_path / "spectra.mgf", entries),)
+    context = MeasureContext(CLASSICAL, SMOKE, tmp_path, DataFiles(files, (), files), load=lambda _: None)
+    question = read_asked(context).question
+    blocks = [one.block for one in question.queries]
+    assert question.judged == 1
+    assert set(blocks) == {entries[9].block}
+    assert len(blocks) == 3
 
 
 def test_texts_are_shorter_in_forms_of_new_tokens(finished: StoredResults) -> None:
