@@ -1,5 +1,7 @@
 """Low-rank adapters in the layers of a language model, by `peft`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import Field
@@ -46,3 +48,19 @@ def adapter_parameters(decoder: nn.Module) -> dict[str, nn.Parameter]:
         for name, parameter in decoder.named_parameters()
         if parameter.requires_grad
     }
+
+
+@contextmanager
+def adapters_off(decoder: nn.Module) -> Iterator[None]:
+    """Inside, a model answers as it did before it had adapters; for use without gradients."""
+    layers: list[Any] = [one for one in decoder.modules() if hasattr(one, "lora_A")]
+    trained = [one for one in decoder.parameters() if one.requires_grad]
+    for one in layers:
+        one.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for one in layers:
+            one.enable_adapters(True)
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -76,6 +76,8 @@ def make_table(
     Raises:
         ValueError: a value is negative or not finite, or there are no cells or genes; says what was expected.
     """
+    if sparse.issparse(values):
+        values.check_format(full_check=True)  # scipy's code reads beyond its arrays where indices lie
     matrix = sparse.csr_matrix(values, dtype=np.float64)
     matrix.sum_duplicates()
     if not all(matrix.shape) or matrix.shape != (len(names), len(genes)):

@@ -178,6 +178,15 @@ def test_h5ad_files_that_lead_elsewhere_are_refused(tmp_path: Path) -> None:
         read_cells(tmp_path / "b.h5ad")
 
 
+def test_h5ad_indices_beyond_the_genes_are_refused(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = write_h5ad(tmp_path / "a.h5ad", sparse.csr_matrix(COUNTS))
+    with h5py.File(path, "a") as file:
+        file["X/indices"][0] = 1_000_000_000
+    with pytest.raises(DataError, match=r"a\.h5ad: .*ind"):
+        read_cells(path)
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
 @pytest.mark.parametrize(
     ("name", "shape", "form"),

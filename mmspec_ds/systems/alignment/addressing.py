@@ -36,14 +36,18 @@ def addressed(question: str, kinds: Sequence[Kind]) -> tuple[str, tuple[int, ...
         kinds: of the objects of the dialogue, in their order.
 
     Raises:
-        DataError: the question is empty or far too long, or a placeholder stands for no object, or for more
-            than one.
+        DataError: the question is empty, far too long or no text, or a placeholder stands for no object, or for
+            more than one.
     """
     text = " ".join(question.split())
     if not text:
         raise DataError("the question is empty")
     if len(text) > LONGEST:
         raise DataError(f"the question has {len(text):,} letters: expected at most {LONGEST:,}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError("the question holds bytes that are no text: expected UTF-8") from None
     found = _by_placeholders(text, kinds)
     if found is None:
         found = _by_words(text, kinds)

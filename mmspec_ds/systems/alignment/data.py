@@ -20,7 +20,7 @@ from mmspec_ds.systems.alignment.batch import FloatArray, Place
 from mmspec_ds.systems.alignment.descriptions import describe
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object, kind_of
-from mmspec_ds.systems.alignment.prompt import PromptWriter, TokenRow
+from mmspec_ds.systems.alignment.prompt import PromptTooLong, PromptWriter, TokenRow
 from mmspec_ds.systems.alignment.run_settings import AlignmentData, AlignmentObjective
 
 LONGEST_LINE = 4096
@@ -115,12 +115,15 @@ def read_examples_of(
     train, validation = kept(settings.train), kept(settings.validation)
     if not settings.validation:
         limit = settings.validation_fraction * 2**64
-        held = [draw_of(one.group or one.answer, settings.split_seed) < limit for one in train]
-        validation = [one for one, is_held in zip(train, held) if is_held]
-        train = [one for one, is_held in zip(train, held) if not is_held]
+        held = [[draw_of(part, settings.split_seed) < limit for part in _groups(one)] for one in train]
+        validation = [one for one, parts in zip(train, held) if all(parts)]
+        parted = sum(any(parts) and not all(parts) for parts in held)
+        if parted:
+            remarks["examples about two molecules, one of which is held back for validation"] = parted
+        train = [one for one, parts in zip(train, held) if not any(parts)]
     else:
-        groups = {one.group for one in train if one.group}
-        shared = sum(one.group in groups for one in validation)
+        groups = {part for one in train if one.group for part in _groups(one)}
+        shared = sum(bool(one.group) and not groups.isdisjoint(_groups(one)) for one in validation)
         if shared:
             remarks["examples to validate on whose molecule, family or study is also trained on"] = shared
     for side, examples in (("learn from", train), ("validate on", validation)):
@@ -132,6 +135,11 @@ def read_examples_of(
     rng = np.random.default_rng(settings.split_seed)
     chosen = np.sort(rng.permutation(len(validation))[: settings.validation_most])
     return train, [validation[at] for at in chosen.tolist()], remarks
+
+
+def _groups(one: Example) -> list[str]:
+    """The groups of its objects, which a split must not part: two where it is about two molecules."""
+    return one.group.split("+") if one.group else [one.answer]
 
 
 def make_sets(
@@ -170,7 +178,7 @@ def make_sets(
                 continue
             try:
                 rows.append(writer.write(one.prompt, one.answer))
-            except DataError:
+            except PromptTooLong:
                 what = "examples longer than language.longest"
                 left[what] = left.get(what, 0) + 1
                 continue

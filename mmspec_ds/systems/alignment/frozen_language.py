@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mmspec_ds.language.adapters import adapters_off
 from mmspec_ds.language.model_folder import decoder_of, identity_of, read_model, read_tokenizer
 from mmspec_ds.trainer.weights import checksum
 
@@ -158,7 +159,7 @@ class FrozenLanguage:
         return found
 
     def _after(self, embedded_BLW: Tensor, layer: int) -> Tensor:
-        """States after a layer; those after it are not computed."""
+        """States after a layer, without adapters, which training changes; those after it are not computed."""
         layers = self.layers
         if layer == 0:
             return embedded_BLW
@@ -167,7 +168,8 @@ class FrozenLanguage:
         if layer < len(everything):
             layers.norm = torch.nn.Identity()
         try:
-            return self.states(embedded_BLW)
+            with adapters_off(layers):
+                return self.states(embedded_BLW)
         finally:
             layers.layers, layers.norm = everything, norm
 

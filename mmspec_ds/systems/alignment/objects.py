@@ -87,7 +87,7 @@ class Example:
         choices: all answers that are possible; empty where the answer is free text.
         phrasing: which of the task's wordings the prompt has, from 0.
         group: objects of one group stay on one side of a split: the InChIKey's first block of a molecule, the
-            cluster of a protein, the study of a cell.
+            cluster of a protein, the study of a cell. Of objects of two groups it is both, parted by "+".
         about: what the question names beside its objects, such as a functional group; empty if nothing.
     """
 

@@ -10,9 +10,9 @@ from mmspec_ds.trainer.run_settings import check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS, read_weights
 
 
-def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> None:
+def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> frozenset[str]:
     """Give a model the projections of trained runs or exports, such as of stage 1, each of those kinds that
-    both have.
+    both have; these kinds.
 
     Raises:
         DataError: a folder is no such model, has another language model, another encoder or other sizes, no
@@ -51,3 +51,4 @@ def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> None:
                         f"its projection of a {kind} has other sizes: expected the same", path=folder
                     )
                 own[name].copy_(tensors[name])
+    return frozenset(given)

@@ -46,7 +46,7 @@ PIECE = 64
 """Questions that are answered together."""
 LONGEST_LINE = 1_000_000
 
-_KEYS = ("id", "prompt", "question", "objects", "choices", "answer", "task", "phrasing", "group")
+_KEYS = ("id", "prompt", "question", "objects", "choices", "answer", "task", "phrasing", "group", "about")
 Reply = dict[str, Any]
 
 

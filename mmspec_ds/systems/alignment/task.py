@@ -1,7 +1,6 @@
 """The alignment task: vectors of objects in, answers of a frozen language model out."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -103,7 +102,13 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
             if len(sets.train_rows(kind))
         }
         self.model.fit(vectors, sets.train.states_MW if len(sets.train.states_MW) else None)
-        load_projections(self.model, self.run.training.projections_from)
+        given = load_projections(self.model, self.run.training.projections_from)
+        for kind in self.encoders:
+            if kind not in vectors and kind not in given and self.run.training.start_from is None:
+                raise ConfigError(
+                    f"encoders.{kind}: no example to learn from is about a {kind}: expected some in data.train,"
+                    " or no such encoder"
+                )
 
     def _make_sampler(self, examples: ExampleSet) -> ExampleSampler:
         kinds = [one[0].kind if self.run.objective.contrastive else "" for one in examples.places]
@@ -233,10 +238,15 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         write_json(folder / ENCODERS, shapes_to_json(self.model.encoders))
 
     def _data(self) -> str:
-        """A short checksum by which two runs see that they learn from the same examples."""
-        train = self.sets.train
-        content = json.dumps([len(train), list(train.tasks), list(train.texts)])
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        """A short checksum by which two runs see that they learn from the same examples: of the tokens of
+        questions and answers, and of the vectors of the objects."""
+        digest, train = hashlib.sha256(), self.sets.train
+        for row, places, task in zip(train.rows, train.places, train.tasks):
+            digest.update(task.encode())
+            digest.update(row.ids.tobytes())
+            for one in places:
+                digest.update(np.ascontiguousarray(self.sets.vectors[one.kind][one.row]).tobytes())
+        return digest.hexdigest()[:16]
 
 
 def _encoder(run: AlignmentRun, kind: Kind) -> ObjectEncoder:

@@ -320,6 +320,12 @@ def load_alignment(
     check_run_folder(folder, (WEIGHTS, ENCODERS))
     inside = folder / LANGUAGE_MODEL
     base = language or (inside if inside.is_dir() else run.language.base)
+    if not base.is_dir():
+        raise DataError(
+            f"there is no folder {base} with its language model: name it (--language-model DIR, of evaluate"
+            f" --language DIR), or make a link {inside} to it",
+            path=folder,
+        )
     model = make_model(run, FrozenLanguage(base, run.language.precision), read_shapes(folder))
     tensors, _ = read_weights(folder / WEIGHTS)
     load_state(model, tensors, folder / WEIGHTS)

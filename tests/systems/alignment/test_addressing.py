@@ -80,3 +80,8 @@ def test_how_a_question_names_an_object() -> None:
     assert names == ["[SPECTRUM]", "[MOLECULE 1]", "[MOLECULE 2]"]
     prompt, places = addressed(f"Is {names[2]} in {names[0]}?", kinds)  # type: ignore[arg-type]
     assert (prompt, places) == ("Is [MOLECULE] in [SPECTRUM]?", (2, 0))
+
+
+def test_bytes_that_are_no_text_are_told() -> None:
+    with pytest.raises(DataError, match="holds bytes that are no text: expected UTF-8"):
+        addressed("Is it \udcff?", ["molecule"])

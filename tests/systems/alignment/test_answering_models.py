@@ -54,6 +54,9 @@ def test_a_language_model_reads_objects_as_text(trained: Trained) -> None:
     assert set(shown.answers(ASKED[:2])) <= set(CHOICES)
     long = Example("[MOLECULE]?", (Molecule("C" * 400),), "yes", "functional group", CHOICES)
     assert alone.answers([long]) == [None]  # does not fit into a prompt of this model
+    wordy = Example(f"Is [MOLECULE] {'very ' * 80}big?", ASKED[0].objects, "yes", "functional group", CHOICES)
+    aligned = AlignmentAnswers(trained, "run", told=told).answers([wordy, ASKED[0]])
+    assert [answer is None for answer in aligned] == [True, False]
 
 
 def test_ranks_by_hand() -> None:

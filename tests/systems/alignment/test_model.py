@@ -110,6 +110,10 @@ def test_adapters_are_trained_beside_the_language_model(folder: Path) -> None:
     torch.optim.SGD(model.parameters(), lr=0.5).step()
     assert not torch.allclose(model.answers(batch).log_p_A, plain.answers(batch).log_p_A, atol=1e-4)
     assert model.language.checksum() == before
+    ids = [[5, 6, 7], [9]]  # descriptions stay what they were when training began, see `descriptions`
+    assert torch.equal(model.language.represent(ids, layer=2), plain.language.represent(ids, layer=2))
+    assert not torch.allclose(model.answers(batch).log_p_A, plain.answers(batch).log_p_A, atol=1e-4)
+    assert all(one.requires_grad for one in model.adapter.values())
 
 
 def test_a_projection_by_hand() -> None:

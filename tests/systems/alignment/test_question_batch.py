@@ -56,6 +56,7 @@ def test_lines_of_all_kinds(tmp_path: Path) -> None:
             "task": "t",
             "phrasing": 1,
             "group": "g",
+            "about": "ester",
         },
         subjects=[molecule_subject("CCO")],
     )

@@ -1,5 +1,7 @@
 """Both stages in one process: what is learnt, what stays, and what cannot be learnt from is told."""
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,46 @@ def test_which_examples_are_used() -> None:
         read_examples_of(AlignmentData(train=(Path("a"),)), ["cell"], lambda path: files[path])
     with pytest.raises(ConfigError, match="names no file"):
         read_examples_of(AlignmentData(), ["cell"], lambda path: files[path])
+
+
+def test_a_molecule_of_a_pair_is_not_on_both_sides() -> None:
+    ones = [Molecule("C" * length) for length in range(1, 31)]
+    alone = [Example("[MOLECULE]?", (one,), "a", "t", group=one.smiles) for one in ones]
+    pairs = [
+        Example("[MOLECULE] [MOLECULE]?", (one, other), "b", "t", group=f"{one.smiles}+{other.smiles}")
+        for one, other in pairwise(ones)
+    ]
+    settings = AlignmentData(train=(Path("a"),), validation_fraction=0.5)
+    train, validation, remarks = read_examples_of(settings, ["molecule"], lambda _: [*alone, *pairs])
+    sides = [{thing for one in side for thing in one.objects} for side in (train, validation)]
+    assert not sides[0] & sides[1]
+    assert all({len(one.objects) for one in side} == {1, 2} for side in (train, validation))
+    told = "examples about two molecules, one of which is held back for validation"
+    assert 59 - len(train) - len(validation) == remarks[told] > 0
+    files = {Path("a"): alone[:1], Path("b"): pairs[:2]}
+    settings = AlignmentData(train=(Path("a"),), validation=(Path("b"),))
+    assert 1 in read_examples_of(settings, ["molecule"], lambda path: files[path])[2].values()
+
+
+def test_an_encoder_that_nothing_is_learnt_for_is_refused(language: Path, tmp_path: Path) -> None:
+    molecules = [one for one in questions() if one.task != "both"]
+    with pytest.raises(ConfigError, match=r"encoders\.protein: no example to learn from is about a protein"):
+        make_task(language, molecules)
+    save_trained(tmp_path / "one", language)
+    given = {"projections_from": [str(tmp_path / "one")]}
+    assert len(make_task(language, molecules, training=given).sets.train) == 38
+
+
+def test_the_checksum_of_the_examples_is_of_all_of_them(language: Path) -> None:
+    def checksum(examples: list[Example]) -> str:
+        return str(make_task(language, examples).about["data"])
+
+    first = questions()
+    other = [replace(one, prompt=one.prompt.replace("Is N", "Is O")) for one in first]
+    objects = [replace(one, objects=before.objects) for one, before in zip(first, first[3:] + first[:3])]
+    found = [checksum(examples) for examples in (first, other, objects, first)]
+    assert len(set(found)) == 3
+    assert found[0] == found[3]
 
 
 def test_too_deep_a_layer_is_told(language: Path) -> None:

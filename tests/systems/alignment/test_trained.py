@@ -148,6 +148,16 @@ def test_wrong_objects_are_told_in_one_line(trained: Trained) -> None:
         trained.answer(["a" * 300], [()])
 
 
+def test_a_language_model_that_is_elsewhere_is_told(tmp_path: Path) -> None:
+    language = save_language(tmp_path / "language")
+    save_trained(tmp_path / "run", language)
+    language.rename(tmp_path / "moved")
+    with pytest.raises(DataError, match=r"run: there is no folder .*language with its language model"):
+        load_alignment(tmp_path / "run")
+    (tmp_path / "run" / "language_model").symlink_to(tmp_path / "moved")
+    assert load_alignment(tmp_path / "run").kinds == ("molecule", "protein")
+
+
 def test_another_language_model_or_encoder_is_refused(tmp_path: Path) -> None:
     save_trained(tmp_path / "run", save_language(tmp_path / "language"))
     other = save_language(tmp_path / "other", seed=1)

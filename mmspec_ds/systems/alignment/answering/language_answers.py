@@ -5,11 +5,10 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION, Answers, kind_of_question
 from mmspec_ds.systems.alignment.answering.object_text import with_text
 from mmspec_ds.systems.alignment.objects import Example, Object, kind_of
-from mmspec_ds.systems.alignment.prompt import Prompt, Turn
+from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, Turn
 from mmspec_ds.systems.alignment.trained import Trained
 
 Told = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -33,9 +32,14 @@ class AlignmentAnswers:
         self.name, self._trained, self._free, self._told = name, trained, free, told
 
     def answers(self, examples: Sequence[Example]) -> Answers:
-        """Answers to the questions about kinds of objects that the model knows."""
+        """Answers to the questions about kinds of objects that the model knows and whose text fits into a
+        prompt."""
         known = set(self._trained.kinds)
-        places = [at for at, one in enumerate(examples) if {kind_of(thing) for thing in one.objects} <= known]
+        places = [
+            at
+            for at, one in enumerate(examples)
+            if {kind_of(thing) for thing in one.objects} <= known and _fits(self._trained, one.prompt)
+        ]
         found: Answers = [None] * len(examples)
         asked = [examples[at] for at in places]
         prompts = [one.prompt for one in asked]
@@ -78,7 +82,7 @@ class TextAnswers:
         """Answers to all questions whose text fits into a prompt."""
         rng = np.random.default_rng(self._seed)
         prompts = [self._prompt(one, rng) for one in examples]
-        places = [at for at, prompt in enumerate(prompts) if self._fits(prompt)]
+        places = [at for at, prompt in enumerate(prompts) if _fits(self._trained, prompt)]
         found: Answers = [None] * len(examples)
         asked, kept = [examples[at] for at in places], [prompts[at] for at in places]
         with self._told(f"asking the {self.name}", len(asked)) as progress:
@@ -98,12 +102,13 @@ class TextAnswers:
             ]
         return [*turns, Turn("user", with_text(one.prompt, one.objects))]
 
-    def _fits(self, prompt: Prompt) -> bool:
-        try:
-            self._trained.writer.write(prompt)
-        except DataError:
-            return False
-        return True
+
+def _fits(trained: Trained, prompt: Prompt) -> bool:
+    try:
+        trained.writer.write(prompt)
+    except PromptTooLong:
+        return False
+    return True
 
 
 TEXT_ALONE = "language model, objects as text"

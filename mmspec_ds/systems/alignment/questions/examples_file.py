@@ -1,6 +1,7 @@
 """Examples from files of questions: the objects that the questions name are read from their files."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from mmspec_ds.readers.cells import read_cells
 from mmspec_ds.readers.format_registry import read_file
 from mmspec_ds.readers.part import Part
 from mmspec_ds.readers.source import readable
-from mmspec_ds.spectra.records import Record
+from mmspec_ds.spectra.records import Record, TandemMS
 from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule, Object, Protein
 from mmspec_ds.systems.alignment.questions.question import (
     CellReference,
@@ -22,6 +23,8 @@ from mmspec_ds.systems.alignment.questions.question import (
 )
 from mmspec_ds.systems.alignment.questions.question_lines import read_questions
 
+ADDUCT = "adduct"
+"""The task whose answer stands in the record of a spectrum."""
 SOURCES = "sources"
 """In the manifest of a folder of questions: by path the size and checksum of each file that they name."""
 
@@ -29,9 +32,9 @@ SOURCES = "sources"
 def read_examples(path: Path) -> list[Example]:
     """The examples of a file of questions, in its order; equal references give the same object.
 
-    A record of spectra is without its structure and formula: an encoder sees what was measured. Where a
-    manifest stands beside the file, as `mmspec questions` writes it, the file and those that it names must be
-    what they were.
+    A record of spectra is without its structure and formula: an encoder sees what was measured. That of a
+    question for the adduct is without its adducts, which encoders may be told. Where a manifest stands beside
+    the file, as `mmspec questions` writes it, the file and those that it names must be what they were.
 
     Args:
         path: JSON lines, see `question_lines`.
@@ -56,10 +59,12 @@ def examples_of(questions: Sequence[Question], folder: Path) -> list[Example]:
         DataError: a file cannot be read or lacks what is named.
     """
     objects = objects_of((one for question in questions for one in question.references), folder)
+    asked = {reference for one in questions if one.task == ADDUCT for reference in one.references}
+    hidden = {reference: _without_adducts(objects[reference]) for reference in asked}
     return [
         Example(
             prompt=one.prompt,
-            objects=tuple(objects[reference] for reference in one.references),
+            objects=tuple((hidden if one.task == ADDUCT else objects)[name] for name in one.references),
             answer=one.answer,
             task=one.task,
             choices=one.choices,
@@ -69,6 +74,14 @@ def examples_of(questions: Sequence[Question], folder: Path) -> list[Example]:
         )
         for one in questions
     ]
+
+
+def _without_adducts(one: Object) -> Object:
+    """A record whose mass spectra do not name their adduct."""
+    if not isinstance(one, Record):
+        return one
+    spectra = (replace(part, adduct=None) if isinstance(part, TandemMS) else part for part in one.spectra)
+    return replace(one, spectra=tuple(spectra))
 
 
 def objects_of(references: Iterable[Reference], folder: Path) -> dict[Reference, Object]:

@@ -59,10 +59,9 @@ def part(items: dict[Kind, list[Item]], split: Split, remarks: Remarks) -> Parte
 def _side(one: Item, kind: Kind, split: Split, *, test_is_given: bool) -> Side:
     if one.source in split.test_files or (kind == "cell" and one.label in split.held_out_types):
         return "test"
-    cell = isinstance(one.reference, CellReference)
     name = f"{one.group}:{one.reference.row}" if isinstance(one.reference, CellReference) else one.group
     share = draw_of(name, split.seed) / 2.0**64
-    test = 0.0 if test_is_given or (cell and split.test_files) else split.test
+    test = 0.0 if test_is_given else split.test
     if share < test:
         return "test"
     return "validation" if share < test + split.validation else "train"

@@ -83,6 +83,17 @@ def test_an_encoder_is_not_told_the_answer(folder: Path) -> None:
     assert record.formula is None  # type: ignore[union-attr]
 
 
+def test_a_question_for_the_adduct_does_not_hold_it(folder: Path) -> None:
+    one = (SpectrumReference("two.msp", 0),)
+    asked = [Question("[SPECTRUM]", one, "[M+H]+", task) for task in ("adduct", "formula", "adduct")]
+    write_questions(folder / "one.jsonl", asked)
+    records = [example.objects[0] for example in read_examples(folder / "one.jsonl")]
+    spectra = [record.spectra[0] for record in records]  # type: ignore[union-attr]
+    assert [one.adduct for one in spectra] == [None, "[M+H]+", None]  # type: ignore[union-attr]
+    assert [one.precursor_mz for one in spectra] == [89.0477] * 3  # type: ignore[union-attr]
+    assert records[0] is records[2]
+
+
 def test_a_record_that_is_not_there_is_told(folder: Path) -> None:
     write_questions(
         folder / "one.jsonl", [Question("[SPECTRUM]", (SpectrumReference("two.msp", 2),), "a", "t")]

@@ -13,9 +13,15 @@ from mmspec_ds.systems.alignment.objects import Kind
 from mmspec_ds.systems.alignment.questions.cell_types import read_cell_types
 from mmspec_ds.systems.alignment.questions.draw import Side
 from mmspec_ds.systems.alignment.questions.examples_file import read_examples
+from mmspec_ds.systems.alignment.questions.items import Item
 from mmspec_ds.systems.alignment.questions.make import TASKS, Made, Wanted, make_questions, write_folder
-from mmspec_ds.systems.alignment.questions.question import MoleculeReference, Question, SpectrumReference
-from mmspec_ds.systems.alignment.questions.sides import Split
+from mmspec_ds.systems.alignment.questions.question import (
+    CellReference,
+    MoleculeReference,
+    Question,
+    SpectrumReference,
+)
+from mmspec_ds.systems.alignment.questions.sides import Split, part
 from mmspec_ds.systems.alignment.questions.wording import HELD_OUT, WORDINGS, a
 
 ENDS = ("O", "N", "C(=O)O", "C#N", "Cl", "C(=O)OC", "C=O", "OC")
@@ -161,6 +167,17 @@ def test_files_for_the_test_keep_their_molecules_to_themselves(
     assert not (asked["train"] | asked["validation"]) & {"CCO", "c1ccccc1O", "Oc1ccccc1"}
     assert sum(count for what, count in made.remarks.items() if what.startswith("molecule: left out of")) == 2
     assert sum(count for what, count in made.remarks.items() if what.startswith("spectrum: left out of")) == 4
+
+
+def test_test_files_of_one_kind_leave_the_share_of_another() -> None:
+    file = Path("test.smi")
+    items: dict[Kind, list[Item]] = {
+        "molecule": [Item(MoleculeReference("C"), "C", file)],
+        "cell": [Item(CellReference("a.npz", row), "a", Path("a.npz"), label="T") for row in range(100)],
+    }
+    parted = part(items, Split(frozenset([file])), Counter())
+    assert 10 <= len(parted["test"]["cell"]) <= 30  # a share of 0.2
+    assert len(parted["test"]["molecule"]) == 1
 
 
 def test_a_folder_is_written_and_read_back(made: Made, files: dict[Kind, list[Path]], tmp_path: Path) -> None:
