@@ -130,7 +130,8 @@ def _add_decoding(command: Command) -> None:
 
 def _chat(options: argparse.Namespace) -> int:
     _check(options)
-    from mmspec_ds.systems.alignment.dialogue import Asking, Dialogue
+    from mmspec_ds.systems.alignment.decoding import Decoding
+    from mmspec_ds.systems.alignment.dialogue import Dialogue
 
     subjects = list(_subjects(options))  # a slip in their names is told before the models are loaded
     from mmspec_ds.systems.alignment.trained import load_alignment
@@ -141,8 +142,8 @@ def _chat(options: argparse.Namespace) -> int:
     for one in subjects:
         for remark in one.remarks:
             print(f"mmspec: {one.name}: {remark}", file=sys.stderr)
-    asking = Asking(options.temperature, options.top_p, options.seed, options.max_tokens, options.history)
-    dialogue = Dialogue(model, subjects, asking)
+    decoding = Decoding(options.max_tokens, options.temperature, options.top_p, options.seed)
+    dialogue = Dialogue(model, subjects, decoding, options.history)
     if options.questions is not None:
         from mmspec_ds.cli.chat_batch import answer_file
 

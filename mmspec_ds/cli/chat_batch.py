@@ -28,7 +28,7 @@ def answer_file(
     tally = _Tally()
     if out is None:
         for reply in answer_questions(
-            dialogue.model, questions, dialogue.subjects, dialogue.asking, choices=choices
+            dialogue.model, questions, dialogue.subjects, dialogue.decoding, choices=choices
         ):
             print(json.dumps(reply, ensure_ascii=False), flush=True)
             tally.add(reply)
@@ -38,7 +38,7 @@ def answer_file(
                 dialogue.model,
                 questions,
                 dialogue.subjects,
-                dialogue.asking,
+                dialogue.decoding,
                 choices=choices,
                 answered=file.answered,
             ):

@@ -62,7 +62,7 @@ class Conversation:
         self._dialogue, self._choices = dialogue, choices
 
     def run(self) -> int:
-        """Talk; the exit status."""
+        """Put typed questions to the model until the input ends. Returns the exit status, 0."""
         if sys.stdin.isatty():
             self._objects()
             print("Ask a question, or /help.")

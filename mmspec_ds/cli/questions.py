@@ -31,32 +31,7 @@ def add(commands: Commands) -> None:
         "  mmspec questions --molecules val.txt test.txt --test test.txt --tasks description --out captions\n"
         "  mmspec questions --spectra starter/test.parquet --tasks 'functional group,rings' --out questions",
     )
-    files = command.add_argument_group("files of objects, one kind at least")
-    files.add_argument(
-        "--molecules",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="SMILES, one a line or in a column; with a tab-separated column `description`, that is what a"
-        " description says",
-    )
-    files.add_argument(
-        "--spectra", type=Path, nargs="+", metavar="FILE", help="spectra of known molecules, of any format"
-    )
-    files.add_argument(
-        "--proteins",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="tab-separated Entry, EC number and Sequence, perhaps also cluster, which a split does not part",
-    )
-    files.add_argument(
-        "--cells",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="h5ad or NPZ of typed cells, a study each",
-    )
+    _add_files(command)
     command.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="a new folder for the questions"
     )
@@ -95,6 +70,40 @@ def add(commands: Commands) -> None:
         default=0.2,
         help="share of the objects for the test, of kinds without files for it (default: 0.2)",
     )
+    _add_cells(command)
+    command.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
+
+
+def _add_files(command: argparse.ArgumentParser) -> None:
+    files = command.add_argument_group("files of objects, one kind at least")
+    files.add_argument(
+        "--molecules",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="SMILES, one a line or in a column; with a tab-separated column `description`, that is what a"
+        " description says",
+    )
+    files.add_argument(
+        "--spectra", type=Path, nargs="+", metavar="FILE", help="spectra of known molecules, of any format"
+    )
+    files.add_argument(
+        "--proteins",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="tab-separated Entry, EC number and Sequence, perhaps also cluster, which a split does not part",
+    )
+    files.add_argument(
+        "--cells",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="h5ad or NPZ of typed cells, a study each",
+    )
+
+
+def _add_cells(command: argparse.ArgumentParser) -> None:
     cells = command.add_argument_group("cells")
     cells.add_argument("--cell-column", metavar="NAME", help="that has the types of cells (default: found)")
     cells.add_argument(
@@ -107,7 +116,6 @@ def add(commands: Commands) -> None:
     cells.add_argument(
         "--held-out-types", metavar="NAMES", help="types that are in the test alone, parted by commas"
     )
-    command.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
 
 
 def _questions(options: argparse.Namespace) -> int:

@@ -139,7 +139,7 @@ class PassFlops:
 
     @classmethod
     def nothing(cls) -> Self:
-        """Zero FLOPs in every part."""
+        """Counts that are 0 in every part, to add others to."""
         return cls(_nothing(), _nothing())
 
     def __add__(self, other: "PassFlops") -> "PassFlops":
@@ -150,17 +150,17 @@ class PassFlops:
 
     @property
     def total_forward(self) -> float:
-        """Total forward FLOPs."""
+        """Floating-point operations of a forward pass, all parts together."""
         return sum(self.forward.values())
 
     @property
     def total_backward(self) -> float:
-        """Total backward FLOPs."""
+        """Floating-point operations of a backward pass, all parts together."""
         return sum(self.backward.values())
 
     @property
     def total(self) -> float:
-        """Total forward and backward FLOPs."""
+        """Floating-point operations of a forward and a backward pass, all parts together."""
         return self.total_forward + self.total_backward
 
 

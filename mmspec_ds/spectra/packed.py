@@ -51,7 +51,7 @@ class _Packed:
 
     @property
     def counts(self) -> IntArray:
-        """Items per row, [N]."""
+        """How many items each row has, int [N]."""
         return np.diff(self.offsets)
 
     def _arrays(self) -> list[npt.NDArray[Any]]:

@@ -11,7 +11,7 @@ NOTHING = "–"
 
 
 def scaled(value: Value | None, factor: float) -> Value | None:
-    """The value in another unit."""
+    """The value multiplied by a factor, mean and standard deviation; None stays None."""
     if value is None:
         return None
     return Value(value.mean * factor, None if value.sd is None else value.sd * factor, value.n)

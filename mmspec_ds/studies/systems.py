@@ -93,7 +93,7 @@ def study_system(name: str) -> StudySystem:
 
 
 def system_of_run(run: RunSettings) -> StudySystem:
-    """The system of a run."""
+    """The system that a run belongs to, by the `system` of its settings."""
     return study_system(run.system)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from mmspec_ds.language.model_folder import quiet
 from mmspec_ds.readers.cells import read_cells
+from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.encoders.genes import fit_genes
 from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, shape_of, shapes_to_json
@@ -69,7 +70,7 @@ def test_questions_of_the_command_line(mmspec: Any, model: Path, instruments: Pa
     reply = json.loads(line)
     prompt = "Does the molecule [MOLECULE] contain an ester?"
     assert (reply["prompt"], reply["objects"]) == (prompt, ["CC(=O)OC"])
-    (expected,) = load_alignment(model).answer([prompt], [[Molecule("COC(C)=O")]], max_new_tokens=4)
+    (expected,) = load_alignment(model).answer([prompt], [[Molecule("COC(C)=O")]], decoding=Decoding(4))
     assert reply["answer"] == expected
 
 

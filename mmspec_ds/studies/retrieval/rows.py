@@ -38,7 +38,7 @@ class Model:
     trains: bool = True
 
     def cell(self, seed: int = 0) -> Cell:
-        """Its training with a seed."""
+        """The cell that trains and measures this row with a seed."""
         return Cell(self.base, self.overrides, RECIPE, seed, self.measures, trains=self.trains)
 
 

@@ -38,7 +38,7 @@ class Added:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns."""
+        """The names of the columns that are written, in their order."""
         return (*self.labels, *self.numbers)
 
 

@@ -5,12 +5,13 @@ print(dialogue.ask("Does it contain an ester?"))
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.addressing import addressed
 from mmspec_ds.systems.alignment.checking import Checked, check_answer, check_pair
+from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.objects import Object
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, Turn
 from mmspec_ds.systems.alignment.subjects import Subject
@@ -27,43 +28,12 @@ class Answering(Protocol):
         prompts: Sequence[Prompt],
         objects: Sequence[Sequence[Object]],
         *,
-        greedy: bool = True,
-        temperature: float = 0.7,
-        top_p: float = 0.95,
-        seed: int = 0,
-        max_new_tokens: int = 128,
+        decoding: Decoding = GREEDY,
         choices: Sequence[Sequence[str]] | None = None,
         stream: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         """See `trained.Trained.answer`."""
         ...
-
-
-@dataclass(frozen=True)
-class Asking:
-    """How answers are written.
-
-    Attributes:
-        temperature: 0 takes the likeliest token each time; above, tokens are drawn.
-        top_p, seed: of the draws.
-        max_new_tokens: most tokens of an answer.
-        history: how many earlier questions with their answers the model reads before a new one.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 0.95
-    seed: int = 0
-    max_new_tokens: int = 128
-    history: int = 0
-
-    def as_arguments(self, seed: int = 0) -> dict[str, Any]:
-        """What `Answering.answer` takes; `seed` is added to that of the draws."""
-        drawn = {} if not self.temperature else {"temperature": self.temperature, "top_p": self.top_p}
-        return {"greedy": not self.temperature, "seed": self.seed + seed,
-                "max_new_tokens": self.max_new_tokens, **drawn}  # fmt: skip
-
-
-GREEDY = Asking()
 
 
 @dataclass(frozen=True)
@@ -125,13 +95,16 @@ class Dialogue:
     Attributes:
         model: answers.
         subjects: what the questions are about; more may be added.
-        asking: how answers are written.
+        decoding: how answers are written; where tokens are drawn, each question has a seed of its own, the next
+            after that of the question before.
+        history: how many earlier questions with their answers the model reads before a new one.
         replies: so far.
     """
 
     model: Answering
     subjects: list[Subject]
-    asking: Asking = GREEDY
+    decoding: Decoding = GREEDY
+    history: int = 0
     replies: list[Reply] = field(default_factory=list)
     _earlier: list[tuple[Asked, str]] = field(default_factory=list)
 
@@ -149,7 +122,7 @@ class Dialogue:
                 question that is too long.
         """
         asked = asked_about(question, self.subjects)
-        earlier = self._earlier[-self.asking.history :] if self.asking.history else []
+        earlier = self._earlier[-self.history :] if self.history else []
         remarks = []
         while True:
             try:
@@ -186,9 +159,9 @@ class Dialogue:
             (found,) = self.model.answer(
                 [[*turns, Turn("user", asked.prompt)]],
                 [objects],
+                decoding=replace(self.decoding, seed=self.decoding.seed + len(self.replies)),
                 choices=[list(choices)] if choices else None,
                 stream=None if stream is None else lambda _, text: stream(text),
-                **self.asking.as_arguments(len(self.replies)),
             )
         except DataError as error:
             raise type(error)(error.message.removeprefix("question 0: "), path=error.path) from None

@@ -90,7 +90,7 @@ class FrozenLanguage:
         return mean, float((table - mean).pow(2).mean().sqrt())
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Input embeddings, one more axis."""
+        """The input embeddings of tokens, [..., W] of ids [...]."""
         found: Tensor = self.model.get_input_embeddings()(ids)
         return found
 

@@ -4,31 +4,14 @@ Axes: B prompts, L positions, W width of the language model, V tokens of its voc
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How the next token is chosen.
-
-    Attributes:
-        max_new_tokens: most tokens of an answer.
-        temperature: divides the log-probabilities before a token is drawn; 0 takes the likeliest.
-        top_p: draw among the likeliest tokens that have at least this probability together.
-        seed: of the draws. An answer depends on it and on the prompt's own number, not on other prompts.
-    """
-
-    max_new_tokens: int = 128
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
 
 
 class Reading:

@@ -128,7 +128,7 @@ class AlignmentModel(nn.Module):
         return {kind: self.projection(kind).soft_tokens for kind in self.encoders}
 
     def projection(self, kind: Kind) -> Projection:
-        """That of a kind."""
+        """The projection of the objects of a kind."""
         found = self.projections[kind]
         assert isinstance(found, Projection)
         return found

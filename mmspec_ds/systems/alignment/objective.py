@@ -65,7 +65,7 @@ class AlignmentBatch:
 
     @property
     def samples(self) -> float:
-        """Examples of this rank."""
+        """How many examples this rank has in the batch."""
         return float(self.rows)
 
     def to(self, device: torch.device) -> "AlignmentBatch":

@@ -75,6 +75,24 @@ def placeholders_in(prompt: str) -> tuple[Kind, ...]:
     return tuple(kind for _, kind in sorted(found))
 
 
+def check_placeholders(prompt: str, kinds: Sequence[Kind]) -> None:
+    """Refuse a prompt whose placeholders are not those of its objects.
+
+    Args:
+        prompt: names the objects.
+        kinds: of the objects, in their order.
+
+    Raises:
+        ValueError: other kinds, or another order.
+    """
+    named = placeholders_in(prompt)
+    if named != tuple(kinds):
+        raise ValueError(
+            f"the prompt names {_told(named)}, and the objects are {_told(kinds)}: expected the same in the"
+            " same order"
+        )
+
+
 @dataclass(frozen=True)
 class Example:
     """A question about objects with its answer.
@@ -101,12 +119,7 @@ class Example:
     about: str = ""
 
     def __post_init__(self) -> None:
-        wanted, given = placeholders_in(self.prompt), tuple(kind_of(one) for one in self.objects)
-        if wanted != given:
-            raise ValueError(
-                f"the prompt names {_told(wanted)}, and the objects are {_told(given)}: expected the same in"
-                " the same order"
-            )
+        check_placeholders(self.prompt, [kind_of(one) for one in self.objects])
 
 
 def content_key(*parts: bytes | str) -> str:

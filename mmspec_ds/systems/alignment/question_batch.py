@@ -23,7 +23,8 @@ from mmspec_ds.readers.requests import Request
 from mmspec_ds.readers.source import read_lines
 from mmspec_ds.settings import nearest
 from mmspec_ds.spectra.records import Record
-from mmspec_ds.systems.alignment.dialogue import GREEDY, Answering, Asked, Asking, asked_about
+from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
+from mmspec_ds.systems.alignment.dialogue import Answering, Asked, asked_about
 from mmspec_ds.systems.alignment.objects import Protein
 from mmspec_ds.systems.alignment.questions.question import (
     CellReference,
@@ -66,7 +67,7 @@ def answer_questions(
     model: Answering,
     path: Path,
     subjects: Sequence[Subject] = (),
-    asking: Asking = GREEDY,
+    decoding: Decoding = GREEDY,
     *,
     choices: Sequence[str] = (),
     answered: Callable[[str], bool] = lambda _: False,
@@ -77,7 +78,7 @@ def answer_questions(
         model: answers.
         path: of the file; the files that it names are looked for from its folder on.
         subjects: what questions without `objects` are about.
-        asking: how answers are written; each question is by itself.
+        decoding: how answers are written; each question is by itself.
         choices: of questions that state none.
         answered: whether a question was answered before, by its id, and is left out.
 
@@ -90,7 +91,7 @@ def answer_questions(
     """
     lines = (one for one in _read(path) if not answered(one.id))
     while piece := list(islice(lines, PIECE)):
-        yield from _answered(model, piece, path.parent, subjects, asking, tuple(choices))
+        yield from _answered(model, piece, path.parent, subjects, decoding, tuple(choices))
 
 
 def _read(path: Path) -> Iterator[_Line]:
@@ -175,7 +176,7 @@ def _answered(
     piece: Sequence[_Line],
     folder: Path,
     subjects: Sequence[Subject],
-    asking: Asking,
+    decoding: Decoding,
     choices: tuple[str, ...],
 ) -> Iterator[Reply]:
     """The replies of one piece."""
@@ -194,7 +195,7 @@ def _answered(
             ready.append(str(error))
     places = [at for at, one in enumerate(ready) if isinstance(one, Asked)]
     asked = [one for one in ready if isinstance(one, Asked)]
-    answers = dict(zip(places, _ask(model, asked, [piece[at].choices or choices for at in places], asking)))
+    answers = dict(zip(places, _ask(model, asked, [piece[at].choices or choices for at in places], decoding)))
     for at, (line, one) in enumerate(zip(piece, ready)):
         answer = answers.get(at, one)
         if isinstance(answer, str) and isinstance(one, Asked):
@@ -205,7 +206,7 @@ def _answered(
 
 
 def _ask(
-    model: Answering, asked: Sequence[Asked], choices: Sequence[Sequence[str]], asking: Asking
+    model: Answering, asked: Sequence[Asked], choices: Sequence[Sequence[str]], decoding: Decoding
 ) -> list[str | DataError]:
     """The answers; where a question cannot be answered, why. They are asked together, and one by one where one
     of them is at fault."""
@@ -214,11 +215,11 @@ def _ask(
     objects = [[one.object for one in question.subjects] for question in asked]
     prompts = [question.prompt for question in asked]
     try:
-        return list(model.answer(prompts, objects, choices=choices, **asking.as_arguments()))
+        return list(model.answer(prompts, objects, decoding=decoding, choices=choices))
     except DataError as error:
         if len(asked) == 1:
             return [DataError(error.message.removeprefix("question 0: "), path=error.path)]
-    return [answer for one, own in zip(asked, choices) for answer in _ask(model, [one], [own], asking)]
+    return [answer for one, own in zip(asked, choices) for answer in _ask(model, [one], [own], decoding)]
 
 
 def _subjects_of(references: Iterable[Reference], folder: Path) -> dict[Reference, Subject | str]:

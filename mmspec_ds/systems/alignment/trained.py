@@ -15,11 +15,12 @@ import torch
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.systems.alignment.batch import Place, make_batch
+from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes, shape_of
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
-from mmspec_ds.systems.alignment.generation import Decoding, Reading, choice_log_probabilities, generate
+from mmspec_ds.systems.alignment.generation import Reading, choice_log_probabilities, generate
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.objects import Kind, Object, kind_of
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
@@ -133,11 +134,7 @@ class Trained:
         prompts: Sequence[Prompt],
         objects: Sequence[Sequence[Object]],
         *,
-        greedy: bool = True,
-        temperature: float = 0.7,
-        top_p: float = 0.95,
-        seed: int = 0,
-        max_new_tokens: int = 128,
+        decoding: Decoding = GREEDY,
         choices: Sequence[Sequence[str]] | None = None,
         stream: Stream | None = None,
     ) -> list[str]:
@@ -146,9 +143,7 @@ class Trained:
         Args:
             prompts: N questions or dialogues, see `prompt.Prompt`.
             objects: of each prompt, in the order of its placeholders.
-            greedy: take the likeliest token each time; otherwise draw.
-            temperature, top_p, seed: of the draws, see `generation.Decoding`.
-            max_new_tokens: most tokens of an answer.
+            decoding: how tokens are chosen, and how many at most.
             choices: of each prompt, the only answers that are possible, of which the likeliest is taken; a
                 prompt without any is answered freely. Without, all are.
             stream: is given an answer's text as it comes.
@@ -160,7 +155,6 @@ class Trained:
             DataError: an object, or a prompt, that cannot be read; names its number.
         """
         read = self._read(prompts, objects)
-        decoding = Decoding(max_new_tokens, 0.0 if greedy else temperature, top_p, seed)
         answers = [""] * len(prompts)
         free = []
         for at in range(len(prompts)):

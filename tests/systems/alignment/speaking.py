@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.objects import Object, kind_of, placeholders_in
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, Turn
 
@@ -19,7 +20,7 @@ class Asked:
     turns: list[Turn]
     objects: list[Object]
     choices: Sequence[str]
-    named: dict[str, Any]
+    decoding: Decoding
 
 
 @dataclass
@@ -35,9 +36,9 @@ class Speaking:
         prompts: Sequence[Prompt],
         objects: Sequence[Sequence[Object]],
         *,
+        decoding: Decoding = GREEDY,
         choices: Sequence[Sequence[str]] | None = None,
         stream: Callable[[int, str], None] | None = None,
-        **named: Any,
     ) -> list[str]:
         """The next answers; "fault" in a prompt is an error, as an object that cannot be read."""
         found = []
@@ -50,7 +51,7 @@ class Speaking:
             if "fault" in turns[-1].text:
                 raise DataError(f"question {at}: nothing that the encoder reads")
             own = () if choices is None else choices[at]
-            self.asked.append(Asked(turns, list(given), own, named))
+            self.asked.append(Asked(turns, list(given), own, decoding))
             found.append(own[0] if own else self.answers[(len(self.asked) - 1) % len(self.answers)])
             if stream is not None:
                 for word in found[-1].split(" "):
@@ -62,6 +63,7 @@ class Speaking:
     ) -> npt.NDArray[np.float64]:
         """The number of letters "a" in a choice."""
         self.asked += [
-            Asked([Turn("user", str(one))], list(given), choices, {}) for one, given in zip(prompts, objects)
+            Asked([Turn("user", str(one))], list(given), choices, GREEDY)
+            for one, given in zip(prompts, objects)
         ]
         return np.array([[float(one.count("a")) for one in choices] for _ in prompts])

@@ -8,6 +8,7 @@ import pytest
 
 from mmspec_ds.systems.alignment.answering.description_search import ranks, search_descriptions
 from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers
+from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule
 from mmspec_ds.systems.alignment.trained import Trained, load_alignment
 from tests.systems.alignment.tiny import ENCODER_CLASSES, save_language, save_trained
@@ -41,7 +42,7 @@ def test_a_model_chooses_the_likeliest_answer(trained: Trained) -> None:
     scores = trained.score_choices([one.prompt for one in ASKED], [one.objects for one in ASKED], CHOICES)
     assert given == [*(CHOICES[at] for at in scores.argmax(1)), None]  # it knows no cells
     free = AlignmentAnswers(trained, "run", free=True, told=told).answers(ASKED[:1])
-    assert free == trained.answer([ASKED[0].prompt], [ASKED[0].objects], max_new_tokens=24)
+    assert free == trained.answer([ASKED[0].prompt], [ASKED[0].objects], decoding=Decoding(24))
 
 
 def test_a_language_model_reads_objects_as_text(trained: Trained) -> None:

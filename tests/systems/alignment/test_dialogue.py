@@ -8,7 +8,8 @@ import pytest
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.requests import Request
 from mmspec_ds.spectra.records import CarbonNMR, Record, TandemMS
-from mmspec_ds.systems.alignment.dialogue import Asking, Dialogue
+from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
+from mmspec_ds.systems.alignment.dialogue import Dialogue
 from mmspec_ds.systems.alignment.objects import Molecule, Protein
 from mmspec_ds.systems.alignment.prompt import PromptTooLong
 from mmspec_ds.systems.alignment.subjects import (
@@ -25,7 +26,7 @@ SPECTRA = (CarbonNMR((21.0, 122.4, 170.1)),)
 
 def dialogue(*answers: str, history: int = 0, most: int = 100) -> tuple[Speaking, Dialogue]:
     model = Speaking(answers, most)
-    return model, Dialogue(model, [molecule_subject("OC(=O)C")], Asking(history=history))
+    return model, Dialogue(model, [molecule_subject("OC(=O)C")], history=history)
 
 
 def test_a_question_is_put_and_its_answer_checked() -> None:
@@ -34,7 +35,7 @@ def test_a_question_is_put_and_its_answer_checked() -> None:
     reply = talk.ask("Does it contain an ester?", stream=pieces.append)
     assert model.asked[0].turns[0].text == "Does the molecule [MOLECULE] contain an ester?"
     assert model.asked[0].objects == [Molecule("CC(=O)O")]  # canonical
-    assert model.asked[0].named == {"greedy": True, "seed": 0, "max_new_tokens": 128}
+    assert model.asked[0].decoding == GREEDY
     assert (reply.answer, "".join(pieces).strip()) == ("yes", "yes")
     assert str(reply) == "yes\nchecked: ester: yes disagrees with the structure given (no ester)"
     assert reply.to_json() == {
@@ -85,12 +86,11 @@ def test_a_dialogue_that_is_too_long_loses_its_beginning() -> None:
 
 def test_drawn_answers_have_another_seed_for_each_question() -> None:
     model = Speaking(("yes",))
-    talk = Dialogue(model, [], Asking(temperature=0.5, top_p=0.9, seed=7, max_new_tokens=5))
+    talk = Dialogue(model, [], Decoding(5, temperature=0.5, top_p=0.9, seed=7))
     talk.ask("Why?")
     talk.ask("Why?")
-    assert [one.named["seed"] for one in model.asked] == [7, 8]
-    assert model.asked[0].named["greedy"] is False
-    assert (model.asked[0].named["temperature"], model.asked[0].named["top_p"]) == (0.5, 0.9)
+    assert [one.decoding.seed for one in model.asked] == [7, 8]
+    assert (model.asked[0].decoding.temperature, model.asked[0].decoding.top_p) == (0.5, 0.9)
 
 
 def test_an_object_that_cannot_be_read_is_one_line_and_the_dialogue_goes_on() -> None:

@@ -11,6 +11,7 @@ import yaml
 from mmspec_ds.cli import main
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import read_manifest, sha256_of
+from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.objects import Example, Molecule, Protein
 from mmspec_ds.systems.alignment.trained import load_alignment
 from tests.systems.alignment.questions_of_molecules import described, questions
@@ -112,7 +113,7 @@ def test_stage_2_begins_with_stage_1_and_an_export_answers(launcher: Launcher, t
         load_alignment(tmp_path / "model")
     language = launcher.run_file.parent / "language"
     prompts, objects = ["Is N in [MOLECULE]?"], [(Molecule("CN"),)]
-    found = load_alignment(tmp_path / "model", language).answer(prompts, objects, max_new_tokens=5)
-    assert found == load_alignment(second.folder).answer(prompts, objects, max_new_tokens=5)
+    found = load_alignment(tmp_path / "model", language).answer(prompts, objects, decoding=Decoding(5))
+    assert found == load_alignment(second.folder).answer(prompts, objects, decoding=Decoding(5))
     (tmp_path / "model/language_model").symlink_to(language)
-    assert load_alignment(tmp_path / "model").answer(prompts, objects, max_new_tokens=5) == found
+    assert load_alignment(tmp_path / "model").answer(prompts, objects, decoding=Decoding(5)) == found

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.objects import Molecule, Protein
 from mmspec_ds.systems.alignment.prompt import SOFT, Turn
 from mmspec_ds.systems.alignment.trained import Trained, load_alignment
@@ -49,8 +50,8 @@ def greedy_by_hand(trained: Trained, number: int, length: int) -> str:
 def test_greedy_answers_with_a_cache_are_those_without(trained: Trained) -> None:
     with torch.no_grad():
         expected = [greedy_by_hand(trained, at, 12) for at in range(3)]
-    assert trained.answer(PROMPTS, OBJECTS, max_new_tokens=12) == expected
-    alone = [trained.answer([p], [o], max_new_tokens=12)[0] for p, o in zip(PROMPTS, OBJECTS)]
+    assert trained.answer(PROMPTS, OBJECTS, decoding=Decoding(12)) == expected
+    alone = [trained.answer([p], [o], decoding=Decoding(12))[0] for p, o in zip(PROMPTS, OBJECTS)]
     assert alone == expected
     assert len(set(expected)) == 3
 
@@ -58,7 +59,7 @@ def test_greedy_answers_with_a_cache_are_those_without(trained: Trained) -> None
 def test_what_streams_is_the_answer(trained: Trained) -> None:
     pieces: dict[int, list[str]] = {0: [], 1: [], 2: []}
     answers = trained.answer(
-        PROMPTS, OBJECTS, max_new_tokens=12, stream=lambda at, text: pieces[at].append(text)
+        PROMPTS, OBJECTS, decoding=Decoding(12), stream=lambda at, text: pieces[at].append(text)
     )
     assert ["".join(pieces[at]).strip() for at in range(3)] == answers
     assert max(len(one) for one in pieces.values()) > 1
@@ -66,12 +67,12 @@ def test_what_streams_is_the_answer(trained: Trained) -> None:
 
 def test_drawn_answers_follow_the_seed(trained: Trained) -> None:
     def drawn(seed: int, **more: float) -> list[str]:
-        return trained.answer(PROMPTS, OBJECTS, greedy=False, seed=seed, max_new_tokens=8, **more)  # type: ignore[arg-type]
+        return trained.answer(PROMPTS, OBJECTS, decoding=Decoding(8, **{"temperature": 0.7, **more}, seed=seed))
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
-    assert drawn(1, top_p=1e-6) == trained.answer(PROMPTS, OBJECTS, max_new_tokens=8)
-    assert drawn(1, temperature=1e-4) == trained.answer(PROMPTS, OBJECTS, max_new_tokens=8)
+    assert drawn(1, top_p=1e-6) == trained.answer(PROMPTS, OBJECTS, decoding=Decoding(8))
+    assert drawn(1, temperature=1e-4) == trained.answer(PROMPTS, OBJECTS, decoding=Decoding(8))
 
 
 def test_choices_have_the_likelihood_of_their_tokens(trained: Trained) -> None:
@@ -81,10 +82,10 @@ def test_choices_have_the_likelihood_of_their_tokens(trained: Trained) -> None:
         [[likelihood(trained, at, choice) for choice in choices] for at in range(len(PROMPTS))]
     )
     assert found == pytest.approx(batch_free, abs=1e-4)
-    answers = trained.answer(PROMPTS, OBJECTS, choices=[choices, ("a", "b"), ()], max_new_tokens=4)
+    answers = trained.answer(PROMPTS, OBJECTS, choices=[choices, ("a", "b"), ()], decoding=Decoding(4))
     assert answers[0] == choices[int(batch_free[0].argmax())]
     assert answers[1] in ("a", "b")
-    assert answers[2] == trained.answer(PROMPTS[2:], OBJECTS[2:], max_new_tokens=4)[0]
+    assert answers[2] == trained.answer(PROMPTS[2:], OBJECTS[2:], decoding=Decoding(4))[0]
     own = trained.score_choices(PROMPTS[:2], OBJECTS[:2], [("yes", "no"), ("no", "yes")])
     assert own == pytest.approx(np.stack([found[0, :2], found[1, [1, 0]]]), abs=1e-4)
 
@@ -132,8 +133,8 @@ def test_a_dialogue_is_one_prompt(trained: Trained) -> None:
     ]
     two = (Molecule("CCO"), Molecule("CCN"))
     assert trained.writer.write(dialogue).kinds == ("molecule", "molecule")
-    (answer,) = trained.answer([dialogue], [two], max_new_tokens=6)
-    (swapped,) = trained.answer([dialogue], [two[::-1]], max_new_tokens=6)
+    (answer,) = trained.answer([dialogue], [two], decoding=Decoding(6))
+    (swapped,) = trained.answer([dialogue], [two[::-1]], decoding=Decoding(6))
     assert answer != swapped
 
 

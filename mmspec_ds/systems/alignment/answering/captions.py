@@ -43,7 +43,7 @@ class WrittenDescriptions:
             raise DataError("has no description", path=path)
 
     def counts(self) -> BleuCounts:
-        """For BLEU over the whole file."""
+        """The counts of n-grams of all captions together, for BLEU over the whole file."""
         return bleu_counts([row[2] for row in self.rows], [row[1] for row in self.rows])
 
     def answers(self, examples: Sequence[Example]) -> Answers:

@@ -7,6 +7,7 @@ import numpy as np
 
 from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION, Answers, kind_of_question
 from mmspec_ds.systems.alignment.answering.object_text import with_text
+from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.objects import Example, Object, kind_of
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, Turn
 from mmspec_ds.systems.alignment.trained import Trained
@@ -130,7 +131,7 @@ def _answered(
         answers += trained.answer(
             prompts[start : start + AT_ONCE],
             [one.objects for one in some] if with_objects else nothing,
-            max_new_tokens=max(LONG if one.task == DESCRIPTION else SHORT for one in some),
+            decoding=Decoding(max(LONG if one.task == DESCRIPTION else SHORT for one in some)),
             choices=None if free else [one.choices for one in some],
         )
         progress(len(answers))

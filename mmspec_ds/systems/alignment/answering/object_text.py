@@ -35,7 +35,7 @@ def with_text(prompt: str, objects: Sequence[Object]) -> str:
 
 
 def text_of(one: Object) -> str:
-    """An object as text."""
+    """An object as a language model without projections reads it: SMILES, peaks, sequence or marker genes."""
     match one:
         case Molecule():
             return one.smiles

@@ -30,7 +30,7 @@ _HINT = "expected `pip install 'mmspec-ds[proteins]'`"
 
 
 class AntiBERTyOptions(Settings):
-    """There is nothing to choose."""
+    """No options: the package has one model."""
 
 
 class AntiBERTyEncoder:

@@ -63,7 +63,7 @@ class Draw:
         return [items[int(place)] for place in chosen]
 
     def one(self, items: Sequence[T]) -> T:
-        """One of some things."""
+        """One of the things given, each as likely."""
         return items[int(self.random.integers(len(items)))]
 
     def balanced(

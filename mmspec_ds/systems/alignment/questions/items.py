@@ -60,7 +60,7 @@ class Item:
 
     @property
     def facts(self) -> Facts:
-        """What follows from the structure."""
+        """The facts that follow from the structure: formula, mass, groups, rings and the like."""
         return _facts(self.smiles)
 
 

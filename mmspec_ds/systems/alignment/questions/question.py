@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from mmspec_ds.systems.alignment.objects import KINDS, Kind, placeholders_in
+from mmspec_ds.systems.alignment.objects import KINDS, Kind, check_placeholders
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,7 @@ class Question:
     about: str = ""
 
     def __post_init__(self) -> None:
-        wanted = placeholders_in(self.prompt)
-        given = tuple(kind_of_reference(one) for one in self.references)
-        if wanted != given:
-            told = [", ".join(kinds) or "none" for kinds in (wanted, given)]
-            raise ValueError(
-                f"the prompt names {told[0]}, and the objects are {told[1]}: expected the same in order"
-            )
+        check_placeholders(self.prompt, [kind_of_reference(one) for one in self.references])
         if self.choices and self.answer not in self.choices:
             raise ValueError(f"the answer {_short(self.answer)} is none of the choices")
         if len(set(self.choices)) < len(self.choices):
