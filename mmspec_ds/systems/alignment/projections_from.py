@@ -9,14 +9,17 @@ from mmspec_ds.systems.alignment.model import LANGUAGE_IDENTITY, AlignmentModel
 from mmspec_ds.trainer.run_settings import check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS, read_weights
 
+ADAPTERS = "adapter."
+"""What the names of the weights of adapters begin with."""
+
 
 def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> frozenset[str]:
     """Give a model the projections of trained runs or exports, such as of stage 1, each of those kinds that
     both have; these kinds.
 
     Raises:
-        DataError: a folder is no such model, has another language model, another encoder or other sizes, no
-            kind that the model has, or one that another folder gave.
+        DataError: a folder is no such model, has another language model or adapters of it, another encoder or
+            other sizes, no kind that the model has, or one that another folder gave.
     """
     given: dict[str, Path] = {}
     for folder in folders:
@@ -27,6 +30,12 @@ def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> frozense
         stored = tensors.get(LANGUAGE_IDENTITY)
         if stored is None or stored.tolist() != own[LANGUAGE_IDENTITY].tolist():
             raise DataError("was trained with another language model: expected the same", path=folder)
+        if any(name.startswith(ADAPTERS) for name in tensors):
+            raise DataError(
+                "was trained with adapters of the language model, without which its projections mean something"
+                " else: expected a run without language.lora, or training.start_from",
+                path=folder,
+            )
         kinds = [kind for kind in shapes if kind in model.encoders]
         if not kinds:
             raise DataError(

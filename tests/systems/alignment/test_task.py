@@ -162,6 +162,11 @@ def test_projections_of_earlier_runs(language: Path, tmp_path: Path) -> None:
     save_trained(tmp_path / "wide", language, projection={"hidden": 8})
     with pytest.raises(DataError, match="has other sizes"):
         load_projections(target, [tmp_path / "wide"])
+    save_trained(tmp_path / "adapted", language, language={"lora": {"rank": 2, "alpha": 4.0, "dropout": 0.0}})
+    with pytest.raises(
+        DataError, match=r"adapters of the language model.*expected a run without language\.lora"
+    ):
+        load_projections(target, [tmp_path / "adapted"])
     save_trained(tmp_path / "other", save_language(tmp_path / "language", seed=4))
     with pytest.raises(DataError, match="another language model"):
         load_projections(target, [tmp_path / "other"])

@@ -133,7 +133,7 @@ def make_tiny(run: AlignmentRun, seed: int = 0) -> AlignmentModel:
     return model.eval()
 
 
-def save_trained(folder: Path, language: Path, **blocks: Any) -> AlignmentModel:
+def save_trained(folder: Path, language: Path, /, **blocks: Any) -> AlignmentModel:
     """Write the folder of a model that was never trained, as a run leaves it."""
     run = make_run(language, **blocks)
     model = make_tiny(run)
