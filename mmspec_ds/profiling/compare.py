@@ -217,7 +217,7 @@ def _model(trainee: Trainee, data: RunData, figures: Figures) -> Model:
         "batch_size": run.training.batch_size,
         "gradient_accumulation": run.training.gradient_accumulation,
         "ep_size": run.training.ep_size,
-        "zero_stage": read_engine(run.engine).stage,
+        "zero_stage": trainee.session.engine.zero_optimization_stage(),
         "precision": trainee.precision,
         "threads": trainee.threads,
         "weights": "untrained" if run.training.start_from is None else str(run.training.start_from),

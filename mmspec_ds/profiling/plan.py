@@ -76,7 +76,8 @@ class Planner:
         return int(self._zero.get("reduce_bucket_size", STAGE_0_BUCKET))
 
     def rows(self, world: int, memory: float, change: Change = Change()) -> list[PlanRow]:
-        """Return a row for each ZeRO stage, offload, and each ep that divides the ranks and the experts.
+        """Return a row for each ZeRO stage, offload, and each ep that divides the ranks and the experts. Stages
+        that one rank would not use are left out (`EngineFile.on`).
 
         Args:
             world: GPUs, a rank each.
@@ -87,6 +88,7 @@ class Planner:
         return [
             self._row(self._holding(stage, offload, world, ep, change), memory, change)
             for stage, offload in kinds
+            if offload or not stage or world > 1 or self.engine.bf16
             for ep in self.ep_sizes(world)
         ]
 

@@ -111,7 +111,8 @@ def make_report(
 
 def _own(rows: Sequence[PlanRow], run: ElucidationRun, engine: EngineFile) -> PlanRow | None:
     """The row that the run file and its engine file ask for, where its ep works."""
-    asked = (engine.stage, engine.offload, run.training.ep_size)
+    used = engine.on(rows[0].holding.world, bf16=bool(engine.bf16))
+    asked = (used.stage, used.offload, run.training.ep_size)
     found = (r for r in rows if (r.holding.stage, r.holding.offload, r.holding.ep_size) == asked)
     return next(found, None)
 

@@ -14,8 +14,10 @@ from mmspec_ds.trainer.engine_file import EngineFile
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
 
-def engine_config(engine: EngineFile, settings: TrainingSettings, device: torch.device) -> dict[str, Any]:
-    """DeepSpeed's configuration: the engine file, completed by the run file.
+def engine_config(
+    engine: EngineFile, settings: TrainingSettings, device: torch.device, ranks: int
+) -> dict[str, Any]:
+    """DeepSpeed's configuration: the engine file as `ranks` ranks use it, completed by the run file.
 
     The engine file has ZeRO's stage, the precision and offloading; optimizer and batches are the run file's.
     `"bf16": {"enabled": "auto"}` means where the device has it, which is a GPU that supports it.
@@ -23,6 +25,7 @@ def engine_config(engine: EngineFile, settings: TrainingSettings, device: torch.
     bf16 = engine.bf16
     if bf16 == "auto":
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    engine = engine.on(ranks, bf16=bf16)
     return {
         **engine.content,
         "bf16": {"enabled": bf16},

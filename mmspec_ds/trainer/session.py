@@ -78,7 +78,8 @@ def prepare(
 
     if settings.start_from is not None and start.checkpoint is None:
         load_local_weights(task, settings.start_from, system.upgrade)
-    engine = make_engine(task.module.to(device), engine_config(engine_file, settings, device), settings)
+    config = engine_config(engine_file, settings, device, world)
+    engine = make_engine(task.module.to(device), config, settings)
     limit_waiting(settings.timeout_minutes)
     engine_state = EngineState(engine, task.model, task.sharding)
     state = TrainerState(batches_per_epoch=task.batches_per_epoch)

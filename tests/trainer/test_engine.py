@@ -18,7 +18,7 @@ SETTINGS = TrainingSettings(steps=10, batch_size=12, gradient_accumulation=3, gr
 
 def refusal(path: Path) -> str:
     with pytest.raises(ConfigError) as caught:
-        engine_config(read_engine(path), SETTINGS, CPU)
+        engine_config(read_engine(path), SETTINGS, CPU, 2)
     text = str(caught.value)
     assert text.startswith(f"{path}: ")
     assert "\n" not in text
@@ -95,7 +95,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_the_run_file_completes_the_engine_file(tmp_path: Path, content: dict[str, object], bf16: bool) -> None:
     path = tmp_path / "engine.json"
     path.write_text(json.dumps(content | {"wall_clock_breakdown": True}))
-    config = engine_config(read_engine(path), SETTINGS, CPU)
+    config = engine_config(read_engine(path), SETTINGS, CPU, 2)
     assert config["train_micro_batch_size_per_gpu"] == 12
     assert config["gradient_accumulation_steps"] == 3
     # Without ZeRO the gradients are clipped by clip_gradients.
@@ -107,10 +107,30 @@ def test_the_run_file_completes_the_engine_file(tmp_path: Path, content: dict[st
 def test_shipped_engine_files_are_accepted() -> None:
     folder = Path(__file__).parents[2] / "ds_configs" / "engine"
     stages = {
-        path.stem: engine_config(read_engine(path), SETTINGS, CPU)["zero_optimization"]["stage"]
+        path.stem: engine_config(read_engine(path), SETTINGS, CPU, 2)["zero_optimization"]["stage"]
         for path in sorted(folder.glob("zero*.json"))
     }
     assert stages == {"zero0": 0, "zero1": 1, "zero2": 2, "zero2_offload": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "stage"),
+    [
+        ({"zero_optimization": {"stage": 1, "reduce_bucket_size": 100}, "bf16": {"enabled": "auto"}}, 0),
+        ({"zero_optimization": {"stage": 2}}, 0),
+        ({"zero_optimization": {"stage": 1}, "bf16": {"enabled": True}}, 1),
+        ({"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "cpu"}}}, 2),
+        ({}, 0),
+    ],
+    ids=str,
+)
+def test_one_rank_in_fp32_partitions_nothing(tmp_path: Path, content: dict[str, object], stage: int) -> None:
+    path = tmp_path / "engine.json"
+    path.write_text(json.dumps(content))
+    config = engine_config(read_engine(path), SETTINGS, CPU, 1)
+    assert config.get("zero_optimization", {"stage": 0})["stage"] == stage
+    assert config["gradient_clipping"] == (0.5 if stage else 0.0)
+    assert config["bf16"] == {"enabled": stage == 1}
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
