@@ -13,6 +13,7 @@ from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import modality_by_name
 from mmspec_ds.systems.fusion.contribution import MOST_MODALITIES
 from mmspec_ds.systems.fusion.corruption import CorruptionSettings
+from mmspec_ds.systems.fusion.distillation.settings import DistillationSettings
 from mmspec_ds.systems.fusion.fusers import FuserKind
 from mmspec_ds.systems.fusion.tokens import MAKERS, TokenSettings
 from mmspec_ds.systems.sparse_runs import shown_settings
@@ -179,15 +180,17 @@ class FusionRun(RunSettings):
         balance: how their gradients are balanced.
         objective: what is learnt.
         routing: auxiliary losses of the routers.
+        distillation: a teacher, from whom the model learns as well; none without.
     """
 
     bound_keys: ClassVar[tuple[str, ...]] = (
         *RunSettings.bound_keys,
-        *("data", "tokens", "model", "moe", "fusion", "objective.kind"),
+        *("data", "tokens", "model", "moe", "fusion", "objective.kind", "distillation"),
     )
     free_keys: ClassVar[tuple[str, ...]] = (
         *(f"data.{name}" for name in ("train", "train_where", "validation", "validation_where")),
         *(f"data.{name}" for name in ("validation_fraction", "split_seed", "allow_shared_molecules")),
+        *(f"distillation.{name}" for name in ("teacher", "temperature", "soft", "align", "judged")),
         "model.dropout",
         "moe.mode",
         "moe.capacity_factor",
@@ -203,6 +206,7 @@ class FusionRun(RunSettings):
     balance: BalanceSettings = BalanceSettings()
     objective: FusionObjective = FusionObjective()
     routing: RouterObjective = RouterObjective()
+    distillation: DistillationSettings | None = None
     training: FusionTraining
 
     @model_validator(mode="after")
@@ -228,6 +232,12 @@ class FusionRun(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _students_tell_something(self) -> Self:
+        if self.objective.kind == "masked" and self.distillation is not None:
+            raise ValueError("objective.kind is 'masked', which no teacher tells: expected no distillation")
+        return self
+
+    @model_validator(mode="after")
     def _one_beginning(self) -> Self:
         if self.training.start_from is not None and self.training.encoder_from is not None:
             raise ValueError("training.start_from and training.encoder_from are both given: expected one")
@@ -238,7 +248,10 @@ class FusionRun(RunSettings):
         data = self.data.model_copy(update={"train": (), "validation": ()})
         run = super().without_paths()
         training = run.training.model_copy(update={"encoder_from": None})
-        return run.model_copy(update={"data": data, "training": training})
+        student = self.distillation
+        if student is not None:
+            student = student.model_copy(update={"teacher": Path(student.teacher.name)})
+        return run.model_copy(update={"data": data, "training": training, "distillation": student})
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
         """The settings that TensorBoard shows: of the data only the modalities."""

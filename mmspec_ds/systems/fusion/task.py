@@ -24,6 +24,9 @@ from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.blending import Blending
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets, make_batch, read_spectra
+from mmspec_ds.systems.fusion.distillation.objective import DistillingObjective
+from mmspec_ds.systems.fusion.distillation.teacher import Teacher, load_teacher, remarks_on_split
+from mmspec_ds.systems.fusion.distillation.transfer import make_transfer
 from mmspec_ds.systems.fusion.factory import make_model
 from mmspec_ds.systems.fusion.layout import fusion_layout
 from mmspec_ds.systems.fusion.masked import MaskedObjective
@@ -52,7 +55,9 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
 
     def __init__(self, run: FusionRun, context: TaskContext, sets: FusionSets | None = None) -> None:
         self.run, self.context = run, context
+        self.teacher = None if run.distillation is None else load_teacher(run, context.device)
         known = None if context.weights_from is None else load_schema(context.weights_from)
+        known = known if self.teacher is None else self.teacher.schema
         self.sets = read_sets(run, context, known) if sets is None else sets
         self.schema, train, held_back = self.sets.schema, self.sets.train, self.sets.validation
         # DeepSpeed's default layout: consecutive ranks share the experts.
@@ -62,7 +67,7 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
             self.sharding = ExpertSharding(placement, widths)
         else:
             self.sharding = REPLICATED
-        self.objective = make_objective(run, self.sets, placement)
+        self.objective = make_objective(run, self.sets, placement, self.teacher)
         self.module, self.model = self.objective, self.objective.model
         if run.training.encoder_from is not None and context.weights_from is None:
             load_encoder(self.model, run.training.encoder_from, self.sharding)
@@ -93,6 +98,9 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         }
         self.remarks = tuple(f"{what}: {count}" for what, count in train.remarks.items())
         self.identity = {"schema": schema_fingerprint(self.schema)}
+        if self.teacher is not None:
+            self.remarks += remarks_on_split(run, self.teacher)
+            self.identity |= {"teacher": self.teacher.identity}
 
     def _order(self, epoch: int) -> IntArray:
         order: IntArray = np.random.default_rng((self.run.seed, 1, epoch)).permutation(len(self.sets.train))
@@ -200,7 +208,9 @@ def read_sets(run: FusionRun, context: TaskContext, schema: Schema | None) -> Fu
     return read_spectra(run, schema, context.progress)
 
 
-def make_objective(run: FusionRun, sets: FusionSets, placement: Placement) -> FusionObjectiveModule:
+def make_objective(
+    run: FusionRun, sets: FusionSets, placement: Placement, teacher: Teacher | None = None
+) -> FusionObjectiveModule:
     """The model with its objective, from the run's seed; expert-parallel where there are experts."""
     from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 
@@ -208,9 +218,15 @@ def make_objective(run: FusionRun, sets: FusionSets, placement: Placement) -> Fu
     sparse = DeepSpeedSparseFeedForward
     model = make_model(run, sets.schema, placement=placement, sparse_class=sparse, in_training=True)
     model.prior_C.copy_(prior(sets.train, sets.schema))
-    kind = MaskedObjective if run.objective.kind == "masked" else FusionObjectiveModule
     costs = relative_costs(run.moe) if run.moe else None
-    return kind(model, run.objective, run.balance, run.routing, costs, dist.group.WORLD)
+    settings = (model, run.objective, run.balance, run.routing, costs, dist.group.WORLD)
+    if teacher is not None:
+        assert run.distillation is not None
+        modalities = len(sets.schema.modalities)
+        model.transfer = make_transfer(run.distillation, run.model.d_model, teacher.width, modalities)
+        return DistillingObjective(teacher, run.distillation, *settings)
+    kind = MaskedObjective if run.objective.kind == "masked" else FusionObjectiveModule
+    return kind(*settings)
 
 
 def prior(data: FusionData, schema: Schema) -> torch.Tensor:

@@ -1,9 +1,10 @@
-"""A flow that carries a student's modality vectors to the teacher's: FM-KT (Shao et al. 2024, arXiv:2402.02012).
+"""A flow that carries a student's modality vectors to the teacher's: FM-KT (Shao et al. 2024,
+arXiv:2402.02012).
 
-At time 1 a path is at the student's projected vector Z1, at time 0 at the teacher's Z0. The velocity of a straight
-path is Z1 - Z0 everywhere, so a velocity g predicts Z0 as Z1 - g. The path that g makes is walked in N steps,
-Z <- Z - g(Z + emb(t)) / N, and each step predicts Z0. Training walks the same path as use, so that errors of early
-steps are seen by later ones.
+At time 1 a path is at the student's projected vector Z1, at time 0 at the teacher's Z0. The velocity of a
+straight path is Z1 - Z0 everywhere, so a velocity g predicts Z0 as Z1 - g. The path that g makes is walked in
+N steps, Z <- Z - g(Z + emb(t)) / N, and each step predicts Z0. Training walks the same path as use, so that
+errors of early steps are seen by later ones.
 
 Axes: B samples, M modalities, D width of the teacher's vectors, N steps.
 """
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmspec_ds.nn.initialization import init_linear
+from mmspec_ds.nn.initialization import init_embedding, init_linear
 
 Velocity = Callable[[Tensor, int], Tensor]
 """The velocity at a point of the path, and the number of the step, from 0 at time 1."""
@@ -35,8 +36,8 @@ def walk(start: Tensor, velocity: Velocity, steps: int) -> tuple[Tensor, Tensor]
 
 
 class FeatureFlow(nn.Module):
-    """The projection of a student's vectors, and the velocity: a network of one hidden layer, which knows the step
-    and the modality. At the start the velocity is 0: each step predicts the projected vector.
+    """The projection of a student's vectors, and the velocity: a network of one hidden layer, which knows the
+    step and the modality. At the start the velocity is 0: each step predicts the projected vector.
 
     Args:
         student_width, teacher_width: of their vectors; the latter is D.
@@ -51,8 +52,8 @@ class FeatureFlow(nn.Module):
         super().__init__()
         self.steps = steps
         self.project = init_linear(nn.Linear(student_width, teacher_width))
-        self.of_step = nn.Embedding(steps, teacher_width)
-        self.of_modality = nn.Embedding(modalities, teacher_width)
+        self.of_step = init_embedding(nn.Embedding(steps, teacher_width))
+        self.of_modality = init_embedding(nn.Embedding(modalities, teacher_width))
         self.widen = init_linear(nn.Linear(teacher_width, hidden))
         self.narrow = nn.Linear(hidden, teacher_width)
         for one in (self.narrow.weight, self.narrow.bias):

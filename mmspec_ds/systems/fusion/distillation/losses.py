@@ -12,8 +12,8 @@ from mmspec_ds.systems.fusion.schema import Kind
 def soft_loss(logits_BC: Tensor, target_BC: Tensor, kind: Kind, temperature: float) -> Tensor:
     """The divergence of a student's probabilities from those of the logits `target_BC`, nats [B].
 
-    Both logits are divided by the temperature, and the divergence is multiplied by its square, so that the size of
-    the gradient does not depend on it (Hinton et al. 2015). Groups are binary each: their mean counts.
+    Both logits are divided by the temperature, and the divergence is multiplied by its square, so that the
+    size of the gradient does not depend on it (Hinton et al. 2015). Groups are binary each: their mean counts.
     """
     student_BC, teacher_BC = logits_BC.float() / temperature, target_BC.float() / temperature
     if kind == "groups":

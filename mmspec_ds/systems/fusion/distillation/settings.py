@@ -13,10 +13,10 @@ class DistillationSettings(Settings):
 
     Attributes:
         teacher: the folder of a trained fusion run, or an export. Its weights do not change.
-        kind: "logit", the teacher's probabilities (Hinton et al. 2015, arXiv:1503.02531); "feature", its modality
-            vectors by mean squared error after a projection (FitNets, arXiv:1412.6550); or "flow", its modality
-            vectors by flow matching (FM-KT, arXiv:2402.02012), and the student's own answer learns the mean of
-            what the steps predict, so that use is one pass.
+        kind: "logit", the teacher's probabilities (Hinton et al. 2015, arXiv:1503.02531); "feature", its
+            modality vectors by mean squared error after a projection (FitNets, arXiv:1412.6550); or "flow",
+            its modality vectors by flow matching (FM-KT, arXiv:2402.02012), and the student's own answer
+            learns the mean of what the steps predict, so that use is one pass.
         temperature: divides logits before they are compared.
         soft: weight of the comparison with the teacher's probabilities, or with those of the mean of the steps.
         align: weight of the squared distance of vectors, the mean over their components and over the steps.
