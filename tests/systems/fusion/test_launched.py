@@ -1,4 +1,4 @@
-"""Whole trainings of fusion: on one rank and on two, stopped and resumed, by the names of the project's files."""
+"""Whole trainings of fusion: on one rank and on two, stopped and resumed, by the project's run files."""
 
 import json
 import shutil
