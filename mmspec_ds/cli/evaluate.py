@@ -143,7 +143,9 @@ def _add_answering(command: Command) -> None:
         metavar="FILE",
         help="descriptions that other models wrote: SMILES, ground truth and output, parted by tabs",
     )
-    group.add_argument("--language", type=Path, metavar="DIR", help="the language model of the trained models")
+    group.add_argument(
+        "--language-model", type=Path, metavar="DIR", help="the language model of the trained models"
+    )
     group.add_argument(
         "--free", action="store_true", help="let models write freely where the possible answers are known"
     )
