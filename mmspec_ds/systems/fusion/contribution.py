@@ -56,7 +56,8 @@ def log_likelihood(logits_BC: Tensor, target_BC: Tensor, kind: Kind) -> Tensor:
     summed over the groups. Computed in float32 at least."""
     logits = logits_BC.float() if logits_BC.element_size() < 4 else logits_BC
     if kind == "groups":
-        loss = F.binary_cross_entropy_with_logits(logits, target_BC.to(logits.dtype), reduction="none")
+        target = target_BC.to(logits.dtype).expand_as(logits)
+        loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         return -loss.sum(-1)
     return (logits.log_softmax(-1) * target_BC).sum(-1)
 

@@ -89,7 +89,7 @@ class ContributionFuser(Fuser):
         super().__init__()
         self.heads = ModalityHeads(d_model, modalities, classes)
         self.head = ContributionHead(d_model, modalities, classes, width)
-        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
         """See `Fuser`."""

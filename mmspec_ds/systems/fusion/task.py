@@ -23,7 +23,7 @@ from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.blending import Blending
-from mmspec_ds.systems.fusion.data import FusionData, FusionSets, make_batch, read_spectra
+from mmspec_ds.systems.fusion.data import FusionData, FusionSets, make_batch
 from mmspec_ds.systems.fusion.distillation.objective import DistillingObjective
 from mmspec_ds.systems.fusion.distillation.teacher import Teacher, load_teacher, remarks_on_split
 from mmspec_ds.systems.fusion.distillation.transfer import make_transfer
@@ -33,6 +33,7 @@ from mmspec_ds.systems.fusion.masked import MaskedObjective
 from mmspec_ds.systems.fusion.model import FusionModel
 from mmspec_ds.systems.fusion.objective import FusionLoss, FusionObjectiveModule
 from mmspec_ds.systems.fusion.outcome import PARTS, Outcome, head_correlations, macro_auc, tell
+from mmspec_ds.systems.fusion.reading import read_spectra
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import SCHEMA, Schema, load_schema
 from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation

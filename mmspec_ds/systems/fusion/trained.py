@@ -11,9 +11,10 @@ from pathlib import Path
 from mmspec_ds.errors import DataError
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort
-from mmspec_ds.systems.fusion.data import FusionData, data_of_records
+from mmspec_ds.systems.fusion.data import FusionData
 from mmspec_ds.systems.fusion.model import FusionModel
 from mmspec_ds.systems.fusion.outcome import Outcome, tell
+from mmspec_ds.systems.fusion.reading import data_of_records
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import Schema
 from mmspec_ds.systems.fusion.stored import load_model

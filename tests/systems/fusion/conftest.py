@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mmspec_ds.spectra.records import CarbonNMR, Record, TandemMS
-from mmspec_ds.systems.fusion.data import FusionData, FusionSets, data_of_records
+from mmspec_ds.systems.fusion.data import FusionData, FusionSets
+from mmspec_ds.systems.fusion.reading import data_of_records
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import Schema
 from mmspec_ds.systems.fusion.task import FusionTask
@@ -48,8 +49,8 @@ def make_run(**blocks: Any) -> FusionRun:
 
 
 def make_records(count: int, seed: int = 0) -> tuple[list[Record], list[int]]:
-    """Records and their classes: a 13C line near 120 ppm tells the class always, a peak at m/z 91 in three of four
-    records; one in eight has no 13C spectrum, another one no mass spectrum."""
+    """Records and their classes: a 13C line near 120 ppm tells the class always, a peak at m/z 91 in three of
+    four records; one in eight has no 13C spectrum, another one no mass spectrum."""
     rng, records, labels = np.random.default_rng(seed), [], []
     for number in range(count):
         label = int(rng.integers(2))

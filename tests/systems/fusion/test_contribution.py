@@ -51,6 +51,13 @@ def test_log_likelihoods_by_hand() -> None:
     assert predicted(torch.tensor([[0.3, -2.0, 1.0]]), "groups").tolist() == [[1, 0, 1]]
 
 
+def test_groups_of_several_coalitions_by_hand() -> None:
+    """One modality takes the logits of two groups from 0 to ln 3: each group that is there gains ln 1.5."""
+    logits_KBC = torch.tensor([[[0.0, 0.0]], [[math.log(3.0), math.log(3.0)]]])
+    found = exact_contributions(logits_KBC, torch.tensor([[1.0, 0.0]]), "groups")
+    assert found.tolist() == [pytest.approx([math.log(1.5) + math.log(0.5)])]
+
+
 def test_a_missing_modality_changes_nothing() -> None:
     """The game of a sample without the second modality is that of the other two."""
     vectors = torch.randn(4, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))

@@ -1,4 +1,4 @@
-"""Whole trainings of fusion: on one rank and on two, stopped and resumed, by the names of the project's files."""
+"""Whole trainings of fusion: on one rank and on two, stopped and resumed, by the project's run files."""
 
 import json
 import shutil
@@ -115,7 +115,12 @@ def test_it_resumes_bit_for_bit(launcher: Launcher) -> None:
 
 def test_run_files_of_the_project_are_trained_and_exported(launcher: Launcher, starter: Path) -> None:
     folder = launcher.run_file.parent
-    options = (f"data.train=[{starter}/train.parquet]", f"output={folder}", "training.steps=2")
+    options = (
+        f"data.train=[{starter}/train.parquet]",
+        f"output={folder}",
+        "training.steps=2",
+        "training.epochs=null",
+    )
     small = ("training.batch_size=12", "training.threads=1", "model.d_model=32", "model.encoder_layers=1")
     masked = launcher.start("masked_log", "train", "fusion_masked", *options, *small, "name=masked")
     assert masked.statuses == (0,), masked.output
