@@ -5,6 +5,7 @@ The base's weights stay as they are, bit for bit. At the start an adapter change
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,7 +133,9 @@ def _add_lora(model: FusionModel, name: str, settings: AdaptSettings) -> None:
     config = LoraConfig(
         r=settings.width, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=LINEAR
     )
-    inject_adapter_in_model(config, _encoder(model), name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
+        inject_adapter_in_model(config, _encoder(model), name)
 
 
 def _lora_layers(model: FusionModel) -> Iterator[Any]:

@@ -8,6 +8,7 @@ import torch
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.systems.fusion.distillation.transfer import TRANSFER
+from mmspec_ds.systems.fusion.domain_adapters_files import load_adapter
 from mmspec_ds.systems.fusion.factory import make_model
 from mmspec_ds.systems.fusion.model import FusionModel
 from mmspec_ds.systems.fusion.run_settings import FusionRun
@@ -15,6 +16,10 @@ from mmspec_ds.systems.fusion.schema import SCHEMA, Schema, load_schema
 from mmspec_ds.systems.run_file import load_run_of
 from mmspec_ds.trainer.run_settings import check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
+
+BASE = "base"
+"""A folder, or a link to one, with the base beside the adapters of a run or an export; without it the path in
+the settings is used."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,26 @@ def load_model(folder: Path) -> StoredFusion:
             raise DataError("; ".join(wrong))
     check_run_folder(folder, (WEIGHTS, SCHEMA))
     schema = load_schema(folder)
+    if run.adapt is not None:
+        return _load_adapted(folder, run, schema)
     with torch.random.fork_rng(devices=[]):
         model = make_model(run, schema)
     tensors, about = read_weights(folder / WEIGHTS)
     own = {name: one for name, one in tensors.items() if not name.startswith(f"{TRANSFER}.")}
     load_state(model, own, folder / WEIGHTS)
     return StoredFusion(run, schema, model.eval(), about["sha256"])
+
+
+def _load_adapted(folder: Path, run: FusionRun, schema: Schema) -> StoredFusion:
+    """A base with the adapters in `folder`."""
+    assert run.adapt is not None
+    beside = folder / BASE
+    place = beside if beside.is_dir() else run.adapt.base
+    if not place.is_dir():
+        raise DataError(
+            f"holds adapters alone: expected their base at {place}, or a link {BASE} to it in this folder",
+            path=folder,
+        )
+    base = load_model(place)
+    identity = load_adapter(base.model, folder, base.identity)
+    return StoredFusion(run, schema, base.model.eval(), identity)
