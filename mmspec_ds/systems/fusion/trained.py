@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from mmspec_ds.errors import DataError
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort
@@ -75,10 +77,12 @@ class TrainedFusion:
             raise DataError(
                 f"model {self.name} is pretrained alone, it tells nothing: expected one that classifies"
             )
-        without = [name for name, has in zip(data.ids, data.has_NM.any(1).tolist()) if not has]
-        if without:
+        without = np.flatnonzero(data.has_NM.sum(axis=1) == 0)
+        if len(without):
             known = ", ".join(self.schema.modalities)
-            raise DataError(f"{without[0]}: has nothing that model {self.name} reads: expected any of {known}")
+            raise DataError(
+                f"{data.ids[without[0]]}: has nothing that model {self.name} reads: expected any of {known}"
+            )
         device = next(self.model.parameters()).device
         return tell(self.model, batches_of(data, self.batch), device)
 
