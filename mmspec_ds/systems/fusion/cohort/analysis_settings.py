@@ -35,7 +35,7 @@ class LearnerSettings(Settings):
     """The models of a block. Inner folds choose the kind and its strength."""
 
     kinds: tuple[Learner, ...] = ("logistic", "pls")
-    strengths: tuple[float, ...] = (0.03, 0.3, 3.0, 30.0)
+    strengths: tuple[float, ...] = (0.3, 3.0, 30.0)
     """Of logistic regressions: the inverse of the L2 penalty, where the samples have a mean square of 1."""
     components: tuple[int, ...] = (1, 2, 3, 5)
     """Of PLS discriminant analyses."""

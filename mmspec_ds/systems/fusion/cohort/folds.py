@@ -108,13 +108,18 @@ def check_units(cohort: Cohort, units_N: IntArray, settings: FoldSettings) -> No
             )
 
 
-def _strata(cohort: Cohort) -> IntArray:
-    """Return the class of each sample and, where that leaves no stratum smaller than ten samples, which blocks
-    it has as well."""
+def _strata(cohort: Cohort, least: int = 10) -> IntArray:
+    """Return a number for the class of each sample and the blocks that it has.
+
+    Samples whose blocks fewer than `least` of their class have count with the most frequent ones of the class."""
     pattern_N = np.zeros(len(cohort.samples), dtype=np.int64)
     for block in cohort.blocks:
         pattern_N = 2 * pattern_N + block.present_N
-    _, stratum_N, count = np.unique(
-        np.stack([cohort.label_N, pattern_N]), axis=1, return_inverse=True, return_counts=True
-    )
-    return stratum_N.reshape(-1).astype(np.int64) if count.min() >= 10 else cohort.label_N
+    stratum_N = np.empty_like(pattern_N)
+    for label in range(len(cohort.classes)):
+        members = np.flatnonzero(cohort.label_N == label)
+        patterns, place, count = np.unique(pattern_N[members], return_inverse=True, return_counts=True)
+        if len(members):
+            place = np.where(count[place] < least, count.argmax(), place)
+        stratum_N[members] = label * (1 << len(cohort.blocks)) + place
+    return stratum_N
