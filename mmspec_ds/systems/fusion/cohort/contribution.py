@@ -25,9 +25,7 @@ RIDGE = 0.01
 """The penalty of the head for each row, with standardised features."""
 
 
-def exact_contributions(
-    scaled_RMC: FloatMatrix, log_prior_C: FloatVector, class_R: IntArray
-) -> FloatMatrix:
+def exact_contributions(scaled_RMC: FloatMatrix, log_prior_C: FloatVector, class_R: IntArray) -> FloatMatrix:
     """Return the Shapley values of the blocks, in nats, [R, M].
 
     Args:
@@ -48,18 +46,17 @@ def exact_contributions(
 
 
 def head_features(
-    scaled_RMC: FloatMatrix, novelty: Sequence[FloatMatrix], missing_RM: FloatMatrix
+    scaled_RMC: FloatMatrix, class_R: IntArray, novelty: Sequence[FloatMatrix], missing_RM: FloatMatrix
 ) -> tuple[FloatMatrix, ...]:
     """Return what the head reads of each block, [R, H] each.
 
-    That is the block's own evidence for the class that all blocks together say, over the mean of the classes; the
+    That is the block's own evidence for the predicted class, over the mean of the classes; the
     same of the other blocks; its confidence, the most evidence for any class over that mean; how far the sample is
     from the training samples in it (two numbers of `Components.novelty`); and the share of missing values. Evidence
     is given plain and bounded, because a Shapley value levels off.
     """
     centred_RMC = scaled_RMC - scaled_RMC.mean(-1, keepdims=True)
-    together_R = scaled_RMC.sum(1).argmax(-1)
-    own_RM = centred_RMC[np.arange(len(together_R)), :, together_R]
+    own_RM = centred_RMC[np.arange(len(class_R)), :, class_R]
     found = []
     for block in range(scaled_RMC.shape[1]):
         own_R = own_RM[:, block]

@@ -34,7 +34,7 @@ from mmspec_ds.systems.fusion.cohort.contribution import (
     head_features,
 )
 from mmspec_ds.systems.fusion.cohort.corruption import random_copies
-from mmspec_ds.systems.fusion.cohort.learners import Candidate, log_softmax
+from mmspec_ds.systems.fusion.cohort.learners import log_softmax
 from mmspec_ds.systems.fusion.cohort.views import Batch, Fit, NestedFit
 
 SHARPNESS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -103,12 +103,12 @@ class ContributionFusion:
     def __call__(self, evidence: Evidence) -> Contributions:
         """Fuse the evidence of rows."""
         scaled_RMC = evidence.evidence_RMC * self.strength_M[:, None]
-        features = head_features(scaled_RMC, evidence.novelty, evidence.missing_RM)
+        together_R = (self.log_prior_C + scaled_RMC.sum(1)).argmax(-1)
+        features = head_features(scaled_RMC, together_R, evidence.novelty, evidence.missing_RM)
         said = np.stack([head(one_RH) for head, one_RH in zip(self.heads, features)], axis=1)
         said = np.where(evidence.present_RM[..., None], said, 0.0)
         weight_RM = block_weights(said[..., TRUE], self.strength_M, self.sharpness, evidence.present_RM)
         log_RC = fused(self.log_prior_C, evidence.evidence_RMC, weight_RM * self.strength)
-        together_R = log_softmax(self.log_prior_C + scaled_RMC.sum(1)).argmax(-1)
         exact_RM = exact_contributions(scaled_RMC, self.log_prior_C, together_R)
         return Contributions(log_RC, weight_RM, said[..., TRUE], said[..., PREDICTED], exact_RM, scaled_RMC)
 
@@ -118,7 +118,7 @@ def fused(log_prior_C: FloatVector, evidence_RMC: FloatMatrix, weight_RM: FloatM
     return log_softmax(log_prior_C + np.einsum("rm,rmc->rc", weight_RM, evidence_RMC))
 
 
-def evidence_of(fit: Fit, candidates: Sequence[Candidate], log_prior_C: FloatVector, batch: Batch) -> Evidence:
+def evidence_of(fit: Fit, log_prior_C: FloatVector, batch: Batch) -> Evidence:
     """Return the evidence of a batch, by the views of a fit that read one block each, in order of the blocks."""
     prepared = fit.prepared(batch)
     blocks = batch.present_RM.shape[1]
@@ -127,7 +127,7 @@ def evidence_of(fit: Fit, candidates: Sequence[Candidate], log_prior_C: FloatVec
     novelty = []
     for block in range(blocks):
         view, here_R = fit.views[block], batch.present_RM[:, block]
-        log_RC = view.log_probabilities(candidates[block], prepared)
+        log_RC = view.log_probabilities(prepared)
         evidence_RMC[here_R, block] = (log_RC - log_prior_C)[here_R]
         novelty.append(np.where(here_R[:, None], view.components.novelty(prepared[block]), 0.0))
         missing_RM[:, block] = np.where(here_R, np.isnan(batch.values[block]).mean(1), 0.0)
@@ -152,8 +152,8 @@ def fit_contribution(
     weight_R = np.ones(len(label_R))
     weight_R[len(label_N) :] /= max(settings.copies, 1)  # all copies count as much as the samples themselves
     scaled_RMC = rows.evidence_RMC * strength_M[:, None]
-    features = head_features(scaled_RMC, rows.novelty, rows.missing_RM)
-    together_R = log_softmax(nested.log_prior_C + scaled_RMC.sum(1)).argmax(-1)
+    together_R = (nested.log_prior_C + scaled_RMC.sum(1)).argmax(-1)
+    features = head_features(scaled_RMC, together_R, rows.novelty, rows.missing_RM)
     target_RMO = np.stack(
         [exact_contributions(scaled_RMC, nested.log_prior_C, one) for one in (label_R, together_R)], axis=-1
     )
@@ -198,7 +198,7 @@ def _held_out(nested: NestedFit, batch: Batch) -> Evidence:
     found, places = [], []
     for fold, part in enumerate(nested.parts):
         test = np.flatnonzero(nested.fold_N == fold)
-        found.append(evidence_of(part, nested.candidates, nested.log_prior_C, batch.rows(test)))
+        found.append(evidence_of(part, nested.log_prior_C, batch.rows(test)))
         places.append(test)
     order = np.argsort(np.concatenate(places))
     rows = _stacked(found)

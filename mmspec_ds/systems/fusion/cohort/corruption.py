@@ -19,7 +19,12 @@ KINDS: tuple[Corruption, ...] = get_args(Corruption)
 
 
 def corrupt(
-    batch: Batch, donors: Batch, block: int, rows: IntArray, kind: Corruption, random: np.random.Generator,
+    batch: Batch,
+    donors: Batch,
+    block: int,
+    rows: IntArray,
+    kind: Corruption,
+    random: np.random.Generator,
     share: FloatVector | float = 1.0,
 ) -> Batch:
     """Return the batch with one block of some rows corrupted.
@@ -71,7 +76,10 @@ def random_copies(
 
 
 def _drawn(
-    values_RF: FloatMatrix, pool_DF: FloatMatrix, kind: Corruption, share_R: FloatVector,
+    values_RF: FloatMatrix,
+    pool_DF: FloatMatrix,
+    kind: Corruption,
+    share_R: FloatVector,
     random: np.random.Generator,
 ) -> FloatMatrix:
     count, features = values_RF.shape

@@ -107,22 +107,32 @@ def fit_candidates(
     return found
 
 
-def best_candidate(
+def candidate_shares(
     log_probability: Mapping[Candidate, FloatMatrix], label_N: IntArray
-) -> tuple[Candidate, float]:
-    """Return the candidate whose held-out log-probabilities [N, C] have the least mean loss, and that loss.
+) -> dict[Candidate, float]:
+    """Return by how much each model counts, by its held-out log-probabilities [N, C].
 
-    Each is judged at its best temperature: how sure a model is of itself is set right later, by the fusion.
+    The weight of a model is exp(-N loss), so that models between which the inner folds cannot tell count alike, and a
+    clearly better one alone (pseudo-BMA; Yao et al. 2018, Bayesian Analysis 13, 917). The mean loss is that at the
+    model's best temperature, by which its logits are divided: the shares are weights over temperatures.
     """
-    losses = {name: min(_losses(values_NC, label_N)) for name, values_NC in log_probability.items()}
-    best = min(losses, key=losses.__getitem__)
-    return best, losses[best]
+    heats, losses = {}, {}
+    for name, values_NC in log_probability.items():
+        places = np.arange(len(label_N)), label_N
+        tried = [float(-log_softmax(values_NC / heat)[places].mean()) for heat in TEMPERATURES]
+        losses[name], heats[name] = min(tried), float(TEMPERATURES[int(np.argmin(tried))])
+    least = min(losses.values())
+    weights = {name: float(np.exp(-len(label_N) * (loss - least))) for name, loss in losses.items()}
+    total = sum(weights.values())
+    return {name: weights[name] / total / heats[name] for name in weights}
 
 
-def _losses(values_NC: FloatMatrix, label_N: IntArray) -> list[float]:
-    """Return the mean loss at each of the temperatures."""
-    places = np.arange(len(label_N)), label_N
-    return [float(-log_softmax(values_NC / heat)[places].mean()) for heat in TEMPERATURES]
+def averaged(models: Mapping[Candidate, LinearModel], shares: Mapping[Candidate, float]) -> LinearModel:
+    """Return the model whose logits are the sum of those of `models` times `shares`."""
+    return LinearModel(
+        np.sum([share * models[name].weight_KC for name, share in shares.items()], axis=0),
+        np.sum([share * models[name].intercept_C for name, share in shares.items()], axis=0),
+    )
 
 
 def _logistic(scores_NK: FloatMatrix, label_N: IntArray, classes: int, strength: float) -> LinearModel:

@@ -65,7 +65,7 @@ class FittedMethods:
     def predict(self, batch: Batch) -> Predictions:
         """Return what each method says of new samples."""
         nested = self.nested
-        evidence = evidence_of(nested.whole, nested.candidates, nested.log_prior_C, batch)
+        evidence = evidence_of(nested.whole, nested.log_prior_C, batch)
         block_RMC = np.exp(evidence.evidence_RMC + nested.log_prior_C)
         reasons = self.contribution(evidence) if self.contribution else None
         prepared = nested.whole.prepared(batch)
@@ -73,7 +73,7 @@ class FittedMethods:
         for name in self.names:
             if name in JOINT:
                 place = [view.view.name for view in nested.whole.views].index(name)
-                log_RC = nested.whole.views[place].log_probabilities(nested.candidates[place], prepared)
+                log_RC = nested.whole.views[place].log_probabilities(prepared)
                 found[name] = np.exp(log_RC)
             elif name == "late_mean":
                 found[name] = _late(block_RMC, batch, np.ones(len(self.blocks)), nested.log_prior_C)
@@ -94,9 +94,7 @@ def method_names(cohort: Cohort, settings: AnalysisSettings) -> tuple[str, ...]:
     alone = tuple(f"{block.name} alone" for block in cohort.blocks)
     if len(cohort.blocks) == 1:
         return alone
-    return tuple(
-        name for method in settings.methods for name in (alone if method == "alone" else (method,))
-    )
+    return tuple(name for method in settings.methods for name in (alone if method == "alone" else (method,)))
 
 
 def fit_methods(cohort: Cohort, train: IntArray, settings: AnalysisSettings, seed: int) -> FittedMethods:
@@ -131,20 +129,25 @@ def fit_methods(cohort: Cohort, train: IntArray, settings: AnalysisSettings, see
     if "contribution" in names:
         contribution = fit_contribution(nested, batch, side.label_N, settings.corruption, seed)
     return FittedMethods(
-        names, tuple(block.name for block in side.blocks), nested, np.maximum(late_M - 0.5, 0), stacked, contribution
+        names,
+        tuple(block.name for block in side.blocks),
+        nested,
+        np.maximum(late_M - 0.5, 0),
+        stacked,
+        contribution,
     )
 
 
 def _mean_area(log_NC: FloatMatrix, label_N: IntArray) -> float:
     """Return the mean over the classes of the AUC of one class against the rest."""
     classes = [label for label in range(log_NC.shape[1]) if 0 < (label_N == label).sum() < len(label_N)]
-    margins = {label: log_NC[:, label] - np.logaddexp.reduce(np.delete(log_NC, label, 1), axis=1) for label in classes}
+    margins = {
+        label: log_NC[:, label] - np.logaddexp.reduce(np.delete(log_NC, label, 1), axis=1) for label in classes
+    }
     return float(np.mean([area(margins[label], label_N == label) for label in classes]))
 
 
-def _late(
-    block_RMC: FloatMatrix, batch: Batch, weight_M: FloatVector, log_prior_C: FloatVector
-) -> FloatMatrix:
+def _late(block_RMC: FloatMatrix, batch: Batch, weight_M: FloatVector, log_prior_C: FloatVector) -> FloatMatrix:
     """Return weighted means of the probabilities of the blocks present; equal weights where all are zero."""
     weight_RM = np.where(batch.present_RM, weight_M, 0.0)
     total_R1 = weight_RM.sum(1, keepdims=True)

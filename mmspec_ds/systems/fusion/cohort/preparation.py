@@ -30,6 +30,7 @@ class Preparation:
         fill_F: what replaces a missing value: the feature's median in training, after normalisation.
         centre_F: the mean that is subtracted.
         scale_F: by which is divided; infinite for features without variance, which become zero.
+        spread_F: the standard deviation of prepared training values: 1 where features are autoscaled.
     """
 
     settings: PreparationSettings
@@ -38,6 +39,7 @@ class Preparation:
     fill_F: FloatVector
     centre_F: FloatVector
     scale_F: FloatVector
+    spread_F: FloatVector
 
     def __call__(self, values_RF: FloatMatrix) -> FloatMatrix:
         """Return the prepared values [R, F], without missing ones."""
@@ -69,7 +71,9 @@ def fit_preparation(values_NF: FloatMatrix, settings: PreparationSettings) -> Pr
     start_F = empty
     if settings.transform == "log":
         positive = (normalised_NF > 0).all()
-        start_F = STARTED * _median(normalised_NF if positive else np.where(normalised_NF > 0, normalised_NF, np.nan))
+        start_F = STARTED * _median(
+            normalised_NF if positive else np.where(normalised_NF > 0, normalised_NF, np.nan)
+        )
         start_F = np.where(start_F > 0, start_F, 1.0)
     filled_NF = np.where(np.isfinite(normalised_NF), normalised_NF, fill_F)
     transformed_NF = _transformed(filled_NF, settings, start_F)
@@ -77,12 +81,11 @@ def fit_preparation(values_NF: FloatMatrix, settings: PreparationSettings) -> Pr
     constant_F = deviation_F <= 1e-9 * np.maximum(1e-12, np.abs(centre_F))
     powers = {"auto": 1.0, "pareto": 0.5, "centre": 0.0}
     scale_F = np.where(constant_F, np.inf, np.where(constant_F, 1.0, deviation_F) ** powers[settings.scaling])
-    return Preparation(settings, reference_F, start_F, fill_F, centre_F, scale_F)
+    spread_F = np.where(constant_F, 0.0, deviation_F) / scale_F
+    return Preparation(settings, reference_F, start_F, fill_F, centre_F, scale_F, spread_F)
 
 
-def _normalised(
-    values_RF: FloatMatrix, settings: PreparationSettings, reference_F: FloatVector
-) -> FloatMatrix:
+def _normalised(values_RF: FloatMatrix, settings: PreparationSettings, reference_F: FloatVector) -> FloatMatrix:
     """Return the values with each sample divided by its amount; one without any stays as it is."""
     if settings.normalisation == "none":
         return values_RF

@@ -3,8 +3,8 @@
 Axes: N training samples, R rows to predict, F features, M blocks, C classes, K components.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,9 +15,11 @@ from mmspec_ds.systems.fusion.cohort.learners import (
     Candidate,
     Components,
     LinearModel,
-    best_candidate,
+    averaged,
+    candidate_shares,
     fit_candidates,
     fit_components,
+    log_softmax,
 )
 from mmspec_ds.systems.fusion.cohort.preparation import Preparation, fit_preparation
 
@@ -72,26 +74,32 @@ class FittedView:
         divisors: of its blocks.
         components: of the prepared values.
         models: by kind and strength.
+        model: that which counts, of one or several of these; the first of them until `averaging` says which.
     """
 
     view: View
     divisors: tuple[float, ...]
     components: Components
-    models: dict[Candidate, LinearModel]
+    models: Mapping[Candidate, LinearModel]
+    model: LinearModel
+
+    def averaging(self, shares: Mapping[Candidate, float]) -> "FittedView":
+        """Return the view with the models averaged by these shares."""
+        return replace(self, model=averaged(self.models, shares))
 
     def joined(self, prepared: Sequence[FloatMatrix]) -> FloatMatrix:
         """Return the values that the models read, [R, F], of the prepared values of all blocks."""
         return _joined(self.view, self.divisors, prepared)
 
-    def log_probabilities(self, candidate: Candidate, prepared: Sequence[FloatMatrix]) -> FloatMatrix:
-        """Return [R, C] by one of the models."""
-        return self.models[candidate].log_probabilities(self.components.scores(self.joined(prepared)))
+    def log_probabilities(self, prepared: Sequence[FloatMatrix]) -> FloatMatrix:
+        """Return [R, C]."""
+        return self.model.log_probabilities(self.components.scores(self.joined(prepared)))
 
-    def coefficients(self, candidate: Candidate, toward: int, against: int) -> FloatVector:
-        """Return by how much one unit of each prepared feature (auto-scaled: one standard deviation) changes the
-        log odds of one class to another, [F]."""
-        weight_KC = self.models[candidate].weight_KC
-        along_K = weight_KC[:, toward] - weight_KC[:, against]
+    def coefficients(self, label: int) -> FloatVector:
+        """Return by how much one unit of each feature that the model reads changes the log odds of one class to the
+        mean of the others, [F]."""
+        weight_KC = self.model.weight_KC
+        along_K = weight_KC[:, label] - np.delete(weight_KC, label, axis=1).mean(1)
         return self.components.axes_FK @ along_K / self.components.scale
 
 
@@ -108,6 +116,10 @@ class Fit:
             np.where(batch.present_RM[:, at, None], preparation(batch.values[at]), 0.0)
             for at, preparation in enumerate(self.preparations)
         )
+
+    def averaging(self, shares: Sequence[Mapping[Candidate, float]]) -> "Fit":
+        """Return the fit with the models of each view averaged by its shares."""
+        return replace(self, views=tuple(map(FittedView.averaging, self.views, shares)))
 
 
 def fit_views(views: Sequence[View], side: Cohort, settings: AnalysisSettings) -> Fit:
@@ -139,7 +151,7 @@ def fit_views(views: Sequence[View], side: Cohort, settings: AnalysisSettings) -
         joined_NF = _joined(view, divisors, [values_NF[has_N] for values_NF in prepared])
         components = fit_components(joined_NF)
         models = fit_candidates(components.scores(joined_NF), label_N, len(side.classes), settings.learner)
-        fitted.append(FittedView(view, divisors, components, models))
+        fitted.append(FittedView(view, divisors, components, models, next(iter(models.values()))))
     return Fit(fit.preparations, tuple(fitted))
 
 
@@ -152,7 +164,7 @@ class NestedFit:
         log_prior_C: logarithms of the shares of the classes.
         whole: fitted on all training samples.
         parts: fitted without each inner fold.
-        candidates: of each view, the model that the inner folds chose.
+        shares: of each view, by how much each model counts, as the inner folds say.
         held_out: of each view, log-probabilities [N, C] of each training sample by the part that has not seen it;
             `log_prior_C` for samples without the view's blocks.
     """
@@ -161,7 +173,7 @@ class NestedFit:
     log_prior_C: FloatVector
     whole: Fit
     parts: tuple[Fit, ...]
-    candidates: tuple[Candidate, ...]
+    shares: tuple[Mapping[Candidate, float], ...]
     held_out: tuple[FloatMatrix, ...]
 
 
@@ -182,16 +194,21 @@ def fit_nested(views: Sequence[View], side: Cohort, fold_N: IntArray, settings: 
                 values_NC = found.setdefault(candidate, np.tile(log_prior_C, (len(fold_N), 1)))
                 values_NC[test_N] = model.log_probabilities(scores_RK)
     whole = fit_views(views, side, settings)
-    candidates, chosen = [], []
+    shares, chosen = [], []
     for at, (view, found) in enumerate(zip(views, held_out)):
         has_N = view.has(batch)
-        everywhere = [
-            one for one in whole.views[at].models if all(one in part.views[at].models for part in parts)
-        ]
-        best, _ = best_candidate({one: found[one][has_N] for one in everywhere}, side.label_N[has_N])
-        candidates.append(best)
-        chosen.append(np.where(has_N[:, None], found[best], log_prior_C))
-    return NestedFit(fold_N, log_prior_C, whole, tuple(parts), tuple(candidates), tuple(chosen))
+        kept = [one for one in whole.views[at].models if all(one in part.views[at].models for part in parts)]
+        shares.append(candidate_shares({one: found[one][has_N] for one in kept}, side.label_N[has_N]))
+        logits_NC = np.sum([share * found[one] for one, share in shares[at].items()], axis=0)
+        chosen.append(np.where(has_N[:, None], log_softmax(logits_NC), log_prior_C))
+    return NestedFit(
+        fold_N,
+        log_prior_C,
+        whole.averaging(shares),
+        tuple(part.averaging(shares) for part in parts),
+        tuple(shares),
+        tuple(chosen),
+    )
 
 
 def _joined(view: View, divisors: Sequence[float], prepared: Sequence[FloatMatrix]) -> FloatMatrix:
