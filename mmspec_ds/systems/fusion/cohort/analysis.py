@@ -64,8 +64,8 @@ def analyse(
     """Return how well each method tells the classes of a cohort, and why.
 
     Raises:
-        DataError: too few samples or patients of a class for the folds, a class alone, or a block that a training
-            side lacks.
+        DataError: too few samples or patients of a class for the folds, a class alone, or a block that a
+            training side lacks.
     """
     if len(cohort.classes) < 2:
         raise DataError(f"one class, {cohort.classes[0]}: expected two at least")
@@ -270,8 +270,15 @@ def _reasons(held_out: HeldOut, present_NM: BoolArray) -> SampleContributions | 
         first, second = first_RNM[:, present_NM].ravel(), second_RNM[:, present_NM].ravel()
         return float(np.corrcoef(first, second)[0, 1]) if first.std() > 0 and second.std() > 0 else 0.0
 
-    means = (one.mean(0) for one in (weight, head, exact, true, expected))
-    return SampleContributions(*means, correlation(head, exact), correlation(expected, true))
+    return SampleContributions(
+        weight.mean(0),
+        head.mean(0),
+        exact.mean(0),
+        true.mean(0),
+        expected.mean(0),
+        correlation(head, exact),
+        correlation(expected, true),
+    )
 
 
 def _remarks(
@@ -280,14 +287,14 @@ def _remarks(
     found = []
     if not judged_N.all():
         found.append(
-            f"{int((~judged_N).sum())} of {len(judged_N)} samples lack a block: they are learned from and predicted,"
-            " and areas are of the others"
+            f"{int((~judged_N).sum())} of {len(judged_N)} samples lack a block: they are learned from and"
+            " predicted, and areas are of the others"
         )
     counts = np.bincount(cohort.label_N[judged_N], minlength=len(cohort.classes))
     if counts.min() < 50:
         rarest = int(counts.argmin())
         found.append(
-            f"{counts[rarest]} samples of class {cohort.classes[rarest]}: differences of a few hundredths between"
-            " areas may be chance; see the intervals"
+            f"{counts[rarest]} samples of class {cohort.classes[rarest]}: differences of a few hundredths"
+            " between areas may be chance; see the intervals"
         )
     return found

@@ -1,4 +1,5 @@
-"""Settings of the analysis of a cohort: how values are prepared, what is learned, by which folds it is judged."""
+"""Settings of the analysis of a cohort: how values are prepared, what is learned, by which folds it is
+judged."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -19,7 +20,8 @@ Learner = Literal["logistic", "pls"]
 
 
 class PreparationSettings(Settings):
-    """What is done to the values of a block. All that it takes from data, it takes from the training samples."""
+    """What is done to the values of a block. All that it takes from data, it takes from the training
+    samples."""
 
     normalisation: Literal["none", "total", "pqn"] = "none"
     """total: each sample is divided by the sum of its absolute values. pqn: by the median of its quotients to a

@@ -119,11 +119,13 @@ class Marker:
         position: in the unit, None without.
         unit: "ppm", "m/z" or None.
         toward: the class of which a larger value speaks where the coefficient is above zero.
-        coefficient: change of the log odds for one standard deviation of the prepared value, the mean of all fits.
+        coefficient: change of the log odds for one standard deviation of the prepared value, the mean of all
+            fits.
         agreement: the share of the fits in which it has this sign.
         chosen: the share of the fits in which it is among the largest.
         auc: of the feature alone, over all samples that have it; above 0.5 where cases have more.
-        q_value: of no difference (Mann-Whitney), false discovery rate of the block (Benjamini and Hochberg 1995).
+        q_value: of no difference (Mann-Whitney), false discovery rate of the block (Benjamini and Hochberg
+            1995).
     """
 
     block: str
@@ -144,8 +146,8 @@ class Controls:
 
     Attributes:
         permuted: of each permutation of the labels.
-        p_value: the share of permutations with an area at least that found with the true labels, that one counted
-            as well.
+        p_value: the share of permutations with an area at least that found with the true labels, that one
+            counted as well.
         shuffled: by the block whose rows were exchanged between samples.
     """
 

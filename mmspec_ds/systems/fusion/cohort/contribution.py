@@ -1,13 +1,13 @@
 """What each block of a sample contributes, by exact Shapley values, and a head that predicts it.
 
 A block m gives a sample evidence e_m(c) = log p_m(c) - log prior(c) for each class c. The coalition S of blocks
-says log p_S(c) = log softmax_c(log prior(c) + sum over m in S of b_m e_m(c)), with strengths b_m of the blocks, and
-without any block it says the prior. The contribution of block m to class c is its Shapley value of log p_S(c)
-(Shapley 1953; Lundberg and Lee 2017, arXiv 1705.07874, for predictions). The contributions of all blocks add up to
-log p(c) - log prior(c), and that of a block that is missing is zero.
+says log p_S(c) = log softmax_c(log prior(c) + sum over m in S of b_m e_m(c)), with strengths b_m of the blocks,
+and without any block it says the prior. The contribution of block m to class c is its Shapley value of log
+p_S(c) (Shapley 1953; Lundberg and Lee 2017, arXiv 1705.07874, for predictions). The contributions of all blocks
+add up to log p(c) - log prior(c), and that of a block that is missing is zero.
 
-In training the class is the true one: a block that spoke against it has a negative contribution. At use it is the
-predicted one.
+In training the class is the true one: a block that spoke against it has a negative contribution. At use it is
+the predicted one.
 
 Axes: R rows, M blocks, C classes, S coalitions, H features of the head, O its outputs.
 """
@@ -51,9 +51,9 @@ def head_features(
     """Return what the head reads of each block, [R, H] each.
 
     That is the block's own evidence for the predicted class, over the mean of the classes; the
-    same of the other blocks; its confidence, the most evidence for any class over that mean; how far the sample is
-    from the training samples in it (two numbers of `Components.novelty`); and the share of missing values. Evidence
-    is given plain and bounded, because a Shapley value levels off.
+    same of the other blocks; its confidence, the most evidence for any class over that mean; how far the sample
+    is from the training samples in it (two numbers of `Components.novelty`); and the share of missing values.
+    Evidence is given plain and bounded, because a Shapley value levels off.
     """
     centred_RMC = scaled_RMC - scaled_RMC.mean(-1, keepdims=True)
     own_RM = centred_RMC[np.arange(len(class_R)), :, class_R]
@@ -72,7 +72,8 @@ class Head:
     """A ridge regression on the features of a block, their squares and products.
 
     Attributes:
-        low_H, high_H: the range of the features in training, to which they are cut: the head does not extrapolate.
+        low_H, high_H: the range of the features in training, to which they are cut: the head does not
+            extrapolate.
         centre_P, scale_P: of the squares and products.
         weight_PO: of the standardised ones.
         intercept_O: the mean of the targets.
@@ -114,8 +115,9 @@ def fit_head(features_RH: FloatMatrix, target_RO: FloatMatrix, weight_R: FloatVe
 def block_weights(
     expected_RM: FloatMatrix, strength_M: FloatVector, sharpness: float, present_RM: BoolArray
 ) -> FloatMatrix:
-    """Return the weights of the blocks, [R, M]: softmax over the blocks present of log b_m + s f_m, where f_m is the
-    contribution to the true class that the head expects, and s the sharpness. A missing block has weight 0."""
+    """Return the weights of the blocks, [R, M]: softmax over the blocks present of log b_m + s f_m, where f_m
+    is the contribution to the true class that the head expects, and s the sharpness. A missing block has weight
+    0."""
     log_RM = np.log(np.maximum(strength_M, 1e-6)) + sharpness * expected_RM
     log_RM = np.where(present_RM, log_RM, -np.inf)
     raised_RM = np.exp(log_RM - log_RM.max(1, keepdims=True))

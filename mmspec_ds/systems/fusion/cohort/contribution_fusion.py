@@ -1,8 +1,8 @@
 """Contribution-aware fusion: the logits of the blocks, weighted for each sample by what each can be expected to
 contribute.
 
-On the training side the models of the inner folds predict the samples that they have not seen, as these are and in
-copies with corrupted blocks. From these predictions follow, in this order:
+On the training side the models of the inner folds predict the samples that they have not seen, as these are and
+in copies with corrupted blocks. From these predictions follow, in this order:
 
 1. the strength b_m of each block: logistic regression of the class on the evidence, with b_m not below zero;
 2. the exact contributions of the blocks to the true class, under these strengths (`contribution.py`);
@@ -12,9 +12,9 @@ copies with corrupted blocks. From these predictions follow, in this order:
     log p(c) = log softmax_c(log prior(c) + k (sum over m of w_m e_m(c)))
     w_m = softmax over the blocks present of (log b_m + s f_m), f_m what the head expects of the block
 
-With s = 0 the weights are the same for all samples. The sharpness is judged with heads that have not seen the fold of
-the sample. Weights that follow from Shapley values are the project's own form of the "contribution-aware dynamic
-balance" of SpectraLLM, of which only the abstract is public.
+With s = 0 the weights are the same for all samples. The sharpness is judged with heads that have not seen the
+fold of the sample. Weights that follow from Shapley values are the project's own form of the
+"contribution-aware dynamic balance" of SpectraLLM, of which only the abstract is public.
 
 Axes: N training samples, R rows, M blocks, C classes, H features of the head.
 """
@@ -119,7 +119,8 @@ def fused(log_prior_C: FloatVector, evidence_RMC: FloatMatrix, weight_RM: FloatM
 
 
 def evidence_of(fit: Fit, log_prior_C: FloatVector, batch: Batch) -> Evidence:
-    """Return the evidence of a batch, by the views of a fit that read one block each, in order of the blocks."""
+    """Return the evidence of a batch, by the views of a fit that read one block each, in order of the
+    blocks."""
     prepared = fit.prepared(batch)
     blocks = batch.present_RM.shape[1]
     evidence_RMC = np.zeros((len(batch), blocks, len(log_prior_C)))

@@ -79,7 +79,8 @@ def fold_numbers(stratum_N: IntArray, units_N: IntArray, folds: int, seed: int) 
     single = len(np.unique(units_N)) == len(units_N)
     splitter = (StratifiedKFold if single else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     fold_N = np.empty(len(stratum_N), dtype=np.int64)
-    for fold, (_, test) in enumerate(splitter.split(stratum_N, stratum_N, units_N)):
+    parts = splitter.split(stratum_N, stratum_N, None if single else units_N)
+    for fold, (_, test) in enumerate(parts):
         fold_N[test] = fold
     return fold_N
 
@@ -111,14 +112,15 @@ def check_units(cohort: Cohort, units_N: IntArray, settings: FoldSettings) -> No
 def _strata(cohort: Cohort, least: int = 10) -> IntArray:
     """Return a number for the class of each sample and the blocks that it has.
 
-    Samples whose blocks fewer than `least` of their class have count with the most frequent ones of the class."""
+    Samples whose blocks fewer than `least` of their class have count with the most frequent ones of the
+    class."""
     pattern_N = np.zeros(len(cohort.samples), dtype=np.int64)
     for block in cohort.blocks:
         pattern_N = 2 * pattern_N + block.present_N
     stratum_N = np.empty_like(pattern_N)
     for label in range(len(cohort.classes)):
         members = np.flatnonzero(cohort.label_N == label)
-        patterns, place, count = np.unique(pattern_N[members], return_inverse=True, return_counts=True)
+        _, place, count = np.unique(pattern_N[members], return_inverse=True, return_counts=True)
         if len(members):
             place = np.where(count[place] < least, count.argmax(), place)
         stratum_N[members] = label * (1 << len(cohort.blocks)) + place

@@ -47,8 +47,8 @@ class Components:
         return prepared_RF / self.scale @ self.axes_FK
 
     def novelty(self, prepared_RF: FloatMatrix) -> FloatMatrix:
-        """Return how far rows are from the training samples, [R, 2]: logarithms of the squared residual and of the
-        squared distance within the leading axes, over the medians in training."""
+        """Return how far rows are from the training samples, [R, 2]: logarithms of the squared residual and of
+        the squared distance within the leading axes, over the medians in training."""
         scores_RK = self.scores(prepared_RF)
         residual_R, distance_R = _distances(prepared_RF / self.scale, scores_RK, self.variance_K)
         ratios = residual_R / max(self.residual, 1e-9), distance_R / max(self.distance, 1e-9)
@@ -112,9 +112,10 @@ def candidate_shares(
 ) -> dict[Candidate, float]:
     """Return by how much each model counts, by its held-out log-probabilities [N, C].
 
-    The weight of a model is exp(-N loss), so that models between which the inner folds cannot tell count alike, and a
-    clearly better one alone (pseudo-BMA; Yao et al. 2018, Bayesian Analysis 13, 917). The mean loss is that at the
-    model's best temperature, by which its logits are divided: the shares are weights over temperatures.
+    The weight of a model is exp(-N loss), so that models between which the inner folds cannot tell count alike,
+    and a clearly better one alone (pseudo-BMA; Yao et al. 2018, Bayesian Analysis 13, 917). The mean loss is
+    that at the model's best temperature, by which its logits are divided: the shares are weights over
+    temperatures.
     """
     heats, losses = {}, {}
     for name, values_NC in log_probability.items():

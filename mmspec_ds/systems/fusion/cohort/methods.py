@@ -1,8 +1,8 @@
 """All methods of fusion, fitted on one training side and asked about the same samples.
 
 alone: the model of one block; a sample without it gets the shares of the classes.
-concatenated: one model of the prepared values of all blocks, side by side.
-block_scaled: the same with each block divided so that all have equal variance in total.
+concatenated: one model of the prepared values of all blocks, side by side, each feature with variance 1.
+block_scaled: the same with each block divided so that all blocks have equal variance in total.
 late_mean: the mean of the probabilities of the blocks present.
 late_weighted: the same with weights AUC - 0.5 of the inner folds, not below zero.
 stacked: logistic regression on the evidence that the blocks gave in the inner folds.
@@ -13,7 +13,7 @@ Axes: N training samples, R rows, M blocks, C classes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,13 +30,14 @@ from mmspec_ds.systems.fusion.cohort.contribution_fusion import (
 from mmspec_ds.systems.fusion.cohort.folds import inner_folds
 from mmspec_ds.systems.fusion.cohort.views import Batch, NestedFit, View, batch_of, fit_nested
 
-JOINT = {"concatenated": False, "block_scaled": True}
-"""Methods that read all blocks in one model, and whether blocks are scaled."""
+JOINT: Mapping[str, Literal["features", "blocks"]] = {"concatenated": "features", "block_scaled": "blocks"}
+"""Methods that read all blocks in one model, and what is scaled to count alike."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities [R, C] of each method by its name, and the reasons of the contribution-aware fusion, if asked."""
+    """Probabilities [R, C] of each method by its name, and the reasons of the contribution-aware fusion, if
+    asked."""
 
     probability: Mapping[str, FloatMatrix]
     contributions: Contributions | None
@@ -108,7 +109,7 @@ def fit_methods(cohort: Cohort, train: IntArray, settings: AnalysisSettings, see
     names = method_names(cohort, settings)
     places = tuple(range(len(side.blocks)))
     views = [View(block.name, (at,)) for at, block in enumerate(side.blocks)]
-    views += [View(name, places, equal) for name, equal in JOINT.items() if name in names]
+    views += [View(name, places, scaled) for name, scaled in JOINT.items() if name in names]
     nested = fit_nested(views, side, inner_folds(cohort, train, settings.folds, seed), settings)
     batch = batch_of(side, np.arange(len(train)))
     held_out_NMC = np.stack([nested.held_out[at] for at in places], axis=1)

@@ -5,6 +5,7 @@ Axes: N training samples, R rows to predict, F features, M blocks, C classes, K 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -52,13 +53,15 @@ class View:
     Attributes:
         name: for messages.
         blocks: their places.
-        equal: whether each block is divided by the root of its mean squared length, so that all blocks have
-            the same variance in total, however many features they have (block scaling; Eriksson et al. 2006).
+        scaled: by what the features are divided once they are prepared. "no": nothing. "features": each by its
+            standard deviation, so that all features of all blocks count alike. "blocks": those of each block by
+            the root of its mean squared length, so that all blocks have the same variance in total, however
+            many features they have (block scaling; Eriksson et al. 2006).
     """
 
     name: str
     blocks: tuple[int, ...]
-    equal: bool = False
+    scaled: Literal["no", "features", "blocks"] = "no"
 
     def has(self, batch: Batch) -> BoolArray:
         """Return which samples have any of the blocks, [R]."""
@@ -71,14 +74,14 @@ class FittedView:
 
     Attributes:
         view: what is read.
-        divisors: of its blocks.
+        divisors: of the features of its blocks.
         components: of the prepared values.
         models: by kind and strength.
         model: that which counts, of one or several of these; the first of them until `averaging` says which.
     """
 
     view: View
-    divisors: tuple[float, ...]
+    divisors: tuple[FloatVector, ...]
     components: Components
     models: Mapping[Candidate, LinearModel]
     model: LinearModel
@@ -96,8 +99,8 @@ class FittedView:
         return self.model.log_probabilities(self.components.scores(self.joined(prepared)))
 
     def coefficients(self, label: int) -> FloatVector:
-        """Return by how much one unit of each feature that the model reads changes the log odds of one class to the
-        mean of the others, [F]."""
+        """Return by how much one unit of each feature that the model reads changes the log odds of one class to
+        the mean of the others, [F]."""
         weight_KC = self.model.weight_KC
         along_K = weight_KC[:, label] - np.delete(weight_KC, label, axis=1).mean(1)
         return self.components.axes_FK @ along_K / self.components.scale
@@ -137,17 +140,16 @@ def fit_views(views: Sequence[View], side: Cohort, settings: AnalysisSettings) -
         preparations.append(fit_preparation(measured_NF, settings.prepared(block.name)))
     fit = Fit(tuple(preparations), ())
     prepared = fit.prepared(batch)
-    lengths = [
-        float(np.sqrt((values_NF[batch.present_RM[:, at]] ** 2).sum(1).mean()))
-        for at, values_NF in enumerate(prepared)
-    ]
     fitted = []
     for view in views:
         has_N = view.has(batch)
         label_N = side.label_N[has_N]
         if len(np.unique(label_N)) < len(side.classes):
             raise DataError(f"{view.name}: a training side lacks samples of a class: expected all classes")
-        divisors = tuple(lengths[at] if view.equal and lengths[at] > 0 else 1.0 for at in view.blocks)
+        divisors = tuple(
+            _divisors(view.scaled, prepared[at][batch.present_RM[:, at]], preparations[at])
+            for at in view.blocks
+        )
         joined_NF = _joined(view, divisors, [values_NF[has_N] for values_NF in prepared])
         components = fit_components(joined_NF)
         models = fit_candidates(components.scores(joined_NF), label_N, len(side.classes), settings.learner)
@@ -165,8 +167,8 @@ class NestedFit:
         whole: fitted on all training samples.
         parts: fitted without each inner fold.
         shares: of each view, by how much each model counts, as the inner folds say.
-        held_out: of each view, log-probabilities [N, C] of each training sample by the part that has not seen it;
-            `log_prior_C` for samples without the view's blocks.
+        held_out: of each view, log-probabilities [N, C] of each training sample by the part that has not seen
+            it; `log_prior_C` for samples without the view's blocks.
     """
 
     fold_N: IntArray
@@ -211,5 +213,13 @@ def fit_nested(views: Sequence[View], side: Cohort, fold_N: IntArray, settings: 
     )
 
 
-def _joined(view: View, divisors: Sequence[float], prepared: Sequence[FloatMatrix]) -> FloatMatrix:
-    return np.concatenate([prepared[at] / by for at, by in zip(view.blocks, divisors)], axis=1)
+def _divisors(scaled: str, prepared_NF: FloatMatrix, preparation: Preparation) -> FloatVector:
+    """Return the divisor of each feature of a block; 1 where nothing varies."""
+    if scaled == "features":
+        return np.where(preparation.spread_F > 0, preparation.spread_F, 1.0)
+    length = float(np.sqrt((prepared_NF**2).sum(1).mean())) if scaled == "blocks" else 1.0
+    return np.full(prepared_NF.shape[1], length if length > 0 else 1.0)
+
+
+def _joined(view: View, divisors: Sequence[FloatVector], prepared: Sequence[FloatMatrix]) -> FloatMatrix:
+    return np.concatenate([prepared[at] / by_F for at, by_F in zip(view.blocks, divisors)], axis=1)
