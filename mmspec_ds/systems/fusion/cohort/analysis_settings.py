@@ -27,8 +27,8 @@ class PreparationSettings(Settings):
     """total: each sample is divided by the sum of its absolute values. pqn: by the median of its quotients to a
     reference, the median sample (probabilistic quotient normalisation, Dieterle et al. 2006)."""
     transform: Literal["none", "log", "sqrt"] = "none"
-    """log: of the value and half of the least positive one of the feature; values below zero count as zero.
-    sqrt: values below zero count as zero."""
+    """log: of the value and a tenth of the feature's median; values below zero count as zero. sqrt: the
+    same."""
     scaling: Literal["auto", "pareto", "centre"] = "auto"
     """Features are centred, and divided by their standard deviation (auto) or its square root (pareto)."""
 
