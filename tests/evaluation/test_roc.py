@@ -26,8 +26,8 @@ def drawn(seed: int, count: int = 80, effect: float = 1.0) -> tuple[np.ndarray, 
 
 
 def test_a_case_by_hand() -> None:
-    """Of 6 pairs 5 are right and one is a tie. The placements are 1 and 5/6 of the cases, and 3/4, 1 and 1 of the
-    controls, with variances 1/72 and 1/48."""
+    """Of 6 pairs 5 are right and one is a tie. The placements are 1 and 5/6 of the cases, and 3/4, 1 and 1 of
+    the controls, with variances 1/72 and 1/48."""
     found = delong_area(SCORES, CASES)
     assert found.auc == pytest.approx(5.5 / 6)
     assert found.error**2 == pytest.approx(1 / 72 / 2 + 1 / 48 / 3)
