@@ -4,10 +4,12 @@ Which way round a file is, and how that was told, is a remark.
 """
 
 import fnmatch
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.column_names import ABOUT_FEATURES, FEATURE_NAMES, IDENTIFIERS, MASSES, SAMPLE, SHIFTS
@@ -15,6 +17,8 @@ from mmspec_ds.readers.feature_positions import Axis, PositionKind, numbers_as_p
 from mmspec_ds.readers.number_cells import Decimal
 from mmspec_ds.readers.part import counted, one_line
 from mmspec_ds.readers.text_grid import Cells, Grid
+
+_LEAST_BUCKETS = 5
 
 Orientation = Literal["auto", "rows", "columns"]
 
@@ -108,13 +112,13 @@ def _turned(grid: Grid, layout: Layout) -> tuple[bool, str]:
     """Whether the columns of a table are its samples, and how that is known."""
     if layout.samples != "auto":
         return layout.samples == "columns", "as the settings say"
-    above, aside = set(grid.names), {row[0] for row in grid.rows}
+    above, aside = grid.names, tuple(row[0] for row in grid.rows)
     wanted = [name for name in (*layout.describing, layout.sample) if name]
-    tests: tuple[tuple[Callable[[Collection[str]], float], str], ...] = (
+    tests: tuple[tuple[Callable[[Cells], float], str], ...] = (
         (lambda names: sum(name in names for name in wanted), "the columns that the settings name are there"),
-        (lambda names: -_share(names, FEATURE_NAMES), "a column names metabolites"),
+        (lambda names: -sum(name.lower() in FEATURE_NAMES for name in names), "a column names metabolites"),
         (lambda names: -len(layout.known & set(names)), "their names are those of the other tables"),
-        (_share_of_positions, "names of features are positions"),
+        (_are_positions, "names of features are positions"),
     )
     for test, why in tests:
         found, other = test(above), test(aside)
@@ -123,12 +127,17 @@ def _turned(grid: Grid, layout: Layout) -> tuple[bool, str]:
     return False, ""
 
 
-def _share(names: Collection[str], wanted: Sequence[str]) -> float:
-    return sum(name.lower() in wanted for name in names)
-
-
-def _share_of_positions(names: Collection[str]) -> float:
-    return 1.0 if positions_of(sorted(names - {""} if isinstance(names, set) else names)).unit else 0.0
+def _are_positions(names: Cells) -> float:
+    """Whether most names are positions: 1 or 0. Plain numbers must be in order, as buckets are: else they
+    may as well be what was measured."""
+    axis = positions_of(names)
+    if axis.position_F is None:
+        return 0.0
+    if axis.unit == "m/z" and not axis.remark.startswith("names of features are positions"):
+        return 1.0
+    known = axis.position_F[np.isfinite(axis.position_F)]
+    steps = np.diff(known)
+    return float(len(known) >= _LEAST_BUCKETS and bool((steps > 0).all() or (steps < 0).all()))
 
 
 def _of_columns(grid: Grid, layout: Layout, why: str) -> Columns:

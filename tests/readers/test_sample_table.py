@@ -56,6 +56,20 @@ def test_gzip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_sample_table(path, Layout(describing=("class",))).values_NF, VALUES)
 
 
+def test_measured_numbers_in_the_first_column_are_no_positions(tmp_path: Path) -> None:
+    table = read(tmp_path, "ala,lac\n1.5,2\n2.5,3\n2.25,4\n1.75,5\n3.5,6\n", named=False)
+    np.testing.assert_array_equal(table.values_NF[:, 0], [1.5, 2.5, 2.25, 1.75, 3.5])
+
+
+def test_buckets_as_rows(tmp_path: Path) -> None:
+    rows = "".join(f"{at / 100},{at},{at + 1}\n" for at in range(120, 100, -1))
+    table = read(tmp_path, "ppm,S1,S2\n" + rows)
+    assert table.names == ("S1", "S2")
+    assert table.values_NF[:, 0].tolist() == [120, 121]
+    assert table.axis.position_F is not None
+    np.testing.assert_allclose(table.axis.position_F[[0, -1]], [1.2, 1.01])
+
+
 def test_names_of_rows_as_r_writes_them(tmp_path: Path) -> None:
     table = read(tmp_path, "ala,lac\nS1,1.5,20\nS2,2.5,30\n")
     assert table.names == ("S1", "S2")
