@@ -53,7 +53,7 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
         )
     searches: dict[str, Any] = {}
     for folder in models:
-        trained = load_alignment(folder, options.language)
+        trained = load_alignment(folder, options.language_model)
         name = folder.name if len({one.name for one in models}) == len(models) else str(folder)
         if asked.train:
             own = {kind: trained.encoder(kind) for kind in trained.kinds}

@@ -5,9 +5,12 @@ import os
 from pathlib import Path
 
 from mmspec_ds.cli.common import Commands, add_command, positive
+from mmspec_ds.errors import ConfigError
 from mmspec_ds.progress import ProgressLines
 
 _SETTINGS = ("molecules", "max_heavy_atoms", "fragments", "hold_out", "seed", "split", "shifts")
+_OF_MOLECULES = (*_SETTINGS, "smiles", "profile", "noise_free", "noise", "skip_invalid")
+"""Options that say nothing about a cohort, but for the seed."""
 
 
 def add(commands: Commands) -> None:
@@ -65,11 +68,30 @@ def add(commands: Commands) -> None:
         help="of NMR: the shipped table, or the optional package csp5, nearer and slower (default: table)",
     )
     command.add_argument("--skip-invalid", action="store_true", help="count unusable lines instead of failing")
+    command.add_argument(
+        "--cohort",
+        type=positive,
+        metavar="N",
+        help="instead of molecules: blood samples of N patients, cases and controls, as tables of NMR and MS",
+    )
+    command.add_argument(
+        "--cohort-settings",
+        type=_setting,
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what the cohort is like, for instance effect=0.5 one_table_only=0.2 (keys: docs/simulator.md)",
+    )
     command.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes")
-    command.add_argument("--out", type=Path, required=True, help="folder for the parquet files")
+    command.add_argument("--out", type=Path, required=True, help="folder for the files")
+    command.set_defaults(alone={name: command.get_default(name) for name in _OF_MOLECULES if name != "seed"})
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    if options.cohort is not None:
+        return _cohort(options)
+    if options.cohort_settings:
+        raise ConfigError("--cohort-settings: expected --cohort beside it, with a number of patients")
     from mmspec_ds.settings import validated
     from mmspec_ds.simulator.noise_settings import NoiseSettings
     from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
@@ -95,6 +117,23 @@ def _simulate(options: argparse.Namespace) -> int:
         print(f"{path}: {count:,} molecules")
     for reason, count in summary.skipped.items():
         print(f"skipped: {count:,} {reason}")
+    return 0
+
+
+def _cohort(options: argparse.Namespace) -> int:
+    from mmspec_ds.settings import validated
+    from mmspec_ds.simulator.mixture_files import write_cohort
+    from mmspec_ds.simulator.mixtures import MixtureSettings, simulate_mixtures
+
+    for name, usual in options.alone.items():
+        if getattr(options, name) != usual:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: cannot be given with --cohort, which makes no molecules"
+            )
+    values = {"patients": options.cohort, "seed": options.seed, **dict(options.cohort_settings)}
+    settings = validated(MixtureSettings, values, "simulate --cohort")
+    for path, what in write_cohort(options.out, simulate_mixtures(settings)).items():
+        print(f"{path}: {what}")
     return 0
 
 

@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
         "train, measure and lay out what a table or figure of a paper shows, or go on with it",
         "mmspec study modalities --budget cpu --out studies\n"
         "  mmspec study main --budget paper --data part_*.parquet --out studies\n"
-        "  mmspec study retrieval --data massbank_msms.parquet --language models/smollm2 --out studies\n"
+        "  mmspec study retrieval --data massbank_msms.parquet --language-model models/smollm2 --out studies\n"
         "  mmspec study adopt studies runs/demo runs/demo_dense",
     )
     command.add_argument("name", nargs="?", help="of the study (--list names them), or adopt")
@@ -57,7 +57,7 @@ def add(commands: Commands) -> None:
         help="a folder that `mmspec simulate` wrote, in the place of simulating one",
     )
     command.add_argument(
-        "--language",
+        "--language-model",
         type=Path,
         metavar="DIR",
         help="a pretrained language model, for the rows of `retrieval` that have one",
@@ -101,11 +101,11 @@ def _budget(options: argparse.Namespace, system: "StudySystem") -> "Budget":
     budget = budgets[options.budget]
     if options.seeds is not None:
         budget = replace(budget, seeds=options.seeds, main_seeds=None)
-    if options.language is not None:
+    if options.language_model is not None:
         if not system.reads_language:
-            raise ConfigError("--language: no cell of this study reads a language model")
-        language_identity(options.language)  # refuses what is none
-        budget = replace(budget, language=options.language.absolute())
+            raise ConfigError("--language-model: no cell of this study reads a language model")
+        language_identity(options.language_model)  # refuses what is none
+        budget = replace(budget, language=options.language_model.absolute())
     return with_data(budget, system.data, options.data, options.data_dir)
 
 

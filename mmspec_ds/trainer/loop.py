@@ -134,6 +134,7 @@ class Updates:
         self._timing, self._see = timing, see
         self._fault = FirstFault(session.device)
         self._batches = numbered_batches(session.task, state.batches)
+        self._began = time.monotonic() - state.seconds
 
     def progress(self, seconds: float) -> float:
         """The fraction of the budget that is spent, 0 to 1, after `seconds` of training."""
@@ -169,7 +170,7 @@ class Updates:
                 self._refuse_fault()
                 values = step_scalars(loss, norm, rate) | session.task.scalars(loss, progress)
                 everywhere = float(flops) * dist.get_world_size()  # the other ranks' batches are like this one
-                self._log(seconds, values | self.rates.scalars(everywhere / max(float(loss.tokens), 1.0)))
+                self._log(values | self.rates.scalars(everywhere / max(float(loss.tokens), 1.0)))
                 self.rates.restart()
 
     def position(self, state: TrainerState, seconds: float) -> TrainerState:
@@ -199,7 +200,8 @@ class Updates:
                 f"training.flops: {self.session.run.system} counts no operations: expected another budget"
             )
 
-    def _log(self, seconds: float, values: dict[str, float]) -> None:
+    def _log(self, values: dict[str, float]) -> None:
+        seconds = time.monotonic() - self._began
         session, done = self.session, self.progress(seconds)
         if not np.isfinite(values["loss/total"]):
             raise UserError(f"{session.run.name}: the loss is {values['loss/total']} at step {self.step}")

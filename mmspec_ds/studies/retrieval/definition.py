@@ -31,7 +31,7 @@ PAPER_NOTE = (
     "The paper's values are of other data: 9,921 queries of NIST23 against a million-scale library of predicted"
     " EI spectra. Its weighted cosine stands beside ours with NIST's weights, its model beside ours trained."
 )
-NO_LANGUAGE_NOTE = "Rows of a language model are left out: none was named (--language DIR)."
+NO_LANGUAGE_NOTE = "Rows of a language model are left out: none was named (--language-model DIR)."
 
 
 def _cells(budget: Budget) -> list[Cell]:

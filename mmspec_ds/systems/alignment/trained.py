@@ -317,7 +317,7 @@ def load_alignment(
     if not base.is_dir():
         raise DataError(
             f"there is no folder {base} with its language model: name it (--language-model DIR, of evaluate"
-            f" --language DIR), or make a link {inside} to it",
+            f" --language-model DIR), or make a link {inside} to it",
             path=folder,
         )
     model = make_model(run, FrozenLanguage(base, run.language.precision), read_shapes(folder))

@@ -215,8 +215,11 @@ def test_faults_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(ConfigError, match="--data-dir"):
         with_data(SMOKE, RetrievalData(), given=tmp_path)
     for arguments, told in (
-        (["retrieval", "--budget", "smoke", "--language", str(tmp_path)], "holds no weights"),
-        (["main", "--budget", "smoke", "--language", str(tmp_path)], "no cell of this study reads a language"),
+        (["retrieval", "--budget", "smoke", "--language-model", str(tmp_path)], "holds no weights"),
+        (
+            ["main", "--budget", "smoke", "--language-model", str(tmp_path)],
+            "no cell of this study reads a language",
+        ),
     ):
         assert main(["study", *arguments, "--out", str(tmp_path / "out")]) == 1
         said = capsys.readouterr().err
