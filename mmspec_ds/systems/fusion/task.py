@@ -23,8 +23,6 @@ from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.blending import Blending
-from mmspec_ds.systems.fusion.cohort.reading import read_cohort
-from mmspec_ds.systems.fusion.cohort.run_settings import load_cohort_run
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets, make_batch
 from mmspec_ds.systems.fusion.factory import make_model
 from mmspec_ds.systems.fusion.layout import fusion_layout
@@ -35,7 +33,6 @@ from mmspec_ds.systems.fusion.outcome import PARTS, Outcome, head_correlations, 
 from mmspec_ds.systems.fusion.reading import read_spectra
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import SCHEMA, Schema, load_schema
-from mmspec_ds.systems.fusion.tables import sets_of_cohort
 from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
 from mmspec_ds.trainer.weights import WEIGHTS, read_weights
 
@@ -201,15 +198,7 @@ def read_sets(run: FusionRun, context: TaskContext, schema: Schema | None) -> Fu
         ConfigError: it names nothing.
         DataError: it cannot be read.
     """
-    if run.data.cohort is None:
-        return read_spectra(run, schema, context.progress)
-    cohort = read_cohort(load_cohort_run(run.data.cohort), context.progress)
-    if run.data.classes:
-        try:
-            cohort = cohort.choose(run.data.classes)
-        except ValueError as error:
-            raise ConfigError(f"data.classes: {error}") from None
-    return sets_of_cohort(cohort, run, schema)
+    return read_spectra(run, schema, context.progress)
 
 
 def make_objective(run: FusionRun, sets: FusionSets, placement: Placement) -> FusionObjectiveModule:
