@@ -52,7 +52,7 @@ def imported(folder: Path) -> dict[str, str]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    declared = packages(PROJECT["dependencies"]) | packages(["mmspec-ds[search,llm,baselines,cells]"])
+    declared = packages(PROJECT["dependencies"]) | packages(["mmspec-ds[search,llm,baselines,cells,cohorts]"])
     found = imported(ROOT / "mmspec_ds")
     assert {"torch", "faiss-cpu"} <= found.keys()
     assert {name: where for name, where in found.items() if BROUGHT_BY.get(name, name) not in declared} == {}
@@ -67,4 +67,4 @@ def test_what_messages_and_pages_tell_to_install_is_there() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     files = [*(ROOT / "mmspec_ds").rglob("*.py"), *pages]
     told = {name for path in files for group in TOLD.findall(path.read_text()) for name in group.split(",")}
-    assert {"search", "llm", "baselines", "cells"} <= told <= EXTRAS.keys()
+    assert {"search", "llm", "baselines", "cells", "cohorts"} <= told <= EXTRAS.keys()

@@ -1,6 +1,7 @@
 """Score trained models on molecules whose structure is known: `mmspec evaluate`.
 
-The system of the models decides what is asked: structures that they propose, or molecules that a search finds.
+The system of the models decides what is asked: structures that they propose, molecules that a search finds,
+answers to questions, or functional groups.
 """
 
 import argparse
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 NO_MODEL = "none"
 """Stands in the place of a model for the classical scores alone."""
 
-WHAT = {"elucidation": "propose structures", "retrieval": "search", "alignment": "answer questions"}
+WHAT = {
+    "elucidation": "propose structures",
+    "retrieval": "search",
+    "alignment": "answer questions",
+    "fusion": "tell functional groups",
+}
 """By system what its models do."""
 PROPOSING = ("raw", "beam", "verify", "modalities", "controls", "skip_invalid")
 SEARCHING = ("queries", "library", "train", "fit", "precursor_ppm", "quick", "fusion")
-ANSWERING = ("examples", "captions", "encoders", "language", "free")
-"""The options of models that propose structures, of those that search, and of those that answer questions."""
+ANSWERING = ("examples", "captions", "encoders", "language_model", "free")
+TELLING = ("spoil", "rates")
+"""The options of models that propose structures, of those that search, of those that answer questions, and of
+those that tell functional groups."""
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +41,8 @@ def add(commands: Commands) -> None:
         "mmspec evaluate runs/demo --data starter/test.parquet --controls starter/train.parquet\n"
         "  mmspec evaluate none --data spectra.msp --queries role=query --library role=library\n"
         "  mmspec evaluate runs/retrieval --data massbank_msms.parquet --fusion runs/retrieval/fusion.json\n"
-        "  mmspec evaluate none --data questions/test.jsonl --encoders morgan composition",
+        "  mmspec evaluate none --data questions/test.jsonl --encoders morgan composition\n"
+        "  mmspec evaluate runs/fusion --data starter/test.parquet --spoil ms --rates 0 0.3 0.6",
     )
     command.add_argument(
         "models",
@@ -53,6 +62,7 @@ def add(commands: Commands) -> None:
     _add_proposing(command)
     _add_searching(command)
     _add_answering(command)
+    _add_telling(command)
 
 
 def _add_proposing(command: Command) -> None:
@@ -141,8 +151,22 @@ def _add_answering(command: Command) -> None:
     )
 
 
+def _add_telling(command: Command) -> None:
+    group = command.add_argument_group("models that tell functional groups")
+    group.add_argument("--spoil", metavar="NAME", help="also with this modality spoilt, such as ms")
+    group.add_argument(
+        "--rates",
+        type=float,
+        nargs="+",
+        metavar="SHARE",
+        help="shares of the records in which it is: noise, another record's spectrum, or none (default: 0 0.2"
+        " 0.4 0.6)",
+    )
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     from mmspec_ds.cli.evaluate_alignment import QUESTIONS, evaluate_alignment
+    from mmspec_ds.cli.evaluate_fusion import evaluate_fusion
     from mmspec_ds.cli.evaluate_retrieval import evaluate_retrieval
 
     check_writable(options.json)
@@ -152,13 +176,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     if len(systems) > 1:
         raise ConfigError(f"the models are of the systems {' and '.join(sorted(systems))}: expected one")
     system = systems.pop()
-    others = {"elucidation": PROPOSING, "retrieval": SEARCHING, "alignment": ANSWERING}
+    others = {"elucidation": PROPOSING, "retrieval": SEARCHING, "alignment": ANSWERING, "fusion": TELLING}
     own = ("quick", *others.pop(system)) if system == "alignment" else others.pop(system)
     for name, what in WHAT.items():
         if name in others:
             _refuse(options, tuple(one for one in others[name] if one not in own), what)
     if system == "alignment":
         return evaluate_alignment(options, list(runs))
+    if system == "fusion":
+        return evaluate_fusion(options, list(runs))
     return evaluate_retrieval(options, runs) if system == "retrieval" else _evaluate_proposals(options)
 
 

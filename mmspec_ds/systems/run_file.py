@@ -20,6 +20,7 @@ SYSTEMS = {
     "elucidation": ("mmspec_ds.systems.elucidation.run_settings", "mmspec_ds.systems.elucidation.task"),
     "retrieval": ("mmspec_ds.systems.retrieval.run_settings", "mmspec_ds.systems.retrieval.task"),
     "alignment": ("mmspec_ds.systems.alignment.run_settings", "mmspec_ds.systems.alignment.task"),
+    "fusion": ("mmspec_ds.systems.fusion.run_settings", "mmspec_ds.systems.fusion.task"),
 }
 """By name: the module whose `Run` is the class of the run file, and that whose `SYSTEM` makes the task."""
 

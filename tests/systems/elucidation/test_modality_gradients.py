@@ -15,15 +15,14 @@ from torch import nn
 from mmspec_ds.data.batch import PADDING, Batch
 from mmspec_ds.moe.expert_settings import ObjectiveSettings
 from mmspec_ds.nn.flops import BatchSize, Dimensions, pass_flops
+from mmspec_ds.nn.modality_balance import blend_weights, coefficients, spread_by_modality
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.modality_gradients.alone import alone_losses, evaluating, only
 from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
-from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective, blend_weights
+from mmspec_ds.systems.elucidation.modality_gradients.blending import BlendingObjective
 from mmspec_ds.systems.elucidation.modality_gradients.cost import flops_alone
 from mmspec_ds.systems.elucidation.modality_gradients.ogm_ge import (
     OgmGeObjective,
-    coefficients,
-    spread_by_modality,
 )
 from mmspec_ds.systems.elucidation.modality_gradients.pcgrad import (
     PCGradObjective,

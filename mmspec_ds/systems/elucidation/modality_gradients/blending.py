@@ -22,10 +22,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from mmspec_ds.data.batch import Batch
 from mmspec_ds.moe.schedule import curriculum_at
+from mmspec_ds.nn.modality_balance import blend_weights
 from mmspec_ds.systems.elucidation.modality_gradients.alone import (
     alone_loss,
     alone_losses,
@@ -110,22 +110,3 @@ class BlendingObjective(Objective):
         self.weights, self.updates = list(state["weights"]), int(state["updates"])
         measured = state["measured"]
         self.measured = None if measured is None else (list(measured[0]), list(measured[1]))
-
-
-def blend_weights(
-    before: tuple[list[float], list[float]], now: tuple[list[float], list[float]], least: float
-) -> list[float] | None:
-    """The weight of each task, with the sum 1; None where none generalises better than before.
-
-    Args:
-        before, now: losses [N] on training and on held-back molecules, nats.
-        least: what overfitting counts for at least, nats.
-    """
-    train, valid = (torch.tensor(pair, dtype=torch.float64) for pair in zip(before, now))
-    gain_N = (valid[0] - valid[1]).clamp_min(0)
-    overfitting_N = ((valid[1] - train[1]) - (valid[0] - train[0])).abs().clamp_min(least)
-    raw_N: Tensor = gain_N / overfitting_N.square()
-    if not raw_N.sum() > 0:
-        return None
-    weights: list[float] = (raw_N / raw_N.sum()).tolist()
-    return weights

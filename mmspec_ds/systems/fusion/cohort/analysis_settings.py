@@ -1,89 +1,114 @@
-"""Settings of the analysis of a cohort: how values are prepared, what is compared, and by which splits."""
+"""Settings of the analysis of a cohort: how values are prepared, what is learned, by which folds it is
+judged."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
 
-Normalisation = Literal["none", "total", "pqn"]
-Scaling = Literal["none", "auto", "pareto"]
-Learner = Literal["logistic", "pls", "pca"]
+ALONE = "alone"
+"""Not one method but one for each block: what it tells without the others."""
+
 Method = Literal[
-    "blocks", "concatenated", "block_scaled", "late_mean", "late_weighted", "stacked", "contribution"
+    "alone", "concatenated", "block_scaled", "late_mean", "late_weighted", "stacked", "contribution"
 ]
+"""How blocks are fused: `methods.py` and `contribution.py` say what each does."""
 
-METHODS: tuple[Method, ...] = (
-    "blocks",
-    "concatenated",
-    "block_scaled",
-    "late_mean",
-    "late_weighted",
-    "stacked",
-    "contribution",
-)
+Learner = Literal["logistic", "pls"]
 
 
-class Preparation(Settings):
-    """What is done with the values of a block before a model sees them. Whatever is computed from several
-    samples is computed from those of the training side alone.
+class PreparationSettings(Settings):
+    """What is done to the values of a block. All that it takes from data, it takes from the training
+    samples."""
 
-    Attributes:
-        normalisation: of each sample: "none"; "total", division by the sum of its values; "pqn", probabilistic
-            quotient normalisation (Dieterle et al. 2006).
-        log: whether to take logarithms.
-        scaling: of each feature: "auto", to mean 0 and standard deviation 1; "pareto", divided by the square
-            root of the standard deviation; "none".
-        most_missing: features of which a larger share of the samples measured has no value are left out.
-    """
+    normalisation: Literal["none", "total", "pqn"] = "none"
+    """total: each sample is divided by the sum of its absolute values. pqn: by the median of its quotients to a
+    reference, the median sample (probabilistic quotient normalisation, Dieterle et al. 2006)."""
+    transform: Literal["none", "log", "sqrt"] = "none"
+    """log: of the value and a tenth of the feature's median; values below zero count as zero. sqrt: the
+    same."""
+    scaling: Literal["auto", "pareto", "centre"] = "auto"
+    """Features are centred, and divided by their standard deviation (auto) or its square root (pareto)."""
 
-    normalisation: Normalisation = "none"
-    log: bool = False
-    scaling: Scaling = "auto"
-    most_missing: float = Field(0.5, ge=0, le=1)
+
+class LearnerSettings(Settings):
+    """The models of a block. Inner folds choose the kind and its strength."""
+
+    kinds: tuple[Learner, ...] = ("logistic", "pls")
+    strengths: tuple[float, ...] = (0.3, 3.0, 30.0)
+    """Of logistic regressions: the inverse of the L2 penalty, where the samples have a mean square of 1."""
+    components: tuple[int, ...] = (1, 2, 3, 5)
+    """Of PLS discriminant analyses."""
+
+    @model_validator(mode="after")
+    def _has_candidates(self) -> "LearnerSettings":
+        if not self.kinds or ("logistic" in self.kinds and not self.strengths):
+            raise ValueError("expected a kind of model and, for logistic ones, strengths")
+        if "pls" in self.kinds and not self.components:
+            raise ValueError("expected components for pls")
+        if any(one <= 0 for one in (*self.strengths, *self.components)):
+            raise ValueError("expected strengths and components above zero")
+        return self
 
 
 class FoldSettings(Settings):
-    """Nested and repeated cross-validation, stratified by class. Samples of one patient are in one fold.
+    """Nested, repeated cross-validation, stratified by class; a patient is never on both sides."""
 
-    Attributes:
-        outer: folds of which each is held out once; what is reported comes from these.
-        inner: folds of the remaining samples, which choose the strength of regularisation and weights.
-        repeats: of the whole, with other folds.
-    """
+    outer: int = Field(5, ge=2)
+    inner: int = Field(5, ge=2)
+    repeats: int = Field(10, ge=1)
+    seed: int = Field(0, ge=0)
+    keep_batches: bool = False
+    """Whether samples of one batch stay on one side, too."""
 
-    outer: int = Field(5, ge=2, le=20)
-    inner: int = Field(5, ge=2, le=20)
-    repeats: int = Field(10, ge=1, le=1000)
+
+class CorruptionSettings(Settings):
+    """Copies of training samples with corrupted blocks, from which the contribution head learns."""
+
+    copies: int = Field(8, ge=0)
+    """Of each training sample."""
+    rate: float = Field(0.4, ge=0, le=1)
+    """The probability that a block of a copy is corrupted."""
+
+
+class ControlSettings(Settings):
+    """Analyses of data in which there is nothing to find; each takes as long as one repeat."""
+
+    permutations: int = Field(20, ge=0)
+    """With labels drawn anew among the patients."""
+    shuffled_blocks: bool = True
+    """For each block, its rows exchanged between samples: the others must do without it."""
 
 
 class AnalysisSettings(Settings):
-    """How a cohort is analysed.
+    """All of these."""
 
-    Attributes:
-        methods: what is compared, names of `METHODS`; "blocks" is each block alone.
-        learner: the model of a block: "logistic", L2 logistic regression; "pls", PLS-DA; "pca", logistic
-            regression on principal components.
-        folds: of the cross-validation.
-        permutations: repeats of the whole with labels that were shuffled between patients, which must give an
-            AUC about 0.5; 0 for no such control.
-        seed: of folds, shuffles and noise.
-        preparation: by the name of a block; a block without an entry is prepared by the defaults.
-    """
-
-    methods: tuple[Method, ...] = Field(METHODS, min_length=1)
-    learner: Learner = "logistic"
+    methods: tuple[Method, ...] = (
+        "alone",
+        "concatenated",
+        "block_scaled",
+        "late_mean",
+        "late_weighted",
+        "stacked",
+        "contribution",
+    )
+    preparation: Mapping[str, PreparationSettings] = {}
+    """By the name of a block; others are autoscaled."""
+    learner: LearnerSettings = LearnerSettings()
     folds: FoldSettings = FoldSettings()
-    permutations: int = Field(10, ge=0, le=10_000)
-    seed: int = Field(0, ge=0)
-    preparation: dict[str, Preparation] = {}
+    corruption: CorruptionSettings = CorruptionSettings()
+    controls: ControlSettings = ControlSettings()
+    markers: int = Field(30, ge=1)
+    """Features of each block in the report, those with the largest coefficients."""
 
     @model_validator(mode="after")
-    def _each_method_once(self) -> Self:
-        if len(set(self.methods)) != len(self.methods):
-            raise ValueError("analysis.methods names a method twice")
+    def _has_contribution(self) -> "AnalysisSettings":
+        if not self.methods or len(set(self.methods)) != len(self.methods):
+            raise ValueError("methods: expected some, none twice")
         return self
 
-    def preparation_of(self, block: str) -> Preparation:
-        """How the values of a block are prepared."""
-        return self.preparation.get(block, Preparation())
+    def prepared(self, block: str) -> PreparationSettings:
+        """How a block is prepared."""
+        return self.preparation.get(block, PreparationSettings())

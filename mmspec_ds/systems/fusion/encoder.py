@@ -1,0 +1,114 @@
+"""The encoder of a fusion model: one set of weights for every modality, each of which is encoded by itself.
+
+Axes: P pieces, S places, D model width, B samples, M modalities.
+"""
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from mmspec_ds.moe.expert_parallel import ALONE, Placement
+from mmspec_ds.moe.expert_settings import MoESettings
+from mmspec_ds.moe.layer import SparseFeedForward
+from mmspec_ds.moe.statistics import RoutingReport
+from mmspec_ds.nn.encoder import Encoder, EncoderOutput, MakeFeedForward
+from mmspec_ds.nn.feedforward import DenseFeedForward
+from mmspec_ds.nn.pooling import AttentionPooling, MeanPooling
+from mmspec_ds.systems.fusion.batch import Pieces
+from mmspec_ds.systems.fusion.embedding import TokenEmbedding
+from mmspec_ds.systems.fusion.run_settings import FusionEncoderSettings
+
+ROUTER_TEMPERATURE = "router_temperature"
+"""The buffer of a sparse model that holds the router's tau."""
+
+
+class Encoded(NamedTuple):
+    """The vectors of the modalities, [B, M, D], zeros where one is absent; which are present, bool [B, M]; and
+    the reports of the routers."""
+
+    vectors_BMD: Tensor
+    present_BM: Tensor
+    reports: tuple[RoutingReport, ...]
+
+
+class ModalityEncoder(nn.Module):
+    """Embedded tokens, an encoder whose tokens attend to those of their own piece, and a pooling.
+
+    Args:
+        settings: sizes.
+        modalities: names, M of them; experts may be of some of these.
+        patch: intensities of a token.
+        moe: the sparse layer; None for dense feed-forward networks.
+        structure_margin: gamma of the structural loss; None leaves its sums out.
+        placement: which experts live in this process.
+        sparse_class: the plain layer, or DeepSpeed's.
+        activation_checkpointing: keep the inputs of the layers only, in training.
+    """
+
+    router_temperature: Tensor
+
+    def __init__(
+        self,
+        settings: FusionEncoderSettings,
+        modalities: tuple[str, ...],
+        patch: int,
+        moe: MoESettings | None = None,
+        *,
+        structure_margin: float | None = None,
+        placement: Placement = ALONE,
+        sparse_class: type[SparseFeedForward] = SparseFeedForward,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.modalities = modalities
+
+        def sparse(layer: int) -> nn.Module:
+            assert moe is not None
+            return sparse_class(settings.d_model, moe, modalities, structure_margin, placement)
+
+        def dense(layer: int) -> nn.Module:
+            return DenseFeedForward(settings.d_model, settings.ffn_width)
+
+        make: MakeFeedForward = dense if moe is None else sparse
+        if moe is not None:
+            self.register_buffer(ROUTER_TEMPERATURE, torch.ones(()))
+        width = settings.d_model
+        self.embedding = TokenEmbedding(width, patch, settings.sinusoid_features, settings.embedding_std)
+        self.encoder = Encoder(settings, make, activation_checkpointing=activation_checkpointing)
+        self.pooling: AttentionPooling | MeanPooling = (
+            AttentionPooling(width, settings.heads) if settings.pooling == "attention" else MeanPooling()
+        )
+
+    @property
+    def temperature(self) -> float:
+        """The router's tau where a call gives none: that of the last training step, saved with the weights; 1
+        in a dense model."""
+        return float(self.router_temperature) if ROUTER_TEMPERATURE in self._buffers else 1.0
+
+    def keep_temperature(self, value: float) -> None:
+        """Keep the router's tau with the weights, where there is a router."""
+        if ROUTER_TEMPERATURE in self._buffers:
+            self.router_temperature.fill_(value)
+
+    def states(self, pieces: Pieces, temperature: float | None = None) -> EncoderOutput:
+        """A state for each token, [P, S, D]."""
+        tau = self.temperature if temperature is None else temperature
+        return self.encoder(self.embedding(pieces), pieces.modality_PS, tau)
+
+    def forward(self, pieces: Pieces, samples: int, temperature: float | None = None) -> Encoded:
+        """The vectors of the modalities of `samples` samples, B."""
+        encoded = self.states(pieces, temperature)
+        vectors_PD = self.pooling(encoded.hidden_BSD, encoded.mask_BS)
+        modalities = len(self.modalities)
+        at_P = pieces.sample_P * modalities + pieces.modality_P
+        flat = vectors_PD.new_zeros(samples * modalities, vectors_PD.shape[1]).index_copy(0, at_P, vectors_PD)
+        present = torch.zeros(samples * modalities, dtype=torch.bool, device=at_P.device)
+        present[at_P] = True
+        reports = tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
+        return Encoded(flat.view(samples, modalities, -1), present.view(samples, modalities), reports)
+
+    def rebalance(self, reports: tuple[RoutingReport, ...]) -> None:
+        """Move the routers' selection biases, where they are in use, after a step with these reports."""
+        for layer, report in zip(self.encoder.layers, reports):
+            cast(SparseFeedForward, layer.feedforward).rebalance(report)

@@ -1,0 +1,166 @@
+"""Figures of trained fusion models on the same samples: AUC with its interval, each modality alone,
+contributions, and what spoilt modalities do.
+
+Axes: N samples, M modalities, C classes or groups.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmspec_ds.errors import ConfigError
+from mmspec_ds.systems.fusion.corruption import CorruptionKind, CorruptionSettings
+from mmspec_ds.systems.fusion.data import FusionData, make_batch
+from mmspec_ds.systems.fusion.outcome import Array, Outcome, areas, head_correlations, macro_auc, tell
+from mmspec_ds.systems.fusion.trained import TrainedFusion
+
+DRAWS = 200
+"""Resamples of molecules or patients for an interval."""
+KINDS: tuple[CorruptionKind, ...] = ("noise", "shuffled", "missing")
+
+
+@dataclass(frozen=True)
+class FusionScore:
+    """Figures of one model.
+
+    Attributes:
+        samples, groups: how many samples of how many molecules or patients.
+        auc: `outcome.macro_auc`.
+        low, high: its 95 % interval, from resampled molecules or patients.
+        by_name: the AUC of each class or group, NaN where all samples have it or none has.
+        alone: the AUC with one modality, of the samples that have it.
+        weight: of each modality in the fusion, the mean over the samples that have it.
+        contribution: to the true class, nats, likewise.
+        head: correlations of the head with exact contributions; none without a head.
+    """
+
+    samples: int
+    groups: int
+    auc: float
+    low: float
+    high: float
+    by_name: dict[str, float]
+    alone: dict[str, float]
+    weight: dict[str, float]
+    contribution: dict[str, float]
+    head: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures in JSON's types; an AUC that is not known is left out."""
+        found = dict(vars(self))
+        found["by_name"] = {name: value for name, value in self.by_name.items() if np.isfinite(value)}
+        return found
+
+
+def score(trained: TrainedFusion, data: FusionData, seed: int = 0) -> FusionScore:
+    """Figures of a model on samples whose truth is known.
+
+    Raises:
+        DataError: a sample has nothing that the model reads.
+    """
+    outcome = trained.outcome(data)
+    low, high = interval(outcome.probability_NC, data.target_NC, data.groups, seed)
+    names = trained.schema.modalities
+    of_each = areas(outcome.probability_NC, data.target_NC).tolist()
+    there = [outcome.present_NM[:, at] for at in range(len(names))]
+    return FusionScore(
+        samples=len(data),
+        groups=len(set(data.groups)),
+        auc=macro_auc(outcome.probability_NC, data.target_NC),
+        low=low,
+        high=high,
+        by_name=dict(zip(trained.schema.names, of_each)),
+        alone={
+            name: macro_auc(trained.outcome(_only(data, at, has)).probability_NC, data.target_NC[has])
+            for at, (name, has) in enumerate(zip(names, there))
+            if has.any()
+        },
+        weight=_means(names, outcome.weight_NM, outcome),
+        contribution=_means(names, outcome.of_truth_NM, outcome),
+        head=head_correlations(outcome) if trained.model.has_head else {},
+    )
+
+
+def interval(
+    probability_NC: Array, target_NC: Array, groups: Sequence[str], seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % interval of the AUC: percentiles over resamples of whole molecules or patients."""
+    rng, numbers = np.random.default_rng(seed), np.unique(groups, return_inverse=True)[1]
+    rows = [np.flatnonzero(numbers == at) for at in range(numbers.max() + 1)]
+    found = []
+    for _ in range(DRAWS):
+        drawn = np.concatenate([rows[at] for at in rng.integers(len(rows), size=len(rows))])
+        found.append(macro_auc(probability_NC[drawn], target_NC[drawn]))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class SpoiltScore:
+    """Figures of a model where a share of the samples has one modality spoilt.
+
+    Attributes:
+        kind, rate: in what way, and the share of the samples.
+        auc: of all samples.
+        weight: of that modality in the fusion, the mean over the samples that were spoilt and still have it,
+            and over the others; NaN where there are none.
+    """
+
+    kind: str
+    rate: float
+    auc: float
+    weight_spoilt: float
+    weight_sound: float
+
+
+def spoilt_scores(
+    trained: TrainedFusion,
+    data: FusionData,
+    modality: str,
+    rates: Sequence[float],
+    kinds: Sequence[CorruptionKind] = KINDS,
+    seed: int = 0,
+) -> list[SpoiltScore]:
+    """Figures where one modality is spoilt in a share of the samples, for each kind and rate. The samples that
+    are spoilt at a rate are among those of a higher one.
+
+    Raises:
+        ConfigError: the model does not read the modality.
+    """
+    if modality not in trained.schema.modalities:
+        known = ", ".join(trained.schema.modalities)
+        raise ConfigError(f"model {trained.name} does not read {modality}: expected one of {known}")
+    column, found = trained.schema.modalities.index(modality), []
+    device = next(trained.model.parameters()).device
+    for kind in kinds:
+        for rate in rates:
+            settings = CorruptionSettings(share=rate, kinds=(kind,))
+            batches, chances = [], []
+            for start in range(0, len(data), trained.batch):
+                rows = np.arange(start, min(start + trained.batch, len(data)), dtype=np.int64)
+                seeds = [(seed, row) for row in rows.tolist()]
+                chances += [np.random.default_rng(list(one)).random() for one in seeds]
+                batches.append(make_batch(data, rows, corruption=settings, seeds_B=seeds, column=column))
+            outcome = tell(trained.model, batches, device)
+            spoilt = (np.array(chances) < rate) & outcome.present_NM[:, column]
+            sound = (np.array(chances) >= rate) & outcome.present_NM[:, column]
+            weight_N = outcome.weight_NM[:, column]
+            means = [float(weight_N[some].mean()) if some.any() else float("nan") for some in (spoilt, sound)]
+            auc = macro_auc(outcome.probability_NC, data.target_NC)
+            found.append(SpoiltScore(kind, rate, auc, *means))
+    return found
+
+
+def _only(data: FusionData, column: int, has: Any) -> FusionData:
+    """The samples that have a modality, with that one alone."""
+    some = data.subset(np.flatnonzero(has))
+    nothing = np.zeros(len(some), dtype=np.bool_)
+    pieces = tuple(one if at == column else one.where(nothing) for at, one in enumerate(some.pieces))
+    return FusionData(some.ids, pieces, some.target_NC, some.groups)
+
+
+def _means(names: Sequence[str], values_NM: Array, outcome: Outcome) -> dict[str, float]:
+    pairs = ((name, values_NM[outcome.present_NM[:, at], at]) for at, name in enumerate(names))
+    return {name: float(values.mean()) for name, values in pairs if len(values)}

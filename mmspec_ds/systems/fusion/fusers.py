@@ -1,0 +1,148 @@
+"""Ways to fuse the vectors of a sample's modalities into logits, a class each.
+
+Every one takes any subset of modalities, so that a coalition costs a fusion and no encoding. The prior, the
+logits without any modality, is added by the model.
+
+Axes: B samples, M modalities, D width of a vector, C classes or groups.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec_ds.nn.initialization import init_linear
+from mmspec_ds.systems.fusion.contribution import ContributionHead, Predicted
+
+FuserKind = Literal["contribution", "late_mean", "gated", "concatenated"]
+
+
+class Fused(NamedTuple):
+    """`logits_BC` without the prior; `weight_BM` of the modalities, with the sum 1 where any is there;
+    `predicted` contributions, where the fuser has a head."""
+
+    logits_BC: Tensor
+    weight_BM: Tensor
+    predicted: Predicted | None = None
+
+
+class Fuser(nn.Module, ABC):
+    """Vectors of modalities to logits."""
+
+    @abstractmethod
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+        """Fuse the vectors of the modalities that are `present_BM`, bool [B, M]; what absent ones hold does not
+        matter."""
+
+
+class ModalityHeads(nn.Module):
+    """A linear classifier for each modality: [B, M, D] to [B, M, C]."""
+
+    def __init__(self, d_model: int, modalities: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.heads = nn.ModuleList(init_linear(nn.Linear(d_model, classes)) for _ in range(modalities))
+
+    def forward(self, vectors_BMD: Tensor) -> Tensor:
+        """The logits of each modality by itself."""
+        normed_BMD = self.norm(vectors_BMD)
+        return torch.stack([head(normed_BMD[:, at]) for at, head in enumerate(self.heads)], dim=1)
+
+
+def even_weights(present_BM: Tensor) -> Tensor:
+    """The same weight for each modality that is there, float32 [B, M], with the sum 1; all 0 where none is."""
+    there_BM = present_BM.float()
+    return there_BM / there_BM.sum(1, keepdim=True).clamp_min(1)
+
+
+def softmax_of_present(score_BM: Tensor, present_BM: Tensor) -> Tensor:
+    """A softmax over the modalities that are there, float32 [B, M]; all 0 where none is."""
+    score_BM = score_BM.float().masked_fill(~present_BM, -1e9)
+    return score_BM.softmax(1) * present_BM
+
+
+class LateMean(Fuser):
+    """Late fusion: the mean of the logits that a linear classifier of each modality gives."""
+
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.heads = ModalityHeads(d_model, modalities, classes)
+
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+        """See `Fuser`."""
+        weight_BM = even_weights(present_BM)
+        logits_BMC = self.heads(vectors_BMD)
+        return Fused(torch.einsum("bm,bmc->bc", weight_BM.to(logits_BMC.dtype), logits_BMC), weight_BM)
+
+
+class ContributionFuser(Fuser):
+    """Late fusion with weights for each sample: softmax over the modalities that are there of a learnt scale
+    times the contribution to the true class that a head predicts (`contribution.ContributionHead`).
+
+    The weights are from the head's numbers without their gradient: the head learns exact Shapley values alone,
+    and the task loss learns the scale.
+    """
+
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.heads = ModalityHeads(d_model, modalities, classes)
+        self.head = ContributionHead(d_model, modalities, classes, width)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+        """See `Fuser`."""
+        logits_BMC = self.heads(vectors_BMD)
+        told = self.head(vectors_BMD, logits_BMC, present_BM)
+        weight_BM = softmax_of_present(F.softplus(self.scale) * told.of_truth_BM.detach(), present_BM)
+        logits_BC = torch.einsum("bm,bmc->bc", weight_BM.to(logits_BMC.dtype), logits_BMC)
+        return Fused(logits_BC, weight_BM, told)
+
+
+class Gated(Fuser):
+    """Gated multimodal units (Arevalo et al. 2017, arXiv:1702.01992): tanh of a projection of each vector,
+    weighted by gates that see all vectors, with zeros for those that are missing. The gates are a softmax over
+    the modalities that are there, so that any number of them can be missing."""
+
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.units = nn.ModuleList(init_linear(nn.Linear(d_model, d_model)) for _ in range(modalities))
+        self.gate = init_linear(nn.Linear(modalities * d_model, modalities))
+        self.classify = init_linear(nn.Linear(d_model, classes))
+
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+        """See `Fuser`."""
+        normed_BMD = self.norm(vectors_BMD) * present_BM[..., None]
+        units_BMD = torch.stack(
+            [torch.tanh(unit(normed_BMD[:, at])) for at, unit in enumerate(self.units)], dim=1
+        )
+        weight_BM = softmax_of_present(self.gate(normed_BMD.flatten(1)), present_BM)
+        fused_BD = torch.einsum("bm,bmd->bd", weight_BM.to(units_BMD.dtype), units_BMD)
+        return Fused(self.classify(fused_BD), weight_BM)
+
+
+class Concatenated(Fuser):
+    """Early concatenation: all vectors side by side, zeros for missing ones, and which are there, into a
+    network of one hidden layer. It has no weights: those that it states are even."""
+
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.widen = init_linear(nn.Linear(modalities * (d_model + 1), width))
+        self.classify = init_linear(nn.Linear(width, classes))
+
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+        """See `Fuser`."""
+        there_BM = present_BM.to(vectors_BMD.dtype)
+        joined = torch.cat([(self.norm(vectors_BMD) * there_BM[..., None]).flatten(1), there_BM], dim=1)
+        return Fused(self.classify(F.gelu(self.widen(joined))), even_weights(present_BM))
+
+
+FUSERS: dict[FuserKind, type[LateMean | ContributionFuser | Gated | Concatenated]] = {
+    "contribution": ContributionFuser,
+    "late_mean": LateMean,
+    "gated": Gated,
+    "concatenated": Concatenated,
+}

@@ -1,0 +1,113 @@
+"""Exact Shapley values: by hand, against another implementation, and what the head is asked."""
+
+import math
+
+import pytest
+import torch
+
+from mmspec_ds.evaluation.shapley import shapley_values
+from mmspec_ds.systems.fusion.contribution import (
+    coalitions,
+    exact_contributions,
+    log_likelihood,
+    logits_of_coalitions,
+    predicted,
+    shapley_matrix,
+)
+from mmspec_ds.systems.fusion.outcome import head_correlations
+from tests.systems.fusion.conftest import learn, make_task
+
+
+def test_two_players_by_hand() -> None:
+    # Worths of none, the first, the second, both: the first adds 2 before the second and 5 after it.
+    worth = torch.tensor([1.0, 3.0, 4.0, 9.0], dtype=torch.float64)
+    assert (shapley_matrix(2) @ worth).tolist() == [(2 + 5) / 2, (3 + 6) / 2]
+
+
+@pytest.mark.parametrize("players", [1, 3, 6])
+def test_as_another_implementation_says(players: int) -> None:
+    worth = torch.randn(2**players, dtype=torch.float64, generator=torch.Generator().manual_seed(players))
+    names = [str(at) for at in range(players)]
+    number = {
+        frozenset(n for n, has in zip(names, row) if has): at for at, row in enumerate(coalitions(players))
+    }
+    expected = shapley_values(names, lambda one: float(worth[number[one]]))
+    assert (shapley_matrix(players) @ worth).tolist() == pytest.approx([expected[n] for n in names], abs=1e-12)
+
+
+def test_seven_modalities_are_refused() -> None:
+    with pytest.raises(ValueError, match="7 modalities: expected 1 to 6"):
+        coalitions(7)
+
+
+def test_log_likelihoods_by_hand() -> None:
+    logits = torch.tensor([[0.0, math.log(3.0)]])
+    assert log_likelihood(logits, torch.tensor([[0.0, 1.0]]), "classes").tolist() == pytest.approx(
+        [math.log(0.75)]
+    )
+    both = math.log(0.5) + math.log(0.75)
+    assert log_likelihood(logits, torch.tensor([[1.0, 1.0]]), "groups").tolist() == pytest.approx([both])
+    assert predicted(logits, "classes").tolist() == [[0, 1]]
+    assert predicted(torch.tensor([[0.3, -2.0, 1.0]]), "groups").tolist() == [[1, 0, 1]]
+
+
+def test_groups_of_several_coalitions_by_hand() -> None:
+    """One modality takes the logits of two groups from 0 to ln 3: each group that is there gains ln 1.5."""
+    logits_KBC = torch.tensor([[[0.0, 0.0]], [[math.log(3.0), math.log(3.0)]]])
+    found = exact_contributions(logits_KBC, torch.tensor([[1.0, 0.0]]), "groups")
+    assert found.tolist() == [pytest.approx([math.log(1.5) + math.log(0.5)])]
+
+
+def test_a_missing_modality_changes_nothing() -> None:
+    """The game of a sample without the second modality is that of the other two."""
+    vectors = torch.randn(4, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    present = torch.tensor(
+        [[True, True, True], [True, False, True], [False, False, True], [False, False, False]]
+    )
+
+    def fuse(some: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        return torch.tanh((some * there[..., None]).sum(1)) * (1 + there.sum(1, keepdim=True))
+
+    target = torch.eye(2, dtype=torch.float64)[[0, 1, 0, 1]]
+    logits = logits_of_coalitions(fuse, vectors, present)
+    found = exact_contributions(logits, target, "classes")
+    for row, there in enumerate(present.tolist()):
+        names = [str(at) for at, has in enumerate(there) if has]
+
+        def worth(coalition: frozenset[str], row: int = row) -> float:
+            some = torch.tensor([[str(at) in coalition for at in range(3)]])
+            one = fuse(vectors[row : row + 1], some)
+            return float(log_likelihood(one, target[row : row + 1], "classes"))
+
+        expected = shapley_values(names, worth) if names else {}
+        assert found[row].tolist() == pytest.approx([expected.get(str(at), 0.0) for at in range(3)], abs=1e-12)
+
+
+def test_the_head_learns_exact_values_and_changes_nothing_else() -> None:
+    task = make_task(training={"batch_size": 32, "corruption": {"share": 0.5}})
+    whole = task.module(task.batch(0), 0.0)
+    task.module.train()
+    head = torch.autograd.grad(
+        task.module(task.batch(0), 0.0).total - task.module(task.batch(0), 0.0).parts["task"],
+        [p for n, p in task.model.named_parameters() if ".head." in n],
+        allow_unused=True,
+    )
+    assert all(one is not None for one in head)
+    assert set(whole.parts) == {"task", "head"}
+    untrained = head_correlations(task.outcome())
+    learn(task, 150)
+    trained = head_correlations(task.outcome())
+    assert trained["of_answer"] > 0.9 > untrained["of_answer"]
+
+
+def test_the_loss_of_the_head_is_of_its_own_parameters_alone() -> None:
+    task = make_task(objective={"head": 1.0})
+    heavy = make_task(objective={"head": 5.0})
+    for one in (task, heavy):
+        one.module.train()
+        one.module(one.batch(0), 0.0).total.backward()
+    for (name, light), (_, other) in zip(task.model.named_parameters(), heavy.model.named_parameters()):
+        if ".head." in name:
+            torch.testing.assert_close(other.grad, 5 * light.grad, rtol=1e-4, atol=1e-7)
+        else:
+            torch.testing.assert_close(other.grad, light.grad, rtol=0, atol=0)

@@ -1,0 +1,132 @@
+"""Tables of a cohort as tokens: scaled by the samples that are learnt from alone, patients on one side."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
+from mmspec_ds.systems.fusion.tables import (
+    data_of_cohort,
+    fit_scaling,
+    scaled,
+    sets_of_cohort,
+    split_patients,
+    table_points,
+)
+from mmspec_ds.systems.fusion.task import FusionTask
+from mmspec_ds.systems.fusion.tokens import Axis, Form, TokenSettings
+from mmspec_ds.trainer.task import TaskContext
+from tests.systems.fusion.conftest import learn, make_run
+
+VALUES = np.array([[1.0, 8.0], [math.e**2, 0.0], [5.0, np.nan], [np.nan, np.nan]])
+BLOCK = Block("ms", ("a", "b"), VALUES, np.array([True, True, True, False]), np.array([90.0, 91.5]), "m/z")
+
+
+def make_cohort(samples: int = 120) -> Cohort:
+    """Two classes of patients with two samples each; the first feature of each table tells the class."""
+    rng = np.random.default_rng(0)
+    group = np.arange(samples) // 2
+    label = group % 2
+    nmr, ms = (np.exp(rng.normal(size=(samples, width))) for width in (40, 6))
+    nmr[:, 17] *= np.exp(1.5 * label)
+    ms[:, 2] *= np.exp(2.5 * label)
+    present = np.arange(samples) % 10 > 0
+    ms[~present] = np.nan
+    blocks = (
+        Block(
+            "nmr",
+            tuple(f"n{at}" for at in range(40)),
+            nmr,
+            np.ones(samples, bool),
+            np.linspace(9, 0, 40),
+            "ppm",
+        ),
+        Block("ms", tuple(f"m{at}" for at in range(6)), ms, present, np.full(6, 150.0), "m/z"),
+    )
+    names = tuple(f"s{at}" for at in range(samples))
+    return Cohort(names, group, None, ("healthy", "ill"), label, blocks, {})
+
+
+def test_scaling_by_hand() -> None:
+    scaling = fit_scaling(BLOCK, np.array([0, 1]), log=True, total=False)
+    assert scaling.floor == pytest.approx([0.5, 4.0])
+    # ln 1 and ln e^2: mean 1, deviation 1; ln 8 and ln 4, half of the smallest that is positive.
+    assert scaling.centre == pytest.approx([1.0, (math.log(8) + math.log(4)) / 2])
+    assert scaling.scale == pytest.approx([1.0, math.log(2) / 2])
+    found = scaled(BLOCK, scaling)
+    assert found[2, 0] == pytest.approx(math.log(5) - 1)
+    assert np.isnan(found[2, 1])
+    assert scaling.axis == "MZ"
+    shares = fit_scaling(BLOCK, np.array([0, 1]), log=False, total=True)
+    assert shares.centre[0] == pytest.approx((1 / 9 + 1) / 2)
+
+
+def test_only_the_samples_that_are_learnt_from_decide() -> None:
+    cohort = make_cohort()
+    before = sets_of_cohort(cohort, make_run())
+    _, held_back = split_patients(cohort, 0.1, 0)
+    changed = [one.values_NF.copy() for one in cohort.blocks]
+    for values in changed:
+        values[held_back] *= 100
+    blocks = tuple(replace(one, values_NF=values) for one, values in zip(cohort.blocks, changed))
+    after = sets_of_cohort(replace(cohort, blocks=blocks), make_run())
+    assert after.schema == before.schema
+    np.testing.assert_array_equal(after.train.pieces[0].values_TW, before.train.pieces[0].values_TW)
+    assert (after.validation.pieces[0].values_TW != before.validation.pieces[0].values_TW).any()
+
+
+def test_no_patient_is_on_both_sides() -> None:
+    cohort = make_cohort()
+    train, held_back = split_patients(cohort, 0.25, 3)
+    assert not set(cohort.group_N[train]) & set(cohort.group_N[held_back])
+    assert sorted([*train, *held_back]) == list(range(120))
+    assert np.bincount(cohort.label_N[held_back]).tolist() == [16, 16], "8 of 30 patients of each class"
+    few = cohort.subset([0, 1, 2, 3])
+    with pytest.raises(DataError, match="class healthy has 1 patients: expected some on both sides"):
+        split_patients(few, 0.5, 0)
+
+
+def test_tokens_of_small_and_of_large_tables() -> None:
+    cohort = make_cohort()
+    nmr, ms = cohort.blocks
+    settings = TokenSettings(patch=16, table_points=8)
+    scaling = {one.name: fit_scaling(one, np.arange(120), log=True, total=False) for one in cohort.blocks}
+    curve = table_points(nmr, scaling["nmr"], settings)
+    assert curve.counts.tolist() == [3] * 120
+    assert set(curve.form_T.tolist()) == {Form.PATCH}
+    rising = scaled(nmr, scaling["nmr"])[0, ::-1]
+    np.testing.assert_allclose(curve.values_TW[:2].ravel(), rising[:32], rtol=1e-6)
+    assert set(curve.axis_T.tolist()) == {Axis.H_PPM}
+    single = table_points(ms, scaling["ms"], settings)
+    assert single.counts[:2].tolist() == [0, 6], "the first sample was not measured"
+    assert single.second_T[:6].tolist() == list(range(6)), "features of one m/z are told apart"
+
+
+def test_another_table_is_refused() -> None:
+    cohort = make_cohort()
+    schema = sets_of_cohort(cohort, make_run()).schema
+    with pytest.raises(DataError, match="the cohort has no table nmr, which the model reads: it has ms"):
+        data_of_cohort(
+            replace(cohort, blocks=cohort.blocks[1:]).subset(np.arange(1, 9)), schema, TokenSettings()
+        )
+    nmr = replace(cohort.blocks[0], features=("other", *cohort.blocks[0].features[1:]))
+    other = replace(cohort, blocks=(nmr, cohort.blocks[1]))
+    with pytest.raises(DataError, match="table nmr has 40 features, the model knows 40, such as n0: expected"):
+        data_of_cohort(other, schema, TokenSettings())
+    unknown = replace(cohort, classes=("healthy", "worse"))
+    with pytest.raises(DataError, match="class worse is not known to the model: expected healthy or ill"):
+        data_of_cohort(unknown, schema, TokenSettings())
+
+
+def test_it_learns_the_classes_of_a_cohort() -> None:
+    run = make_run(training={"batch_size": 24}, data={"validation_fraction": 0.3})
+    sets = sets_of_cohort(make_cohort(240), run)
+    task = FusionTask(run, TaskContext(torch.device("cpu")), sets)
+    learn(task, 200)
+    validation = task.validate()
+    assert validation.score > 0.85
+    assert validation.scalars["contribution/ms"] > 0
