@@ -60,6 +60,11 @@ REGISTRY = {
     ),
     "adapters": Benchmark(
         "domain_adapters.py", "a fusion model adapted to another instrument", "full fine-tuning; the base"
+    "fusion_data": Benchmark(
+        "fusion_data.py", "nothing: makes measured MS/MS with simulated NMR", "for fusion_robustness"
+    ),
+    "fusion_robustness": Benchmark(
+        "fusion_robustness.py", "fusion where a modality is spoilt", "concatenation, OGM-GE, gated, late fusion"
     ),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
