@@ -60,6 +60,7 @@ REGISTRY = {
     ),
     "adapters": Benchmark(
         "domain_adapters.py", "a fusion model adapted to another instrument", "full fine-tuning; the base"
+    ),
     "fusion_data": Benchmark(
         "fusion_data.py", "nothing: makes measured MS/MS with simulated NMR", "for fusion_robustness"
     ),
