@@ -24,8 +24,8 @@ MOST_CLASSES = 12
 
 @dataclass
 class _Sample:
-    """What the tables say of a sample, and by block the rows that measured it. `repeat_of` names the sample that
-    this one is a repeat of."""
+    """What the tables say of a sample, and by block the rows that measured it. `repeat_of` names the sample of
+    which this one is a repeat."""
 
     name: str
     repeat_of: str = ""
