@@ -37,8 +37,8 @@ def evaluate_fusion(options: argparse.Namespace, models: Sequence[Path]) -> int:
     for folder in models:
         trained = load_fusion(folder)
         data = read_samples(trained, options.data, options.limit)
-        for remark, count in data.remarks.items():
-            print(f"{folder}: {remark}: {count}")
+        for remark in data.remarks:
+            print(f"{folder}: {remark}")
         scores[str(folder)] = score(trained, data)
         if options.spoil is not None:
             spoilt[str(folder)] = spoilt_scores(trained, data, options.spoil, rates)

@@ -157,16 +157,16 @@ def data_of_cohort(cohort: Cohort, schema: Schema, settings: TokenSettings) -> F
     unknown = [name for name in cohort.classes if name not in schema.names]
     if unknown:
         raise DataError(f"class {unknown[0]} is not known to the model: expected {' or '.join(schema.names)}")
-    remarks = dict.fromkeys(cohort.remarks, 1)
+    remarks = list(cohort.remarks)
     for name in schema.modalities:
         lacking = len(set(schema.tables[name].features) - set(blocks[name].features))
         if lacking:
-            remarks[f"features of table {name} that the model knows and the table lacks"] = lacking
+            remarks.append(f"table {name} lacks {lacking} features that the model knows")
     pieces = tuple(table_points(blocks[name], schema.tables[name], settings) for name in schema.modalities)
     number_C = np.array([schema.names.index(name) for name in cohort.classes])
     target_NC = np.eye(len(schema.names), dtype=np.float32)[number_C[cohort.label_N]]
     groups = tuple(str(one) for one in cohort.group_N.tolist())
-    return FusionData(cohort.samples, pieces, target_NC, groups, remarks)
+    return FusionData(cohort.samples, pieces, target_NC, groups, tuple(remarks))
 
 
 def split_patients(cohort: Cohort, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

@@ -107,7 +107,7 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
             "samples": {"train": len(train), "validation": len(held_back)},
             "data": fingerprint(train),
         }
-        self.remarks = tuple(f"{what}: {count}" for what, count in train.remarks.items())
+        self.remarks = train.remarks
         self.identity = {"schema": schema_fingerprint(self.schema)}
         if self.beginning.teacher is not None:
             self.remarks += remarks_on_split(run, self.beginning.teacher)

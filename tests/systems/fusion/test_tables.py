@@ -137,7 +137,7 @@ def test_features_are_found_by_their_names() -> None:
     assert np.isnan(found[:, 3]).all()
     np.testing.assert_array_equal(np.delete(found, 3, axis=1), np.delete(plain, 3, axis=1))
     data = data_of_cohort(replace(cohort, blocks=(cohort.blocks[0], moved)), schema, TokenSettings())
-    assert data.remarks == {"features of table ms that the model knows and the table lacks": 1}
+    assert data.remarks == ("table ms lacks 1 features that the model knows",)
     assert data.pieces[1].counts[1] == 5
 
 
