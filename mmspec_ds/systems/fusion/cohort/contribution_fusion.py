@@ -145,11 +145,11 @@ def fit_contribution(
         seed: of the corrupted copies.
     """
     random = np.random.default_rng(seed)
-    copies = [batch, *(random_copies(batch, batch, settings.rate, random)[0] for _ in range(settings.copies))]
-    found = [_held_out(nested, one) for one in copies]
+    found = [_held_out(nested, batch, 0.0, random)]
+    found += [_held_out(nested, batch, settings.rate, random) for _ in range(settings.copies)]
     strength_M = fit_strengths(found[0].evidence_RMC, label_N, nested.log_prior_C)
     rows = _stacked(found)
-    label_R, fold_R = (np.tile(one, len(copies)) for one in (label_N, nested.fold_N))
+    label_R, fold_R = (np.tile(one, len(found)) for one in (label_N, nested.fold_N))
     weight_R = np.ones(len(label_R))
     weight_R[len(label_N) :] /= max(settings.copies, 1)  # all copies count as much as the samples themselves
     scaled_RMC = rows.evidence_RMC * strength_M[:, None]
@@ -194,12 +194,18 @@ def fit_strengths(evidence_NMC: FloatMatrix, label_N: IntArray, log_prior_C: Flo
     return np.asarray(found.x, dtype=np.float64)
 
 
-def _held_out(nested: NestedFit, batch: Batch) -> Evidence:
-    """Return the evidence of each training sample, or of its copy, by the part that has not seen it."""
+def _held_out(nested: NestedFit, batch: Batch, rate: float, random: np.random.Generator) -> Evidence:
+    """Return the evidence of each training sample, or of a copy with blocks corrupted at a rate, by the part that
+    has not seen it.
+
+    Values are drawn from samples of the same fold: the part knows those of other folds, and is too sure of them.
+    """
     found, places = [], []
     for fold, part in enumerate(nested.parts):
         test = np.flatnonzero(nested.fold_N == fold)
-        found.append(evidence_of(part, nested.log_prior_C, batch.rows(test)))
+        rows = batch.rows(test)
+        copies = random_copies(rows, rows, rate, random)[0] if rate > 0 else rows
+        found.append(evidence_of(part, nested.log_prior_C, copies))
         places.append(test)
     order = np.argsort(np.concatenate(places))
     rows = _stacked(found)

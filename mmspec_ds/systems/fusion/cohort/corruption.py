@@ -51,10 +51,11 @@ def corrupt(
         changed_RF[rows] = np.nan
     else:
         pool_DF = donors.values[block][donors.present_RM[:, block]]
-        if not len(pool_DF):
+        if len(rows) and not len(pool_DF):
             raise ValueError(f"no sample has block {block}")
         changed_RF = values[block].copy()
-        changed_RF[rows] = _drawn(changed_RF[rows], pool_DF, kind, share_r, random)
+        if len(rows):
+            changed_RF[rows] = _drawn(changed_RF[rows], pool_DF, kind, share_r, random)
     values[block] = changed_RF
     return Batch(tuple(values), present_RM)
 
