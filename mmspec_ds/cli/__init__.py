@@ -14,6 +14,7 @@ from mmspec_ds.cli import (
     annotate,
     calibrate,
     chat,
+    cohort,
     evaluate,
     explain,
     export,
@@ -89,7 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for command in (
         predict, explain, rank, inspect, evaluate, calibrate, library, search, questions, chat, annotate,
-        unpack, fit, simulate, prepare, train, report, plan, profile, study, upcycle, export,
+        unpack, fit, simulate, prepare, train, report, cohort, plan, profile, study, upcycle, export,
     ):  # fmt: skip
         command.add(commands)
     return parser

@@ -35,7 +35,11 @@ class EncoderOutput:
 
 
 class EncoderLayer(nn.Module):
-    """hidden + attention(norm(hidden)), then hidden + feedforward(norm(hidden))."""
+    """hidden + attention(norm(hidden)), then hidden + feedforward(norm(hidden)).
+
+    Attributes:
+        after_attention, after_feedforward: adapters of what is added, [B, S, D] to [B, S, D]; None without.
+    """
 
     def __init__(self, settings: EncoderSettings, feedforward: nn.Module) -> None:
         super().__init__()
@@ -44,13 +48,19 @@ class EncoderLayer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(settings.d_model)
         self.feedforward = feedforward
         self.dropout = Dropout(settings.dropout)
+        self.after_attention: nn.Module | None = None
+        self.after_feedforward: nn.Module | None = None
 
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, mask_B11S: Tensor, temperature: float
     ) -> tuple[Tensor, object | None]:
         attended_BSD = self.attention(self.attention_norm(hidden_BSD), mask_B11S)
+        if self.after_attention is not None:
+            attended_BSD = self.after_attention(attended_BSD)
         hidden_BSD = hidden_BSD + self.dropout(attended_BSD)
         fed_BSD, report = self.feedforward(self.feedforward_norm(hidden_BSD), modality_BS, temperature)
+        if self.after_feedforward is not None:
+            fed_BSD = self.after_feedforward(fed_BSD)
         return hidden_BSD + self.dropout(fed_BSD), report
 
 

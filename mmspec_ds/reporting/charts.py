@@ -60,14 +60,25 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: the name of its file, a description for screen readers, its panels from top to bottom, and the
-    name and the end of their common axis; without an end, that of the run."""
+    """A figure.
+
+    Attributes:
+        name: of its file.
+        words: a description for screen readers.
+        panels: from top to bottom.
+        across: the name of their common axis.
+        until: its end; that of the run without.
+        span: both ends of the axis, in place of 0 and `until`; a falling axis has the larger one first.
+        left: inches on the left for the names of a vertical axis.
+    """
 
     name: str
     words: str
     panels: tuple[Panel, ...]
     across: str = "step"
     until: float | None = None
+    span: tuple[float, float] | None = None
+    left: float = _LEFT
 
     def for_page(self, last_step: int) -> dict[str, Any]:
         """Return the name, the words, and the figure as PNG for light and for dark pages."""
@@ -85,11 +96,11 @@ class Drawing:
         FigureCanvasAgg(figure)
         top = height - _TOP
         for number, panel in enumerate(self.panels, 1):
-            place = (_LEFT, top - panel.height, WIDTH - _LEFT - _RIGHT, panel.height)
+            place = (self.left, top - panel.height, WIDTH - self.left - _RIGHT, panel.height)
             axes = figure.add_axes((place[0] / WIDTH, place[1] / height, place[2] / WIDTH, place[3] / height))
             _dress(axes, theme, panel.title, self.across if number == len(self.panels) else None)
             panel.draw(axes, theme)
-            axes.set_xlim(0, 1.01 * (last_step if self.until is None else self.until))
+            axes.set_xlim(*(self.span or (0, 1.01 * (last_step if self.until is None else self.until))))
             top -= panel.height + BETWEEN
         out = io.BytesIO()
         figure.savefig(out, format="png", transparent=True)

@@ -31,6 +31,7 @@ class FusionModel(nn.Module):
     Attributes:
         prior_C: the logits of the classes or groups where nothing is known, from the samples that are learnt
             from.
+        transfer: what a student needs beside itself while it learns from a teacher, see `distillation`.
     """
 
     prior_C: Tensor
@@ -50,6 +51,7 @@ class FusionModel(nn.Module):
         self.attention: Encoder | None = None
         self.fuser: Fuser | None = None
         self.reconstruct: nn.Linear | None = None
+        self.transfer: nn.Module | None = None
         if schema.kind == "none":
             self.reconstruct = init_linear(nn.Linear(width, patch))
             return

@@ -47,6 +47,7 @@ class FusionObjectiveModule(nn.Module):
         routing: weights of the auxiliary losses.
         cost_E: relative cost of each expert; None for a dense model.
         group: the data-parallel group, None for one process.
+        keep_routers: leave the routers' temperature as the model has it, for a base that must not change.
 
     Attributes:
         blend: weights of the losses of all modalities and of each alone, where gradients are blended.
@@ -62,8 +63,11 @@ class FusionObjectiveModule(nn.Module):
         routing: RouterObjective,
         cost_E: Tensor | None = None,
         group: Any | None = None,
+        *,
+        keep_routers: bool = False,
     ) -> None:
         super().__init__()
+        self.keep_routers = keep_routers
         self.model, self.settings, self.balance = model, settings, balance
         self.routing, self.group = routing, group
         self.blend: list[float] | None = None
@@ -73,11 +77,11 @@ class FusionObjectiveModule(nn.Module):
         """The loss when `progress`, 0 to 1, of the budget is spent. In training the router's temperature is
         that of the schedule, and the model keeps it."""
         schedule = curriculum_at(progress, self.routing)
-        if self.training:
+        moves = self.training and not self.keep_routers
+        if moves:
             self.model.encoder.keep_temperature(schedule.temperature)
-        encoded = self.model.encode(
-            batch.pieces, len(batch.weight_B), schedule.temperature if self.training else None
-        )
+        temperature = schedule.temperature if moves else None
+        encoded = self.model.encode(batch.pieces, len(batch.weight_B), temperature)
         sums, names = self._sums(batch, encoded)
         vectors = [to_vector(one) for one in encoded.reports]
         if not any(weights_of(self.routing, schedule).values()):

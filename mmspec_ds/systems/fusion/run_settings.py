@@ -13,6 +13,8 @@ from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import modality_by_name
 from mmspec_ds.systems.fusion.contribution import MOST_MODALITIES
 from mmspec_ds.systems.fusion.corruption import CorruptionSettings
+from mmspec_ds.systems.fusion.distillation.settings import DistillationSettings
+from mmspec_ds.systems.fusion.domain_adapters_settings import AdaptSettings
 from mmspec_ds.systems.fusion.fusers import FuserKind
 from mmspec_ds.systems.fusion.tokens import MAKERS, TokenSettings
 from mmspec_ds.systems.sparse_runs import shown_settings
@@ -179,15 +181,19 @@ class FusionRun(RunSettings):
         balance: how their gradients are balanced.
         objective: what is learnt.
         routing: auxiliary losses of the routers.
+        distillation: a teacher, from whom the model learns as well; none without.
+        adapt: a trained model that is adapted to new data by few new weights; none without.
     """
 
     bound_keys: ClassVar[tuple[str, ...]] = (
         *RunSettings.bound_keys,
-        *("data", "tokens", "model", "moe", "fusion", "objective.kind"),
+        *("data", "tokens", "model", "moe", "fusion", "objective.kind", "distillation", "adapt"),
     )
     free_keys: ClassVar[tuple[str, ...]] = (
         *(f"data.{name}" for name in ("train", "train_where", "validation", "validation_where")),
         *(f"data.{name}" for name in ("validation_fraction", "split_seed", "allow_shared_molecules")),
+        *(f"distillation.{name}" for name in ("teacher", "temperature", "soft", "align", "judged")),
+        *(f"adapt.{name}" for name in ("base", "dropout", "most_share")),
         "model.dropout",
         "moe.mode",
         "moe.capacity_factor",
@@ -203,6 +209,8 @@ class FusionRun(RunSettings):
     balance: BalanceSettings = BalanceSettings()
     objective: FusionObjective = FusionObjective()
     routing: RouterObjective = RouterObjective()
+    distillation: DistillationSettings | None = None
+    adapt: AdaptSettings | None = None
     training: FusionTraining
 
     @model_validator(mode="after")
@@ -228,6 +236,30 @@ class FusionRun(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _students_tell_something(self) -> Self:
+        if self.objective.kind == "masked" and self.distillation is not None:
+            raise ValueError("objective.kind is 'masked', which no teacher tells: expected no distillation")
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_alone_are_learnt(self) -> Self:
+        if self.adapt is None:
+            return self
+        others = {
+            "distillation": self.distillation,
+            "training.start_from": self.training.start_from,
+            "training.encoder_from": self.training.encoder_from,
+        }
+        for name, value in others.items():
+            if value is not None:
+                raise ValueError(f"adapt and {name} are both given: expected one")
+        if self.objective.kind != "classify" or self.balance.kind != "none" or self.training.ep_size > 1:
+            raise ValueError(
+                "adapt needs objective.kind 'classify', balance.kind 'none' and training.ep_size 1"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_beginning(self) -> Self:
         if self.training.start_from is not None and self.training.encoder_from is not None:
             raise ValueError("training.start_from and training.encoder_from are both given: expected one")
@@ -238,7 +270,14 @@ class FusionRun(RunSettings):
         data = self.data.model_copy(update={"train": (), "validation": ()})
         run = super().without_paths()
         training = run.training.model_copy(update={"encoder_from": None})
-        return run.model_copy(update={"data": data, "training": training})
+        student = self.distillation
+        if student is not None:
+            student = student.model_copy(update={"teacher": Path(student.teacher.name)})
+        adapt = self.adapt
+        if adapt is not None:
+            adapt = adapt.model_copy(update={"base": Path(adapt.base.name)})
+        update = {"data": data, "training": training, "distillation": student, "adapt": adapt}
+        return run.model_copy(update=update)
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
         """The settings that TensorBoard shows: of the data only the modalities."""

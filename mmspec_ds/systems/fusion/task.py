@@ -17,18 +17,23 @@ from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.moe.expert_names import ExpertSharding
 from mmspec_ds.moe.expert_parallel import Placement
 from mmspec_ds.moe.experts import physical_order
-from mmspec_ds.moe.layer import relative_costs
 from mmspec_ds.moe.routing_tables import routing_scalars
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.batch import FusionBatch
+from mmspec_ds.systems.fusion.beginning import begin, check_adaptable, make_objective
 from mmspec_ds.systems.fusion.blending import Blending
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets, make_batch
-from mmspec_ds.systems.fusion.factory import make_model
+from mmspec_ds.systems.fusion.distillation.teacher import remarks_on_split
+from mmspec_ds.systems.fusion.domain_adapters_files import (
+    ADAPTER,
+    ADAPTER_NAME,
+    AdapterFacts,
+    AdapterWeights,
+)
 from mmspec_ds.systems.fusion.layout import fusion_layout
-from mmspec_ds.systems.fusion.masked import MaskedObjective
 from mmspec_ds.systems.fusion.model import FusionModel
-from mmspec_ds.systems.fusion.objective import FusionLoss, FusionObjectiveModule
+from mmspec_ds.systems.fusion.objective import FusionLoss
 from mmspec_ds.systems.fusion.outcome import PARTS, Outcome, head_correlations, macro_auc, tell
 from mmspec_ds.systems.fusion.reading import read_spectra
 from mmspec_ds.systems.fusion.run_settings import FusionRun
@@ -47,26 +52,33 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         run: the settings.
         context: where it runs.
         sets: what to learn from; without, what the run file names.
+
+    Attributes:
+        network: the whole model. `model`, what is saved, is this, or its adapters alone.
     """
 
-    model: FusionModel
+    network: FusionModel
 
     def __init__(self, run: FusionRun, context: TaskContext, sets: FusionSets | None = None) -> None:
         self.run, self.context = run, context
-        known = None if context.weights_from is None else load_schema(context.weights_from)
-        self.sets = read_sets(run, context, known) if sets is None else sets
+        self.beginning = begin(run, context)
+        self.sets = read_sets(run, context, self.beginning.schema) if sets is None else sets
         self.schema, train, held_back = self.sets.schema, self.sets.train, self.sets.validation
         # DeepSpeed's default layout: consecutive ranks share the experts.
         placement = Placement(run.training.ep_size, context.rank % run.training.ep_size)
-        if run.moe is not None:
+        if run.moe is not None and run.adapt is None:
             widths = tuple(one.width for one in physical_order(run.moe.experts))
             self.sharding = ExpertSharding(placement, widths)
         else:
             self.sharding = REPLICATED
-        self.objective = make_objective(run, self.sets, placement)
-        self.module, self.model = self.objective, self.objective.model
+        self.objective = make_objective(run, self.sets, placement, self.beginning)
+        self.module, self.network = self.objective, self.objective.model
+        self.model = self.network
+        if self.beginning.base is not None:
+            check_adaptable(self.beginning.base.schema, self.schema, "data")
+            self.model = AdapterWeights(self.network, ADAPTER_NAME)
         if run.training.encoder_from is not None and context.weights_from is None:
-            load_encoder(self.model, run.training.encoder_from, self.sharding)
+            load_encoder(self.network, run.training.encoder_from, self.sharding)
         self.blending: Blending | None = None
         if run.balance.kind == "blending":
             self.blending = Blending(self.objective, run.balance, len(self.schema.modalities))
@@ -94,6 +106,11 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         }
         self.remarks = tuple(f"{what}: {count}" for what, count in train.remarks.items())
         self.identity = {"schema": schema_fingerprint(self.schema)}
+        if self.beginning.teacher is not None:
+            self.remarks += remarks_on_split(run, self.beginning.teacher)
+            self.identity |= {"teacher": self.beginning.teacher.identity}
+        if self.beginning.base is not None:
+            self.identity |= {"base": self.beginning.base.identity}
 
     def _order(self, epoch: int) -> IntArray:
         order: IntArray = np.random.default_rng((self.run.seed, 1, epoch)).permutation(len(self.sets.train))
@@ -135,14 +152,14 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
             if there_N.any():
                 scalars[f"weight/{name}"] = float(outcome.weight_NM[there_N, at].mean())
                 scalars[f"contribution/{name}"] = float(outcome.of_truth_NM[there_N, at].mean())
-        if self.model.has_head:
+        if self.network.has_head:
             scalars |= {f"head/{name}": value for name, value in head_correlations(outcome).items()}
         return Validation(macro_auc(outcome.probability_NC, held_back.target_NC), scalars)
 
     def outcome(self) -> Outcome:
         """What the model tells of the held-back samples, each rank reading a part. Every rank calls this."""
         held_back, world = self.sets.validation, self.context.world
-        own = tell(self.model, self.validation_batches(), self.context.device)
+        own = tell(self.network, self.validation_batches(), self.context.device)
         if world == 1:
             return own
         places, weights = share_of(len(held_back), self.context.rank, world)
@@ -159,7 +176,8 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
     def after_update(self, loss: FusionLoss) -> None:
         """Move the routers' selection biases, where they are in use, and weigh the losses anew where gradients
         are blended."""
-        self.model.encoder.rebalance(loss.reports)
+        if self.beginning.base is None:
+            self.network.encoder.rebalance(loss.reports)
         if self.blending is not None and self.blending.is_due():
             count, device = self.run.balance.batches, self.context.device
             seen = (self.batch(number).to(device) for number in range(count))
@@ -184,11 +202,16 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         return values | routing_scalars(loss.reports, self.schema.modalities)
 
     def save_files(self, folder: Path) -> None:
-        """Write the schema."""
+        """Write the schema, and what is known of adapters."""
         self.schema.save(folder)
+        base, adapt = self.beginning.base, self.run.adapt
+        if base is not None and adapt is not None:
+            own, all_ = (sum(p.numel() for p in one.parameters()) for one in (self.model, self.network))
+            settings = adapt.model_dump(mode="json", exclude={"base", "most_share"})
+            AdapterFacts(base.identity, base.run.name, own, all_ - own, settings).save(folder)
 
 
-SYSTEM = System(FusionTask, files=(SCHEMA,))
+SYSTEM = System(FusionTask, files=(SCHEMA,), extras=(ADAPTER,))
 
 
 def read_sets(run: FusionRun, context: TaskContext, schema: Schema | None) -> FusionSets:
@@ -199,28 +222,6 @@ def read_sets(run: FusionRun, context: TaskContext, schema: Schema | None) -> Fu
         DataError: it cannot be read.
     """
     return read_spectra(run, schema, context.progress)
-
-
-def make_objective(run: FusionRun, sets: FusionSets, placement: Placement) -> FusionObjectiveModule:
-    """The model with its objective, from the run's seed; expert-parallel where there are experts."""
-    from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
-
-    torch.manual_seed(run.seed)
-    sparse = DeepSpeedSparseFeedForward
-    model = make_model(run, sets.schema, placement=placement, sparse_class=sparse, in_training=True)
-    model.prior_C.copy_(prior(sets.train, sets.schema))
-    kind = MaskedObjective if run.objective.kind == "masked" else FusionObjectiveModule
-    costs = relative_costs(run.moe) if run.moe else None
-    return kind(model, run.objective, run.balance, run.routing, costs, dist.group.WORLD)
-
-
-def prior(data: FusionData, schema: Schema) -> torch.Tensor:
-    """The logits [C] of the classes or groups by how many samples have them, each counted once more with half
-    of a sample, so that none is impossible."""
-    count_C = torch.from_numpy(data.target_NC.sum(0)) + 0.5
-    total = len(data) + (1.0 if schema.kind == "groups" else 0.5 * len(count_C))
-    share_C = count_C / total
-    return torch.logit(share_C) if schema.kind == "groups" else share_C.log()
 
 
 def share_of(samples: int, rank: int, world: int) -> tuple[IntArray, Any]:

@@ -9,24 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort
 from mmspec_ds.systems.fusion.data import FusionData
-from mmspec_ds.systems.fusion.factory import make_model
 from mmspec_ds.systems.fusion.model import FusionModel
 from mmspec_ds.systems.fusion.outcome import Outcome, tell
 from mmspec_ds.systems.fusion.reading import data_of_records
 from mmspec_ds.systems.fusion.run_settings import FusionRun
-from mmspec_ds.systems.fusion.schema import SCHEMA, Schema, load_schema
+from mmspec_ds.systems.fusion.schema import Schema
+from mmspec_ds.systems.fusion.stored import load_model
 from mmspec_ds.systems.fusion.tables import data_of_cohort
 from mmspec_ds.systems.fusion.task import batches_of
-from mmspec_ds.systems.run_file import load_run_of
-from mmspec_ds.trainer.run_settings import check_run_folder
-from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
 
 @dataclass(frozen=True)
@@ -100,16 +95,5 @@ def load_fusion(folder: str | Path) -> TrainedFusion:
         DataError: no such folder, or a file of it is missing, was altered or does not fit.
         ConfigError: a configuration that this version cannot read, or a model of another system.
     """
-    folder = Path(folder)
-    run = load_run_of(folder, FusionRun)
-    if (folder / MANIFEST).is_file():
-        wrong = faults(folder, read_manifest(folder))
-        if wrong:
-            raise DataError("; ".join(wrong))
-    check_run_folder(folder, (WEIGHTS, SCHEMA))
-    schema = load_schema(folder)
-    with torch.random.fork_rng(devices=[]):
-        model = make_model(run, schema)
-    tensors, about = read_weights(folder / WEIGHTS)
-    load_state(model, tensors, folder / WEIGHTS)
-    return TrainedFusion(run, schema, model.eval(), about["sha256"])
+    stored = load_model(Path(folder))
+    return TrainedFusion(stored.run, stored.schema, stored.model, stored.identity)

@@ -1,0 +1,295 @@
+"""Tables of a run -> a cohort: samples matched by their names, repeats averaged or kept, classes named.
+
+A sample that a table lacks is kept, and is missing in that block. Axes in the names of arrays: N samples,
+F features of a block.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.readers.part import counted, one_line
+from mmspec_ds.readers.sample_columns import missing_column, shortened
+from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort, IntArray
+from mmspec_ds.systems.fusion.cohort.described import Described, described_tables
+from mmspec_ds.systems.fusion.cohort.run_settings import ClassSettings, CohortRun, Repeats
+
+MOST_CLASSES = 12
+"""Different values of a class column; one with more is rather a measurement or a name."""
+
+
+@dataclass
+class _Sample:
+    """What the tables say of a sample, and by block the rows that measured it."""
+
+    name: str
+    patient: str = ""
+    batch: str = ""
+    label: str = ""
+    covariates: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, list[int]] = field(default_factory=dict)
+
+
+def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -> Cohort:
+    """The cohort of the tables of a run, all classes of it.
+
+    Args:
+        run: names the tables, and says what their columns mean.
+        progress: is told how many tables are read.
+
+    Raises:
+        DataError: a table cannot be used, a column is not there, a sample has two classes or patients, or no
+            sample has a class. UserError: a file needs a library that is not installed.
+    """
+    tables = []
+    for table in described_tables(run):
+        tables.append(table)
+        if progress is not None:
+            progress(len(tables))
+    _check_columns(run, tables)
+    samples, remarks = _matched(tables, run)
+    classes, chosen, told = _classified(samples, run.classes, tables)
+    remarks += told
+    if run.repeats == "keep":
+        chosen = [part for sample in chosen for part in _kept(sample)]
+    chosen, told = _measured_at_all(chosen, tables)
+    remarks += told
+    blocks, more = zip(*(_block(table, chosen, run.repeats) for table in tables))
+    remarks += [line for some in more for line in some]
+    remarks += _presence(blocks)
+    without = sum(not sample.patient for sample in chosen)
+    if run.patient and without:
+        remarks.append(f"{counted(without, 'sample')} without a patient, each taken to be a patient of its own")
+    patients = [sample.patient or f"sample {sample.name.split(' #')[0]}" for sample in chosen]
+    remarks += _patients(patients, [sample.label for sample in chosen])
+    return Cohort(
+        samples=tuple(sample.name for sample in chosen),
+        group_N=_numbered(patients),
+        batch_N=_numbered([sample.batch for sample in chosen]) if run.batch else None,
+        classes=tuple(classes),
+        label_N=np.array([classes.index(sample.label) for sample in chosen], dtype=np.int64),
+        blocks=blocks,
+        covariates={
+            **({run.patient: tuple(one.patient for one in chosen)} if run.patient else {}),
+            **{name: tuple(one.covariates.get(name, "") for one in chosen) for name in run.covariates},
+        },
+        remarks=tuple(remarks),
+    )
+
+
+def _check_columns(run: CohortRun, tables: Sequence[Described]) -> None:
+    """Refuse columns that no table has."""
+    known = list(dict.fromkeys(column for table in tables for column in table.known))
+    for name in (run.patient, run.batch, *run.covariates):
+        if name and name not in known:
+            raise DataError(missing_column(name, known), path=_files(tables))
+    if not set(run.classes.column) & set(known):
+        raise DataError(missing_column(run.classes.column[0], known), path=_files(tables))
+
+
+def _files(tables: Sequence[Described]) -> str:
+    return " and ".join(str(table.table.path) for table in tables)
+
+
+def _matched(tables: Sequence[Described], run: CohortRun) -> tuple[dict[str, _Sample], list[str]]:
+    """The samples of all tables by name, in the order of their first appearance."""
+    samples: dict[str, _Sample] = {}
+    remarks = []
+    for table in tables:
+        remarks += [f"{table.name}: {one}" for one in table.remarks]
+        for row, name in enumerate(table.samples):
+            sample = samples.setdefault(name, _Sample(name))
+            sample.rows.setdefault(table.name, []).append(row)
+            where = f"{table.table.path.name}, {table.table.places[row]}"
+            _agree(sample, "label", table.classes[row], where)
+            _agree(sample, "patient", table.patients[row], where)
+            sample.batch = sample.batch or table.batches[row]
+            for covariate, cells in table.covariates.items():
+                sample.covariates[covariate] = sample.covariates.get(covariate) or cells[row]
+        repeated = [name for name, count in Counter(table.samples).items() if count > 1]
+        if repeated:
+            what = {"mean": "averaged", "first": "the first is used", "keep": "kept as samples of their own"}
+            remarks.append(
+                f"{table.name}: {counted(len(repeated), 'sample')} measured more than once,"
+                f" {what[run.repeats]}: {shortened(repeated)}"
+            )
+    return samples, remarks
+
+
+def _agree(sample: _Sample, what: str, value: str, where: str) -> None:
+    """Take a class or patient for a sample.
+
+    Raises:
+        DataError: the tables say two different ones.
+    """
+    known = getattr(sample, what)
+    if known and value and value != known:
+        word = "classes" if what == "label" else "patients"
+        raise DataError(
+            f"sample {one_line(sample.name, 40)!r} has two {word}: {one_line(known, 40)!r} and"
+            f" {one_line(value, 40)!r} ({where}): expected one"
+        )
+    if value:
+        setattr(sample, what, value)
+
+
+def _classified(
+    samples: Mapping[str, _Sample], settings: ClassSettings, tables: Sequence[Described]
+) -> tuple[list[str], list[_Sample], list[str]]:
+    """The classes, the samples that have one, and what is told of the others."""
+    count = Counter(sample.label for sample in samples.values())
+    unknown = count.pop("", 0)
+    remarks = []
+    if settings.names:
+        classes = list(settings.names)
+        others = {value: number for value, number in count.items() if value not in classes}
+        if others:
+            shown = ", ".join(f"{one_line(value, 40)} {number}" for value, number in list(others.items())[:5])
+            remarks.append(f"{counted(sum(others.values()), 'sample')} of no class named left out: {shown}")
+    else:
+        classes = sorted(count)
+        if len(classes) > MOST_CLASSES:
+            raise DataError(
+                f"has {len(classes)} different values ({shortened(classes, 3)}): expected at most"
+                f" {MOST_CLASSES}, or `classes.names`",
+                path=_files(tables),
+                column=" or ".join(settings.column),
+            )
+    if unknown:
+        remarks.append(f"{counted(unknown, 'sample')} without a class left out")
+    chosen = [sample for sample in samples.values() if sample.label in classes]
+    for name in classes:
+        if name not in count:
+            raise DataError(
+                f"has no sample of class {name!r}: values are {shortened(list(count)) or 'all blank'}",
+                path=_files(tables),
+                column=" or ".join(settings.column),
+            )
+    if not chosen:
+        raise DataError("no sample has a class", path=_files(tables), column=" or ".join(settings.column))
+    told = ", ".join(f"{name} {count[name]}" for name in classes)
+    return classes, chosen, [f"{counted(len(chosen), 'sample')}: {told}", *remarks]
+
+
+def _measured_at_all(
+    samples: Sequence[_Sample], tables: Sequence[Described]
+) -> tuple[list[_Sample], list[str]]:
+    """The samples of which some table has a value."""
+    filled: dict[str, list[bool]] = {
+        table.name: [bool(np.isfinite(values_F).any()) for values_F in table.table.values_NF]
+        for table in tables
+    }
+    kept: list[_Sample] = []
+    lost: list[str] = []
+    for one in samples:
+        if any(filled[name][row] for name, rows in one.rows.items() for row in rows):
+            kept.append(one)
+        else:
+            lost.append(one.name)
+    told = [f"{counted(len(lost), 'sample')} without any value left out: {shortened(lost)}"]
+    return kept, told if lost else []
+
+
+def _kept(sample: _Sample) -> Iterator[_Sample]:
+    """The repeats of a sample as samples of one patient: the first of each table together, then the second."""
+    most = max(len(rows) for rows in sample.rows.values())
+    for repeat in range(most):
+        rows = {block: some[repeat : repeat + 1] for block, some in sample.rows.items() if repeat < len(some)}
+        name = sample.name if most == 1 else f"{sample.name} #{repeat + 1}"
+        yield _Sample(name, sample.patient, sample.batch, sample.label, covariates=sample.covariates, rows=rows)
+
+
+def _block(table: Described, samples: Sequence[_Sample], repeats: Repeats) -> tuple[Block, list[str]]:
+    """The values of a table for the samples, without features that say nothing."""
+    values_RF = table.table.values_NF
+    values_NF = np.full((len(samples), values_RF.shape[1]), np.nan)
+    for place, sample in enumerate(samples):
+        rows = sample.rows.get(table.name, [])
+        if repeats == "first":
+            rows = rows[:1]
+        if rows:
+            values_NF[place] = _mean(values_RF[rows])
+    present_N = np.isfinite(values_NF).any(axis=1)
+    remarks = []
+    empty = sum(table.name in sample.rows for sample in samples) - int(present_N.sum())
+    if empty:
+        remarks.append(f"{table.name}: {counted(empty, 'sample')} without any value, taken as not measured")
+    if not present_N.any():
+        raise DataError("measured no sample that has a class", path=table.table.path)
+    kept_F, told = _telling(values_NF[present_N], table.table.features)
+    remarks += [f"{table.name}: {one}" for one in told]
+    if not kept_F.any():
+        raise DataError("has no feature that varies", path=table.table.path)
+    missing = int(np.isnan(values_NF[present_N][:, kept_F]).sum())
+    if missing:
+        share = 100 * missing / (present_N.sum() * kept_F.sum())
+        remarks.append(f"{table.name}: {counted(missing, 'value')} missing, {share:.1f} %")
+    axis = table.table.axis
+    features = tuple(name for name, kept in zip(table.table.features, kept_F) if kept)
+    position_F = None if axis.position_F is None else axis.position_F[kept_F]
+    block = Block(table.name, features, values_NF[:, kept_F], present_N, position_F, axis.unit)
+    return block, remarks
+
+
+def _mean(values_RF: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The mean of the values that are there, NaN where none is."""
+    known_F = np.isfinite(values_RF).sum(axis=0)
+    total_F: npt.NDArray[np.float64] = np.nansum(values_RF, axis=0)
+    return np.divide(total_F, known_F, out=np.full(len(total_F), np.nan), where=known_F > 0)
+
+
+def _telling(
+    values_NF: npt.NDArray[np.float64], features: Sequence[str]
+) -> tuple[npt.NDArray[np.bool_], list[str]]:
+    """Which features vary, and what is told of the others."""
+    known_NF = np.isfinite(values_NF)
+    low_F = np.where(known_NF, values_NF, np.inf).min(axis=0)
+    high_F = np.where(known_NF, values_NF, -np.inf).max(axis=0)
+    empty = [name for name, low in zip(features, low_F) if np.isinf(low)]
+    constant = [name for name, low, high in zip(features, low_F, high_F) if low == high]
+    remarks = [
+        f"{counted(len(names), 'feature')} {what} left out: {shortened(names)}"
+        for names, what in ((empty, "without any value"), (constant, "with one value throughout"))
+        if names
+    ]
+    return np.asarray(high_F > low_F, dtype=np.bool_), remarks
+
+
+def _presence(blocks: Sequence[Block]) -> list[str]:
+    """How many samples have which blocks."""
+    if len(blocks) == 1:
+        return []
+    names = [
+        " and ".join(block.name for block in blocks if block.present_N[place])
+        for place in range(len(blocks[0].present_N))
+    ]
+    return [
+        f"{counted(count, 'sample')} measured by {name or 'none'}" for name, count in Counter(names).items()
+    ]
+
+
+def _patients(patients: Sequence[str], labels: Sequence[str]) -> list[str]:
+    classes: dict[str, set[str]] = {}
+    for patient, label in zip(patients, labels):
+        classes.setdefault(patient, set()).add(label)
+    several = [patient for patient, some in classes.items() if len(some) > 1]
+    told = []
+    if len(classes) < len(patients):
+        told.append(
+            f"{len(patients)} samples of {counted(len(classes), 'patient')}, who are never parted by a split"
+        )
+    if several:
+        told.append(
+            f"{counted(len(several), 'patient')} with samples of more than one class: {shortened(several)}"
+        )
+    return told
+
+
+def _numbered(names: Sequence[str]) -> IntArray:
+    """The same names as the same numbers, from 0 in the order of appearance."""
+    number: dict[str, int] = {}
+    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)

@@ -1,0 +1,73 @@
+"""The model of a trained fusion run from its folder, a run or an export."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mmspec_ds.errors import DataError
+from mmspec_ds.files import MANIFEST, faults, read_manifest
+from mmspec_ds.systems.fusion.distillation.transfer import TRANSFER
+from mmspec_ds.systems.fusion.domain_adapters_files import load_adapter
+from mmspec_ds.systems.fusion.factory import make_model
+from mmspec_ds.systems.fusion.model import FusionModel
+from mmspec_ds.systems.fusion.run_settings import FusionRun
+from mmspec_ds.systems.fusion.schema import SCHEMA, Schema, load_schema
+from mmspec_ds.systems.run_file import load_run_of
+from mmspec_ds.trainer.run_settings import check_run_folder
+from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
+
+BASE = "base"
+"""A folder, or a link to one, with the base beside the adapters of a run or an export; without it the path in
+the settings is used."""
+
+
+@dataclass(frozen=True)
+class StoredFusion:
+    """A model in evaluation mode on the CPU, its settings, what it reads and tells, and a checksum of its
+    weights."""
+
+    run: FusionRun
+    schema: Schema
+    model: FusionModel
+    identity: str
+
+
+def load_model(folder: Path) -> StoredFusion:
+    """Read the model of a run or an export. Where there is a manifest, as in an export, the files must have its
+    checksums. What a student needed in training alone is left out.
+
+    Raises:
+        DataError: no such folder, or a file of it is missing, was altered or does not fit.
+        ConfigError: a configuration that this version cannot read, or a model of another system.
+    """
+    run = load_run_of(folder, FusionRun)
+    if (folder / MANIFEST).is_file():
+        wrong = faults(folder, read_manifest(folder))
+        if wrong:
+            raise DataError("; ".join(wrong))
+    check_run_folder(folder, (WEIGHTS, SCHEMA))
+    schema = load_schema(folder)
+    if run.adapt is not None:
+        return _load_adapted(folder, run, schema)
+    with torch.random.fork_rng(devices=[]):
+        model = make_model(run, schema)
+    tensors, about = read_weights(folder / WEIGHTS)
+    own = {name: one for name, one in tensors.items() if not name.startswith(f"{TRANSFER}.")}
+    load_state(model, own, folder / WEIGHTS)
+    return StoredFusion(run, schema, model.eval(), about["sha256"])
+
+
+def _load_adapted(folder: Path, run: FusionRun, schema: Schema) -> StoredFusion:
+    """A base with the adapters in `folder`."""
+    assert run.adapt is not None
+    beside = folder / BASE
+    place = beside if beside.is_dir() else run.adapt.base
+    if not place.is_dir():
+        raise DataError(
+            f"holds adapters alone: expected their base at {place}, or a link {BASE} to it in this folder",
+            path=folder,
+        )
+    base = load_model(place)
+    identity = load_adapter(base.model, folder, base.identity)
+    return StoredFusion(run, schema, base.model.eval(), identity)

@@ -1,0 +1,264 @@
+"""Tables become a cohort: matched by names, described by metadata, repeats averaged or kept; bad tables."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmspec_ds.errors import DataError
+from tests.systems.fusion.cohort.tables import MS, NMR, SAMPLES, read
+
+NAN = float("nan")
+
+
+def test_two_tables_and_their_metadata(tmp_path: Path) -> None:
+    cohort = read(
+        tmp_path,
+        {"nmr.csv": NMR, "ms.csv": MS, "samples.csv": SAMPLES},
+        metadata={"file": "samples.csv"},
+        patient="patient",
+        batch="batch",
+        covariates=["age"],
+    )
+    assert cohort.samples == ("S1", "S2", "S3", "S4", "S5")
+    assert cohort.classes == ("ill", "well")
+    assert cohort.label_N.tolist() == [0, 1, 0, 1, 0]
+    assert cohort.group_N.tolist() == [0, 1, 2, 3, 4]
+    assert cohort.batch_N is not None
+    assert cohort.batch_N.tolist() == [0, 0, 1, 1, 1]
+    patients = ("P1", "P2", "P3", "P4", "P5")
+    assert cohort.covariates == {"patient": patients, "age": ("61", "50", "44", "", "70")}
+    nmr, ms = cohort.blocks
+    assert (nmr.unit, ms.unit) == ("ppm", "m/z")
+    assert nmr.present_N.tolist() == [True, True, True, True, False]
+    np.testing.assert_array_equal(nmr.values_NF[0], [1, 2, 3.5])
+    np.testing.assert_array_equal(nmr.values_NF[4], [NAN] * 3)
+    np.testing.assert_array_equal(ms.values_NF, [[10, 5], [20, 7], [40, 2], [NAN, NAN], [30, 9]])
+    assert ms.position_F is not None
+    assert ms.position_F.tolist() == [90.05, 61.04]
+    for told in (
+        "5 samples: ill 3, well 2",
+        "3 samples measured by nmr and ms",
+        "1 sample measured by nmr",
+        "1 sample measured by ms",
+        "ms: 1 sample of samples.csv not in it: S4",
+    ):
+        assert told in cohort.remarks
+
+
+def test_metadata_in_the_order_of_rows(tmp_path: Path) -> None:
+    """A table that names no samples; the names, by which another one is matched, are in its metadata."""
+    bare = "alanine (90.05),urea (61.04)\n10,5\n20,7\n30,9\n"
+    described = "number,patient_id,group\n1,S3,ill\n2,S2,well\n3,S9,well\n"
+    tables = [
+        {"name": "nmr", "file": "nmr.csv", "sample": "sample"},
+        {
+            "name": "ms",
+            "file": "ms.csv",
+            "sample": "patient_id",
+            "metadata": {"file": "described.csv", "join": "order"},
+        },
+    ]
+    files = {"nmr.csv": NMR, "ms.csv": bare, "described.csv": described}
+    cohort = read(tmp_path, files, tables=tables, classes={"column": ["class", "group"]})
+    ms = cohort.blocks[1]
+    found = dict(zip(cohort.samples, ms.values_NF[:, 0].tolist()))
+    assert {name: found[name] for name in ("S3", "S2", "S9")} == {"S3": 10, "S2": 20, "S9": 30}
+    assert cohort.label_N[cohort.samples.index("S9")] == cohort.classes.index("well")
+    assert any("nothing checks that the orders agree" in one for one in cohort.remarks)
+
+
+REPEATED = NMR + "S1,P1,ill,3,6,\n"
+
+
+@pytest.mark.parametrize(
+    ("repeats", "names", "values"),
+    [
+        ("mean", ["S1", "S2", "S3", "S4"], [2, 4, 3.5]),
+        ("first", ["S1", "S2", "S3", "S4"], [1, 2, 3.5]),
+        ("keep", ["S1 #1", "S1 #2", "S2", "S3", "S4"], [1, 2, 3.5]),
+    ],
+)
+def test_repeats(tmp_path: Path, repeats: str, names: list[str], values: list[float]) -> None:
+    cohort = read(tmp_path, {"nmr.csv": REPEATED, "ms.csv": MS}, repeats=repeats)
+    assert [name for name in cohort.samples if name != "S5"] == names
+    np.testing.assert_array_equal(cohort.blocks[0].values_NF[0], values)
+    assert any(one.startswith("nmr: 1 sample measured more than once") for one in cohort.remarks)
+    if repeats == "keep":
+        np.testing.assert_array_equal(cohort.blocks[0].values_NF[1], [3, 6, NAN])
+        assert cohort.group_N.tolist()[:3] == [0, 0, 1]
+        assert cohort.blocks[1].present_N.tolist()[:3] == [True, False, True]  # ms measured it once
+
+
+def test_names_of_classes_gather_values_and_leave_others_out(tmp_path: Path) -> None:
+    text = NMR.replace("S4,P4,well", "S4,P4,QC") + "S6,P6,,7,7,7\nS7,P7,healthy,5,5,5\n"
+    names = {"case": ["ill"], "control": ["well", "healthy"]}
+    cohort = read(tmp_path, {"nmr.csv": text}, classes={"column": "class", "names": names})
+    assert cohort.classes == ("case", "control")
+    assert dict(zip(cohort.samples, cohort.label_N.tolist())) == {"S1": 0, "S2": 1, "S3": 0, "S7": 1}
+    assert "1 sample of no class named left out: QC 1" in cohort.remarks
+    assert "1 sample without a class left out" in cohort.remarks
+
+
+def test_classes_that_are_numbers(tmp_path: Path) -> None:
+    text = NMR.replace("ill", "1").replace("well", "0")
+    cohort = read(tmp_path, {"nmr.csv": text}, classes={"column": "class", "names": {"ill": 1, "well": [0]}})
+    assert cohort.counts == {"ill": 2, "well": 2}
+
+
+def test_features_that_say_nothing_are_counted(tmp_path: Path) -> None:
+    text = "sample,class,a,b,c\nS1,ill,1.5,7,\nS2,well,2.5,7,\nS3,ill,3.5,,\nS4,well,NA,7,\n"
+    cohort = read(tmp_path, {"nmr.csv": text})
+    assert cohort.blocks[0].features == ("a",)
+    assert "nmr: 1 column without any number left out: c" in cohort.remarks
+    assert "nmr: 1 feature with one value throughout left out: b" in cohort.remarks
+    assert "1 sample without any value left out: S4" not in cohort.remarks  # b measured it
+
+
+def test_a_sample_without_any_value_is_left_out(tmp_path: Path) -> None:
+    text = "sample,class,a,b\nS1,ill,1.5,7\nS2,well,2.5,8\nS3,ill,3.5,4\nS4,well,NA,\n"
+    cohort = read(tmp_path, {"nmr.csv": text})
+    assert cohort.samples == ("S1", "S2", "S3")
+    assert "1 sample without any value left out: S4" in cohort.remarks
+
+
+def test_the_same_sample_twice_in_metadata_may_say_the_same(tmp_path: Path) -> None:
+    files = {"nmr.csv": NMR, "samples.csv": SAMPLES + "S1,P1,ill,1,61\n"}
+    assert len(read(tmp_path, files, metadata={"file": "samples.csv"}).samples) == 4
+
+
+FAULTS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
+    "a sample with two classes in one table": (
+        {"nmr.csv": NMR + "S1,P1,well,1,1,1\n"},
+        {},
+        r"sample 'S1' has two classes: 'ill' and 'well' \(nmr.csv, line 6\): expected one",
+    ),
+    "a sample with two classes in two tables": (
+        {
+            "nmr.csv": NMR,
+            "ms.csv": MS.replace("sample,", "sample,class,").replace("\nS", "\nS1,well,1,1\nS", 1),
+        },
+        {},
+        "has 3 cells|has two classes: 'ill' and 'well'",
+    ),
+    "a sample with two patients": (
+        {"nmr.csv": NMR + "S1,P9,ill,1,1,1\n"},
+        {"patient": "patient"},
+        r"sample 'S1' has two patients: 'P1' and 'P9'",
+    ),
+    "a table and its metadata disagree": (
+        {"nmr.csv": NMR, "samples.csv": SAMPLES.replace("S2,P2,well", "S2,P2,ill")},
+        {"metadata": {"file": "samples.csv"}},
+        "samples.csv: says class 'ill' of line 3 of nmr.csv, where nmr.csv says 'well'",
+    ),
+    "metadata that match nothing": (
+        {"nmr.csv": NMR, "samples.csv": SAMPLES.replace("\nS", "\nsubject-")},
+        {"metadata": {"file": "samples.csv"}},
+        "matches no row of nmr.csv: it names subject-1, subject-2, subject-3 and 2 more, the table S1, S2, S3",
+    ),
+    "metadata with a sample twice": (
+        {"nmr.csv": NMR, "samples.csv": SAMPLES + "S1,P1,ill,1,77\n"},
+        {"metadata": {"file": "samples.csv"}},
+        "column age: 'S1' is described twice, in line 2 and line 7, with '61' and '77'",
+    ),
+    "no such class column": ({"nmr.csv": NMR}, {"classes": {"column": "clas"}}, "did you mean 'class'"),
+    "no such patient column": ({"nmr.csv": NMR}, {"patient": "person"}, "has no column 'person'"),
+    "no such sample column": (
+        {"nmr.csv": NMR},
+        {"tables": [{"name": "nmr", "file": "nmr.csv", "sample": "ID"}]},
+        "nmr.csv: has no column 'ID'",
+    ),
+    "a class without samples": (
+        {"nmr.csv": NMR},
+        {"classes": {"column": "class", "names": {"ill": "ill", "well": "well", "polyp": "polyp"}}},
+        "column class: has no sample of class 'polyp': values are ill, well",
+    ),
+    "too many classes": (
+        {"nmr.csv": "sample,class,a\n" + "".join(f"S{at},c{at},{at}.5\n" for at in range(13))},
+        {},
+        "has 13 different values .* expected at most 12",
+    ),
+    "no class at all": (
+        {"nmr.csv": NMR.replace("ill", "").replace("well", "NA")},
+        {},
+        "no sample has a class",
+    ),
+    "a row without a name": (
+        {"nmr.csv": NMR.replace("S2,", ",")},
+        {},
+        "1 row without a name of a sample, first line 3",
+    ),
+    "no column varies": (
+        {"nmr.csv": "sample,class,a\nS1,ill,1.5\nS2,well,1.5\n"},
+        {},
+        "nmr.csv: has no feature that varies",
+    ),
+    "rows that differ in number": (
+        {"nmr.csv": "a,b\n1.5,2.5\n2.5,2\n", "s.csv": "id,class\nS1,ill\n"},
+        {
+            "tables": [
+                {"name": "n", "file": "nmr.csv", "metadata": {"file": "s.csv", "join": "order"}, "sample": "id"}
+            ]
+        },
+        "s.csv: has 1 rows, but nmr.csv has 2",
+    ),
+    "a file that is not there": (
+        {"nmr.csv": NMR},
+        {"tables": [{"name": "ms", "file": "nms.csv"}]},
+        "nms.csv: there is no such file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "settings", "told"), FAULTS.values(), ids=FAULTS)
+def test_faults_take_one_line(
+    tmp_path: Path, files: dict[str, str], settings: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(DataError, match=told) as caught:
+        read(tmp_path, files, **settings)
+    assert "\n" not in str(caught.value)
+    print(caught.value)
+
+
+def test_the_real_cohort_of_colorectal_cancer(tmp_path: Path, shared_data: Path) -> None:
+    """129 patients in both tables, 79 in the NMR alone, 95 in the MS alone; ten measured twice by MS."""
+    folder = shared_data / "crc"
+    tables = [
+        {"name": "nmr", "file": str(folder / "colorectal_cancer_nmr.csv"), "sample": "sample_id"},
+        {
+            "name": "ms",
+            "file": str(folder / "st000284_dataMatrix.csv"),
+            "sample": "Patient_ID",
+            "metadata": {"file": str(folder / "st000284_sampleMetadata.csv"), "join": "order"},
+        },
+    ]
+    names = {
+        "cancer": ["C", "Colorectal Cancer"],
+        "polyp": ["P", "Polyp"],
+        "healthy": ["H", "Healthy Control"],
+    }
+    classes = {"column": ["Groups", "classification"], "names": names}
+    cohort = read(tmp_path, {}, tables=tables, classes=classes, covariates=["Age"])
+    nmr, ms = cohort.blocks
+    both = nmr.present_N & ms.present_N
+    assert (both.sum(), (~ms.present_N).sum(), (~nmr.present_N).sum()) == (129, 79, 95)
+    assert cohort.subset(np.flatnonzero(both)).counts == {"cancer": 29, "polyp": 45, "healthy": 55}
+    assert any(one.startswith("ms: 10 samples measured more than once, averaged") for one in cohort.remarks)
+    assert (nmr.values_NF.shape, ms.values_NF.shape) == ((303, 1456), (303, 113))
+    assert nmr.position_F is not None
+    np.testing.assert_allclose([nmr.position_F[0], nmr.position_F[-1]], [9.997515, -0.046865])
+    # Patient 200 is the second row of the MS table, and was measured once.
+    at = cohort.samples.index("200")
+    assert cohort.covariates["Age"][at] == "27"
+
+
+def test_the_second_cohort_is_read_from_its_workbook(tmp_path: Path, shared_data: Path) -> None:
+    pytest.importorskip("openpyxl")
+    path = shared_data / "cohorts" / "ST001047.xlsx"
+    tables = [{"name": "nmr", "file": str(path), "sample": "SampleID"}]
+    names = {"gastric cancer": "GC", "benign": "BN", "healthy": "HE"}
+    cohort = read(tmp_path, {}, tables=tables, classes={"column": "Class", "names": names})
+    assert cohort.counts == {"gastric cancer": 43, "benign": 40, "healthy": 40}
+    assert "17 samples of no class named left out: QC 17" in cohort.remarks
+    assert cohort.blocks[0].values_NF.shape[1] == 149

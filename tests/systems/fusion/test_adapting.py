@@ -1,0 +1,139 @@
+"""A run that adapts a trained model: what it learns, what it saves, and how it is found again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.systems.fusion.adapted import load_adapted
+from mmspec_ds.systems.fusion.domain_adapters import base_parameters
+from mmspec_ds.systems.fusion.outcome import macro_auc
+from mmspec_ds.systems.fusion.task import FusionTask
+from mmspec_ds.systems.fusion.trained import load_fusion
+from mmspec_ds.systems.run_file import system_of
+from mmspec_ds.trainer.export import export
+from mmspec_ds.trainer.task import count_parameters
+from mmspec_ds.trainer.weights import read_weights, write_weights
+from tests.systems.fusion.conftest import EXPERTS, learn, make_records, make_task
+
+KINDS = ("bottleneck", "lora")
+BATCH = {"batch_size": 32}
+
+
+def save(task: FusionTask, folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.yaml").write_text(task.run.to_yaml())
+    write_weights(task.model.state_dict(), folder / "model.safetensors")
+    task.save_files(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has not learnt anything."""
+    torch.set_num_threads(1)
+    return save(make_task(name="whole", seed=3), tmp_path_factory.mktemp("base") / "whole")
+
+
+def adapting(base: Path, kind: str = "bottleneck", **blocks: Any) -> FusionTask:
+    adapt = {"base": str(base), "kind": kind, "width": 4, "most_share": 1.0} | blocks.pop("adapt", {})
+    return make_task(name="new", adapt=adapt, training=BATCH, **blocks)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_adapters_learn_on_a_base_that_stays(base: Path, kind: str, tmp_path: Path) -> None:
+    task = adapting(base, kind)
+    stored, _ = read_weights(base / "model.safetensors")
+    untrained = task.validate().score
+    assert untrained == pytest.approx(load_score(base), abs=1e-6)
+    learn(task, 120, rate=1e-2)
+    assert task.validate().score > max(0.75, untrained + 0.1)
+    ours = base_parameters(task.network)
+    assert ours.keys() | {"prior_C"} == stored.keys()
+    assert all(torch.equal(one, stored[name]) for name, one in ours.items())
+    assert torch.equal(task.network.prior_C, stored["prior_C"])
+    folder = save(task, tmp_path / "new")
+    own, _ = read_weights(folder / "model.safetensors")
+    assert all("lora" in name or "after_" in name for name in own)
+    assert sum(one.numel() for one in own.values()) == count_parameters(task)
+    facts = json.loads((folder / "adapter.json").read_text())
+    assert (facts["base"], facts["base_name"]) == (load_fusion(base).identity, "whole")
+    assert facts["parameters"] == count_parameters(task)
+    assert facts["base_parameters"] == sum(one.numel() for one in ours.values())
+    trained = load_fusion(folder)
+    records, _ = make_records(41, seed=1)
+    told = trained.predict(records).probability_NC
+    np.testing.assert_allclose(told, task.outcome().probability_NC, atol=1e-6)
+    both = load_adapted(base, {"one": folder})
+    np.testing.assert_array_equal(both.use("one").predict(records).probability_NC, told)
+    plain = load_fusion(base).predict(records).probability_NC
+    np.testing.assert_array_equal(both.use().predict(records).probability_NC, plain)
+    assert not np.allclose(plain, told, atol=1e-3)
+
+
+def load_score(base: Path) -> float:
+    records, labels = make_records(41, seed=1)
+    told = load_fusion(base).predict(records).probability_NC
+    return macro_auc(told, np.eye(2, dtype=np.float32)[labels])
+
+
+def test_routers_of_a_sparse_base_stay(tmp_path: Path) -> None:
+    moe = {"k": 2, "experts": EXPERTS, "selection_bias_rate": 0.1}
+    folder = save(make_task(name="whole", moe=moe), tmp_path / "whole")
+    stored, _ = read_weights(folder / "model.safetensors")
+    task = adapting(folder, moe=moe, routing={"temperature": 3.0})
+    learn(task, 3)
+    now = task.network.state_dict()
+    assert all(torch.equal(now[name], stored[name]) for name in stored)
+    assert task.sharding.size == 1
+
+
+def test_an_adapter_of_another_base_is_refused(base: Path, tmp_path: Path) -> None:
+    folder = save(adapting(base), tmp_path / "new")
+    other = save(make_task(name="other", seed=4), tmp_path / "other")
+    with pytest.raises(DataError, match=r"new: adapters of another base: expected whole with checksum") as told:
+        load_adapted(other, {"one": folder})
+    assert "\n" not in str(told.value)
+    (folder / "base").symlink_to(other)
+    with pytest.raises(DataError, match="adapters of another base"):
+        load_fusion(folder)
+
+
+def test_an_export_finds_its_base_beside_it(base: Path, tmp_path: Path) -> None:
+    task = adapting(base)
+    folder, exported = save(task, tmp_path / "new"), tmp_path / "export"
+    export(task.run, system_of(task.run), folder, exported)
+    with pytest.raises(DataError, match="holds adapters alone: expected their base at whole, or a link base"):
+        load_fusion(exported)
+    (exported / "base").symlink_to(base)
+    assert load_fusion(exported).identity == load_fusion(folder).identity
+    (exported / "adapter.json").unlink()
+    with pytest.raises(DataError, match=r"holds no adapter\.json"):
+        load_fusion(exported)
+
+
+def test_what_does_not_fit_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent: adapt\.base: no such folder"):
+        adapting(tmp_path / "absent")
+    with pytest.raises(
+        ConfigError, match=r"^model: not that of adapt\.base, .*expected the block model of its"
+    ):
+        adapting(base, model={"ffn_width": 64})
+    with pytest.raises(ConfigError, match=r"^adapt\.width is 4: the adapters have .* at most 3 %"):
+        adapting(base, adapt={"most_share": 0.03})
+    twice = save(adapting(base), tmp_path / "once")
+    with pytest.raises(ConfigError, match=r"once has adapters itself"):
+        adapting(twice)
+    masked = save(make_task(objective={"kind": "masked"}), tmp_path / "masked")
+    with pytest.raises(ConfigError, match="is pretrained alone"):
+        adapting(masked)
+    refused: list[dict[str, Any]] = [{"balance": {"kind": "ogm_ge"}}, {"objective": {"kind": "masked"}}]
+    for block in refused:
+        with pytest.raises(ValueError, match=r"adapt needs objective\.kind 'classify'"):
+            adapting(base, **block)
+    with pytest.raises(ValueError, match="adapt and distillation are both given"):
+        adapting(base, distillation={"teacher": "run"})
