@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from mmspec_ds.systems.fusion.cohort.cohort import BoolArray, FloatMatrix, FloatVector, IntArray
+from mmspec_ds.systems.fusion.cohort.cohort import FloatMatrix, FloatVector, IntArray
 from mmspec_ds.systems.fusion.cohort.views import Batch
 
 Corruption = Literal["noise", "shuffled", "missing"]
@@ -62,19 +62,20 @@ def corrupt(
 
 def random_copies(
     batch: Batch, donors: Batch, rate: float, random: np.random.Generator
-) -> tuple[Batch, BoolArray]:
-    """Return the batch with each block corrupted with a probability, and which were, [R, M].
+) -> tuple[Batch, IntArray]:
+    """Return the batch with each block corrupted with a probability, and how, [R, M]: places in `KINDS`, -1 for
+    blocks that are as they were.
 
-    Kinds are drawn with equal probability; the share of noise is uniform between 0 and 1."""
+    Kinds are drawn with equal probability; the share of noise is uniform between a half and 1."""
     count, blocks = batch.present_RM.shape
     wanted_RM = random.random((count, blocks)) < rate
     kind_RM = random.integers(0, len(KINDS), (count, blocks))
-    share_RM = random.random((count, blocks))
+    share_RM = random.uniform(0.5, 1.0, (count, blocks))
     for block in range(blocks):
         for number, kind in enumerate(KINDS):
             rows = np.flatnonzero(wanted_RM[:, block] & (kind_RM[:, block] == number))
             batch = corrupt(batch, donors, block, rows, kind, random, share_RM[rows, block])
-    return batch, wanted_RM
+    return batch, np.where(wanted_RM, kind_RM, -1)
 
 
 def _drawn(
