@@ -55,6 +55,12 @@ REGISTRY = {
     ),
     "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
     "texts": Benchmark("texts.py", "tokens of a spectrum as text, and their cost", "the published form"),
+    "fusion_data": Benchmark(
+        "fusion_data.py", "nothing: makes measured MS/MS with simulated NMR", "for fusion_robustness"
+    ),
+    "fusion_robustness": Benchmark(
+        "fusion_robustness.py", "fusion where a modality is spoilt", "concatenation, OGM-GE, gated, late fusion"
+    ),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
 

@@ -1,6 +1,7 @@
 """Tell classes of samples apart by their tables: `mmspec cohort`."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,8 +82,9 @@ def _analyse(run: "CohortRun", cohort: "Cohort", parts: "dict[str, Cohort]", fol
 
     results: dict[str, CohortResult] = {}
     for name, part in parts.items():
-        with ProgressLines(name, unit="folds") as progress:
-            results[name] = analyse(part, run.prepared(), progress.at)
+        with ProgressLines(name) as progress:
+            told = partial(_tell, progress, name)
+            results[name] = analyse(part, run.prepared(), told)
     config = yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_cohort_report(folder, CohortReport(run.name, config, cohort, parts, results))
     for result in results.values():
@@ -92,3 +94,8 @@ def _analyse(run: "CohortRun", cohort: "Cohort", parts: "dict[str, Cohort]", fol
                 print(f"  {sentence}")
     print(f"{folder / PAGE}, and its tables and pictures beside it")
     print(DISCLAIMER)
+
+
+def _tell(progress: ProgressLines, name: str, done: float, total: float) -> None:
+    """Say how many folds are done; those of the controls count as well."""
+    progress.at(done, total, line=f"{name}: {done:.0f} of {total:.0f} folds")

@@ -27,7 +27,7 @@ WHAT = {
 """By system what its models do."""
 PROPOSING = ("raw", "beam", "verify", "modalities", "controls", "skip_invalid")
 SEARCHING = ("queries", "library", "train", "fit", "precursor_ppm", "quick", "fusion")
-ANSWERING = ("examples", "captions", "encoders", "language", "free")
+ANSWERING = ("examples", "captions", "encoders", "language_model", "free")
 TELLING = ("spoil", "rates")
 """The options of models that propose structures, of those that search, of those that answer questions, and of
 those that tell functional groups."""

@@ -58,6 +58,8 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
         if asked.train:
             own = {kind: trained.encoder(kind) for kind in trained.kinds}
             methods.append(Probe(own, asked.train, f"probe of the encoders of {name}"))
+        if not trained.run.objective.autoregressive:
+            remarks.append(f"{name} gives no answers: it learnt descriptions by the contrastive loss alone")
         methods += model_methods(asked, trained, name, _told)
         searches[name] = _searched(trained, asked, name)
     answers = all_answers(methods, asked)

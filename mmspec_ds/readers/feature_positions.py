@@ -30,7 +30,7 @@ _RANGE = re.compile(
     rf"[\[(]?\s*({_N})\s*(?:\.\.+|to|:|;|_|\s-\s|–|-|,\s?)\s*({_N})\s*[\])]?\s*(?:ppm)?", re.IGNORECASE
 )
 _NEGATIVE_IN_R = re.compile(r"X\.(?=\d)")
-_TRANSITION = re.compile(rf"\(\s*({_U})\s*(?:/|->|>|→)\s*{_U}\s*\)\s*$")
+_TRANSITION = re.compile(rf"\(\s*({_U})\s*(?:/|->|>|→)\s*{_U}\s*(?:\(\d+\)\s*)?\)\s*$")
 _ION = re.compile(r"\(\s*(\d+\.\d+)\s*\)\s*$")
 _STATED = re.compile(rf"(?<![a-z])m/?z[ _:=]*({_U})|({_U})\s*(?:_|\s)?m/z", re.IGNORECASE)
 _XCMS = re.compile(rf"M({_U})T{_U}(?:_\d+)?")

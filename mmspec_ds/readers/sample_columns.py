@@ -117,7 +117,7 @@ def _turned(grid: Grid, layout: Layout) -> tuple[bool, str]:
     tests: tuple[tuple[Callable[[Cells], float], str], ...] = (
         (lambda names: sum(name in names for name in wanted), "the columns that the settings name are there"),
         (lambda names: -sum(name.lower() in FEATURE_NAMES for name in names), "a column names metabolites"),
-        (lambda names: -len(layout.known & set(names)), "their names are those of the other tables"),
+        (lambda names: -len(layout.known & set(names)), "another table knows their names"),
         (_are_positions, "names of features are positions"),
     )
     for test, why in tests:

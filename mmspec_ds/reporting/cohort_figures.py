@@ -65,7 +65,7 @@ def comparison_drawings(
                 f"areas with shuffled labels and with the true ones, {name}",
                 (
                     Panel(
-                        "areas with shuffled labels (dots) and the true ones (bars)",
+                        "areas: shuffled labels (dots), true ones (bars)",
                         _control(result, name, shown),
                         0.3 * len(shown),
                     ),

@@ -18,9 +18,9 @@ from mmspec_ds.reporting.cohort_figures import comparison_drawings
 from mmspec_ds.reporting.cohort_reasons import marker_drawings, sample_drawings
 from mmspec_ds.reporting.cohort_tables import (
     FEATURE_HEADS,
-    METHOD_HEADS,
     explained_methods,
     feature_rows,
+    method_heads,
     method_rows,
     write_features,
     write_predictions,
@@ -166,7 +166,6 @@ def _page(report: CohortReport, drawn: Mapping[str, Mapping[str, Any]]) -> str:
         tiles=list(_tiles(report)),
         sections=[_section(report, name, drawn[name]) for name in report.results],
         methods=explained_methods(next(iter(report.results.values())).methods),
-        method_heads=METHOD_HEADS,
         feature_heads=FEATURE_HEADS,
         read=report.cohort.remarks,
         config=report.config,
@@ -210,6 +209,7 @@ def _section(report: CohortReport, name: str, drawn: Mapping[str, Any]) -> dict[
             }
             for one in result.comparisons
         ],
+        "heads": method_heads(result),
         "interval": "resampled patients" if result.by_patients else "DeLong's method",
         "drawn": drawn,
         "weights": weights,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.reporting.charts import Axes, Drawing, Panel, Theme, legend
-from mmspec_ds.reporting.cohort_words import main_method
+from mmspec_ds.reporting.cohort_words import main_method, speaks_for
 from mmspec_ds.systems.fusion.cohort.cohort_result import CohortResult, Marker
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ def sample_drawings(result: CohortResult, slug: str) -> list[Drawing]:
     order = np.lexsort((-probability_NC[:, 0], result.label_N))
     panels = (
         Panel("contribution to the predicted class, nats", _bars(result, found.head_NM[order], order), 1.7),
-        Panel("weight of each table", _bars(result, found.weight_NM[order], order), 1.1),
+        Panel("weight of each table", _bars(result, found.weight_NM[order], order, named=False), 1.1),
         Panel(f"probability of {result.classes[0]}", _probabilities(result, probability_NC, order), 1.3),
     )
     words = "contribution and weight of each table for each sample, and its probability"
@@ -42,6 +42,7 @@ def marker_drawings(result: CohortResult, slug: str) -> list[Drawing]:
     found = []
     for block in result.blocks:
         markers = [one for one in result.markers if one.block == block]
+        title = f"{block}: change of log odds for one standard deviation"
         placed = [one for one in markers if one.position is not None]
         if len(placed) > len(markers) / 2:
             positions = [one.position for one in placed if one.position is not None]
@@ -52,7 +53,13 @@ def marker_drawings(result: CohortResult, slug: str) -> list[Drawing]:
                 Drawing(
                     f"{slug}_features_{block}",
                     f"coefficients of the features of {block} that matter, over their {unit}",
-                    (Panel(f"{block}: change of log odds for one standard deviation", _stems(placed), 2.2),),
+                    (
+                        Panel(
+                            title,
+                            _stems(placed, result),
+                            2.2,
+                        ),
+                    ),
                     across="chemical shift, ppm" if unit == "ppm" else unit,
                     span=(high, low) if unit == "ppm" else (low, high),
                 )
@@ -66,7 +73,7 @@ def marker_drawings(result: CohortResult, slug: str) -> list[Drawing]:
                     f"coefficients of the features of {block} that matter",
                     (
                         Panel(
-                            f"{block}: change of log odds for one standard deviation",
+                            title,
                             _list(shown),
                             0.22 * len(shown),
                         ),
@@ -79,7 +86,9 @@ def marker_drawings(result: CohortResult, slug: str) -> list[Drawing]:
     return found
 
 
-def _bars(result: CohortResult, values_NM: FloatArray, order: npt.NDArray[np.int64]) -> Any:
+def _bars(
+    result: CohortResult, values_NM: FloatArray, order: npt.NDArray[np.int64], *, named: bool = True
+) -> Any:
     def draw(axes: Axes, theme: Theme) -> None:
         across = np.arange(len(order)) + 0.5
         above_N, below_N = np.zeros(len(order)), np.zeros(len(order))
@@ -88,7 +97,8 @@ def _bars(result: CohortResult, values_NM: FloatArray, order: npt.NDArray[np.int
             axes.bar(across, value_N, bottom=base_N, width=1.0, color=colour, label=name, linewidth=0)
             above_N, below_N = above_N + np.maximum(value_N, 0), below_N + np.minimum(value_N, 0)
         _part_classes(axes, theme, result, order)
-        legend(axes, theme, columns=len(result.blocks))
+        if named:
+            legend(axes, theme, columns=len(result.blocks))
 
     return draw
 
@@ -118,26 +128,49 @@ def _part_classes(axes: Axes, theme: Theme, result: CohortResult, order: npt.NDA
         axes.axvline(at + 1, color=theme.pale, linewidth=0.8)
 
 
-def _stems(markers: Sequence[Marker]) -> Any:
+def _stems(markers: Sequence[Marker], result: CohortResult) -> Any:
     def draw(axes: Axes, theme: Theme) -> None:
-        toward = list(dict.fromkeys(_speaks_for(one) for one in markers))
+        classes = list(result.classes)
         axes.axhline(0, color=theme.pale, linewidth=0.8)
-        for one in markers:
-            colour = theme.curves[toward.index(_speaks_for(one)) % 8]
-            axes.plot((one.position, one.position), (0, one.coefficient), color=colour, linewidth=1.2)
-        for one in markers[:_LABELLED]:
-            side = "bottom" if one.coefficient >= 0 else "top"
+        for at, name in enumerate(classes):
+            some = [one for one in markers if one.toward == name or len(classes) == 2]
+            some = [one for one in some if speaks_for(one, result) == name]
+            axes.vlines(
+                [one.position for one in some],
+                0,
+                [one.coefficient for one in some],
+                color=theme.curves[at % 8],
+                linewidth=1.3,
+                label=f"more of it speaks for {name}",
+            )
+        for one in _apart(markers):
             axes.annotate(
-                f"{one.position:.3f}" if one.unit == "ppm" else _short(one.feature, 18),
+                f"{one.position:.3f}" if one.unit == "ppm" else _short(one.feature.partition(" (")[0], 18),
                 (one.position, one.coefficient),
                 fontsize=6.5,
                 color=theme.ink,
                 ha="center",
-                va=side,
+                va="bottom" if one.coefficient >= 0 else "top",
             )
-        axes.margins(y=0.15)
+        axes.margins(y=0.25)
+        axes.legend(frameon=False, fontsize=7.5, labelcolor=theme.ink, handlelength=1.2, loc="best")
 
     return draw
+
+
+def _apart(markers: Sequence[Marker]) -> list[Marker]:
+    """The first features whose names do not stand on each other."""
+    positions = [one.position for one in markers if one.position is not None]
+    wide = 0.1 if markers[0].unit == "ppm" else 0.2  # numbers are shorter than names
+    least = wide * (max(positions) - min(positions))
+    shown: list[Marker] = []
+    for one in markers:
+        if one.position is None or len(shown) == _LABELLED:
+            continue
+        alike = (other for other in shown if (other.coefficient >= 0) == (one.coefficient >= 0))
+        if all(abs(one.position - (other.position or 0.0)) > least for other in alike):
+            shown.append(one)
+    return shown
 
 
 def _list(markers: Sequence[Marker]) -> Any:
@@ -150,10 +183,6 @@ def _list(markers: Sequence[Marker]) -> Any:
         axes.set_ylim(len(names) - 0.4, -0.6)
 
     return draw
-
-
-def _speaks_for(marker: Marker) -> str:
-    return f"{'more' if marker.coefficient >= 0 else 'less'} in {marker.toward}"
 
 
 def _short(name: str, most: int) -> str:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmspec_ds.reporting.cohort_words import main_method, method_words, written
+from mmspec_ds.reporting.cohort_words import main_method, method_words, speaks_for, written
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort
-from mmspec_ds.systems.fusion.cohort.cohort_result import CohortResult, Marker, MethodScores
+from mmspec_ds.systems.fusion.cohort.cohort_result import CohortResult, MethodScores
 
-METHOD_HEADS = ("", "area (95 % interval)", "repeats", "less than the first by", "p", "Brier", "calibration")
-FEATURE_HEADS = ("", "position", "coefficient", "sign agrees", "chosen", "area alone", "q")
+FEATURE_HEADS = ("feature", "position", "coefficient", "sign agrees", "chosen", "area alone", "q")
 
 
 def write_predictions(path: Path, parts: Mapping[str, Cohort], results: Mapping[str, CohortResult]) -> None:
@@ -69,16 +68,14 @@ def write_features(path: Path, results: Mapping[str, CohortResult]) -> None:
                 writer.writerow((*known, *map(_number, values)))
 
 
-def speaks_for(marker: Marker, result: CohortResult) -> str:
-    """The class that a large value of a feature speaks for."""
-    if marker.coefficient >= 0:
-        return marker.toward
-    others = [name for name in result.classes if name != marker.toward]
-    return others[0] if len(others) == 1 else f"not {marker.toward}"
+def method_heads(result: CohortResult) -> tuple[str, ...]:
+    """The names of the columns of `method_rows`."""
+    main = main_method(result).replace("_", " ")
+    return ("method", "area (95 % interval)", "repeats", f"{main} less this", "p", "Brier", "calibration error")
 
 
 def method_rows(result: CohortResult, comparison: str) -> list[list[str]]:
-    """The methods of one comparison as rows of `METHOD_HEADS`, the main one first."""
+    """The methods of one comparison as rows of texts, the main one first."""
     scores = result.scores[comparison]
     order = sorted(result.methods, key=lambda one: (one != main_method(result), -scores[one].area.auc))
     return [_method_row(name, scores[name]) for name in order]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mmspec_ds.evaluation.roc import Area
-from mmspec_ds.systems.fusion.cohort.cohort_result import CohortResult, MethodScores
+from mmspec_ds.systems.fusion.cohort.cohort_result import CohortResult, Marker, MethodScores
 
 DISCLAIMER = (
     "This is not a medical device. It is for research only: nothing here may be used to diagnose, to treat or"
@@ -43,6 +43,14 @@ def main_method(result: CohortResult) -> str:
     return REFERENCE if REFERENCE in result.methods else result.methods[0]
 
 
+def speaks_for(marker: Marker, result: CohortResult) -> str:
+    """The class that a large value of a feature speaks for."""
+    if marker.coefficient >= 0:
+        return marker.toward
+    others = [name for name in result.classes if name != marker.toward]
+    return others[0] if len(others) == 1 else f"not {marker.toward}"
+
+
 def findings(result: CohortResult, comparison: str) -> Iterator[str]:
     """Sentences that say what one comparison showed, and how sure that is."""
     scores = dict(result.scores[comparison])
@@ -68,9 +76,11 @@ def findings(result: CohortResult, comparison: str) -> Iterator[str]:
     if p_value is not None:
         count = len(result.controls.permuted[comparison][main])
         mean = sum(result.controls.permuted[comparison][main]) / count
+        few = p_value <= 1.001 / (count + 1) and count < 99
         yield (
-            f"With the classes shuffled between patients, {count} times, the mean area was {mean:.3f};"
-            f" p = {p_value:.2g} for an area like this one by chance."
+            f"With the classes shuffled between patients, {count} times, the mean area was {mean:.3f}. For an"
+            f" area as large as the true one by chance, p = {p_value:.2g}"
+            f"{', the least that so few shuffles can give' if few else ''}."
         )
 
 

@@ -16,7 +16,10 @@ from mmspec_ds.systems.run_file import load_run_of
 
 STARTER = "starter"
 """The name of the model that comes with the package."""
-READERS = {"elucidation": "mmspec_ds.systems.elucidation.states"}
+READERS = {
+    "elucidation": "mmspec_ds.systems.elucidation.states",
+    "fusion": "mmspec_ds.systems.fusion.states",
+}
 """By the system of a run, the module that reads its states."""
 
 

@@ -23,7 +23,7 @@ from mmspec_ds.trainer.training_settings import TrainingSettings
 
 
 class FusionData(Settings):
-    """What is learnt from: files of spectra with structures.
+    """What is learnt from: files of spectra with structures, or a cohort of samples in tables.
 
     Attributes:
         train: files of any format that the readers know; a record for each molecule, with spectra of any kinds.
@@ -35,6 +35,9 @@ class FusionData(Settings):
         allow_shared_molecules: let molecules occur on both sides.
         modalities: the kinds of spectra to read.
         groups: how many functional groups are to be told, the most frequent ones.
+        cohort: the run file of a cohort (`mmspec cohort`), whose tables are read instead of `train`; what is
+            told are its classes.
+        classes: of the cohort, those that are told apart; all without.
         logarithm, total: of a table's values, whether their logarithms are taken, and whether those of a sample
             are divided by their sum before that.
     """
@@ -48,6 +51,8 @@ class FusionData(Settings):
     allow_shared_molecules: bool = False
     modalities: tuple[str, ...] = Field(("h_nmr", "c_nmr", "ms"), min_length=1, max_length=MOST_MODALITIES)
     groups: int = Field(40, ge=1)
+    cohort: Path | None = None
+    classes: tuple[str, ...] = ()
     logarithm: bool = True
     total: bool = False
 
@@ -65,7 +70,11 @@ class FusionData(Settings):
         return names
 
     @model_validator(mode="after")
-    def _the_same_spectra_are_not_both(self) -> Self:
+    def _one_source(self) -> Self:
+        if self.cohort is not None and (self.train or self.validation):
+            raise ValueError("data.cohort and data.train are both given: expected one")
+        if self.classes and self.cohort is None:
+            raise ValueError("data.classes are those of a cohort: expected data.cohort, or no data.classes")
         if self.validation and set(self.validation) & set(self.train) and not self.validation_where:
             raise ValueError(
                 f"data.validation names {min(set(self.validation) & set(self.train))}, which is trained on:"
@@ -191,6 +200,7 @@ class FusionRun(RunSettings):
     )
     free_keys: ClassVar[tuple[str, ...]] = (
         *(f"data.{name}" for name in ("train", "train_where", "validation", "validation_where")),
+        "data.cohort",
         *(f"data.{name}" for name in ("validation_fraction", "split_seed", "allow_shared_molecules")),
         *(f"distillation.{name}" for name in ("teacher", "temperature", "soft", "align", "judged")),
         *(f"adapt.{name}" for name in ("base", "dropout", "most_share")),
@@ -267,7 +277,7 @@ class FusionRun(RunSettings):
 
     def without_paths(self) -> Self:
         """The same without the paths of this machine, those of the data included."""
-        data = self.data.model_copy(update={"train": (), "validation": ()})
+        data = self.data.model_copy(update={"train": (), "validation": (), "cohort": None, "classes": ()})
         run = super().without_paths()
         training = run.training.model_copy(update={"encoder_from": None})
         student = self.distillation

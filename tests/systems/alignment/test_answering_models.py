@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mmspec_ds.systems.alignment.answering.description_search import ranks, search_descriptions
+from mmspec_ds.systems.alignment.answering.evaluate import Asked, model_methods
 from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers
 from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule
@@ -58,6 +60,15 @@ def test_a_language_model_reads_objects_as_text(trained: Trained) -> None:
     wordy = Example(f"Is [MOLECULE] {'very ' * 80}big?", ASKED[0].objects, "yes", "functional group", CHOICES)
     aligned = AlignmentAnswers(trained, "run", told=told).answers([wordy, ASKED[0]])
     assert [answer is None for answer in aligned] == [True, False]
+
+
+def test_nothing_is_asked_of_a_model_that_only_compares(trained: Trained) -> None:
+    asked = Asked(ASKED, ASKED, shots=(0,))
+    names = [one.name for one in model_methods(asked, trained, "run", told)]
+    assert names == ["run", "run, objects shuffled", "language model, objects as text"]
+    compares = trained.run.objective.model_copy(update={"autoregressive": 0.0})
+    run = trained.run.model_copy(update={"objective": compares})
+    assert model_methods(asked, replace(trained, run=run), "run", told) == []
 
 
 def test_ranks_by_hand() -> None:

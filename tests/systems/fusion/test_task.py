@@ -9,11 +9,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from mmspec_ds.errors import ConfigError, DataError
-from mmspec_ds.spectra.records import CarbonNMR, Infrared, Record
+from mmspec_ds.spectra.records import CarbonNMR, Infrared, Modality, Record
 from mmspec_ds.systems.fusion.outcome import macro_auc
 from mmspec_ds.systems.fusion.task import share_of
 from mmspec_ds.systems.fusion.trained import load_fusion
 from mmspec_ds.systems.run_file import system_of
+from mmspec_ds.systems.trained_states import read_states
 from mmspec_ds.trainer.export import export
 from mmspec_ds.trainer.weights import write_weights
 from tests.systems.fusion.conftest import EXPERTS, learn, make_records, make_task
@@ -108,6 +109,27 @@ def test_a_trained_model_is_found_again(tmp_path: Path, moe: dict[str, object] |
     (folder / "schema.json").write_text("{}")
     with pytest.raises(DataError, match=r"schema\.json.*cannot be read as the schema"):
         load_fusion(folder)
+
+
+def test_states_of_tokens_for_other_systems(tmp_path: Path) -> None:
+    task = make_task()
+    (tmp_path / "config.yaml").write_text(task.run.to_yaml())
+    write_weights(task.model.state_dict(), tmp_path / "model.safetensors")
+    task.save_files(tmp_path)
+    reader = read_states(tmp_path)
+    records, _ = make_records(3, seed=1)
+    found = reader.states(records)
+    carbon, mass = int(Modality.C_NMR), int(Modality.MS)
+    assert found.modality_BS.tolist() == [
+        [carbon] * 4 + [-1] * 4,  # the first record has no mass spectrum
+        [carbon] * 4 + [mass] * 4,
+        [carbon] * 4 + [mass] * 4,
+    ]
+    alone = reader.states([Record("mass", records[2].spectra[1:])])
+    torch.testing.assert_close(found.hidden_BSD[2, 4:], alone.hidden_BSD[0])
+    assert not found.hidden_BSD[0, 4:].any()
+    with pytest.raises(DataError, match="record bare: no spectrum that the model reads: expected c_nmr or ms"):
+        reader.states([Record("bare")])
 
 
 def test_the_mean_auc_over_groups_by_hand() -> None:

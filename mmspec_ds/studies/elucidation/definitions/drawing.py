@@ -56,3 +56,13 @@ def _plain(axes: Axes) -> None:
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_fontsize(8)
         label.set_color(PALE)
+
+
+def logarithmic(axes: Axes) -> None:
+    """Give a panel a logarithmic x axis with a plain number at 1, 2 and 5 times each power of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())

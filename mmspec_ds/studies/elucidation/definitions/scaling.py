@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmspec_ds.studies.cells import settings_of
-from mmspec_ds.studies.elucidation.definitions.drawing import COLOURS, Axes, draw
+from mmspec_ds.studies.elucidation.definitions.drawing import COLOURS, Axes, draw, logarithmic
 from mmspec_ds.studies.elucidation.definitions.layout import (
     COMPARED,
     LOSS,
@@ -183,7 +183,7 @@ def _scaling_figures(results: Results) -> list[FigureFile]:
             for sparse in (False, True):
                 chosen = [one for one in lines if one.sparse == sparse]
                 _curve(axes, results, [one.variant for one in chosen], key, sparse=sparse)
-            axes.set_xscale("log")
+            logarithmic(axes)
             axes.set_xlabel(label)
         panels[0][0].set_ylabel("Top-1, %")
         panels[0][0].legend(fontsize=7, frameon=False)

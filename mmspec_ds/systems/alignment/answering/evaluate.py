@@ -99,7 +99,10 @@ def plain_methods(asked: Asked) -> list[Method]:
 
 def model_methods(asked: Asked, trained: Trained, name: str, told: Told) -> list[Method]:
     """What is asked of a trained model: with the objects, with those of other questions, and of its language
-    model, which reads the objects as text."""
+    model, which reads the objects as text. Nothing is asked of a model that learnt by the contrastive loss
+    alone."""
+    if not trained.run.objective.autoregressive:
+        return []
     aligned = AlignmentAnswers(trained, name, free=asked.free, told=told)
     methods: list[Method] = [aligned, Shuffled(aligned, asked.seed)]
     for shots in asked.shots:

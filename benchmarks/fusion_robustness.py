@@ -1,0 +1,115 @@
+"""Ways to fuse where a modality is spoilt: contribution, concatenated, OGM-GE and gated, on the same samples.
+
+    python benchmarks/fusion_robustness.py --data DIR --work DIR [--seeds 5] [--steps 3000] [run file overrides]
+
+DIR holds `train.parquet` and `val.parquet`, such as `fusion_data.py` writes. Every method is trained with each
+seed, on the same batches, with the same spoilt training samples (or none, with training.corruption.share=0),
+and measured on the same held-back samples, of which a share has one modality spoilt by noise, by another
+sample's spectrum, or missing. A training that is there is not made again, one that was stopped goes on, and
+rows that are there are not measured again: start the same command once more. Rows go to
+results/fusion_robustness.csv.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runner import RESULTS, commit
+
+from mmspec_ds.systems.fusion.evaluate import score, spoilt_scores
+from mmspec_ds.systems.fusion.reading import read_known
+from mmspec_ds.systems.fusion.trained import load_fusion
+
+METHODS: dict[str, tuple[str, ...]] = {
+    "contribution": ("fusion.kind=contribution", "balance.kind=contribution", "objective.alone=0.3"),
+    "late_mean": ("fusion.kind=late_mean", "balance.kind=none", "objective.alone=0.3"),
+    "concatenated": ("fusion.kind=concatenated", "balance.kind=none", "objective.alone=0"),
+    "ogm_ge": ("fusion.kind=concatenated", "balance.kind=ogm_ge", "objective.alone=0"),
+    "gated": ("fusion.kind=gated", "balance.kind=none", "objective.alone=0"),
+}
+RATES = (0.0, 0.2, 0.4, 0.6)
+HEAD = ("date", "commit", "data", "molecules", "overrides", "method", "seed", "modality", "kind", "rate", "auc",
+        "weight_spoilt", "weight_sound", "head_answer", "head_truth")  # fmt: skip
+KEYS = ("data", "overrides", "method", "seed")
+
+
+def trained_run(options: argparse.Namespace, method: str, seed: int) -> Path:
+    """The folder of a training, which is made or goes on if it is not at its end."""
+    name = f"{method}_{seed}"
+    folder = options.work / name
+    if not (folder / "done").is_file():
+        run = [f"name={name}", f"output={options.work}", f"seed={seed}", *METHODS[method], *options.overrides]
+        files = [f"data.train=[{options.data}/train.parquet]", f"data.validation=[{options.data}/val.parquet]"]
+        budget = ["training.epochs=null", f"training.steps={options.steps}"]
+        resume = ["--resume"] if folder.exists() else []
+        command = [sys.executable, "-m", "mmspec_ds", "train", "fusion", *run, *files, *budget, *resume]
+        subprocess.run(command, check=True)
+        (folder / "done").write_text("")
+    return Path(folder)
+
+
+def rows_of(options: argparse.Namespace, folder: Path, method: str, seed: int) -> list[dict[str, object]]:
+    """What is measured of a model: one row for each modality, kind and rate."""
+    trained = load_fusion(folder)
+    data = read_known([options.data / "val.parquet"], trained.schema, trained.run.tokens)
+    head = score(trained, data).head
+    known = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit(),
+        "data": options.data.name,
+        "molecules": len(data),
+        "overrides": " ".join([f"steps={options.steps}", *options.overrides]),
+        "method": method,
+        "seed": seed,
+        "head_answer": f"{head['of_answer']:.3f}" if head else "",
+        "head_truth": f"{head['of_truth']:.3f}" if head else "",
+    }
+    return [
+        known
+        | {"modality": modality, "kind": one.kind, "rate": one.rate, "auc": f"{one.auc:.4f}"}
+        | {"weight_spoilt": f"{one.weight_spoilt:.3f}", "weight_sound": f"{one.weight_sound:.3f}"}
+        for modality in options.modalities
+        for one in spoilt_scores(trained, data, modality, RATES)
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train what is missing, measure, append."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of the trainings")
+    parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS))
+    parser.add_argument("--modalities", nargs="+", default=["c_nmr", "ms"], help="those that are spoilt")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--results", type=Path, default=RESULTS.with_name("fusion_robustness.csv"))
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    options = parser.parse_args(arguments)
+    options.work.mkdir(parents=True, exist_ok=True)
+    overrides = " ".join([f"steps={options.steps}", *options.overrides])
+    for seed in range(options.seeds):
+        for method in options.methods:
+            there: list[dict[str, str]] = []
+            if options.results.is_file():
+                with options.results.open(newline="") as file:
+                    there = list(csv.DictReader(file))
+            key = (options.data.name, overrides, method, str(seed))
+            if any(tuple(row[name] for name in KEYS) == key for row in there):
+                continue
+            rows = rows_of(options, trained_run(options, method, seed), method, seed)
+            with options.results.open("a", newline="") as file:
+                writer = csv.DictWriter(file, HEAD)
+                if not there:
+                    writer.writeheader()
+                writer.writerows(rows)
+            for row in rows:
+                told = (row[name] for name in ("method", "seed", "modality", "kind", "rate", "auc"))
+                print(" ".join(map(str, told)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
