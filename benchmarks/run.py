@@ -54,6 +54,7 @@ REGISTRY = {
         "the same without the right molecules among its candidates",
     ),
     "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
+    "cohort": Benchmark("cohort.py", "fusion of cohorts' tables", "blocks alone; five other ways to fuse"),
     "texts": Benchmark("texts.py", "tokens of a spectrum as text, and their cost", "the published form"),
     "fusion_data": Benchmark(
         "fusion_data.py", "nothing: makes measured MS/MS with simulated NMR", "for fusion_robustness"
