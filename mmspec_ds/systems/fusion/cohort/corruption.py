@@ -66,15 +66,14 @@ def random_copies(
     """Return the batch with each block corrupted with a probability, and how, [R, M]: places in `KINDS`, -1 for
     blocks that are as they were.
 
-    Kinds are drawn with equal probability; the share of noise is uniform between a half and 1."""
+    Kinds are drawn with equal probability; noise is of all features."""
     count, blocks = batch.present_RM.shape
     wanted_RM = random.random((count, blocks)) < rate
     kind_RM = random.integers(0, len(KINDS), (count, blocks))
-    share_RM = random.uniform(0.5, 1.0, (count, blocks))
     for block in range(blocks):
         for number, kind in enumerate(KINDS):
             rows = np.flatnonzero(wanted_RM[:, block] & (kind_RM[:, block] == number))
-            batch = corrupt(batch, donors, block, rows, kind, random, share_RM[rows, block])
+            batch = corrupt(batch, donors, block, rows, kind, random)
     return batch, np.where(wanted_RM, kind_RM, -1)
 
 

@@ -23,7 +23,8 @@ class Reliability:
         weight_P, intercept: log odds that a block is sound, not noised.
         sound: the share of the claims that came true, of sound blocks: the slope of exact contributions on
             claims.
-        noised: the same of noised blocks, not above that of sound ones.
+        noised: the same of noised blocks, not above zero: their values tell nothing of the class, so that what
+            they claim cannot come true but by chance.
     """
 
     expansion: Expansion | None
@@ -68,5 +69,5 @@ def fit_reliability(
     expansion = fit_expansion(features_RH, np.ones(len(features_RH)))
     with config_context(skip_parameter_validation=True, assume_finite=True):
         model = LogisticRegression(max_iter=300).fit(expansion(features_RH), is_sound_R)
-    noised = float(np.clip(slope(~is_sound_R), -sound, sound))
+    noised = float(np.clip(slope(~is_sound_R), -sound, 0.0))
     return Reliability(expansion, model.coef_[0], float(model.intercept_[0]), sound, noised)
