@@ -56,6 +56,12 @@ REGISTRY = {
     "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
     "cohort": Benchmark("cohort.py", "fusion of cohorts' tables", "blocks alone; five other ways to fuse"),
     "texts": Benchmark("texts.py", "tokens of a spectrum as text, and their cost", "the published form"),
+    "distillation": Benchmark(
+        "distillation.py", "students of a fusion model and their latency", "the teacher; no teacher"
+    ),
+    "adapters": Benchmark(
+        "domain_adapters.py", "a fusion model adapted to another instrument", "full fine-tuning; the base"
+    ),
     "fusion_data": Benchmark(
         "fusion_data.py", "nothing: makes measured MS/MS with simulated NMR", "for fusion_robustness"
     ),

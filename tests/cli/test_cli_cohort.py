@@ -169,6 +169,35 @@ def test_two_runs_give_the_same(study: Path, results: Path) -> None:
         assert (study / "again" / "tiny" / name).read_bytes() == (results / name).read_bytes()
 
 
+def test_one_table_of_three_classes_at_once(study: Path, tmp_path: Path) -> None:
+    """No fusion, and names that are no names of files or HTML."""
+    random = np.random.default_rng(1)
+    names = ("<b>ill</b>", "well & fit", "x/y")
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [
+                ["sample", "class", "=1+<script>", "b"],
+                *([f"S{at}", names[at % 3], *random.normal(size=2).round(3)] for at in range(30)),
+            ]
+        )
+    settings = {"name": "three", "classes": {"column": "class", "compare": "all"}, "analysis": SHORT}
+    settings["tables"] = [{"name": "t", "file": "t.csv"}]
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["cohort", str(tmp_path / "run.yaml"), f"output={tmp_path}"]) == 0
+    page = (tmp_path / "three" / "report.html").read_text()
+    assert "<script>" not in page
+    assert "<b>ill</b>" not in page
+    read = Texts()
+    read.feed(page)
+    assert "well & fit against x/y" in read.texts
+    assert "<b>ill</b> against the rest" in read.texts
+    assert "weight of t" not in (tmp_path / "three" / "predictions.csv").read_text()
+    areas = json.loads((tmp_path / "three" / "result.json").read_text())["comparisons"]
+    (scores,) = [one["scores"] for one in areas.values()]
+    assert len(scores) == 6  # three against the rest, three pairs
+    assert all(set(methods) == {"t alone"} for methods in scores.values())
+
+
 def test_results_are_kept_unless_told(
     study: Path, results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,7 @@ def test_patterns_leave_columns_out(tmp_path: Path) -> None:
     [
         ("", "the file is empty"),
         ("just words\nand more\n", "is no table"),
+        (",,\n,,\n", "all of its cells are empty"),
         ("sample,ala\n", "has no row below the line of names"),
         ("sample,ala,lac\nS1,1,5,2,5\nS2,3,5,1,0\n", "is the comma the decimal mark as well"),
         ("sample;ala;lac\nS1;1,5;2.5\nS2;3,5;1.5\n", "expected one decimal mark"),

@@ -58,7 +58,7 @@ class FusionModel(nn.Module):
         if fusion.attention:
             sizes = settings.model_copy(update={"encoder_layers": fusion.attention, "dropout": 0.0})
             self.attention = Encoder(sizes, lambda layer: DenseFeedForward(width, settings.ffn_width))
-        self.fuser = FUSERS[fusion.kind](width, len(schema.modalities), classes, fusion.width)
+        self.fuser = FUSERS[fusion.kind](width, len(schema.modalities), classes, fusion.width, schema.kind)
 
     @property
     def has_head(self) -> bool:
@@ -73,7 +73,7 @@ class FusionModel(nn.Module):
     def fuse(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
         """The logits of samples of which the modalities `present_BM` are known, and their weights."""
         assert self.fuser is not None, "the model is pretrained alone: it has nothing to tell"
-        fused = self.fuser(self._attended(vectors_BMD, present_BM), present_BM)
+        fused = self.fuser(self._attended(vectors_BMD, present_BM), present_BM, self.prior_C)
         any_B1 = present_BM.any(1, keepdim=True)
         return fused._replace(logits_BC=self.prior_C + fused.logits_BC * any_B1)
 

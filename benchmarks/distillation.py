@@ -1,0 +1,159 @@
+"""Students of a fusion model: by flow, by probabilities, by features, and without a teacher; and their latency.
+
+    mmspec simulate --molecules 15000 --max-heavy-atoms 10 --seed 0 --out starter
+    python benchmarks/run.py distillation starter --out distillation --seeds 0,1,2,3,4
+
+STARTER is a folder with train, val and test.parquet. One teacher is trained, and for each seed a student of
+each kind, all of one size; then each is measured on test.parquet. A run that was stopped goes on when the
+command is repeated. Rows go to results/distillation.csv: AUC over functional groups, Top-1 (the likeliest
+group is there), and both in per cent of the teacher's. The last rows are the time of one pass of teacher and
+student, in turn in one process on one thread, for batches of 1 and of 32 molecules: the median, and the ratio
+of the medians.
+"""
+
+import argparse
+import csv
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from fusion_runs import measure, train
+from runner import Work, commit, device_name, interleaved
+
+from mmspec_ds.systems.fusion.batch import FusionBatch
+from mmspec_ds.systems.fusion.data import FusionData
+from mmspec_ds.systems.fusion.model import FusionModel
+from mmspec_ds.systems.fusion.reading import read_known
+from mmspec_ds.systems.fusion.task import batches_of
+from mmspec_ds.systems.fusion.trained import load_fusion
+
+KINDS = ("none", "logit", "feature", "flow")
+FIELDS = ("date", "commit", "device", "molecules", "steps", "model", "seed", "parameters", "auc", "top_1")
+FIELDS += ("auc_share", "top_1_share", "batch", "ms", "teacher_over_student")
+RESULTS = Path(__file__).resolve().parent / "results" / "distillation.csv"
+
+
+def content(options: argparse.Namespace, name: str, seed: int, kind: str = "") -> dict[str, Any]:
+    """A run file: of the teacher, or of a student if a kind is given."""
+    student = bool(kind)
+    sizes = options.student if student else options.teacher
+    model = dict(zip(("d_model", "encoder_layers", "ffn_width", "heads"), sizes)) | {"dropout": 0.0}
+    steps = options.student_steps if student else options.teacher_steps
+    training = {"batch_size": 32, "steps": steps, "learning_rate": 3e-3 if student else 1e-3, "threads": 1}
+    training |= {"final_learning_rate": 0.02, "warmup": 0.05, "validate_every": max(steps // 4, 1)}
+    found: dict[str, Any] = {
+        "name": name,
+        "system": "fusion",
+        "seed": seed,
+        "data": {
+            "train": [str(options.starter.resolve() / "train.parquet")],
+            "validation": [str(options.starter.resolve() / "val.parquet")],
+            "modalities": ["h_nmr", "c_nmr", "ms"],
+            "groups": 40,
+        },
+        "tokens": {"patch": 16, "max_peaks": options.peaks},
+        "model": model,
+        "fusion": {"kind": "contribution", "width": sizes[0]},
+        "objective": {"alone": 0.3},
+        "training": training,
+    }
+    if kind not in ("", "none"):
+        found["distillation"] = {"teacher": str(options.out.resolve() / "teacher"), "kind": kind}
+    return found
+
+
+@torch.no_grad()
+def one_pass(model: FusionModel, batch: FusionBatch) -> None:
+    """Encode and fuse a batch, without the contributions of coalitions."""
+    encoded = model.encode(batch.pieces, len(batch.weight_B))
+    model.fuse(encoded.vectors_BMD, encoded.present_BM)
+
+
+def latencies(
+    models: Mapping[str, FusionModel], data: FusionData, size: int, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of one pass of a batch of so many molecules by each model, in turn."""
+    batch = next(iter(batches_of(data, size)))
+    works: dict[str, Work] = {name: partial(one_pass, model, batch) for name, model in models.items()}
+    return interleaved(works, torch.device("cpu"), rounds)
+
+
+def shared(figures: Mapping[str, float], teacher: Mapping[str, float]) -> dict[str, str]:
+    """Figures of a model as text, and those in per cent of the teacher's."""
+    return {
+        "parameters": f"{figures['parameters']:.0f}",
+        "auc": f"{figures['auc']:.4f}",
+        "top_1": f"{figures['top_1']:.1f}",
+        **{f"{name}_share": f"{100 * figures[name] / teacher[name]:.2f}" for name in ("auc", "top_1")},
+    }
+
+
+def write(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Append rows, with a head if the file is new."""
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS, restval="", lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers parted by commas."""
+    return tuple(int(one) for one in text.split(","))
+
+
+def main() -> None:
+    """Train, measure, and write rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("starter", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--seeds", type=numbers, default=(0, 1, 2), help="of students (default: 0,1,2)")
+    parser.add_argument("--kinds", default=",".join(KINDS), help=f"default: {','.join(KINDS)}")
+    parser.add_argument("--teacher-steps", type=int, default=6000)
+    parser.add_argument("--student-steps", type=int, default=3000)
+    sizes = "width, layers, feed-forward width, heads"
+    parser.add_argument("--teacher", type=numbers, default=(128, 4, 512, 4), help=f"{sizes} (128,4,512,4)")
+    parser.add_argument("--student", type=numbers, default=(32, 1, 64, 2), help=f"{sizes} (32,1,64,2)")
+    parser.add_argument("--peaks", type=int, default=64, help="of a mass spectrum (default: 64)")
+    parser.add_argument("--rounds", type=int, default=100, help="of timing (default: 100)")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    teacher = train(options.out, content(options, "teacher", 0))
+    loaded = load_fusion(teacher)
+    data = read_known([options.starter / "test.parquet"], loaded.schema, loaded.run.tokens)
+    common = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": commit(),
+        "device": device_name(torch.device("cpu")),
+        "molecules": str(len(data)),
+    }
+    of_teacher = measure(teacher, data)
+    rows = [common | shared(of_teacher, of_teacher) | {"model": "teacher", "steps": str(options.teacher_steps)}]
+    for seed in options.seeds:
+        for kind in options.kinds.split(","):
+            student = train(options.out, content(options, f"{kind}_{seed}", seed, kind), [teacher])
+            about = {"model": kind, "seed": str(seed), "steps": str(options.student_steps)}
+            rows.append(common | shared(measure(student, data), of_teacher) | about)
+            print({name: value for name, value in rows[-1].items() if name not in common})
+    for size in (1, 32):
+        models = {"teacher": loaded.model, "student": load_fusion(student).model}
+        medians = {
+            name: 1e3 * statistics.median(one)
+            for name, one in latencies(models, data, size, options.rounds).items()
+        }
+        ratio = f"{medians['teacher'] / medians['student']:.2f}"
+        for name, value in medians.items():
+            row = {"model": name, "batch": str(size), "ms": f"{value:.3f}", "teacher_over_student": ratio}
+            rows.append(common | row)
+            print(row)
+    write(rows, options.results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""A fusion model adapted to another kind of mass spectrometer: adapters beside full fine-tuning.
+
+    python benchmarks/run.py adapters DATA/massbank_msms.parquet --out adapters --seeds 0,1,2
+
+A base learns the functional groups of molecules from the MS/MS of one type of instrument (--from). Then, on the
+spectra of another type (--to), the base as it is, bottleneck and low-rank adapters, full fine-tuning from the
+base's weights, and a model that is trained anew are compared. Learnt from are the records of the `train` part,
+measured on those of the `val` part, whose molecules are others. --limit keeps so many records of the new
+instrument to learn from, for adapters are for small sets. Rows go to results/domain_adapters.csv: AUC over
+functional groups, in per cent that of full fine-tuning, and the share of the parameters that were trained. A
+run that was stopped goes on when the command is repeated.
+"""
+
+import argparse
+import csv
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from fusion_runs import measure, train
+from runner import commit, device_name
+
+from mmspec_ds.systems.fusion.domain_adapters_files import read_facts
+from mmspec_ds.systems.fusion.reading import read_known
+from mmspec_ds.systems.fusion.trained import load_fusion
+
+FIELDS = ("date", "commit", "device", "source", "target", "records", "spectra", "method", "seed", "steps")
+FIELDS += ("trained_share", "auc", "auc_share")
+RESULTS = Path(__file__).resolve().parent / "results" / "domain_adapters.csv"
+METHODS = ("base", "bottleneck", "lora", "full", "anew")
+
+
+def select(table: Path, instrument: str, part: str, limit: int, target: Path) -> int:
+    """Write the records of one type of instrument and one part, at most so many, drawn with a fixed seed;
+    returns their number."""
+    found = pq.read_table(table)
+    kept = pc.and_(pc.equal(found["instrument_type"], instrument), pc.equal(found["split"], part))
+    found = found.filter(kept)
+    if limit and found.num_rows > limit:
+        order = torch.randperm(found.num_rows, generator=torch.Generator().manual_seed(0))[:limit]
+        found = found.take(order.sort().values.numpy())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(found, target)
+    return int(found.num_rows)
+
+
+def content(options: argparse.Namespace, name: str, seed: int, files: tuple[Path, Path]) -> dict[str, Any]:
+    """A run file that learns from the first file and validates on the second."""
+    steps = options.base_steps if name == "base" else options.steps
+    training = {"batch_size": 32, "steps": steps, "learning_rate": 1e-3, "threads": 1, "warmup": 0.05}
+    training |= {"final_learning_rate": 0.02, "validate_every": max(steps // 4, 1)}
+    return {
+        "name": name,
+        "system": "fusion",
+        "seed": seed,
+        "data": {
+            "train": [str(files[0])],
+            "validation": [str(files[1])],
+            "modalities": ["ms"],
+            "groups": 40,
+        },
+        "tokens": {"patch": 4, "max_peaks": options.peaks},
+        "model": {"d_model": 96, "encoder_layers": 3, "ffn_width": 192, "heads": 4, "dropout": 0.0},
+        "fusion": {"kind": "late_mean"},
+        "training": training,
+    }
+
+
+def adapted(run: dict[str, Any], base: Path, method: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The same run by a method: adapters, or all weights of the base, or new ones."""
+    if method in ("bottleneck", "lora"):
+        width = options.bottleneck if method == "bottleneck" else options.rank
+        run["adapt"] = {"base": str(base), "kind": method, "width": width}
+        run["training"] = run["training"] | {"learning_rate": options.adapter_rate}
+    elif method == "full":
+        run["training"] = run["training"] | {"start_from": str(base), "learning_rate": 5e-4}
+    return run
+
+
+def write(rows: list[Mapping[str, str]], path: Path) -> None:
+    """Append rows, with a head if the file is new."""
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS, restval="", lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def trained_share(folder: Path, method: str) -> float:
+    """Parameters that were trained, in per cent of those of the base."""
+    if method not in ("bottleneck", "lora"):
+        return 0.0 if method == "base" else 100.0
+    facts = read_facts(folder)
+    return 100 * facts.parameters / facts.base_parameters
+
+
+def main() -> None:
+    """Train, measure, and write rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spectra", type=Path, help="massbank_msms.parquet")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--from", dest="source", default="LC-ESI-QTOF", help="default: LC-ESI-QTOF")
+    parser.add_argument("--to", dest="target", default="LC-ESI-ITFT", help="default: LC-ESI-ITFT")
+    parser.add_argument("--limit", type=int, default=2000, help="records of the new instrument (default: 2000)")
+    parser.add_argument("--source-limit", type=int, default=0, help="records of the old one (default: all)")
+    parser.add_argument("--seeds", default="0,1,2", help="default: 0,1,2")
+    parser.add_argument("--base-steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--peaks", type=int, default=48)
+    parser.add_argument("--bottleneck", type=int, default=5, help="width (default: 5)")
+    parser.add_argument("--rank", type=int, default=2, help="of low-rank adapters (default: 2)")
+    parser.add_argument("--adapter-rate", type=float, default=3e-3, help="learning rate (default: 0.003)")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    out = options.out.resolve()
+    files, counts = {}, {}
+    for side, name in (("source", options.source), ("target", options.target)):
+        for part in ("train", "val"):
+            limit = options.source_limit if side == "source" else options.limit
+            files[side, part] = out / "data" / f"{side}_{part}.parquet"
+            counts[side, part] = select(options.spectra, name, part, limit, files[side, part])
+    base = train(out, content(options, "base", 0, (files["source", "train"], files["source", "val"])))
+    loaded = load_fusion(base)
+    data = read_known([files["target", "val"]], loaded.schema, loaded.run.tokens)
+    common = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": commit(),
+        "device": device_name(torch.device("cpu")),
+        "source": options.source,
+        "target": options.target,
+        "records": str(counts["target", "train"]),
+        "spectra": str(len(data)),
+    }
+    rows: list[Mapping[str, str]] = []
+    sides = (files["target", "train"], files["target", "val"])
+    for seed in map(int, options.seeds.split(",")):
+        found: dict[str, tuple[Path, float]] = {}
+        for method in METHODS:
+            run = adapted(content(options, f"{method}_{seed}", seed, sides), base, method, options)
+            folder = base if method == "base" else train(out, run, [base])
+            found[method] = folder, measure(folder, data)["auc"]
+        for method, (folder, auc) in found.items():
+            row = {
+                "method": method,
+                "seed": str(seed),
+                "steps": str(options.base_steps if method == "base" else options.steps),
+                "trained_share": f"{trained_share(folder, method):.2f}",
+                "auc": f"{auc:.4f}",
+                "auc_share": f"{100 * auc / found['full'][1]:.2f}",
+            }
+            rows.append(common | row)
+            print(row)
+    write(rows, options.results)
+
+
+if __name__ == "__main__":
+    main()
