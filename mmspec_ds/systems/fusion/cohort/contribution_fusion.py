@@ -42,30 +42,16 @@ from mmspec_ds.systems.fusion.cohort.contribution import (
     fit_head,
     head_features,
 )
-from mmspec_ds.systems.fusion.cohort.corruption import KINDS, random_copies
+from mmspec_ds.systems.fusion.cohort.evidence import (
+    NOISED,
+    SOUND,
+    Evidence,
+    held_out_evidence,
+    stacked,
+)
 from mmspec_ds.systems.fusion.cohort.learners import log_softmax
 from mmspec_ds.systems.fusion.cohort.reliability import Reliability, fit_reliability
-from mmspec_ds.systems.fusion.cohort.views import Batch, Fit, NestedFit
-
-SOUND, NOISED = -1, KINDS.index("noise")
-"""How a block of a copy was corrupted: not at all, or by noise."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the models of the blocks say of rows.
-
-    Attributes:
-        evidence_RMC: log-probabilities less those of the prior; zero where there is no block.
-        novelty: of each block, [R, 2].
-        missing_RM: the share of missing values of a block.
-        present_RM: which blocks there are.
-    """
-
-    evidence_RMC: FloatMatrix
-    novelty: tuple[FloatMatrix, ...]
-    missing_RM: FloatMatrix
-    present_RM: BoolArray
+from mmspec_ds.systems.fusion.cohort.views import Batch, NestedFit
 
 
 @dataclass(frozen=True)
@@ -176,23 +162,6 @@ def fused(log_prior_C: FloatVector, evidence_RMC: FloatMatrix, weight_RM: FloatM
     return log_softmax(log_prior_C + np.einsum("rm,rmc->rc", weight_RM, evidence_RMC))
 
 
-def evidence_of(fit: Fit, log_prior_C: FloatVector, batch: Batch) -> Evidence:
-    """Return the evidence of a batch, by the views of a fit that read one block each, in order of the
-    blocks."""
-    prepared = fit.prepared(batch)
-    blocks = batch.present_RM.shape[1]
-    evidence_RMC = np.zeros((len(batch), blocks, len(log_prior_C)))
-    missing_RM = np.zeros((len(batch), blocks))
-    novelty = []
-    for block in range(blocks):
-        view, here_R = fit.views[block], batch.present_RM[:, block]
-        log_RC = view.log_probabilities(prepared)
-        evidence_RMC[here_R, block] = (log_RC - log_prior_C)[here_R]
-        novelty.append(np.where(here_R[:, None], view.components.novelty(prepared[block]), 0.0))
-        missing_RM[:, block] = np.where(here_R, np.isnan(batch.values[block]).mean(1), 0.0)
-    return Evidence(evidence_RMC, tuple(novelty), missing_RM, batch.present_RM)
-
-
 def fit_contribution(
     nested: NestedFit, batch: Batch, label_N: IntArray, settings: CorruptionSettings, seed: int
 ) -> ContributionFusion:
@@ -203,10 +172,10 @@ def fit_contribution(
         seed: of the corrupted copies.
     """
     random, log_prior_C = np.random.default_rng(seed), nested.log_prior_C
-    found = [_held_out(nested, batch, 0.0, random)]
-    found += [_held_out(nested, batch, settings.rate, random) for _ in range(settings.copies)]
+    found = [held_out_evidence(nested, batch, 0.0, random)]
+    found += [held_out_evidence(nested, batch, settings.rate, random) for _ in range(settings.copies)]
     strength_PM = coalition_strengths(found[0][0], label_N, log_prior_C)
-    rows, kind_RM = _stacked([one for one, _ in found]), np.concatenate([kinds for _, kinds in found])
+    rows, kind_RM = stacked([one for one, _ in found]), np.concatenate([kinds for _, kinds in found])
     label_R = np.tile(label_N, len(found))
     weight_R = np.ones(len(label_R))
     weight_R[len(label_N) :] /= max(settings.copies, 1)  # all copies count as much as the samples themselves
@@ -252,7 +221,7 @@ def coalition_strengths(evidence: Evidence, label_N: IntArray, log_prior_C: Floa
         if within:
             has_N = evidence.present_RM[:, inside_M].any(1)
             sizes = inside_PM[within].sum(1)
-            score = -loss_PN[np.ix_(within, has_N)].sum(1) - sizes * np.log(max(int(has_N.sum()), 1)) / 2
+            score = -loss_PN[within][:, has_N].sum(1) - sizes * np.log(max(int(has_N.sum()), 1)) / 2
             share = np.exp(score - score.max())
             found_PM[number] = share / share.sum() @ fitted_PM[within]
     return found_PM
@@ -290,40 +259,3 @@ def _features(evidence: Evidence, weight_RM: FloatMatrix, class_R: IntArray) -> 
 def _members(blocks: int) -> BoolArray:
     """Return which blocks are in each set, [P, M]."""
     return ((np.arange(1 << blocks)[:, None] >> np.arange(blocks)) & 1).astype(np.bool_)
-
-
-def _held_out(
-    nested: NestedFit, batch: Batch, rate: float, random: np.random.Generator
-) -> tuple[Evidence, IntArray]:
-    """Return the evidence of each training sample, in a copy with blocks corrupted at a rate, by the part that
-    has not seen it, and how they were corrupted, [N, M].
-
-    Values are drawn from samples of the same fold: the part knows those of other folds, and is too sure of
-    them.
-    """
-    found, places, kinds = [], [], []
-    for fold, part in enumerate(nested.parts):
-        test = np.flatnonzero(nested.fold_N == fold)
-        rows = batch.rows(test)
-        copies, kind_RM = random_copies(rows, rows, rate, random)
-        found.append(evidence_of(part, nested.log_prior_C, copies))
-        places.append(test)
-        kinds.append(kind_RM)
-    order = np.argsort(np.concatenate(places))
-    rows = _stacked(found)
-    held_out = Evidence(
-        rows.evidence_RMC[order],
-        tuple(one[order] for one in rows.novelty),
-        rows.missing_RM[order],
-        rows.present_RM[order],
-    )
-    return held_out, np.concatenate(kinds)[order]
-
-
-def _stacked(found: Sequence[Evidence]) -> Evidence:
-    return Evidence(
-        np.concatenate([one.evidence_RMC for one in found]),
-        tuple(np.concatenate(some) for some in zip(*(one.novelty for one in found))),
-        np.concatenate([one.missing_RM for one in found]),
-        np.concatenate([one.present_RM for one in found]),
-    )

@@ -61,7 +61,8 @@ def fit_reliability(
     from sklearn.linear_model import LogisticRegression
 
     def slope(chosen_R: BoolArray) -> float:
-        return float(claim_R[chosen_R] @ true_R[chosen_R] / max(claim_R[chosen_R] @ claim_R[chosen_R], 1e-12))
+        square = float(claim_R[chosen_R] @ claim_R[chosen_R])
+        return float(claim_R[chosen_R] @ true_R[chosen_R]) / max(square, 1e-12)
 
     sound = max(slope(is_sound_R), LEAST)
     if is_sound_R.all() or not is_sound_R.any():

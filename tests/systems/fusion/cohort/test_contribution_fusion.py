@@ -5,7 +5,6 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mmspec_ds.systems.fusion.cohort.contribution_fusion import (
-    Evidence,
     alone,
     coalition_strengths,
     coalitions,
@@ -13,6 +12,7 @@ from mmspec_ds.systems.fusion.cohort.contribution_fusion import (
     shares_of,
     soft_weights,
 )
+from mmspec_ds.systems.fusion.cohort.evidence import Evidence
 from mmspec_ds.systems.fusion.cohort.reliability import fit_reliability
 
 EVEN = np.log([0.5, 0.5])
