@@ -32,8 +32,10 @@ from mmspec_ds.systems.fusion.task import batches_of
 from mmspec_ds.systems.fusion.trained import load_fusion
 
 KINDS = ("none", "logit", "feature", "flow")
-FIELDS = ("date", "commit", "device", "molecules", "steps", "model", "seed", "parameters", "auc", "top_1")
-FIELDS += ("auc_share", "top_1_share", "batch", "ms", "teacher_over_student")
+FIELDS = (
+    *("date", "commit", "device", "molecules", "steps", "model", "seed", "parameters", "auc", "top_1"),
+    *("auc_share", "top_1_share", "batch", "ms", "teacher_over_student"),
+)
 RESULTS = Path(__file__).resolve().parent / "results" / "distillation.csv"
 
 

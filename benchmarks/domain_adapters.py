@@ -28,8 +28,10 @@ from mmspec_ds.systems.fusion.domain_adapters_files import read_facts
 from mmspec_ds.systems.fusion.reading import read_known
 from mmspec_ds.systems.fusion.trained import load_fusion
 
-FIELDS = ("date", "commit", "device", "source", "target", "records", "spectra", "method", "seed", "steps")
-FIELDS += ("trained_share", "auc", "auc_share")
+FIELDS = (
+    *("date", "commit", "device", "source", "target", "records", "spectra", "method", "seed", "steps"),
+    *("trained_share", "auc", "auc_share"),
+)
 RESULTS = Path(__file__).resolve().parent / "results" / "domain_adapters.csv"
 METHODS = ("base", "bottleneck", "lora", "full", "anew")
 

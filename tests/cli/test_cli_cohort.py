@@ -216,6 +216,16 @@ def test_results_are_kept_unless_told(
     assert (study / "other" / "tiny" / "thesis.doc").is_file()
 
 
+def test_a_folder_that_may_not_be_written_to_is_told_before_the_work(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mmspec_ds.reporting.cohort_page.os.access", lambda path, mode: False)
+    assert main(["cohort", str(study / "run.yaml"), f"output={tmp_path / 'a' / 'b'}"]) == 1
+    told = capsys.readouterr()
+    assert told.err == f"mmspec: {tmp_path}: may not be written to: expected another `output`\n"
+    assert told.out == ""
+
+
 def test_check_reads_and_stops(study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["cohort", str(study / "run.yaml"), "--check", f"output={tmp_path}"]) == 0
     told = capsys.readouterr().out
@@ -242,7 +252,7 @@ def test_tables_of_the_command_line(
             "class ill has 18 patients: expected at least folds.outer = 19",
         ),
         (("run.yaml", "tables=[]"), "tables: none are named"),
-        (("run.yaml", "output=run.yaml"), "run.yaml"),
+        (("run.yaml", "output=run.yaml"), "run.yaml: is a file: expected a folder for the results"),
         (("run.yaml", "a.csv"), "has 2 tables, but the command line gives 1"),
     ],
 )

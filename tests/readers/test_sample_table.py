@@ -159,8 +159,13 @@ def test_repeated_empty_and_odd_columns_are_counted(tmp_path: Path) -> None:
     assert "1 column of a name that occurs before with other values, numbered: lac" in told
     assert "1 column without any number left out: none" in told
     assert "1 column of words not used: word" in told
-    assert "1 cell that state a limit read as missing, such as '<0.05' in line 3, column odd" in told
-    assert "1 cell that are no numbers read as missing, such as '12..5' in line 4, column odd" in told
+    assert (
+        "1 cell with a limit in place of a number read as missing, such as '<0.05' in line 3, column odd"
+        in told
+    )
+    assert (
+        "1 cell with words in place of a number read as missing, such as '12..5' in line 4, column odd" in told
+    )
 
 
 def test_zeros(tmp_path: Path) -> None:
