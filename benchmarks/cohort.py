@@ -183,7 +183,8 @@ def report(name: str, cohort: Cohort, settings: AnalysisSettings, scaling: str) 
     counts = cohort.subset(np.flatnonzero(judged_N)).counts
     print(f"\n{name}: {comparison.name}, {counts}, NMR scaling {scaling}")
     found = measure(cohort, settings)
-    scores = score_methods(comparison, cohort, found.probability[CLEAN], judged_N, by_patients=False)
+    by_patients = len(np.unique(cohort.group_N)) < len(cohort.samples)
+    scores = score_methods(comparison, cohort, found.probability[CLEAN], judged_N, by_patients=by_patients)
     is_case_n = cohort.label_N[judged_N] == comparison.cases
     about = [datetime.now(UTC).strftime("%Y-%m-%d"), commit(), name, comparison.name, scaling]
     rows = []
