@@ -26,6 +26,11 @@ from mmspec_ds.systems.fusion.trained import load_fusion
 
 METHODS: dict[str, tuple[str, ...]] = {
     "contribution": ("fusion.kind=contribution", "balance.kind=contribution", "objective.alone=0.3"),
+    "contribution_vectors": (
+        "fusion.kind=contribution_vectors",
+        "balance.kind=contribution",
+        "objective.alone=0.3",
+    ),
     "late_mean": ("fusion.kind=late_mean", "balance.kind=none", "objective.alone=0.3"),
     "concatenated": ("fusion.kind=concatenated", "balance.kind=none", "objective.alone=0"),
     "ogm_ge": ("fusion.kind=concatenated", "balance.kind=ogm_ge", "objective.alone=0"),

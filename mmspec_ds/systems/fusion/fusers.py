@@ -17,7 +17,7 @@ from mmspec_ds.nn.initialization import init_linear
 from mmspec_ds.systems.fusion.contribution import ContributionHead, Predicted
 from mmspec_ds.systems.fusion.schema import Kind
 
-FuserKind = Literal["contribution", "late_mean", "gated", "concatenated"]
+FuserKind = Literal["contribution", "contribution_vectors", "late_mean", "gated", "concatenated"]
 
 
 class Fused(NamedTuple):
@@ -101,6 +101,28 @@ class ContributionFuser(Fuser):
         return Fused(logits_BC, weight_BM, told)
 
 
+class ContributionVectors(Fuser):
+    """Concatenation with weights for each sample: the vectors are multiplied by the weights of
+    `ContributionFuser`, which have the mean 1 here, before one network reads all of them. So it can tell what
+    modalities say together, as concatenation does, and lets go of one that the head distrusts."""
+
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int, kind: Kind) -> None:
+        super().__init__()
+        self.joint = Concatenated(d_model, modalities, classes, width, kind)
+        self.head = ContributionHead(d_model, modalities, classes, width, kind)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
+        """See `Fuser`."""
+        with torch.no_grad():  # the head's inputs have no gradient
+            only_MM = torch.eye(present_BM.shape[1], dtype=vectors_BMD.dtype, device=vectors_BMD.device)
+            alone = [self.joint.weighted(vectors_BMD, one * present_BM) for one in only_MM]
+        told = self.head(vectors_BMD, torch.stack(alone, dim=1), present_BM, prior_C)
+        weight_BM = softmax_of_present(F.softplus(self.scale) * told.of_truth_BM.detach(), present_BM)
+        factor_BM = weight_BM * present_BM.sum(1, keepdim=True)
+        return Fused(self.joint.weighted(vectors_BMD, factor_BM), weight_BM, told)
+
+
 class Gated(Fuser):
     """Gated multimodal units (Arevalo et al. 2017, arXiv:1702.01992): tanh of a projection of each vector,
     weighted by gates that see all vectors, with zeros for those that are missing. The gates are a softmax over
@@ -136,13 +158,20 @@ class Concatenated(Fuser):
 
     def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
         """See `Fuser`."""
-        there_BM = present_BM.to(vectors_BMD.dtype)
-        joined = torch.cat([(self.norm(vectors_BMD) * there_BM[..., None]).flatten(1), there_BM], dim=1)
-        return Fused(self.classify(F.gelu(self.widen(joined))), even_weights(present_BM))
+        return Fused(self.weighted(vectors_BMD, present_BM.float()), even_weights(present_BM))
+
+    def weighted(self, vectors_BMD: Tensor, factor_BM: Tensor) -> Tensor:
+        """The logits of vectors multiplied by factors, [B, C]; a factor of 0 stands for a missing modality."""
+        factor_BM = factor_BM.to(vectors_BMD.dtype)
+        there_BM = (factor_BM > 0).to(vectors_BMD.dtype)
+        joined = torch.cat([(self.norm(vectors_BMD) * factor_BM[..., None]).flatten(1), there_BM], dim=1)
+        logits_BC: Tensor = self.classify(F.gelu(self.widen(joined)))
+        return logits_BC
 
 
-FUSERS: dict[FuserKind, type[LateMean | ContributionFuser | Gated | Concatenated]] = {
+FUSERS: dict[FuserKind, type[LateMean | ContributionFuser | ContributionVectors | Gated | Concatenated]] = {
     "contribution": ContributionFuser,
+    "contribution_vectors": ContributionVectors,
     "late_mean": LateMean,
     "gated": Gated,
     "concatenated": Concatenated,

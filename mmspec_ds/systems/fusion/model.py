@@ -12,7 +12,7 @@ from mmspec_ds.nn.initialization import init_linear
 from mmspec_ds.systems.fusion.batch import Pieces
 from mmspec_ds.systems.fusion.contribution import logits_of_coalitions
 from mmspec_ds.systems.fusion.encoder import Encoded, ModalityEncoder
-from mmspec_ds.systems.fusion.fusers import FUSERS, ContributionFuser, Fused, Fuser
+from mmspec_ds.systems.fusion.fusers import FUSERS, ContributionFuser, ContributionVectors, Fused, Fuser
 from mmspec_ds.systems.fusion.run_settings import FusionEncoderSettings, FusionSettings
 from mmspec_ds.systems.fusion.schema import Schema
 
@@ -63,7 +63,7 @@ class FusionModel(nn.Module):
     @property
     def has_head(self) -> bool:
         """Whether contributions are predicted."""
-        return isinstance(self.fuser, ContributionFuser)
+        return isinstance(self.fuser, ContributionFuser | ContributionVectors)
 
     def encode(self, pieces: Pieces, samples: int, temperature: float | None = None) -> Encoded:
         """The vectors of the modalities of some samples; `temperature` is the router's tau, the model's own if

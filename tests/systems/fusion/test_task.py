@@ -22,7 +22,7 @@ from tests.systems.fusion.conftest import EXPERTS, learn, make_records, make_tas
 BATCH = {"batch_size": 32}
 
 
-@pytest.mark.parametrize("kind", ["contribution", "late_mean", "gated", "concatenated"])
+@pytest.mark.parametrize("kind", ["contribution", "contribution_vectors", "late_mean", "gated", "concatenated"])
 def test_it_learns_from_two_modalities(kind: str) -> None:
     task = make_task(fusion={"kind": kind}, training=BATCH)
     untrained = task.validate()
