@@ -32,8 +32,10 @@ from mmspec_ds.systems.fusion.task import batches_of
 from mmspec_ds.systems.fusion.trained import load_fusion
 
 KINDS = ("none", "logit", "feature", "flow")
-FIELDS = ("date", "commit", "device", "molecules", "steps", "model", "seed", "parameters", "auc", "top_1")
-FIELDS += ("auc_share", "top_1_share", "batch", "ms", "teacher_over_student")
+FIELDS = (
+    *("date", "commit", "device", "molecules", "steps", "model", "align", "seed", "parameters", "auc", "top_1"),
+    *("auc_share", "top_1_share", "batch", "ms", "teacher_over_student"),
+)
 RESULTS = Path(__file__).resolve().parent / "results" / "distillation.csv"
 
 
@@ -62,7 +64,8 @@ def content(options: argparse.Namespace, name: str, seed: int, kind: str = "") -
         "training": training,
     }
     if kind not in ("", "none"):
-        found["distillation"] = {"teacher": str(options.out.resolve() / "teacher"), "kind": kind}
+        teacher = str(options.out.resolve() / "teacher")
+        found["distillation"] = {"teacher": teacher, "kind": kind, "align": options.align}
     return found
 
 
@@ -120,6 +123,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=numbers, default=(128, 4, 512, 4), help=f"{sizes} (128,4,512,4)")
     parser.add_argument("--student", type=numbers, default=(32, 1, 64, 2), help=f"{sizes} (32,1,64,2)")
     parser.add_argument("--peaks", type=int, default=64, help="of a mass spectrum (default: 64)")
+    parser.add_argument("--align", type=float, default=0.1, help="weight of vectors' distances (default: 0.1)")
     parser.add_argument("--rounds", type=int, default=100, help="of timing (default: 100)")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
@@ -137,8 +141,10 @@ def main() -> None:
     rows = [common | shared(of_teacher, of_teacher) | {"model": "teacher", "steps": str(options.teacher_steps)}]
     for seed in options.seeds:
         for kind in options.kinds.split(","):
-            student = train(options.out, content(options, f"{kind}_{seed}", seed, kind), [teacher])
+            suffix = f"_align_{options.align:g}" if kind in ("feature", "flow") else ""
+            student = train(options.out, content(options, f"{kind}_{seed}{suffix}", seed, kind), [teacher])
             about = {"model": kind, "seed": str(seed), "steps": str(options.student_steps)}
+            about |= {"align": f"{options.align:g}"} if suffix else {}
             rows.append(common | shared(measure(student, data), of_teacher) | about)
             print({name: value for name, value in rows[-1].items() if name not in common})
     for size in (1, 32):

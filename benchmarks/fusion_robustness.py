@@ -2,7 +2,8 @@
 
     python benchmarks/fusion_robustness.py --data DIR --work DIR [--seeds 5] [--steps 3000] [run file overrides]
 
-DIR holds `train.parquet` and `val.parquet`, such as `fusion_data.py` writes. Every method is trained with each
+DIR holds `train.parquet` and `val.parquet`, such as `fusion_data.py` writes, or with --cohort the run files of
+two cohorts, such as two of `mmspec simulate --cohort` with the same markers. Every method is trained with each
 seed, on the same batches, with the same spoilt training samples (or none, with training.corruption.share=0),
 and measured on the same held-back samples, of which a share has one modality spoilt by noise, by another
 sample's spectrum, or missing. A training that is there is not made again, one that was stopped goes on, and
@@ -20,12 +21,16 @@ from pathlib import Path
 
 from runner import RESULTS, commit
 
-from mmspec_ds.systems.fusion.evaluate import score, spoilt_scores
-from mmspec_ds.systems.fusion.reading import read_known
+from mmspec_ds.systems.fusion.evaluate import read_samples, score, spoilt_scores
 from mmspec_ds.systems.fusion.trained import load_fusion
 
 METHODS: dict[str, tuple[str, ...]] = {
     "contribution": ("fusion.kind=contribution", "balance.kind=contribution", "objective.alone=0.3"),
+    "contribution_vectors": (
+        "fusion.kind=contribution_vectors",
+        "balance.kind=contribution",
+        "objective.alone=0.3",
+    ),
     "late_mean": ("fusion.kind=late_mean", "balance.kind=none", "objective.alone=0.3"),
     "concatenated": ("fusion.kind=concatenated", "balance.kind=none", "objective.alone=0"),
     "ogm_ge": ("fusion.kind=concatenated", "balance.kind=ogm_ge", "objective.alone=0"),
@@ -44,6 +49,8 @@ def trained_run(options: argparse.Namespace, method: str, seed: int) -> Path:
     if not (folder / "done").is_file():
         run = [f"name={name}", f"output={options.work}", f"seed={seed}", *METHODS[method], *options.overrides]
         files = [f"data.train=[{options.data}/train.parquet]", f"data.validation=[{options.data}/val.parquet]"]
+        if options.cohort:
+            files = [f"data.cohort={options.data}/train.yaml"]
         budget = ["training.epochs=null", f"training.steps={options.steps}"]
         resume = ["--resume"] if folder.exists() else []
         command = [sys.executable, "-m", "mmspec_ds", "train", "fusion", *run, *files, *budget, *resume]
@@ -55,7 +62,7 @@ def trained_run(options: argparse.Namespace, method: str, seed: int) -> Path:
 def rows_of(options: argparse.Namespace, folder: Path, method: str, seed: int) -> list[dict[str, object]]:
     """What is measured of a model: one row for each modality, kind and rate."""
     trained = load_fusion(folder)
-    data = read_known([options.data / "val.parquet"], trained.schema, trained.run.tokens)
+    data = read_samples(trained, [options.data / ("val.yaml" if options.cohort else "val.parquet")])
     head = score(trained, data).head
     known = {
         "date": datetime.now(UTC).date().isoformat(),
@@ -81,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, measure, append."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(
+        "--cohort", action="store_true", help="DIR holds train.yaml and val.yaml, run files of cohorts"
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder of the trainings")
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS))
     parser.add_argument("--modalities", nargs="+", default=["c_nmr", "ms"], help="those that are spoilt")

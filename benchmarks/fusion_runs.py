@@ -39,8 +39,11 @@ def train(folder: Path, content: Mapping[str, Any], sources: Sequence[Path] = ()
     command = [sys.executable, "-m", "mmspec_ds", "train", str(file)]
     if (run / "checkpoints").exists():
         command.append("--resume")
-    with (folder / f"{content['name']}.log").open("a") as log:
-        subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=True)
+    told = folder / f"{content['name']}.log"
+    with told.open("a") as log:
+        status = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    if status:
+        raise SystemExit(f"{content['name']}: the training ended with status {status}: see {told}")
     (run / FINISHED).touch()
     return run
 

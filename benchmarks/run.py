@@ -54,6 +54,7 @@ REGISTRY = {
         "the same without the right molecules among its candidates",
     ),
     "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
+    "cohort": Benchmark("cohort.py", "fusion of cohorts' tables", "blocks alone; five other ways to fuse"),
     "texts": Benchmark("texts.py", "tokens of a spectrum as text, and their cost", "the published form"),
     "distillation": Benchmark(
         "distillation.py", "students of a fusion model and their latency", "the teacher; no teacher"

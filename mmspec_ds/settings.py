@@ -88,7 +88,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise ConfigError(f"{override!r}: not YAML: {' '.join(str(error).split())}") from None
     *sections, last = key.split(".")
     for section in sections:
-        inner = content.setdefault(section, {})
+        inner = content.get(section)
+        if inner is None:  # absent, or null, as a run's own config.yaml has a block that is not used
+            inner = content[section] = {}
         if not isinstance(inner, dict):
             raise ConfigError(f"{override!r}: {section} is a value, not a section")
         content = inner

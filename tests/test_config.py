@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.settings import read_yaml
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run
 
@@ -101,6 +102,13 @@ def test_unknown_keys_name_the_nearest(write: Write, addition: str, told: str) -
 )
 def test_what_is_missing(write: Write, text: str, told: str) -> None:
     assert told in refusal(write(text))
+
+
+def test_an_override_fills_a_block_that_is_null(tmp_path: Path) -> None:
+    """As in the config.yaml of a run, which has every key."""
+    (tmp_path / "run.yaml").write_text("adapt: null\nseed: 1\n")
+    found = read_yaml(tmp_path / "run.yaml", ["adapt.base=runs/large", "adapt.width=3"])
+    assert found == {"adapt": {"base": "runs/large", "width": 3}, "seed": 1}
 
 
 @pytest.mark.parametrize(

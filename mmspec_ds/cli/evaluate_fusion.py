@@ -24,8 +24,7 @@ def evaluate_fusion(options: argparse.Namespace, models: Sequence[Path]) -> int:
 
     from mmspec_ds.evaluation.score_table import print_rows
     from mmspec_ds.files import write_json
-    from mmspec_ds.systems.fusion.evaluate import score, spoilt_scores
-    from mmspec_ds.systems.fusion.reading import read_known
+    from mmspec_ds.systems.fusion.evaluate import read_samples, score, spoilt_scores
     from mmspec_ds.systems.fusion.trained import load_fusion
 
     if options.rates is not None and options.spoil is None:
@@ -37,11 +36,9 @@ def evaluate_fusion(options: argparse.Namespace, models: Sequence[Path]) -> int:
     spoilt: dict[str, list[SpoiltScore]] = {}
     for folder in models:
         trained = load_fusion(folder)
-        if trained.schema.tables:
-            raise ConfigError(f"{folder}: reads the tables of a cohort, and --data are spectra")
-        data = read_known(options.data, trained.schema, trained.run.tokens, options.limit)
-        for remark, count in data.remarks.items():
-            print(f"{folder}: {remark}: {count}")
+        data = read_samples(trained, options.data, options.limit)
+        for remark in data.remarks:
+            print(f"{folder}: {remark}")
         scores[str(folder)] = score(trained, data)
         if options.spoil is not None:
             spoilt[str(folder)] = spoilt_scores(trained, data, options.spoil, rates)
@@ -57,7 +54,7 @@ def evaluate_fusion(options: argparse.Namespace, models: Sequence[Path]) -> int:
 def _table(scores: "dict[str, FusionScore]") -> tuple[list[str], list[list[str]]]:
     """Heads and rows, a model each."""
     modalities = list(dict.fromkeys(name for one in scores.values() for name in one.weight))
-    heads = ["", "samples", "molecules", "AUC", "95 % interval"]
+    heads = ["", "samples", "molecules or patients", "AUC", "95 % interval"]
     for what in ("AUC of {} alone", "weight of {}", "contribution of {}, nats"):
         heads += [what.format(name) for name in modalities]
     heads += ["head and exact, predicted class", "head and exact, true class"]

@@ -105,6 +105,7 @@ def columns_of(grid: Grid, layout: Layout) -> Columns:
     places = tuple(f"line {line}" for line in grid.lines)
     sample = find_sample(grid.path, columns, layout)
     about = f"samples are rows{f' ({why})' if why else ''}, {grid.between}"
+    about += f", their names in column {sample!r}" if sample else ""
     return Columns(grid.path, columns, sample, places, remarks=(about, *grid.remarks, *remarks))
 
 

@@ -233,11 +233,12 @@ def _told_of_words(table: Columns, names: Sequence[str], found: Mapping[str, Col
 def _told_of_cells(table: Columns, names: Sequence[str], found: Mapping[str, Column]) -> list[str]:
     """What is told of single cells without numbers in columns of numbers."""
     told = []
-    for kind, what in (("limits", "that state a limit"), ("words", "that are no numbers")):
+    for kind, what in (("limits", "with a limit"), ("words", "with words")):
         places = [(name, at) for name in names for at in getattr(found[name], kind)]
         if places:
             name, at = places[0]
             cell = one_line(table.columns[name][at], 30)
             where = f"{table.places[at]}, column {one_line(name, 60)}"
-            told.append(f"{counted(len(places), 'cell')} {what} read as missing, such as {cell!r} in {where}")
+            count = f"{counted(len(places), 'cell')} {what} in place of a number"
+            told.append(f"{count} read as missing, such as {cell!r} in {where}")
     return told

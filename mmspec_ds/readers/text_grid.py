@@ -83,6 +83,8 @@ def grid_of(path: Path, text: Sequence[str], first_line: int = 1) -> Grid:
     """
     delimiter = _delimiter(path, text)
     found = list(_rows(path, text, delimiter, first_line))
+    if not found:
+        raise DataError("is no table: all of its cells are empty", path=path)
     width = Counter(len(cells) for _, cells in found[:_SAMPLE]).most_common(1)[0][0]
     start = next((at for at, (_, cells) in enumerate(found) if len(cells) >= max(2, width - 1)), 0)
     if len(found[start][1]) < 2 or any(len(cells) > 1 for _, cells in found[:start]):

@@ -1,6 +1,7 @@
 """The results of the analysis of a cohort as files: a page of HTML that needs no other, pictures, tables."""
 
 import base64
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -53,11 +54,17 @@ class CohortReport:
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder for results that cannot be made, or that holds something.
+    """Refuse a folder for results that cannot be made, or that holds something: before the long work.
 
     Raises:
-        DataError: it is a file, is not empty, or is not one of results where these may be replaced.
+        DataError: it is a file, is not empty, is not one of results where these may be replaced, or lies where
+            nothing may be written.
     """
+    above = next(one for one in (folder.absolute().parent, *folder.absolute().parent.parents) if one.exists())
+    if not above.is_dir():
+        raise DataError("is a file: expected a folder for the results", path=above)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise DataError("may not be written to: expected another `output`", path=above)
     if folder.exists() and not folder.is_dir():
         raise DataError("is a file: expected a folder for the results", path=folder)
     if not folder.is_dir() or not any(folder.iterdir()):

@@ -169,6 +169,35 @@ def test_two_runs_give_the_same(study: Path, results: Path) -> None:
         assert (study / "again" / "tiny" / name).read_bytes() == (results / name).read_bytes()
 
 
+def test_one_table_of_three_classes_at_once(study: Path, tmp_path: Path) -> None:
+    """No fusion, and names that are no names of files or HTML."""
+    random = np.random.default_rng(1)
+    names = ("<b>ill</b>", "well & fit", "x/y")
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [
+                ["sample", "class", "=1+<script>", "b"],
+                *([f"S{at}", names[at % 3], *random.normal(size=2).round(3)] for at in range(30)),
+            ]
+        )
+    settings = {"name": "three", "classes": {"column": "class", "compare": "all"}, "analysis": SHORT}
+    settings["tables"] = [{"name": "t", "file": "t.csv"}]
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["cohort", str(tmp_path / "run.yaml"), f"output={tmp_path}"]) == 0
+    page = (tmp_path / "three" / "report.html").read_text()
+    assert "<script>" not in page
+    assert "<b>ill</b>" not in page
+    read = Texts()
+    read.feed(page)
+    assert "well & fit against x/y" in read.texts
+    assert "<b>ill</b> against the rest" in read.texts
+    assert "weight of t" not in (tmp_path / "three" / "predictions.csv").read_text()
+    areas = json.loads((tmp_path / "three" / "result.json").read_text())["comparisons"]
+    (scores,) = [one["scores"] for one in areas.values()]
+    assert len(scores) == 6  # three against the rest, three pairs
+    assert all(set(methods) == {"t alone"} for methods in scores.values())
+
+
 def test_results_are_kept_unless_told(
     study: Path, results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +214,16 @@ def test_results_are_kept_unless_told(
     assert main(["cohort", "run.yaml", "output=other", "--overwrite"]) == 1
     assert "holds other files" in capsys.readouterr().err
     assert (study / "other" / "tiny" / "thesis.doc").is_file()
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_before_the_work(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mmspec_ds.reporting.cohort_page.os.access", lambda path, mode: False)
+    assert main(["cohort", str(study / "run.yaml"), f"output={tmp_path / 'a' / 'b'}"]) == 1
+    told = capsys.readouterr()
+    assert told.err == f"mmspec: {tmp_path}: may not be written to: expected another `output`\n"
+    assert told.out == ""
 
 
 def test_check_reads_and_stops(study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -213,7 +252,7 @@ def test_tables_of_the_command_line(
             "class ill has 18 patients: expected at least folds.outer = 19",
         ),
         (("run.yaml", "tables=[]"), "tables: none are named"),
-        (("run.yaml", "output=run.yaml"), "run.yaml"),
+        (("run.yaml", "output=run.yaml"), "run.yaml: is a file: expected a folder for the results"),
         (("run.yaml", "a.csv"), "has 2 tables, but the command line gives 1"),
     ],
 )

@@ -159,8 +159,13 @@ def test_repeated_empty_and_odd_columns_are_counted(tmp_path: Path) -> None:
     assert "1 column of a name that occurs before with other values, numbered: lac" in told
     assert "1 column without any number left out: none" in told
     assert "1 column of words not used: word" in told
-    assert "1 cell that state a limit read as missing, such as '<0.05' in line 3, column odd" in told
-    assert "1 cell that are no numbers read as missing, such as '12..5' in line 4, column odd" in told
+    assert (
+        "1 cell with a limit in place of a number read as missing, such as '<0.05' in line 3, column odd"
+        in told
+    )
+    assert (
+        "1 cell with words in place of a number read as missing, such as '12..5' in line 4, column odd" in told
+    )
 
 
 def test_zeros(tmp_path: Path) -> None:
@@ -179,6 +184,7 @@ def test_patterns_leave_columns_out(tmp_path: Path) -> None:
     [
         ("", "the file is empty"),
         ("just words\nand more\n", "is no table"),
+        (",,\n,,\n", "all of its cells are empty"),
         ("sample,ala\n", "has no row below the line of names"),
         ("sample,ala,lac\nS1,1,5,2,5\nS2,3,5,1,0\n", "is the comma the decimal mark as well"),
         ("sample;ala;lac\nS1;1,5;2.5\nS2;3,5;1.5\n", "expected one decimal mark"),

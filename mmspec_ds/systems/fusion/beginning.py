@@ -89,17 +89,13 @@ def check_adaptable(base: Schema, found: Schema, what: str) -> None:
     Raises:
         DataError: names what differs; begins with `what`.
     """
-    for name, ours, theirs in (
-        ("modalities", found.modalities, base.modalities),
-        ("classes", found.names, base.names),
-        *(
-            (f"features of {one}", found.tables[one].features, base.tables[one].features)
-            for one in base.tables
-            if one in found.tables
-        ),
-    ):
+    pairs = {"modalities": (found.modalities, base.modalities), "classes": (found.names, base.names)}
+    for name in found.tables.keys() & base.tables.keys():
+        pairs[f"features of {name}"] = found.tables[name].features, base.tables[name].features
+    for name, (ours, theirs) in pairs.items():
         if ours != theirs:
-            raise DataError(f"{what}: other {name} than adapt.base: expected {', '.join(theirs[:5])}, ...")
+            told = ", ".join(theirs[:5]) + (", ..." if len(theirs) > 5 else "")
+            raise DataError(f"{what}: other {name} than adapt.base: expected {told}")
 
 
 def make_objective(

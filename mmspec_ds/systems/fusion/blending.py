@@ -53,7 +53,7 @@ class Blending:
     def _mean_losses(self, batches: Iterable[FusionBatch]) -> Losses:
         """The mean loss of each task over some batches, nats."""
         assert self.objective.blend is not None
-        names = ["task", *(f"alone_{at}" for at in range(len(self.objective.blend) - 1))]
+        names = ["task", *(f"alone_{name}" for name in self.objective.model.schema.modalities)]
         self.objective.eval()
         sums_N, weight = torch.zeros(len(names), dtype=torch.float64), 0.0
         for batch in batches:

@@ -56,7 +56,7 @@ def log_likelihood(logits_BC: Tensor, target_BC: Tensor, kind: Kind) -> Tensor:
     summed over the groups. Computed in float32 at least."""
     logits = logits_BC.float() if logits_BC.element_size() < 4 else logits_BC
     if kind == "groups":
-        target = target_BC.to(logits.dtype).expand_as(logits)
+        target, logits = torch.broadcast_tensors(target_BC.to(logits.dtype), logits)
         loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         return -loss.sum(-1)
     return (logits.log_softmax(-1) * target_BC).sum(-1)
@@ -101,9 +101,44 @@ class Predicted(NamedTuple):
     of_answer_BM: Tensor
 
 
+class Hints(NamedTuple):
+    """What the logits of the modalities say of their contributions without a fusion, nats [B, M], 0 where one
+    is absent; the answer is that of the mean of their logits.
+
+    Attributes:
+        first_BM: the likelihood of the answer with the modality alone, less that of the prior.
+        last_BM: that with the mean of all, less that with the mean of the others.
+        sure_BM: the likelihood of the modality's own answer.
+    """
+
+    first_BM: Tensor
+    last_BM: Tensor
+    sure_BM: Tensor
+
+
+def hints(logits_BMC: Tensor, present_BM: Tensor, prior_C: Tensor, kind: Kind) -> Hints:
+    """See `Hints`; `logits_BMC` of each modality are without the prior."""
+    there_BM = present_BM.to(logits_BMC.dtype)
+    count_B11 = there_BM.sum(1)[:, None, None]
+    kept_BMC = logits_BMC * there_BM[..., None]
+    sum_B1C = kept_BMC.sum(1, keepdim=True)
+    all_B1C = prior_C + sum_B1C / count_B11.clamp_min(1)
+    others_BMC = prior_C + (sum_B1C - kept_BMC) / (count_B11 - 1).clamp_min(1)
+    answer_B1C = predicted(all_B1C, kind)
+    alone_BMC = prior_C + kept_BMC
+    first_BM = log_likelihood(alone_BMC, answer_B1C, kind) - log_likelihood(prior_C, answer_B1C, kind)
+    last_BM = log_likelihood(all_B1C, answer_B1C, kind) - log_likelihood(others_BMC, answer_B1C, kind)
+    sure_BM = log_likelihood(alone_BMC, predicted(alone_BMC, kind), kind)
+    return Hints(first_BM * there_BM, last_BM * there_BM, sure_BM * there_BM)
+
+
 class ContributionHead(nn.Module):
-    """Predicts Shapley values from the vectors in one pass: a network that sees a modality's vector, the logits
-    that it gives alone, which modality it is, and the mean of what it makes of all modalities that are there.
+    """Predicts Shapley values from the vectors in one pass.
+
+    With even weights and two modalities the value is the mean of what a modality adds as the first and as the
+    last, which follows from the logits alone (`Hints`). A network adds to that, in one pass over the
+    modalities: it sees a modality's vector, the logits that it gives alone, the hints, which modality it is,
+    and the mean of what it makes of all modalities that are there. At the start it adds nothing.
 
     Its inputs have no gradient: it learns of the model without changing it.
 
@@ -112,31 +147,38 @@ class ContributionHead(nn.Module):
         modalities: M.
         classes: C.
         width: of the hidden layers.
+        kind: what is told.
     """
-
-    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(d_model)
-        self.read = init_linear(nn.Linear(d_model + 2 * classes + modalities, width))
-        self.compare = init_linear(nn.Linear(2 * width + 3 * classes, width))
-        self.deepen = init_linear(nn.Linear(width, width))
-        self.tell = init_linear(nn.Linear(width, 2))
-        self.register_buffer("which_MM", torch.eye(modalities), persistent=False)
 
     which_MM: Tensor
 
-    def forward(self, vectors_BMD: Tensor, logits_BMC: Tensor, present_BM: Tensor) -> Predicted:
-        """See `Predicted`; `logits_BMC` are those of each modality alone."""
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int, kind: Kind) -> None:
+        super().__init__()
+        self.kind: Kind = kind
+        self.norm = nn.LayerNorm(d_model)
+        self.read = init_linear(nn.Linear(d_model + classes + 3 + modalities, width))
+        self.compare = init_linear(nn.Linear(2 * width + 2 * classes, width))
+        self.deepen = init_linear(nn.Linear(width, width))
+        self.tell = init_linear(nn.Linear(width, 2))
+        nn.init.zeros_(self.tell.weight)
+        self.share = nn.Parameter(torch.tensor([1.0, 0.0]))
+        self.register_buffer("which_MM", torch.eye(modalities), persistent=False)
+
+    def forward(
+        self, vectors_BMD: Tensor, logits_BMC: Tensor, present_BM: Tensor, prior_C: Tensor
+    ) -> Predicted:
+        """See `Predicted`; `logits_BMC` are those of each modality alone, without the prior."""
         there_BM1 = present_BM[..., None].to(vectors_BMD.dtype)
         vectors_BMD, logits_BMC = vectors_BMD.detach() * there_BM1, logits_BMC.detach() * there_BM1
-        sure_BMC = logits_BMC.log_softmax(-1)
+        hint = hints(logits_BMC, present_BM, prior_C, self.kind)
         which_BMM = self.which_MM.expand(len(present_BM), -1, -1).to(vectors_BMD.dtype)
-        seen = torch.cat([self.norm(vectors_BMD), logits_BMC, sure_BMC, which_BMM], dim=-1)
+        seen = torch.cat([self.norm(vectors_BMD), logits_BMC, torch.stack(hint, dim=-1), which_BMM], dim=-1)
         read_BMX = F.gelu(self.read(seen)) * there_BM1
         count_B11 = there_BM1.sum(1, keepdim=True).clamp_min(1)
         mean_BMX = (read_BMX.sum(1, keepdim=True) / count_B11).expand_as(read_BMX)
         mean_BMC = (logits_BMC.sum(1, keepdim=True) / count_B11).expand_as(logits_BMC)
-        beside_BMC = logits_BMC - mean_BMC
-        both = torch.cat([read_BMX, mean_BMX, logits_BMC, mean_BMC, beside_BMC.abs()], dim=-1)
-        told_BM2 = self.tell(F.gelu(self.deepen(F.gelu(self.compare(both))))) * there_BM1
-        return Predicted(told_BM2[..., 0], told_BM2[..., 1])
+        both = torch.cat([read_BMX, mean_BMX, mean_BMC, logits_BMC - mean_BMC], dim=-1)
+        told_BM2 = self.tell(F.gelu(self.deepen(F.gelu(self.compare(both)))))
+        plain_BM = (hint.first_BM + hint.last_BM) / 2
+        told_BM2 = (told_BM2 + self.share * plain_BM[..., None]) * there_BM1
+        return Predicted(told_BM2[..., 1], told_BM2[..., 0])

@@ -4,7 +4,7 @@ Axes: N samples, M modalities, C classes or groups, B samples of a batch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +29,14 @@ class FusionData:
         target_NC: 1 for the true class or for each group that is there; without any column where nothing is
             told.
         groups: what must stay on one side of a split: molecules or patients, N.
-        remarks: what was left out, with the number of records.
+        remarks: what was assumed or left out, with numbers.
     """
 
     ids: tuple[str, ...]
     pieces: tuple[Points, ...]
     target_NC: Targets
     groups: tuple[str, ...]
-    remarks: dict[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -4,7 +4,8 @@ A token becomes waves * (1 + gain(numbers)) + numbers' own projection + rows for
 the waves are a projection of the sinusoids of its position. The product lets a mean over tokens be a sum of the
 features' vectors weighted by their values, which a plain sum cannot.
 
-Axes: P pieces, S places, D model width, W intensities of a token, F real numbers of a token.
+Axes: P pieces, S places, T tokens, D model width, K sinusoids, W intensities of a token, F real numbers of a
+token, X tokens with two coordinates, N = P * S places.
 """
 
 import math
@@ -49,21 +50,23 @@ class TokenEmbedding(nn.Module):
         self.hidden_D = nn.Parameter(torch.randn(d_model) * std)
 
     def forward(self, pieces: Pieces) -> Tensor:
-        """The embedded tokens [P, S, D]; what stands at padding means nothing. Tokens of `pieces.hidden_PS`
-        have no intensity, and a mark that says so."""
-        dtype = self.first_KD.dtype
-        at_PS = pieces.position_PS / self.step_A[pieces.axis_PS]
-        waves_PSD = self.sinusoids(at_PS, dtype) @ self.first_KD
-        has_PS = ~pieces.second_PS.isnan()
-        second_PS = torch.where(has_PS, pieces.second_PS, 0.0)
-        waves_PSD = waves_PSD + (self.sinusoids(second_PS, dtype) @ self.second_KD) * has_PS[..., None]
-        values_PSW = pieces.values_PSW
-        if pieces.hidden_PS is not None:
-            values_PSW = values_PSW.masked_fill(pieces.hidden_PS[..., None], 0.0)
-        more = (torch.log1p(pieces.extent_PS), pieces.sign_PS)
-        numbers_PSF = torch.cat([values_PSW, torch.stack(more, dim=-1)], dim=-1).to(dtype)
-        embedded_PSD = waves_PSD * (1 + self.gain(numbers_PSF)) + numbers_PSF @ self.numbers_FD
-        embedded_PSD = embedded_PSD + self.axis(pieces.axis_PS) + self.form(pieces.form_PS)
-        if pieces.hidden_PS is None:
-            return embedded_PSD + 0.0 * self.hidden_D  # every parameter has a gradient
-        return embedded_PSD + pieces.hidden_PS[..., None] * self.hidden_D
+        """The embedded tokens [P, S, D], zeros at padding. Tokens of `pieces.hidden_PS` have no intensity, and
+        a mark that says so."""
+        dtype, mask_PS = self.first_KD.dtype, pieces.mask_PS
+        axis_T, second_T = pieces.axis_PS[mask_PS], pieces.second_PS[mask_PS]
+        waves_TD = self.sinusoids(pieces.position_PS[mask_PS] / self.step_A[axis_T], dtype) @ self.first_KD
+        two_X = (~second_T.isnan()).nonzero().squeeze(1)
+        waves_TD = waves_TD.index_add(0, two_X, self.sinusoids(second_T[two_X], dtype) @ self.second_KD)
+        values_TW = pieces.values_PSW[mask_PS]
+        hidden_T = None if pieces.hidden_PS is None else pieces.hidden_PS[mask_PS]
+        if hidden_T is not None:
+            values_TW = values_TW.masked_fill(hidden_T[:, None], 0.0)
+        more = (torch.log1p(pieces.extent_PS[mask_PS]), pieces.sign_PS[mask_PS])
+        numbers_TF = torch.cat([values_TW, torch.stack(more, dim=-1)], dim=-1).to(dtype)
+        embedded_TD = waves_TD * (1 + self.gain(numbers_TF)) + numbers_TF @ self.numbers_FD
+        embedded_TD = embedded_TD + self.axis(axis_T) + self.form(pieces.form_PS[mask_PS])
+        # Without hidden tokens the mark is added nought times: every parameter has a gradient.
+        embedded_TD = embedded_TD + (0.0 if hidden_T is None else hidden_T[:, None]) * self.hidden_D
+        padded_ND = embedded_TD.new_zeros(mask_PS.numel(), embedded_TD.shape[1])
+        padded_ND = padded_ND.index_copy(0, mask_PS.flatten().nonzero().squeeze(1), embedded_TD)
+        return padded_ND.view(*mask_PS.shape, -1)

@@ -6,14 +6,19 @@ Axes: N samples, M modalities, C classes or groups.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmspec_ds.errors import ConfigError
+from mmspec_ds.systems.fusion.cohort.reading import read_cohort
+from mmspec_ds.systems.fusion.cohort.run_settings import load_cohort_run
 from mmspec_ds.systems.fusion.corruption import CorruptionKind, CorruptionSettings
 from mmspec_ds.systems.fusion.data import FusionData, make_batch
 from mmspec_ds.systems.fusion.outcome import Array, Outcome, areas, head_correlations, macro_auc, tell
+from mmspec_ds.systems.fusion.reading import read_known
+from mmspec_ds.systems.fusion.tables import data_of_cohort, of_classes
 from mmspec_ds.systems.fusion.trained import TrainedFusion
 
 DRAWS = 200
@@ -52,6 +57,30 @@ class FusionScore:
         found = dict(vars(self))
         found["by_name"] = {name: value for name, value in self.by_name.items() if np.isfinite(value)}
         return found
+
+
+def read_samples(trained: TrainedFusion, files: Sequence[Path], limit: int | None = None) -> FusionData:
+    """Samples whose truth is known, as a model reads them.
+
+    Args:
+        trained: the model.
+        files: of records with structures; of a model that reads tables, the run file of a cohort, whose classes
+            are those of the model.
+        limit: only the first so many molecules or samples.
+
+    Raises:
+        ConfigError: the model reads tables, and this is no run file of a cohort.
+        DataError: a file cannot be read, or no record is of use.
+    """
+    schema, settings = trained.schema, trained.run.tokens
+    if not schema.tables:
+        return read_known(files, schema, settings, limit)
+    if len(files) != 1 or files[0].suffix not in (".yaml", ".yml"):
+        raise ConfigError(
+            f"model {trained.name} reads the tables of a cohort: expected the run file of one (.yaml) as data"
+        )
+    cohort = of_classes(read_cohort(load_cohort_run(files[0])), schema.names)
+    return data_of_cohort(cohort.subset(range(len(cohort.samples))[:limit]), schema, settings)
 
 
 def score(trained: TrainedFusion, data: FusionData, seed: int = 0) -> FusionScore:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from mmspec_ds.nn.initialization import init_linear
 from mmspec_ds.systems.fusion.contribution import ContributionHead, Predicted
+from mmspec_ds.systems.fusion.schema import Kind
 
-FuserKind = Literal["contribution", "late_mean", "gated", "concatenated"]
+FuserKind = Literal["contribution", "contribution_vectors", "late_mean", "gated", "concatenated"]
 
 
 class Fused(NamedTuple):
@@ -32,9 +33,9 @@ class Fuser(nn.Module, ABC):
     """Vectors of modalities to logits."""
 
     @abstractmethod
-    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
         """Fuse the vectors of the modalities that are `present_BM`, bool [B, M]; what absent ones hold does not
-        matter."""
+        matter. `prior_C` are the logits without any modality, which the result is without."""
 
 
 class ModalityHeads(nn.Module):
@@ -66,11 +67,11 @@ def softmax_of_present(score_BM: Tensor, present_BM: Tensor) -> Tensor:
 class LateMean(Fuser):
     """Late fusion: the mean of the logits that a linear classifier of each modality gives."""
 
-    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int, kind: Kind) -> None:
         super().__init__()
         self.heads = ModalityHeads(d_model, modalities, classes)
 
-    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
         """See `Fuser`."""
         weight_BM = even_weights(present_BM)
         logits_BMC = self.heads(vectors_BMD)
@@ -85,19 +86,41 @@ class ContributionFuser(Fuser):
     and the task loss learns the scale.
     """
 
-    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int, kind: Kind) -> None:
         super().__init__()
         self.heads = ModalityHeads(d_model, modalities, classes)
-        self.head = ContributionHead(d_model, modalities, classes, width)
+        self.head = ContributionHead(d_model, modalities, classes, width, kind)
         self.scale = nn.Parameter(torch.ones(1))
 
-    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
         """See `Fuser`."""
         logits_BMC = self.heads(vectors_BMD)
-        told = self.head(vectors_BMD, logits_BMC, present_BM)
+        told = self.head(vectors_BMD, logits_BMC, present_BM, prior_C)
         weight_BM = softmax_of_present(F.softplus(self.scale) * told.of_truth_BM.detach(), present_BM)
         logits_BC = torch.einsum("bm,bmc->bc", weight_BM.to(logits_BMC.dtype), logits_BMC)
         return Fused(logits_BC, weight_BM, told)
+
+
+class ContributionVectors(Fuser):
+    """Concatenation with weights for each sample: the vectors are multiplied by the weights of
+    `ContributionFuser`, which have the mean 1 here, before one network reads all of them. So it can tell what
+    modalities say together, as concatenation does, and lets go of one that the head distrusts."""
+
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int, kind: Kind) -> None:
+        super().__init__()
+        self.joint = Concatenated(d_model, modalities, classes, width, kind)
+        self.head = ContributionHead(d_model, modalities, classes, width, kind)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
+        """See `Fuser`."""
+        with torch.no_grad():  # the head's inputs have no gradient
+            only_MM = torch.eye(present_BM.shape[1], dtype=vectors_BMD.dtype, device=vectors_BMD.device)
+            alone = [self.joint.weighted(vectors_BMD, one * present_BM) for one in only_MM]
+        told = self.head(vectors_BMD, torch.stack(alone, dim=1), present_BM, prior_C)
+        weight_BM = softmax_of_present(F.softplus(self.scale) * told.of_truth_BM.detach(), present_BM)
+        factor_BM = weight_BM * present_BM.sum(1, keepdim=True)
+        return Fused(self.joint.weighted(vectors_BMD, factor_BM), weight_BM, told)
 
 
 class Gated(Fuser):
@@ -105,14 +128,14 @@ class Gated(Fuser):
     weighted by gates that see all vectors, with zeros for those that are missing. The gates are a softmax over
     the modalities that are there, so that any number of them can be missing."""
 
-    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int, kind: Kind) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
         self.units = nn.ModuleList(init_linear(nn.Linear(d_model, d_model)) for _ in range(modalities))
         self.gate = init_linear(nn.Linear(modalities * d_model, modalities))
         self.classify = init_linear(nn.Linear(d_model, classes))
 
-    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
         """See `Fuser`."""
         normed_BMD = self.norm(vectors_BMD) * present_BM[..., None]
         units_BMD = torch.stack(
@@ -127,21 +150,28 @@ class Concatenated(Fuser):
     """Early concatenation: all vectors side by side, zeros for missing ones, and which are there, into a
     network of one hidden layer. It has no weights: those that it states are even."""
 
-    def __init__(self, d_model: int, modalities: int, classes: int, width: int) -> None:
+    def __init__(self, d_model: int, modalities: int, classes: int, width: int, kind: Kind) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
         self.widen = init_linear(nn.Linear(modalities * (d_model + 1), width))
         self.classify = init_linear(nn.Linear(width, classes))
 
-    def forward(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
+    def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
         """See `Fuser`."""
-        there_BM = present_BM.to(vectors_BMD.dtype)
-        joined = torch.cat([(self.norm(vectors_BMD) * there_BM[..., None]).flatten(1), there_BM], dim=1)
-        return Fused(self.classify(F.gelu(self.widen(joined))), even_weights(present_BM))
+        return Fused(self.weighted(vectors_BMD, present_BM.float()), even_weights(present_BM))
+
+    def weighted(self, vectors_BMD: Tensor, factor_BM: Tensor) -> Tensor:
+        """The logits of vectors multiplied by factors, [B, C]; a factor of 0 stands for a missing modality."""
+        factor_BM = factor_BM.to(vectors_BMD.dtype)
+        there_BM = (factor_BM > 0).to(vectors_BMD.dtype)
+        joined = torch.cat([(self.norm(vectors_BMD) * factor_BM[..., None]).flatten(1), there_BM], dim=1)
+        logits_BC: Tensor = self.classify(F.gelu(self.widen(joined)))
+        return logits_BC
 
 
-FUSERS: dict[FuserKind, type[LateMean | ContributionFuser | Gated | Concatenated]] = {
+FUSERS: dict[FuserKind, type[LateMean | ContributionFuser | ContributionVectors | Gated | Concatenated]] = {
     "contribution": ContributionFuser,
+    "contribution_vectors": ContributionVectors,
     "late_mean": LateMean,
     "gated": Gated,
     "concatenated": Concatenated,

@@ -12,7 +12,7 @@ from mmspec_ds.nn.initialization import init_linear
 from mmspec_ds.systems.fusion.batch import Pieces
 from mmspec_ds.systems.fusion.contribution import logits_of_coalitions
 from mmspec_ds.systems.fusion.encoder import Encoded, ModalityEncoder
-from mmspec_ds.systems.fusion.fusers import FUSERS, ContributionFuser, Fused, Fuser
+from mmspec_ds.systems.fusion.fusers import FUSERS, ContributionFuser, ContributionVectors, Fused, Fuser
 from mmspec_ds.systems.fusion.run_settings import FusionEncoderSettings, FusionSettings
 from mmspec_ds.systems.fusion.schema import Schema
 
@@ -58,12 +58,12 @@ class FusionModel(nn.Module):
         if fusion.attention:
             sizes = settings.model_copy(update={"encoder_layers": fusion.attention, "dropout": 0.0})
             self.attention = Encoder(sizes, lambda layer: DenseFeedForward(width, settings.ffn_width))
-        self.fuser = FUSERS[fusion.kind](width, len(schema.modalities), classes, fusion.width)
+        self.fuser = FUSERS[fusion.kind](width, len(schema.modalities), classes, fusion.width, schema.kind)
 
     @property
     def has_head(self) -> bool:
         """Whether contributions are predicted."""
-        return isinstance(self.fuser, ContributionFuser)
+        return isinstance(self.fuser, ContributionFuser | ContributionVectors)
 
     def encode(self, pieces: Pieces, samples: int, temperature: float | None = None) -> Encoded:
         """The vectors of the modalities of some samples; `temperature` is the router's tau, the model's own if
@@ -73,7 +73,7 @@ class FusionModel(nn.Module):
     def fuse(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
         """The logits of samples of which the modalities `present_BM` are known, and their weights."""
         assert self.fuser is not None, "the model is pretrained alone: it has nothing to tell"
-        fused = self.fuser(self._attended(vectors_BMD, present_BM), present_BM)
+        fused = self.fuser(self._attended(vectors_BMD, present_BM), present_BM, self.prior_C)
         any_B1 = present_BM.any(1, keepdim=True)
         return fused._replace(logits_BC=self.prior_C + fused.logits_BC * any_B1)
 

@@ -28,7 +28,7 @@ from mmspec_ds.trainer.task import StepLoss
 
 @dataclass(frozen=True)
 class FusionLoss(StepLoss):
-    """`parts` are the task loss, that of each modality alone (`alone_0`, ...), that of the contribution head,
+    """`parts` are the task loss, that of each modality alone (`alone_ms`, ...), that of the contribution head,
     and each unweighted auxiliary loss; `weight` is the number of samples of the global batch that count;
     `reports` are those of the encoder's layers, summed over ranks."""
 
@@ -133,9 +133,9 @@ class FusionObjectiveModule(nn.Module):
         pairs = {"task": (self._loss(fused.logits_BC, batch.target_BC), batch.weight_B)}
         if self.settings.alone or self.balance.kind == "blending":
             logits_BMC = self.model.alone(vectors_BMD, kept_BM)
-            for at in range(kept_BM.shape[1]):
+            for at, name in enumerate(self.model.schema.modalities):
                 loss_B = self._loss(logits_BMC[:, at], batch.target_BC)
-                pairs[f"alone_{at}"] = (loss_B, batch.weight_B * kept_BM[:, at])
+                pairs[f"alone_{name}"] = (loss_B, batch.weight_B * kept_BM[:, at])
         if self.model.has_head:
             assert exact_BM is not None
             pairs["head"] = self._of_head(batch, encoded, logits_KBC, exact_BM)

@@ -67,7 +67,8 @@ class Collector:
             raise DataError(f"{where}: no record to use{': ' + left if left else ''}")
         pieces = tuple(Points.joined(one) for one in zip(*self._parts))
         target_NC = np.zeros((len(self._ids), 0), dtype=np.float32)
-        data = FusionData(tuple(self._ids), pieces, target_NC, tuple(self._blocks), self._remarks)
+        remarks = tuple(f"{what}: {count}" for what, count in self._remarks.items())
+        data = FusionData(tuple(self._ids), pieces, target_NC, tuple(self._blocks), remarks)
         return data, self._found
 
     def _encode(self) -> None:

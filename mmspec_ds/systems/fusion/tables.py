@@ -7,7 +7,7 @@ Axes: N samples, F features of a table.
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.errors import DataError
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets
@@ -61,18 +61,24 @@ def fit_scaling(block: Block, rows: IntArray, *, log: bool, total: bool) -> Tabl
 
 def scaled(block: Block, scaling: TableScaling) -> Matrix:
     """The scaled values of a table's samples, float64 [N, F]: about 0 with a deviation of 1, NaN where nothing
-    is known.
+    is known. Features are found by their names; those that the scaling does not know are left out, those that
+    the table lacks are unknown.
 
     Raises:
-        DataError: the table has other features than those of the scaling.
+        DataError: the table lacks more than half of the features of the scaling.
     """
-    if block.features != scaling.features:
-        missing = [name for name in scaling.features if name not in block.features]
+    place = {name: at for at, name in enumerate(block.features)}
+    lacking = [name for name in scaling.features if name not in place]
+    if 2 * len(lacking) > len(scaling.features):
         raise DataError(
-            f"table {block.name} has {len(block.features)} features, the model knows {len(scaling.features)}"
-            f"{f', such as {missing[0]}' if missing else ' in another order'}: expected the same"
+            f"table {block.name} lacks {len(lacking)} of the {len(scaling.features)} features that the model"
+            f" knows, such as {lacking[0]}: expected at least half of them"
         )
-    values_NF = _share(block.values_NF) if scaling.total else block.values_NF
+    given_NF = _share(block.values_NF) if scaling.total else block.values_NF
+    values_NF = np.full((len(given_NF), len(scaling.features)), np.nan)
+    for at, name in enumerate(scaling.features):
+        if name in place:
+            values_NF[:, at] = given_NF[:, place[name]]
     if scaling.log:
         values_NF = _logged(values_NF, np.array(scaling.floor))
     found_NF = (values_NF - np.array(scaling.centre)) / np.array(scaling.scale)
@@ -124,6 +130,18 @@ def sets_of_cohort(cohort: Cohort, run: FusionRun, schema: Schema | None = None)
     return FusionSets(whole.subset(train), whole.subset(held_back), schema)
 
 
+def of_classes(cohort: Cohort, classes: tuple[str, ...]) -> Cohort:
+    """The samples of some classes of a cohort; all samples without any.
+
+    Raises:
+        ConfigError: a class that the cohort does not have.
+    """
+    try:
+        return cohort.choose(classes) if classes else cohort
+    except ValueError as error:
+        raise ConfigError(f"data.classes: {error}") from None
+
+
 def data_of_cohort(cohort: Cohort, schema: Schema, settings: TokenSettings) -> FusionData:
     """The samples of a cohort as a model reads them.
 
@@ -139,11 +157,16 @@ def data_of_cohort(cohort: Cohort, schema: Schema, settings: TokenSettings) -> F
     unknown = [name for name in cohort.classes if name not in schema.names]
     if unknown:
         raise DataError(f"class {unknown[0]} is not known to the model: expected {' or '.join(schema.names)}")
+    remarks = list(cohort.remarks)
+    for name in schema.modalities:
+        lacking = len(set(schema.tables[name].features) - set(blocks[name].features))
+        if lacking:
+            remarks.append(f"table {name} lacks {lacking} features that the model knows")
     pieces = tuple(table_points(blocks[name], schema.tables[name], settings) for name in schema.modalities)
     number_C = np.array([schema.names.index(name) for name in cohort.classes])
     target_NC = np.eye(len(schema.names), dtype=np.float32)[number_C[cohort.label_N]]
     groups = tuple(str(one) for one in cohort.group_N.tolist())
-    return FusionData(cohort.samples, pieces, target_NC, groups, dict.fromkeys(cohort.remarks, 1))
+    return FusionData(cohort.samples, pieces, target_NC, groups, tuple(remarks))
 
 
 def split_patients(cohort: Cohort, fraction: float, seed: int) -> tuple[IntArray, IntArray]:

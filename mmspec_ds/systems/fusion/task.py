@@ -23,6 +23,8 @@ from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.beginning import begin, check_adaptable, make_objective
 from mmspec_ds.systems.fusion.blending import Blending
+from mmspec_ds.systems.fusion.cohort.reading import read_cohort
+from mmspec_ds.systems.fusion.cohort.run_settings import load_cohort_run
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets, make_batch
 from mmspec_ds.systems.fusion.distillation.teacher import remarks_on_split
 from mmspec_ds.systems.fusion.domain_adapters_files import (
@@ -38,6 +40,7 @@ from mmspec_ds.systems.fusion.outcome import PARTS, Outcome, head_correlations, 
 from mmspec_ds.systems.fusion.reading import read_spectra
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import SCHEMA, Schema, load_schema
+from mmspec_ds.systems.fusion.tables import of_classes, sets_of_cohort
 from mmspec_ds.trainer.task import REPLICATED, System, Task, TaskContext, Validation
 from mmspec_ds.trainer.weights import WEIGHTS, read_weights
 
@@ -104,7 +107,7 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
             "samples": {"train": len(train), "validation": len(held_back)},
             "data": fingerprint(train),
         }
-        self.remarks = tuple(f"{what}: {count}" for what, count in train.remarks.items())
+        self.remarks = train.remarks
         self.identity = {"schema": schema_fingerprint(self.schema)}
         if self.beginning.teacher is not None:
             self.remarks += remarks_on_split(run, self.beginning.teacher)
@@ -221,7 +224,10 @@ def read_sets(run: FusionRun, context: TaskContext, schema: Schema | None) -> Fu
         ConfigError: it names nothing.
         DataError: it cannot be read.
     """
-    return read_spectra(run, schema, context.progress)
+    if run.data.cohort is None:
+        return read_spectra(run, schema, context.progress)
+    cohort = read_cohort(load_cohort_run(run.data.cohort), context.progress)
+    return sets_of_cohort(of_classes(cohort, run.data.classes), run, schema)
 
 
 def share_of(samples: int, rank: int, world: int) -> tuple[IntArray, Any]:

@@ -1,6 +1,7 @@
 """A run that adapts a trained model: what it learns, what it saves, and how it is found again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import torch
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.systems.fusion.adapted import load_adapted
+from mmspec_ds.systems.fusion.beginning import begin
 from mmspec_ds.systems.fusion.domain_adapters import base_parameters
 from mmspec_ds.systems.fusion.outcome import macro_auc
+from mmspec_ds.systems.fusion.tables import sets_of_cohort
 from mmspec_ds.systems.fusion.task import FusionTask
 from mmspec_ds.systems.fusion.trained import load_fusion
 from mmspec_ds.systems.run_file import system_of
 from mmspec_ds.trainer.export import export
-from mmspec_ds.trainer.task import count_parameters
+from mmspec_ds.trainer.task import TaskContext, count_parameters
 from mmspec_ds.trainer.weights import read_weights, write_weights
-from tests.systems.fusion.conftest import EXPERTS, learn, make_records, make_task
+from tests.systems.fusion.conftest import EXPERTS, learn, make_records, make_run, make_task
+from tests.systems.fusion.test_tables import make_cohort
 
 KINDS = ("bottleneck", "lora")
 BATCH = {"batch_size": 32}
@@ -137,3 +141,36 @@ def test_what_does_not_fit_is_refused(base: Path, tmp_path: Path) -> None:
             adapting(base, **block)
     with pytest.raises(ValueError, match="adapt and distillation are both given"):
         adapting(base, distillation={"teacher": "run"})
+
+
+def test_tables_of_another_instrument_are_scaled_anew(tmp_path: Path) -> None:
+    """Values a thousand times as large: scaled as the base does they are beyond its range, anew not."""
+    cohort, context = make_cohort(240), TaskContext(torch.device("cpu"))
+    run = make_run(name="whole", training=BATCH, data={"validation_fraction": 0.3})
+    whole = FusionTask(run, context, sets_of_cohort(cohort, run))
+    learn(whole, 100)
+    folder = save(whole, tmp_path / "whole")
+    blocks = tuple(replace(one, values_NF=1000 * one.values_NF) for one in cohort.blocks)
+    louder = replace(cohort, blocks=blocks)
+    told = {}
+    for scaling in ("base", "own"):
+        adapt = {"base": str(folder), "scaling": scaling, "most_share": 1.0}
+        run = make_run(name=scaling, adapt=adapt, training=BATCH, data={"validation_fraction": 0.3})
+        known = begin(run, context).schema
+        assert (known is None) is (scaling == "own")
+        task = FusionTask(run, context, sets_of_cohort(louder, run, known))
+        found = load_fusion(save(task, tmp_path / scaling))
+        told[scaling] = found.predict_cohort(louder).probability_NC
+    plain = load_fusion(folder).predict_cohort(cohort).probability_NC
+    np.testing.assert_allclose(told["own"], plain, atol=1e-5)
+    assert abs(told["base"] - plain).max() > 0.1
+
+
+def test_other_classes_than_those_of_the_base_are_refused(tmp_path: Path) -> None:
+    cohort, context = make_cohort(), TaskContext(torch.device("cpu"))
+    run = make_run(name="whole")
+    folder = save(FusionTask(run, context, sets_of_cohort(cohort, run)), tmp_path / "whole")
+    run = make_run(adapt={"base": str(folder), "scaling": "own", "most_share": 1.0})
+    other = replace(cohort, classes=("healthy", "worse"))
+    with pytest.raises(DataError, match=r"^data: other classes than adapt\.base: expected healthy, ill"):
+        FusionTask(run, context, sets_of_cohort(other, run))

@@ -11,13 +11,17 @@ from tests.systems.fusion.conftest import make_task
 
 PRESENT = torch.tensor([[True, True, True], [True, False, True], [False, True, False], [False, False, False]])
 
+PRIOR = torch.tensor([0.1, -0.2])
+
 
 @pytest.mark.parametrize("kind", list(FUSERS))
 def test_what_is_absent_does_not_matter(kind: str) -> None:
     torch.manual_seed(0)
-    fuser = FUSERS[kind](8, 3, 2, 16)
+    fuser = FUSERS[kind](8, 3, 2, 16, "classes")
     vectors = torch.randn(4, 3, 8)
-    found, other = (fuser(torch.where(PRESENT[..., None], vectors, filler), PRESENT) for filler in (0.0, 7.0))
+    found, other = (
+        fuser(torch.where(PRESENT[..., None], vectors, filler), PRESENT, PRIOR) for filler in (0.0, 7.0)
+    )
     torch.testing.assert_close(found.logits_BC, other.logits_BC)
     assert found.weight_BM.sum(1).tolist() == pytest.approx([1, 1, 1, 0])
     assert (found.weight_BM[~PRESENT] == 0).all()
@@ -35,9 +39,9 @@ def test_without_any_modality_the_prior_is_told(kind: str) -> None:
 
 def test_late_fusion_by_hand() -> None:
     torch.manual_seed(0)
-    fuser, vectors = LateMean(8, 3, 2, 16), torch.randn(4, 3, 8)
+    fuser, vectors = LateMean(8, 3, 2, 16, "classes"), torch.randn(4, 3, 8)
     logits = fuser.heads(vectors)
-    found = fuser(vectors, PRESENT).logits_BC
+    found = fuser(vectors, PRESENT, PRIOR).logits_BC
     torch.testing.assert_close(found[0], logits[0].mean(0))
     torch.testing.assert_close(found[1], (logits[1, 0] + logits[1, 2]) / 2)
     torch.testing.assert_close(found[2], logits[2, 1])
@@ -45,8 +49,8 @@ def test_late_fusion_by_hand() -> None:
 
 def test_weights_follow_the_predicted_contributions() -> None:
     torch.manual_seed(0)
-    fuser, vectors = ContributionFuser(8, 3, 2, 16), torch.randn(4, 3, 8)
-    found = fuser(vectors, PRESENT)
+    fuser, vectors = ContributionFuser(8, 3, 2, 16, "classes"), torch.randn(4, 3, 8)
+    found = fuser(vectors, PRESENT, PRIOR)
     assert found.predicted is not None
     told = found.predicted.of_truth_BM
     scale = math.log1p(math.e)

@@ -16,8 +16,10 @@ from mmspec_ds.systems.fusion.trained import load_fusion
 from tests.systems.fusion.conftest import SIZES
 from tests.trainer.conftest import Launcher
 
-STUDENT = ("model.d_model=8", "model.ffn_width=8", "model.heads=1")
-STUDENT += ("distillation.kind=flow", "distillation.steps=3", "distillation.width=16")
+STUDENT = (
+    *("model.d_model=8", "model.ffn_width=8", "model.heads=1"),
+    *("distillation.kind=flow", "distillation.steps=3", "distillation.width=16"),
+)
 ADAPTERS = ("adapt.width=2", "adapt.most_share=1.0", "training.learning_rate=1.0")
 
 

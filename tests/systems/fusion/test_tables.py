@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from mmspec_ds.errors import DataError
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
 from mmspec_ds.systems.fusion.tables import (
     data_of_cohort,
@@ -17,7 +19,7 @@ from mmspec_ds.systems.fusion.tables import (
     split_patients,
     table_points,
 )
-from mmspec_ds.systems.fusion.task import FusionTask
+from mmspec_ds.systems.fusion.task import FusionTask, read_sets
 from mmspec_ds.systems.fusion.tokens import Axis, Form, TokenSettings
 from mmspec_ds.trainer.task import TaskContext
 from tests.systems.fusion.conftest import learn, make_run
@@ -113,13 +115,47 @@ def test_another_table_is_refused() -> None:
         data_of_cohort(
             replace(cohort, blocks=cohort.blocks[1:]).subset(np.arange(1, 9)), schema, TokenSettings()
         )
-    nmr = replace(cohort.blocks[0], features=("other", *cohort.blocks[0].features[1:]))
-    other = replace(cohort, blocks=(nmr, cohort.blocks[1]))
-    with pytest.raises(DataError, match="table nmr has 40 features, the model knows 40, such as n0: expected"):
+    names = (*(f"other{at}" for at in range(21)), *cohort.blocks[0].features[21:])
+    other = replace(cohort, blocks=(replace(cohort.blocks[0], features=names), cohort.blocks[1]))
+    with pytest.raises(
+        DataError, match="table nmr lacks 21 of the 40 features that the model knows, such as n0"
+    ):
         data_of_cohort(other, schema, TokenSettings())
     unknown = replace(cohort, classes=("healthy", "worse"))
     with pytest.raises(DataError, match="class worse is not known to the model: expected healthy or ill"):
         data_of_cohort(unknown, schema, TokenSettings())
+
+
+def test_features_are_found_by_their_names() -> None:
+    cohort = make_cohort()
+    schema = sets_of_cohort(cohort, make_run()).schema
+    ms = cohort.blocks[1]
+    order = [5, 2, 0, 1, 4]  # the fourth is not there, and a new one is
+    features = (*(ms.features[at] for at in order), "new")
+    moved = replace(ms, features=features, values_NF=ms.values_NF[:, [*order, 3]], position_F=None, unit=None)
+    found, plain = (scaled(one, schema.tables["ms"]) for one in (moved, ms))
+    assert np.isnan(found[:, 3]).all()
+    np.testing.assert_array_equal(np.delete(found, 3, axis=1), np.delete(plain, 3, axis=1))
+    data = data_of_cohort(replace(cohort, blocks=(cohort.blocks[0], moved)), schema, TokenSettings())
+    assert data.remarks == ("table ms lacks 1 features that the model knows",)
+    assert data.pieces[1].counts[1] == 5
+
+
+def test_a_run_file_of_a_cohort_is_read(tmp_path: Path) -> None:
+    lines = ["sample,kind,f1,f2", *(f"s{at},{'ab'[at % 2]},{at + 1.5},{2 * at + 3.25}" for at in range(40))]
+    (tmp_path / "ms.csv").write_text("\n".join(lines) + "\n")
+    table = {"name": "ms", "file": "ms.csv", "sample": "sample"}
+    run_file = tmp_path / "cohort.yaml"
+    run_file.write_text(yaml.safe_dump({"tables": [table], "classes": {"column": "kind"}}))
+    run = make_run(data={"cohort": run_file})
+    sets = read_sets(run, TaskContext(torch.device("cpu")), None)
+    assert sets.schema.names == ("a", "b")
+    assert (len(sets.train), len(sets.validation)) == (36, 4)
+    row = sets.train.ids.index("s7")
+    assert sets.train.target_NC[row].tolist() == [0, 1]
+    wrong = make_run(data={"cohort": run_file, "classes": ["a", "c"]})
+    with pytest.raises(ConfigError, match=r"data\.classes: classes a, c: expected different ones of a, b"):
+        read_sets(wrong, TaskContext(torch.device("cpu")), None)
 
 
 def test_it_learns_the_classes_of_a_cohort() -> None:

@@ -22,7 +22,7 @@ from tests.systems.fusion.conftest import EXPERTS, learn, make_records, make_tas
 BATCH = {"batch_size": 32}
 
 
-@pytest.mark.parametrize("kind", ["contribution", "late_mean", "gated", "concatenated"])
+@pytest.mark.parametrize("kind", ["contribution", "contribution_vectors", "late_mean", "gated", "concatenated"])
 def test_it_learns_from_two_modalities(kind: str) -> None:
     task = make_task(fusion={"kind": kind}, training=BATCH)
     untrained = task.validate()
@@ -40,6 +40,9 @@ def test_it_learns_with_balanced_modalities(kind: str) -> None:
     learn(task, 150)
     assert task.validate().score > 0.95
     assert bool(task.state()) is (kind == "blending")
+    if kind == "blending":
+        assert task.state()["weights"] != [1 / 3] * 3
+        assert set(task.module(task.batch(0), 0.0).parts) == {"task", "alone_c_nmr", "alone_ms"}
 
 
 def test_pretraining_fills_in_hidden_intensities() -> None:

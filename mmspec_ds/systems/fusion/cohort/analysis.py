@@ -145,8 +145,7 @@ def predict_held_out(
         for name, probability_RC in predicted.probability.items():
             found[name][split.repeat, split.test] = probability_RC
         if (why := predicted.contributions) is not None:
-            prior_C = methods.nested.log_prior_C
-            true_RM = exact_contributions(why.scaled_RMC, prior_C, cohort.label_N[split.test])
+            true_RM = exact_contributions(why.coalition_RPC, cohort.label_N[split.test])
             for target, one in zip(
                 reasons, (why.weight_RM, why.head_RM, why.exact_RM, true_RM, why.expected_RM)
             ):

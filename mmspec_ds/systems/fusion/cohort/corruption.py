@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from mmspec_ds.systems.fusion.cohort.cohort import BoolArray, FloatMatrix, FloatVector, IntArray
+from mmspec_ds.systems.fusion.cohort.cohort import FloatMatrix, FloatVector, IntArray
 from mmspec_ds.systems.fusion.cohort.views import Batch
 
 Corruption = Literal["noise", "shuffled", "missing"]
@@ -51,29 +51,30 @@ def corrupt(
         changed_RF[rows] = np.nan
     else:
         pool_DF = donors.values[block][donors.present_RM[:, block]]
-        if not len(pool_DF):
+        if len(rows) and not len(pool_DF):
             raise ValueError(f"no sample has block {block}")
         changed_RF = values[block].copy()
-        changed_RF[rows] = _drawn(changed_RF[rows], pool_DF, kind, share_r, random)
+        if len(rows):
+            changed_RF[rows] = _drawn(changed_RF[rows], pool_DF, kind, share_r, random)
     values[block] = changed_RF
     return Batch(tuple(values), present_RM)
 
 
 def random_copies(
     batch: Batch, donors: Batch, rate: float, random: np.random.Generator
-) -> tuple[Batch, BoolArray]:
-    """Return the batch with each block corrupted with a probability, and which were, [R, M].
+) -> tuple[Batch, IntArray]:
+    """Return the batch with each block corrupted with a probability, and how, [R, M]: places in `KINDS`, -1 for
+    blocks that are as they were.
 
-    Kinds are drawn with equal probability; the share of noise is uniform between 0 and 1."""
+    Kinds are drawn with equal probability; noise is of all features."""
     count, blocks = batch.present_RM.shape
     wanted_RM = random.random((count, blocks)) < rate
     kind_RM = random.integers(0, len(KINDS), (count, blocks))
-    share_RM = random.random((count, blocks))
     for block in range(blocks):
         for number, kind in enumerate(KINDS):
             rows = np.flatnonzero(wanted_RM[:, block] & (kind_RM[:, block] == number))
-            batch = corrupt(batch, donors, block, rows, kind, random, share_RM[rows, block])
-    return batch, wanted_RM
+            batch = corrupt(batch, donors, block, rows, kind, random)
+    return batch, np.where(wanted_RM, kind_RM, -1)
 
 
 def _drawn(

@@ -141,8 +141,8 @@ def _joined(
     if metadata.join == "order":
         if len(found) != len(columns):
             raise DataError(
-                f"has {len(found)} rows, but {columns.path.name} has {len(columns)}: expected as many, to match"
-                " them by their order",
+                f"has {counted(len(found), 'row')}, but {columns.path.name} has {len(columns)}: expected as"
+                " many, to match them by their order",
                 path=found.path,
             )
         told = f"described by {found.path.name}, row by row in its order: nothing checks that the orders agree"

@@ -18,8 +18,9 @@ from mmspec_ds.systems.fusion.cohort.cohort import FloatMatrix, FloatVector, Int
 Candidate = tuple[Learner, float]
 """A kind of model and its strength."""
 
-LEADING = 10
-"""Principal components, at most, in which the distance of a sample from the training samples is measured."""
+SHRINKAGE = 0.5
+"""What is added to the variance along each axis where distances are measured, in units of the mean variance of
+a feature."""
 
 TEMPERATURES = np.geomspace(0.1, 10, 25)
 
@@ -32,27 +33,23 @@ class Components:
         scale: the root of the mean squared length of a training sample, by which all are divided.
         axes_FK: orthonormal.
         variance_K: of the training samples along each axis.
-        residual: median squared distance of training samples from the `LEADING` axes.
-        distance: median of their squared distances within these axes, each in units of its variance.
+        usual: medians of the two numbers of `novelty` before they are subtracted, of the training samples.
     """
 
     scale: float
     axes_FK: FloatMatrix
     variance_K: FloatVector
-    residual: float
-    distance: float
+    usual: tuple[float, float]
 
     def scores(self, prepared_RF: FloatMatrix) -> FloatMatrix:
         """Return the places of rows along the axes, [R, K]."""
         return prepared_RF / self.scale @ self.axes_FK
 
     def novelty(self, prepared_RF: FloatMatrix) -> FloatMatrix:
-        """Return how far rows are from the training samples, [R, 2]: logarithms of the squared residual and of
-        the squared distance within the leading axes, over the medians in training."""
-        scores_RK = self.scores(prepared_RF)
-        residual_R, distance_R = _distances(prepared_RF / self.scale, scores_RK, self.variance_K)
-        ratios = residual_R / max(self.residual, 1e-9), distance_R / max(self.distance, 1e-9)
-        return np.log(np.maximum(np.stack(ratios, axis=1), 1e-6))
+        """Return two numbers that tell how unlike the training samples rows are, [R, 2], both about zero for
+        usual ones: the logarithms of their incoherence, see `_unlikeness`, and of their squared length."""
+        scaled_RF = prepared_RF / self.scale
+        return _unlikeness(scaled_RF, scaled_RF @ self.axes_FK, self.variance_K) - np.asarray(self.usual)
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,8 @@ def fit_components(prepared_NF: FloatMatrix) -> Components:
     if not kept.any():  # nothing varies: one axis along which nothing is
         axes_FK, square_K, kept = np.zeros((scaled_NF.shape[1], 1)), np.zeros(1), np.ones(1, dtype=bool)
     variance_K = square_K[kept] / len(prepared_NF)
-    residual_N, distance_N = _distances(scaled_NF, scaled_NF @ axes_FK, variance_K)
-    return Components(scale, axes_FK, variance_K, float(np.median(residual_N)), float(np.median(distance_N)))
+    incoherence, length = np.median(_unlikeness(scaled_NF, scaled_NF @ axes_FK, variance_K), axis=0)
+    return Components(scale, axes_FK, variance_K, (float(incoherence), float(length)))
 
 
 def fit_candidates(
@@ -171,11 +168,16 @@ def _pls(
     return found
 
 
-def _distances(
-    scaled_RF: FloatMatrix, scores_RK: FloatMatrix, variance_K: FloatVector
-) -> tuple[FloatVector, FloatVector]:
-    """Return squared residuals from the leading axes and squared distances within them, [R] each."""
-    first = scores_RK[:, :LEADING]
-    residual_R = np.maximum((scaled_RF**2).sum(1) - (first**2).sum(1), 0.0)
-    spread_K = np.maximum(variance_K[:LEADING], 1e-12)
-    return residual_R, (first**2 / spread_K).mean(1)
+def _unlikeness(scaled_RF: FloatMatrix, scores_RK: FloatMatrix, variance_K: FloatVector) -> FloatMatrix:
+    """Return two logarithms, [R, 2]: of the incoherence and of the squared length of rows.
+
+    The incoherence is the squared Mahalanobis distance, with a shrunk covariance, over the squared length. It
+    grows where values do not vary together as they do in the training samples. Of a sample whose features were
+    drawn from different samples it is high, although every value is a usual one.
+    """
+    floor = SHRINKAGE / scaled_RF.shape[1]  # training samples have a mean squared length of 1
+    length_R = (scaled_RF**2).sum(1)
+    outside_R = np.maximum(length_R - (scores_RK**2).sum(1), 0.0)
+    distance_R = (scores_RK**2 / (variance_K + floor)).sum(1) + outside_R / floor
+    least = 1e-9
+    return np.stack([np.log((distance_R + least) / (length_R + least)), np.log(length_R + least)], axis=1)

@@ -23,10 +23,9 @@ from mmspec_ds.systems.fusion.cohort.cohort import Cohort, FloatMatrix, FloatVec
 from mmspec_ds.systems.fusion.cohort.contribution_fusion import (
     ContributionFusion,
     Contributions,
-    Evidence,
-    evidence_of,
     fit_contribution,
 )
+from mmspec_ds.systems.fusion.cohort.evidence import Evidence, evidence_of
 from mmspec_ds.systems.fusion.cohort.folds import inner_folds
 from mmspec_ds.systems.fusion.cohort.views import Batch, NestedFit, View, batch_of, fit_nested
 

@@ -6,7 +6,7 @@ F features of a block.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,11 @@ MOST_CLASSES = 12
 
 @dataclass
 class _Sample:
-    """What the tables say of a sample, and by block the rows that measured it."""
+    """What the tables say of a sample, and by block the rows that measured it. `repeat_of` names the sample of
+    which this one is a repeat."""
 
     name: str
+    repeat_of: str = ""
     patient: str = ""
     batch: str = ""
     label: str = ""
@@ -51,6 +53,7 @@ def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -
         if progress is not None:
             progress(len(tables))
     _check_columns(run, tables)
+    _check_overlap(tables)
     samples, remarks = _matched(tables, run)
     classes, chosen, told = _classified(samples, run.classes, tables)
     remarks += told
@@ -64,7 +67,7 @@ def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -
     without = sum(not sample.patient for sample in chosen)
     if run.patient and without:
         remarks.append(f"{counted(without, 'sample')} without a patient, each taken to be a patient of its own")
-    patients = [sample.patient or f"sample {sample.name.split(' #')[0]}" for sample in chosen]
+    patients = [one.patient or f"sample {one.repeat_of or one.name}" for one in chosen]
     remarks += _patients(patients, [sample.label for sample in chosen])
     return Cohort(
         samples=tuple(sample.name for sample in chosen),
@@ -89,6 +92,18 @@ def _check_columns(run: CohortRun, tables: Sequence[Described]) -> None:
             raise DataError(missing_column(name, known), path=_files(tables))
     if not set(run.classes.column) & set(known):
         raise DataError(missing_column(run.classes.column[0], known), path=_files(tables))
+
+
+def _check_overlap(tables: Sequence[Described]) -> None:
+    """Refuse a table that shares no sample with any other one: their names are written in different ways."""
+    for table in tables if len(tables) > 1 else ():
+        others = {name for other in tables if other is not table for name in other.samples}
+        if not others & set(table.samples):
+            raise DataError(
+                f"shares no sample with another table: it names {shortened(table.samples, 3)}, they name"
+                f" {shortened(sorted(others), 3)}",
+                path=table.table.path,
+            )
 
 
 def _files(tables: Sequence[Described]) -> str:
@@ -200,7 +215,7 @@ def _kept(sample: _Sample) -> Iterator[_Sample]:
     for repeat in range(most):
         rows = {block: some[repeat : repeat + 1] for block, some in sample.rows.items() if repeat < len(some)}
         name = sample.name if most == 1 else f"{sample.name} #{repeat + 1}"
-        yield _Sample(name, sample.patient, sample.batch, sample.label, covariates=sample.covariates, rows=rows)
+        yield replace(sample, name=name, repeat_of=sample.name, rows=rows)
 
 
 def _block(table: Described, samples: Sequence[_Sample], repeats: Repeats) -> tuple[Block, list[str]]:

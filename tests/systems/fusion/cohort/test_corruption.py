@@ -45,7 +45,9 @@ def test_a_block_that_is_not_there_is_not_corrupted() -> None:
 
 
 def test_copies_are_corrupted_at_the_rate() -> None:
-    found, wanted_RM = random_copies(BATCH, DONORS, 0.4, np.random.default_rng(0))
+    found, kind_RM = random_copies(BATCH, DONORS, 0.4, np.random.default_rng(0))
+    wanted_RM = kind_RM >= 0
+    assert set(kind_RM.ravel().tolist()) == {-1, 0, 1, 2}
     assert abs(wanted_RM.mean() - 0.4) < 0.11  # 200 draws: a standard error of 0.035
     same_R = (found.values[0] == BATCH.values[0]).all(1)
     assert same_R[~wanted_RM[:, 0]].all()

@@ -18,6 +18,7 @@ from mmspec_ds.systems.fusion.cohort.analysis_settings import (
     PreparationSettings,
 )
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort
+from mmspec_ds.systems.fusion.cohort.corruption import corrupt
 from mmspec_ds.systems.fusion.cohort.learners import candidate_shares, fit_candidates, fit_components
 from mmspec_ds.systems.fusion.cohort.methods import FittedMethods, fit_methods
 from mmspec_ds.systems.fusion.cohort.views import Batch, View, batch_of, fit_views
@@ -103,6 +104,31 @@ def test_probabilities_add_up_and_missing_blocks_weigh_nothing() -> None:
     np.testing.assert_allclose(found.probability["block1 alone"][lone], np.tile(prior, (lone.sum(), 1)))
 
 
+def test_weights_fall_as_a_block_is_noised() -> None:
+    """The features of a block have three factors in common, which noise breaks."""
+    random = np.random.default_rng(4)
+    cohort = make_cohort(count=240, features=(40, 30))
+    blocks = []
+    for block, effect in zip(cohort.blocks, (1.5, 1.0)):
+        factors = random.normal(size=(240, 3)) + effect * cohort.label_N[:, None] * np.array([1.0, 0.0, 0.0])
+        wide = len(block.features)
+        values_NF = factors @ random.normal(size=(3, wide)) + 0.5 * random.normal(size=(240, wide))
+        blocks.append(replace(block, values_NF=values_NF))
+    cohort = replace(cohort, blocks=tuple(blocks))
+    settings = SETTINGS.model_copy(update={"preparation": {}})
+    methods = fit_methods(cohort, np.arange(160), settings, 0)
+    held_out = batch_of(cohort, np.arange(160, 240))
+    for block in range(2):
+        weights = []
+        for share in (0.0, 0.5, 1.0):
+            noised = corrupt(held_out, held_out, block, np.arange(80), "noise", np.random.default_rng(1), share)
+            why = methods.predict(noised).contributions
+            assert why is not None
+            weights.append(why.weight_RM[:, block].mean())
+        assert weights[0] > weights[1] > weights[2] - 1e-3
+        assert weights[2] < 0.4 * weights[0]
+
+
 def test_models_are_those_of_scikit_learn() -> None:
     """Logistic regression of more features than samples by components, against that of the features; PLS."""
     cohort = make_cohort(count=40, features=(90, 6))
@@ -146,13 +172,19 @@ def test_components_of_many_and_of_few_features_agree_with_the_decomposition() -
         np.testing.assert_allclose(found.axes_FK.T @ found.axes_FK, np.eye(kept.sum()), atol=1e-8)
 
 
-def test_novelty_is_zero_for_usual_samples_and_grows() -> None:
+def test_novelty_is_zero_for_usual_samples_and_tells_what_does_not_fit() -> None:
+    """Three times as large a sample is as coherent, and by log 9 longer. Features of different samples are
+    usual in length, and do not fit together."""
     random = np.random.default_rng(0)
-    values = random.normal(size=(201, 30)) @ random.normal(size=(30, 30))
-    found = fit_components(values - values.mean(0))
-    usual = found.novelty(values - values.mean(0))
-    assert np.abs(np.median(usual, axis=0)).max() < 1e-6
-    np.testing.assert_allclose(found.novelty(3 * values[:1]) - found.novelty(values[:1]), np.log(9.0))
+    values = random.normal(size=(201, 3)) @ random.normal(size=(3, 30)) + 0.3 * random.normal(size=(201, 30))
+    values -= values.mean(0)
+    found = fit_components(values)
+    assert np.abs(np.median(found.novelty(values), axis=0)).max() < 1e-6
+    difference = found.novelty(3 * values[:1]) - found.novelty(values[:1])
+    np.testing.assert_allclose(difference, [[0.0, np.log(9.0)]], atol=1e-7)
+    drawn = np.column_stack([random.permutation(values[:, at]) for at in range(30)])
+    assert area(np.r_[found.novelty(values)[:, 0], found.novelty(drawn)[:, 0]], np.arange(402) > 200) > 0.98
+    assert np.abs(np.median(found.novelty(drawn)[:, 1])) < 0.5
 
 
 def test_better_models_count_more() -> None:

@@ -91,6 +91,13 @@ def test_repeats(tmp_path: Path, repeats: str, names: list[str], values: list[fl
         assert cohort.blocks[1].present_N.tolist()[:3] == [True, False, True]  # ms measured it once
 
 
+def test_names_with_a_number_are_not_taken_for_repeats(tmp_path: Path) -> None:
+    text = "sample,class,a\nP #1,ill,1.5\nP #2,well,2.5\nQ,ill,3\nQ,ill,4\n"
+    cohort = read(tmp_path, {"nmr.csv": text}, repeats="keep")
+    assert cohort.samples == ("P #1", "P #2", "Q #1", "Q #2")
+    assert cohort.group_N.tolist() == [0, 1, 2, 2]
+
+
 def test_names_of_classes_gather_values_and_leave_others_out(tmp_path: Path) -> None:
     text = NMR.replace("S4,P4,well", "S4,P4,QC") + "S6,P6,,7,7,7\nS7,P7,healthy,5,5,5\n"
     names = {"case": ["ill"], "control": ["well", "healthy"]}
@@ -140,7 +147,7 @@ FAULTS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
             "ms.csv": MS.replace("sample,", "sample,class,").replace("\nS", "\nS1,well,1,1\nS", 1),
         },
         {},
-        "has 3 cells|has two classes: 'ill' and 'well'",
+        r"has two classes: 'ill' and 'well' \(ms.csv, line 2\)",
     ),
     "a sample with two patients": (
         {"nmr.csv": NMR + "S1,P9,ill,1,1,1\n"},
@@ -184,6 +191,11 @@ FAULTS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
         {},
         "no sample has a class",
     ),
+    "tables that share no sample": (
+        {"nmr.csv": NMR, "ms.csv": MS.replace("\nS", "\n0")},
+        {},
+        "nmr.csv: shares no sample with another table: it names S1, S2, S3 and 1 more, they name 01, 02",
+    ),
     "a row without a name": (
         {"nmr.csv": NMR.replace("S2,", ",")},
         {},
@@ -201,7 +213,7 @@ FAULTS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
                 {"name": "n", "file": "nmr.csv", "metadata": {"file": "s.csv", "join": "order"}, "sample": "id"}
             ]
         },
-        "s.csv: has 1 rows, but nmr.csv has 2",
+        "s.csv: has 1 row, but nmr.csv has 2",
     ),
     "a file that is not there": (
         {"nmr.csv": NMR},
