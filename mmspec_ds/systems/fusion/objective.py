@@ -158,7 +158,8 @@ class FusionObjectiveModule(nn.Module):
         self, batch: FusionBatch, encoded: Encoded, logits_KBC: Tensor, exact_BM: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The loss of the contribution head for each modality and the weight of it, [B, M]: Huber's of its
-        differences from the exact contributions to the true class and to the predicted one."""
+        differences from the exact contributions to the true class and to the predicted one; of groups that for
+        one group in the mean."""
         answer_BC = predicted(logits_KBC[-1], self.model.schema.kind)
         of_answer_BM = exact_contributions(logits_KBC, answer_BC, self.model.schema.kind)
         fused: Fused = self.model.fuse(encoded.vectors_BMD.detach(), encoded.present_BM)
@@ -166,7 +167,14 @@ class FusionObjectiveModule(nn.Module):
         told = fused.predicted
         loss_BM = F.smooth_l1_loss(told.of_truth_BM, exact_BM, reduction="none")
         loss_BM = loss_BM + F.smooth_l1_loss(told.of_answer_BM, of_answer_BM, reduction="none")
-        return loss_BM, batch.weight_B[:, None] * encoded.present_BM
+        return loss_BM / self._told, batch.weight_B[:, None] * encoded.present_BM
+
+    @property
+    def _told(self) -> int:
+        """How many things a sample's log-likelihood is a sum over: one class, or all groups. A contribution to
+        many groups is as large as many to one, which would silence the modality that is ahead, and outweigh the
+        task in the norm of the gradient that is clipped."""
+        return len(self.model.schema.names) if self.model.schema.kind == "groups" else 1
 
     def _modulated(
         self, batch: FusionBatch, vectors_BMD: Tensor, kept_BM: Tensor, exact_BM: Tensor | None
@@ -174,7 +182,7 @@ class FusionObjectiveModule(nn.Module):
         """The vectors, with the gradient that `balance` wants."""
         if self.balance.kind == "contribution":
             assert exact_BM is not None
-            factor_BM = contribution_factors(exact_BM, kept_BM, self.balance.alpha)
+            factor_BM = contribution_factors(exact_BM / self._told, kept_BM, self.balance.alpha)
             return modulated(vectors_BMD, kept_BM, factor_BM, 0.0, (0, 0))
         if self.balance.kind != "ogm_ge":
             return vectors_BMD

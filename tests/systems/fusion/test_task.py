@@ -10,14 +10,18 @@ from sklearn.metrics import roc_auc_score
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.spectra.records import CarbonNMR, Infrared, Modality, Record
+from mmspec_ds.systems.fusion.data import FusionData, FusionSets
+from mmspec_ds.systems.fusion.fusers import LateMean
 from mmspec_ds.systems.fusion.outcome import macro_auc
-from mmspec_ds.systems.fusion.task import share_of
+from mmspec_ds.systems.fusion.schema import Schema
+from mmspec_ds.systems.fusion.task import FusionTask, share_of
 from mmspec_ds.systems.fusion.trained import load_fusion
 from mmspec_ds.systems.run_file import system_of
 from mmspec_ds.systems.trained_states import read_states
 from mmspec_ds.trainer.export import export
+from mmspec_ds.trainer.task import TaskContext
 from mmspec_ds.trainer.weights import write_weights
-from tests.systems.fusion.conftest import EXPERTS, learn, make_records, make_task
+from tests.systems.fusion.conftest import EXPERTS, SCHEMA, learn, make_records, make_run, make_sets, make_task
 
 BATCH = {"batch_size": 32}
 
@@ -43,6 +47,34 @@ def test_it_learns_with_balanced_modalities(kind: str) -> None:
     if kind == "blending":
         assert task.state()["weights"] != [1 / 3] * 3
         assert set(task.module(task.batch(0), 0.0).parts) == {"task", "alone_c_nmr", "alone_ms"}
+
+
+def test_many_groups_do_not_silence_the_modality_that_is_ahead() -> None:
+    """A class told twelve times over, as groups, is told alike: the gradient of an encoder is that of one."""
+    found = []
+    for count in (1, 12):
+        run = make_run(balance={"kind": "contribution", "alpha": 2.0}, fusion={"kind": "late_mean"})
+        plain = make_sets(run)
+        names = tuple(f"group {at}" for at in range(count))
+        schema = Schema(SCHEMA.modalities, "groups", names, {})
+        sides = [
+            FusionData(one.ids, one.pieces, np.repeat(one.target_NC[:, 1:], count, axis=1), one.groups)
+            for one in (plain.train, plain.validation)
+        ]
+        task = FusionTask(run, TaskContext(torch.device("cpu")), FusionSets(*sides, schema))
+        assert isinstance(task.network.fuser, LateMean)
+        with torch.no_grad():  # every group has the same classifiers
+            for at, head in enumerate(task.network.fuser.heads.heads):
+                head.weight[:] = torch.linspace(-2, 2, 16) * (1 + at)
+        torch.manual_seed(0)
+        for name, one in task.network.named_parameters():
+            if name.startswith("encoder.") and one.dim() > 1:
+                torch.nn.init.normal_(one, std=0.2)
+        task.module.double().train()
+        task.module(task.batch(0), 0.0).total.backward()
+        found.append([one.grad for _, one in task.network.encoder.named_parameters()])
+    for one, many in zip(*found):
+        torch.testing.assert_close(many, one, rtol=1e-6, atol=1e-10)
 
 
 def test_pretraining_fills_in_hidden_intensities() -> None:
