@@ -80,7 +80,8 @@ def read_described(settings: TableSettings, run: CohortRun, known: frozenset[str
         source, told = _joined(columns, found, metadata, sources, settings.sample)
         sources.append(source)
         remarks += told
-    wanted = [*run.classes.column, run.patient, run.batch, *run.covariates, settings.sample]
+    keys = [one.key for one in (own, common) if one is not None and one.key]
+    wanted = [*run.classes.column, run.patient, run.batch, *run.covariates, settings.sample, *keys]
     describing = tuple(dict.fromkeys(name for name in wanted if name in columns.columns))
     table = measured(columns, _layout(settings, run, known, describing, named=not in_order))
     samples = _samples(columns, sources, settings)
@@ -147,7 +148,8 @@ def _joined(
             )
         told = f"described by {found.path.name}, row by row in its order: nothing checks that the orders agree"
         return _Source(found.path, found.columns), [told]
-    names = columns.names or next((one.columns[sample] for one in sources if sample in one.columns), ())
+    names = (_looked_up(sources, metadata.key) if metadata.key else None) or columns.names
+    names = names or next((one.columns[sample] for one in sources if sample in one.columns), ())
     if not names:
         raise DataError(
             "no column names its samples, to match metadata by: expected `sample`, or `join: order` if the rows"
@@ -243,7 +245,9 @@ def _class(sources: Sequence[_Source], classes: ClassSettings, table: SampleTabl
     found = []
     for row in range(len(table.places)):
         told = [
-            (path, named.get(cells[row], cells[row])) for path, cells in having if not is_missing(cells[row])
+            (path, named.get(cells[row], cells[row]))
+            for path, cells in having
+            if cells[row] in named or not is_missing(cells[row])
         ]
         for path, value in told[1:]:
             if value != told[0][1]:

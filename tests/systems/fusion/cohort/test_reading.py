@@ -274,3 +274,32 @@ def test_the_second_cohort_is_read_from_its_workbook(tmp_path: Path, shared_data
     assert cohort.counts == {"gastric cancer": 43, "benign": 40, "healthy": 40}
     assert "17 samples of no class named left out: QC 17" in cohort.remarks
     assert cohort.blocks[0].values_NF.shape[1] == 149
+
+
+def test_metadata_of_patients_match_the_column_that_is_their_key(tmp_path: Path) -> None:
+    """Samples have numbers, and so have patients: those of the patients count, and are not measured."""
+    nmr = "sample,person,3.05,2.05\n1,3,1.5,2\n2,1,2.5,4\n3,2,3.5,5\n4,3,4.5,7\n"
+    people = "person,class\n1,well\n2,well\n3,ill\n"
+    cohort = read(
+        tmp_path,
+        {"nmr.csv": nmr, "people.csv": people},
+        metadata={"file": "people.csv", "key": "person"},
+        patient="person",
+    )
+    assert cohort.samples == ("1", "2", "3", "4")
+    assert [cohort.classes[label] for label in cohort.label_N] == ["ill", "well", "well", "ill"]
+    assert cohort.group_N.tolist() == [0, 1, 2, 0]
+    unnamed = read(
+        tmp_path, {"nmr.csv": nmr, "people.csv": people}, metadata={"file": "people.csv", "key": "person"}
+    )
+    assert unnamed.label_N.tolist() == cohort.label_N.tolist()
+    assert unnamed.blocks[0].features == ("3.05", "2.05")
+
+
+@pytest.mark.parametrize("value", ["none", "-", "ND"])
+def test_a_value_that_a_class_names_is_not_missing(tmp_path: Path, value: str) -> None:
+    names = {"ill": ["ill"], "healthy": [value]}
+    cohort = read(
+        tmp_path, {"nmr.csv": NMR.replace(",well,", f",{value},")}, classes={"column": "class", "names": names}
+    )
+    assert cohort.counts == {"ill": 2, "healthy": 2}
