@@ -60,14 +60,26 @@ def _checked(cohort: Cohort, analysis: AnalysisSettings) -> Cohort:
                 f"{block.name}: {counted(len(names), 'feature')} with one value for each class, as a code of"
                 f" the class has, left out: {shortened(names)}"
             )
+            if told_F.all():
+                remarks.append(f"{block.name}: nothing else is measured, left out")
+                continue
             block = _without(block, told_F)
         blocks.append(block)
     if not blocks:
         raise DataError(
             f"no table measured samples of all of {', '.join(cohort.classes)}: expected one at least"
         )
+    cohort = replace(cohort, blocks=tuple(blocks))
+    measured_N = np.any([block.present_N for block in blocks], axis=0)
+    if not measured_N.all():
+        lost = [name for name, measured in zip(cohort.samples, measured_N.tolist()) if not measured]
+        remarks.append(
+            f"{counted(len(lost), 'sample')} that no other table measured left out: {shortened(lost)}"
+        )
+        cohort = cohort.subset(np.flatnonzero(measured_N))
+        check_units(cohort, kept_together(cohort, keep_batches=folds.keep_batches), folds)
     remarks += _batches(cohort)
-    return replace(cohort, blocks=tuple(blocks), remarks=(*cohort.remarks, *remarks))
+    return replace(cohort, remarks=(*cohort.remarks, *remarks))
 
 
 def _tells_class(block: Block, label_N: IntArray, classes: int) -> BoolArray:

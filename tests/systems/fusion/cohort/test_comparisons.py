@@ -96,3 +96,25 @@ def test_batches_that_are_classes() -> None:
     assert any("each of the 2 batches holds one class alone" in one for one in told)
     mixed = replace(whole, batch_N=np.arange(12) // 4)
     assert not any("batch" in one for one in compared(mixed, PAIRS, ANALYSIS)["a against b"].remarks)
+
+
+def test_samples_that_only_a_table_left_out_measured_are_left_out() -> None:
+    whole = cohort(24, 2)
+    only_N = np.arange(24) == 0
+    nmr = whole.blocks[0]
+    nmr = replace(nmr, values_NF=np.where(only_N[:, None], np.nan, nmr.values_NF), present_N=~only_N)
+    ill_N = whole.label_N == 0
+    ms = Block("ms", ("x",), np.where(ill_N, 1.0, np.nan)[:, None], ill_N)
+    part = compared(replace(whole, blocks=(nmr, ms)), PAIRS, ANALYSIS)["a against b"]
+    assert part.samples == whole.samples[1:]
+    assert [len(block.values_NF) for block in part.blocks] == [23]
+    assert "1 sample that no other table measured left out: S0" in part.remarks
+
+
+def test_a_table_of_nothing_but_codes_is_left_out() -> None:
+    whole = cohort(12, 2)
+    code = Block("ms", ("code",), whole.label_N[:, None] + 1.0, np.ones(12, dtype=bool))
+    part = compared(replace(whole, blocks=(*whole.blocks, code)), PAIRS, ANALYSIS)["a against b"]
+    assert [block.name for block in part.blocks] == ["nmr"]
+    with pytest.raises(DataError, match="no table measured samples of all of a, b"):
+        compared(replace(whole, blocks=(code,)), PAIRS, ANALYSIS)
