@@ -125,8 +125,7 @@ def delong_area(score_N: FloatArray, is_case_N: BoolArray) -> Area:
     controls = len(is_case_N) - cases
     auc, error = float(areas[0]), float(np.sqrt(covariance[0, 0]))
     if auc in (0.0, 1.0):
-        reach = min(3 / min(cases, controls), 1.0)
-        low, high = (1 - reach, 1.0) if auc else (0.0, reach)
+        low, high = _rule_of_three(auc, min(cases, controls))
     else:
         centre = np.log(auc / (1 - auc))
         reach = norm.ppf((1 + LEVEL) / 2) * error / (auc * (1 - auc))
@@ -163,7 +162,8 @@ def grouped_area(score_N: FloatArray, is_case_N: BoolArray, group_N: IntArray, s
 
     DeLong's variance counts each sample as new knowledge. Where patients have several samples, whole patients
     are drawn with replacement instead, and the interval has the percentiles of the areas. Draws without a case
-    or without a control are left out.
+    or without a control are left out. An area of 0 or 1 is that of every draw: its interval follows the rule of
+    three as that of `delong_area`, of the groups that have cases and those that have controls.
 
     Raises:
         ValueError: as `delong_area`.
@@ -172,8 +172,11 @@ def grouped_area(score_N: FloatArray, is_case_N: BoolArray, group_N: IntArray, s
     areas = _resampled(np.asarray([score_N]), is_case_N, group_N, seed)[:, 0]
     cases = int(is_case_N.sum())
     low, high = np.percentile(areas, (50 * (1 - LEVEL), 50 * (1 + LEVEL)))
-    error = float(areas.std(ddof=1))
-    return Area(area(score_N, is_case_N), error, float(low), float(high), cases, len(is_case_N) - cases)
+    error, auc = float(areas.std(ddof=1)), area(score_N, is_case_N)
+    if auc in (0.0, 1.0):
+        fewest = min(len(np.unique(group_N[is_case_N])), len(np.unique(group_N[~is_case_N])))
+        low, high = _rule_of_three(auc, fewest)
+    return Area(auc, error, float(low), float(high), cases, len(is_case_N) - cases)
 
 
 def grouped_difference(
@@ -198,6 +201,12 @@ def grouped_difference(
 def brier_score(probability_N: FloatArray, is_case_N: BoolArray) -> float:
     """Return the mean squared distance of probabilities from what came true, 0 to 1 (Brier 1950)."""
     return float(np.mean((probability_N - is_case_N) ** 2))
+
+
+def _rule_of_three(auc: float, fewest: int) -> tuple[float, float]:
+    """Return the interval of an area of 0 or 1 by the rarer side, of which there are `fewest`."""
+    reach = min(3 / fewest, 1.0)
+    return (1 - reach, 1.0) if auc else (0.0, reach)
 
 
 def _checked(score_N: FloatArray, is_case_N: BoolArray) -> None:

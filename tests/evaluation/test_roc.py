@@ -141,3 +141,12 @@ def test_what_has_no_area_is_refused() -> None:
         delong_area(np.zeros(2), np.array([True, False, False]))
     with pytest.raises(ValueError, match="1 scores that are not finite"):
         delong_area(np.array([0.0, np.nan, 1.0]), np.array([True, False, False]))
+
+
+def test_a_perfect_score_of_patients_is_not_certain() -> None:
+    """Ten patients of cases, of four samples each: as many as ten samples say."""
+    score, is_case, group = np.arange(120.0), np.arange(120) >= 80, np.arange(120) // 4
+    found = grouped_area(score, is_case, group)
+    assert (found.auc, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(1 - 3 / 10)
+    assert grouped_area(-score, is_case, group).high == pytest.approx(3 / 10)
