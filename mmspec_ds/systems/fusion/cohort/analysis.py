@@ -38,6 +38,9 @@ from mmspec_ds.systems.fusion.cohort.views import batch_of
 REFERENCE = "contribution"
 """The method that the others are compared with."""
 
+_TRIES = 50
+"""Draws of permuted labels until every training side has all classes in every block."""
+
 Progress = Callable[[float, float], object]
 """Called with the number of outer folds that are done, and of all."""
 
@@ -209,7 +212,10 @@ def run_controls(
     permuted: dict[str, dict[str, list[float]]] = {}
     for number in range(settings.controls.permutations):
         random = np.random.default_rng([settings.folds.seed, 1, number])
-        for comparison, some in _areas(permuted_labels(cohort, random), once, one_more).items():
+        found = _permuted_areas(cohort, once, random)
+        for _ in range(once.folds.outer):
+            one_more()
+        for comparison, some in found.items():
             for method, value in some.items():
                 permuted.setdefault(comparison, {}).setdefault(method, []).append(value)
     p_values = {
@@ -226,6 +232,19 @@ def run_controls(
             shuffled[block.name] = _areas(shuffled_block(cohort, place, random), once, one_more)
     lists = {one: {method: tuple(values) for method, values in some.items()} for one, some in permuted.items()}
     return Controls(lists, p_values, shuffled)
+
+
+def _permuted_areas(
+    cohort: Cohort, settings: AnalysisSettings, random: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    """Return the areas with permuted labels. Where they leave a training side without a class of a block, others
+    are drawn."""
+    for _ in range(_TRIES):
+        try:
+            return _areas(permuted_labels(cohort, random), settings, lambda: None)
+        except DataError as error:
+            fault = error
+    raise fault
 
 
 def permuted_labels(cohort: Cohort, random: np.random.Generator) -> Cohort:

@@ -143,3 +143,21 @@ def test_one_class_alone_is_refused() -> None:
     cohort = make_cohort(count=20, classes=1)
     with pytest.raises(DataError, match="one class, class0: expected two at least"):
         analyse(cohort, SETTINGS)
+
+
+def test_labels_that_leave_a_block_without_a_class_are_drawn_again() -> None:
+    """Ten samples have the second block, five of each class: many permutations leave too few of one."""
+    cohort = make_cohort(count=60, effects=(1, 1), features=(5, 5))
+    has_N = np.arange(60) < 10
+    block = cohort.blocks[1]
+    block = replace(block, values_NF=np.where(has_N[:, None], block.values_NF, np.nan), present_N=has_N)
+    settings = SETTINGS.model_copy(
+        update={
+            "methods": ("alone",),
+            "folds": FoldSettings(outer=5, inner=5, repeats=1),
+            "controls": ControlSettings(permutations=10, shuffled_blocks=False),
+        }
+    )
+    found = analyse(replace(cohort, blocks=(cohort.blocks[0], block)), settings)
+    (permuted,) = found.controls.permuted.values()
+    assert {len(values) for values in permuted.values()} == {10}
