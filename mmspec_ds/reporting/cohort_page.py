@@ -4,7 +4,7 @@ import base64
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,7 +125,7 @@ def result_json(report: CohortReport) -> dict[str, Any]:
 
 def _drawn(report: CohortReport, name: str) -> dict[str, list[dict[str, Any]]]:
     """The figures of one analysis by section."""
-    result, cohort, slug = report.results[name], report.parts[name], slug_of(name)
+    result, cohort, slug = report.results[name], report.parts[name], slugs_of(report.results)[name]
     told = [
         one
         for at, comparison in enumerate(result.comparisons)
@@ -142,6 +142,18 @@ def _drawn(report: CohortReport, name: str) -> dict[str, list[dict[str, Any]]]:
 def slug_of(name: str) -> str:
     """The name of a comparison, fit for names of files and anchors."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "comparison"
+
+
+def slugs_of(names: Iterable[str]) -> dict[str, str]:
+    """The slug of each comparison; those that names share ("A+", "A-") are numbered from the second on."""
+    found: dict[str, str] = {}
+    for name in names:
+        slug, count = slug_of(name), 1
+        while slug in found.values():
+            count += 1
+            slug = f"{slug_of(name)}-{count}"
+        found[name] = slug
+    return found
 
 
 def _on_paper(png: bytes) -> bytes:
@@ -207,7 +219,7 @@ def _section(report: CohortReport, name: str, drawn: Mapping[str, Any]) -> dict[
     weights = "" if contributions is None else _weights(result)
     return {
         "name": name,
-        "slug": slug_of(name),
+        "slug": slugs_of(report.results)[name],
         "comparisons": [
             {
                 "name": one.name,
