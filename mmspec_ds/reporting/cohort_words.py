@@ -14,7 +14,7 @@ ALONE = " alone"
 METHODS = {
     "concatenated": "all values side by side in one model",
     "block_scaled": "the same, with every table given the same total variance",
-    "late_mean": "a model for each table; the mean of their log odds",
+    "late_mean": "a model for each table; the mean of their probabilities",
     "late_weighted": "the same, weighted by how well each table told the classes on the training side",
     "stacked": "a model for each table, and one more that joins their log odds",
     "contribution": "a model for each table, weighed for each sample by what the table contributes to it",
