@@ -237,8 +237,8 @@ def run_controls(
 def _permuted_areas(
     cohort: Cohort, settings: AnalysisSettings, random: np.random.Generator
 ) -> dict[str, dict[str, float]]:
-    """Return the areas with permuted labels. Where they leave a training side without a class of a block, others
-    are drawn."""
+    """Return the areas with permuted labels: others where those leave a training side without a class of a
+    block."""
     for _ in range(_TRIES):
         try:
             return _areas(permuted_labels(cohort, random), settings, lambda: None)
