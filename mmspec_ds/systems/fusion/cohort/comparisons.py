@@ -16,6 +16,9 @@ from mmspec_ds.systems.fusion.cohort.cohort import Block, BoolArray, Cohort, Int
 from mmspec_ds.systems.fusion.cohort.folds import check_units, kept_together
 from mmspec_ds.systems.fusion.cohort.run_settings import ClassSettings
 
+MOST_CODES = 12
+"""Different values of a code of classes."""
+
 
 def compared(cohort: Cohort, classes: ClassSettings, analysis: AnalysisSettings) -> dict[str, Cohort]:
     """The part of a cohort for each comparison, by its name, ready to be analysed.
@@ -57,8 +60,8 @@ def _checked(cohort: Cohort, analysis: AnalysisSettings) -> Cohort:
         if told_F.any():
             names = [name for name, told in zip(block.features, told_F.tolist()) if told]
             remarks.append(
-                f"{block.name}: {counted(len(names), 'feature')} with one value for each class, as a code of"
-                f" the class has, left out: {shortened(names)}"
+                f"{block.name}: {counted(len(names), 'feature')} with one value or a few for each class, as a"
+                f" code of the class has, left out: {shortened(names)}"
             )
             if told_F.all():
                 remarks.append(f"{block.name}: nothing else is measured, left out")
@@ -84,7 +87,10 @@ def _checked(cohort: Cohort, analysis: AnalysisSettings) -> Cohort:
 
 def _tells_class(block: Block, label_N: IntArray, classes: int) -> BoolArray:
     """Which features have one value throughout each class, and different ones: a code of the class, which is no
-    measurement. At least three samples of each class must have a value."""
+    measurement. At least three samples of each class must have a value.
+
+    Where a class gathers several values of its column, such as stages, a code of these has a few whole numbers,
+    three samples or more of each, and none in two classes: it is one, too."""
     known_NF = np.isfinite(block.values_NF)
     low_CF = np.empty((classes, len(block.features)))
     high_CF, count_CF = np.empty_like(low_CF), np.empty_like(low_CF)
@@ -95,7 +101,16 @@ def _tells_class(block: Block, label_N: IntArray, classes: int) -> BoolArray:
         high_CF[label] = np.where(known, values, -np.inf).max(axis=0, initial=-np.inf)
         count_CF[label] = known.sum(axis=0)
     one_value_F = ((low_CF == high_CF) & (count_CF >= 3)).all(axis=0)
-    return np.asarray(one_value_F & (low_CF.min(axis=0) < low_CF.max(axis=0)))
+    one_value_F &= low_CF.min(axis=0) < low_CF.max(axis=0)
+    whole_F = (~known_NF | (block.values_NF == np.round(block.values_NF))).all(axis=0)
+    for at in np.flatnonzero(whole_F & (count_CF >= 3).all(axis=0) & ~one_value_F).tolist():
+        values, place_N, count = np.unique(
+            block.values_NF[known_NF[:, at], at], return_inverse=True, return_counts=True
+        )
+        if len(values) <= MOST_CODES and count.min() >= 3:
+            pairs = len(set(zip(place_N.tolist(), label_N[known_NF[:, at]].tolist())))
+            one_value_F[at] = len(values) == pairs  # no value occurs in two classes
+    return np.asarray(one_value_F)
 
 
 def _without(block: Block, left_out_F: BoolArray) -> Block:

@@ -75,7 +75,7 @@ def test_a_code_of_the_class_is_left_out() -> None:
     assert part.blocks[0].features == ("a", "nearly")
     assert part.blocks[0].position_F is not None
     assert part.blocks[0].position_F.tolist() == [1.0, 3.0]
-    assert any("1 feature with one value for each class" in one for one in part.remarks)
+    assert any("1 feature with one value or a few for each class" in one for one in part.remarks)
 
 
 def test_a_table_that_lacks_a_class() -> None:
@@ -118,3 +118,15 @@ def test_a_table_of_nothing_but_codes_is_left_out() -> None:
     assert [block.name for block in part.blocks] == ["nmr"]
     with pytest.raises(DataError, match="no table measured samples of all of a, b"):
         compared(replace(whole, blocks=(code,)), PAIRS, ANALYSIS)
+
+
+def test_a_code_of_what_a_class_gathers_is_left_out() -> None:
+    """Stages 1 and 2 are class b. Counts that two classes share, and a value of a single sample, are kept."""
+    whole = cohort(24, 2)
+    stage = np.where(whole.label_N == 0, 0.0, 1.0 + np.arange(24) // 12)
+    shared = np.where(np.arange(24) == 1, 0.0, stage)
+    single = np.where(np.arange(24) == 1, 9.0, stage)
+    values_NF = np.column_stack([whole.blocks[0].values_NF[:, 0], stage, shared, single])
+    block = Block("nmr", ("a", "stage", "shared", "single"), values_NF, np.ones(24, dtype=bool))
+    part = compared(replace(whole, blocks=(block,)), PAIRS, ANALYSIS)["a against b"]
+    assert part.blocks[0].features == ("a", "shared", "single")
