@@ -10,6 +10,7 @@ from mmspec_ds.reporting.cohort_words import main_method, method_words, speaks_f
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort
 from mmspec_ds.systems.fusion.cohort.cohort_result import CohortResult, MethodScores
 
+_OWN_HEADS = ("comparison", "sample", "class")
 FEATURE_HEADS = ("feature", "position", "coefficient", "sign agrees", "chosen", "area alone", "q")
 
 
@@ -37,8 +38,9 @@ def _predictions(comparison: str, cohort: Cohort, result: CohortResult) -> Itera
             "comparison": comparison,
             "sample": sample,
             "class": result.classes[result.label_N[at]],
-            **{name: values[at] for name, values in cohort.covariates.items()},
         }
+        for name, values in cohort.covariates.items():
+            row[f"{name} (column)" if name in _OWN_HEADS else name] = values[at]
         for place, block in enumerate(result.blocks):
             row[f"measured by {block}"] = "yes" if result.present_NM[at, place] else "no"
             if found is not None:
