@@ -12,6 +12,9 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.systems.fusion.cohort.analysis_settings import FoldSettings
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort, IntArray
 
+_LEAST = 10
+"""Samples of a stratum, unless there are more folds."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -38,7 +41,7 @@ def outer_splits(cohort: Cohort, settings: FoldSettings) -> Iterator[Split]:
     """
     units_N = kept_together(cohort, keep_batches=settings.keep_batches)
     check_units(cohort, units_N, settings)
-    stratum_N = _strata(cohort)
+    stratum_N = _strata(cohort, max(_LEAST, settings.outer))
     for repeat in range(settings.repeats):
         seeds = np.random.SeedSequence([settings.seed, repeat]).generate_state(settings.outer + 1)
         fold_N = fold_numbers(stratum_N, units_N, settings.outer, int(seeds[-1]))
@@ -54,7 +57,8 @@ def inner_folds(cohort: Cohort, train: IntArray, settings: FoldSettings, seed: i
     side = cohort.subset(train)
     units_N = kept_together(side, keep_batches=settings.keep_batches)
     fewest = min(len(np.unique(units_N[side.label_N == label])) for label in np.unique(side.label_N))
-    return fold_numbers(_strata(side), units_N, max(2, min(settings.inner, fewest)), seed)
+    folds = max(2, min(settings.inner, fewest))
+    return fold_numbers(_strata(side, max(_LEAST, folds)), units_N, folds, seed)
 
 
 def kept_together(cohort: Cohort, *, keep_batches: bool) -> IntArray:
@@ -109,7 +113,7 @@ def check_units(cohort: Cohort, units_N: IntArray, settings: FoldSettings) -> No
             )
 
 
-def _strata(cohort: Cohort, least: int = 10) -> IntArray:
+def _strata(cohort: Cohort, least: int) -> IntArray:
     """Return a number for the class of each sample and the blocks that it has.
 
     Samples whose blocks fewer than `least` of their class have count with the most frequent ones of the

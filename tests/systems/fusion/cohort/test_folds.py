@@ -74,3 +74,10 @@ def test_fewer_patients_than_folds_are_refused() -> None:
     assert len(list(outer_splits(cohort, FoldSettings(repeats=1)))) == 5
     with pytest.raises(DataError, match=r"class class0 has 5 patients: expected at least folds\.outer = 6"):
         next(outer_splits(cohort, FoldSettings(outer=6)))
+
+
+def test_more_folds_than_samples_with_the_same_blocks() -> None:
+    """Each class has 30 samples, about half of them without the second block."""
+    cohort = make_cohort(count=60, missing=0.5)
+    splits = list(outer_splits(cohort, FoldSettings(outer=18, repeats=1)))
+    assert sorted(np.concatenate([split.test for split in splits]).tolist()) == list(range(60))
