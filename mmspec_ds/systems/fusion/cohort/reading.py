@@ -114,6 +114,7 @@ def _matched(tables: Sequence[Described], run: CohortRun) -> tuple[dict[str, _Sa
     """The samples of all tables by name, in the order of their first appearance."""
     samples: dict[str, _Sample] = {}
     remarks = []
+    several: dict[str, None] = {}
     for table in tables:
         remarks += [f"{table.name}: {one}" for one in table.remarks]
         for row, name in enumerate(table.samples):
@@ -123,6 +124,8 @@ def _matched(tables: Sequence[Described], run: CohortRun) -> tuple[dict[str, _Sa
             _agree(sample, "label", table.classes[row], where)
             _agree(sample, "patient", table.patients[row], where)
             sample.batch = sample.batch or table.batches[row]
+            if table.batches[row] not in ("", sample.batch):
+                several[name] = None
             for covariate, cells in table.covariates.items():
                 sample.covariates[covariate] = sample.covariates.get(covariate) or cells[row]
         repeated = [name for name, count in Counter(table.samples).items() if count > 1]
@@ -132,6 +135,11 @@ def _matched(tables: Sequence[Described], run: CohortRun) -> tuple[dict[str, _Sa
                 f"{table.name}: {counted(len(repeated), 'sample')} measured more than once,"
                 f" {what[run.repeats]}: {shortened(repeated)}"
             )
+    if several:
+        remarks.append(
+            f"{counted(len(several), 'sample')} of more than one batch, of which only the first counts:"
+            f" {shortened(list(several))}"
+        )
     return samples, remarks
 
 

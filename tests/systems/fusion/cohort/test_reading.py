@@ -303,3 +303,10 @@ def test_a_value_that_a_class_names_is_not_missing(tmp_path: Path, value: str) -
         tmp_path, {"nmr.csv": NMR.replace(",well,", f",{value},")}, classes={"column": "class", "names": names}
     )
     assert cohort.counts == {"ill": 2, "healthy": 2}
+
+
+def test_batches_that_tables_tell_apart_are_told(tmp_path: Path) -> None:
+    nmr = "sample,class,batch,3.05,2.05\nS1,ill,a,1.5,2\nS2,well,a,2.5,4\n"
+    ms = "sample,batch,urea,alanine\nS1,b,1.5,2\nS2,a,2.5,4\n"
+    cohort = read(tmp_path, {"nmr.csv": nmr, "ms.csv": ms}, batch="batch")
+    assert "1 sample of more than one batch, of which only the first counts: S1" in cohort.remarks
