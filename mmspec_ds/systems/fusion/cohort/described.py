@@ -236,12 +236,21 @@ def _class(sources: Sequence[_Source], classes: ClassSettings, table: SampleTabl
     says one.
 
     Raises:
-        DataError: two sources say different things of a row.
+        DataError: two sources say different things of a row, or a value is the name of a class that does not
+            list it.
     """
     named = {value: name for name, values in classes.names.items() for value in values}
     having = [
         (one.path, one.columns[name]) for one in sources for name in classes.column if name in one.columns
     ]
+    for path, cells in having:
+        unlisted = next((one for one in cells if one in classes.names and one not in named), None)
+        if unlisted is not None:
+            raise DataError(
+                f"has {one_line(unlisted, 40)!r} in the column of classes, the name of a class that does not"
+                " list it: expected it among the values of one in classes.names, or another name for the class",
+                path=path,
+            )
     found = []
     for row in range(len(table.places)):
         told = [

@@ -108,6 +108,14 @@ def test_names_of_classes_gather_values_and_leave_others_out(tmp_path: Path) -> 
     assert "1 sample without a class left out" in cohort.remarks
 
 
+def test_a_value_that_is_the_name_of_a_class_must_be_listed(tmp_path: Path) -> None:
+    names = {"ill": ["II"], "well": ["well"]}
+    with pytest.raises(
+        DataError, match="has 'ill' in the column of classes, the name of a class that does not"
+    ):
+        read(tmp_path, {"nmr.csv": NMR}, classes={"column": "class", "names": names})
+
+
 def test_classes_that_are_numbers(tmp_path: Path) -> None:
     text = NMR.replace("ill", "1").replace("well", "0")
     cohort = read(tmp_path, {"nmr.csv": text}, classes={"column": "class", "names": {"ill": 1, "well": [0]}})
