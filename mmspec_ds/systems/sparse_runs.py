@@ -31,6 +31,15 @@ def check_experts(moe: MoESettings | None, ep_size: int) -> None:
                 modality_by_name(name)
             except ConfigError as error:
                 raise ValueError(f"moe.experts[{number}].modalities: {error}") from None
+    check_expert_parallel(moe, ep_size)
+
+
+def check_expert_parallel(moe: MoESettings | None, ep_size: int) -> None:
+    """Refuse experts that so many ranks cannot share.
+
+    Raises:
+        ValueError: names the key, its value and what was expected.
+    """
     if moe is None and ep_size > 1:
         raise ValueError(f"training.ep_size is {ep_size}, but the model is dense: expected 1")
     if moe is not None and len(moe.experts) % ep_size:

@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from mmspec_ds.evaluation.shapley import shapley_values
+from mmspec_ds.evaluation.shapley import coalitions, marginals, shapley_values
 
 
 def by_permutations(players: tuple[str, ...], values: dict[frozenset[str], float]) -> dict[str, float]:
@@ -50,3 +50,22 @@ def test_gloves() -> None:
 
 def test_no_player() -> None:
     assert shapley_values((), lambda _: 3.0) == {}
+
+
+def values_of(worth_K: np.ndarray) -> list[float]:
+    after_MW, before_MW, share_MW = marginals(len(worth_K).bit_length() - 1)
+    return ((worth_K[after_MW] - worth_K[before_MW]) * share_MW).sum(-1).tolist()
+
+
+def test_two_players_by_hand() -> None:
+    # Worths of none, the first, the second, both: the first adds 2 before the second and 5 after it.
+    assert values_of(np.array([1.0, 3.0, 4.0, 9.0])) == [(2 + 5) / 2, (3 + 6) / 2]
+
+
+@pytest.mark.parametrize("players", [1, 3, 6])
+def test_many_games_at_once(players: int) -> None:
+    worth_K = np.random.default_rng(players).normal(size=2**players)
+    names = "abcdef"[:players]
+    of = {frozenset(n for n, has in zip(names, row) if has): w for row, w in zip(coalitions(players), worth_K)}
+    expected = shapley_values(names, of.__getitem__)
+    assert values_of(worth_K) == pytest.approx(list(expected.values()), abs=1e-12)

@@ -6,11 +6,11 @@ Axes: B samples, S places of the encoder, L target tokens, D model width, V voca
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmspec_ds.data.batch import Batch, SpectraBatch
+from mmspec_ds.moe.temperature import KeepsTemperature
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.nn.decoder import Decoder
 from mmspec_ds.nn.embeddings import SpectraEmbedding
@@ -20,9 +20,6 @@ from mmspec_ds.nn.late_fusion import LateFusionEncoder
 from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
-
-ROUTER_TEMPERATURE = "router_temperature"
-"""The buffer of a sparse model that holds the router's tau."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class ElucidatorOutput:
     decoder_reports: tuple[object | None, ...] = ()
 
 
-class Elucidator(nn.Module):
+class Elucidator(KeepsTemperature):
     """Reads the spectra of a molecule and writes its SMILES.
 
     Args:
@@ -47,8 +44,6 @@ class Elucidator(nn.Module):
         make_decoder_feedforward: the same for the decoder.
         activation_checkpointing: of the encoder, see there.
     """
-
-    router_temperature: Tensor
 
     def __init__(
         self,
@@ -62,8 +57,7 @@ class Elucidator(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
-        if make_feedforward is not None:
-            self.register_buffer(ROUTER_TEMPERATURE, torch.ones(()))
+        self.open_temperature(sparse=make_feedforward is not None)
         self.embedding = SpectraEmbedding(schemas, settings.d_model, settings.sinusoid_features)
         networks = make_feedforward or dense_feedforward(settings)
         checkpointing = {"activation_checkpointing": activation_checkpointing}
@@ -73,17 +67,6 @@ class Elucidator(nn.Module):
         else:
             self.encoder = Encoder(settings, networks, **checkpointing)
         self.decoder = Decoder(settings, vocabulary_size, make_decoder_feedforward)
-
-    @property
-    def temperature(self) -> float:
-        """The router's tau where a call gives none: that of the last training step, saved with the weights.
-        1 in a dense model, which has no router."""
-        return float(self.router_temperature) if ROUTER_TEMPERATURE in self._buffers else 1.0
-
-    @temperature.setter
-    def temperature(self, value: float) -> None:
-        if ROUTER_TEMPERATURE in self._buffers:
-            self.router_temperature.fill_(value)
 
     def encode(self, spectra: SpectraBatch, temperature: float | None = None) -> EncoderOutput:
         """A state per token of the spectra."""

@@ -76,7 +76,7 @@ class Objective(nn.Module):
         schedule = curriculum_at(progress, self.settings)
         smoothing = self.settings.label_smoothing if self.training else 0.0
         if self.training:
-            self.model.temperature = schedule.temperature
+            self.model.keep_temperature(schedule.temperature)
         output = self.model(batch, schedule.temperature if self.training else None)
         loss_sum, target_tokens = sequence_loss(
             output.logits_BLV, batch.target_BL, batch.weight_B, label_smoothing=smoothing

@@ -12,9 +12,10 @@ from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
+from mmspec_ds.moe.temperature import ROUTER_TEMPERATURE
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.model import ROUTER_TEMPERATURE, Elucidator
+from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_run_of
 from mmspec_ds.trainer.run_settings import CONFIG, check_run_folder

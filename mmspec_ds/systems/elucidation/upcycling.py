@@ -42,9 +42,10 @@ from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
 from mmspec_ds.moe.experts import ExpertWeights
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.schedule import curriculum_at
+from mmspec_ds.moe.temperature import ROUTER_TEMPERATURE
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.systems.elucidation.factory import build_elucidator
-from mmspec_ds.systems.elucidation.model import ROUTER_TEMPERATURE, Elucidator
+from mmspec_ds.systems.elucidation.model import Elucidator
 
 LOGIT_STD = 0.02
 """Standard deviation of the new router's logits for an input of unit variance. The choice of experts does not
@@ -98,7 +99,7 @@ def upcycle(dense: Elucidator, moe: MoESettings, objective: ObjectiveSettings, s
     missing = sparse.load_state_dict(everything_else, strict=False).missing_keys
     new_parts = (".deepspeed_moe.", ".always_on.")
     assert all(any(p in key for p in new_parts) or key == ROUTER_TEMPERATURE for key in missing), missing
-    sparse.temperature = curriculum_at(0.0, objective).temperature
+    sparse.keep_temperature(curriculum_at(0.0, objective).temperature)
     return sparse.eval()
 
 

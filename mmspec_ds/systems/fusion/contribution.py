@@ -4,19 +4,19 @@ predicts them in one pass.
 The game of a sample (Shapley 1953): the players are its modalities, and a coalition is worth the
 log-likelihood, in nats, of some target when the model fuses these modalities alone; no modality is worth that
 of the prior. A modality that the sample lacks changes nothing, so its value is 0 and it changes no other's: one
-matrix serves all samples.
+list of coalitions serves all samples.
 
 Axes: B samples, M modalities, K = 2^M coalitions, C classes or groups, D width of a vector.
 """
 
 from collections.abc import Callable
-from math import comb
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec_ds.evaluation import shapley
 from mmspec_ds.nn.initialization import init_linear
 from mmspec_ds.systems.fusion.schema import Kind
 
@@ -25,30 +25,14 @@ MOST_MODALITIES = 6
 
 
 def coalitions(modalities: int) -> Tensor:
-    """Which modalities each coalition has, bool [K, M]: coalition k has modality m where bit m of k is set.
+    """Which modalities each coalition has, bool [K, M], in the order of `evaluation.shapley.coalitions`.
 
     Raises:
         ValueError: there are too many modalities to count out.
     """
     if not 1 <= modalities <= MOST_MODALITIES:
         raise ValueError(f"{modalities} modalities: expected 1 to {MOST_MODALITIES}, for exact Shapley values")
-    numbers_K1 = torch.arange(2**modalities)[:, None]
-    return (numbers_K1 >> torch.arange(modalities)) & 1 == 1
-
-
-def shapley_matrix(modalities: int) -> Tensor:
-    """The Shapley values [M] of a game are this matrix, float64 [M, K], times the worths of its coalitions
-    [K]."""
-    has_KM = coalitions(modalities)
-    size_K = has_KM.sum(1).tolist()
-    rows = torch.zeros(modalities, len(has_KM), dtype=torch.float64)
-    for coalition, size in enumerate(size_K):
-        for player in range(modalities):
-            if has_KM[coalition, player]:
-                rows[player, coalition] = 1 / (modalities * comb(modalities - 1, size - 1))
-            else:
-                rows[player, coalition] = -1 / (modalities * comb(modalities - 1, size))
-    return rows
+    return torch.from_numpy(shapley.coalitions(modalities))
 
 
 def log_likelihood(logits_BC: Tensor, target_BC: Tensor, kind: Kind) -> Tensor:
@@ -87,9 +71,9 @@ def exact_contributions(logits_KBC: Tensor, target_BC: Tensor, kind: Kind) -> Te
     """The Shapley value of each modality in nats, [B, M]; 0 for one that a sample lacks. Their sum is the
     log-likelihood with all modalities less that with none."""
     worth_KB = log_likelihood(logits_KBC, target_BC, kind)
-    players = len(logits_KBC).bit_length() - 1
-    matrix_MK = shapley_matrix(players).to(worth_KB)
-    return (matrix_MK @ worth_KB).T
+    after_MW, before_MW, share_MW = shapley.marginals(len(logits_KBC).bit_length() - 1)
+    gain_MWB = worth_KB[after_MW] - worth_KB[before_MW]
+    return torch.einsum("mw,mwb->bm", torch.from_numpy(share_MW).to(worth_KB), gain_MWB)
 
 
 class Predicted(NamedTuple):

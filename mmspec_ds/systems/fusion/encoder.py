@@ -12,15 +12,13 @@ from mmspec_ds.moe.expert_parallel import ALONE, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.statistics import RoutingReport
+from mmspec_ds.moe.temperature import KeepsTemperature
 from mmspec_ds.nn.encoder import Encoder, EncoderOutput, MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.pooling import AttentionPooling, MeanPooling
 from mmspec_ds.systems.fusion.batch import Pieces
 from mmspec_ds.systems.fusion.embedding import TokenEmbedding
 from mmspec_ds.systems.fusion.run_settings import FusionEncoderSettings
-
-ROUTER_TEMPERATURE = "router_temperature"
-"""The buffer of a sparse model that holds the router's tau."""
 
 
 class Encoded(NamedTuple):
@@ -32,7 +30,7 @@ class Encoded(NamedTuple):
     reports: tuple[RoutingReport, ...]
 
 
-class ModalityEncoder(nn.Module):
+class ModalityEncoder(KeepsTemperature):
     """Embedded tokens, an encoder whose tokens attend to those of their own piece, and a pooling.
 
     Args:
@@ -45,8 +43,6 @@ class ModalityEncoder(nn.Module):
         sparse_class: the plain layer, or DeepSpeed's.
         activation_checkpointing: keep the inputs of the layers only, in training.
     """
-
-    router_temperature: Tensor
 
     def __init__(
         self,
@@ -71,25 +67,13 @@ class ModalityEncoder(nn.Module):
             return DenseFeedForward(settings.d_model, settings.ffn_width)
 
         make: MakeFeedForward = dense if moe is None else sparse
-        if moe is not None:
-            self.register_buffer(ROUTER_TEMPERATURE, torch.ones(()))
+        self.open_temperature(sparse=moe is not None)
         width = settings.d_model
         self.embedding = TokenEmbedding(width, patch, settings.sinusoid_features, settings.embedding_std)
         self.encoder = Encoder(settings, make, activation_checkpointing=activation_checkpointing)
         self.pooling: AttentionPooling | MeanPooling = (
             AttentionPooling(width, settings.heads) if settings.pooling == "attention" else MeanPooling()
         )
-
-    @property
-    def temperature(self) -> float:
-        """The router's tau where a call gives none: that of the last training step, saved with the weights; 1
-        in a dense model."""
-        return float(self.router_temperature) if ROUTER_TEMPERATURE in self._buffers else 1.0
-
-    def keep_temperature(self, value: float) -> None:
-        """Keep the router's tau with the weights, where there is a router."""
-        if ROUTER_TEMPERATURE in self._buffers:
-            self.router_temperature.fill_(value)
 
     def states(self, pieces: Pieces, temperature: float | None = None) -> EncoderOutput:
         """A state for each token, [P, S, D]."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mmspec_ds.evaluation.roc import area
 from mmspec_ds.systems.fusion.batch import BoolMatrix, FusionBatch
 from mmspec_ds.systems.fusion.contribution import exact_contributions, predicted
 from mmspec_ds.systems.fusion.model import FusionModel
@@ -85,15 +86,13 @@ def macro_auc(probability_NC: Array, target_NC: Array) -> float:
 def areas(probability_NC: Array, target_NC: Array) -> npt.NDArray[np.float64]:
     """The area under the ROC curve of each column, float64 [C], ties counted half (Mann and Whitney); NaN for
     one that all samples have or none has."""
-    from scipy.stats import rankdata
-
     has_NC = target_NC > 0
-    cases_C = has_NC.sum(0).astype(np.float64)
-    others_C = len(target_NC) - cases_C
-    ranks_C = (rankdata(probability_NC, axis=0) * has_NC).sum(0) - cases_C * (cases_C + 1) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: npt.NDArray[np.float64] = ranks_C / (cases_C * others_C)
-    return np.where(cases_C * others_C > 0, found, np.nan)
+    return np.array(
+        [
+            area(score_N.astype(np.float64), has_N) if 0 < has_N.sum() < len(has_N) else np.nan
+            for score_N, has_N in zip(probability_NC.T, has_NC.T)
+        ]
+    )
 
 
 def head_correlations(outcome: Outcome) -> dict[str, float]:

@@ -12,7 +12,6 @@ from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.library.entries import matches, read_entries
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.molecules.functional_groups import GROUPS, groups_of
-from mmspec_ds.molecules.splits import draw_of
 from mmspec_ds.readers.part import Rejected
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets
@@ -138,20 +137,16 @@ def read_spectra(
             count += 1
             if progress is not None and count % AT_ONCE == 0:
                 progress(count)
-            side = (
-                _side_of(item, run) if of_train else matches(item.metadata, settings.validation_where) or None
-            )
-            if side is not None:
-                sides[int(side)].add(item)
+            held: bool | None = matches(item.metadata, settings.validation_where) or None
+            if of_train:
+                held = settings.is_held_back(item)
+            if held is not None:
+                sides[int(held)].add(item)
     (train, of_train_groups), (held_back, held_groups) = (
         side.finish(name) for side, name in zip(sides, ("data.train", "the held-back part"))
     )
-    shared = set(train.groups) & set(held_back.groups)
-    if told and shared and not settings.allow_shared_molecules:
-        raise DataError(
-            f"{len(shared)} molecules of the held-back records are also trained on, such as {min(shared)}:"
-            " expected a split by molecule, or data.allow_shared_molecules"
-        )
+    if told:
+        settings.check_shared(train.groups, held_back.groups)
     if schema is None:
         names = frequent_groups(of_train_groups, settings.groups) if told else ()
         kind: Kind = "groups" if told else "none"
@@ -159,20 +154,6 @@ def read_spectra(
     return FusionSets(
         _with_groups(train, of_train_groups, schema), _with_groups(held_back, held_groups, schema), schema
     )
-
-
-def _side_of(entry: Entry, run: FusionRun) -> bool | None:
-    """Whether an entry of the training files is held back; None where it is not used at all."""
-    settings = run.data
-    where = settings.validation_where
-    if where and not settings.validation and matches(entry.metadata, where):
-        return True
-    if not matches(entry.metadata, settings.train_where):
-        return None
-    if settings.validation or where:
-        return False
-    group = entry.block or entry.record.id
-    return draw_of(group, settings.split_seed) / 2**64 < settings.validation_fraction
 
 
 def _with_groups(data: FusionData, found: Sequence[tuple[str, ...]], schema: Schema) -> FusionData:

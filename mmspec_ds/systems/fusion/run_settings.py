@@ -5,11 +5,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, RouterObjective
 from mmspec_ds.nn.model_settings import EncoderSettings, Positive
 from mmspec_ds.settings import Settings
-from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.registry import modality_by_name
 from mmspec_ds.systems.fusion.contribution import MOST_MODALITIES
 from mmspec_ds.systems.fusion.corruption import CorruptionSettings
@@ -17,23 +15,17 @@ from mmspec_ds.systems.fusion.distillation.settings import DistillationSettings
 from mmspec_ds.systems.fusion.domain_adapters_settings import AdaptSettings
 from mmspec_ds.systems.fusion.fusers import FuserKind
 from mmspec_ds.systems.fusion.tokens import MAKERS, TokenSettings
-from mmspec_ds.systems.sparse_runs import shown_settings
+from mmspec_ds.systems.sparse_runs import check_expert_parallel, shown_settings
+from mmspec_ds.systems.spectra_files import SpectraFiles
 from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
 
-class FusionData(Settings):
+class FusionData(SpectraFiles):
     """What is learnt from: files of spectra with structures, or a cohort of samples in tables.
 
     Attributes:
-        train: files of any format that the readers know; a record for each molecule, with spectra of any kinds.
-        train_where: keep what has these values in its metadata.
-        validation: files to measure on; none: a part of `train`.
-        validation_where: of these files (or of those of `train`), what to measure on, such as split: val.
-        validation_fraction: share of the molecules (or of the patients) held back, if nothing else says which.
-        split_seed: decides which are held back.
-        allow_shared_molecules: let molecules occur on both sides.
-        modalities: the kinds of spectra to read.
+        validation_fraction: share of the molecules, or of the patients, held back if nothing else says which.
         groups: how many functional groups are to be told, the most frequent ones.
         cohort: the run file of a cohort (`mmspec cohort`), whose tables are read instead of `train`; what is
             told are its classes.
@@ -42,13 +34,7 @@ class FusionData(Settings):
             are divided by their sum before that.
     """
 
-    train: tuple[Path, ...] = ()
-    train_where: dict[str, str] = {}
-    validation: tuple[Path, ...] = ()
-    validation_where: dict[str, str] = {}
     validation_fraction: float = Field(0.1, gt=0, lt=1)
-    split_seed: int = 0
-    allow_shared_molecules: bool = False
     modalities: tuple[str, ...] = Field(("h_nmr", "c_nmr", "ms"), min_length=1, max_length=MOST_MODALITIES)
     groups: int = Field(40, ge=1)
     cohort: Path | None = None
@@ -58,13 +44,9 @@ class FusionData(Settings):
 
     @field_validator("modalities")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _have_tokens(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            try:
-                modality = modality_by_name(name)
-            except ConfigError as error:
-                raise ValueError(str(error)) from error
-            if modality not in MAKERS:
+            if modality_by_name(name) not in MAKERS:
                 known = ", ".join(one.name.lower() for one in MAKERS)
                 raise ValueError(f"{name} is no spectrum: expected some of {known}")
         return names
@@ -75,16 +57,7 @@ class FusionData(Settings):
             raise ValueError("data.cohort and data.train are both given: expected one")
         if self.classes and self.cohort is None:
             raise ValueError("data.classes are those of a cohort: expected data.cohort, or no data.classes")
-        if self.validation and set(self.validation) & set(self.train) and not self.validation_where:
-            raise ValueError(
-                f"data.validation names {min(set(self.validation) & set(self.train))}, which is trained on:"
-                " expected data.validation_where to say which of its records are held back"
-            )
         return self
-
-    def chosen_modalities(self) -> tuple[Modality, ...]:
-        """The kinds of spectra to read, in the order of their numbers."""
-        return tuple(sorted({modality_by_name(name) for name in self.modalities}))
 
 
 class FusionEncoderSettings(EncoderSettings):
@@ -225,13 +198,7 @@ class FusionRun(RunSettings):
 
     @model_validator(mode="after")
     def _experts_are_shared_evenly(self) -> Self:
-        size = self.training.ep_size
-        if self.moe is None and size > 1:
-            raise ValueError(f"training.ep_size is {size}, but the model is dense: expected 1")
-        if self.moe is not None and len(self.moe.experts) % size:
-            raise ValueError(
-                f"training.ep_size is {size}, but there are {len(self.moe.experts)} experts: expected a divisor"
-            )
+        check_expert_parallel(self.moe, self.training.ep_size)
         if self.moe is not None and self.moe.decoder:
             raise ValueError("moe.decoder is true, but a fusion model has no decoder: expected false")
         return self

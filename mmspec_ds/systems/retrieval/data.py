@@ -14,7 +14,6 @@ from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.library.entries import matches, read_entries
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.molecules.fingerprints import ByteArray, morgan_fingerprints
-from mmspec_ds.molecules.splits import draw_of
 from mmspec_ds.readers.part import Rejected
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.retrieval.model import Encoding, Rows
@@ -145,39 +144,17 @@ def read_sets(
     if not settings.train:
         raise ConfigError("data.train names no file to learn from")
     train, held_back = Collector(encoding), Collector(encoding)
-    side = side_of(settings)
     reader = _Reader(progress)
     for entry in reader.entries(settings.train, train):
-        chosen = side(entry)
-        if chosen is not None:
-            (held_back if chosen else train).add(entry)
+        held = settings.is_held_back(entry)
+        if held is not None:
+            (held_back if held else train).add(entry)
     for entry in reader.entries(settings.validation, held_back):
         if matches(entry.metadata, settings.validation_where):
             held_back.add(entry)
     sets = RetrievalSets(train.finish("data.train"), held_back.finish("the held-back part"))
-    shared = set(sets.train.blocks) & set(sets.validation.blocks)
-    if shared and not settings.allow_shared_molecules:
-        raise DataError(
-            f"{len(shared)} molecules of the held-back records are also trained on, such as {min(shared)}:"
-            " expected a split by molecule, or data.allow_shared_molecules"
-        )
+    settings.check_shared(sets.train.blocks, sets.validation.blocks)
     return sets
-
-
-def side_of(settings: RetrievalData) -> Callable[[Entry], bool | None]:
-    """Tells whether an entry of the training files is held back; None where it is not used at all."""
-
-    def side(entry: Entry) -> bool | None:
-        held_back = settings.validation_where
-        if held_back and not settings.validation and matches(entry.metadata, held_back):
-            return True
-        if not matches(entry.metadata, settings.train_where):
-            return None
-        if settings.validation or held_back:
-            return False
-        return draw_of(entry.block, settings.split_seed) / 2**64 < settings.validation_fraction
-
-    return side
 
 
 class _Reader:

@@ -12,7 +12,6 @@ from mmspec_ds.library.entries import matches, read_entries
 from mmspec_ds.library.entry import Entry
 from mmspec_ds.readers.part import Rejected, counted
 from mmspec_ds.spectra.records import Modality
-from mmspec_ds.systems.retrieval.data import side_of
 from mmspec_ds.systems.retrieval.run_settings import RetrievalData
 from mmspec_ds.systems.retrieval.search_question import SearchQuestion
 
@@ -171,8 +170,7 @@ def read_files(
 
 def trained_blocks(data: RetrievalData, entries: Iterable[Entry]) -> frozenset[str]:
     """The molecules that a run learned from, among the entries of its training files."""
-    side = side_of(data)
-    return frozenset(one.block for one in entries if one.block and side(one) is False)
+    return frozenset(one.block for one in entries if one.block and data.is_held_back(one) is False)
 
 
 def blocks_of(entries: Iterable[Entry]) -> frozenset[str]:

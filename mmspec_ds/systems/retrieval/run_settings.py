@@ -3,65 +3,29 @@
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mmspec_ds.data.augmentation import AugmentSettings
-from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.expert_settings import MoESettings, RouterObjective
 from mmspec_ds.nn.initialization import EMBEDDING_STD
 from mmspec_ds.nn.model_settings import EncoderSettings, Positive
 from mmspec_ds.nn.pooling import Pooling
 from mmspec_ds.settings import Settings
-from mmspec_ds.spectra.records import Modality
-from mmspec_ds.spectra.registry import CompressionSettings, modality_by_name
+from mmspec_ds.spectra.registry import CompressionSettings
 from mmspec_ds.systems.retrieval.language_settings import LanguageModelSettings
 from mmspec_ds.systems.sparse_runs import check_experts, shown_settings
+from mmspec_ds.systems.spectra_files import SpectraFiles
 from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.training_settings import TrainingSettings
 
 
-class RetrievalData(Settings):
+class RetrievalData(SpectraFiles):
     """Files of spectra of known molecules, and how they become tokens."""
 
-    train: tuple[Path, ...] = Field((), description="files to learn from, of any format that the readers know")
-    train_where: dict[str, str] = Field({}, description="keep what has these values in its metadata")
-    validation: tuple[Path, ...] = Field((), description="files to measure on; none: those of `train`")
-    validation_where: dict[str, str] = Field(
-        {}, description="of these files (or of those of `train`), what to measure on, such as split: val"
-    )
-    validation_fraction: float = Field(
-        0.05, gt=0, lt=1, description="share of the molecules of `train` held back, if nothing else says which"
-    )
-    split_seed: int = Field(0, description="decides which molecules are held back")
-    allow_shared_molecules: bool = Field(False, description="let molecules occur on both sides")
-    modalities: tuple[str, ...] = Field(("ms",), min_length=1, description="the kinds of spectra to read")
     collision_energy: bool = Field(
         False, description="tell the model the collision energies, see `energies` for why not"
     )
     compression: CompressionSettings = CompressionSettings()
-
-    @field_validator("modalities")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            try:
-                modality_by_name(name)
-            except ConfigError as error:
-                raise ValueError(str(error)) from error
-        return names
-
-    @model_validator(mode="after")
-    def _the_same_spectra_are_not_both(self) -> Self:
-        if self.validation and set(self.validation) & set(self.train) and not self.validation_where:
-            raise ValueError(
-                f"data.validation names {min(set(self.validation) & set(self.train))}, which is trained on:"
-                " expected data.validation_where to say which of its records are held back"
-            )
-        return self
-
-    def chosen_modalities(self) -> tuple[Modality, ...]:
-        """The modalities to read, in the order in which a sample lays them out."""
-        return tuple(sorted({modality_by_name(name) for name in self.modalities}))
 
 
 class SpectrumEncoderSettings(EncoderSettings):

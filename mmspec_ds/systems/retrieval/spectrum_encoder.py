@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from mmspec_ds.data.augmentation import AugmentSettings, augmented
@@ -21,6 +20,7 @@ from mmspec_ds.moe.expert_parallel import ALONE, Placement
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.layer import SparseFeedForward
 from mmspec_ds.moe.statistics import RoutingReport
+from mmspec_ds.moe.temperature import KeepsTemperature
 from mmspec_ds.nn.embeddings import SpectraEmbedding
 from mmspec_ds.nn.encoder import Encoder, MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
@@ -34,9 +34,6 @@ from mmspec_ds.systems.retrieval.flops import encoder_dimensions, encoder_flops,
 from mmspec_ds.systems.retrieval.model import Noise, RetrievalModel
 from mmspec_ds.systems.retrieval.run_settings import SpectrumEncoderSettings
 from mmspec_ds.systems.retrieval.vector_head import IntensityForms, VectorHead, intensities
-
-ROUTER_TEMPERATURE = "router_temperature"
-"""The buffer of a sparse model that holds the router's tau."""
 
 ENCODED_AT_ONCE = 1024
 
@@ -92,7 +89,7 @@ class SpectrumEncoding:
         return lay_out(noisy, np.arange(len(chosen)))
 
 
-class SpectrumEncoder(RetrievalModel[SpectraBatch]):
+class SpectrumEncoder(KeepsTemperature, RetrievalModel[SpectraBatch]):
     """Embedded tokens, an encoder, a pooling, a projection.
 
     Args:
@@ -104,8 +101,6 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
         sparse_class: the plain layer, or DeepSpeed's.
         activation_checkpointing: keep the inputs of the layers only, in training.
     """
-
-    router_temperature: Tensor
 
     def __init__(
         self,
@@ -130,25 +125,13 @@ class SpectrumEncoder(RetrievalModel[SpectraBatch]):
             return DenseFeedForward(settings.d_model, settings.ffn_width)
 
         make: MakeFeedForward = dense if moe is None else sparse
-        if moe is not None:
-            self.register_buffer(ROUTER_TEMPERATURE, torch.ones(()))
+        self.open_temperature(sparse=moe is not None)
         self.embedding = SpectraEmbedding(
             schemas, settings.d_model, settings.sinusoid_features, settings.embedding_std
         )
         self.encoder = Encoder(settings, make, activation_checkpointing=activation_checkpointing)
         self.forms = IntensityForms(settings) if settings.intensity_forms else None
         self.head = VectorHead(settings, self.embedding)
-
-    @property
-    def temperature(self) -> float:
-        """The router's tau where a call gives none: that of the last training step, saved with the weights; 1
-        in a dense model."""
-        return float(self.router_temperature) if ROUTER_TEMPERATURE in self._buffers else 1.0
-
-    def keep_temperature(self, value: float) -> None:
-        """See `RetrievalModel`."""
-        if ROUTER_TEMPERATURE in self._buffers:
-            self.router_temperature.fill_(value)
 
     def forward(self, inputs: SpectraBatch) -> Tensor:
         """The vectors [B, W] of length 1, fp32; see `RetrievalModel`."""

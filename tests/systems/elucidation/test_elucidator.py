@@ -75,7 +75,7 @@ def test_the_temperature_of_the_model_is_used_where_none_is_given(workshop) -> N
     batch = batch_of(workshop, 2, 11)
     seen: list[float] = []
     model.encoder.layers[0].feedforward.register_forward_hook(lambda _, inputs, __: seen.append(inputs[2]))
-    model.temperature = 0.3
+    model.keep_temperature(0.3)
     model(batch)
     model(batch, 0.7)
     model.encode(batch.spectra)
@@ -85,7 +85,7 @@ def test_the_temperature_of_the_model_is_used_where_none_is_given(workshop) -> N
 def test_the_temperature_is_saved_with_a_model_that_has_routers_alone(workshop) -> None:
     networks = dense_feedforward(workshop.settings)
     routed = Elucidator(workshop.settings, workshop.schemas, 11, networks)
-    routed.temperature = 1.75
+    routed.keep_temperature(1.75)
     dense = Elucidator(workshop.settings, workshop.schemas, 11)
     assert routed.state_dict().keys() - dense.state_dict().keys() == {"router_temperature"}
     other = Elucidator(workshop.settings, workshop.schemas, 11, networks)

@@ -13,27 +13,9 @@ from mmspec_ds.systems.fusion.contribution import (
     log_likelihood,
     logits_of_coalitions,
     predicted,
-    shapley_matrix,
 )
 from mmspec_ds.systems.fusion.outcome import head_correlations
 from tests.systems.fusion.conftest import learn, make_task
-
-
-def test_two_players_by_hand() -> None:
-    # Worths of none, the first, the second, both: the first adds 2 before the second and 5 after it.
-    worth = torch.tensor([1.0, 3.0, 4.0, 9.0], dtype=torch.float64)
-    assert (shapley_matrix(2) @ worth).tolist() == [(2 + 5) / 2, (3 + 6) / 2]
-
-
-@pytest.mark.parametrize("players", [1, 3, 6])
-def test_as_another_implementation_says(players: int) -> None:
-    worth = torch.randn(2**players, dtype=torch.float64, generator=torch.Generator().manual_seed(players))
-    names = [str(at) for at in range(players)]
-    number = {
-        frozenset(n for n, has in zip(names, row) if has): at for at, row in enumerate(coalitions(players))
-    }
-    expected = shapley_values(names, lambda one: float(worth[number[one]]))
-    assert (shapley_matrix(players) @ worth).tolist() == pytest.approx([expected[n] for n in names], abs=1e-12)
 
 
 def test_seven_modalities_are_refused() -> None:

@@ -59,7 +59,7 @@ def test_cosines_are_those_of_weights_that_exist_once_for_each_modality(
     models: Models, batch: Batch, kind: str
 ) -> None:
     model = models(kind)
-    model.temperature = 1.5
+    model.keep_temperature(1.5)
     found = modality_conflict(model, batch)
     expected = by_copies(model, batch)
     torch.testing.assert_close(found[PRESENT, :][:, PRESENT].float(), expected, rtol=1e-4, atol=1e-5)

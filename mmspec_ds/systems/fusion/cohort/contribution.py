@@ -14,10 +14,10 @@ features of the head, P expanded features.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
+from mmspec_ds.evaluation.shapley import marginals
 from mmspec_ds.systems.fusion.cohort.cohort import FloatMatrix, FloatVector, IntArray
 from mmspec_ds.systems.fusion.cohort.learners import log_softmax
 
@@ -32,15 +32,11 @@ def exact_contributions(value_RSC: FloatMatrix, class_R: IntArray) -> FloatMatri
         value_RSC: log-probabilities of each coalition.
         class_R: the class whose log-probability is shared out.
     """
-    rows, coalitions, _ = value_RSC.shape
-    blocks = coalitions.bit_length() - 1
-    value_RS = value_RSC[np.arange(rows), :, class_R]
-    found_RM = np.zeros((rows, blocks))
-    for block in range(blocks):
-        without = np.flatnonzero((np.arange(coalitions) >> block) & 1 == 0)
-        shares = [1 / (blocks * comb(blocks - 1, int(one).bit_count())) for one in without]
-        found_RM[:, block] = (value_RS[:, without | (1 << block)] - value_RS[:, without]) @ np.asarray(shares)
-    return found_RM
+    value_RS = value_RSC[np.arange(len(class_R)), :, class_R]
+    blocks = value_RSC.shape[1].bit_length() - 1
+    after_MW, before_MW, share_MW = marginals(blocks)
+    gain_RMW = value_RS[:, after_MW] - value_RS[:, before_MW]
+    return np.asarray((gain_RMW * share_MW).sum(-1), dtype=np.float64)
 
 
 def head_features(
