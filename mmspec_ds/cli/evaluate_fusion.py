@@ -52,7 +52,7 @@ def evaluate_fusion(options: argparse.Namespace, models: Sequence[Path]) -> int:
 
 
 def _table(scores: "dict[str, FusionScore]") -> tuple[list[str], list[list[str]]]:
-    """Heads and rows, a model each."""
+    """Return the heads and the rows of the table of scores, a row for each model."""
     modalities = list(dict.fromkeys(name for one in scores.values() for name in one.weight))
     heads = ["", "samples", "molecules or patients", "AUC", "95 % interval"]
     for what in ("AUC of {} alone", "weight of {}", "contribution of {}, nats"):

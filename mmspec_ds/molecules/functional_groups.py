@@ -14,7 +14,7 @@ from mmspec_ds.molecules.smiles import parse_smiles
 
 @dataclass(frozen=True, slots=True)
 class FunctionalGroup:
-    """A functional group.
+    """A functional group by its name and the pattern that finds it in a structure.
 
     Attributes:
         name: in the singular.

@@ -29,7 +29,7 @@ _ENSEMBL = re.compile(r"ENS[A-Z]{0,6}G\d{6,}(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class CellTable:
-    """Cells of one file.
+    """The expression values of the N cells of a file in G genes, and what the file says of each cell.
 
     Attributes:
         values: natural logarithms of 1 + counts per 10,000, a sparse matrix of float32, [N, G].

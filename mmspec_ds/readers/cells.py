@@ -38,7 +38,7 @@ _INSTALL = "h5ad files need anndata: expected `pip install 'mmspec-ds[cells]'`"
 
 
 def read_cells(path: Path) -> CellTable:
-    """The cells of a file.
+    """Return the cells of an h5ad or NPZ file, as logarithms of their expression; see `CellTable`.
 
     Raises:
         DataError: it is no such file, is damaged, is too large, or its values are neither counts nor

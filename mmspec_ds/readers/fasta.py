@@ -26,7 +26,7 @@ _OTHER = re.compile(f"[^{AMINO_ACIDS}{AMBIGUOUS}]")
 
 
 class FastaEntry(NamedTuple):
-    """A sequence of a file.
+    """One protein of a FASTA file: its name, and its amino acids by their letters.
 
     Attributes:
         name: the first word of its line; "number 3" for the third one where there is none.

@@ -25,7 +25,7 @@ Orientation = Literal["auto", "rows", "columns"]
 
 @dataclass(frozen=True)
 class Layout:
-    """What is known of a table before it is read.
+    """What the settings say of how a table of samples is laid out, before it is read.
 
     Attributes:
         sheet: of a workbook; the first one, or that named Data, without.
@@ -142,7 +142,7 @@ def _are_positions(names: Cells) -> float:
 
 
 def _of_columns(grid: Grid, layout: Layout, why: str) -> Columns:
-    """The table turned: its features are rows."""
+    """Return a table whose samples are columns as one whose samples are rows."""
     lower = [name.lower() for name in grid.names]
     naming = next((lower.index(name) for name in FEATURE_NAMES if name in lower), 0)
     others = [
@@ -189,7 +189,7 @@ def _listed_axis(grid: Grid, lower: Sequence[str], features: int, rows: int) -> 
 
 
 def listed(grid: Grid, places: Sequence[int], most: int = 5) -> str:
-    """The names of some columns, the first few of them."""
+    """Return the first few names of some columns, as they stand in a message."""
     return shortened([grid.names[place] or "(no name)" for place in places], most)
 
 
@@ -264,7 +264,8 @@ def _is_measured(cells: Cells) -> bool:
 
 
 def missing_column(wanted: str, names: Sequence[str]) -> str:
-    """What is wrong where a table lacks a column, and the names that it has."""
+    """Return the message of an error where a table has no column `wanted`: the nearest name that it has, or the
+    first of them."""
     import difflib
 
     near = difflib.get_close_matches(wanted, names, 1)
@@ -273,5 +274,5 @@ def missing_column(wanted: str, names: Sequence[str]) -> str:
 
 
 def with_remarks(columns: Columns, *remarks: str) -> Columns:
-    """The same with more remarks."""
+    """Return the columns with further remarks after their own."""
     return replace(columns, remarks=(*columns.remarks, *remarks))

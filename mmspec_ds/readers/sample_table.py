@@ -190,7 +190,8 @@ def _may_be_numbers(cells: Cells) -> bool:
 def _chosen(
     table: Columns, numeric: Sequence[str], found: Mapping[str, Column], layout: Layout
 ) -> tuple[list[str], list[str]]:
-    """Of the columns of numbers those that are measured, and what is told of the others."""
+    """Return the names of the columns of numbers that are measured values, and remarks on those that are left
+    out."""
     if table.features is not None:
         return list(numeric), []
     told = []
@@ -219,7 +220,7 @@ def _counts_rows(column: Column) -> bool:
 
 
 def _told_of_words(table: Columns, names: Sequence[str], found: Mapping[str, Column]) -> list[str]:
-    """What is told of columns without numbers."""
+    """Return remarks that count and name the columns that hold no number, or words."""
     empty = [name for name in names if not found[name].numbers and not found[name].words]
     words = [name for name in names if not found[name].is_numeric and name not in empty]
     told = []
@@ -231,7 +232,7 @@ def _told_of_words(table: Columns, names: Sequence[str], found: Mapping[str, Col
 
 
 def _told_of_cells(table: Columns, names: Sequence[str], found: Mapping[str, Column]) -> list[str]:
-    """What is told of single cells without numbers in columns of numbers."""
+    """Return remarks on the single cells without a number in columns of numbers."""
     told = []
     for kind, what in (("limits", "with a limit"), ("words", "with words")):
         places = [(name, at) for name in names for at in getattr(found[name], kind)]

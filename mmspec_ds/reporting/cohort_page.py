@@ -124,7 +124,7 @@ def result_json(report: CohortReport) -> dict[str, Any]:
 
 
 def _drawn(report: CohortReport, name: str) -> dict[str, list[dict[str, Any]]]:
-    """The figures of one analysis by section."""
+    """Return the PNG figures of one comparison by the section of the page that shows them."""
     result, cohort, slug = report.results[name], report.parts[name], slugs_of(report.results)[name]
     told = [
         one

@@ -70,7 +70,7 @@ def _samples(cohort: MixtureCohort) -> list[list[str]]:
 
 
 def _markers(cohort: MixtureCohort) -> list[list[str]]:
-    """Positions of several signals are parted by blanks."""
+    """Return the rows of `markers.csv`; positions of several signals are parted by blanks."""
     rows = [["metabolite", "smiles", "fold_change", "ppm", "mz", "seen_by"]]
     for marker in cohort.markers:
         one = marker.metabolite

@@ -40,7 +40,7 @@ class AdapterFacts:
     settings: Mapping[str, Any]
 
     def save(self, folder: Path) -> None:
-        """Write it into the folder of the adapter."""
+        """Write `adapter.json` into the folder of the adapter: its base, kind and sizes."""
         write_json(folder / ADAPTER, asdict(self))
 
 

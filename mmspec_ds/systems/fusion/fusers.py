@@ -30,7 +30,7 @@ class Fused(NamedTuple):
 
 
 class Fuser(nn.Module, ABC):
-    """Vectors of modalities to logits."""
+    """Makes logits of classes or groups [B, C] of the vectors of a sample's modalities [B, M, D]."""
 
     @abstractmethod
     def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:

@@ -83,7 +83,7 @@ class ControlSettings(Settings):
 
 
 class AnalysisSettings(Settings):
-    """All of these."""
+    """How a cohort is analysed: the methods that are compared, how values are prepared, folds and controls."""
 
     methods: tuple[Method, ...] = (
         "alone",
@@ -110,5 +110,5 @@ class AnalysisSettings(Settings):
         return self
 
     def prepared(self, block: str) -> PreparationSettings:
-        """How a block is prepared."""
+        """Return the preparation of the block of this name, autoscaled where none is given."""
         return self.preparation.get(block, PreparationSettings())

@@ -65,7 +65,7 @@ class MethodScores:
 
     @property
     def mean(self) -> float:
-        """The mean of the repeats."""
+        """The mean AUC over the repeats of the folds."""
         return float(np.mean(self.repeats))
 
     @property
@@ -74,7 +74,7 @@ class MethodScores:
         return float(np.std(self.repeats, ddof=1)) if len(self.repeats) > 1 else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """All of it by name."""
+        """Return all attributes by name, in JSON's types."""
         return {
             "area": self.area.to_json(),
             "repeats": list(self.repeats),

@@ -86,7 +86,7 @@ class Expansion:
     scale_P: FloatVector
 
     def __call__(self, features_RH: FloatMatrix) -> FloatMatrix:
-        """Return [R, P]."""
+        """Return the standardised features, squares and products of rows, [R, P]."""
         return (_products(np.clip(features_RH, self.low_H, self.high_H)) - self.centre_P) / self.scale_P
 
 
@@ -109,7 +109,7 @@ class Head:
     intercept: float
 
     def __call__(self, features_RH: FloatMatrix) -> FloatVector:
-        """Return the prediction, [R]."""
+        """Return the prediction for each row, [R], in the unit of what the head was fitted to."""
         return self.expansion(features_RH) @ self.weight_P + self.intercept
 
 

@@ -92,7 +92,7 @@ class ContributionFusion:
     heads: tuple[Head, ...]
 
     def __call__(self, evidence: Evidence) -> Contributions:
-        """Fuse the evidence of rows."""
+        """Return the fused log-probabilities of rows, with the weights and contributions of their blocks."""
         present_RM, unlike = evidence.present_RM, unlikeness(evidence)
         share_RM = np.stack([head(one_RH) for head, one_RH in zip(self.reliability, unlike)], axis=1)
         usable_RM = _usable(self.reliability, evidence)

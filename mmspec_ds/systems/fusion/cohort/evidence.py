@@ -79,7 +79,7 @@ def held_out_evidence(
 
 
 def stacked(found: Sequence[Evidence]) -> Evidence:
-    """Return the rows of all of these."""
+    """Return the rows of several as one, in their order."""
     return Evidence(
         np.concatenate([one.evidence_RMC for one in found]),
         tuple(np.concatenate(some) for some in zip(*(one.novelty for one in found))),

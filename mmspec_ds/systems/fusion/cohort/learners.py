@@ -60,7 +60,7 @@ class LinearModel:
     intercept_C: FloatVector
 
     def log_probabilities(self, scores_RK: FloatMatrix) -> FloatMatrix:
-        """Return [R, C]."""
+        """Return the log-probability of each class for rows of scores, [R, C]."""
         return log_softmax(scores_RK @ self.weight_KC + self.intercept_C)
 
 

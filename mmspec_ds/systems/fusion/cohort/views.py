@@ -36,7 +36,7 @@ class Batch:
         return len(self.present_RM)
 
     def rows(self, chosen: IntArray | BoolArray) -> "Batch":
-        """These samples."""
+        """Return the batch of some of the samples, by their places or a mask."""
         return Batch(tuple(one[chosen] for one in self.values), self.present_RM[chosen])
 
 
@@ -95,7 +95,7 @@ class FittedView:
         return _joined(self.view, self.divisors, prepared)
 
     def log_probabilities(self, prepared: Sequence[FloatMatrix]) -> FloatMatrix:
-        """Return [R, C]."""
+        """Return the log-probability of each class, [R, C], from the prepared values of all blocks."""
         return self.model.log_probabilities(self.components.scores(self.joined(prepared)))
 
     def coefficients(self, label: int) -> FloatVector:

@@ -64,6 +64,6 @@ class FeatureFlow(nn.Module):
         return walk(self.project(vectors_BMD), self.velocity, self.steps)[0]
 
     def velocity(self, at_BMD: Tensor, step: int) -> Tensor:
-        """g(Z + emb(t)), [B, M, D]."""
+        """Return the velocity g(Z + emb(t)) at a point of the path, [B, M, D]."""
         told_BMD = at_BMD + self.of_step.weight[step] + self.of_modality.weight
         return self.narrow(F.gelu(self.widen(told_BMD)))

@@ -39,7 +39,7 @@ class Teacher:
 
     @property
     def width(self) -> int:
-        """D."""
+        """D, the width of the teacher's modality vectors."""
         return self.run.model.d_model
 
     @torch.no_grad()
