@@ -211,12 +211,11 @@ def _chosen(
 
 
 def _counts_rows(column: Column) -> bool:
-    """Whether the numbers only count: 1, 2, 3 ..., in any order and with gaps, each once."""
+    """Whether the numbers only count: consecutive whole numbers in any order, such as a run order."""
     values = np.array(column.values)
     if len(values) < 5 or not np.isfinite(values).all() or not np.array_equal(values, np.round(values)):
         return False
-    steps = np.diff(values)
-    return bool((steps == 1).all())
+    return bool((np.diff(np.sort(values)) == 1).all())
 
 
 def _told_of_words(table: Columns, names: Sequence[str], found: Mapping[str, Column]) -> list[str]:

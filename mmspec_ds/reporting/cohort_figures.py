@@ -28,6 +28,7 @@ def comparison_drawings(
 ) -> list[Drawing]:
     """The figures of one comparison: ROC curves, areas, calibration, and the control with shuffled labels."""
     name = comparison.name
+    lows = [result.scores[name][method].area.low for method in result.methods]
     found = [
         Drawing(
             f"{slug}_roc",
@@ -45,7 +46,7 @@ def comparison_drawings(
                 ),
             ),
             across="area; 0.5 is chance",
-            span=(0.3, 1.01),
+            span=(min(0.3, *lows), 1.01),
             left=_NAMES_LEFT,
         ),
         Drawing(
