@@ -76,7 +76,7 @@ def _refuse_ranks(source: Path) -> None:
     Raises:
         DataError: says how many.
     """
-    most = max(line["ranks"] for line in read_metrics(source) if line["kind"] == "start")
+    most = max(line.get("ranks", 1) for line in read_metrics(source) if line["kind"] == "start")
     if most > 1:
         raise DataError(f"was trained on {most} ranks: expected one, as a cell is trained", path=source)
 
