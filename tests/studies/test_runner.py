@@ -62,6 +62,15 @@ def test_a_cell_that_fails_ends_alone_with_its_log_named(budget: Budget, out: Pa
     assert CellFolder.of(out, cells[1], budget).result() is not None  # it is not trained again
 
 
+def test_what_is_trained_again_is_measured_again(budget: Budget, out: Path, commands: Make) -> None:
+    """The figures of a cell would be of two trainings, which differ where they are run on other machines."""
+    cells, folder = (cell(0),), CellFolder.of(out, cell(0), budget)
+    for _ in range(2):
+        assert Runner(cells, budget, out, [Place()], commands()).run().finished == 1
+        (folder.path / "result.json").unlink()
+    assert starts(folder) == ["--resume", "accuracy", "--resume", "accuracy"]
+
+
 def test_a_finished_cell_of_other_settings_is_no_finished_one(
     budget: Budget, out: Path, commands: Make
 ) -> None:
