@@ -102,7 +102,7 @@ def test_what_was_equal_between_trainings_is_told(
         runs.append(tmp_path / name)
         shutil.copytree(folder, runs[-1])
         lines = [
-            {"kind": "start", "ranks": 1, "parameters": 1000, "data": "abc"},
+            {"kind": "start", "step": 0, "ranks": 1, "parameters": 1000, "data": "abc"},
             {"kind": "end", "step": 40, "final/samples": 320, "final/flops": flops, "final/seconds": 9.0},
         ]
         (runs[-1] / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
