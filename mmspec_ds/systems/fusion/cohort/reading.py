@@ -43,10 +43,9 @@ class _Sample:
 
     def only(self, repeat: int) -> "_Sample":
         """The same sample with one of its rows in each table, the first being 0, and no other table."""
-        rows, batch_of = (
-            {block: some[repeat : repeat + 1] for block, some in found.items() if repeat < len(some)}
-            for found in (self.rows, self.batch_of)
-        )
+        part = slice(repeat, repeat + 1)
+        rows = {block: some[part] for block, some in self.rows.items() if repeat < len(some)}
+        batch_of = {block: some[part] for block, some in self.batch_of.items() if repeat < len(some)}
         return replace(self, rows=rows, batch_of=batch_of)
 
 
