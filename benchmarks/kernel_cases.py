@@ -6,7 +6,7 @@ Axes: T tokens, D model width, F expert width, E experts, K choices, M modalitie
 from dataclasses import dataclass
 
 import torch
-from mmspec_kernels import ExpertWeights, route
+from mmspec_kernels import ExpertWeights, RoutingRule, route
 from peers import Layer
 from runner import Cost
 from torch import Tensor
@@ -62,7 +62,7 @@ def make_layer(shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple[
     router = torch.randn(len(experts), shape.d_model, device=device).mul_(0.02).requires_grad_()
     prior = torch.randn(MODALITIES, shape.d_model, device=device).mul_(0.02).requires_grad_()
     modality = torch.randint(0, MODALITIES, (shape.tokens,), device=device)
-    routing = route(hidden, modality, router, prior, k=shape.k)
+    routing = route(hidden, modality, router, prior, RoutingRule(shape.k))
     weight = routing.weight_TK.detach().requires_grad_()
     return Layer(hidden, routing.index_TK, weight, experts), router, prior, modality
 

@@ -21,7 +21,16 @@ import runner
 import torch
 from kernel_cases import DTYPES, SHAPES, Shape, equal_cost, expert_cost, make_layer, make_structure
 from kernel_gate import gate
-from mmspec_kernels import Pools, combine, combine_and_pool, dispatch, gather, route, sparse_ffn_and_pool
+from mmspec_kernels import (
+    Pools,
+    RoutingRule,
+    combine,
+    combine_and_pool,
+    dispatch,
+    gather,
+    route,
+    sparse_ffn_and_pool,
+)
 from peers import Layer
 from runner import Cost, Row, Work
 from torch import Tensor
@@ -81,7 +90,7 @@ def part_works(
     read = tokens * d_model * item
     return {
         "route": (
-            quietly(lambda: route(layer.hidden_TD, modality, router, prior, k=k)),
+            quietly(lambda: route(layer.hidden_TD, modality, router, prior, RoutingRule(k))),
             Cost(2.0 * tokens * d_model * experts, read + tokens * (4.0 * experts + 12 * k + 12)),
         ),
         "dispatch": (
@@ -108,13 +117,13 @@ def layer_works(
     structure = make_structure(shape, device)
 
     def trained() -> list[Tensor]:
-        routing = route(hidden, modality, router, prior, k=k)
+        routing = route(hidden, modality, router, prior, RoutingRule(k))
         pools = structure.pools(modality, routing.index_TK, shape.samples)
         out, sums = sparse_ffn_and_pool(hidden, routing.index_TK, routing.weight_TK, layer.experts, pools)
         return [out, structure(sums)]
 
     def plain() -> Tensor:
-        routing = route(hidden, modality, router, prior, k=k)
+        routing = route(hidden, modality, router, prior, RoutingRule(k))
         return peers.ours(Layer(hidden, routing.index_TK, routing.weight_TK, layer.experts))
 
     leaves = [hidden, router, prior, *layer.leaves()[2:]]

@@ -102,6 +102,9 @@ def test_run_files_of_the_project_are_found_by_name(tmp_path: Path, monkeypatch:
     assert find_run_file(Path("demo")) == find_run_file(Path("ds_configs/runs/demo.yaml")) == shipped
     for path in ("runs/demo.yaml", "demo.yaml", "no-such-run", "other/ds_configs/runs/demo.yaml"):
         assert find_run_file(Path(path)) == Path(path)
+    Path("demo").mkdir()
+    assert find_run_file(Path("demo")) == shipped, "a folder is no run file"
+    Path("demo").rmdir()
     Path("demo").touch()
     assert find_run_file(Path("demo")) == Path("demo"), "a file of the user comes first"
 

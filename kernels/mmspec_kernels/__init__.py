@@ -19,7 +19,8 @@ from mmspec_kernels.dispatch import Dispatch, dispatch
 from mmspec_kernels.expert_choice import route_by_experts
 from mmspec_kernels.experts import expert_ffn
 from mmspec_kernels.layer import sparse_ffn, sparse_ffn_and_pool
-from mmspec_kernels.route import NOT_ROUTED, GateFunction, Routing, route
+from mmspec_kernels.route import Routing, route
+from mmspec_kernels.rule import NOT_ROUTED, GateFunction, RoutingRule
 from mmspec_kernels.weights import Activation, Experts, ExpertWeights, StackedWeights, stack
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "PoolSums",
     "Pools",
     "Routing",
+    "RoutingRule",
     "StackedWeights",
     "combine",
     "combine_and_pool",

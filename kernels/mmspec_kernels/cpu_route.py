@@ -4,25 +4,16 @@ than they do.
 Axes: T tokens, D model width, E experts, K chosen experts, M modalities.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from mmspec_kernels.rule import NOT_ROUTED, RoutingRule
+
 TINY = torch.finfo(torch.float32).tiny
-
-
-class RouteOptions(NamedTuple):
-    """See `route.route`; `padding` is the modality, and the expert index, of what is not routed."""
-
-    k: int
-    temperature: float
-    sigmoid: bool
-    renormalise: bool
-    share: float
-    padding: int
 
 
 class RoutePlainly(torch.autograd.Function):
@@ -32,10 +23,10 @@ class RoutePlainly(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden_TD: Tensor, modality_T: Tensor, weight_ED: Tensor, prior_ME: Tensor | None,
-        selection: Tensor | None, options: RouteOptions,
+        selection: Tensor | None, rule: RoutingRule,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        k, temperature, sigmoid, renormalise, share, padding = options
-        routed_T = modality_T != padding
+        temperature, sigmoid, share = rule.temperature, rule.sigmoid, rule.dynamic_share
+        routed_T = modality_T != NOT_ROUTED
         known_T = modality_T.clamp_min(0)
         hidden_TD = hidden_TD.float()
         logits_TE = F.linear(hidden_TD, weight_ED).float()
@@ -52,18 +43,18 @@ class RoutePlainly(torch.autograd.Function):
             log_sum_exp_T = torch.logsumexp(logits_TE, 1)
         else:
             log_sum_exp_T = logits_TE.amax(1) - shares_TE.amax(1).log_()
-        index_TK, chosen_TK = _largest(affinity_TE, selection, known_T, k)
+        index_TK, chosen_TK = _largest(affinity_TE, selection, known_T, rule.k)
         used_TK = routed_T[:, None]
         if share > 0:
             used_TK = used_TK & (chosen_TK >= share * chosen_TK[:, :1])
-        index_TK = index_TK.masked_fill(~used_TK, padding)
+        index_TK = index_TK.masked_fill(~used_TK, NOT_ROUTED)
         weight_TK, total_T1 = chosen_TK * used_TK, None
-        if renormalise:
+        if rule.renormalise:
             total_T1 = weight_TK.sum(1, keepdim=True).clamp_min(TINY)
             weight_TK = weight_TK / total_T1
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(index_TK)
-        ctx.options, ctx.modalities = options, None if prior_ME is None else len(prior_ME)
+        ctx.rule, ctx.modalities = rule, None if prior_ME is None else len(prior_ME)
         ctx.save_for_backward(
             hidden_TD, known_T, routed_T, weight_ED, logits_TE, affinity_TE, shares_TE, index_TK, weight_TK,
             total_T1,
@@ -78,7 +69,7 @@ class RoutePlainly(torch.autograd.Function):
             total_T1,
         ) = ctx.saved_tensors  # fmt: skip
         _, dweight_TK, dprobability_TE, dlog_T = grad_outputs
-        options: RouteOptions = ctx.options
+        rule: RoutingRule = ctx.rule
         daffinity_TE = dshares_TE = None
         if dweight_TK is not None:
             if total_T1 is not None:
@@ -89,13 +80,13 @@ class RoutePlainly(torch.autograd.Function):
             daffinity_TE = torch.zeros_like(affinity_TE).scatter_add_(1, index_TK.clamp_min(0), dchosen_TK)
         if dprobability_TE is not None:
             dshares_TE = dprobability_TE * routed_T[:, None]
-        if options.sigmoid:
+        if rule.sigmoid:
             dscaled_TE = _of_sigmoid(affinity_TE, shares_TE, daffinity_TE, dshares_TE)
         else:
             dscaled_TE = _of_softmax(shares_TE, _sum(daffinity_TE, dshares_TE))
         dlogits_TE = dscaled_TE
-        if dscaled_TE is not None and options.temperature != 1:
-            dlogits_TE = dscaled_TE / options.temperature
+        if dscaled_TE is not None and rule.temperature != 1:
+            dlogits_TE = dscaled_TE / rule.temperature
         if dlog_T is not None:
             plain_TE = torch.softmax(logits_TE, 1)
             dlogits_TE = _sum(dlogits_TE, plain_TE.mul_((dlog_T * routed_T)[:, None]))

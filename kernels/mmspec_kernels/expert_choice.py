@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from mmspec_kernels.backend import Backend
-from mmspec_kernels.route import NOT_ROUTED, GateFunction, Routing, route
+from mmspec_kernels.route import Routing, route
+from mmspec_kernels.rule import NOT_ROUTED, RoutingRule
 
 
 def route_by_experts(
@@ -23,48 +24,45 @@ def route_by_experts(
     modality_T: Tensor,
     weight_ED: Tensor,
     prior_MD: Tensor | None,
+    rule: RoutingRule,
     *,
-    k: int,
     samples: int,
-    temperature: float = 1.0,
-    gate: GateFunction = "softmax",
-    renormalise: bool = False,
     backend: Backend = "auto",
 ) -> Routing:
     """Let each expert choose the tokens of largest affinity in each sample.
 
     Args:
-        hidden_TD, modality_T, weight_ED, prior_MD, temperature, gate, backend: see `route`.
-        k: how many experts a token has on average. A sample of n tokens has ceil(k n / E) for each expert.
+        hidden_TD, modality_T, weight_ED, prior_MD, backend: see `route`.
+        rule: its k is how many experts a token has on average: a sample of n tokens has ceil(k n / E) for each
+            expert. Weights are renormalised over the experts that chose a token.
         samples: B; the T tokens are blocks of S places each, padding included.
-        renormalise: divide a token's weights by their sum over the experts that chose it.
 
     Returns:
         Routing with `index_TK` and `weight_TK` of [T, E]: column e is expert e, or NOT_ROUTED where it did not
         choose the token. Of equal affinities the first in the sample is chosen. Gradients are those of `route`.
 
     Raises:
-        ValueError: k is not in 1 to E, or T is not a multiple of `samples`.
+        ValueError: k is more than E, T is not a multiple of `samples`, or the rule has a dynamic share, which
+            is for tokens that choose.
     """
     experts, tokens = len(weight_ED), len(hidden_TD)
-    if not 1 <= k <= experts:
-        raise ValueError(f"k is {k}: expected 1 to the number of experts, {experts}")
+    rule.refuse_fewer_experts(experts)
+    if rule.dynamic_share:
+        raise ValueError(f"dynamic_share is {rule.dynamic_share}: expected 0 where experts choose")
     if tokens % max(1, samples):
         raise ValueError(f"{tokens} tokens are not {samples} samples of equal length")
-    every = route(
-        hidden_TD, modality_T, weight_ED, prior_MD,
-        k=experts, temperature=temperature, gate=gate, backend=backend,
-    )  # fmt: skip
+    of_all = replace(rule, k=experts, renormalise=False)
+    every = route(hidden_TD, modality_T, weight_ED, prior_MD, of_all, backend=backend)
     # `route` has sorted a token's experts by affinity; back to the order of the experts.
     place_TE = every.index_TK.clamp_min(0)
     routed_T = modality_T != NOT_ROUTED
     affinity_TE = torch.zeros_like(every.weight_TK).scatter(1, place_TE, every.weight_TK)
     blocks = (samples, tokens // max(1, samples))
     affinity_BSE, routed_BS = affinity_TE.detach().unflatten(0, blocks), routed_T.unflatten(0, blocks)
-    chosen_TE = chosen_by_experts(affinity_BSE, routed_BS, k).flatten(0, 1)
+    chosen_TE = chosen_by_experts(affinity_BSE, routed_BS, rule.k).flatten(0, 1)
 
     weight_TE = affinity_TE * chosen_TE
-    if renormalise:
+    if rule.renormalise:
         tiny = torch.finfo(torch.float32).tiny
         weight_TE = weight_TE / weight_TE.sum(1, keepdim=True).clamp_min(tiny)
     index_TE = torch.arange(experts, device=chosen_TE.device).masked_fill(~chosen_TE, NOT_ROUTED)

@@ -4,19 +4,14 @@ Axes: T tokens, D model width, E experts, K chosen experts, M modalities.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmspec_kernels.backend import Backend, uses_triton
-from mmspec_kernels.cpu_route import RouteOptions, RoutePlainly
-
-GateFunction = Literal["softmax", "sigmoid"]
-
-NOT_ROUTED = -1
-"""The modality of a padding place, and the expert index of a token-expert pair that is not used."""
+from mmspec_kernels.cpu_route import RoutePlainly
+from mmspec_kernels.rule import RoutingRule
 
 
 @dataclass(frozen=True)
@@ -38,13 +33,9 @@ def route(
     modality_T: Tensor,
     weight_ED: Tensor,
     prior_MD: Tensor | None,
+    rule: RoutingRule,
     *,
-    k: int,
-    temperature: float = 1.0,
-    gate: GateFunction = "softmax",
     selection_bias: Tensor | None = None,
-    renormalise: bool = False,
-    dynamic_share: float = 0.0,
     backend: Backend = "auto",
 ) -> Routing:
     """Choose k experts for each token: softmax(W (h + prior[modality]) / temperature), largest k.
@@ -52,55 +43,31 @@ def route(
     W (h + prior) is computed as W h + (W prior)[modality], equation 17 of the paper: the second term is a
     table of M x E numbers, so the modality costs one look-up per token. Everything is in float32.
 
-    With sigmoid gates an expert's affinity is sigmoid(logit / temperature), whatever the others' are
-    (DeepSeek-V3, 2024, section 2.1.2): affinities stand for the probabilities in the choice and as weights.
-
     Args:
         hidden_TD: token representations, any floating type.
         modality_T: int64, NOT_ROUTED where there is no token.
         weight_ED: the router's rows w_e.
         prior_MD: sum of tag and bias embeddings of each modality, or None for routing by content alone.
-        k: experts for each token, 1 to E.
-        temperature: tau > 0.
-        gate: "softmax" or "sigmoid".
+        rule: how many experts, of which probabilities, with which weights.
         selection_bias: [E], or [M, E] with a row for each modality; added to the probabilities (affinities) for
             the choice only, not for the weights.
-        renormalise: divide a token's weights by their sum.
-        dynamic_share: an expert after the first is left out when its probability is below this share of the
-            first one's; 0 keeps all.
         backend: "auto" picks by device. With Triton one kernel reads the hidden states once.
 
     Returns:
         Routing; gradients flow through weight_TK, probability_TE and log_sum_exp_T.
+
+    Raises:
+        ValueError: k is more than the number of experts.
     """
-    if not 1 <= k <= weight_ED.shape[0]:
-        raise ValueError(f"k is {k}: expected 1 to the number of experts, {weight_ED.shape[0]}")
-    if gate not in ("softmax", "sigmoid"):
-        raise ValueError(f"gate is {gate!r}: expected 'softmax' or 'sigmoid'")
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}: expected a positive number")
+    rule.refuse_fewer_experts(len(weight_ED))
     weight = weight_ED.float()
     prior_ME = None if prior_MD is None else F.linear(prior_MD.float(), weight)
     if uses_triton(backend, hidden_TD):
         from mmspec_kernels.triton_route import RouteTokens
 
-        return Routing(
-            *RouteTokens.apply(
-                hidden_TD,
-                modality_T,
-                weight,
-                prior_ME,
-                selection_bias,
-                k,
-                temperature,
-                gate == "sigmoid",
-                renormalise,
-                dynamic_share,
-            )
-        )
-    options = RouteOptions(k, temperature, gate == "sigmoid", renormalise, dynamic_share, NOT_ROUTED)
+        return Routing(*RouteTokens.apply(hidden_TD, modality_T, weight, prior_ME, selection_bias, rule))
     index_TK, weight_TK, probability_TE, log_sum_exp_T = RoutePlainly.apply(
-        hidden_TD, modality_T, weight, prior_ME, selection_bias, options
+        hidden_TD, modality_T, weight, prior_ME, selection_bias, rule
     )
     if index_TK.device.type == "cpu":  # elsewhere bincount waits for the device
         counts_E = torch.bincount(index_TK.flatten() + 1, minlength=len(weight_ED) + 1)[1:]

@@ -16,6 +16,7 @@ from mmspec_kernels import (
     Pools,
     PoolSums,
     Routing,
+    RoutingRule,
     combine,
     combine_and_pool,
     dispatch,
@@ -64,24 +65,12 @@ class Gate(nn.Module):
 
     def forward(self, hidden_TD: Tensor, modality_T: Tensor, temperature: float, samples: int = 1) -> Routing:
         """Route T tokens, which are `samples` blocks of equal length; blocks matter where experts choose."""
-        settings = self.settings
+        settings, weight_ED, prior_MD = self.settings, self.wg.weight, self._prior()
+        rule = RoutingRule(settings.k, temperature, settings.gate, settings.renormalise, settings.dynamic_share)
         if settings.choice == "expert":
-            return route_by_experts(
-                hidden_TD, modality_T, self.wg.weight, self._prior(), k=settings.k, samples=samples,
-                temperature=temperature, gate=settings.gate, renormalise=settings.renormalise,
-            )  # fmt: skip
-        return route(
-            hidden_TD,
-            modality_T,
-            self.wg.weight,
-            self._prior(),
-            k=settings.k,
-            temperature=temperature,
-            gate=settings.gate,
-            selection_bias=self.selection_bias if settings.selection_bias_rate else None,
-            renormalise=settings.renormalise,
-            dynamic_share=settings.dynamic_share,
-        )
+            return route_by_experts(hidden_TD, modality_T, weight_ED, prior_MD, rule, samples=samples)
+        bias = self.selection_bias if settings.selection_bias_rate else None
+        return route(hidden_TD, modality_T, weight_ED, prior_MD, rule, selection_bias=bias)
 
     def _prior(self) -> Tensor | None:
         """Tag plus bias [M, D]. Stacked and summed instead of added, their gradients would share memory, and

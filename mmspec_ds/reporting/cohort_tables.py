@@ -8,7 +8,7 @@ import numpy as np
 
 from mmspec_ds.reporting.cohort_words import main_method, method_words, speaks_for, written
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort
-from mmspec_ds.systems.fusion.cohort.cohort_result import CohortResult, MethodScores
+from mmspec_ds.systems.fusion.cohort.cohort_result import CohortResult, Marker, MethodScores
 
 _OWN_HEADS = ("comparison", "sample", "class")
 FEATURE_HEADS = ("feature", "position", "coefficient", "sign agrees", "chosen", "area alone", "q")
@@ -97,9 +97,9 @@ def _method_row(name: str, scores: MethodScores) -> list[str]:
     ]
 
 
-def explained_methods(methods: Sequence[str]) -> list[tuple[str, str]]:
-    """Each method with what it does."""
-    return [(name.replace("_", " "), method_words(name)) for name in methods]
+def explained_methods(methods: Sequence[str]) -> dict[str, str]:
+    """What each method does, by its name."""
+    return {name.replace("_", " "): method_words(name) for name in methods}
 
 
 def feature_rows(result: CohortResult, block: str, most: int = 12) -> list[list[str]]:
@@ -107,7 +107,7 @@ def feature_rows(result: CohortResult, block: str, most: int = 12) -> list[list[
     return [
         [
             one.feature,
-            "" if one.position is None else f"{one.position:.5g} {one.unit or ''}".strip(),
+            _position(one),
             f"{one.coefficient:+.3f} for {speaks_for(one, result)}",
             f"{100 * one.agreement:.0f} %",
             f"{100 * one.chosen:.0f} %",
@@ -117,6 +117,15 @@ def feature_rows(result: CohortResult, block: str, most: int = 12) -> list[list[
         for one in result.markers
         if one.block == block
     ][:most]
+
+
+def _position(feature: Marker) -> str:
+    """With its unit; m/z with four decimals, as instruments give it."""
+    if feature.position is None:
+        return ""
+    if feature.unit == "m/z":
+        return f"m/z {feature.position:.4f}"
+    return f"{feature.position:.6g} {feature.unit or ''}".strip()
 
 
 def _number(value: float) -> str:

@@ -12,6 +12,7 @@ from mmspec_kernels import (
     Experts,
     ExpertWeights,
     Pools,
+    RoutingRule,
     combine,
     combine_and_pool,
     dispatch,
@@ -169,9 +170,8 @@ def test_autocast_computes_in_its_dtype() -> None:
 
 def test_route_counts_the_pairs_of_each_expert() -> None:
     torch.manual_seed(4)
-    routing = route(
-        torch.randn(30, 8), torch.randint(-1, 2, (30,)), torch.randn(4, 8), None, k=2, dynamic_share=0.5
-    )
+    rule = RoutingRule(2, dynamic_share=0.5)
+    routing = route(torch.randn(30, 8), torch.randint(-1, 2, (30,)), torch.randn(4, 8), None, rule)
     expected = [int((routing.index_TK == e).sum()) for e in range(4)]
     assert routing.counts_E.tolist() == expected
     assert 0 < sum(expected) < 60

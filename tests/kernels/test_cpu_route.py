@@ -1,11 +1,12 @@
 """The router of plain torch: values and every gradient, against autograd on the formulas in float64."""
 
 import itertools
+import re
 from typing import Any
 
 import pytest
 import torch
-from mmspec_kernels import NOT_ROUTED, route
+from mmspec_kernels import NOT_ROUTED, RoutingRule, route, route_by_experts
 from torch import Tensor
 
 T, D, E, M, K = 57, 16, 6, 3, 3
@@ -53,7 +54,7 @@ def test_values_and_gradients(options: dict[str, Any], with_prior: bool) -> None
     exact_leaves = [leaf.double().requires_grad_() for leaf in leaves]
 
     hidden, weight, *prior = found_leaves
-    routing = route(hidden, modality, weight, prior[0] if prior else None, k=K, **options)
+    routing = route(hidden, modality, weight, prior[0] if prior else None, RoutingRule(K, **options))
     found = (routing.weight_TK, routing.probability_TE, routing.log_sum_exp_T)
     hidden, weight, *prior = exact_leaves
     expected = exact(hidden, modality, weight, prior[0] if prior else None, routing.index_TK, options)
@@ -83,7 +84,9 @@ def test_a_selection_bias_moves_the_choice_and_no_weight(rows: int) -> None:
     modality = torch.randint(-1, M, (T,))
     hidden, weight = torch.randn(T, D), torch.randn(E, D)
     bias = torch.randn(rows, E) * 0.3
-    routing = route(hidden, modality, weight, None, k=K, selection_bias=bias[0] if rows == 1 else bias)
+    routing = route(
+        hidden, modality, weight, None, RoutingRule(K), selection_bias=bias[0] if rows == 1 else bias
+    )
     probability = torch.softmax(hidden.double() @ weight.double().T, 1)
     for token in range(T):
         if modality[token] < 0:
@@ -100,7 +103,7 @@ def test_a_selection_bias_moves_the_choice_and_no_weight(rows: int) -> None:
 def test_a_second_derivative_is_refused() -> None:
     """What the backward pass has kept are constants to autograd."""
     hidden, weight = torch.randn(T, D, requires_grad=True), torch.randn(E, D)
-    routing = route(hidden, torch.zeros(T, dtype=torch.int64), weight, None, k=K)
+    routing = route(hidden, torch.zeros(T, dtype=torch.int64), weight, None, RoutingRule(K))
     (gradient,) = torch.autograd.grad(routing.weight_TK.square().sum(), hidden, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.square().sum().backward()
@@ -114,7 +117,7 @@ def test_odd_inputs(dtype: torch.dtype, tokens: int, routed: bool) -> None:
     torch.manual_seed(7)
     hidden = torch.randn(tokens, D).to(dtype).requires_grad_()
     weight, modality = torch.randn(E, D), torch.full((tokens,), 0 if routed else NOT_ROUTED)
-    routing = route(hidden, modality, weight, None, k=1, renormalise=True)
+    routing = route(hidden, modality, weight, None, RoutingRule(1, renormalise=True))
     assert routing.weight_TK.tolist() == [[float(routed)]] * tokens
     assert (
         routing.counts_E.tolist()
@@ -129,5 +132,28 @@ def test_odd_inputs(dtype: torch.dtype, tokens: int, routed: bool) -> None:
     tolerance = 1e-2 if dtype == torch.bfloat16 else 1e-5
     torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
     with torch.no_grad():
-        again = route(hidden, modality, weight, None, k=1, renormalise=True)
+        again = route(hidden, modality, weight, None, RoutingRule(1, renormalise=True))
     assert torch.equal(again.probability_TE, routing.probability_TE)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"k": 0}, "k is 0: expected 1 to the number of experts"),
+        ({"k": 1, "gate": "relu"}, "gate is 'relu': expected 'softmax' or 'sigmoid'"),
+        ({"k": 1, "temperature": 0.0}, "temperature is 0.0: expected a positive number"),
+        ({"k": 1, "dynamic_share": 1.5}, "dynamic_share is 1.5: expected 0 to 1"),
+    ],
+    ids=str,
+)
+def test_rules_that_cannot_be(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        RoutingRule(**values)
+
+
+def test_a_rule_that_does_not_fit_the_experts() -> None:
+    tokens = torch.randn(T, D), torch.zeros(T, dtype=torch.int64), torch.randn(E, D), None
+    with pytest.raises(ValueError, match=f"k is {E + 1}: expected 1 to the number of experts, {E}"):
+        route(*tokens, RoutingRule(E + 1))
+    with pytest.raises(ValueError, match=r"dynamic_share is 0\.5: expected 0 where experts choose"):
+        route_by_experts(*tokens, RoutingRule(K, dynamic_share=0.5), samples=1)

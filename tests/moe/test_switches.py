@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from mmspec_kernels import NOT_ROUTED, route, route_by_experts
+from mmspec_kernels import NOT_ROUTED, GateFunction, RoutingRule, route, route_by_experts
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -41,10 +41,8 @@ def affinity(
 def test_sigmoid_gates_by_a_loop(renormalise: bool) -> None:
     hidden, modality, weight, prior = inputs(20)
     bias_ME = torch.linspace(-0.4, 0.4, M * E).view(M, E)
-    found = route(
-        hidden, modality, weight, prior,
-        k=2, temperature=1.5, gate="sigmoid", selection_bias=bias_ME, renormalise=renormalise,
-    )  # fmt: skip
+    rule = RoutingRule(2, temperature=1.5, gate="sigmoid", renormalise=renormalise)
+    found = route(hidden, modality, weight, prior, rule, selection_bias=bias_ME)
     for t, m in enumerate(modality.tolist()):
         if m < 0:
             assert found.index_TK[t].tolist() == [NOT_ROUTED] * 2
@@ -61,15 +59,15 @@ def test_sigmoid_gates_by_a_loop(renormalise: bool) -> None:
 def test_sigmoid_probabilities_of_hopeless_logits_still_sum_to_one() -> None:
     # All affinities are exp(-120) or less, which float32 does not hold.
     hidden, weight = torch.tensor([[120.0]]), torch.tensor([[-1.0], [-1.0], [-1.01]])
-    found = route(hidden, torch.tensor([0]), weight, None, k=1, gate="sigmoid")
+    found = route(hidden, torch.tensor([0]), weight, None, RoutingRule(1, gate="sigmoid"))
     odds = [1.0, 1.0, math.exp(-1.2)]
     assert found.probability_TE[0].tolist() == pytest.approx([x / sum(odds) for x in odds], rel=1e-4)
 
 
 @pytest.mark.parametrize("gate", ["softmax", "sigmoid"])
-def test_the_log_partition_of_z_is_that_of_the_logits_at_any_temperature(gate: str) -> None:
+def test_the_log_partition_of_z_is_that_of_the_logits_at_any_temperature(gate: GateFunction) -> None:
     hidden, modality, weight, prior = inputs(12)
-    found = route(hidden, modality, weight, prior, k=2, temperature=3.0, gate=gate)  # type: ignore[arg-type]
+    found = route(hidden, modality, weight, prior, RoutingRule(2, temperature=3.0, gate=gate))
     for t, m in enumerate(modality.tolist()):
         expected = 0.0
         if m >= 0:
@@ -82,14 +80,12 @@ def test_the_log_partition_of_z_is_that_of_the_logits_at_any_temperature(gate: s
 @pytest.mark.parametrize("gate", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("renormalise", [False, True])
 @pytest.mark.parametrize("k", [1, 2, 6])
-def test_experts_that_choose_by_a_loop(gate: str, renormalise: bool, k: int) -> None:
+def test_experts_that_choose_by_a_loop(gate: GateFunction, renormalise: bool, k: int) -> None:
     samples, places = 3, 7
     hidden, modality, weight, prior = inputs(samples * places)
     modality[7:14] = NOT_ROUTED  # a sample of padding
-    found = route_by_experts(
-        hidden, modality, weight, prior,
-        k=k, samples=samples, temperature=1.3, gate=gate, renormalise=renormalise,  # type: ignore[arg-type]
-    )  # fmt: skip
+    rule = RoutingRule(k, temperature=1.3, gate=gate, renormalise=renormalise)
+    found = route_by_experts(hidden, modality, weight, prior, rule, samples=samples)
     own = {
         t: affinity(hidden[t], m, weight, prior, 1.3, gate) for t, m in enumerate(modality.tolist()) if m >= 0
     }
@@ -177,7 +173,7 @@ def test_the_bias_of_a_modality_moves_its_tokens_alone() -> None:
 def test_renormalised_weights_of_one_expert_teach_the_router_nothing(k: int) -> None:
     torch.manual_seed(1)
     hidden, weight = torch.randn(6, 8), torch.randn(3, 8, requires_grad=True)
-    routing = route(hidden, torch.zeros(6, dtype=torch.int64), weight, None, k=k, renormalise=True)
+    routing = route(hidden, torch.zeros(6, dtype=torch.int64), weight, None, RoutingRule(k, renormalise=True))
     (gradient,) = torch.autograd.grad((routing.weight_TK * torch.randn(6, k)).sum(), weight)
     assert (float(gradient.abs().max()) < 1e-6) == (k == 1)
 

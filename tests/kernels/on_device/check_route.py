@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from exact import assert_near
-from mmspec_kernels import NOT_ROUTED, Routing, route, route_by_experts
+from mmspec_kernels import NOT_ROUTED, GateFunction, Routing, RoutingRule, route, route_by_experts
 from torch import Tensor
 
 SEEDED = torch.Generator().manual_seed(7)
@@ -39,14 +39,14 @@ def scalar(routing: Routing, seed: Tensor) -> Tensor:
 
 
 def exact_route(
-    x: Tensor, modality: Tensor, weight: Tensor, prior: Tensor | None, found: Routing, **options: Any
+    x: Tensor, modality: Tensor, weight: Tensor, prior: Tensor | None, found: Routing, rule: RoutingRule
 ) -> Routing:
     """The equations in float64, with the experts that were found (a tie may be broken either way)."""
     routed = modality != NOT_ROUTED
     content = x if prior is None else x + prior[modality.clamp_min(0)]
     logits = content @ weight.T
-    scaled = logits / options.get("temperature", 1.0)
-    if options.get("gate") == "sigmoid":
+    scaled = logits / rule.temperature
+    if rule.sigmoid:
         affinity = 1 / (1 + torch.exp(-scaled))
         probability = affinity / affinity.sum(1, keepdim=True)
     else:
@@ -54,7 +54,7 @@ def exact_route(
     probability = probability * routed[:, None]
     used = found.index_TK >= 0
     chosen = affinity.gather(1, found.index_TK.clamp_min(0)) * used
-    if options.get("renormalise"):
+    if rule.renormalise:
         chosen = chosen / chosen.sum(1, keepdim=True).clamp_min(1e-38)
     return Routing(found.index_TK, chosen, probability, torch.logsumexp(logits, 1) * routed, found.counts_E)
 
@@ -64,24 +64,25 @@ def test_route_and_all_gradients(name: str, dtype: torch.dtype, device: torch.de
     torch.manual_seed(0)
     options = dict(OPTIONS[name])
     experts = options.pop("experts", 5)
-    if "selection_bias" in options:
-        options["selection_bias"] = options["selection_bias"].to(device)
+    bias = options.pop("selection_bias", None)
+    bias = None if bias is None else bias.to(device)
+    rule = RoutingRule(**options)
     x = torch.randn(71, 80, device=device).to(dtype).requires_grad_()
     modality = torch.randint(-1, 4, (71,), device=device)
     weight = (torch.randn(experts, 80, device=device) * 0.2).requires_grad_()
     prior = torch.randn(4, 80, device=device).requires_grad_() if name != "without_prior" else None
     inputs = [x, weight] if prior is None else [x, weight, prior]
     seed = torch.randn(experts, device=device)
-    found = route(x, modality, weight, prior, **options, backend="triton")
+    found = route(x, modality, weight, prior, rule, selection_bias=bias, backend="triton")
     gradients = torch.autograd.grad(scalar(found, seed), inputs)
 
-    plain = route(x.detach(), modality, weight, prior, **options, backend="reference")
+    plain = route(x.detach(), modality, weight, prior, rule, selection_bias=bias, backend="reference")
     assert torch.equal(found.index_TK, plain.index_TK)
     assert torch.equal(found.counts_E, plain.counts_E)
 
     inputs64 = [t.detach().double().requires_grad_() for t in inputs]
     x64, weight64, *rest = inputs64
-    exact = exact_route(x64, modality, weight64, rest[0] if rest else None, found, **options)
+    exact = exact_route(x64, modality, weight64, rest[0] if rest else None, found, rule)
     exact_gradients = torch.autograd.grad(scalar(exact, seed.double()), inputs64)
     for field in ("weight_TK", "probability_TE", "log_sum_exp_T"):
         assert_near(getattr(found, field), getattr(exact, field), torch.float32, field)
@@ -98,7 +99,7 @@ def test_sigmoid_gates_far_below_zero(device: torch.device) -> None:
     weight = (0.7 + 0.02 * torch.randn(5, 16, device=device)).requires_grad_()
     x.requires_grad_()
     modality, seed = torch.zeros(9, dtype=torch.int64, device=device), torch.randn(5, device=device)
-    found = route(x, modality, weight, None, k=2, gate="sigmoid", backend="triton")
+    found = route(x, modality, weight, None, RoutingRule(2, gate="sigmoid"), backend="triton")
     gradients = torch.autograd.grad((found.probability_TE.square() * seed).sum(), (x, weight))
 
     x64, weight64 = (t.detach().double().requires_grad_() for t in (x, weight))
@@ -116,14 +117,14 @@ def test_sigmoid_gates_far_below_zero(device: torch.device) -> None:
 def test_only_padding(device: torch.device) -> None:
     modality = torch.full((3,), NOT_ROUTED, device=device)
     x, weight = torch.randn(3, 32, device=device), torch.randn(4, 32, device=device)
-    routing = route(x, modality, weight, None, k=2, backend="triton")
+    routing = route(x, modality, weight, None, RoutingRule(2), backend="triton")
     assert routing.index_TK.tolist() == [[-1, -1]] * 3
     assert float(routing.weight_TK.abs().sum() + routing.probability_TE.abs().sum()) == 0.0
     assert routing.counts_E.tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("gate", ["softmax", "sigmoid"])
-def test_experts_that_choose(gate: str, device: torch.device) -> None:
+def test_experts_that_choose(gate: GateFunction, device: torch.device) -> None:
     torch.manual_seed(3)
     x = torch.randn(24, 48, device=device)
     modality = torch.randint(-1, 3, (24,), device=device)
@@ -132,17 +133,8 @@ def test_experts_that_choose(gate: str, device: torch.device) -> None:
     found, gradients = [], []
     for backend in ("triton", "reference"):
         inputs = [t.clone().requires_grad_() for t in (x, weight, prior)]
-        routing = route_by_experts(
-            inputs[0],
-            modality,
-            inputs[1],
-            inputs[2],
-            k=2,
-            samples=3,
-            gate=gate,
-            renormalise=True,
-            backend=backend,
-        )
+        rule = RoutingRule(2, gate=gate, renormalise=True)
+        routing = route_by_experts(inputs[0], modality, *inputs[1:], rule, samples=3, backend=backend)
         found.append(routing)
         gradients.append(torch.autograd.grad(scalar(routing, seed), inputs))
     assert torch.equal(found[0].index_TK, found[1].index_TK)

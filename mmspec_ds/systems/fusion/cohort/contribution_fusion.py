@@ -4,20 +4,21 @@ contribute.
 On the training side the models of the inner folds predict the samples that they have not seen, as these are and
 in copies with corrupted blocks. From these predictions follow, in this order:
 
-1. the strengths b_m(S) of the blocks of each coalition S: logistic regressions of the class on their evidence
-   e_m, with b_m not below zero; then b_m(P), where P are the blocks that a sample has: the mean over all
+1. The strengths b_m(S) of the blocks of each coalition S: logistic regressions of the class on their evidence
+   e_m, with b_m not below zero. Then b_m(P), where P are the blocks that a sample has: the mean over all
    coalitions S in P, weighted by their evidence in the sense of Bayes, exp(-loss - |S| log(N) / 2) (Bayesian
    model averaging with BIC; Raftery 1995, Sociological Methodology 25, 111). A block that adds nothing to
-another gets little strength; 2. the exact contributions of the blocks to the true class, with the strengths of
-all blocks (`contribution.py`); 3. two heads for each block. The first expects q_m d_m of the block's
-   contribution to the true class: d_m is what the block claims to know, and q_m says how much of such claims
-   comes true, by how unlike the training samples the sample is (`reliability.py`). The second predicts the
-contribution to the predicted class; 4. the fusion. With r_m = q_m over that of sound blocks, cut to 0 .. 1 and
-   taken for the probability that the block can be used, the weights are means over the blocks P that may be
-   usable of those that are present:
+   another gets little strength.
+2. The exact contributions of the blocks to the true class, with the strengths of all blocks
+   (`contribution.py`).
+3. Two heads for each block. The first expects q_m d_m of the block's contribution to the true class: d_m is
+   what the block claims to know, and q_m says how much of such claims comes true, by how unlike the training
+   samples the sample is (`reliability.py`). The second predicts the contribution to the predicted class.
+4. The fusion. With r_m = q_m over that of sound blocks, cut to 0 .. 1 and taken for the probability that the
+   block can be used, the weights are means over the blocks P that may be usable of those that are present:
 
-    log p(c) = log softmax_c(log prior(c) + sum over m of w_m e_m(c))
-    w_m = sum over P of (product over j in P of r_j) (product over j not in P of (1 - r_j)) b_m(P)
+       log p(c) = log softmax_c(log prior(c) + sum over m of w_m e_m(c))
+       w_m = sum over P of (product over j in P of r_j) (product over j not in P of (1 - r_j)) b_m(P)
 
 The exact contributions at use are those of this fusion, asked with each set of the blocks.
 

@@ -13,8 +13,7 @@ from mmspec_ds.systems.fusion.cohort.views import Batch
 Corruption = Literal["noise", "shuffled", "missing"]
 """noise: a share of the features have values that were drawn from other samples, each feature from another one,
 so that every value is a usual one and nothing fits together. shuffled: the whole block is that of another
-sample.
-missing: there is no block."""
+sample. missing: there is no block."""
 
 KINDS: tuple[Corruption, ...] = get_args(Corruption)
 
