@@ -83,6 +83,8 @@ def _study(options: argparse.Namespace) -> int:
         return _adopt(options)
     if options.files:
         options.wrong_usage(f"unrecognized arguments: {' '.join(map(str, options.files))}")
+    if options.recipe is not None:
+        options.wrong_usage("--recipe: expected after adopt alone")
     if options.name not in studies:
         raise UserError(f"unknown study {options.name!r}; {nearest(options.name, studies, 'studies')}")
     system, study = studies[options.name]

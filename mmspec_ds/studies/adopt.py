@@ -23,6 +23,7 @@ from mmspec_ds.studies.plan import DataRecipe
 from mmspec_ds.studies.systems import system_of_run
 from mmspec_ds.systems.run_file import load_run_of
 from mmspec_ds.trainer.checkpoints import CHECKPOINTS
+from mmspec_ds.trainer.monitor.record import read_metrics
 from mmspec_ds.trainer.run_lock import LOCK, RunLock
 from mmspec_ds.trainer.run_settings import RunSettings, check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS
@@ -41,13 +42,14 @@ def adopt(out: Path, source: Path, recipe: DataRecipe) -> CellFolder:
         recipe: the data that it learnt from.
 
     Raises:
-        DataError: a folder that holds no finished run, or one that began with the weights of another; or a
-            cell that another process works on.
+        DataError: a folder that holds no finished run, one on several ranks, or one that began with the
+            weights of another; or a cell that another process works on.
         ConfigError: settings that this version cannot read.
     """
     run = load_run_of(source)
     check_run_folder(source, (WEIGHTS,))
     result = training_result(source, run)
+    _refuse_ranks(source)
     if run.training.start_from is not None:
         raise DataError(
             "began with the weights of another run: expected one that began from its seed", path=source
@@ -66,6 +68,17 @@ def adopt(out: Path, source: Path, recipe: DataRecipe) -> CellFolder:
                 link_language(out, language)
             _copy(source, run, result, cell)
     return cell
+
+
+def _refuse_ranks(source: Path) -> None:
+    """Refuse a run on several ranks: its steps had as many batches as ranks, and those of a cell have one.
+
+    Raises:
+        DataError: says how many.
+    """
+    most = max(line.get("ranks", 1) for line in read_metrics(source) if line["kind"] == "start")
+    if most > 1:
+        raise DataError(f"was trained on {most} ranks: expected one, as a cell is trained", path=source)
 
 
 def _copy(source: Path, run: Any, result: Mapping[str, Any], cell: CellFolder) -> None:

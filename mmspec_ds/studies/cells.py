@@ -24,7 +24,7 @@ from typing import Any, TypeVar, cast, overload
 
 from pydantic import BaseModel
 
-from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.errors import ConfigError, DataError, UserError
 from mmspec_ds.settings import flattened, read_yaml
 from mmspec_ds.studies.language import LANGUAGE_MODEL, language_identity
 from mmspec_ds.studies.plan import Budget, Cell, DataRecipe
@@ -172,11 +172,18 @@ class CellFolder:
         return read_json(self.path / RESULT)
 
     def measure(self, name: str, budget: Budget) -> dict[str, Any] | None:
-        """The result of a measure within this budget; None where it was not made."""
-        found = read_json(self.path / MEASURES_FOLDER / f"{name}.json")
+        """The result of a measure within this budget; None where it was not made.
+
+        Raises:
+            DataError: its file is damaged.
+        """
+        path = self.path / MEASURES_FOLDER / f"{name}.json"
+        found = read_json(path)
         if found is None or found.get("budget") != measure_budget(budget):
             return None
-        values: dict[str, Any] = found["values"]
+        values = found.get("values")
+        if not isinstance(values, dict):
+            raise DataError("holds no values: remove it to measure again", path=path)
         return values
 
     def missing_measures(self, cell: Cell, budget: Budget) -> tuple[str, ...]:
@@ -210,6 +217,14 @@ class CellFolder:
                     " move it away to train it again",
                     path=self.path,
                 )
+
+    def fault(self, cell: Cell, budget: Budget) -> str | None:
+        """Why `check` refuses the folder, in one line; None where it does not."""
+        try:
+            self.check(cell, budget)
+        except UserError as error:
+            return " ".join(str(error).split())
+        return None
 
 
 def described(cell: Cell) -> str:

@@ -34,12 +34,14 @@ def with_data(budget: Budget, data: StudyData, files: Sequence[Path] = (), given
         given: a folder that `mmspec simulate` wrote.
 
     Raises:
-        DataError: a file is missing.
+        DataError: a file is missing, or named twice.
         ConfigError: a budget that simulates nothing without files.
     """
-    for path in files:
+    for number, path in enumerate(files):
         if not path.is_file():
             raise DataError(f"no such file: expected {data.wanted}", path=path)
+        if any(path.samefile(one) for one in files[:number]):  # its molecules would be on both sides of a split
+            raise DataError("is named twice: expected different files", path=path)
     changes: dict[str, DataRecipe] = {}
     words = budget.molecules
     for name, recipe in budget.data.items():
@@ -72,17 +74,18 @@ def make_data(cell: Cell, budget: Budget, out: Path, workers: int) -> DataFiles:
     """
     found, recipe, data = files_of(cell, budget, out), recipe_of(cell, budget), system_of(cell).data
     folder = out / DATA / recipe.folder
+    _refuse_others(recipe, folder)
     if _are_made(found):
-        _refuse_others(recipe, folder)
+        data.refuse_others(recipe, found)
         return found
     with _held(folder):
-        if _has_files(found):
-            _refuse_others(recipe, folder)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
+        _refuse_others(recipe, folder)
+        is_new = not _has_files(found)
+        if is_new:
             data.make(recipe, folder, workers)
             write_json(folder / MADE, _made_of(recipe))
-        if not _are_made(found):
+        data.refuse_others(recipe, found)
+        if is_new or not _are_made(found):  # shards of files that are gone are refused by the preparation
             data.prepare(found, settings_of(cell, budget), workers)
     return found
 

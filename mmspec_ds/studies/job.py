@@ -12,7 +12,16 @@ from pydantic import TypeAdapter
 
 from mmspec_ds.errors import UserError
 from mmspec_ds.files import replacing, write_json
-from mmspec_ds.studies.cells import ABOUT, ENGINE, RESULT, RUN_FILE, CellFolder, described, settings_of
+from mmspec_ds.studies.cells import (
+    ABOUT,
+    ENGINE,
+    MEASURES_FOLDER,
+    RESULT,
+    RUN_FILE,
+    CellFolder,
+    described,
+    settings_of,
+)
 from mmspec_ds.studies.commands import Commands, Place, Process
 from mmspec_ds.studies.data import files_of
 from mmspec_ds.studies.language import LANGUAGE_MODEL
@@ -147,6 +156,8 @@ class CellJob:
         missing = folder.missing_measures(cell, self.budget)
         if cell.trains and folder.result() is None:
             self._write_run()
+            if not any((folder.run / CHECKPOINTS).glob("*")):  # what was measured was on weights that are gone
+                shutil.rmtree(folder.path / MEASURES_FOLDER, ignore_errors=True)
             source = self._source()
             if source is not None and self._is_upcycled() and not (folder.path / START).exists():
                 dense = str(self._relative(source))
@@ -158,7 +169,7 @@ class CellJob:
             if cell.trains and not folder.has_weights():
                 raise UserError(
                     f"{folder.path}: {', '.join(missing)} must be measured, and the weights are gone: remove"
-                    f" {RESULT} to train it again"
+                    f" {RESULT} to train it again, and measure all of it again"
                 )
             self._write_about()
             data = self._data()

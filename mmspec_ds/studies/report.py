@@ -179,9 +179,9 @@ def _markdown(report: Report) -> str:
         lines += ["", *(f"{note}  " for note in table.notes)] if table.notes else []
     for figure in report.figures:
         lines += ["", f"![{figure.caption}]({figure.name}.png)", "", figure.caption]
-    missing = report.results.missing()
+    missing = _missing(report.results)
     if missing:
-        lines += ["", "Not run, or not measured:", "", *(f"- {described(cell)}" for cell in missing)]
+        lines += ["", "Not run, or not measured:", "", *(f"- {one}" for one in missing)]
     return "\n".join(lines) + "\n"
 
 
@@ -201,9 +201,15 @@ def _page(report: Report) -> str:
         tables=[(table, written_out(table)) for table in report.tables],
         figures=[(one, base64.b64encode(one.png).decode()) for one in report.figures],
         cells=[_cell_line(results, cell) for cell in results.cells],
-        missing=[described(cell) for cell in results.missing()],
+        missing=_missing(results),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _missing(results: StoredResults) -> list[str]:
+    """The cells of which something is missing, in words, with the reason where a folder was refused."""
+    faults = ((cell, results.fault(cell)) for cell in results.missing())
+    return [described(cell) if fault is None else f"{described(cell)}: {fault}" for cell, fault in faults]
 
 
 def _cell_line(results: StoredResults, cell: Cell) -> list[str]:

@@ -34,9 +34,19 @@ class StoredResults:
     _known: dict[tuple[str, str], dict[str, Any] | None] = field(
         default_factory=dict, repr=False, compare=False
     )
+    _faults: dict[str, str | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def fault(self, cell: Cell) -> str | None:
+        """Why the folder of a cell is not taken for it, in one line: it was trained with other settings."""
+        folder = self.folder(cell)
+        if folder.path.name not in self._faults:
+            self._faults[folder.path.name] = folder.fault(cell, self.budget)
+        return self._faults[folder.path.name]
 
     def of(self, cell: Cell, measure: str) -> dict[str, Any] | None:
-        """The result of a measure of a cell; None where it was not made."""
+        """The result of a measure of a cell; None where it was not made, or the cell has a `fault`."""
+        if self.fault(cell) is not None:
+            return None
         folder = self.folder(cell)
         key = (folder.path.name, measure)
         if key not in self._known:

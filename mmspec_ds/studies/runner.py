@@ -62,16 +62,13 @@ class Runner:
 
     def run(self) -> Outcome:
         """Do what is missing, until everything is there, has failed or is to stop."""
-        self._pending = [
-            cell
-            for cell in self.cells
-            if not CellFolder.of(self.out, cell, self.budget).is_finished(cell, self.budget)
-        ]
-        self._finished = len(self.cells) - len(self._pending)
+        self._pending: list[Cell] = []
+        self._finished = 0
         self._faults: dict[str, str] = {}
         self._failed: set[str] = set()
         self._running: list[CellJob] = []
         self._retry_at: dict[str, float] = {}
+        self._sort_out()
         self._make_data()
         progress = Progress(self.cells, self.budget, len(self.places))
         with _requests_to_stop() as request, Display(self.seconds_between_lines) as display:
@@ -86,6 +83,17 @@ class Runner:
             finally:  # after a fault too: processes of their own would go on without the study
                 self._stop_all(request)
         return Outcome(self._finished, self._faults, request.count > 0)
+
+    def _sort_out(self) -> None:
+        """Tell finished cells from those to be done, and from those of other settings than are asked for."""
+        for cell in self.cells:
+            folder = CellFolder.of(self.out, cell, self.budget)
+            if not folder.is_finished(cell, self.budget):
+                self._pending.append(cell)
+            elif (fault := folder.fault(cell, self.budget)) is None:
+                self._finished += 1
+            else:
+                self._fail(cell, fault)
 
     def _make_data(self) -> None:
         """Make the data of the cells that are to be done, each folder once, and link the language model."""

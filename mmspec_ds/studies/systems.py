@@ -51,6 +51,13 @@ class StudyData(Protocol):
             UserError: a file that cannot be used, or settings that no simulation has.
         """
 
+    def refuse_others(self, recipe: DataRecipe, found: DataFiles) -> None:
+        """Refuse files that are there already and hold other molecules than a given folder.
+
+        Raises:
+            DataError: names the file.
+        """
+
     def prepare(self, files: DataFiles, run: RunSettings, workers: int) -> None:
         """Make the shards of files that are there, where a run learns from shards."""
 

@@ -33,8 +33,8 @@ R = TypeVar("R", bound=RunSettings)
 
 
 def find_run_file(path: Path) -> Path:
-    """The file itself if there is one, else ours: "demo" and "ds_configs/runs/demo.yaml" work in any folder, also
-    where a folder has the name."""
+    """The file itself if there is one, else ours: "demo" and "ds_configs/runs/demo.yaml" work in any folder,
+    also where a folder has the name."""
     if path.exists() and not path.is_dir():
         return path
     own = SHIPPED / "runs" / f"{path}.yaml" if len(path.parts) == 1 else SHIPPED.parent / path

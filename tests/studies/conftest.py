@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmspec_ds.files import MANIFEST
-from mmspec_ds.studies.cells import CellFolder, measure_budget
+from mmspec_ds.studies.cells import CellFolder, measure_budget, settings_of
 from mmspec_ds.studies.commands import Commands
 from mmspec_ds.studies.data import files_of
 from mmspec_ds.studies.elucidation.budgets import SMOKE
@@ -126,6 +126,13 @@ def out(tmp_path: Path, budget: Budget) -> Path:
         for path in (*files.train, *files.validation, *files.test):
             pq.write_table(pa.table({"smiles": ["C", "CC"]}), path)
     return out
+
+
+def train_otherwise(folder: CellFolder, budget: Budget) -> None:
+    """Write a run file into the folder of the plain cell as a version with another default would have."""
+    changed = settings_of(cell(overrides={"moe.renormalise": False}), budget)
+    (folder.path / "engine.json").write_text("{}")
+    (folder.path / "run.yaml").write_text(changed.model_copy(update={"engine": Path("engine.json")}).to_yaml())
 
 
 def finish(out: Path, one: Cell, budget: Budget, top_1: float, loss: float = 1.0) -> CellFolder:

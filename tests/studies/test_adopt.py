@@ -64,6 +64,13 @@ def test_what_is_no_finished_run_is_refused(budget: Budget, tmp_path: Path) -> N
         adopt(tmp_path / "out", run_of(tmp_path / "a", budget, finished=False), budget.data["hard"])
     with pytest.raises(DataError, match="began with the weights of another run"):
         adopt(tmp_path / "out", run_of(tmp_path / "b", budget, start_from=Path("x")), budget.data["hard"])
+    two = run_of(tmp_path / "c", budget)
+    told = (
+        (two / "metrics.jsonl").read_text().replace('"ranks": 1', '"ranks": 2')
+    )  # twice the samples of a step
+    (two / "metrics.jsonl").write_text(told)
+    with pytest.raises(DataError, match="was trained on 2 ranks: expected one"):
+        adopt(tmp_path / "out", two, budget.data["hard"])
     with pytest.raises(DataError, match=r"holds no config\.yaml"):
         adopt(tmp_path / "out", tmp_path, budget.data["hard"])
     assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ from mmspec_ds.studies.plan import Budget, Column, Row, Table, Value
 from mmspec_ds.studies.report import write_report
 from mmspec_ds.studies.results import StoredResults, mean_of
 from mmspec_ds.studies.tables import formatted, in_markdown
-from tests.studies.conftest import DENSE, cell, finish, study_of
+from tests.studies.conftest import DENSE, cell, finish, study_of, train_otherwise
 
 
 def test_mean_and_standard_deviation_by_hand() -> None:
@@ -34,6 +34,19 @@ def test_a_figure_over_seeds_leaves_out_what_was_not_run(budget: Budget, tmp_pat
     assert results.value(cells[3], "accuracy", "top_1") is None
     assert [one.seed for one in results.alike(cells[1])] == [0, 1, 2]
     assert results.missing() == [cells[1], cells[3]]
+
+
+def test_a_cell_of_other_settings_is_not_shown(budget: Budget, tmp_path: Path) -> None:
+    """Its name tells what differs from the defaults: where one has changed, the figures are of another one."""
+    cells = distinct([cell(0), cell(1)], budget)
+    train_otherwise(finish(tmp_path, cell(0), budget, 50.0), budget)
+    finish(tmp_path, cell(1), budget, 40.0)
+    results = StoredResults(study_of(cells), budget, tmp_path, cells)
+    assert results.value(cells[0], "accuracy", "top_1") == Value(40.0, None, 1)
+    assert results.missing() == [cells[0]]
+    write_report(results)
+    told = (tmp_path / "toy-smoke" / "table.md").read_text()
+    assert "was trained with moe.renormalise False, and True is asked for" in told
 
 
 def test_a_measure_of_another_budget_is_none(budget: Budget, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from mmspec_ds.studies.plan import Budget, Cell
 from mmspec_ds.studies.results import StoredResults
 from mmspec_ds.studies.runner import Runner, open_out, with_sources
 from mmspec_ds.trainer.run_lock import RunLock
-from tests.studies.conftest import DENSE, cell, study_of
+from tests.studies.conftest import DENSE, cell, finish, study_of, train_otherwise
 
 Make = Callable[..., Commands]
 
@@ -60,6 +60,25 @@ def test_a_cell_that_fails_ends_alone_with_its_log_named(budget: Budget, out: Pa
     assert folder.log.read_text() == "the trainer fails\n"
     assert "measure ended with status 1" in outcome.faults[described(cells[1])]
     assert CellFolder.of(out, cells[1], budget).result() is not None  # it is not trained again
+
+
+def test_what_is_trained_again_is_measured_again(budget: Budget, out: Path, commands: Make) -> None:
+    """The figures of a cell would be of two trainings, which differ where they are run on other machines."""
+    cells, folder = (cell(0),), CellFolder.of(out, cell(0), budget)
+    for _ in range(2):
+        assert Runner(cells, budget, out, [Place()], commands()).run().finished == 1
+        (folder.path / "result.json").unlink()
+    assert starts(folder) == ["--resume", "accuracy", "--resume", "accuracy"]
+
+
+def test_a_finished_cell_of_other_settings_is_no_finished_one(
+    budget: Budget, out: Path, commands: Make
+) -> None:
+    train_otherwise(finish(out, cell(0), budget, 50.0), budget)
+    cells = distinct([cell(0), cell(1)], budget)
+    outcome = Runner(cells, budget, out, [Place()], commands()).run()
+    assert outcome.finished == 1
+    assert "was trained with moe.renormalise False" in outcome.faults[described(cells[0])]
 
 
 def test_a_cell_that_begins_with_one_that_failed_is_not_run(budget: Budget, out: Path, commands: Make) -> None:

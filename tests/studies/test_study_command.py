@@ -62,7 +62,12 @@ def test_faults_in_one_line(
 
 
 def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["study"], ["study", "toy", "more"], ["study", "adopt", "out"]):
+    for arguments in (
+        ["study"],
+        ["study", "toy", "more"],
+        ["study", "adopt", "out"],
+        ["study", "toy", "--recipe", "hard"],
+    ):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 2

@@ -1,5 +1,6 @@
 """Where the data of a study come from."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.splits import SplitSettings, assign_splits
+from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
 from mmspec_ds.studies.cells import identity_of
 from mmspec_ds.studies.data import files_of, make_data, with_data
 from mmspec_ds.studies.elucidation.budgets import PAPER
@@ -67,6 +69,54 @@ def test_missing_data_are_told(tmp_path: Path, budget: Budget) -> None:
         with_data(PAPER, ElucidationData(), [tmp_path / "none.parquet"])
     with pytest.raises(DataError, match="expected what `mmspec simulate` writes"):
         with_data(budget, ElucidationData(), given=tmp_path)
+
+
+def test_files_that_cannot_be_read_to_the_end_are_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"smiles": ["C"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"smiles": [["C"]]}), tmp_path / "b.parquet")  # as many names, another type
+    with pytest.raises(DataError, match=r"b\.parquet: row group 0 cannot be read"):
+        split_files([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path)
+    assert not (tmp_path / "parts").exists()
+
+
+def test_a_file_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    """Its molecules would be learnt from and asked about."""
+    pq.write_table(pa.table({"smiles": ["C"]}), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").symlink_to("a.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet: is named twice"):
+        with_data(PAPER, ElucidationData(), [tmp_path / "a.parquet", tmp_path / "b.parquet"])
+
+
+def test_another_folder_of_as_many_molecules_is_not_taken(budget: Budget, tmp_path: Path) -> None:
+    def given(name: str, test: list[str]) -> Budget:
+        for part, rows in (("train", ["C"] * 5), ("val", ["C"]), ("test", test)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            pq.write_table(pa.table({"smiles": rows}), tmp_path / name / f"{part}.parquet")
+        return with_data(budget, ElucidationData(), given=tmp_path / name)
+
+    text, out = cell(data="hard_text"), tmp_path / "out"
+    first, same, other = given("first", ["CC", "CO"]), given("same", ["CC", "CO"]), given("other", ["CC", "CN"])
+    found = make_data(text, first, out, 1)
+    assert make_data(text, same, out, 1) == found
+    with pytest.raises(
+        DataError, match=r"other/test\.parquet: holds other molecules than .*smoke/test\.parquet"
+    ):
+        make_data(text, other, out, 1)
+    (tmp_path / "first" / "val.parquet").unlink()  # the links lead nowhere: the folder still is of its recipe
+    more = given("more", ["CC", "CO", "CN"])
+    with pytest.raises(DataError, match=r"was made of .* take another --out"):
+        make_data(text, more, out, 1)
+
+
+def test_shards_of_files_that_are_gone_are_not_learnt_from(budget: Budget, tmp_path: Path) -> None:
+    simulate = SimulationSettings(molecules=60, max_heavy_atoms=5)
+    for name, seed in (("first", 0), ("other", 1)):
+        simulate_dataset(tmp_path / name, simulate.model_copy(update={"seed": seed}))
+    first, other = (with_data(budget, ElucidationData(), given=tmp_path / name) for name in ("first", "other"))
+    make_data(cell(), first, tmp_path / "out", 1)
+    shutil.rmtree(tmp_path / "first")
+    with pytest.raises(DataError, match=r"was begun with .*: expected the same files"):
+        make_data(cell(), other, tmp_path / "out", 1)
 
 
 def test_data_of_another_recipe_are_not_taken(budget: Budget, tmp_path: Path) -> None:

@@ -78,6 +78,21 @@ class ElucidationData:
             with ProgressLines(f"simulating {folder.name}", unit="molecules") as progress:
                 simulate_dataset(folder, settings, workers=workers, progress=progress.at)
 
+    def refuse_others(self, recipe: DataRecipe, found: DataFiles) -> None:
+        """Refuse a given folder whose test molecules are not those of the files that are there: a folder is
+        known by its number of molecules alone.
+
+        Raises:
+            DataError: names the file.
+        """
+        for path in found.test if recipe.given is not None else ():
+            assert recipe.given is not None
+            given = recipe.given / path.name
+            if not given.samefile(path) and _smiles(given) != _smiles(path):
+                raise DataError(
+                    f"holds other molecules than {path}, as many in all: take another --out", path=given
+                )
+
     def prepare(self, files: DataFiles, run: RunSettings, workers: int) -> None:
         """Encode the training file as shards, where a run learns from shards."""
         if files.shards is None:
@@ -121,10 +136,10 @@ def split_files(files: Sequence[Path], folder: Path) -> None:
         partial.mkdir()
         writers = {name: pq.ParquetWriter(partial / f"{targets[name]}.parquet", schema) for name in SPLITS}
         done = 0
-        for group in _row_groups(opened):
+        for group in _row_groups(files, opened, schema):
             of_group = split_N[done : done + len(group)]
             for number, name in enumerate(SPLITS):
-                writers[name].write_table(group.filter(pa.array(of_group == number)).cast(schema))
+                writers[name].write_table(group.filter(pa.array(of_group == number)))
             done += len(group)
             progress.at(done)
         for writer in writers.values():
@@ -141,10 +156,30 @@ def _opened(path: Path) -> pq.ParquetFile:
         raise DataError(f"cannot be read: {' '.join(str(error).split())}", path=path) from None
 
 
-def _row_groups(files: Sequence[pq.ParquetFile]) -> Iterator[pa.Table]:
-    for one in files:
+def _row_groups(
+    files: Sequence[Path], opened: Sequence[pq.ParquetFile], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    for path, one in zip(files, opened):
         for number in range(one.num_row_groups):
-            yield one.read_row_group(number)
+            try:
+                group = one.read_row_group(number).cast(schema)
+            except (OSError, pa.ArrowException) as error:
+                why = " ".join(str(error).split())
+                raise DataError(f"row group {number} cannot be read: {why}", path=path) from None
+            yield group
+
+
+def _smiles(path: Path) -> list[str | None]:
+    """The structures of a file in its order.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    try:
+        found: list[str | None] = pq.read_table(path, columns=["smiles"])["smiles"].to_pylist()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"cannot be read: {' '.join(str(error).split())}", path=path) from None
+    return found
 
 
 def _count(folder: Path) -> int:

@@ -68,6 +68,9 @@ class RetrievalData:
         if not names:
             simulate_spectra(recipe, folder / SIMULATED, workers)
 
+    def refuse_others(self, recipe: DataRecipe, found: DataFiles) -> None:
+        """No folder is given, and the user's files are known by name and size."""
+
     def prepare(self, files: DataFiles, run: RunSettings, workers: int) -> None:
         """There is nothing to prepare: a run reads the files into memory."""
 

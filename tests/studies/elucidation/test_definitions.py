@@ -181,15 +181,16 @@ def drawn(measure: str, rng: np.random.Generator, *, sparse: bool) -> dict[str, 
         return {"steps": 1000, "flops": 3e15, "seconds": 100.0, "parameters": 10, "samples": 64_000}
     if measure == "accuracy":
         sizes = [int(one) for one in rng.integers(5, 11, 30)]
-        return {"n": 30, "loss": 0.2, "validity": 90.0, **asked(), "heavy_atoms": sizes}
+        return {"n": 30, "beam": 10, "loss": 0.2, "validity": 90.0, **asked(), "heavy_atoms": sizes}
     if measure == "compute":
         share = {"share_of_equal_total": {"feed_forward": 0.25, "encoder": 0.4}} if sparse else {}
         counts = {"parameters": 2_000_000, "active": 1e6, "feed_forward": 1e5, "encoder": 2e5 * rng.random()}
         return {**counts, **share}
     if measure == "missing":
-        return {how: {name: asked() for name in SETTINGS} for how in ("tokens", "channels")}
+        settings = {how: {name: asked() for name in SETTINGS} for how in ("tokens", "channels")}
+        return {"n": 30, "beam": 5, **settings}
     if measure == "modality_subsets":
-        return {"subsets": {"nmr": asked(), "nmr+ir": asked()}}
+        return {"n": 30, "beam": 5, "subsets": {"nmr": asked(), "nmr+ir": asked()}}
     if measure == "routing":
         return {
             "experts": experts, "modalities": names, "share_all": spread(2, 6), "top_1": spread(2, 6),
@@ -207,7 +208,7 @@ def drawn(measure: str, rng: np.random.Generator, *, sparse: bool) -> dict[str, 
             snapshots.append({**one, "top_1": spread(2, 6), "effective": [3.0, 4.0]} if sparse else one)
         return {"steps": [10, 20, 30], "snapshots": snapshots}
     if measure == "matcher":
-        return asked()
+        return {"n": 30, **asked()}
     assert measure == "resources"
     figures = {"training/tokens_per_second": 1e4, "memory/peak": 1e9, "decoding/beam_5/latency": 0.02}
     about = {"device": "CPU", "torch": "2", "ranks": 1}
@@ -245,6 +246,20 @@ def test_tables_without_any_result(study: Study) -> None:
     for table in study.tables(made):
         assert all(value is None or isinstance(value, float | int | str) for value in filled(table).values())
     assert list(study.figures(made)) == []
+
+
+def test_what_was_asked_and_trained_is_what_a_table_says() -> None:
+    """The budget has 1,000 molecules, the test file of these results 30; one seed of one model is not there."""
+    made = Made(STUDIES["main"], CPU)
+    (last,) = (
+        one for one in made.cells if one.overrides.get("model.encoder_ffn_width") == 320 and one.seed == 2
+    )
+    made.known[written(last), "training"] = None
+    table, *_ = STUDIES["main"].tables(made)
+    equal, seeds, asked = table.about[0], table.about[-2], table.about[-1]
+    assert "samples seen (64,000)" in equal
+    assert seeds == "Not with all seeds so far: dense, equal active, 2 of 3."
+    assert asked.startswith("Accuracy on the first 30 test molecules with beam 10")
 
 
 def test_the_lead_is_counted_seed_by_seed() -> None:

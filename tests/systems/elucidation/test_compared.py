@@ -15,6 +15,11 @@ def run_of(seed: int = 0, **training: object) -> ElucidationRun:
     return ElucidationRun.model_validate({**content, "seed": seed})
 
 
+def changed(**blocks: dict[str, object]) -> ElucidationRun:
+    """The run with other settings than those of its training."""
+    return ElucidationRun.model_validate({**run_of().model_dump(), **blocks})
+
+
 def test_runs_of_the_same_settings_are_equal_in_all_that_is_recorded() -> None:
     found = equality_of([compared_model(name, run_of(), USAGE) for name in "ab"])
     assert found.nearly == found.different == found.unknown == ()
@@ -29,8 +34,10 @@ def test_runs_of_the_same_settings_are_equal_in_all_that_is_recorded() -> None:
         (run_of(start_from="runs/dense"), "first weights (drawn, runs/dense)"),
         (run_of(learning_rate=1e-3), "optimizer and noise"),
         (run_of(seed=3), "seed (0, 3)"),
+        (changed(model={"dropout": 0.0}), "optimizer and noise"),
+        (changed(objective={"label_smoothing": 0.1}), "optimizer and noise"),
     ],
-    ids=["gradients", "start", "rate", "seed"],
+    ids=["gradients", "start", "rate", "seed", "dropout", "smoothing"],
 )
 def test_what_differs_is_named(other: ElucidationRun, told: str) -> None:
     found = equality_of([compared_model("a", run_of(), USAGE), compared_model("b", other, USAGE)])

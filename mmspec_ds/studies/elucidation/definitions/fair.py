@@ -149,6 +149,8 @@ def _baseline_tables(results: Results) -> list[Table]:
     cell = MATCHER.cell(0, ("matcher",))
     matcher: dict[str, Entry] = dict.fromkeys((LOSS.key, *(column.key for column in COMPARED)), NOTHING)
     matcher |= {key: results.value(cell, "matcher", key) for key in ("top_1", "top_5", "top_10")}
+    planned = {"n": min(MATCHED, results.budget.evaluate)}
+    asked = (results.of(cell, "matcher") or planned)["n"]
     full = Table(
         title="Baselines that could win",
         columns=[*top_columns(paper=False), LOSS, *COMPARED],
@@ -158,7 +160,7 @@ def _baseline_tables(results: Results) -> list[Table]:
         notes=(
             "The matcher knows the candidates: it ranks the predicted spectra of all molecules of a list that"
             " holds the right one. It shows how much of the task needs no learning. It is asked about the first"
-            f" {min(MATCHED, results.budget.evaluate):,} test molecules.",
+            f" {asked:,} test molecules.",
             "PCGrad and gradient blending make several passes a step, as their training FLOPs say. In late"
             " fusion a token uses one encoder of several, and the active parameters are those.",
         ),
@@ -180,7 +182,7 @@ def _degradation(results: Results, variants: Sequence[Variant], how: str) -> Tab
         names="model",
         about=(
             "In brackets the missing shares of NMR, MS and IR. Nothing is trained anew.",
-            asked_line(results, *fewer(results.budget)),
+            asked_line(results, "missing", *fewer(results.budget)),
         ),
     )
 

@@ -20,6 +20,7 @@ LOSS = Column("loss", "loss, nats a token", digits=4, better="lower", paper=Fals
 
 COMPARED = (
     Column("steps", "steps", digits=0, paper=False),
+    Column("samples", "samples seen", digits=0, paper=False),
     Column("flops", "training TFLOP", digits=1, paper=False),
     Column("parameters", "parameters, M", digits=2, paper=False),
     Column("active", "active, M", digits=2, paper=False),
@@ -33,6 +34,7 @@ def compared(results: Results, cell: Cell) -> dict[str, Entry]:
     """The entries of `COMPARED` for a cell, means over its seeds."""
     return {
         "steps": results.value(cell, TRAINING, "steps"),
+        "samples": results.value(cell, TRAINING, "samples"),
         "flops": scaled(results.value(cell, TRAINING, "flops"), 1e-12),
         "parameters": scaled(results.value(cell, "compute", "parameters"), 1e-6),
         "active": scaled(results.value(cell, "compute", "active"), 1e-6),
@@ -63,7 +65,8 @@ def full_row(
 
 
 def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
-    """What was equal between trained variants and what was not, from the records of their trainings."""
+    """What was equal between trained variants and what was not, from the records of their trainings; and which
+    of them lack seeds."""
     entries = {one.name: compared(results, one.cell()) for one in variants if one.trains}
     equal, unequal = [], []
     for column in COMPARED:
@@ -83,14 +86,34 @@ def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
         lines.append(f"Equal within 1 %: {'; '.join(equal)}.")
     if unequal:
         lines.append(f"Not equal: {'; '.join(unequal)}.")
-    return lines
+    return lines + _lacking_seeds(results, variants)
 
 
-def asked_line(results: Results, molecules: int | None = None, beam: int | None = None) -> str:
-    """How accuracy was measured, where a measure does not take the budget's molecules and beam with so many."""
-    budget = results.budget
-    molecules, beam = molecules or budget.evaluate, beam or budget.beam
+def _lacking_seeds(results: Results, variants: Sequence[Variant]) -> list[str]:
+    """Which variants were trained with some of the seeds alone, whose means are less sure than others."""
+    lacking = []
+    for one in variants:
+        alike = results.alike(one.cell())
+        trained = sum(results.training(cell) is not None for cell in alike)
+        if one.trains and 0 < trained < len(alike):
+            lacking.append(f"{one.name}, {trained} of {len(alike)}")
+    return [f"Not with all seeds so far: {'; '.join(lacking)}."] if lacking else []
+
+
+def asked_line(results: Results, measure: str = "accuracy", *planned: int) -> str:
+    """How accuracy was measured.
+
+    Args:
+        results: of the study.
+        measure: which has the accuracy, with its molecules `n` and its `beam`.
+        planned: molecules and beam, for where nothing is measured yet; without, those of the budget.
+    """
+    molecules, beam = planned or (results.budget.evaluate, results.budget.beam)
+    found = [one for cell in results.cells if (one := results.of(cell, measure)) is not None]
+    counts = sorted({one["n"] for one in found}) or [molecules]
+    told = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    beam = found[0]["beam"] if found else beam
     return (
-        f"Accuracy on the first {molecules:,} test molecules with beam {beam}, by the rule of the benchmark:"
+        f"Accuracy on the first {told} test molecules with beam {beam}, by the rule of the benchmark:"
         " canonical SMILES equal, invalid and repeated proposals keep their rank."
     )

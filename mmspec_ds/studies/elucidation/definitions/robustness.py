@@ -91,7 +91,7 @@ def _settings_table(results: Results, how: str) -> Table:
         columns=[Column(one, one.upper(), digits=1, paper=False) for one in ("nmr", "ms", "ir")] + _columns(),
         rows=rows,
         names="setting",
-        about=[*equal_lines(results, pair), asked_line(results, *fewer(results.budget))],
+        about=[*equal_lines(results, pair), asked_line(results, "missing", *fewer(results.budget))],
         notes=(
             note,
             "What is missing is the same for every model. Lists have ten proposals whatever the beam.",
@@ -117,7 +117,7 @@ def _subsets_table(results: Results) -> Table:
         columns=_columns(paper=False),
         rows=rows,
         names="given",
-        about=[asked_line(results, *fewer(results.budget))],
+        about=[asked_line(results, "modality_subsets", *fewer(results.budget))],
         notes=("Both models learnt from all modalities. Table 1 has models trained with each combination.",),
     )
 

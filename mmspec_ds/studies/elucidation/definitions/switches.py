@@ -199,6 +199,8 @@ STUDIES = (
         " al. 2022), an always-on expert and fine-grained experts (Dai et al. 2024), supervised interactions"
         " (I2MoE, Xin et al. 2025), sparse upcycling (Komatsuzaki et al. 2023).",
         _switches,
-        notes=("Each row is one setting of many: a switch that loses here may win with another strength.",),
+        notes=("Each row is one setting of many: a switch that loses here may win with another strength.",
+               "Upcycled: steps, samples, FLOPs and seconds are those of the sparse half; the dense half before"
+               " it has as many steps."),
     ),
 )  # fmt: skip
