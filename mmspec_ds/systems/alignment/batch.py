@@ -88,7 +88,8 @@ def make_batch(
         start = longest - len(row) if left else 0
         ids[at, start : start + len(row)] = row.ids
         mask[at, start : start + len(row)] = True
-        answer[at, start + row.answer : start + len(row)] = True
+        for first_of_answer, end in row.answers:
+            answer[at, start + first_of_answer : start + end] = True
     chosen: dict[Kind, Tensor] = {}
     first: dict[Place, int] = {}
     total = 0

@@ -15,6 +15,7 @@ from mmspec_ds.molecules.fingerprints import morgan_fingerprints, tanimoto_simil
 from mmspec_ds.molecules.formula import ELECTRON_DA, monoisotopic_mass, parse_formula
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.readers.adduct import parse_adduct
+from mmspec_ds.readers.part import counted
 from mmspec_ds.systems.alignment.claims import Claim, claims_of, groups_in, yes_or_no
 
 Verdict: TypeAlias = Literal["agrees", "disagrees", "possible"]
@@ -209,10 +210,10 @@ def _by_facts(claim: Claim, facts: Facts) -> Truth | None:
         case "molecular weight":
             return _near(claim, facts.weight_da)
         case "rings" | "aromatic rings" | "stereocentres":
-            name = claim.what.replace(" ", "_")
-            return _counted(claim, int(getattr(facts, name)), claim.what)
+            number = int(getattr(facts, claim.what.replace(" ", "_")))
+            return _counted(claim, number, counted(number, claim.what.removesuffix("s")))
         case "rule of five":
-            return facts.passes_lipinski == claim.holds, f"{facts.lipinski_violations} violations"
+            return facts.passes_lipinski == claim.holds, counted(facts.lipinski_violations, "violation")
         case _:
             return _by_formula(claim, facts.formula)
 
@@ -228,7 +229,8 @@ def _by_formula(claim: Claim, formula: str) -> Truth | None:
         case "exact mass":
             return _near(claim, monoisotopic_mass(formula) - charge * ELECTRON_DA)
         case "element":
-            return _counted(claim, elements.get(claim.names[0], 0), claim.names[0])
+            number = elements.get(claim.names[0], 0)
+            return _counted(claim, number, f"{number} {claim.names[0]}")
         case "group" if set(claim.names) <= _HALOGENS.keys():
             there = [name for name in claim.names if elements.keys() & _HALOGENS[name]]
             return bool(there) == claim.holds, formula
@@ -251,10 +253,9 @@ def _near(claim: Claim, value: float) -> Truth:
     return near == claim.holds, f"{value:.4f} Da"
 
 
-def _counted(claim: Claim, value: int, what: str) -> Truth:
-    if claim.number is None:
-        return (value > 0) == claim.holds, f"{value} {what}"
-    return (claim.number == value) == claim.holds, f"{value} {what}"
+def _counted(claim: Claim, value: int, told: str) -> Truth:
+    agrees = value > 0 if claim.number is None else claim.number == value
+    return agrees == claim.holds, told
 
 
 def _check_by_mass(claim: Claim, known: Known) -> Check | None:

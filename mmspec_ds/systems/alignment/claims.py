@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from mmspec_ds.molecules.formula import parse_formula
 from mmspec_ds.molecules.functional_groups import GROUPS
 from mmspec_ds.readers.adduct import Adduct, parse_adduct
+from mmspec_ds.readers.part import counted
 
 What: TypeAlias = Literal[
     "group", "element", "formula", "exact mass", "molecular weight", "rings", "aromatic rings",
@@ -203,9 +204,9 @@ def _count_claim(question: str, answer: str) -> list[Claim]:
     rings = _RINGS.search(question)
     if rings:
         what: What = "aromatic rings" if rings["aromatic"] else "rings"
-        return [Claim(what, f"{number} {what}", number=number)]
+        return [Claim(what, counted(number, what.removesuffix("s")), number=number)]
     if _STEREO.search(question):
-        return [Claim("stereocentres", f"{number} stereocentres", number=number)]
+        return [Claim("stereocentres", counted(number, "stereocentre"), number=number)]
     named = [s for name, s in _ELEMENT_NAMES.items() if re.search(rf"\b{name}s?\b", question, re.I)]
     return [Claim("element", f"{number} {named[0]}", (named[0],), number=number)] if len(named) == 1 else []
 

@@ -20,8 +20,9 @@ from mmspec_ds.systems.alignment.batch import FloatArray, Place
 from mmspec_ds.systems.alignment.descriptions import describe
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object, kind_of
-from mmspec_ds.systems.alignment.prompt import PromptTooLong, PromptWriter, TokenRow
+from mmspec_ds.systems.alignment.prompt import PromptTooLong, PromptWriter, TokenRow, joined_rows
 from mmspec_ds.systems.alignment.run_settings import AlignmentData, AlignmentObjective
+from mmspec_ds.systems.alignment.together import Properties, later_prompt, properties_of
 
 LONGEST_LINE = 4096
 """Characters kept of a line of general text."""
@@ -35,6 +36,8 @@ class ExampleSet:
         rows: the prompts with their answers, N.
         places: the objects of each.
         tasks: the kind of question of each.
+        properties: what the answer to each tells of, see `together`.
+        later: each as it goes on a dialogue; none where each question is by itself.
         texts: the descriptions, M: the answers of the examples, each once; then general text.
         description_N: which of them is the answer of each example.
         states_MW: what the language model makes of each text; of none without the contrastive loss.
@@ -46,6 +49,8 @@ class ExampleSet:
     texts: tuple[str, ...]
     description_N: IntArray
     states_MW: Tensor
+    properties: tuple[Properties, ...] = ()
+    later: tuple[TokenRow, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,6 +59,13 @@ class ExampleSet:
     def length_N(self) -> IntArray:
         """Positions of each prompt with its answer."""
         return np.array([len(row) for row in self.rows], dtype=np.int64)
+
+    def dialogue(self, questions: Sequence[int]) -> tuple[TokenRow, tuple[Place, ...]]:
+        """Questions about the same objects as one sequence, with the objects of its places."""
+        first, *others = questions
+        rows = [self.rows[first], *(self.later[at] for at in others)]
+        named = [self.places[first], *(self.places[at] for at in others if self.later[at].kinds)]
+        return joined_rows(rows), tuple(place for places in named for place in places)
 
 
 @dataclass(frozen=True)
@@ -217,8 +229,16 @@ def _example_set(
     states_MW = torch.zeros(0, language.width)
     if objective.contrastive:
         states_MW = describe(language, writer, texts, objective.layer, settings.cache)
+    together = settings.questions_together > 1
     return ExampleSet(
-        tuple(rows), tuple(places), tuple(one.task for one in examples), texts, description_N, states_MW
+        tuple(rows),
+        tuple(places),
+        tuple(one.task for one in examples),
+        texts,
+        description_N,
+        states_MW,
+        tuple(map(properties_of, examples)) if together else (),
+        tuple(writer.write_later(later_prompt(one), one.answer) for one in examples) if together else (),
     )
 
 

@@ -25,6 +25,9 @@ from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
 
 LANGUAGE_IDENTITY = "language_identity"
 """The buffer with the checksum of the language model."""
+NEIGHBOURS_IDENTITY = "neighbours_identity"
+"""The buffer with the checksum of the known descriptions, where prompts have such."""
+_IDENTIFIED = {LANGUAGE_IDENTITY: "language model", NEIGHBOURS_IDENTITY: "file of known descriptions"}
 
 
 @dataclass(frozen=True)
@@ -51,22 +54,23 @@ class EncoderShape:
 
 class AnswerTokens(NamedTuple):
     """The tokens of all answers of a batch, each with its end: the logarithm of the probability, whether the
-    token is the likeliest, and the number of its prompt, [A]."""
+    token is the likeliest, and the number of its answer, in the order of prompts and places, [A]."""
 
     log_p_A: Tensor
     likeliest_A: Tensor
-    prompt_A: Tensor
+    answer_A: Tensor
 
-    def exact(self, prompts: int) -> Tensor:
-        """Whether a greedy answer would be the whole right one, of each prompt, bool."""
-        wrong = torch.zeros(prompts, device=self.prompt_A.device)
-        wrong.index_add_(0, self.prompt_A, (~self.likeliest_A).float())
+    def exact(self, answers: int) -> Tensor:
+        """Whether a greedy answer would be the whole right one, of each, bool. In a dialogue the answers before
+        it are the right ones."""
+        wrong = torch.zeros(answers, device=self.answer_A.device)
+        wrong.index_add_(0, self.answer_A, (~self.likeliest_A).float())
         return wrong == 0
 
-    def mean_loss(self, prompts: int) -> Tensor:
+    def mean_loss(self, answers: int) -> Tensor:
         """The mean over answers of the mean of -log p over the tokens of each."""
-        total = self.log_p_A.new_zeros(prompts).index_add(0, self.prompt_A, -self.log_p_A)
-        count = torch.bincount(self.prompt_A, minlength=prompts)
+        total = self.log_p_A.new_zeros(answers).index_add(0, self.answer_A, -self.log_p_A)
+        count = torch.bincount(self.answer_A, minlength=answers)
         return (total / count).mean()
 
 
@@ -133,6 +137,10 @@ class AlignmentModel(nn.Module):
         assert isinstance(found, Projection)
         return found
 
+    def keep_neighbours(self, checksum: str) -> None:
+        """Let the weights hold the checksum of the known descriptions that stand in prompts."""
+        self.register_buffer(NEIGHBOURS_IDENTITY, _digest(checksum))
+
     def fit(self, vectors: Mapping[Kind, Tensor], texts_MW: Tensor | None = None) -> None:
         """Take the scales of what comes in and goes out from vectors of a training set, [N, X, D] by kind, and
         from what the language model makes of its descriptions."""
@@ -170,7 +178,9 @@ class AlignmentModel(nn.Module):
         logits_AV = self.language.logits(states_BLW[:, :-1][told_BL])
         ids_A = batch.ids_BL[:, 1:][told_BL]
         log_p_A = -F.cross_entropy(logits_AV, ids_A, reduction="none")
-        return AnswerTokens(log_p_A, logits_AV.detach().argmax(-1) == ids_A, told_BL.nonzero()[:, 0])
+        starts_BL = told_BL & ~batch.answer_BL[:, :-1]  # a prompt begins with no answer
+        answer_A = (starts_BL.flatten().cumsum(0) - 1)[told_BL.flatten()]
+        return AnswerTokens(log_p_A, logits_AV.detach().argmax(-1) == ids_A, answer_A)
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout on or off, that of adapters too."""
@@ -188,7 +198,7 @@ class AlignmentModel(nn.Module):
         for name, own in self._identities().items():
             stored = state_dict.get(prefix + name)
             if stored is not None and not torch.equal(stored.cpu().to(torch.uint8), own.cpu()):
-                what = "language model" if name == LANGUAGE_IDENTITY else f"encoder of a {name.split('_')[0]}"
+                what = _IDENTIFIED.get(name, f"encoder of a {name.split('_')[0]}")
                 raise DataError(
                     f"the {what} is not the one that these weights were trained with: expected one with"
                     f" checksum {_told(stored)}..., found {_told(own)}..."

@@ -53,12 +53,14 @@ class AlignmentBatch:
 
     Attributes:
         rows: how many, B.
+        rows_of_all: those of all ranks, G.
         tokens: of all ranks, without padding.
         prompts: with their answers; None where no answer is told.
         contrast: None without the contrastive loss.
     """
 
     rows: int
+    rows_of_all: int
     tokens: int
     prompts: PromptBatch | None
     contrast: ContrastBatch | None
@@ -108,9 +110,13 @@ class AlignmentLosses(nn.Module):
         """The loss of a batch; `progress` changes nothing."""
         found: dict[str, Tensor] = {}
         exact_B = None
+        world = 1 if self.group is None else torch.distributed.get_world_size(self.group)
         if batch.prompts is not None:
             tokens = self.model.answers(batch.prompts)
-            found["autoregressive"] = mean_of_ranks(tokens.mean_loss(batch.rows), self.group)
+            share = (
+                batch.rows * world / batch.rows_of_all
+            )  # each answer counts the same, on whatever rank it is
+            found["autoregressive"] = mean_of_ranks(share * tokens.mean_loss(batch.rows), self.group)
             exact_B = tokens.exact(batch.rows)
         if batch.contrast is not None:
             found["contrastive"] = self._contrast(batch.contrast)
@@ -118,11 +124,10 @@ class AlignmentLosses(nn.Module):
         task = torch.stack([weights[name] * loss for name, loss in found.items()]).sum()
         total = task + self._nothing() if self.training else task
         parts = {"task": task, **(found if len(found) > 1 else {})}
-        rows = float(batch.rows * (1 if self.group is None else torch.distributed.get_world_size(self.group)))
         return AlignmentLoss(
             total=total,
             parts={name: loss.detach() for name, loss in parts.items()},
-            weight=torch.tensor(rows, device=task.device),
+            weight=torch.tensor(float(batch.rows_of_all), device=task.device),
             tokens=torch.tensor(float(batch.tokens), device=task.device),
             exact_B=exact_B,
         )

@@ -103,20 +103,34 @@ def _missing(tokenizer: "Tokenizer", chat: ChatFormat) -> list[str]:
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A prompt, with or without its answer.
+    """A prompt or a dialogue, with or without answers.
 
     Attributes:
         ids: int64 [L], `SOFT` where a vector of an object goes.
         kinds: of the objects, in the order of their places.
-        answer: where the answer begins; L without one.
+        answers: the positions of each answer, its end included: from, and up to. Between two answers there is a
+            token at least that is of neither.
     """
 
     ids: IntArray
     kinds: tuple[Kind, ...]
-    answer: int
+    answers: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def answer(self) -> int:
+        """Where the first answer begins; L without one."""
+        return self.answers[0][0] if self.answers else len(self)
+
+
+def joined_rows(rows: Sequence[TokenRow]) -> TokenRow:
+    """A dialogue: a question with its answer, then those that `PromptWriter.write_later` wrote."""
+    starts = np.cumsum([0, *map(len, rows)]).tolist()
+    answers = [(at + first, at + end) for at, row in zip(starts, rows) for first, end in row.answers]
+    kinds = tuple(kind for row in rows for kind in row.kinds)
+    return TokenRow(np.concatenate([row.ids for row in rows]), kinds, tuple(answers))
 
 
 class _Slot(NamedTuple):
@@ -203,12 +217,27 @@ class PromptWriter:
             atoms += [turn.text] if own else _pieces(turn.text)
             atoms += self._marked(self.chat.closing)
         ids, kinds = self._joined([*atoms, *self._marked(self.chat.openings["assistant"])])
+        return self._row([*self._first, *ids], kinds, answer)
+
+    def write_later(self, prompt: str, answer: str) -> TokenRow:
+        """A question with its answer as they go on a dialogue, from the end of the answer before them on.
+
+        Raises:
+            DataError, PromptTooLong: see `write`.
+        """
+        # The answer before ends with the mark that closes its turn: what follows that mark is to be written.
+        before = self._marked(self.chat.closing.removeprefix(self.chat.stop) + self.chat.openings["user"])
+        after = self._marked(self.chat.closing + self.chat.openings["assistant"])
+        return self._row(*self._joined([*before, *_pieces(prompt), *after]), answer)
+
+    def _row(self, ids: list[int], kinds: tuple[Kind, ...], answer: str | None) -> TokenRow:
         start = len(ids)
         if answer is not None:
-            ids += self.answer_ids(answer)
+            ids = [*ids, *self.answer_ids(answer)]
         if len(ids) > self.longest:
             raise PromptTooLong(f"a prompt of {len(ids):,} tokens: expected at most {self.longest:,}")
-        return TokenRow(np.array(ids, dtype=np.int64), kinds, start)
+        answers = () if answer is None else ((start, len(ids)),)
+        return TokenRow(np.array(ids, dtype=np.int64), kinds, answers)
 
     def _marked(self, text: str) -> list[str | int | _Slot]:
         """A piece of the format: its marks as ids, and what stands between them."""
@@ -220,7 +249,7 @@ class PromptWriter:
         return found
 
     def _joined(self, atoms: Sequence[str | int | _Slot]) -> tuple[list[int], tuple[Kind, ...]]:
-        ids, kinds, text = list(self._first), list[Kind](), ""
+        ids, kinds, text = list[int](), list[Kind](), ""
         for atom in [*atoms, _END]:
             if isinstance(atom, str):
                 text += atom

@@ -41,6 +41,18 @@ class EncoderChoice(Settings):
     options: dict[str, Any] = {}
 
 
+class NeighbourSettings(Settings):
+    """The description of the nearest known molecule in the prompt that asks to describe a molecule.
+
+    Attributes:
+        least_similarity: Tanimoto similarity below which a prompt stays as it is.
+        most_tokens: of the description, which is cut after a sentence.
+    """
+
+    least_similarity: float = Field(0.3, ge=0, le=1)
+    most_tokens: int = Field(256, ge=8)
+
+
 class AlignmentData(Settings):
     """Files of examples, and where what is computed once is kept.
 
@@ -51,6 +63,8 @@ class AlignmentData(Settings):
         validation_most: most examples to validate on.
         split_seed: decides which groups and examples these are.
         tasks: keep the examples of these tasks; all without.
+        questions_together: most questions about an object in one training sequence, as a dialogue, see
+            `together`; 1 for each by itself. Held-back questions are by themselves.
         general_text: files of text, of which each line is one more description that fits no object.
         cache: folder for the vectors of objects and descriptions.
     """
@@ -61,6 +75,7 @@ class AlignmentData(Settings):
     validation_most: int = Field(512, ge=2)
     split_seed: int = 0
     tasks: tuple[str, ...] = ()
+    questions_together: int = Field(1, ge=1)
     general_text: tuple[Path, ...] = ()
     cache: Path = Path("alignment_cache")
 
@@ -115,6 +130,7 @@ class AlignmentRun(RunSettings):
         encoders: by kind of object.
         projection: sizes of the projections.
         objective: what they are trained for.
+        neighbour: puts the description of a similar molecule into prompts; none without.
         data: examples.
     """
 
@@ -124,6 +140,7 @@ class AlignmentRun(RunSettings):
         "encoders",
         "projection",
         "objective",
+        "neighbour",
     )
     free_keys: ClassVar[tuple[str, ...]] = (
         "language.base",
@@ -139,6 +156,7 @@ class AlignmentRun(RunSettings):
     encoders: dict[Kind, EncoderChoice] = Field(min_length=1)
     projection: ProjectionSettings = ProjectionSettings()
     objective: AlignmentObjective = AlignmentObjective()
+    neighbour: NeighbourSettings | None = None
     data: AlignmentData = AlignmentData()
     training: AlignmentTraining
 
@@ -161,6 +179,30 @@ class AlignmentRun(RunSettings):
             raise ValueError(
                 "training.activation_checkpointing is true, which the frozen language model does not know:"
                 " expected false, and a smaller training.batch_size with training.gradient_accumulation"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _dialogues_fit(self) -> Self:
+        together = self.data.questions_together
+        if together > 1 and self.objective.contrastive:
+            raise ValueError(
+                f"data.questions_together is {together}, but objective.contrastive compares each object with"
+                " one description: expected 1, or objective.contrastive=0"
+            )
+        if together > self.training.batch_size:
+            raise ValueError(
+                f"data.questions_together is {together}: expected at most training.batch_size,"
+                f" {self.training.batch_size}, which counts questions"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _neighbours_fit(self) -> Self:
+        if self.neighbour is not None and 2 * self.neighbour.most_tokens > self.language.longest:
+            raise ValueError(
+                f"neighbour.most_tokens is {self.neighbour.most_tokens}: expected at most half of"
+                f" language.longest, {self.language.longest}"
             )
         return self
 

@@ -4,7 +4,7 @@ one kind.
 Axes: N examples, G examples of a global batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,7 @@ def shared_order(rows_G: IntArray, world: int) -> IntArray:
     return np.concatenate([share(rows_G, rank, world) for rank in range(world)])
 
 
-def numbered(names: Sequence[str]) -> IntArray:
+def numbered(names: Sequence[Hashable]) -> IntArray:
     """Equal names as equal numbers from 0, in the order in which they come."""
-    numbers: dict[str, int] = {}
+    numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)

@@ -16,12 +16,14 @@ from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.alignment.batch import FloatArray, make_batch
 from mmspec_ds.systems.alignment.contrast import retrieved
 from mmspec_ds.systems.alignment.data import ExampleSet, make_sets, read_examples_of
+from mmspec_ds.systems.alignment.dialogue_sampler import Dialogue, DialogueSampler
 from mmspec_ds.systems.alignment.encoded import encode_all
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, shape_of, shapes_to_json
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.model import AlignmentModel
+from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, known_of, write_known
 from mmspec_ds.systems.alignment.objective import AlignmentBatch, AlignmentLoss, AlignmentLosses, ContrastBatch
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object
 from mmspec_ds.systems.alignment.projections_from import load_projections
@@ -62,13 +64,16 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         language = FrozenLanguage(run.language.base, run.language.precision)
         torch.manual_seed(run.seed)
         self.model = make_model(run, language, {kind: shape_of(one) for kind, one in self.encoders.items()})
-        writer = make_writer(run, language, self.model.soft_tokens)
+        self.writer = make_writer(run, language, self.model.soft_tokens)
         remarks: dict[str, int] = {}
         if examples is None:
             train, validation, remarks = read_examples_of(run.data, run.encoders, read_examples)
             examples = train, validation
+        self.neighbours = self._neighbours_of(examples[0])
+        if self.neighbours is not None:
+            examples = self.neighbours.examples(examples[0]), self.neighbours.examples(examples[1])
         language.to(context.device)
-        self.sets = make_sets(examples, self._encode, language, writer, run.data, run.objective, remarks)
+        self.sets = make_sets(examples, self._encode, language, self.writer, run.data, run.objective, remarks)
         self._begin()
         self.module = AlignmentLosses(
             self.model, run.objective, dist.group.WORLD if context.world > 1 else None
@@ -76,16 +81,36 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         self._checksum = language.checksum()
         self.sampler = self._make_sampler(self.sets.train)
         self.batches_per_epoch = len(self.sampler)
-        self._round = lru_cache(maxsize=1)(self.sampler.round)
+        self._round = lru_cache(maxsize=1)(self._batches)
         train_set, held_back = self.sets.train, self.sets.validation
         kinds = ", ".join(f"{one.name} for a {kind}" for kind, one in self.encoders.items())
+        most = run.data.questions_together
+        together = f"at most {most} in a dialogue; " if most > 1 else ""
         self.summary = (
-            f"{len(train_set):,} examples to learn from, {len(held_back):,} to validate on; encoders: {kinds};"
+            f"{len(train_set):,} examples to learn from, {len(held_back):,} to validate on; {together}"
+            f"encoders: {kinds};"
             f" language model {language.identity[:12]}, frozen"
         )
         self.about = {"examples": {"train": len(train_set), "validation": len(held_back)}, "data": self._data()}
         self.remarks = tuple(f"{what}: {count}" for what, count in self.sets.remarks.items())
-        self.identity = {ENCODERS: shapes_to_json(self.model.encoders), LANGUAGE: language.identity}
+        known = {} if self.neighbours is None else {NEIGHBOURS: self.neighbours.checksum}
+        self.identity = {
+            ENCODERS: shapes_to_json(self.model.encoders), LANGUAGE: language.identity, **known
+        }  # fmt: skip
+
+    def _neighbours_of(self, train: Sequence[Example]) -> Neighbours | None:
+        """The molecules whose descriptions stand in prompts, if the run wants that: those that are learnt from.
+        The weights get their checksum."""
+        if self.run.neighbour is None:
+            return None
+        known = known_of(train)
+        if not known:
+            raise ConfigError(
+                "neighbour: no example to learn from describes a molecule: expected some, or none"
+            )
+        found = Neighbours(known, self.run.neighbour, self.writer)
+        self.model.keep_neighbours(found.checksum)
+        return found
 
     def _encode(self, kind: Kind, objects: Sequence[Object]) -> FloatArray:
         encoder = self.encoders[kind]
@@ -110,18 +135,36 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
                     " or no such encoder"
                 )
 
-    def _make_sampler(self, examples: ExampleSet) -> ExampleSampler:
+    def _make_sampler(self, examples: ExampleSet) -> ExampleSampler | DialogueSampler:
         kinds = [one[0].kind if self.run.objective.contrastive else "" for one in examples.places]
         size = self.run.training.batch_size * self.context.world
         try:
+            if examples.later:
+                return DialogueSampler(
+                    numbered(examples.places),
+                    examples.properties,
+                    examples.length_N,
+                    np.array([len(row) for row in examples.later], dtype=np.int64),
+                    self.run.data.questions_together,
+                    self.writer.longest,
+                    size,
+                    self.run.seed,
+                )
             return ExampleSampler(examples.length_N, numbered(kinds), size, self.run.seed)
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
+    def _batches(self, number: int) -> Sequence[IntArray | list[Dialogue]]:
+        """The batches of a round, of questions or of dialogues."""
+        return self.sampler.round(number)
+
     def batch(self, number: int) -> AlignmentBatch:
         """Micro-batch `number` of the run, see `Task`."""
         turn, place = divmod(number, self.batches_per_epoch)
-        return self._batch_of(self.sets.train, self._round(turn)[place])
+        chosen = self._round(turn)[place]
+        if isinstance(chosen, list):
+            return self._batch_of_dialogues(self.sets.train, chosen)
+        return self._batch_of(self.sets.train, chosen)
 
     def validation_batches(self) -> Iterator[AlignmentBatch]:
         """The held-back examples, see `Task`; the same batches on any number of ranks that divides them."""
@@ -159,7 +202,16 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
                 kind, vectors_BXD, examples.states_MW[chosen], torch.from_numpy(description_G)
             )
         tokens = int(sum(len(examples.rows[at]) for at in rows_G.tolist()))
-        return AlignmentBatch(len(own), tokens, prompts, contrast)
+        return AlignmentBatch(len(own), len(own) * world, tokens, prompts, contrast)
+
+    def _batch_of_dialogues(self, examples: ExampleSet, dialogues: Sequence[Dialogue]) -> AlignmentBatch:
+        """The dialogues of this rank, short and long ones on all. There is one for each rank: a batch has as
+        many questions of each rank as a dialogue may have at least."""
+        own = dialogues[self.context.rank :: self.context.world]
+        rows, places = zip(*map(examples.dialogue, own))
+        prompts = make_batch(rows, places, self.sets.vectors, self.model.soft_tokens)
+        tokens = sum(len(examples.dialogue(one)[0]) for one in dialogues)
+        return AlignmentBatch(sum(map(len, own)), sum(map(len, dialogues)), tokens, prompts, None)
 
     def validate(self) -> Validation:
         """The mean loss of the held-back examples; of greedy answers the share that is right, by task; and R@1
@@ -236,6 +288,10 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
     def save_files(self, folder: Path) -> None:
         """See `Task`."""
         write_json(folder / ENCODERS, shapes_to_json(self.model.encoders))
+        if self.neighbours is not None:
+            write_known(folder / NEIGHBOURS, self.neighbours.known)
+        else:
+            (folder / NEIGHBOURS).unlink(missing_ok=True)  # of an earlier run in this folder
 
     def _data(self) -> str:
         """A short checksum by which two runs see that they learn from the same examples: of the tokens of
@@ -259,4 +315,4 @@ def _encoder(run: AlignmentRun, kind: Kind) -> ObjectEncoder:
     return found
 
 
-SYSTEM = System(AlignmentTask, files=(ENCODERS,))
+SYSTEM = System(AlignmentTask, files=(ENCODERS,), extras=(NEIGHBOURS,))

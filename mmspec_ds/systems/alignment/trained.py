@@ -4,7 +4,7 @@ Axes: N prompts or objects, X vectors of an object, D width of a vector, T soft 
 model, C choices.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +22,11 @@ from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_write
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.generation import Reading, choice_log_probabilities, generate
 from mmspec_ds.systems.alignment.model import AlignmentModel
+from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, read_known
 from mmspec_ds.systems.alignment.objects import Kind, Object, kind_of
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
+from mmspec_ds.systems.alignment.streams import Stream, Streams
 from mmspec_ds.systems.run_file import load_run_of
 from mmspec_ds.trainer.run_settings import check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
@@ -34,8 +36,6 @@ LANGUAGE_MODEL = "language_model"
 path in the settings is used."""
 
 FloatArray = npt.NDArray[np.float32]
-Stream = Callable[[int, str], None]
-"""Given the number of a prompt and the text that its answer goes on with."""
 
 
 @dataclass
@@ -47,6 +47,7 @@ class Trained:
         model: projections and language model.
         writer: of prompts.
         encoders: by kind; one that is not there yet is made when an object of its kind is asked about.
+        neighbours: whose descriptions stand in prompts; None without.
         batch: prompts at a time.
     """
 
@@ -54,6 +55,7 @@ class Trained:
     model: AlignmentModel
     writer: PromptWriter
     encoders: dict[Kind, ObjectEncoder] = field(default_factory=dict)
+    neighbours: Neighbours | None = None
     batch: int = 16
 
     @property
@@ -166,7 +168,7 @@ class Trained:
             else:
                 free.append(at)
         for chosen in self._groups(read, free):
-            streams = _Streams(self.writer, chosen, stream)
+            streams = Streams(self.writer, chosen, stream)
             found = generate(
                 self._reading(read, chosen), self.writer.stop_ids, decoding, numbers=chosen, see=streams.see
             )
@@ -226,6 +228,8 @@ class Trained:
     def _read(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> "_Read":
         if len(prompts) != len(objects):
             raise ValueError(f"{len(prompts)} prompts and objects of {len(objects)}: expected as many")
+        if self.neighbours is not None:
+            prompts = self.neighbours.prompts(prompts, objects)
         rows, everything = [], dict[Kind, list[Object]]()
         places: list[list[Place]] = []
         seen: dict[int, Place] = {}
@@ -258,32 +262,6 @@ class _Read:
     rows: list[TokenRow]
     places: list[list[Place]]
     vectors: dict[Kind, FloatArray]
-
-
-class _Streams:
-    """Passes on the text of several answers as it comes; a character whose bytes have not all come waits."""
-
-    def __init__(self, writer: PromptWriter, numbers: Sequence[int], stream: Stream | None) -> None:
-        self._writer, self._numbers, self._stream = writer, numbers, stream
-        self._given = [""] * len(numbers)
-
-    def see(self, place: int, ids: list[int]) -> None:
-        """The ids of an answer so far."""
-        text = self._writer.decode(ids).lstrip()
-        if self._stream is not None and not text.endswith("\ufffd"):
-            self._give(place, text)
-
-    def finish(self, answers: Sequence[list[int]]) -> None:
-        """The ids of all answers, whole."""
-        for place, ids in enumerate(answers):
-            if self._stream is not None:
-                self._give(place, self._writer.decode(ids).lstrip())
-
-    def _give(self, place: int, text: str) -> None:
-        new = text[len(self._given[place]) :]
-        if new and self._stream is not None:
-            self._given[place] = text
-            self._stream(self._numbers[place], new)
 
 
 def load_alignment(
@@ -321,11 +299,16 @@ def load_alignment(
             path=folder,
         )
     model = make_model(run, FrozenLanguage(base, run.language.precision), read_shapes(folder))
+    writer = make_writer(run, model.language, model.soft_tokens)
+    neighbours = None
+    if run.neighbour is not None:
+        neighbours = Neighbours(read_known(folder / NEIGHBOURS), run.neighbour, writer)
+        model.keep_neighbours(neighbours.checksum)
     tensors, _ = read_weights(folder / WEIGHTS)
     load_state(model, tensors, folder / WEIGHTS)
     for kind, one in (encoders or {}).items():
         _check_encoder(model, kind, one)
-    return Trained(run, model.eval(), make_writer(run, model.language, model.soft_tokens), dict(encoders or {}))
+    return Trained(run, model.eval(), writer, dict(encoders or {}), neighbours)
 
 
 def _check_encoder(model: AlignmentModel, kind: Kind, encoder: ObjectEncoder) -> None:

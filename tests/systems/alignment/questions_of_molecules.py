@@ -35,5 +35,25 @@ def questions() -> list[Example]:
     return found
 
 
+def talks() -> list[Example]:
+    """Four questions about each molecule and two about each protein, which may stand in one dialogue."""
+    found = []
+    for one in map(Molecule, SMILES):
+        answers = {"element": "N" in one.smiles, "oxygen": "O" in one.smiles, "long": len(one.smiles) > 4}
+        found += [
+            Example(f"Is {task} in [MOLECULE]?", (one,), "yes" if holds else "no", task, group=one.smiles)
+            for task, holds in answers.items()
+        ]
+        found.append(
+            Example("How long is [MOLECULE]?", (one,), str(len(one.smiles)), "length", group=one.smiles)
+        )
+    for protein in map(Protein, SEQUENCES):
+        for letter, task in (("S", "serine"), ("P", "proline")):
+            answer = "yes" if letter in protein.sequence else "no"
+            group = protein.sequence
+            found.append(Example(f"Is {task} in [PROTEIN]?", (protein,), answer, task, group=group))
+    return found
+
+
 def _text(smiles: str) -> str:
     return f"{smiles.count('C')} of C, {smiles.count('N')} of N"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.evaluation.bootstrap import Estimate
+from mmspec_ds.molecules.facts import facts_of
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Multiplet, Record, TandemMS
 from mmspec_ds.systems.alignment.answering.captions import WrittenDescriptions
 from mmspec_ds.systems.alignment.answering.methods import (
@@ -18,6 +19,7 @@ from mmspec_ds.systems.alignment.answering.methods import (
     Shuffled,
     shuffled,
 )
+from mmspec_ds.systems.alignment.answering.number_regression import formula_of
 from mmspec_ds.systems.alignment.answering.object_text import with_text
 from mmspec_ds.systems.alignment.answering.regressions import GeneRegression, Probe
 from mmspec_ds.systems.alignment.answering.report import Scores, scored
@@ -54,6 +56,14 @@ class Counts:
     def encode(self, objects: Sequence[Object]) -> NDArray[np.float32]:
         texts = [one.smiles for one in objects if isinstance(one, Molecule)]
         return np.array([[[t.count("c"), t.count("C"), len(t)]] for t in texts], dtype=np.float32)
+
+
+class Atoms(Counts):
+    """An encoder: numbers of atoms of carbon, oxygen and nitrogen."""
+
+    def encode(self, objects: Sequence[Object]) -> NDArray[np.float32]:
+        texts = [one.smiles for one in objects if isinstance(one, Molecule)]
+        return np.array([[[t.count("C"), t.count("O"), t.count("N")]] for t in texts], dtype=np.float32)
 
 
 AROMATIC = [f"c1ccccc1{'C' * n}" for n in range(20)]
@@ -99,6 +109,35 @@ def test_a_probe_compares_two_objects() -> None:
     pairs = [pair(*rng.choice(OTHERS, 2, replace=False).tolist()) for _ in range(200)]
     answers = Probe({"molecule": Counts()}, pairs[:100], "probe").answers(pairs[100:])
     assert np.mean([one.answer == given for one, given in zip(pairs[100:], answers)]) > 0.9
+
+
+def test_a_probe_answers_with_masses_and_formulas() -> None:
+    smiles = [f"{'C' * a}{'O' * b}{'N' * c}" for a in range(1, 7) for b in range(3) for c in range(3)]
+    train, test = smiles[::2], smiles[1::2]
+
+    def asks(task: str, one: str) -> Example:
+        facts = facts_of(one)
+        answer = facts.formula if task == "formula" else f"{facts.exact_mass_da:.2f}"
+        return Example("[MOLECULE]?", (Molecule(one),), answer, task)
+
+    for task in ("formula", "exact mass"):
+        probe = Probe({"molecule": Atoms()}, [asks(task, one) for one in train], "probe")
+        questions = [asks(task, one) for one in test]
+        found = probe.answers(questions)
+        if task == "formula":
+            assert found == [one.answer for one in questions]
+        else:
+            wrong = [abs(float(given or 0) - float(one.answer)) for one, given in zip(questions, found)]
+            assert max(wrong) < 1.0
+    free = [Example("[MOLECULE]?", (Molecule("C" * n),), "words", "formula") for n in range(1, 20)]
+    assert Probe({"molecule": Atoms()}, free, "probe").answers(free) == [None] * 19
+
+
+def test_formulas_in_hill_order() -> None:
+    assert formula_of({"O": 2, "H": 6, "C": 2, "Br": 1}) == "C2H6BrO2"
+    assert formula_of({"O": 1, "H": 2}) == "H2O"
+    assert formula_of({"C": 5, "H": 12, "N": 1, "charge": 1, "S": -1}) == "C5H12N+"
+    assert formula_of({"C": 2, "O": 4, "charge": -2}) == "C2O4-2"
 
 
 def test_the_nearest_molecule_lends_its_description() -> None:

@@ -56,6 +56,22 @@ def test_one_claim_about_aspirin(question: str, answer: str, expected: str) -> N
     assert verdicts(question, answer) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "said", "expected"),
+    [
+        ("How many aromatic rings are there?", "one", "1 aromatic ring", "1 aromatic ring"),
+        ("How many aromatic rings are there?", "2", "2 aromatic rings", "1 aromatic ring"),
+        ("How many rings does it have?", "two rings", "2 rings", "1 ring"),
+        ("Count the stereocentres.", "1", "1 stereocentre", "0 stereocentres"),
+        ("How many oxygens does it have?", "4", "4 O", "4 O"),
+        ("Does it obey Lipinski's rule of five?", "yes", "rule of five: yes", "0 violations"),
+    ],
+)
+def test_numbers_have_the_right_noun(question: str, answer: str, said: str, expected: str) -> None:
+    (found,) = check_answer(question, answer, ASPIRIN).checks
+    assert (found.said, found.expected) == (said, expected)
+
+
 def test_the_claims_of_a_description() -> None:
     answer = (
         "The molecule is an aromatic compound of formula C9H8O4. It contains a carboxylic acid, an ester and a"

@@ -14,7 +14,7 @@ from mmspec_ds.files import read_manifest, sha256_of
 from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.objects import Example, Molecule, Protein
 from mmspec_ds.systems.alignment.trained import load_alignment
-from tests.systems.alignment.questions_of_molecules import described, questions
+from tests.systems.alignment.questions_of_molecules import described, questions, talks
 from tests.systems.alignment.tiny import run_content, save_language
 from tests.trainer.conftest import Launcher
 
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow  # every process imports transformers, which takes
 STAGES = {
     "stage1": ("objective.contrastive=1.0", "objective.autoregressive=0.5", "data.tasks=[description]"),
     "stage2": ("objective.contrastive=0.0", "data.tasks=[element,longer,both]"),
+    "dialogues": ("data.tasks=[element,both,oxygen,long,length]", "data.questions_together=2"),
 }
 BY_GRADIENT = ("training.optimizer=sgd", "training.learning_rate=0.1")
 
@@ -50,7 +51,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """Starts trainings of six steps."""
     folder = tmp_path_factory.mktemp("alignment")
     save_language(folder / "language")
-    write_examples(folder / "examples.jsonl", [*described(), *questions()])
+    write_examples(folder / "examples.jsonl", [*described(), *questions(), *talks()])
     (folder / "zero1.json").write_text(json.dumps({"zero_optimization": {"stage": 1}}))
     run = run_content(
         folder / "language",

@@ -13,6 +13,7 @@ from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.projection import Projection
 from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
+from mmspec_ds.systems.alignment.prompt import joined_rows
 from tests.systems.alignment.tiny import make_run, make_tiny, save_language
 
 VECTORS = {
@@ -72,6 +73,26 @@ def test_the_loss_is_that_of_the_stock_model(folder: Path) -> None:
         best = [int(log_p[place - 1].argmax()) == int(batch.ids_BL[at, place]) for place in places]
         assert bool(tokens.exact(3)[at]) == all(best)
     assert tokens.mean_loss(3).item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-5)
+
+
+def test_each_answer_of_a_dialogue_counts_the_same(folder: Path) -> None:
+    model = make_tiny(make_run(folder))
+    writer = make_writer(make_run(folder), model.language, model.soft_tokens)
+    turns = [("Is [MOLECULE] red?", "yes"), ("Why is it?", "because of what it holds"), ("Sure?", "no")]
+    pieces = [writer.write(*turns[0]), *(writer.write_later(*one) for one in turns[1:])]
+    rows = [joined_rows(pieces), writer.write(*turns[0])]
+    places = [(Place("molecule", 2),), (Place("molecule", 1),)]
+    batch = make_batch(rows, places, VECTORS, model.soft_tokens)  # type: ignore[arg-type]
+    found = model.answers(batch)
+    losses = []
+    for at, row in enumerate(rows):
+        embedded = model.embedded(batch)[at : at + 1, : len(row)]
+        log_p = model.language.model(inputs_embeds=embedded).logits[0].log_softmax(-1)
+        for first, end in row.answers:
+            told = [log_p[place - 1, int(row.ids[place])] for place in range(first, end)]
+            losses.append(-torch.stack(told).mean())
+    assert found.answer_A.bincount().tolist() == [end - first for row in rows for first, end in row.answers]
+    assert found.mean_loss(4).item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-5)
 
 
 def test_gradients_reach_projections_only(folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mmspec_ds.errors import ConfigError, DataError
-from mmspec_ds.systems.alignment.prompt import SOFT, PromptWriter, Turn, find_format
+from mmspec_ds.systems.alignment.prompt import FORMATS, SOFT, PromptWriter, Turn, find_format, joined_rows
 from tests.systems.alignment.tiny import byte_tokenizer
 
 
@@ -102,3 +102,25 @@ def test_what_cannot_be_written_is_told() -> None:
         writer(chat="chatlm")
     with pytest.raises(ConfigError, match="no <start_of_turn>"):
         writer(chat="gemma")
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_a_dialogue_in_pieces_is_the_dialogue(name: str) -> None:
+    found = writer(FORMATS[name].marks, first=[5])
+    pieces = [
+        found.write("Is [MOLECULE] red?", "yes"),
+        found.write_later("Is it like [PROTEIN]?", "no"),
+        found.write_later("Why?", "so"),
+    ]
+    row = joined_rows(pieces)
+    turns = [
+        Turn("user", "Is [MOLECULE] red?"), Turn("assistant", "yes"), Turn("user", "Is it like [PROTEIN]?"),
+        Turn("assistant", "no"), Turn("user", "Why?"),
+    ]  # fmt: skip
+    whole = found.write(turns, "so")
+    assert row.ids.tolist() == whole.ids.tolist()
+    assert row.kinds == whole.kinds == ("molecule", "protein")
+    told = [found.decode(row.ids[first : end - 1].tolist()).strip() for first, end in row.answers]
+    assert told == ["yes", "no", "so"]
+    assert [int(row.ids[end - 1]) for _, end in row.answers] == [found.stop_ids[0]] * 3
+    assert row.answer == len(found.write("Is [MOLECULE] red?"))

@@ -18,6 +18,11 @@ from tests.systems.alignment.tiny import run_content
         ({"training": {"ep_size": 2}}, "there are no experts: expected 1"),
         ({"training": {"activation_checkpointing": True}}, "expected false"),
         ({"training": {"start_from": "a", "projections_from": ["b"]}}, "both given: expected one"),
+        (
+            {"data": {"questions_together": 5}},
+            "expected at most training.batch_size, 4, which counts questions",
+        ),
+        ({"data": {"questions_together": 2}, "objective": {"contrastive": 1.0}}, "expected 1, or objective"),
         ({"projection": {"soft_tokens": 9}}, "less than or equal to 8"),
         ({"encoders": {"metal": {"name": "x"}}}, "encoders.metal"),
         ({"language": {"precison": "bfloat16"}}, "did you mean 'precision'"),

@@ -16,7 +16,7 @@ from mmspec_ds.systems.alignment.projections_from import load_projections
 from mmspec_ds.systems.alignment.run_settings import AlignmentData
 from mmspec_ds.systems.alignment.task import AlignmentTask
 from mmspec_ds.trainer.task import TaskContext
-from tests.systems.alignment.questions_of_molecules import described, questions
+from tests.systems.alignment.questions_of_molecules import described, questions, talks
 from tests.systems.alignment.tiny import make_run, save_language, save_trained
 
 STAGE1 = {"contrastive": 1.0, "autoregressive": 0.5, "layer": 1}
@@ -149,6 +149,48 @@ def test_ranks_have_the_halves_of_a_batch(language: Path) -> None:
         assert sorted(torch.cat(found).sum((1, 2)).tolist()) == sorted(
             one.contrast.vectors_BXD.sum((1, 2)).tolist()
         )
+
+
+def test_dialogues_hold_every_question_once_and_learn(language: Path) -> None:
+    data = {"questions_together": 3, "validation_fraction": 0.3}
+    task = make_task(language, talks(), data=data, training={"batch_size": 6, "steps": 4})
+    assert "at most 3 in a dialogue" in task.summary
+    batches = [task.batch(number) for number in range(task.batches_per_epoch)]
+    assert {batch.rows for batch in batches} == {6}
+    assert {batch.samples for batch in batches} == {6.0}
+    shapes = [batch.prompts.ids_BL.shape[0] for batch in batches if batch.prompts is not None]
+    assert min(shapes) < 6
+    assert all(batch.tokens == int(batch.prompts.mask_BL.sum()) for batch in batches if batch.prompts)
+    held_back = list(task.validation_batches())
+    assert all(one.prompts is not None and len(one.prompts.ids_BL) == one.rows for one in held_back)
+    losses = trained_a_little(task, 60, 5e-3)
+    assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.5
+    assert set(task.validate().scalars) == {
+        f"exact/{name}" for name in ("element", "oxygen", "long", "length", "serine", "proline")
+    }
+
+
+def test_ranks_share_the_dialogues_of_a_batch(language: Path) -> None:
+    data, size = {"questions_together": 3}, {"batch_size": 12, "steps": 4}
+    whole = make_task(language, talks(), data=data, training=size)
+    parts = [
+        make_task(language, talks(), rank, 2, data=data, training=size | {"batch_size": 6}) for rank in (0, 1)
+    ]
+    for number in (0, 3):
+        expected = whole.module(whole.batch(number), 0.0)
+        batches = [part.batch(number) for part in parts]
+        assert [batch.rows_of_all for batch in batches] == [12, 12]
+        assert sum(batch.rows for batch in batches) == 12
+        # What each rank adds: its answers' losses over all answers, times the ranks, which the mean divides by.
+        losses = [
+            part.model.answers(batch.prompts).mean_loss(batch.rows) * batch.rows * 2 / 12
+            for part, batch in zip(parts, batches)
+            if batch.prompts is not None
+        ]
+        assert float(torch.stack(losses).mean().detach()) == pytest.approx(
+            float(expected.parts["task"]), abs=1e-5
+        )
+        assert float(expected.weight) == 12.0
 
 
 def test_projections_of_earlier_runs(language: Path, tmp_path: Path) -> None:

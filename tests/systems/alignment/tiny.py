@@ -15,6 +15,7 @@ from mmspec_ds.settings import Settings
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, shape_of, shapes_to_json
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.model import AlignmentModel
+from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Described, checksum_of, write_known
 from mmspec_ds.systems.alignment.objects import Kind, Molecule, Object, Protein
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
 from mmspec_ds.trainer.weights import WEIGHTS, write_weights
@@ -133,11 +134,17 @@ def make_tiny(run: AlignmentRun, seed: int = 0) -> AlignmentModel:
     return model.eval()
 
 
-def save_trained(folder: Path, language: Path, /, **blocks: Any) -> AlignmentModel:
-    """Write the folder of a model that was never trained, as a run leaves it."""
+def save_trained(
+    folder: Path, language: Path, /, known: Sequence[Described] = (), **blocks: Any
+) -> AlignmentModel:
+    """Write the folder of a model that was never trained, as a run leaves it; with known molecules where the
+    run has `neighbour`."""
     run = make_run(language, **blocks)
     model = make_tiny(run)
     folder.mkdir(parents=True)
+    if run.neighbour is not None:
+        model.keep_neighbours(checksum_of(known))
+        write_known(folder / NEIGHBOURS, known)
     (folder / "config.yaml").write_text(run.to_yaml())
     (folder / ENCODERS).write_text(json.dumps(shapes_to_json(model.encoders)))
     write_weights(model.state_dict(), folder / WEIGHTS)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.systems.alignment.answering.methods import Answers
+from mmspec_ds.systems.alignment.answering.number_regression import NumberRegression, is_number
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.objects import Cell, Example, Kind, Object, kind_of
 
@@ -108,7 +109,8 @@ def _expression(cells: Sequence[Object], genes: Sequence[str]) -> FloatMatrix:
 
 class Probe:
     """A logistic regression on the vectors of encoders, one for each kind of question and for each thing that
-    it asks about: what could be read linearly from the vectors with the same training questions.
+    it asks about: what could be read linearly from the vectors with the same training questions. Masses and
+    formulas are answered by a ridge regression, see `number_regression`.
 
     Two objects are compared by the difference of their vectors, its size and their product; where they are of
     two kinds there is no probe. Answers are those of the training.
@@ -127,13 +129,16 @@ class Probe:
         self._encode(train)
         groups: dict[tuple[str, ...], list[Example]] = {}
         for one in train:
-            if one.choices and self._can_read(one):
+            if self._can_read(one):
                 groups.setdefault(_probe_of(one), []).append(one)
         for key, some in groups.items():
             labels = [one.answer for one in some]
             if len(some) >= FEWEST and len(set(labels)) > 1:
                 features = np.stack([self._features(one) for one in some])
-                self._models[key] = _fitted(features, labels)
+                numbers = not some[0].choices
+                self._models[key] = (
+                    NumberRegression(key[0], features, labels) if numbers else _fitted(features, labels)
+                )
 
     def answers(self, examples: Sequence[Example]) -> Answers:
         """Answers to the kinds of questions that there was enough to learn from."""
@@ -141,7 +146,7 @@ class Probe:
         found: Answers = [None] * len(examples)
         groups: dict[tuple[str, ...], list[int]] = {}
         for at, one in enumerate(examples):
-            if one.choices and self._can_read(one) and _probe_of(one) in self._models:
+            if self._can_read(one) and _probe_of(one) in self._models:
                 groups.setdefault(_probe_of(one), []).append(at)
         for key, places in groups.items():
             features = np.stack([self._features(examples[at]) for at in places])
@@ -151,12 +156,14 @@ class Probe:
 
     def _can_read(self, one: Example) -> bool:
         kinds = {kind_of(thing) for thing in one.objects}
+        if not one.choices and not is_number(one.task, one.answer):
+            return False
         return len(kinds) == 1 and len(one.objects) <= 2 and kinds <= set(self._encoders)
 
     def _encode(self, examples: Sequence[Example]) -> None:
         new: dict[Kind, dict[int, Object]] = {}
         for one in examples:
-            if one.choices and self._can_read(one):
+            if self._can_read(one):
                 for thing in one.objects:
                     if id(thing) not in self._vectors:
                         new.setdefault(kind_of(thing), {})[id(thing)] = thing

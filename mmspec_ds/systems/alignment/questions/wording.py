@@ -146,6 +146,17 @@ WORDINGS: dict[str, tuple[str, ...]] = {
 }
 """By task all wordings, those that are held out last."""
 
+LATER: dict[str, tuple[str, ...]] = {
+    "formula": ("Its molecular formula?", "What is its formula?"),
+    "exact mass": ("Its exact mass in Da, with two decimals?", "Its monoisotopic mass (Da, two decimals)?"),
+    "functional group": ("Is there {a group}?", "Does it have {a group}?", "Does it contain {a group}?"),
+    "rings": ("How many rings?", "How many rings does it have?"),
+    "aromaticity": ("Is it aromatic?", "Is there an aromatic ring?"),
+    "chirality": ("Is there a stereocentre?", "Has it a stereocentre?"),
+    "Lipinski": ("Does it pass the rule of five?", "Does it obey Lipinski's rule of five?"),
+}
+"""By task short wordings of a question that goes on a dialogue about one molecule or the spectra of one."""
+
 
 def a(noun: str) -> str:
     """A noun with its indefinite article; "bromine" and the like have none."""
@@ -167,7 +178,29 @@ def trained_wordings(task: str) -> int:
 
 def worded(task: str, number: int, **values: str) -> str:
     """A wording with everything filled in; `a_group` fills `{a group}`."""
-    text = WORDINGS[task][number]
+    return _filled(WORDINGS[task][number], **values)
+
+
+def worded_later(task: str, prompt: str, kind: Kind, about: str) -> str:
+    """A question about one object as it goes on a dialogue in which the object was named: in a short wording
+    where the prompt is one of `WORDINGS` that has such, else with "the molecule" in place of the object.
+
+    Args:
+        task: of the question.
+        prompt: of it, with the object's placeholder.
+        kind: of the object.
+        about: what is asked for beside the object.
+    """
+    values = {"object": of_object(kind, task)} | ({"a_group": a(about)} if about else {})
+    known = [worded(task, number, **values) for number in range(len(WORDINGS[task]))] if task in LATER else []
+    if prompt in known:
+        return _filled(LATER[task][known.index(prompt) % len(LATER[task])], **values)
+    named = f"the {kind} {PLACEHOLDERS[kind]}"
+    text = prompt.replace(named, f"the {kind}").replace(PLACEHOLDERS[kind], f"the {kind}")
+    return text[:1].upper() + text[1:]
+
+
+def _filled(text: str, **values: str) -> str:
     for name, value in values.items():
         text = text.replace("{" + name.replace("_", " ") + "}", value)
     return text[:1].upper() + text[1:]
