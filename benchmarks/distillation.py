@@ -4,24 +4,24 @@
     python benchmarks/run.py distillation starter --out distillation --seeds 0,1,2,3,4
 
 STARTER is a folder with train, val and test.parquet. One teacher is trained, and for each seed a student of
-each kind, all of one size; then each is measured on test.parquet. A run that was stopped goes on when the
-command is repeated. Rows go to results/distillation.csv: AUC over functional groups, Top-1 (the likeliest
-group is there), and both in per cent of the teacher's. The last rows are the time of one pass of teacher and
-student, in turn in one process on one thread, for batches of 1 and of 32 molecules: the median, and the ratio
-of the medians.
+each kind, all of one size. All learn from train.parquet, their best step is chosen on val.parquet, and they
+are measured on test.parquet, whose molecules are in neither. A run that was stopped goes on when the command
+is repeated. Rows go to results/distillation.csv: AUC over functional groups, Top-1 (the likeliest group is
+there), both in per cent of the teacher's, and the FLOPs of the training. The last rows are the time of one
+pass of teacher and student, in turn in one process on one thread, for batches of 1 and of 32 molecules: the
+median, and the ratio of the medians.
 """
 
 import argparse
-import csv
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from fusion_runs import measure, train
+from fusion_runs import append, check_apart, measure, train
 from runner import Work, commit, device_name, interleaved
 
 from mmspec_ds.systems.fusion.batch import FusionBatch
@@ -33,8 +33,8 @@ from mmspec_ds.systems.fusion.trained import load_fusion
 
 KINDS = ("none", "logit", "feature", "flow")
 FIELDS = (
-    *("date", "commit", "device", "molecules", "steps", "model", "align", "seed", "parameters", "auc", "top_1"),
-    *("auc_share", "top_1_share", "batch", "ms", "teacher_over_student"),
+    *("date", "commit", "device", "molecules", "steps", "model", "align", "seed", "parameters", "flops"),
+    *("auc", "top_1", "auc_share", "top_1_share", "batch", "ms", "teacher_over_student"),
 )
 RESULTS = Path(__file__).resolve().parent / "results" / "distillation.csv"
 
@@ -89,20 +89,11 @@ def shared(figures: Mapping[str, float], teacher: Mapping[str, float]) -> dict[s
     """Figures of a model as text, and those in per cent of the teacher's."""
     return {
         "parameters": f"{figures['parameters']:.0f}",
+        "flops": f"{figures['flops']:.4g}",
         "auc": f"{figures['auc']:.4f}",
         "top_1": f"{figures['top_1']:.1f}",
         **{f"{name}_share": f"{100 * figures[name] / teacher[name]:.2f}" for name in ("auc", "top_1")},
     }
-
-
-def write(rows: Sequence[Mapping[str, str]], path: Path) -> None:
-    """Append rows, with a head if the file is new."""
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, restval="", lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -128,9 +119,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    files = [options.starter / f"{part}.parquet" for part in ("train", "val", "test")]
+    check_apart(files[:2], files[2])
     teacher = train(options.out, content(options, "teacher", 0))
     loaded = load_fusion(teacher)
-    data = read_known([options.starter / "test.parquet"], loaded.schema, loaded.run.tokens)
+    data = read_known(files[2:], loaded.schema, loaded.run.tokens)
     common = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "commit": commit(),
@@ -158,7 +151,7 @@ def main() -> None:
             row = {"model": name, "batch": str(size), "ms": f"{value:.3f}", "teacher_over_student": ratio}
             rows.append(common | row)
             print(row)
-    write(rows, options.results)
+    append(rows, options.results, FIELDS)
 
 
 if __name__ == "__main__":

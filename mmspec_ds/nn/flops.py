@@ -254,9 +254,9 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
         forward["attention"] += layers * (8.0 * of_it * d * d + 4.0 * of_it * length * d)
         encoded += of_it
     if sizes.widths:
-        router, sums = _routing(sizes, places, sizes.modalities, prior=sizes.prior)
+        router, sums = routing_flops(d, len(sizes.widths), places, sizes.modalities, prior=sizes.prior)
         forward["routing"] = layers * (router + sums)
-        backward["routing"] = layers * (2 * router + sums)  # tokens' modalities need no gradient
+        backward["routing"] = layers * (2 * router + sums / 2)
     width = sizes.always_on if sizes.widths else sizes.encoder_ffn_width
     forward["feed-forward"] = layers * 4.0 * encoded * d * width
 
@@ -269,22 +269,24 @@ def _without_experts(sizes: Dimensions, batch: BatchSize) -> PassFlops:
     for part in products:
         backward[part] = 2 * forward[part]
     if sizes.decoder_experts:
-        router, sums = _routing(sizes, targets, 1, prior=False)
+        router, sums = routing_flops(d, len(sizes.widths), targets, 1, prior=False)
         forward["decoder"] += sizes.decoder_layers * (router + sums)
-        backward["decoder"] += sizes.decoder_layers * (2 * router + sums)
+        backward["decoder"] += sizes.decoder_layers * (2 * router + sums / 2)
     computed_again: tuple[FlopPart, ...] = ("attention", "feed-forward", "routing")
     for part in computed_again if sizes.checkpointing else ():
         backward[part] += forward[part]
     return PassFlops(forward, backward)
 
 
-def _routing(sizes: Dimensions, places: float, modalities: int, *, prior: bool) -> tuple[float, float]:
-    """FLOPs of one layer: the router with the modality's table, and the sums of probabilities, choices and
-    drops over each modality's tokens."""
-    experts = len(sizes.widths)
-    router = 2.0 * places * sizes.d_model * experts
+def routing_flops(
+    d_model: int, experts: int, places: float, modalities: int, *, prior: bool
+) -> tuple[float, float]:
+    """Forward FLOPs of one sparse layer: of the router, with the modalities' table if it sees the modality
+    (`prior`), and of the sums over each modality's tokens: of probabilities and the entropy, which have a
+    gradient, and of as many choices and drops, which have none. Which tokens are summed has none either."""
+    router = 2.0 * places * d_model * experts
     if prior:
-        router += 2.0 * modalities * sizes.d_model * experts
+        router += 2.0 * modalities * d_model * experts
     return router, 2.0 * modalities * places * (2 * experts + 2)
 
 

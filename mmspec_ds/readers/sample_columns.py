@@ -14,7 +14,7 @@ import numpy as np
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.column_names import ABOUT_FEATURES, FEATURE_NAMES, IDENTIFIERS, MASSES, SAMPLE, SHIFTS
 from mmspec_ds.readers.feature_positions import Axis, PositionKind, numbers_as_positions, positions_of
-from mmspec_ds.readers.number_cells import Decimal
+from mmspec_ds.readers.number_cells import Decimal, numbers_of
 from mmspec_ds.readers.part import counted, one_line
 from mmspec_ds.readers.text_grid import Cells, Grid
 
@@ -152,10 +152,11 @@ def _of_columns(grid: Grid, layout: Layout, why: str) -> Columns:
     ]
     chosen = [place for place in range(len(lower)) if place != naming and place not in others]
     strangers = [place for place in chosen if layout.known and grid.names[place] not in layout.known]
-    if len(strangers) < len(chosen):
-        chosen = [place for place in chosen if place not in strangers]
-    else:
+    if len(strangers) == len(chosen):
         strangers = []
+    # A column that describes features, such as their formulas, has words; a sample has values.
+    words = [place for place in strangers if not _has_numbers([row[place] for row in grid.rows])]
+    chosen = [place for place in chosen if place not in words]
     if not chosen:
         raise DataError("has no column of a sample: expected samples as columns", path=grid.path)
     names = [row[naming] or f"row {line}" for row, line in zip(grid.rows, grid.lines)]
@@ -168,13 +169,24 @@ def _of_columns(grid: Grid, layout: Layout, why: str) -> Columns:
     told = [about, *grid.remarks, *remarks]
     if others:
         told.append(f"{counted(len(others), 'column')} beside the samples left out: {listed(grid, others)}")
-    if strangers:
+    if words:
         told.append(
-            f"{counted(len(strangers), 'column')} that no other table knows left out: {listed(grid, strangers)}"
+            f"{counted(len(words), 'column')} without numbers that no other table knows left out:"
+            f" {listed(grid, words)}"
+        )
+    new = [place for place in strangers if place not in words]
+    if new:
+        told.append(
+            f"{counted(len(new), 'column')} that no other table knows taken for samples: {listed(grid, new)}"
         )
     axis = _listed_axis(grid, lower, len(columns) - 1, len(grid.rows))
     places = tuple(f"column {name}" for name in samples)
     return Columns(grid.path, columns, sample, places, axis=axis, remarks=tuple(told))
+
+
+def _has_numbers(cells: Sequence[str]) -> bool:
+    """Whether more cells hold numbers than words, whatever their decimal mark is."""
+    return any(numbers_of(cells, mark).is_numeric for mark in ".,")
 
 
 def _listed_axis(grid: Grid, lower: Sequence[str], features: int, rows: int) -> Axis | None:

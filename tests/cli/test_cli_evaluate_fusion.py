@@ -1,6 +1,7 @@
 """`mmspec evaluate` for models that tell functional groups."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,25 @@ def test_what_cannot_be_asked(
 ) -> None:
     assert main(["evaluate", str(folder), "--data", str(folder / "data.parquet"), *options]) == 1
     assert told in capsys.readouterr().err
+
+
+def test_what_was_equal_between_trainings_is_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = []
+    for name, flops in (("teacher", 2e12), ("student", 5e11)):
+        runs.append(tmp_path / name)
+        shutil.copytree(folder, runs[-1])
+        lines = [
+            {"kind": "start", "step": 0, "ranks": 1, "parameters": 1000, "data": "abc"},
+            {"kind": "end", "step": 40, "final/samples": 320, "final/flops": flops, "final/seconds": 9.0},
+        ]
+        (runs[-1] / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    written = tmp_path / "figures.json"
+    command = ["evaluate", *map(str, runs), "--data", str(folder / "data.parquet"), "--json", str(written)]
+    assert main(command) == 0
+    assert "Not equal: training FLOPs (2.00 T, 500 G)." in capsys.readouterr().out
+    told = json.loads(written.read_text())
+    assert told["rows"][str(runs[1])]["training"]["flops"] == 5e11
+    assert told["compared"]["different"] == ["training FLOPs (2.00 T, 500 G)"]
+    assert "data" in told["compared"]["equal"]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mmspec_ds.evaluation import shapley
 from mmspec_ds.nn.initialization import init_linear
+from mmspec_ds.nn.module_flops import Cost, Pass, product
 from mmspec_ds.systems.fusion.schema import Kind
 
 MOST_MODALITIES = 6
@@ -74,6 +75,11 @@ def exact_contributions(logits_KBC: Tensor, target_BC: Tensor, kind: Kind) -> Te
     after_MW, before_MW, share_MW = shapley.marginals(len(logits_KBC).bit_length() - 1)
     gain_MWB = worth_KB[after_MW] - worth_KB[before_MW]
     return torch.einsum("mw,mwb->bm", torch.from_numpy(share_MW).to(worth_KB), gain_MWB)
+
+
+def contributions_cost(samples: float, modalities: int) -> Cost:
+    """FLOPs of `exact_contributions`, without those of the coalitions' logits."""
+    return product(modalities * 2 ** (modalities - 1) * samples, 0)
 
 
 class Predicted(NamedTuple):
@@ -166,3 +172,11 @@ class ContributionHead(nn.Module):
         plain_BM = (hint.first_BM + hint.last_BM) / 2
         told_BM2 = (told_BM2 + self.share * plain_BM[..., None]) * there_BM1
         return Predicted(told_BM2[..., 1], told_BM2[..., 0])
+
+    def cost(self, samples: float) -> Cost:
+        """FLOPs of a pass, and of the gradient of what is predicted."""
+        count = Pass(wanted=False)
+        count.through(self.norm)
+        for layer in (self.read, self.compare, self.deepen, self.tell):
+            count.linear(layer, samples * len(self.which_MM))
+        return count.cost

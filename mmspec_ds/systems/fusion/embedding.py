@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmspec_ds.nn.embeddings import Sinusoids
 from mmspec_ds.nn.initialization import init_embedding, init_linear
+from mmspec_ds.nn.module_flops import Cost, learns, product
 from mmspec_ds.systems.fusion.batch import Pieces
 from mmspec_ds.systems.fusion.tokens import STEP, Axis, Form
 
@@ -70,3 +71,10 @@ class TokenEmbedding(nn.Module):
         padded_ND = embedded_TD.new_zeros(mask_PS.numel(), embedded_TD.shape[1])
         padded_ND = padded_ND.index_copy(0, mask_PS.flatten().nonzero().squeeze(1), embedded_TD)
         return padded_ND.view(*mask_PS.shape, -1)
+
+    def cost(self, pieces: Pieces) -> Cost:
+        """FLOPs of these tokens, scalars on their device: no step waits for the number of tokens."""
+        (features, width), numbers = self.first_KD.shape, len(self.numbers_FD)
+        of_token = product(width * (features + 2 * numbers), learns(self))
+        tokens, seconds = pieces.mask_PS.sum().double(), (~pieces.second_PS.isnan()).sum().double()
+        return of_token * tokens + product(width * features, learns(self)) * seconds

@@ -15,6 +15,7 @@ from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.moe.temperature import KeepsTemperature
 from mmspec_ds.nn.encoder import Encoder, EncoderOutput, MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
+from mmspec_ds.nn.module_flops import Cost, encoder_cost, learns, pooling_cost
 from mmspec_ds.nn.pooling import AttentionPooling, MeanPooling
 from mmspec_ds.systems.fusion.batch import Pieces
 from mmspec_ds.systems.fusion.embedding import TokenEmbedding
@@ -91,6 +92,17 @@ class ModalityEncoder(KeepsTemperature):
         present[at_P] = True
         reports = tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
         return Encoded(flat.view(samples, modalities, -1), present.view(samples, modalities), reports)
+
+    def cost(self, pieces: Pieces) -> Cost:
+        """FLOPs of a pass of these pieces, without those of experts; see `module_flops`."""
+        count, places = pieces.modality_PS.shape
+        of_tokens, width = learns(self.embedding), self.embedding.first_KD.shape[1]
+        of_states = of_tokens or learns(self.encoder)
+        return (
+            self.embedding.cost(pieces)
+            + encoder_cost(self.encoder, count, places, of_input=of_tokens)
+            + pooling_cost(self.pooling, count, places, width, of_input=of_states)
+        )
 
     def rebalance(self, reports: tuple[RoutingReport, ...]) -> None:
         """Move the routers' selection biases, where they are in use, after a step with these reports."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec_ds.nn.initialization import init_linear
+from mmspec_ds.nn.module_flops import Cost, Pass, product
 from mmspec_ds.systems.fusion.contribution import ContributionHead, Predicted
 from mmspec_ds.systems.fusion.schema import Kind
 
@@ -37,6 +38,11 @@ class Fuser(nn.Module, ABC):
         """Fuse the vectors of the modalities that are `present_BM`, bool [B, M]; what absent ones hold does not
         matter. `prior_C` are the logits without any modality, which the result is without."""
 
+    @abstractmethod
+    def cost(self, samples: float) -> Cost:
+        """FLOPs of a pass of so many samples whose vectors have a gradient, and of the gradient of the logits;
+        that of predicted contributions is `ContributionHead.cost`."""
+
 
 class ModalityHeads(nn.Module):
     """A linear classifier for each modality: [B, M, D] to [B, M, C]."""
@@ -50,6 +56,16 @@ class ModalityHeads(nn.Module):
         """The logits of each modality by itself."""
         normed_BMD = self.norm(vectors_BMD)
         return torch.stack([head(normed_BMD[:, at]) for at, head in enumerate(self.heads)], dim=1)
+
+    def cost(self, samples: float, gradients: int) -> Cost:
+        """FLOPs of the heads and of a weighted sum of their logits, of whose two factors so many have a
+        gradient."""
+        count = Pass()
+        for head in self.heads:
+            assert isinstance(head, nn.Linear)
+            count.linear(head, samples)
+            count.cost += product(samples * head.out_features, gradients)
+        return count.cost
 
 
 def even_weights(present_BM: Tensor) -> Tensor:
@@ -77,6 +93,10 @@ class LateMean(Fuser):
         logits_BMC = self.heads(vectors_BMD)
         return Fused(torch.einsum("bm,bmc->bc", weight_BM.to(logits_BMC.dtype), logits_BMC), weight_BM)
 
+    def cost(self, samples: float) -> Cost:
+        """See `Fuser`."""
+        return self.heads.cost(samples, gradients=1)
+
 
 class ContributionFuser(Fuser):
     """Late fusion with weights for each sample: softmax over the modalities that are there of a learnt scale
@@ -100,6 +120,11 @@ class ContributionFuser(Fuser):
         logits_BC = torch.einsum("bm,bmc->bc", weight_BM.to(logits_BMC.dtype), logits_BMC)
         return Fused(logits_BC, weight_BM, told)
 
+    def cost(self, samples: float) -> Cost:
+        """See `Fuser`."""
+        heads = self.heads.cost(samples, gradients=1 + self.scale.requires_grad)
+        return heads + Cost(self.head.cost(samples).forward)
+
 
 class ContributionVectors(Fuser):
     """Concatenation with weights for each sample: the vectors are multiplied by the weights of
@@ -121,6 +146,11 @@ class ContributionVectors(Fuser):
         weight_BM = softmax_of_present(F.softplus(self.scale) * told.of_truth_BM.detach(), present_BM)
         factor_BM = weight_BM * present_BM.sum(1, keepdim=True)
         return Fused(self.joint.weighted(vectors_BMD, factor_BM), weight_BM, told)
+
+    def cost(self, samples: float) -> Cost:
+        """See `Fuser`."""
+        joint, modalities = self.joint.cost(samples), len(self.head.which_MM)
+        return joint + Cost(joint.forward * modalities + self.head.cost(samples).forward)
 
 
 class Gated(Fuser):
@@ -145,6 +175,13 @@ class Gated(Fuser):
         fused_BD = torch.einsum("bm,bmd->bd", weight_BM.to(units_BMD.dtype), units_BMD)
         return Fused(self.classify(fused_BD), weight_BM)
 
+    def cost(self, samples: float) -> Cost:
+        """See `Fuser`."""
+        count = Pass()
+        for layer in (*self.units, self.gate, self.classify):
+            count.linear(layer, samples)
+        return count.cost + product(samples * self.gate.in_features, 2)
+
 
 class Concatenated(Fuser):
     """Early concatenation: all vectors side by side, zeros for missing ones, and which are there, into a
@@ -167,6 +204,13 @@ class Concatenated(Fuser):
         joined = torch.cat([(self.norm(vectors_BMD) * factor_BM[..., None]).flatten(1), there_BM], dim=1)
         logits_BC: Tensor = self.classify(F.gelu(self.widen(joined)))
         return logits_BC
+
+    def cost(self, samples: float) -> Cost:
+        """See `Fuser`."""
+        count = Pass()
+        count.linear(self.widen, samples)
+        count.linear(self.classify, samples)
+        return count.cost
 
 
 FUSERS: dict[FuserKind, type[LateMean | ContributionFuser | ContributionVectors | Gated | Concatenated]] = {

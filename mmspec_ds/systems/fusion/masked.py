@@ -11,6 +11,7 @@ from torch import Tensor
 from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum, weights_of
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector, with_values
+from mmspec_ds.nn.module_flops import Cost, Pass
 from mmspec_ds.systems.fusion.batch import FusionBatch, Pieces
 from mmspec_ds.systems.fusion.objective import FusionLoss, FusionObjectiveModule
 from mmspec_ds.systems.fusion.tokens import Form
@@ -51,6 +52,13 @@ class MaskedObjective(FusionObjectiveModule):
             tokens=everywhere[2].detach(),
             reports=with_values(local, everywhere[3:].detach()) if local else (),
         )
+
+    def cost(self, batch: FusionBatch) -> Cost:
+        """FLOPs of a pass, without those of experts."""
+        assert self.model.reconstruct is not None
+        count = Pass()
+        count.linear(self.model.reconstruct, batch.pieces.modality_PS.numel())
+        return self.model.encoder.cost(batch.pieces) + count.cost
 
 
 def hidden_intensities(pieces: Pieces) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmspec_ds.nn.encoder import Encoder
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.initialization import init_linear
+from mmspec_ds.nn.module_flops import Cost, encoder_cost
 from mmspec_ds.systems.fusion.batch import Pieces
 from mmspec_ds.systems.fusion.contribution import logits_of_coalitions
 from mmspec_ds.systems.fusion.encoder import Encoded, ModalityEncoder
@@ -88,6 +89,15 @@ class FusionModel(nn.Module):
         """The logits of every coalition of the modalities, [2^M, B, C], without a gradient; see
         `contribution`."""
         return logits_of_coalitions(lambda *one: self.fuse(*one).logits_BC, vectors_BMD, present_BM)
+
+    def fuse_cost(self, samples: float) -> Cost:
+        """FLOPs of a fusion of so many samples whose vectors have a gradient, see `Fuser.cost`."""
+        assert self.fuser is not None
+        cost = self.fuser.cost(samples)
+        if self.attention is None:
+            return cost
+        modalities = len(self.schema.modalities)
+        return cost + encoder_cost(self.attention, samples, modalities, of_input=True)
 
     def _attended(self, vectors_BMD: Tensor, present_BM: Tensor) -> Tensor:
         """The vectors after attention to those that are present, if there is any."""

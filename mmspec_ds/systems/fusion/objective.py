@@ -5,7 +5,7 @@ Axes: B samples, M modalities, C classes or groups, D width of a vector, K coali
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -16,11 +16,17 @@ from mmspec_ds.moe.expert_settings import RouterObjective
 from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum, weights_of
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector, with_values
+from mmspec_ds.nn.module_flops import Cost, experts_cost
 from mmspec_ds.systems.fusion.balance import batch_factors, contribution_factors, modulated
 from mmspec_ds.systems.fusion.batch import FusionBatch
-from mmspec_ds.systems.fusion.contribution import exact_contributions, log_likelihood, predicted
+from mmspec_ds.systems.fusion.contribution import (
+    contributions_cost,
+    exact_contributions,
+    log_likelihood,
+    predicted,
+)
 from mmspec_ds.systems.fusion.encoder import Encoded
-from mmspec_ds.systems.fusion.fusers import Fused
+from mmspec_ds.systems.fusion.fusers import ContributionFuser, ContributionVectors, Fused
 from mmspec_ds.systems.fusion.model import FusionModel
 from mmspec_ds.systems.fusion.run_settings import BalanceSettings, FusionObjective
 from mmspec_ds.trainer.task import StepLoss
@@ -30,9 +36,20 @@ from mmspec_ds.trainer.task import StepLoss
 class FusionLoss(StepLoss):
     """`parts` are the task loss, that of each modality alone (`alone_ms`, ...), that of the contribution head,
     and each unweighted auxiliary loss; `weight` is the number of samples of the global batch that count;
-    `reports` are those of the encoder's layers, summed over ranks."""
+    `reports` are those of the encoder's layers, summed over ranks; `of_teacher` those of a teacher's, of this
+    rank's samples."""
 
     reports: tuple[RoutingReport, ...] = ()
+    of_teacher: tuple[RoutingReport, ...] = ()
+
+
+class Sums(NamedTuple):
+    """Losses over this rank's samples: the sum and the weight of each, side by side; their names; and the
+    reports of a teacher's routers."""
+
+    values: Tensor
+    names: list[str]
+    of_teacher: tuple[RoutingReport, ...] = ()
 
 
 class FusionObjectiveModule(nn.Module):
@@ -82,7 +99,7 @@ class FusionObjectiveModule(nn.Module):
             self.model.encoder.keep_temperature(schedule.temperature)
         temperature = schedule.temperature if moves else None
         encoded = self.model.encode(batch.pieces, len(batch.weight_B), temperature)
-        sums, names = self._sums(batch, encoded)
+        sums, names, of_teacher = self._sums(batch, encoded)
         vectors = [to_vector(one) for one in encoded.reports]
         if not any(weights_of(self.routing, schedule).values()):
             vectors = [one.detach() for one in vectors]  # no loss needs a gradient of the routers' sums
@@ -102,7 +119,33 @@ class FusionObjectiveModule(nn.Module):
             weight=heads[0, 1].detach(),
             tokens=everywhere[len(sums)].detach(),
             reports=with_values(encoded.reports, rest.detach()) if encoded.reports else (),
+            of_teacher=of_teacher,
         )
+
+    def flops(self, batch: FusionBatch, loss: FusionLoss) -> float | Tensor:
+        """FLOPs of a training step, forward and backward: this rank's share, see `Task.flops`. Of the experts'
+        rows, which are those of all ranks, this one counts an even share."""
+        flops = self.cost(batch).total
+        if loss.reports:
+            ranks = 1 if self.group is None else dist.get_world_size(self.group)
+            flops = flops + experts_cost(self.model.encoder.encoder, loss.reports).total / ranks
+        return flops
+
+    def cost(self, batch: FusionBatch) -> Cost:
+        """FLOPs of the passes that a training step makes of a batch, without those of experts."""
+        model, samples, modalities = self.model, len(batch.weight_B), batch.kept_BM.shape[1]
+        fusion, balance = model.fuse_cost(samples), self.balance.kind
+        cost = model.encoder.cost(batch.pieces) + fusion
+        if self.settings.alone or balance == "blending":
+            cost += fusion * modalities
+        if balance == "ogm_ge":
+            cost += Cost(fusion.forward * modalities)
+        if model.has_head or balance == "contribution":
+            cost += Cost(fusion.forward * 2**modalities) + contributions_cost(samples, modalities)
+        if isinstance(model.fuser, ContributionFuser | ContributionVectors):
+            of_head = model.fuser.head.cost(samples)
+            cost += Cost(fusion.forward, of_head.backward) + contributions_cost(samples, modalities)
+        return cost
 
     def _total(self, parts: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the losses of what is told."""
@@ -117,8 +160,7 @@ class FusionObjectiveModule(nn.Module):
             total = total + self.settings.head * parts["head"]
         return total
 
-    def _sums(self, batch: FusionBatch, encoded: Encoded) -> tuple[Tensor, list[str]]:
-        """Sums and weights of each loss over this rank's samples, side by side, and the names of the losses."""
+    def _sums(self, batch: FusionBatch, encoded: Encoded) -> Sums:
         present_BM = encoded.present_BM
         kept_BM = present_BM & batch.kept_BM if self.training else present_BM
         vectors_BMD = encoded.vectors_BMD
@@ -143,7 +185,7 @@ class FusionObjectiveModule(nn.Module):
             torch.stack([(loss * weight).sum().float(), weight.sum().float()])
             for loss, weight in pairs.values()
         ]
-        return torch.cat(flat), list(pairs)
+        return Sums(torch.cat(flat), list(pairs))
 
     def _loss(self, logits_BC: Tensor, target_BC: Tensor) -> Tensor:
         """The loss of each sample in nats, [B]; of groups that of one group in the mean."""

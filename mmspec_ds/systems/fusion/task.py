@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.moe.expert_names import ExpertSharding
@@ -203,6 +204,10 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         schedule = curriculum_at(progress, self.run.routing)
         values = {"schedule/lambda": schedule.balance, "schedule/tau": schedule.temperature}
         return values | routing_scalars(loss.reports, self.schema.modalities)
+
+    def flops(self, batch: FusionBatch, loss: FusionLoss) -> float | Tensor:
+        """See `Task`; a teacher's forward pass is counted."""
+        return self.objective.flops(batch, loss)
 
     def save_files(self, folder: Path) -> None:
         """Write the schema, and what is known of adapters."""

@@ -13,7 +13,7 @@ from mmspec_ds.readers.part import counted
 from mmspec_ds.readers.sample_columns import shortened
 from mmspec_ds.systems.fusion.cohort.analysis_settings import AnalysisSettings
 from mmspec_ds.systems.fusion.cohort.cohort import Block, BoolArray, Cohort, IntArray
-from mmspec_ds.systems.fusion.cohort.folds import check_units, kept_together
+from mmspec_ds.systems.fusion.cohort.folds import check_folds, check_units, kept_together
 from mmspec_ds.systems.fusion.cohort.run_settings import ClassSettings
 
 MOST_CODES = 12
@@ -80,7 +80,7 @@ def _checked(cohort: Cohort, analysis: AnalysisSettings) -> Cohort:
             f"{counted(len(lost), 'sample')} that no other table measured left out: {shortened(lost)}"
         )
         cohort = cohort.subset(np.flatnonzero(measured_N))
-        check_units(cohort, kept_together(cohort, keep_batches=folds.keep_batches), folds)
+    check_folds(cohort, folds)
     remarks += _batches(cohort)
     return replace(cohort, remarks=(*cohort.remarks, *remarks))
 

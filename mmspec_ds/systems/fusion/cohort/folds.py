@@ -12,6 +12,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.systems.fusion.cohort.analysis_settings import FoldSettings
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort, IntArray
 
+_ENOUGH = "expected two or more for the inner folds: more samples, or more analysis.folds.outer"
 _LEAST = 10
 """Samples of a stratum, unless there are more folds."""
 
@@ -53,11 +54,20 @@ def outer_splits(cohort: Cohort, settings: FoldSettings) -> Iterator[Split]:
 def inner_folds(cohort: Cohort, train: IntArray, settings: FoldSettings, seed: int) -> IntArray:
     """Return the number of the inner fold of each training sample, [len(train)].
 
-    There are fewer folds where a class has fewer patients on this side."""
+    There are fewer folds where a class has fewer patients on this side.
+
+    Raises:
+        DataError: a class has fewer than two there.
+    """
     side = cohort.subset(train)
     units_N = kept_together(side, keep_batches=settings.keep_batches)
-    fewest = min(len(np.unique(units_N[side.label_N == label])) for label in np.unique(side.label_N))
-    folds = max(2, min(settings.inner, fewest))
+    counts = [len(np.unique(units_N[side.label_N == label])) for label in range(len(side.classes))]
+    if min(counts) < 2:
+        raise DataError(
+            f"class {side.classes[int(np.argmin(counts))]} has {min(counts)} of its {_what(settings)} on a"
+            f" training side: {_ENOUGH}"
+        )
+    folds = min(settings.inner, *counts)
     return fold_numbers(_strata(side, max(_LEAST, folds)), units_N, folds, seed)
 
 
@@ -104,13 +114,37 @@ def check_units(cohort: Cohort, units_N: IntArray, settings: FoldSettings) -> No
                 f"the patient of sample {cohort.samples[members[0]]} has samples of the classes {names}:"
                 " expected one class for each patient"
             )
-    what = "patients or batches kept together" if settings.keep_batches else "patients"
     for label, name in enumerate(cohort.classes):
         count = len(np.unique(units_N[cohort.label_N == label]))
         if count < settings.outer:
             raise DataError(
-                f"class {name} has {count} {what}: expected at least folds.outer = {settings.outer}"
+                f"class {name} has {count} {_what(settings)}: expected at least folds.outer = {settings.outer}"
             )
+
+
+def check_folds(cohort: Cohort, settings: FoldSettings) -> None:
+    """Refuse a cohort where some inner fold, held out, leaves a table without a class. All folds are drawn, as
+    the analysis draws them: which samples a table has decides it, and not their number alone.
+
+    Raises:
+        DataError: see `outer_splits` and `inner_folds`; or a table lacks a class.
+    """
+    for split in outer_splits(cohort, settings):
+        fold_N = inner_folds(cohort, split.train, settings, split.seed)
+        label_N = cohort.label_N[split.train]
+        for block in cohort.blocks:
+            present_N = block.present_N[split.train]
+            for label, name in enumerate(cohort.classes):
+                if len(np.unique(fold_N[present_N & (label_N == label)])) < 2:
+                    count = int((block.present_N & (cohort.label_N == label)).sum())
+                    raise DataError(
+                        f"{block.name}: measured {count} samples of class {name}, of which all on a training"
+                        f" side are in one inner fold: {_ENOUGH}"
+                    )
+
+
+def _what(settings: FoldSettings) -> str:
+    return "patients or batches kept together" if settings.keep_batches else "patients"
 
 
 def _strata(cohort: Cohort, least: int) -> IntArray:

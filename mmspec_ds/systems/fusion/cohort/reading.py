@@ -14,9 +14,10 @@ import numpy.typing as npt
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.part import counted, one_line
 from mmspec_ds.readers.sample_columns import missing_column, shortened
+from mmspec_ds.systems.fusion.cohort.batches import joined_batches, told_of_batches
 from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort, IntArray
 from mmspec_ds.systems.fusion.cohort.described import Described, described_tables
-from mmspec_ds.systems.fusion.cohort.run_settings import ClassSettings, CohortRun, Repeats
+from mmspec_ds.systems.fusion.cohort.run_settings import ClassSettings, CohortRun
 
 MOST_CLASSES = 12
 """Different values of a class column; one with more is rather a measurement or a name."""
@@ -24,16 +25,28 @@ MOST_CLASSES = 12
 
 @dataclass
 class _Sample:
-    """What the tables say of a sample, and by block the rows that measured it. `repeat_of` names the sample of
-    which this one is a repeat."""
+    """What the tables say of a sample, and by block the rows that measured it, with the batch of each.
+    `repeat_of` names the sample of which this one is a repeat."""
 
     name: str
     repeat_of: str = ""
     patient: str = ""
-    batch: str = ""
     label: str = ""
     covariates: dict[str, str] = field(default_factory=dict)
     rows: dict[str, list[int]] = field(default_factory=dict)
+    batch_of: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> list[str]:
+        """Those in which it was measured, each once."""
+        return list(dict.fromkeys(one for some in self.batch_of.values() for one in some if one))
+
+    def only(self, repeat: int) -> "_Sample":
+        """The same sample with one of its rows in each table, the first being 0, and no other table."""
+        part = slice(repeat, repeat + 1)
+        rows = {block: some[part] for block, some in self.rows.items() if repeat < len(some)}
+        batch_of = {block: some[part] for block, some in self.batch_of.items() if repeat < len(some)}
+        return replace(self, rows=rows, batch_of=batch_of)
 
 
 def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -> Cohort:
@@ -59,9 +72,14 @@ def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -
     remarks += told
     if run.repeats == "keep":
         chosen = [part for sample in chosen for part in _kept(sample)]
+    elif run.repeats == "first":
+        chosen = [sample.only(0) for sample in chosen]
     chosen, told = _measured_at_all(chosen, tables)
     remarks += told
-    blocks, more = zip(*(_block(table, chosen, run.repeats) for table in tables))
+    batches = [sample.batches for sample in chosen]
+    if run.batch:
+        remarks += told_of_batches([sample.name for sample in chosen], batches)
+    blocks, more = zip(*(_block(table, chosen) for table in tables))
     remarks += [line for some in more for line in some]
     remarks += _presence(blocks)
     without = sum(not sample.patient for sample in chosen)
@@ -72,7 +90,7 @@ def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -
     return Cohort(
         samples=tuple(sample.name for sample in chosen),
         group_N=_numbered(patients),
-        batch_N=_numbered([sample.batch for sample in chosen]) if run.batch else None,
+        batch_N=joined_batches(batches) if run.batch else None,
         classes=tuple(classes),
         label_N=np.array([classes.index(sample.label) for sample in chosen], dtype=np.int64),
         blocks=blocks,
@@ -114,18 +132,15 @@ def _matched(tables: Sequence[Described], run: CohortRun) -> tuple[dict[str, _Sa
     """The samples of all tables by name, in the order of their first appearance."""
     samples: dict[str, _Sample] = {}
     remarks = []
-    several: dict[str, None] = {}
     for table in tables:
         remarks += [f"{table.name}: {one}" for one in table.remarks]
         for row, name in enumerate(table.samples):
             sample = samples.setdefault(name, _Sample(name))
             sample.rows.setdefault(table.name, []).append(row)
+            sample.batch_of.setdefault(table.name, []).append(table.batches[row])
             where = f"{table.table.path.name}, {table.table.places[row]}"
             _agree(sample, "label", table.classes[row], where)
             _agree(sample, "patient", table.patients[row], where)
-            sample.batch = sample.batch or table.batches[row]
-            if table.batches[row] not in ("", sample.batch):
-                several[name] = None
             for covariate, cells in table.covariates.items():
                 sample.covariates[covariate] = sample.covariates.get(covariate) or cells[row]
         repeated = [name for name, count in Counter(table.samples).items() if count > 1]
@@ -135,11 +150,6 @@ def _matched(tables: Sequence[Described], run: CohortRun) -> tuple[dict[str, _Sa
                 f"{table.name}: {counted(len(repeated), 'sample')} measured more than once,"
                 f" {what[run.repeats]}: {shortened(repeated)}"
             )
-    if several:
-        remarks.append(
-            f"{counted(len(several), 'sample')} of more than one batch, of which only the first counts:"
-            f" {shortened(list(several))}"
-        )
     return samples, remarks
 
 
@@ -221,19 +231,16 @@ def _kept(sample: _Sample) -> Iterator[_Sample]:
     """The repeats of a sample as samples of one patient: the first of each table together, then the second."""
     most = max(len(rows) for rows in sample.rows.values())
     for repeat in range(most):
-        rows = {block: some[repeat : repeat + 1] for block, some in sample.rows.items() if repeat < len(some)}
         name = sample.name if most == 1 else f"{sample.name} #{repeat + 1}"
-        yield replace(sample, name=name, repeat_of=sample.name, rows=rows)
+        yield replace(sample.only(repeat), name=name, repeat_of=sample.name)
 
 
-def _block(table: Described, samples: Sequence[_Sample], repeats: Repeats) -> tuple[Block, list[str]]:
+def _block(table: Described, samples: Sequence[_Sample]) -> tuple[Block, list[str]]:
     """The values of a table for the samples, without features that say nothing."""
     values_RF = table.table.values_NF
     values_NF = np.full((len(samples), values_RF.shape[1]), np.nan)
     for place, sample in enumerate(samples):
         rows = sample.rows.get(table.name, [])
-        if repeats == "first":
-            rows = rows[:1]
         if rows:
             values_NF[place] = _mean(values_RF[rows])
     present_N = np.isfinite(values_NF).any(axis=1)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec_ds.nn.initialization import init_embedding, init_linear
+from mmspec_ds.nn.module_flops import Cost, Pass
 
 Velocity = Callable[[Tensor, int], Tensor]
 """The velocity at a point of the path, and the number of the step, from 0 at time 1."""
@@ -62,6 +63,14 @@ class FeatureFlow(nn.Module):
     def forward(self, vectors_BMD: Tensor) -> Tensor:
         """What each step predicts of the teacher's vectors, [N, B, M, D], from the student's."""
         return walk(self.project(vectors_BMD), self.velocity, self.steps)[0]
+
+    def cost(self, samples: float) -> Cost:
+        """FLOPs of the predictions of all steps for so many samples."""
+        rows, first, step = samples * self.of_modality.num_embeddings, Pass(), Pass()
+        first.linear(self.project, rows)
+        step.linear(self.widen, rows)
+        step.linear(self.narrow, rows)
+        return first.cost + step.cost * self.steps
 
     def velocity(self, at_BMD: Tensor, step: int) -> Tensor:
         """Return the velocity g(Z + emb(t)) at a point of the path, [B, M, D]."""

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmspec_ds.nn.module_flops import Cost, Pass, experts_cost
 from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.distillation.flow import FeatureFlow
 from mmspec_ds.systems.fusion.distillation.losses import alignment, soft_loss
 from mmspec_ds.systems.fusion.distillation.settings import DistillationSettings
-from mmspec_ds.systems.fusion.distillation.teacher import Teacher
+from mmspec_ds.systems.fusion.distillation.teacher import Teacher, Told
 from mmspec_ds.systems.fusion.encoder import Encoded
-from mmspec_ds.systems.fusion.objective import FusionObjectiveModule
+from mmspec_ds.systems.fusion.objective import FusionLoss, FusionObjectiveModule, Sums
 
 
 class DistillingObjective(FusionObjectiveModule):
@@ -40,20 +41,39 @@ class DistillingObjective(FusionObjectiveModule):
                 total = total + weight * parts[name]
         return total
 
-    def _sums(self, batch: FusionBatch, encoded: Encoded) -> tuple[Tensor, list[str]]:
-        sums, names = super()._sums(batch, encoded)
+    def _sums(self, batch: FusionBatch, encoded: Encoded) -> Sums:
+        sums = super()._sums(batch, encoded)
         if not (self.training and torch.is_grad_enabled()):
-            return sums, names
-        of_teacher = self._of_teacher(batch, encoded)
-        weight_B = batch.weight_B
-        flat = [torch.stack([(loss * weight_B).sum(), weight_B.sum()]) for loss in of_teacher.values()]
-        return torch.cat([sums, *flat]), [*names, *of_teacher]
+            return sums
+        told, weight_B = self.teacher.told(batch), batch.weight_B
+        compared = self._compared(batch, encoded, told)
+        flat = [torch.stack([(loss * weight_B).sum(), weight_B.sum()]) for loss in compared.values()]
+        return Sums(torch.cat([sums.values, *flat]), [*sums.names, *compared], told.reports)
 
-    def _of_teacher(self, batch: FusionBatch, encoded: Encoded) -> dict[str, Tensor]:
-        """The losses that compare the student with its teacher, [B] each, by name."""
+    def flops(self, batch: FusionBatch, loss: FusionLoss) -> float | Tensor:
+        """See `FusionObjectiveModule.flops`; the teacher's forward pass is counted."""
+        of_teacher = experts_cost(self.teacher.model.encoder.encoder, loss.of_teacher).forward
+        return super().flops(batch, loss) + of_teacher
+
+    def cost(self, batch: FusionBatch) -> Cost:
+        """FLOPs of the student's passes and of the teacher's, without those of experts."""
+        settings, transfer, samples = self.distillation, self.model.transfer, len(batch.weight_B)
+        cost = super().cost(batch) + self.teacher.cost(batch)
+        if settings.kind == "feature":
+            assert transfer is not None
+            count = Pass()
+            count.linear(transfer, samples * batch.kept_BM.shape[1])
+            return cost + count.cost
+        cost += self.model.fuse_cost(samples)
+        if settings.kind == "logit":
+            return cost
+        assert isinstance(transfer, FeatureFlow)
+        return cost + transfer.cost(samples) + self.teacher.model.fuse_cost(samples * settings.steps)
+
+    def _compared(self, batch: FusionBatch, encoded: Encoded, told: Told) -> dict[str, Tensor]:
+        """The losses that compare the student with what its teacher told, [B] each, by name."""
         settings, kind, transfer = self.distillation, self.model.schema.kind, self.model.transfer
         kept_BM = encoded.present_BM & batch.kept_BM
-        told = self.teacher.told(batch)
         if settings.kind == "feature":
             assert isinstance(transfer, nn.Linear)
             return {"align": alignment(transfer(encoded.vectors_BMD), told.vectors_BMD, kept_BM)}

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.moe.statistics import RoutingReport
+from mmspec_ds.nn.module_flops import Cost
 from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.stored import StoredFusion, load_model
@@ -18,10 +20,12 @@ SAME_SPLIT = ("validation_fraction", "split_seed", "validation_where", "train_wh
 
 
 class Told(NamedTuple):
-    """What a teacher makes of samples: its modality vectors [B, M, D] and its logits [B, C]."""
+    """What a teacher makes of samples: its modality vectors [B, M, D], its logits [B, C], and the reports of
+    its routers."""
 
     vectors_BMD: Tensor
     logits_BC: Tensor
+    reports: tuple[RoutingReport, ...]
 
 
 class Teacher:
@@ -46,7 +50,12 @@ class Teacher:
     def told(self, batch: FusionBatch) -> Told:
         """What the teacher makes of the samples of a batch, of all modalities that they have."""
         encoded = self.model.encode(batch.pieces, len(batch.weight_B))
-        return Told(encoded.vectors_BMD, self.model.fuse(*encoded[:2]).logits_BC)
+        return Told(encoded.vectors_BMD, self.model.fuse(*encoded[:2]).logits_BC, encoded.reports)
+
+    def cost(self, batch: FusionBatch) -> Cost:
+        """FLOPs of `told`, without those of experts."""
+        encoder, fusion = self.model.encoder.cost(batch.pieces), self.model.fuse_cost(len(batch.weight_B))
+        return Cost(encoder.forward + fusion.forward)
 
     def judge(self, vectors_BMD: Tensor, present_BM: Tensor) -> Tensor:
         """The logits [B, C] that the teacher's fuser makes of vectors in the place of its own; gradients go to

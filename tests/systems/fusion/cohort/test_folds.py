@@ -7,7 +7,7 @@ import pytest
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.fusion.cohort.analysis_settings import FoldSettings
-from mmspec_ds.systems.fusion.cohort.folds import inner_folds, kept_together, outer_splits
+from mmspec_ds.systems.fusion.cohort.folds import check_folds, inner_folds, kept_together, outer_splits
 from tests.systems.fusion.cohort.made_cohort import make_cohort
 
 
@@ -74,6 +74,31 @@ def test_fewer_patients_than_folds_are_refused() -> None:
     assert len(list(outer_splits(cohort, FoldSettings(repeats=1)))) == 5
     with pytest.raises(DataError, match=r"class class0 has 5 patients: expected at least folds\.outer = 6"):
         next(outer_splits(cohort, FoldSettings(outer=6)))
+
+
+def test_a_class_too_small_for_the_inner_folds_is_refused_at_the_start() -> None:
+    """Of three patients of a class, two outer folds leave one on a training side: none, without its inner fold.
+    Three folds leave two."""
+    cohort = replace(make_cohort(count=23), label_N=np.array([0] * 3 + [1] * 20))
+    told = r"class class0 has 1 of its patients on a training side: expected two or more for the inner folds"
+    with pytest.raises(DataError, match=told):
+        check_folds(cohort, FoldSettings(outer=2))
+    check_folds(cohort, FoldSettings(outer=3))
+
+
+def test_a_table_that_measured_too_few_of_a_class_is_refused_at_the_start() -> None:
+    """Ten patients of each class, of whom the second table measured three and all: with two outer folds one of
+    these three is alone on a training side at times."""
+    cohort = replace(make_cohort(count=20), label_N=np.array([0] * 10 + [1] * 10))
+    first, second = cohort.blocks[:2]
+    present_N = np.arange(20) >= 7
+    values_NF = np.where(present_N[:, None], second.values_NF, np.nan)
+    second = replace(second, present_N=present_N, values_NF=values_NF)
+    cohort = replace(cohort, blocks=(first, second))
+    with pytest.raises(
+        DataError, match=rf"{second.name}: measured 3 samples of class class0, of which all on a"
+    ):
+        check_folds(cohort, FoldSettings(outer=2))
 
 
 def test_more_folds_than_samples_with_the_same_blocks() -> None:

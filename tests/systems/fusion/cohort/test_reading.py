@@ -313,8 +313,16 @@ def test_a_value_that_a_class_names_is_not_missing(tmp_path: Path, value: str) -
     assert cohort.counts == {"ill": 2, "healthy": 2}
 
 
-def test_batches_that_tables_tell_apart_are_told(tmp_path: Path) -> None:
-    nmr = "sample,class,batch,3.05,2.05\nS1,ill,a,1.5,2\nS2,well,a,2.5,4\n"
-    ms = "sample,batch,urea,alanine\nS1,b,1.5,2\nS2,a,2.5,4\n"
-    cohort = read(tmp_path, {"nmr.csv": nmr, "ms.csv": ms}, batch="batch")
-    assert "1 sample of more than one batch, of which only the first counts: S1" in cohort.remarks
+def test_samples_as_columns_that_no_other_table_has_are_kept(tmp_path: Path) -> None:
+    """As in a table with samples as rows: S5 is a sample with this table alone; words describe features."""
+    lines = ("name,kind,S1,S2,S5,S9", "class,,ill,well,well,", "urea,amide,10,5,7,1", "alanine,acid,2,3,9,4")
+    cohort = read(tmp_path, {"nmr.csv": NMR, "ms.csv": "\n".join(lines)})
+    assert cohort.samples == ("S1", "S2", "S3", "S4", "S5")
+    nmr, ms = cohort.blocks
+    assert nmr.present_N.tolist() == [True, True, True, True, False]
+    assert ms.present_N.tolist() == [True, True, False, False, True]
+    np.testing.assert_array_equal(ms.values_NF[4], [7, 9])
+    assert "1 sample without a class left out" in cohort.remarks  # S9
+    assert any("2 columns that no other table knows taken for samples: S5, S9" in one for one in cohort.remarks)
+    told = "1 column without numbers that no other table knows left out: kind"
+    assert any(told in one for one in cohort.remarks)

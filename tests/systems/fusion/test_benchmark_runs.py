@@ -1,0 +1,87 @@
+"""What benchmarks of fusion share: molecules that choose a step are not measured, and a folder holds one kind
+of run."""
+
+import importlib.util
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mmspec_ds.spectra.parquet import write_records
+from mmspec_ds.spectra.records import CarbonNMR, Record
+from mmspec_ds.systems.fusion.run_settings import FusionRun
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
+
+def script(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A benchmark's module; they find one another by their folder."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write(path: Path, *smiles: str) -> Path:
+    write_records(path, [Record(one, (CarbonNMR((20.0,)),), smiles=one) for one in smiles])
+    return path
+
+
+def test_a_molecule_on_both_sides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = script("fusion_runs", monkeypatch)
+    learnt, chosen = write(tmp_path / "train.parquet", "CCO", "CCN"), write(tmp_path / "val.parquet", "CCC")
+    runs.check_apart([learnt, chosen], write(tmp_path / "test.parquet", "CCCC"))
+    # Ethanol written in another way is the same molecule.
+    with pytest.raises(
+        SystemExit, match=r"test\.parquet: 1 molecules are in train\.parquet too, such as LFQSCWFL"
+    ):
+        runs.check_apart([learnt, chosen], write(tmp_path / "test.parquet", "OCC", "CCCC"))
+
+
+def test_adapters_choose_their_step_on_a_part_of_what_is_learnt_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapters = script("domain_adapters", monkeypatch)
+    options = Namespace(base_steps=8, steps=4, peaks=8)
+    content = adapters.content(options, "full_0", 0, tmp_path / "target_train.parquet")
+    run = FusionRun.model_validate({**content, "engine": "engine.json"})
+    assert run.data.train == (tmp_path / "target_train.parquet",)
+    assert run.data.validation == ()
+    assert run.data.validation_fraction == 0.1
+
+
+def test_a_folder_with_a_run_by_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = script("fusion_runs", monkeypatch)
+    started: list[list[str]] = []
+
+    def call(command: list[str], **_: Any) -> Namespace:
+        started.append(command)
+        (tmp_path / "a").mkdir(exist_ok=True)
+        return Namespace(returncode=0)
+
+    monkeypatch.setattr(runs.subprocess, "run", call)
+    content = {"name": "a", "data": {"train": ["x"]}}
+    assert runs.train(tmp_path, content) == tmp_path / "a"
+    assert runs.train(tmp_path, content) == tmp_path / "a"  # finished: not started again
+    assert len(started) == 1
+    with pytest.raises(SystemExit, match="a: was trained by other settings than now"):
+        runs.train(tmp_path, {"name": "a", "data": {"train": ["x"], "validation": ["y"]}})
+
+
+def test_rows_are_appended_under_one_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, path = script("fusion_runs", monkeypatch), tmp_path / "rows.csv"
+    for value in (1, 2):
+        runs.append([{"b": value}], path, ("a", "b"))
+    assert path.read_text() == "a,b\n,1\n,2\n"
+    with pytest.raises(SystemExit, match=r"rows\.csv: has the columns a, b: expected a, c"):
+        runs.append([], path, ("a", "c"))
