@@ -4,6 +4,7 @@ Axes: B prompts, L positions, W width of the language model, V tokens of its voc
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ class Reading:
         language: reads them.
         embedded_BLW: input embeddings, padding before the prompts.
         mask_BL: True where there is a token.
+        before: one prompt that was read before, which all of these go on; it stays as it is.
 
     Attributes:
         log_p_BV: of the next token of each prompt.
@@ -28,13 +30,25 @@ class Reading:
     """
 
     @torch.no_grad()
-    def __init__(self, language: FrozenLanguage, embedded_BLW: Tensor, mask_BL: Tensor) -> None:
+    def __init__(
+        self,
+        language: FrozenLanguage,
+        embedded_BLW: Tensor,
+        mask_BL: Tensor,
+        before: "Reading | None" = None,
+    ) -> None:
         from transformers import DynamicCache
 
         self.language, self.mask = language, mask_BL.long()
-        self.cache: Any = DynamicCache(config=language.model.config)
-        self.next_B = self.mask.sum(1)
         positions = (self.mask.cumsum(1) - 1).clamp_min(0)
+        if before is None:
+            self.cache: Any = DynamicCache(config=language.model.config)
+        else:
+            self.cache = deepcopy(before.cache)
+            self.cache.batch_repeat_interleave(len(mask_BL))
+            self.mask = torch.cat([before.mask.expand(len(mask_BL), -1), self.mask], 1)
+            positions = positions + before.next_B
+        self.next_B: Tensor = self.mask.sum(1)
         states = language.states(embedded_BLW, mask=self.mask, positions_BL=positions, cache=self.cache)
         self.log_p_BV = language.log_probabilities(states[:, -1])
 

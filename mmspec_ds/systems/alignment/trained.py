@@ -26,6 +26,7 @@ from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, read_
 from mmspec_ds.systems.alignment.objects import Kind, Object, kind_of
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
+from mmspec_ds.systems.alignment.shared_beginning import shared_beginnings
 from mmspec_ds.systems.alignment.streams import Stream, Streams
 from mmspec_ds.systems.run_file import load_run_of
 from mmspec_ds.trainer.run_settings import check_run_folder
@@ -210,20 +211,33 @@ class Trained:
         return found
 
     def _groups(self, read: "_Read", places: Sequence[int]) -> list[list[int]]:
-        """Prompts that are read together, those of like length."""
-        order = sorted(places, key=lambda at: len(read.rows[at]))
-        return [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
+        """Prompts that are read together: those of like length, of one beginning where that is read once."""
+        families: dict[tuple[int, ...], list[int]] = {}
+        for at in sorted(places, key=lambda at: len(read.rows[at])):
+            families.setdefault(read.beginnings[at], []).append(at)
+        return [
+            order[start : start + self.batch]
+            for order in families.values()
+            for start in range(0, len(order), self.batch)
+        ]
 
     @torch.no_grad()
     def _reading(self, read: "_Read", chosen: Sequence[int]) -> Reading:
+        beginning, device = read.beginnings[chosen[0]], self.model.language.device
+        if beginning and beginning not in read.readings:
+            ids = torch.tensor([beginning], device=device)
+            embedded = self.model.language.embed(ids)
+            read.readings[beginning] = Reading(self.model.language, embedded, torch.ones_like(ids))
+        rows = [read.rows[at] for at in chosen]
         batch = make_batch(
-            [read.rows[at] for at in chosen],
+            [TokenRow(row.ids[len(beginning) :], row.kinds) for row in rows],
             [read.places[at] for at in chosen],
             read.vectors,
             self.model.soft_tokens,
             left=True,
-        ).mapped(lambda tensor: tensor.to(self.model.language.device))
-        return Reading(self.model.language, self.model.embedded(batch), batch.mask_BL)
+        ).mapped(lambda tensor: tensor.to(device))
+        before = read.readings.get(beginning)
+        return Reading(self.model.language, self.model.embedded(batch), batch.mask_BL, before)
 
     def _read(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> "_Read":
         if len(prompts) != len(objects):
@@ -252,16 +266,19 @@ class Trained:
             rows.append(row)
             places.append([seen[id(one)] for one in given])
         vectors = {kind: self.vectors(kind, some) for kind, some in everything.items()}
-        return _Read(rows, places, vectors)
+        return _Read(rows, places, vectors, shared_beginnings(prompts, rows))
 
 
 @dataclass(frozen=True)
 class _Read:
-    """Questions as tokens, the objects of each, and the vectors of these by kind."""
+    """Questions as tokens, the objects of each, and the vectors of these by kind; what each begins with that is
+    read once, and what was read of that."""
 
     rows: list[TokenRow]
     places: list[list[Place]]
     vectors: dict[Kind, FloatArray]
+    beginnings: list[tuple[int, ...]]
+    readings: dict[tuple[int, ...], Reading] = field(default_factory=dict)
 
 
 def load_alignment(

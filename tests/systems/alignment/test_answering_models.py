@@ -3,15 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mmspec_ds.systems.alignment.answering.description_search import ranks, search_descriptions
 from mmspec_ds.systems.alignment.answering.evaluate import Asked, model_methods
 from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers
 from mmspec_ds.systems.alignment.decoding import Decoding
+from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule
+from mmspec_ds.systems.alignment.prompt import Prompt, Turn
+from mmspec_ds.systems.alignment.shared_beginning import shared_beginnings
 from mmspec_ds.systems.alignment.trained import Trained, load_alignment
 from tests.systems.alignment.tiny import ENCODER_CLASSES, save_language, save_trained
 
@@ -60,6 +65,48 @@ def test_a_language_model_reads_objects_as_text(trained: Trained) -> None:
     wordy = Example(f"Is [MOLECULE] {'very ' * 80}big?", ASKED[0].objects, "yes", "functional group", CHOICES)
     aligned = AlignmentAnswers(trained, "run", told=told).answers([wordy, ASKED[0]])
     assert [answer is None for answer in aligned] == [True, False]
+
+
+def test_what_is_shown_is_read_once_and_changes_nothing(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = [Turn("user", "Is CCN an acid?"), Turn("assistant", "no")]
+    asked = ["Is CC(=O)O an acid?", "Is C an acid?", "Is CCCCC one?"]
+    prompts: list[Prompt] = [[*shown, Turn("user", one)] for one in asked]
+    lengths: list[int] = []
+    states = FrozenLanguage.states
+
+    def counted(self: FrozenLanguage, embedded_BLW: torch.Tensor, **options: Any) -> torch.Tensor:
+        lengths.append(embedded_BLW.shape[1])
+        return states(self, embedded_BLW, **options)
+
+    apart = np.concatenate([trained.score_choices([one], [()], CHOICES) for one in prompts])
+    monkeypatch.setattr(FrozenLanguage, "states", counted)
+    together = trained.score_choices(prompts, [()] * 3, CHOICES)
+    np.testing.assert_allclose(together, apart, atol=1e-5)
+    rows = [trained.writer.write(one) for one in prompts]
+    beginning, *rest = lengths
+    assert beginning == len(shared_beginnings(prompts, rows)[0]) > 40
+    assert max(rest) == max(map(len, rows)) - beginning
+    alone = [trained.answer([one], [()], decoding=Decoding(6))[0] for one in prompts]
+    assert trained.answer(prompts, [()] * 3, decoding=Decoding(6)) == alone
+    mixed = trained.score_choices([*prompts, "Is it?"], [()] * 4, CHOICES)
+    np.testing.assert_allclose(mixed[:3], apart, atol=1e-5)
+
+
+def test_what_dialogues_begin_with(trained: Trained) -> None:
+    first, second = Turn("user", "Is [MOLECULE] red?"), Turn("assistant", "no")
+    prompts: list[Prompt] = [
+        "Hi",
+        [first, second, Turn("user", "Why?")],
+        [first, second, Turn("user", "Where?")],
+        [second, Turn("user", "Why?")],
+        [Turn("user", "Why?")],
+    ]
+    found = shared_beginnings(prompts, [trained.writer.write(one) for one in prompts])
+    assert found[0] == found[3] == found[4] == ()
+    assert found[1] == found[2]
+    assert trained.writer.decode(found[1]).endswith("Is")  # up to the place of the object
 
 
 def test_nothing_is_asked_of_a_model_that_only_compares(trained: Trained) -> None:

@@ -57,7 +57,8 @@ class TextAnswers:
     Args:
         trained: has the language model; its projections are not used.
         train: examples, of which some are shown with their answers.
-        shots: how many are shown, of the same kind of question; 0 for none.
+        shots: how many are shown, of the same kind of question and the same ones in each; 0 for none. What is
+            shown is read once.
         seed: of their choice.
         free, told: see `AlignmentAnswers`.
     """
@@ -78,6 +79,7 @@ class TextAnswers:
         self._train: dict[str, list[Example]] = {}
         for one in train:
             self._train.setdefault(kind_of_question(one), []).append(one)
+        self._shown: dict[str, list[Turn]] = {}
 
     def answers(self, examples: Sequence[Example]) -> Answers:
         """Answers to all questions whose text fits into a prompt."""
@@ -93,15 +95,19 @@ class TextAnswers:
         return found
 
     def _prompt(self, one: Example, rng: np.random.Generator) -> Prompt:
-        shown = self._train.get(kind_of_question(one), [])
-        turns: list[Turn] = []
-        for place in rng.permutation(len(shown))[: self._shots]:
-            example = shown[int(place)]
-            turns += [
-                Turn("user", with_text(example.prompt, example.objects)),
-                Turn("assistant", example.answer),
+        kind = kind_of_question(one)
+        if kind not in self._shown:
+            known = self._train.get(kind, [])
+            chosen = [known[int(place)] for place in rng.permutation(len(known))[: self._shots]]
+            self._shown[kind] = [
+                turn
+                for shown in chosen
+                for turn in (
+                    Turn("user", with_text(shown.prompt, shown.objects)),
+                    Turn("assistant", shown.answer),
+                )
             ]
-        return [*turns, Turn("user", with_text(one.prompt, one.objects))]
+        return [*self._shown[kind], Turn("user", with_text(one.prompt, one.objects))]
 
 
 def _fits(trained: Trained, prompt: Prompt) -> bool:
