@@ -11,6 +11,7 @@ from mmspec_ds.files import replacing, write_json
 from mmspec_ds.studies.cells import (
     CELLS,
     ENGINE,
+    MEASURES_FOLDER,
     RESULT,
     RUN,
     RUN_FILE,
@@ -82,7 +83,9 @@ def _refuse_ranks(source: Path) -> None:
 
 
 def _copy(source: Path, run: Any, result: Mapping[str, Any], cell: CellFolder) -> None:
-    """Write the files of a cell; the result comes last, which makes it a finished one."""
+    """Write the files of a cell; the result comes last, which makes it a finished one. What was measured on
+    weights that the cell had before goes."""
+    shutil.rmtree(cell.path / MEASURES_FOLDER, ignore_errors=True)
     with replacing(cell.path / RUN) as partial:
         shutil.copytree(source, partial, ignore=shutil.ignore_patterns(*_KEPT_OUT))
         shutil.rmtree(cell.path / RUN, ignore_errors=True)

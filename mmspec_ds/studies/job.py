@@ -114,7 +114,8 @@ class CellJob:
         self._process = None
         try:
             if status not in (0, STOPPED, -signal.SIGTERM):
-                self._end(f"{self.stage} ended with status {status}, see {self.folder.log}")
+                said = _last_line(self.folder.log)
+                self._end(f"{self.stage} ended with status {status}, see {self.folder.log}: {said}")
             elif status != 0:
                 self._end("stopped")
             else:
@@ -252,6 +253,12 @@ class CellJob:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _last_line(log: Path) -> str:
+    """The end of what a process printed, which says most about why it ended."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
 def last_step(run: Path) -> int:

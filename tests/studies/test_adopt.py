@@ -10,7 +10,7 @@ from mmspec_ds.studies.adopt import adopt
 from mmspec_ds.studies.cells import CellFolder, settings_of
 from mmspec_ds.studies.plan import Budget
 from mmspec_ds.trainer.run_lock import RunLock
-from tests.studies.conftest import cell
+from tests.studies.conftest import cell, finish
 
 
 def run_of(folder: Path, budget: Budget, *, finished: bool = True, **changes: object) -> Path:
@@ -57,6 +57,14 @@ def test_a_finished_run_becomes_its_cell(budget: Budget, tmp_path: Path) -> None
     assert (source / "checkpoints").exists()
     found.check(cell(), budget)
     assert adopt(tmp_path / "out", source, budget.data["hard"]) == found
+
+
+def test_measures_of_other_weights_do_not_stay(budget: Budget, tmp_path: Path) -> None:
+    folder = finish(tmp_path / "out", cell(), budget, 50.0)
+    (folder.path / "result.json").unlink()
+    found = adopt(tmp_path / "out", run_of(tmp_path / "run", budget), budget.data["hard"])
+    assert found.path == folder.path
+    assert found.missing_measures(cell(), budget) == ("accuracy",)
 
 
 def test_what_is_no_finished_run_is_refused(budget: Budget, tmp_path: Path) -> None:

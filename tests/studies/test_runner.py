@@ -56,7 +56,9 @@ def test_a_cell_that_fails_ends_alone_with_its_log_named(budget: Budget, out: Pa
     outcome = Runner(cells, budget, out, [Place()], commands()).run()
     assert outcome.finished == 1
     folder = CellFolder.of(out, cells[0], budget)
-    assert outcome.faults[described(cells[0])] == f"train ended with status 1, see {folder.log}"
+    assert outcome.faults[described(cells[0])] == (
+        f"train ended with status 1, see {folder.log}: the trainer fails"
+    )
     assert folder.log.read_text() == "the trainer fails\n"
     assert "measure ended with status 1" in outcome.faults[described(cells[1])]
     assert CellFolder.of(out, cells[1], budget).result() is not None  # it is not trained again

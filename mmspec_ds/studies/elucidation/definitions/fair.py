@@ -163,6 +163,8 @@ def _baseline_tables(results: Results) -> list[Table]:
             f" {asked:,} test molecules.",
             "PCGrad and gradient blending make several passes a step, as their training FLOPs say. In late"
             " fusion a token uses one encoder of several, and the active parameters are those.",
+            "Alignment and OGM-GE come from models with an encoder for each modality. Here they act on the one"
+            " encoder of the dense model of equal active parameters.",
         ),
     )
     return [full, *(_degradation(results, variants, how) for how in ("tokens", "channels"))]
