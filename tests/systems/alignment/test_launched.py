@@ -12,6 +12,7 @@ from mmspec_ds.cli import main
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import read_manifest, sha256_of
 from mmspec_ds.systems.alignment.decoding import Decoding
+from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS
 from mmspec_ds.systems.alignment.objects import Example, Molecule, Protein
 from mmspec_ds.systems.alignment.trained import load_alignment
 from tests.systems.alignment.questions_of_molecules import described, questions, talks
@@ -118,3 +119,17 @@ def test_stage_2_begins_with_stage_1_and_an_export_answers(launcher: Launcher, t
     assert found == load_alignment(second.folder).answer(prompts, objects, decoding=Decoding(5))
     (tmp_path / "model/language_model").symlink_to(language)
     assert load_alignment(tmp_path / "model").answer(prompts, objects, decoding=Decoding(5)) == found
+
+
+def test_an_export_keeps_the_known_descriptions(launcher: Launcher, tmp_path: Path) -> None:
+    near = ("neighbour.least_similarity=0.0", "neighbour.most_tokens=60")
+    run = launcher.train("near", *STAGES["stage1"], *near)
+    assert run.statuses == (0,), run.output
+    assert main(["export", str(run.folder), str(tmp_path / "model")]) == 0
+    known = (run.folder / NEIGHBOURS).read_text()
+    assert (tmp_path / "model" / NEIGHBOURS).read_text() == known
+    found = load_alignment(tmp_path / "model", launcher.run_file.parent / "language")
+    assert found.neighbours is not None
+    assert len(found.neighbours.known) == len(known.splitlines()) > 5
+    row = found._read(["Describe [MOLECULE]."], [(Molecule("CCCCCC"),)]).rows[0]
+    assert "has this description: " in found.writer.decode([one for one in row.ids.tolist() if one >= 0])
