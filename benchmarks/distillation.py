@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--teacher-steps", type=int, default=6000)
     parser.add_argument("--student-steps", type=int, default=3000)
     sizes = "width, layers, feed-forward width, heads"
-    parser.add_argument("--teacher", type=numbers, default=(128, 4, 512, 4), help=f"{sizes} (128,4,512,4)")
+    parser.add_argument("--teacher", type=numbers, default=(128, 6, 512, 4), help=f"{sizes} (128,6,512,4)")
     parser.add_argument("--student", type=numbers, default=(32, 1, 64, 2), help=f"{sizes} (32,1,64,2)")
     parser.add_argument("--peaks", type=int, default=64, help="of a mass spectrum (default: 64)")
     parser.add_argument("--align", type=float, default=0.1, help="weight of vectors' distances (default: 0.1)")

@@ -27,8 +27,9 @@ class AttentionPooling(nn.Module):
         """[B, D]; zeros for a sample without any token."""
         score_BSH = self.score(hidden_BSD).float().masked_fill(~mask_BS[..., None], -1e9)
         weight_BSH = (score_BSH.softmax(1) * mask_BS[..., None]).to(hidden_BSD.dtype)
-        parts_BSHC = hidden_BSD.unflatten(-1, (self.heads, -1))
-        return torch.einsum("bsh,bshc->bhc", weight_BSH, parts_BSHC).flatten(1)
+        parts_BHSC = hidden_BSD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        # As a product: for one record most of an einsum's time is its call.
+        return (weight_BSH.transpose(1, 2).unsqueeze(2) @ parts_BHSC).flatten(1)
 
 
 class MeanPooling(nn.Module):

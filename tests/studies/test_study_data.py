@@ -11,11 +11,12 @@ import pytest
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.splits import SplitSettings, assign_splits
 from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
-from mmspec_ds.studies.cells import identity_of
+from mmspec_ds.studies.cells import identity_of, settings_of
 from mmspec_ds.studies.data import files_of, make_data, with_data
 from mmspec_ds.studies.elucidation.budgets import PAPER
 from mmspec_ds.studies.elucidation.data import ElucidationData, split_files
 from mmspec_ds.studies.plan import Budget
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from tests.studies.conftest import cell
 
 
@@ -31,6 +32,19 @@ def test_files_are_split_by_the_rule_of_the_benchmark(tmp_path: Path) -> None:
         found = pq.read_table(out / f"{part}.parquet")["smiles"].to_pylist()
         assert found == [name for name, split in zip(names, expected) if split == number]
     assert sorted(path.name for path in out.iterdir()) == ["test.parquet", "train.parquet", "val.parquet"]
+
+
+def test_text_of_the_users_files_is_validated_on_molecules_of_its_own(budget: Budget, tmp_path: Path) -> None:
+    """Rows are split, and isomers fall on both sides: `read_training` refuses such a pair of files."""
+    pq.write_table(pa.table({"smiles": ["C[C@H](N)O", "C[C@@H](N)O"] * 30}), tmp_path / "a.parquet")
+    text = cell(data="hard_text")
+    files = files_of(text, with_data(PAPER, ElucidationData(), [tmp_path / "a.parquet"]), tmp_path / "out")
+    assert [path.name for path in (*files.train, *files.validation, *files.test)] == [
+        "train.parquet",
+        "test.parquet",
+    ]
+    assert settings_of(text, PAPER, ElucidationRun).data.validation_fraction == 0.01
+    assert [path.name for path in files_of(text, budget, tmp_path / "out").validation] == ["val.parquet"]
 
 
 def test_files_with_other_columns_are_refused(tmp_path: Path) -> None:

@@ -23,9 +23,11 @@ def experts(heavy: int, light: int) -> list[dict[str, Any]]:
     return [{**kind, "width": width} for kind in kinds for width in (heavy, light)]
 
 
-def _recipes(hard: DataRecipe) -> dict[str, DataRecipe]:
-    """The data of a budget: `hard`, and `hard_text`, the same molecules as the benchmark's text."""
-    return {"hard": hard, "hard_text": replace(hard, overrides=TEXT, shards=False)}
+def _recipes(hard: DataRecipe, held_back: float | None = None) -> dict[str, DataRecipe]:
+    """The data of a budget: `hard`, and `hard_text`, the same molecules as the benchmark's text, of which a
+    training holds back a share where it is given no file for its validation."""
+    own = {} if held_back is None else {"data.validation_fraction": held_back}
+    return {"hard": hard, "hard_text": replace(hard, overrides={**TEXT, **own}, shards=False)}
 
 
 def _sizes(width: int, layers: int, heads: int, *, dropout: float) -> dict[str, Any]:
@@ -108,7 +110,7 @@ PAPER = Budget(
         "model.max_target_tokens": 160,
     },
     seeds=3,
-    data=_recipes(DataRecipe("benchmark")),
+    data=_recipes(DataRecipe("benchmark"), held_back=0.01),
     evaluate=10_000,
     beam=10,
     width=2048,

@@ -116,8 +116,12 @@ def hints(logits_BMC: Tensor, present_BM: Tensor, prior_C: Tensor, kind: Kind) -
     others_BMC = prior_C + (sum_B1C - kept_BMC) / (count_B11 - 1).clamp_min(1)
     answer_B1C = predicted(all_B1C, kind)
     alone_BMC = prior_C + kept_BMC
-    first_BM = log_likelihood(alone_BMC, answer_B1C, kind) - log_likelihood(prior_C, answer_B1C, kind)
-    last_BM = log_likelihood(all_B1C, answer_B1C, kind) - log_likelihood(others_BMC, answer_B1C, kind)
+    # In one call: for one sample most of the time is that of calls.
+    told = (alone_BMC, others_BMC, all_B1C, prior_C.expand_as(all_B1C))
+    alone_BM, others_BM, all_B1, none_B1 = log_likelihood(torch.cat(told, dim=1), answer_B1C, kind).split(
+        [one.shape[1] for one in told], dim=1
+    )
+    first_BM, last_BM = alone_BM - none_B1, all_B1 - others_BM
     sure_BM = log_likelihood(alone_BMC, predicted(alone_BMC, kind), kind)
     return Hints(first_BM * there_BM, last_BM * there_BM, sure_BM * there_BM)
 

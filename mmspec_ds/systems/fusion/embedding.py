@@ -54,22 +54,32 @@ class TokenEmbedding(nn.Module):
         """The embedded tokens [P, S, D], zeros at padding. Tokens of `pieces.hidden_PS` have no intensity, and
         a mark that says so."""
         dtype, mask_PS = self.first_KD.dtype, pieces.mask_PS
-        axis_T, second_T = pieces.axis_PS[mask_PS], pieces.second_PS[mask_PS]
-        waves_TD = self.sinusoids(pieces.position_PS[mask_PS] / self.step_A[axis_T], dtype) @ self.first_KD
+        at_T = mask_PS.flatten().nonzero().squeeze(1)  # once: each indexing by the mask would look for them
+
+        def of_tokens(values: Tensor) -> Tensor:
+            return values.flatten(0, 1).index_select(0, at_T)
+
+        axis_T, second_T = of_tokens(pieces.axis_PS), of_tokens(pieces.second_PS)
+        steps_T = of_tokens(pieces.position_PS) / self.step_A.index_select(0, axis_T)
+        waves_TD = self.sinusoids(steps_T, dtype) @ self.first_KD
         two_X = (~second_T.isnan()).nonzero().squeeze(1)
-        waves_TD = waves_TD.index_add(0, two_X, self.sinusoids(second_T[two_X], dtype) @ self.second_KD)
-        values_TW = pieces.values_PSW[mask_PS]
-        hidden_T = None if pieces.hidden_PS is None else pieces.hidden_PS[mask_PS]
+        learning = (
+            torch.is_grad_enabled()
+        )  # every parameter has a gradient then, of nought where it is not used
+        if len(two_X) or learning:
+            waves_TD = waves_TD.index_add(0, two_X, self.sinusoids(second_T[two_X], dtype) @ self.second_KD)
+        values_TW = of_tokens(pieces.values_PSW)
+        hidden_T = None if pieces.hidden_PS is None else of_tokens(pieces.hidden_PS)
         if hidden_T is not None:
             values_TW = values_TW.masked_fill(hidden_T[:, None], 0.0)
-        more = (torch.log1p(pieces.extent_PS[mask_PS]), pieces.sign_PS[mask_PS])
+        more = (torch.log1p(of_tokens(pieces.extent_PS)), of_tokens(pieces.sign_PS))
         numbers_TF = torch.cat([values_TW, torch.stack(more, dim=-1)], dim=-1).to(dtype)
         embedded_TD = waves_TD * (1 + self.gain(numbers_TF)) + numbers_TF @ self.numbers_FD
-        embedded_TD = embedded_TD + self.axis(axis_T) + self.form(pieces.form_PS[mask_PS])
-        # Without hidden tokens the mark is added nought times: every parameter has a gradient.
-        embedded_TD = embedded_TD + (0.0 if hidden_T is None else hidden_T[:, None]) * self.hidden_D
+        embedded_TD = embedded_TD + self.axis(axis_T) + self.form(of_tokens(pieces.form_PS))
+        if hidden_T is not None or learning:
+            embedded_TD = embedded_TD + (0.0 if hidden_T is None else hidden_T[:, None]) * self.hidden_D
         padded_ND = embedded_TD.new_zeros(mask_PS.numel(), embedded_TD.shape[1])
-        padded_ND = padded_ND.index_copy(0, mask_PS.flatten().nonzero().squeeze(1), embedded_TD)
+        padded_ND = padded_ND.index_copy(0, at_T, embedded_TD)
         return padded_ND.view(*mask_PS.shape, -1)
 
     def cost(self, pieces: Pieces) -> Cost:

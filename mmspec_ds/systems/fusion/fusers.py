@@ -80,6 +80,12 @@ def softmax_of_present(score_BM: Tensor, present_BM: Tensor) -> Tensor:
     return score_BM.softmax(1) * present_BM
 
 
+def weighted_sum(weight_BM: Tensor, values_BMC: Tensor) -> Tensor:
+    """The sum of the modalities' values by their weights, [B, C]. For one sample an einsum takes six times as
+    long as the product alone."""
+    return torch.bmm(weight_BM[:, None].to(values_BMC.dtype), values_BMC).squeeze(1)
+
+
 class LateMean(Fuser):
     """Late fusion: the mean of the logits that a linear classifier of each modality gives."""
 
@@ -91,7 +97,7 @@ class LateMean(Fuser):
         """See `Fuser`."""
         weight_BM = even_weights(present_BM)
         logits_BMC = self.heads(vectors_BMD)
-        return Fused(torch.einsum("bm,bmc->bc", weight_BM.to(logits_BMC.dtype), logits_BMC), weight_BM)
+        return Fused(weighted_sum(weight_BM, logits_BMC), weight_BM)
 
     def cost(self, samples: float) -> Cost:
         """See `Fuser`."""
@@ -117,8 +123,7 @@ class ContributionFuser(Fuser):
         logits_BMC = self.heads(vectors_BMD)
         told = self.head(vectors_BMD, logits_BMC, present_BM, prior_C)
         weight_BM = softmax_of_present(F.softplus(self.scale) * told.of_truth_BM.detach(), present_BM)
-        logits_BC = torch.einsum("bm,bmc->bc", weight_BM.to(logits_BMC.dtype), logits_BMC)
-        return Fused(logits_BC, weight_BM, told)
+        return Fused(weighted_sum(weight_BM, logits_BMC), weight_BM, told)
 
     def cost(self, samples: float) -> Cost:
         """See `Fuser`."""
@@ -172,8 +177,7 @@ class Gated(Fuser):
             [torch.tanh(unit(normed_BMD[:, at])) for at, unit in enumerate(self.units)], dim=1
         )
         weight_BM = softmax_of_present(self.gate(normed_BMD.flatten(1)), present_BM)
-        fused_BD = torch.einsum("bm,bmd->bd", weight_BM.to(units_BMD.dtype), units_BMD)
-        return Fused(self.classify(fused_BD), weight_BM)
+        return Fused(self.classify(weighted_sum(weight_BM, units_BMD)), weight_BM)
 
     def cost(self, samples: float) -> Cost:
         """See `Fuser`."""
