@@ -113,9 +113,7 @@ class AlignmentLosses(nn.Module):
         world = 1 if self.group is None else torch.distributed.get_world_size(self.group)
         if batch.prompts is not None:
             tokens = self.model.answers(batch.prompts)
-            share = (
-                batch.rows * world / batch.rows_of_all
-            )  # each answer counts the same, on whatever rank it is
+            share = batch.rows * world / batch.rows_of_all  # an answer counts the same on any rank
             found["autoregressive"] = mean_of_ranks(share * tokens.mean_loss(batch.rows), self.group)
             exact_B = tokens.exact(batch.rows)
         if batch.contrast is not None:

@@ -205,8 +205,8 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         return AlignmentBatch(len(own), len(own) * world, tokens, prompts, contrast)
 
     def _batch_of_dialogues(self, examples: ExampleSet, dialogues: Sequence[Dialogue]) -> AlignmentBatch:
-        """The dialogues of this rank, short and long ones on all. There is one for each rank: a batch has as
-        many questions of each rank as a dialogue may have at least."""
+        """The dialogues of this rank, short and long ones on all. Every rank has one at least, because no
+        dialogue has more questions than `training.batch_size`, which is a rank's share."""
         own = dialogues[self.context.rank :: self.context.world]
         rows, places = zip(*map(examples.dialogue, own))
         prompts = make_batch(rows, places, self.sets.vectors, self.model.soft_tokens)

@@ -63,9 +63,7 @@ class TokenEmbedding(nn.Module):
         steps_T = of_tokens(pieces.position_PS) / self.step_A.index_select(0, axis_T)
         waves_TD = self.sinusoids(steps_T, dtype) @ self.first_KD
         two_X = (~second_T.isnan()).nonzero().squeeze(1)
-        learning = (
-            torch.is_grad_enabled()
-        )  # every parameter has a gradient then, of nought where it is not used
+        learning = torch.is_grad_enabled()  # then every parameter needs a gradient, zero where it is not used
         if len(two_X) or learning:
             waves_TD = waves_TD.index_add(0, two_X, self.sinusoids(second_T[two_X], dtype) @ self.second_KD)
         values_TW = of_tokens(pieces.values_PSW)

@@ -31,9 +31,8 @@ class MaskedObjective(FusionObjectiveModule):
         told_PSW = model.reconstruct(encoded.hidden_BSD).float()
         counted_PSW = hidden_intensities(pieces) * batch.weight_B[pieces.sample_P, None, None]
         error_PSW = (told_PSW - pieces.values_PSW).square() * counted_PSW
-        pooled_PD = model.encoder.pooling(
-            encoded.hidden_BSD, encoded.mask_BS
-        )  # its weights have a gradient: zero
+        # Not needed here: so that the weights of the pooling have a gradient, which is zero.
+        pooled_PD = model.encoder.pooling(encoded.hidden_BSD, encoded.mask_BS)
         local = tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
         vectors = [to_vector(one) for one in local]
         if not any(weights_of(self.routing, schedule).values()):
