@@ -41,7 +41,8 @@ def test_the_score_by_loops() -> None:
     for peak, weight in weights.items():
         near = sum(share for ion, share in zip(grid.mz, shares) if abs(ion - peak) <= 0.01)
         expected += weight / sum(weights.values()) * math.log(1 + near / 1e-3)
-    assert tandem_score([KETENE], PARACETAMOL) == pytest.approx(INDEPENDENT_PEAKS * expected, rel=1e-9)
+    # The scorer multiplies in float32: two calls may differ in the last bit.
+    assert tandem_score([KETENE], PARACETAMOL) == pytest.approx(INDEPENDENT_PEAKS * expected, rel=1e-6)
 
 
 def test_several_spectra_count_by_their_mean() -> None:
