@@ -40,7 +40,7 @@ class Cost:
 
     @property
     def total(self) -> float | Tensor:
-        """FLOPs of both passes."""
+        """FLOPs of both passes together; a scalar tensor where one of them is."""
         return self.forward + self.backward
 
 
@@ -112,10 +112,8 @@ def experts_cost(encoder: Encoder, reports: Sequence[RoutingReport]) -> Cost:
     for layer, report in zip(encoder.layers, reports):
         sparse = layer.feedforward
         assert isinstance(sparse, SparseFeedForward)
-        rows_E, width = (
-            computed_rows(report, sparse.settings).double(),
-            sparse.deepspeed_moe.gate.wg.in_features,
-        )
+        rows_E = computed_rows(report, sparse.settings).double()
+        width = sparse.deepspeed_moe.gate.wg.in_features
         widths_E = torch.tensor([one.width for one in physical_order(sparse.settings.experts)]).to(rows_E)
         times = 1 + learns(sparse.deepspeed_moe.experts) + encoder.activation_checkpointing
         products = 4.0 * width * (rows_E @ widths_E)

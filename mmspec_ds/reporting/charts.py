@@ -60,7 +60,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure.
+    """What a figure shows: panels above each other on one horizontal axis.
 
     Attributes:
         name: of its file.

@@ -36,7 +36,7 @@ CONFIG, PICTURES = "config.yaml", "report_png"
 
 @dataclass(frozen=True)
 class CohortReport:
-    """What is reported.
+    """A run of `mmspec cohort`, as its page, tables and pictures are made of it.
 
     Attributes:
         name: of the run.

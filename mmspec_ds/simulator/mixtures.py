@@ -89,7 +89,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class MixtureCohort:
-    """A simulated cohort.
+    """Blood samples of simulated cases and controls, as tables of NMR and MS whose markers are known.
 
     Attributes:
         samples: names, N of them.

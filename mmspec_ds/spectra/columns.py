@@ -91,7 +91,7 @@ class ListCells:
 
     @cached_property
     def row_I(self) -> IntArray:
-        """The row of each item, rising."""
+        """The number of the row of each item, int64 [I], rising."""
         return np.repeat(np.arange(len(self.counts_N)), self.counts_N)
 
     def pick(self, flat: Array) -> Array:
@@ -130,7 +130,7 @@ class Items:
 
     @cached_property
     def row_I(self) -> IntArray:
-        """The row of each item."""
+        """The number of the row of each item, int64 [I]."""
         return np.repeat(np.arange(len(self.counts_N)), self.counts_N)
 
     def where(self, kept_N: BoolArray) -> Self:

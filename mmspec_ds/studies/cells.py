@@ -148,7 +148,7 @@ def recipe_identity(recipe: DataRecipe) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CellFolder:
-    """The folder of a cell."""
+    """The folder that holds one trained cell of a study: its settings, its run and what was measured."""
 
     path: Path
 
@@ -168,7 +168,8 @@ class CellFolder:
         return self.path / LOG
 
     def result(self) -> dict[str, Any] | None:
-        """What is known of the training; None as long as it is not finished."""
+        """The content of `result.json`: steps, samples, seconds, FLOPs, parameters, losses, device, versions
+        and commit of the training; None as long as it is not finished."""
         return read_json(self.path / RESULT)
 
     def measure(self, name: str, budget: Budget) -> dict[str, Any] | None:

@@ -30,7 +30,7 @@ class Process(Protocol):
         """The exit status; None while it runs."""
 
     def send_signal(self, signal: int, /) -> None:
-        """Send it a signal."""
+        """Send the process a signal, by its number, such as `signal.SIGTERM`."""
 
 
 @dataclass(frozen=True)
