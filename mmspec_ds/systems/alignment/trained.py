@@ -36,6 +36,9 @@ LANGUAGE_MODEL = "language_model"
 """A folder, or a link to one, with the language model beside the weights of a run or an export; without it the
 path in the settings is used."""
 
+MOST_POSITIONS = 16_384
+"""Of all prompts that are read together; what is read of a prompt is held once for each choice."""
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -159,15 +162,15 @@ class Trained:
         """
         read = self._read(prompts, objects)
         answers = [""] * len(prompts)
-        free = []
+        free, limited = list[int](), dict[tuple[str, ...], list[int]]()
         for at in range(len(prompts)):
-            if choices is not None and choices[at]:
-                scores = self._scores(read, [at], choices[at])[0]
-                answers[at] = choices[at][int(scores.argmax())]
+            own = tuple(choices[at]) if choices is not None else ()
+            (limited.setdefault(own, []) if own else free).append(at)
+        for own, places in limited.items():
+            for at, best in zip(places, self._scores(read, places, own).argmax(1)):
+                answers[at] = own[int(best)]
                 if stream is not None:
                     stream(at, answers[at])
-            else:
-                free.append(at)
         for chosen in self._groups(read, free):
             streams = Streams(self.writer, chosen, stream)
             found = generate(
@@ -205,21 +208,23 @@ class Trained:
         ids = [self.writer.answer_ids(one) for one in choices]
         found = np.zeros((len(places), len(choices)))
         index = {at: number for number, at in enumerate(places)}
-        for chosen in self._groups(read, places):
+        for chosen in self._groups(read, places, len(choices)):
             scores = choice_log_probabilities(self._reading(read, chosen), ids)
             found[[index[at] for at in chosen]] = scores.double().cpu().numpy()
         return found
 
-    def _groups(self, read: "_Read", places: Sequence[int]) -> list[list[int]]:
-        """Prompts that are read together: those of like length, of one beginning where that is read once."""
+    def _groups(self, read: "_Read", places: Sequence[int], times: int = 1) -> list[list[int]]:
+        """Prompts that are read together: those of like length, of one beginning where that is read once; at
+        most `batch`, and fewer long ones where each is held several times."""
         families: dict[tuple[int, ...], list[int]] = {}
         for at in sorted(places, key=lambda at: len(read.rows[at])):
             families.setdefault(read.beginnings[at], []).append(at)
-        return [
-            order[start : start + self.batch]
-            for order in families.values()
-            for start in range(0, len(order), self.batch)
-        ]
+        found = []
+        for order in families.values():
+            longest = len(read.rows[order[-1]])
+            size = max(1, min(self.batch, MOST_POSITIONS // (longest * times)))
+            found += [order[start : start + size] for start in range(0, len(order), size)]
+        return found
 
     @torch.no_grad()
     def _reading(self, read: "_Read", chosen: Sequence[int]) -> Reading:

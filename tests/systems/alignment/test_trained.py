@@ -1,6 +1,7 @@
 """Answers of a model in a folder: greedy and drawn, alone and in a batch, free and of given choices."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.decoding import Decoding
+from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import Molecule, Protein
 from mmspec_ds.systems.alignment.prompt import SOFT, Turn
 from mmspec_ds.systems.alignment.trained import Trained, load_alignment
@@ -88,6 +90,39 @@ def test_choices_have_the_likelihood_of_their_tokens(trained: Trained) -> None:
     assert answers[2] == trained.answer(PROMPTS[2:], OBJECTS[2:], decoding=Decoding(4))[0]
     own = trained.score_choices(PROMPTS[:2], OBJECTS[:2], [("yes", "no"), ("no", "yes")])
     assert own == pytest.approx(np.stack([found[0, :2], found[1, [1, 0]]]), abs=1e-4)
+
+
+def test_questions_with_the_same_choices_are_read_together(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 questions of two sets of choices, as they come in a file of several tasks."""
+    prompts = [f"Is [MOLECULE]{' really' * (at % 5)} an acid?" for at in range(40)]
+    objects = [(Molecule(f"{'C' * (1 + at // 2)}{'NO'[at % 2]}"),) for at in range(40)]
+    both = (("yes", "no"), ("an acid", "a base", "neither"))
+    choices = [both[at % 2] for at in range(40)]
+    alone = [
+        trained.score_choices([prompt], [one], own)[0] for prompt, one, own in zip(prompts, objects, choices)
+    ]
+    for at in (0, 1):
+        found = trained.score_choices(prompts[at::2], objects[at::2], both[at])
+        np.testing.assert_allclose(found, alone[at::2], rtol=1e-5)
+    expected = [own[int(scores.argmax())] for own, scores in zip(choices, alone)]
+    assert len(set(expected)) > 2
+    rows: list[int] = []
+    states = FrozenLanguage.states
+
+    def counted(self: FrozenLanguage, embedded_BLW: torch.Tensor, **options: Any) -> torch.Tensor:
+        rows.append(len(embedded_BLW))
+        return states(self, embedded_BLW, **options)
+
+    monkeypatch.setattr(FrozenLanguage, "states", counted)
+    assert trained.answer(prompts, objects, choices=choices) == expected
+    assert rows == [16, 32, 4, 8, 16, 48, 4, 12]  # prompts, then each with its choices
+    rows.clear()
+    longest = max(len(trained.writer.write(one)) for one in prompts)
+    monkeypatch.setattr("mmspec_ds.systems.alignment.trained.MOST_POSITIONS", 20 * longest)
+    assert trained.answer(prompts, objects, choices=choices) == expected
+    assert rows == [10, 20, 10, 20, *[6, 18] * 3, 2, 6]
 
 
 @torch.no_grad()
