@@ -3,8 +3,8 @@
 A model that is trained on a dialogue reads the right answers to the earlier questions. So no answer may follow
 from one before it: two questions stand together only if no property is told by the answers to both. What an
 answer tells of is written down here for the tasks of `mmspec questions`; that of another tells of its task.
-A description tells everything and stands alone. Formula, mass and the rule of five narrow down what else a
-molecule can have, and come last.
+A list of functional groups tells of every group. A description tells everything and stands alone. Formula, mass
+and the rule of five narrow down what else a molecule can have, and come last.
 
 Answers may still be correlated: an alcohol is more often an acid than an alkane is. What the rule excludes is
 that one answer decides another.
@@ -12,6 +12,7 @@ that one answer decides another.
 
 from typing import TypeAlias
 
+from mmspec_ds.molecules.functional_groups import GROUPS
 from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION
 from mmspec_ds.systems.alignment.objects import Example, kind_of
 from mmspec_ds.systems.alignment.questions.wording import worded_later
@@ -21,6 +22,26 @@ Properties: TypeAlias = frozenset[str]
 
 EVERYTHING: Properties = frozenset({"everything"})
 COMPOSITION = "composition"
+
+_OF_GROUPS: dict[str, Properties] = {
+    "aromatic ring": frozenset({"rings"}),
+    "benzene ring": frozenset({"rings"}),
+    "pyridine ring": frozenset({"rings"}),
+    "phenol": frozenset({"rings"}),
+    "epoxide": frozenset({"rings", "ether"}),
+    "fluorine": frozenset({"halogen"}),
+    "chlorine": frozenset({"halogen"}),
+    "bromine": frozenset({"halogen"}),
+    "iodine": frozenset({"halogen"}),
+    "acyl halide": frozenset({"halogen"}),
+}
+"""Of the functional groups of which one implies another; any other group tells of itself."""
+_GROUP_TASKS = ("functional group", "which of two")
+
+
+def _of_group(name: str) -> Properties:
+    return _OF_GROUPS.get(name, frozenset({name}))
+
 
 _OF_TASKS: dict[str, Properties] = {
     "formula": frozenset({COMPOSITION}),
@@ -36,28 +57,15 @@ _OF_TASKS: dict[str, Properties] = {
     "cell type": frozenset({"type"}),
     "cell type by markers": frozenset({"type"}),
     "marker genes": frozenset({"type"}),
+    "functional groups": frozenset[str]().union(*(_of_group(one.name) for one in GROUPS)),
     DESCRIPTION: EVERYTHING,
 }
-_GROUP_TASKS = ("functional group", "which of two")
-_OF_GROUPS: dict[str, Properties] = {
-    "aromatic ring": frozenset({"rings"}),
-    "benzene ring": frozenset({"rings"}),
-    "pyridine ring": frozenset({"rings"}),
-    "phenol": frozenset({"rings"}),
-    "epoxide": frozenset({"rings", "ether"}),
-    "fluorine": frozenset({"halogen"}),
-    "chlorine": frozenset({"halogen"}),
-    "bromine": frozenset({"halogen"}),
-    "iodine": frozenset({"halogen"}),
-    "acyl halide": frozenset({"halogen"}),
-}
-"""Of the functional groups of which one implies another; any other group tells of itself."""
 
 
 def properties_of(one: Example) -> Properties:
     """What the answer to a question tells of."""
     if one.task in _GROUP_TASKS and one.about:
-        return _OF_GROUPS.get(one.about, frozenset({one.about}))
+        return _of_group(one.about)
     return _OF_TASKS.get(one.task, frozenset({one.task}))
 
 

@@ -41,6 +41,13 @@ def test_no_group_that_may_stand_beside_another_implies_it() -> None:
         assert not may_join(told[name], told["aromatic ring"])
 
 
+@pytest.mark.parametrize("name", [one.name for one in GROUPS])
+def test_a_list_of_all_groups_stands_beside_no_question_about_one(name: str) -> None:
+    told = properties_of(asked("functional groups"))
+    assert not may_join(properties_of(asked("functional group", name)), told)
+    assert not may_join(told, properties_of(asked("which of two", name)))
+
+
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
@@ -49,6 +56,12 @@ def test_no_group_that_may_stand_beside_another_implies_it() -> None:
         (asked("rings"), asked("chirality"), True),
         (asked("formula"), asked("functional group", "ester"), True),
         (asked("functional group", "ester"), asked("functional group", "ester"), False),
+        (asked("functional groups"), asked("functional groups"), False),
+        (asked("functional groups"), asked("rings"), False),
+        (asked("functional groups"), asked("aromaticity"), False),
+        (asked("functional groups"), asked("chirality"), True),
+        (asked("functional groups"), asked("formula"), True),
+        (asked("functional groups"), asked("description"), False),
         (asked("description"), asked("chirality"), False),
         (asked("description"), asked("description"), False),
         (asked("my own"), asked("my own"), False),

@@ -30,6 +30,7 @@ STRUCTURE: Mapping[str, Single] = {
     "formula": structure_tasks.formula,
     "exact mass": structure_tasks.exact_mass,
     "functional group": structure_tasks.functional_group,
+    "functional groups": structure_tasks.functional_groups,
     "rings": structure_tasks.rings,
     "aromaticity": structure_tasks.aromaticity,
     "chirality": structure_tasks.chirality,

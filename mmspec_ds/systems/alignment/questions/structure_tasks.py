@@ -1,6 +1,6 @@
 """Questions about one molecule, or the spectra of one, whose answers follow from its structure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import cycle
 
 from mmspec_ds.molecules.functional_groups import GROUPS
@@ -14,6 +14,8 @@ MOST_RINGS = 8
 """Molecules with more are not asked about their rings."""
 FEWEST = 5
 """A group is asked about if at least so many molecules have it and so many lack it."""
+NO_GROUP = "none"
+"""The answer where a molecule has none of the functional groups."""
 
 
 def formula(items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
@@ -48,6 +50,20 @@ def functional_group(items: Sequence[Item], count: int, draw: Draw) -> list[Ques
         draw.ask([one], yes_no(holds), YES_NO, name, a_group=a(name))
         for one, name, holds in draw.some(chosen, len(chosen))
     ]
+
+
+def functional_groups(items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
+    """All functional groups of a molecule, see `listed_groups`."""
+    return [draw.ask([one], listed_groups(one.facts.groups)) for one in draw.some(items, count)]
+
+
+def listed_groups(names: Collection[str]) -> str:
+    """Functional groups by name, in the order of `GROUPS` and parted by commas; "none" where there is none."""
+    return ", ".join(_in_order(names)) or NO_GROUP
+
+
+def _in_order(names: Collection[str]) -> list[str]:
+    return [group.name for group in GROUPS if group.name in names]
 
 
 def split_by_group(items: Sequence[Item], name: str) -> tuple[list[Item], list[Item]]:
@@ -91,7 +107,7 @@ def facts_in_words(one: Item) -> str:
     """A short description of a molecule from what follows of its structure."""
     facts = one.facts
     kind = "an aromatic" if facts.aromatic_rings else "a cyclic" if facts.rings else "an acyclic"
-    groups = [group.name for group in GROUPS if group.name in facts.groups]
+    groups = _in_order(facts.groups)
     parts = [f"The molecule is {kind} compound of formula {facts.formula}."]
     if groups:
         parts.append(f"It contains {_listed([a(name) for name in groups])}.")

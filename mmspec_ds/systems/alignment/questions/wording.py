@@ -45,6 +45,13 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Can {a group} be found in {object}?",
         "Tell whether {object} bears {a group}.",
     ),
+    "functional groups": (
+        "Which functional groups does {object} contain?",
+        "List the functional groups of {object}.",
+        "What functional groups are there in {object}?",
+        "Name all functional groups that {object} has.",
+        "Tell which functional groups {object} bears.",
+    ),
     "rings": (
         "How many rings does {object} have?",
         "Count the rings of {object}.",
@@ -150,6 +157,7 @@ LATER: dict[str, tuple[str, ...]] = {
     "formula": ("Its molecular formula?", "What is its formula?"),
     "exact mass": ("Its exact mass in Da, with two decimals?", "Its monoisotopic mass (Da, two decimals)?"),
     "functional group": ("Is there {a group}?", "Does it have {a group}?", "Does it contain {a group}?"),
+    "functional groups": ("Which functional groups does it contain?", "Which functional groups has it?"),
     "rings": ("How many rings?", "How many rings does it have?"),
     "aromaticity": ("Is it aromatic?", "Is there an aromatic ring?"),
     "chirality": ("Is there a stereocentre?", "Has it a stereocentre?"),

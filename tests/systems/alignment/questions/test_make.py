@@ -79,6 +79,11 @@ def test_answers_follow_from_the_structure(made: Made) -> None:
             assert one.answer == ("yes" if "#" in smiles_of(one) else "no")
         if "chlorine" in one.prompt:
             assert one.answer == ("yes" if "Cl" in smiles_of(one) else "no")
+    for one in every(made, "functional groups"):
+        named = one.answer.split(", ")
+        for name, letters in (("nitrile", "#"), ("chlorine", "Cl"), ("halogen", "Cl"), ("aromatic ring", "c1")):
+            assert (name in named) == (letters in smiles_of(one))
+    assert len(every(made, "functional groups")) > 100
     assert {"C2H6O", "C7H8O"} & {one.answer for one in every(made, "formula")}
     for one in every(made, "which of two"):
         if "nitrile" in one.prompt:
