@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mmspec_ds.errors import DataError
 from mmspec_ds.language.adapters import adapters_off
 from mmspec_ds.language.model_folder import decoder_of, identity_of, read_model, read_tokenizer
 from mmspec_ds.trainer.weights import checksum
@@ -28,6 +29,7 @@ class FrozenLanguage:
         folder: of the model, see `language.model_folder`.
         precision: of its weights in memory and of its arithmetic. "bfloat16" is faster where processor or GPU
             has instructions for it.
+        compiled: make one kernel of many small steps of each layer, when the layers are first used.
 
     Attributes:
         model: of transformers.
@@ -40,15 +42,18 @@ class FrozenLanguage:
         end: its own end of a text, if it has one.
 
     Raises:
-        DataError: the folder holds no such model.
+        DataError: the folder holds no such model, or it is to be compiled and there is no compiler.
     """
 
-    def __init__(self, folder: Path, precision: Precision = "float32") -> None:
+    def __init__(self, folder: Path, precision: Precision = "float32", *, compiled: bool = False) -> None:
         self.folder, self.precision = folder, precision
         self.identity = identity_of(folder)
         self.tokenizer = read_tokenizer(folder)
         self.model: Any = read_model(folder, attention="causal").requires_grad_(False)
         self.model.to(getattr(torch, precision))
+        self._choose_attention()
+        if compiled:
+            _compile(self.layers)
         config = self.model.config
         self.depth = int(config.num_hidden_layers)
         self.width, self.longest = int(config.hidden_size), int(config.max_position_embeddings)
@@ -77,6 +82,13 @@ class FrozenLanguage:
     def to(self, device: torch.device) -> None:
         """Move the weights; their precision stays."""
         self.model.to(device)
+        self._choose_attention()
+
+    def _choose_attention(self) -> None:
+        """PyTorch's fused attention, but for bfloat16 on a processor: there its gradient takes longer than all
+        matrix products of a layer, and attention in plain steps is faster."""
+        plain = self.device.type == "cpu" and self.precision == "bfloat16"
+        self.model.set_attn_implementation("eager" if plain else "sdpa")
 
     def train(self, mode: bool) -> None:
         """Switch on the dropout of adapters, where there are any."""
@@ -178,3 +190,22 @@ class FrozenLanguage:
         names = (name for name in self.model.state_dict() if "lora_" not in name)
         state = self.model.state_dict()
         return checksum({name.replace(".base_layer", ""): state[name].detach().cpu() for name in names})
+
+
+def _compile(layers: Any) -> None:
+    """Compile each layer for batches of any shape.
+
+    Raises:
+        DataError: there is no C++ compiler, which kernels for a processor need.
+    """
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        raise DataError(
+            "language.compile is true, but there is no C++ compiler: expected g++ or clang++, or false"
+        ) from None
+    for layer in layers.layers:
+        layer.compile(dynamic=True)

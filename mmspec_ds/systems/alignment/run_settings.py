@@ -20,6 +20,8 @@ class LanguageSettings(Settings):
     Attributes:
         base: folder of the model, see `language.model_folder`.
         precision: of weights and arithmetic.
+        compile: in training, make one kernel of many small steps of each layer. Takes a minute or two at the
+            start, and a C++ compiler where there is no GPU.
         format: how a dialogue is written, a name in `prompt.FORMATS`; "auto" is what the vocabulary tells.
         system: what a dialogue begins with.
         longest: most tokens of a prompt with its answer.
@@ -28,6 +30,7 @@ class LanguageSettings(Settings):
 
     base: Path
     precision: Precision = "float32"
+    compile: bool = False
     format: str = "auto"
     system: str = ""
     longest: int = Field(1024, ge=8)
@@ -144,6 +147,7 @@ class AlignmentRun(RunSettings):
     )
     free_keys: ClassVar[tuple[str, ...]] = (
         "language.base",
+        "language.compile",
         "language.lora.dropout",
         "language.longest",
         "projection.dropout",

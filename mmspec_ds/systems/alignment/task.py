@@ -61,7 +61,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
     ) -> None:
         self.run, self.context = run, context
         self.encoders = {kind: _encoder(run, kind) for kind in run.encoders}
-        language = FrozenLanguage(run.language.base, run.language.precision)
+        language = FrozenLanguage(run.language.base, run.language.precision, compiled=run.language.compile)
         torch.manual_seed(run.seed)
         self.model = make_model(run, language, {kind: shape_of(one) for kind, one in self.encoders.items()})
         self.writer = make_writer(run, language, self.model.soft_tokens)

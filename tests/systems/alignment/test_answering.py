@@ -182,6 +182,29 @@ def test_cells_are_known_by_the_genes_that_studies_share(scale: str) -> None:
     assert set(method.answers(narrowed)) == set(two)
 
 
+class Expression(Counts):
+    """An encoder of cells: the values of all genes."""
+
+    kind: Kind = "cell"
+
+    def encode(self, objects: Sequence[Object]) -> NDArray[np.float32]:
+        return np.stack([one.values[None] for one in objects if isinstance(one, Cell)])
+
+
+def test_a_probe_answers_with_a_type_that_is_asked_for() -> None:
+    train, test = cells("first", 60, 0, GENES), cells("second", 30, 1, GENES)
+    probe = Probe({"cell": Expression()}, train, "probe")
+    assert probe.answers(test) == [one.answer for one in test]
+    # Where B cells are called plasma cells, which are not trained on, those are one of the other two.
+    others = ("plasma cell", "NK cell", "CD4 T cell")
+    renamed = [Example(one.prompt, one.objects, one.answer, one.task, others, group="s") for one in test]
+    found = probe.answers(renamed)
+    assert set(found) == {"NK cell", "CD4 T cell"}
+    assert all(given == one.answer for given, one in zip(found, test) if one.answer in others)
+    alone = Example("[CELL]?", test[0].objects, "B cell", "cell type", ("B cell", "plasma cell"))
+    assert probe.answers([alone]) == [None]
+
+
 def test_objects_as_text() -> None:
     record = Record(
         "r",

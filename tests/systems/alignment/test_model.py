@@ -1,5 +1,6 @@
 """Soft tokens at their places, gradients that reach projections alone, and a language model that stays."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,41 @@ def test_a_projection_by_hand() -> None:
     out = out / out.pow(2).mean(-1, keepdim=True).sqrt()
     assert torch.allclose(found(vectors), mean + 0.5 * out, atol=1e-4)
     assert torch.allclose((found(vectors) - mean).pow(2).mean(-1), torch.tensor(0.25), atol=1e-4)
+
+
+def states_and_gradient(language: FrozenLanguage) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the same seven positions of two prompts."""
+    embedded = torch.randn(2, 7, language.width, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    states = language.states(embedded).float()
+    (states * torch.linspace(-1, 1, language.width)).sum().backward()
+    assert embedded.grad is not None
+    return states.detach(), embedded.grad
+
+
+def test_bfloat16_computes_what_float32_does(folder: Path) -> None:
+    expected = states_and_gradient(FrozenLanguage(folder))
+    found = states_and_gradient(FrozenLanguage(folder, "bfloat16"))
+    for one, other in zip(found, expected):
+        assert torch.allclose(one, other, atol=0.03 * float(other.abs().max()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_layers_compute_the_same(folder: Path) -> None:
+    torch.compiler.reset()
+    plain = FrozenLanguage(folder)
+    compiled = FrozenLanguage(folder, compiled=True)
+    expected, found = states_and_gradient(plain), states_and_gradient(compiled)
+    for one, other in zip(found, expected):
+        assert torch.allclose(one, other, atol=1e-5)
+    assert compiled.layers.layers[0]._compiled_call_impl is not None
+    assert compiled.checksum() == plain.checksum()
+
+
+def test_a_missing_compiler_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "no_such_compiler"))
+    with pytest.raises(DataError, match=r"language\.compile is true, but there is no C\+\+ compiler"):
+        FrozenLanguage(folder, compiled=True)
 
 
 def test_states_of_a_layer_are_means_over_the_tokens(folder: Path) -> None:

@@ -112,8 +112,10 @@ class Probe:
     it asks about: what could be read linearly from the vectors with the same training questions. Masses and
     formulas are answered by a ridge regression, see `number_regression`.
 
-    Two objects are compared by the difference of their vectors, its size and their product; where they are of
-    two kinds there is no probe. Answers are those of the training.
+    It is fitted on the training questions whose answer is among the choices of what is asked, so that a cell is
+    not given a type that its study does not have. An answer that is not trained on is never given. Two objects
+    are compared by the difference of their vectors, its size and their product; where they are of two kinds
+    there is no probe.
 
     Args:
         encoders: by kind.
@@ -125,34 +127,44 @@ class Probe:
         self.name, self._encoders = name, encoders
         self._vectors: dict[int, FloatMatrix] = {}
         self._keep = list[Object]()  # an id stays that of its object
-        self._models: dict[tuple[str, ...], Any] = {}
+        self._models: dict[tuple[tuple[str, ...], frozenset[str]], Any] = {}
+        self._train: dict[tuple[str, ...], list[Example]] = {}
         self._encode(train)
-        groups: dict[tuple[str, ...], list[Example]] = {}
         for one in train:
             if self._can_read(one):
-                groups.setdefault(_probe_of(one), []).append(one)
-        for key, some in groups.items():
-            labels = [one.answer for one in some]
-            if len(some) >= FEWEST and len(set(labels)) > 1:
-                features = np.stack([self._features(one) for one in some])
-                numbers = not some[0].choices
-                self._models[key] = (
-                    NumberRegression(key[0], features, labels) if numbers else _fitted(features, labels)
-                )
+                self._train.setdefault(_probe_of(one), []).append(one)
 
     def answers(self, examples: Sequence[Example]) -> Answers:
         """Answers to the kinds of questions that there was enough to learn from."""
         self._encode(examples)
         found: Answers = [None] * len(examples)
-        groups: dict[tuple[str, ...], list[int]] = {}
+        groups: dict[tuple[tuple[str, ...], frozenset[str]], list[int]] = {}
         for at, one in enumerate(examples):
-            if self._can_read(one) and _probe_of(one) in self._models:
-                groups.setdefault(_probe_of(one), []).append(at)
-        for key, places in groups.items():
-            features = np.stack([self._features(examples[at]) for at in places])
-            for at, answer in zip(places, self._models[key].predict(features)):
-                found[at] = str(answer)
+            if self._can_read(one):
+                known = {other.answer for other in self._train.get(_probe_of(one), ())}
+                named = frozenset(known.intersection(one.choices) if one.choices else known)
+                groups.setdefault((_probe_of(one), named), []).append(at)
+        for (key, named), places in groups.items():
+            model = self._model(key, named)
+            if model is not None:
+                features = np.stack([self._features(examples[at]) for at in places])
+                for at, answer in zip(places, model.predict(features)):
+                    found[at] = str(answer)
         return found
+
+    def _model(self, key: tuple[str, ...], named: frozenset[str]) -> Any:
+        """The regression of a kind of question for some of the answers, fitted once; None where there is too
+        little to learn from."""
+        if (key, named) not in self._models:
+            some = [one for one in self._train.get(key, ()) if one.answer in named]
+            if len(some) < FEWEST or len(named) < 2:
+                self._models[key, named] = None
+                return None
+            features, labels = np.stack([self._features(one) for one in some]), [one.answer for one in some]
+            self._models[key, named] = (
+                _fitted(features, labels) if some[0].choices else NumberRegression(key[0], features, labels)
+            )
+        return self._models[key, named]
 
     def _can_read(self, one: Example) -> bool:
         kinds = {kind_of(thing) for thing in one.objects}

@@ -36,20 +36,33 @@ class Studies:
         return [one for one in items if one.group in known]
 
 
+def _named(studies: Studies, one: Item, draw: Draw) -> list[str]:
+    """The types of which a question asks for one, in random order: all of the study. In training they are two
+    or more of them, each number as likely: another study may have monocytes of one kind alone, and a model that
+    always chose among the same types would know no answer but theirs."""
+    names = studies.of_study[one.group]
+    if draw.side == "train" and len(names) > 2:
+        others = draw.some(
+            [name for name in names if name != one.label], int(draw.random.integers(1, len(names)))
+        )
+        names = [one.label, *others]
+    return draw.some(names, len(names))
+
+
 def cell_type(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
-    """The type of a cell, one of those of its study; they are named in random order."""
+    """The type of a cell, one of those that `_named` draws, in random order."""
     found = []
     for one in draw.some(items, count):
-        names = draw.some(studies.of_study[one.group], len(studies.of_study[one.group]))
+        names = _named(studies, one, draw)
         found.append(draw.ask([one], one.label, names, types=", ".join(names)))
     return found
 
 
 def cell_type_by_markers(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
-    """The type of a cell, one of those of its study, each named with some of its marker genes."""
+    """As `cell_type`, each type named with some of its marker genes."""
     found = []
     for one in draw.some(studies.with_markers(items), count):
-        names = draw.some(studies.of_study[one.group], len(studies.of_study[one.group]))
+        names = _named(studies, one, draw)
         told = "; ".join(f"{name} ({studies.markers(name)})" for name in names)
         found.append(draw.ask([one], one.label, names, types_with_markers=told))
     return found

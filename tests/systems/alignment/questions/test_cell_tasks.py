@@ -50,7 +50,8 @@ def test_answers_are_the_types_and_a_study_is_wholly_in_the_test(tmp_path: Path)
             kind = ANSWERS[row_of(one) % 4]
             if one.task.startswith("cell type"):
                 assert one.answer == kind
-                assert sorted(one.choices) == sorted(ANSWERS)
+                assert set(one.choices) <= set(ANSWERS)
+                assert all((name in one.prompt) == (name in one.choices) for name in ANSWERS)
             elif one.task == "marker genes":
                 marker = {"B cell": "CD79A", "CD14 monocyte": "CD14,", "NK cell": "GNLY"}[kind]
                 assert (one.answer == "yes") == (marker in one.prompt)
@@ -60,6 +61,17 @@ def test_answers_are_the_types_and_a_study_is_wholly_in_the_test(tmp_path: Path)
     assert not trained & {row_of(one) for one in made.questions["validation"]}
     assert made.remarks["first.npz: cells of another type than the known ones"] == CELLS // 4
     assert any("CD79A, CD79B, MS4A1, CD19" in one.prompt for one in made.questions["train"])
+
+
+def test_training_names_a_part_of_the_types_and_a_test_all(tmp_path: Path) -> None:
+    made = make_questions({"cell": [write_cells(tmp_path / "a.npz")]}, Wanted(), Split(), read_cell_types())
+    for task in ("cell type", "cell type by markers"):
+        of_task = {side: [one for one in made.questions[side] if one.task == task] for side in made.questions}
+        assert {len(one.choices) for one in of_task["train"]} == {2, 3}
+        pairs = {tuple(sorted(one.choices)) for one in of_task["train"] if len(one.choices) == 2}
+        assert len(pairs) == 3
+        for side in ("validation", "test"):
+            assert {len(one.choices) for one in of_task[side]} == {3}
 
 
 def test_a_type_that_is_held_out_is_never_named_in_training(tmp_path: Path) -> None:
