@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from mmspec_ds.molecules.facts import Facts, facts_of
 from mmspec_ds.molecules.fingerprints import morgan_fingerprints, tanimoto_similarities
 from mmspec_ds.molecules.formula import ELECTRON_DA, monoisotopic_mass, parse_formula
+from mmspec_ds.molecules.functional_groups import GROUPS
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.readers.adduct import parse_adduct
 from mmspec_ds.readers.part import counted
@@ -207,6 +208,10 @@ def _by_facts(claim: Claim, facts: Facts) -> Truth | None:
             there = [name for name in claim.names if name in facts.groups]
             told = f"it contains {', '.join(there)}" if there else f"no {' or '.join(claim.names)}"
             return bool(there) == claim.holds, told
+        case "groups":
+            missing = [one.name for one in GROUPS if one.name in facts.groups and one.name not in claim.names]
+            told = f"it {'also ' if claim.names else ''}contains {', '.join(missing)}"
+            return not missing, told if missing else f"it contains {'no other' if claim.names else 'none'}"
         case "molecular weight":
             return _near(claim, facts.weight_da)
         case "rings" | "aromatic rings" | "stereocentres":

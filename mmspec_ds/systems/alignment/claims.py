@@ -16,7 +16,7 @@ from mmspec_ds.readers.adduct import Adduct, parse_adduct
 from mmspec_ds.readers.part import counted
 
 What: TypeAlias = Literal[
-    "group", "element", "formula", "exact mass", "molecular weight", "rings", "aromatic rings",
+    "group", "groups", "element", "formula", "exact mass", "molecular weight", "rings", "aromatic rings",
     "stereocentres", "rule of five", "adduct",
 ]  # fmt: skip
 
@@ -63,6 +63,14 @@ _RULE_OF_FIVE = re.compile(r"\blipinski|\brule of (?:five|5)\b", re.I)
 _ADDUCT = re.compile(r"\[\d?M[^\]\s]*\]\d?[+-]?")
 _ADDUCT_WORD = re.compile(r"\badduct|\bkind of ion\b|\bwhich ion\b", re.I)
 _WHICH_GROUPS = re.compile(r"\b(?:which|what|list|name)\b.*\bgroups\b", re.I)
+_ALL_GROUPS = re.compile(r"\bfunctional groups\b|\b(?:which|what) groups\b", re.I)
+_SOME = rf"some|any|other|further|more|\d+|{'|'.join(_NUMBERS[1:])}"
+_SOME_GROUPS = re.compile(rf"\b(?:{_SOME})(?: of)?(?: its| the)?(?: functional)? groups\b", re.I)
+_NO_GROUP = re.compile(
+    r"^\W*(?:none|nothing)\b|\bno (?:functional |such |known )*groups?\b"
+    r"|(?:\bnot|n't) (?:contain|have|bear) any (?:functional |such )*groups?\b",
+    re.I,
+)
 _COUNTED: dict[What, str] = {
     "rings": r"rings?\b",
     "aromatic rings": r"aromatic rings?\b",
@@ -80,7 +88,7 @@ class Claim:
     Attributes:
         what: it is about.
         said: the words or the number, for the reader.
-        names: of a group: any of these; of an element: its symbol.
+        names: of a group: any of these; of groups: all that are said to be there; of an element: its symbol.
         holds: of a group, an element, the rule of five: whether it is claimed to be so. Of rings and
             stereocentres without a number: whether there is any.
         number: of a mass in Da, of rings, of stereocentres or of atoms; None where only `holds` is said.
@@ -115,11 +123,14 @@ def claims_of(question: str, answer: str) -> Claims:
         answer: as it was written.
     """
     said = yes_or_no(answer)
-    if said is not None:
+    all_groups = _asks_for_all_groups(question)
+    if said is not None and not all_groups:
         return _of_yes_or_no(question, said)
     if _NEGATED.search(question):
         return Claims(reason="the question is put in the negative")
     found = _asked_values(question, answer) or _stated(answer, everywhere=bool(_WHICH_GROUPS.search(question)))
+    if all_groups:
+        found = [*found, *_whole_list(answer, found)]
     return Claims(tuple(found)) if found else Claims(reason="the answer states nothing that can be checked")
 
 
@@ -135,6 +146,14 @@ def groups_in(text: str) -> list[tuple[int, str, tuple[str, ...]]]:
     ]
 
 
+def groups_listed(answer: str) -> frozenset[str]:
+    """The functional groups that an answer says are there, by their names in `GROUPS`. A word that means any of
+    several groups, such as "amine", names none of them; nor does a group that is denied."""
+    return frozenset(
+        one.names[0] for one in _stated(answer, everywhere=True) if one.holds and _is_one_group(one)
+    )
+
+
 def formulas_in(text: str) -> list[tuple[str, dict[str, int], int]]:
     """The molecular formulas that a text names, of two atoms at least, with their elements and charges."""
     found = []
@@ -146,6 +165,20 @@ def formulas_in(text: str) -> list[tuple[str, dict[str, int], int]]:
         if sum(elements.values()) > 1 and any(letter.isdigit() for letter in match[0]):
             found.append((match[0], elements, charge))
     return found
+
+
+def _asks_for_all_groups(question: str) -> bool:
+    """Whether a question asks for a list of all functional groups."""
+    asked = _WHICH_GROUPS.search(question) and _ALL_GROUPS.search(question)
+    return bool(asked) and not _SOME_GROUPS.search(question) and not groups_in(question)
+
+
+def _whole_list(answer: str, found: Sequence[Claim]) -> list[Claim]:
+    """What a list of all functional groups claims beside each: that there is no other one."""
+    named = [name for one in found if one.what == "group" and one.holds for name in one.names]
+    if named:
+        return [Claim("groups", "no other group", tuple(dict.fromkeys(named)))]
+    return [Claim("groups", "no group")] if not found and _NO_GROUP.search(answer) else []
 
 
 def _of_yes_or_no(question: str, said: bool) -> Claims:
@@ -283,6 +316,10 @@ def _stated_counts(text: str) -> Sequence[Claim]:
             value = int(match[1]) if match[1].isdecimal() else _NUMBERS.index(match[1].lower())
             found.append(Claim(what, match[0].strip(), number=value))
     return found
+
+
+def _is_one_group(one: Claim) -> bool:
+    return one.what == "group" and len(one.names) == 1
 
 
 @cache

@@ -112,9 +112,51 @@ def test_yes_and_no_after_a_few_words() -> None:
     assert verdicts("Does it contain an amide?", "It does not contain an amide.") == ["agrees"]
 
 
+ALL_GROUPS = "Which functional groups does it contain?"
+HEXANE = Known("the molecule given", smiles="CCCCCC")
+
+
 def test_a_list_of_groups() -> None:
-    found = check_answer("Which functional groups does it contain?", "carboxylic acid, ester, thiol", ASPIRIN)
-    assert [one.verdict for one in found.checks] == ["agrees", "agrees", "disagrees"]
+    found = check_answer(ALL_GROUPS, "carboxylic acid, ester, thiol", ASPIRIN)
+    assert found.lines() == [
+        "checked: carboxylic acid agrees with the molecule given (it contains carboxylic acid)",
+        "checked: ester agrees with the molecule given (it contains ester)",
+        "checked: thiol disagrees with the molecule given (no thiol)",
+        "checked: no other group disagrees with the molecule given"
+        " (it also contains aromatic ring, benzene ring)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "known", "expected"),
+    [
+        (ALL_GROUPS, "carboxylic acid, ester, aromatic ring, benzene ring", ASPIRIN,
+         (True, "it contains no other")),
+        (ALL_GROUPS, "It has an ester, arenes, phenyl groups and a carboxyl group.", ASPIRIN,
+         (True, "it contains no other")),
+        (ALL_GROUPS, "amine, carboxylic acid", ALANINE, (True, "it contains no other")),  # a primary one
+        (ALL_GROUPS, "carboxylic acid, but no amine", ALANINE, (False, "it also contains primary amine")),
+        (ALL_GROUPS, "none", HEXANE, (True, "it contains none")),
+        (ALL_GROUPS, "No functional groups.", HEXANE, (True, "it contains none")),
+        (ALL_GROUPS, "It does not have any functional groups.", ALANINE,
+         (False, "it contains carboxylic acid, primary amine")),
+        (ALL_GROUPS, "alcohol", HEXANE, (True, "it contains no other")),
+        ("What groups has it?", "none", HEXANE, (True, "it contains none")),
+        ("Name two functional groups of it.", "ester", ASPIRIN, None),
+        ("Which other functional groups does it have?", "ester", ASPIRIN, None),
+        ("Which carbonyl groups are there?", "an ester", ASPIRIN, None),
+        ("Which methyl groups are near the ester?", "that of the ester", ASPIRIN, None),
+        (ALL_GROUPS, "It is hard to say.", ASPIRIN, None),
+        (ALL_GROUPS, "none", BY_FORMULA, None),
+    ],
+)  # fmt: skip
+def test_what_a_list_of_all_groups_leaves_out(
+    question: str, answer: str, known: Known, expected: tuple[bool, str] | None
+) -> None:
+    found = [one for one in check_answer(question, answer, known).checks if one.what == "groups"]
+    assert [(one.verdict == "agrees", one.expected) for one in found] == (
+        [] if expected is None else [expected]
+    )
 
 
 @pytest.mark.parametrize(
