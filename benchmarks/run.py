@@ -27,6 +27,9 @@ REGISTRY = {
         "kernels.py", "the sparse layer", "DeepSpeed's MoE, F.grouped_mm, a loop, the dense layer"
     ),
     "step": Benchmark("step.py", "a training step", "the paper's dense baseline; dense with the same spectra"),
+    "language_step": Benchmark(
+        "language_step.py", "a training step with a frozen language model", "float32; fused attention"
+    ),
     "decoding": Benchmark(
         "decoding.py", "beam search", "transformers with the same weights; the dense baseline"
     ),
