@@ -21,6 +21,9 @@ from mmspec_ds.trainer.weights import checksum
 
 Precision = Literal["float32", "bfloat16"]
 
+PLAIN_UNTIL = 192
+"""Positions up to which attention in bfloat16 on a processor goes in plain steps."""
+
 
 class FrozenLanguage:
     """A pretrained causal language model.
@@ -51,7 +54,6 @@ class FrozenLanguage:
         self.tokenizer = read_tokenizer(folder)
         self.model: Any = read_model(folder, attention="causal").requires_grad_(False)
         self.model.to(getattr(torch, precision))
-        self._choose_attention()
         if compiled:
             _compile(self.layers)
         config = self.model.config
@@ -82,13 +84,15 @@ class FrozenLanguage:
     def to(self, device: torch.device) -> None:
         """Move the weights; their precision stays."""
         self.model.to(device)
-        self._choose_attention()
 
-    def _choose_attention(self) -> None:
-        """PyTorch's fused attention, but for bfloat16 on a processor: there its gradient takes longer than all
-        matrix products of a layer, and attention in plain steps is faster."""
-        plain = self.device.type == "cpu" and self.precision == "bfloat16"
-        self.model.set_attn_implementation("eager" if plain else "sdpa")
+    def _choose_attention(self, positions: int) -> None:
+        """PyTorch's fused attention, but for short prompts in bfloat16 on a processor: there its gradient takes
+        longer than all matrix products of a layer, and attention in plain steps is faster. For long ones plain
+        steps are no faster, and hold a table of positions by positions for each head and layer."""
+        plain = self.device.type == "cpu" and self.precision == "bfloat16" and positions <= PLAIN_UNTIL
+        name = "eager" if plain else "sdpa"
+        if self.model.config._attn_implementation != name:
+            self.model.set_attn_implementation(name)
 
     def train(self, mode: bool) -> None:
         """Switch on the dropout of adapters, where there are any."""
@@ -123,6 +127,7 @@ class FrozenLanguage:
             positions_BL: places of the tokens in their texts; without, counted from the cache's end.
             cache: keys and values of positions before these, of transformers; it grows.
         """
+        self._choose_attention(embedded_BLW.shape[1])
         found: Tensor = self.layers(
             inputs_embeds=embedded_BLW.to(self._table.dtype),
             attention_mask=mask,
