@@ -73,7 +73,16 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         if self.neighbours is not None:
             examples = self.neighbours.examples(examples[0]), self.neighbours.examples(examples[1])
         language.to(context.device)
-        self.sets = make_sets(examples, self._encode, language, self.writer, run.data, run.objective, remarks)
+        self.sets = make_sets(
+            examples,
+            self._encode,
+            language,
+            self.writer,
+            run.data,
+            run.objective,
+            remarks,
+            context.progress,
+        )
         self._begin()
         self.module = AlignmentLosses(
             self.model, run.objective, dist.group.WORLD if context.world > 1 else None
