@@ -12,6 +12,7 @@ from mmspec_ds.evaluation.bootstrap import Estimate
 from mmspec_ds.molecules.facts import facts_of
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Multiplet, Record, TandemMS
 from mmspec_ds.systems.alignment.answering.captions import WrittenDescriptions
+from mmspec_ds.systems.alignment.answering.highest_markers import HighestMarkers
 from mmspec_ds.systems.alignment.answering.methods import (
     Answers,
     Majority,
@@ -203,6 +204,23 @@ def test_a_probe_answers_with_a_type_that_is_asked_for() -> None:
     assert all(given == one.answer for given, one in zip(found, test) if one.answer in others)
     alone = Example("[CELL]?", test[0].objects, "B cell", "cell type", ("B cell", "plasma cell"))
     assert probe.answers([alone]) == [None]
+
+
+def test_the_highest_markers_name_the_type() -> None:
+    cell = Cell(np.array([2, 1, 5], dtype=np.float32), ("GNLY", "CD3D", "LYZ"))
+
+    def ask(text: str, *choices: str) -> Example:
+        return Example(f"[CELL]: {text}?", (cell,), choices[0], "cell type by markers", choices)
+
+    questions = [
+        ask(
+            "T cell (CD3D, CD3E); NK cell (GNLY, NKG7)", "T cell", "NK cell"
+        ),  # what the file lacks is left out
+        ask("T cell (CD3D, LYZ); NK cell (GNLY)", "T cell", "NK cell"),  # 3 against 2
+        ask("T cell (CD3E); NKT cell (LYZ); NK cell (CD3D)", "T cell", "NK cell"),
+        ask("T cell (CD3D) or NK cell", "T cell", "NK cell"),
+    ]
+    assert HighestMarkers().answers([*questions, EXAMPLES[0]]) == ["NK cell", "T cell", "NK cell", None, None]
 
 
 def test_objects_as_text() -> None:
