@@ -17,7 +17,7 @@ class Estimate:
     """A mean over queries, or a difference of two, in the unit of its values.
 
     Attributes:
-        mean: over all queries.
+        mean: over all queries; of a ratio, that of the sums over all.
         error: its standard error, the standard deviation over the resamples.
         low: the lower end of the 95 % interval (percentiles of the resamples).
         high: the upper end.
@@ -66,14 +66,25 @@ class Bootstrap:
         Raises:
             ValueError: not as many values as queries.
         """
-        if len(values) != len(self._group):
-            raise ValueError(f"{len(values)} values of {len(self._group)} queries")
-        totals = np.bincount(self._group, weights=values)
-        means = (self._chosen @ totals) / (self._chosen @ self._counts)
-        low, high = np.percentile(means, (2.5, 97.5))
-        error = float(means.std(ddof=1))
-        count, groups = len(values), len(self._counts)
-        return Estimate(float(np.mean(values)), error, float(low), float(high), count, groups)
+        return self.ratio(values, np.ones(len(values)))
+
+    def ratio(self, parts: FloatArray, wholes: FloatArray) -> Estimate:
+        """The sum of `parts` in the sum of `wholes`, both [n], with its uncertainty; 0 where that of `wholes`
+        is.
+
+        Raises:
+            ValueError: as `estimate`.
+        """
+        for values in (parts, wholes):
+            if len(values) != len(self._group):
+                raise ValueError(f"{len(values)} values of {len(self._group)} queries")
+        mean = float(parts.sum() / wholes.sum()) if wholes.any() else 0.0
+        part, whole = (np.bincount(self._group, weights=values) for values in (parts, wholes))
+        sums = self._chosen @ whole
+        drawn = np.divide(self._chosen @ part, sums, out=np.zeros_like(sums), where=sums > 0)
+        low, high = np.percentile(drawn, (2.5, 97.5))
+        error = float(drawn.std(ddof=1))
+        return Estimate(mean, error, float(low), float(high), len(parts), len(self._counts))
 
     def difference(self, first: FloatArray, second: FloatArray) -> Estimate:
         """How much larger the mean of `first` is than that of `second`, both [n] and of the same queries.

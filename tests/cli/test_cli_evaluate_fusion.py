@@ -84,6 +84,7 @@ def test_figures_of_known_molecules(folder: Path, capsys: pytest.CaptureFixture[
         (("--rates", "0.5"), "--rates are of --spoil: expected the modality that is spoilt"),
         (("--spoil", "ir"), "model run does not read ir: expected one of c_nmr, ms"),
         (("--spoil", "ms", "--rates", "2"), "--rates 2: expected shares from 0 to 1"),
+        (("--limit", "1"), "no AUC of 1 sample: expected some with another functional group than others"),
         (("--beam", "5"), "--beam is for models that propose structures: these do not"),
     ],
 )

@@ -26,6 +26,19 @@ def test_queries_of_one_molecule_count_once() -> None:
     assert (repeated.n, repeated.groups) == (500, 100)
 
 
+def test_a_ratio_of_sums_has_the_error_of_the_formula() -> None:
+    random = np.random.default_rng(3)
+    wholes = random.integers(1, 9, 500).astype(float)
+    parts = wholes * random.random(500)
+    found = Bootstrap(np.arange(500)).ratio(parts, wholes)
+    assert found.mean == pytest.approx(parts.sum() / wholes.sum())
+    rest = parts - found.mean * wholes  # the delta method (Davison and Hinkley 1997, section 2.7)
+    assert found.error == pytest.approx(rest.std() / wholes.mean() / np.sqrt(500), rel=0.05)
+    assert found.low < found.mean < found.high
+    nothing = Bootstrap(np.arange(3)).ratio(np.zeros(3), np.zeros(3))
+    assert (nothing.mean, nothing.low, nothing.high) == (0, 0, 0)
+
+
 def test_a_pair_hides_what_is_hard_for_both() -> None:
     random = np.random.default_rng(2)
     hardness = random.normal(0, 10, 300)

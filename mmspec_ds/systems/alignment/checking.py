@@ -5,6 +5,7 @@ gave is another matter than one that a model proposed.
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,10 +14,12 @@ from typing import Any, Literal, TypeAlias
 from mmspec_ds.molecules.facts import Facts, facts_of
 from mmspec_ds.molecules.fingerprints import morgan_fingerprints, tanimoto_similarities
 from mmspec_ds.molecules.formula import ELECTRON_DA, monoisotopic_mass, parse_formula
+from mmspec_ds.molecules.functional_groups import GROUPS
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.readers.adduct import parse_adduct
 from mmspec_ds.readers.part import counted
-from mmspec_ds.systems.alignment.claims import Claim, claims_of, groups_in, yes_or_no
+from mmspec_ds.systems.alignment.claims import Claim, claims_of, yes_or_no
+from mmspec_ds.systems.alignment.question_words import asks_for_groups_alone, groups_in, is_negative
 
 Verdict: TypeAlias = Literal["agrees", "disagrees", "possible"]
 SIMILAR, UNLIKE = 0.5, 0.2
@@ -122,6 +125,8 @@ def check_pair(question: str, answer: str, first: Known, second: Known) -> Check
     said = yes_or_no(answer)
     place = _place(answer)
     text = question.lower()
+    if is_negative(question) or "differ" in text:
+        return Checked(reason="the question is put in the negative")
     if place is not None:
         expected = _right_place(text, first.smiles, second.smiles)
         if expected is None:
@@ -129,8 +134,8 @@ def check_pair(question: str, answer: str, first: Known, second: Known) -> Check
         return Checked((_pair_check("which", ("the first", "the second")[place], expected, by),))
     if said is None:
         return Checked(reason="the answer states nothing that can be checked")
-    asks = [name for name, words in _PAIR_WORDS.items() if any(word in text for word in words)]
-    if len(asks) != 1 or " not " in text or "n't" in text or "differ" in text:
+    asks = [name for name, words in _PAIR_WORDS.items() if words.search(text)]
+    if len(asks) != 1:
         return Checked(reason="the question asks for nothing that can be checked")
     truth = _RELATIONS[asks[0]](first.smiles, second.smiles)
     if truth is None:
@@ -138,10 +143,13 @@ def check_pair(question: str, answer: str, first: Known, second: Known) -> Check
     return Checked((_pair_check(asks[0], "yes" if said else "no", "yes" if truth else "no", by),))
 
 
+_THINGS = r"(?:compounds?|molecules?|structures?|substances?|sample|in|to|with|or|and)\b"
 _PAIR_WORDS = {
-    "similar": ("similar", "resemble", "alike", "analogue"),
-    "same": (" same", "identical", "one compound", "it true that"),
+    "similar": re.compile(rf"similar\b(?! (?!{_THINGS})\w)|resemble|alike|analogue"),
+    "same": re.compile(rf"\b(?:same|identical)\b(?! (?!{_THINGS})\w)|one compound|it true that"),
 }
+"""Not "the same formula" or "similar masses"."""
+_REVERSED = re.compile(r"\b(?:fewer|fewest|less|least|lighter|lightest|smaller|smallest|lower|lowest)\b")
 
 
 def _pair_check(what: str, said: str, expected: str, by: str) -> Check:
@@ -159,6 +167,8 @@ def _right_place(question: str, first: str, second: str) -> str | None:
     """Which of two a question means; None where it is not clear, or both are, or neither."""
     one, other = _facts(first), _facts(second)
     groups = groups_in(question)
+    if _REVERSED.search(question) or not asks_for_groups_alone(question):
+        return None
     if len(groups) == 1:
         has = [not one.groups.isdisjoint(groups[0][2]), not other.groups.isdisjoint(groups[0][2])]
     elif not groups and any(word in question for word in ("heavier", "larger mass", "weighs more", "greater")):
@@ -207,6 +217,10 @@ def _by_facts(claim: Claim, facts: Facts) -> Truth | None:
             there = [name for name in claim.names if name in facts.groups]
             told = f"it contains {', '.join(there)}" if there else f"no {' or '.join(claim.names)}"
             return bool(there) == claim.holds, told
+        case "groups":
+            missing = [one.name for one in GROUPS if one.name in facts.groups and one.name not in claim.names]
+            told = f"it {'also ' if claim.names else ''}contains {', '.join(missing)}"
+            return not missing, told if missing else f"it contains {'no other' if claim.names else 'none'}"
         case "molecular weight":
             return _near(claim, facts.weight_da)
         case "rings" | "aromatic rings" | "stereocentres":

@@ -7,41 +7,35 @@ of one, gives none: a check that is left out is better than a wrong one.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, TypeAlias
 
 from mmspec_ds.molecules.formula import parse_formula
-from mmspec_ds.molecules.functional_groups import GROUPS
 from mmspec_ds.readers.adduct import Adduct, parse_adduct
 from mmspec_ds.readers.part import counted
+from mmspec_ds.systems.alignment.question_words import (
+    COMPARED,
+    COUNTED_WORDS,
+    NEGATED,
+    NUMBERS,
+    WHOLLY,
+    are_alone,
+    asks_for_groups_alone,
+    groups_in,
+    is_negative,
+    without_groups,
+)
 
 What: TypeAlias = Literal[
-    "group", "element", "formula", "exact mass", "molecular weight", "rings", "aromatic rings",
+    "group", "groups", "element", "formula", "exact mass", "molecular weight", "rings", "aromatic rings",
     "stereocentres", "rule of five", "adduct",
 ]  # fmt: skip
-
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "amine": ("primary amine", "secondary amine", "tertiary amine"),
-    "amino group": ("primary amine", "secondary amine", "tertiary amine"),
-    "hydroxyl group": ("alcohol", "phenol"),
-    "hydroxy group": ("alcohol", "phenol"),
-    "carbonyl group": (
-        *("aldehyde", "ketone", "carboxylic acid", "ester", "acid anhydride", "acyl halide", "amide", "urea"),
-        "carbamate",
-    ),
-}
-"""Names of which each means any of several groups."""
 
 _ELEMENT_NAMES = {
     "carbon": "C", "hydrogen": "H", "nitrogen": "N", "oxygen": "O", "sulfur": "S", "sulphur": "S",
     "phosphorus": "P", "silicon": "Si", "boron": "B", "selenium": "Se", "sodium": "Na", "potassium": "K",
     "fluorine": "F", "chlorine": "Cl", "bromine": "Br", "iodine": "I",
 }  # fmt: skip
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
-_NEGATED = re.compile(
-    r"\b(?:not|lacks?|lacking|without|free of|devoid|absent|absence|missing|neither|nor|except)\b|n't\b", re.I
-)
 _ANSWER = r"\W*(?:(?:the )?answer(?: is)?\W+)?"
 _YES, _NO = re.compile(rf"{_ANSWER}yes\b", re.I), re.compile(rf"{_ANSWER}no\b(?!\s*\.?\s*\d)", re.I)
 _FORMULA_WORD = re.compile(r"\b(?:formula|elemental composition)\b", re.I)
@@ -53,7 +47,7 @@ _WEIGHT_WORD = re.compile(r"\b(?:molecular|molar|average|formula)\s+(?:weight|ma
 _NUMBER = re.compile(r"(?<![\w.,])(\d{1,5})(?:\.(\d{1,6}))?(?![\w]|[.,]\d)")
 _RINGS = re.compile(r"\b(?P<aromatic>aromatic )?rings?\b", re.I)
 _HOW_MANY = re.compile(r"\b(?:how many|count|number of)\b", re.I)
-_AROMATIC = re.compile(r"\baromatic(?! (?:ring|system|hydroxyl))\b", re.I)
+_AROMATIC = re.compile(r"(?<![\w-])(?<!non )aromatic(?! (?:ring|system|hydroxyl))\b", re.I)
 _STEREO = re.compile(
     r"\b(?:stereocent(?:re|er)s?|stereogenic|asymmetric carbons?|chiral(?:ity)?|cent(?:re|er)s? of chirality"
     r"|tetrahedral cent(?:re|er)s?)\b",
@@ -63,6 +57,14 @@ _RULE_OF_FIVE = re.compile(r"\blipinski|\brule of (?:five|5)\b", re.I)
 _ADDUCT = re.compile(r"\[\d?M[^\]\s]*\]\d?[+-]?")
 _ADDUCT_WORD = re.compile(r"\badduct|\bkind of ion\b|\bwhich ion\b", re.I)
 _WHICH_GROUPS = re.compile(r"\b(?:which|what|list|name)\b.*\bgroups\b", re.I)
+_ALL_GROUPS = re.compile(r"\bfunctional groups\b|\b(?:which|what) groups\b", re.I)
+_SOME = rf"some|any|other|further|more|\d+|{'|'.join(NUMBERS[1:])}"
+_SOME_GROUPS = re.compile(rf"\b(?:{_SOME})(?: of)?(?: its| the)?(?: functional)? groups\b", re.I)
+_NO_GROUP = re.compile(
+    r"^\W*(?:none|nothing)\b|\bno (?:functional |such |known )*groups?\b"
+    r"|(?:\bnot|n't) (?:contain|have|bear) any (?:functional |such )*groups?\b",
+    re.I,
+)
 _COUNTED: dict[What, str] = {
     "rings": r"rings?\b",
     "aromatic rings": r"aromatic rings?\b",
@@ -80,7 +82,7 @@ class Claim:
     Attributes:
         what: it is about.
         said: the words or the number, for the reader.
-        names: of a group: any of these; of an element: its symbol.
+        names: of a group: any of these; of groups: all that are said to be there; of an element: its symbol.
         holds: of a group, an element, the rule of five: whether it is claimed to be so. Of rings and
             stereocentres without a number: whether there is any.
         number: of a mass in Da, of rings, of stereocentres or of atoms; None where only `holds` is said.
@@ -115,11 +117,14 @@ def claims_of(question: str, answer: str) -> Claims:
         answer: as it was written.
     """
     said = yes_or_no(answer)
-    if said is not None:
+    all_groups = _asks_for_all_groups(question)
+    if said is not None and not all_groups:
         return _of_yes_or_no(question, said)
-    if _NEGATED.search(question):
+    if NEGATED.search(question):
         return Claims(reason="the question is put in the negative")
     found = _asked_values(question, answer) or _stated(answer, everywhere=bool(_WHICH_GROUPS.search(question)))
+    if all_groups:
+        found = [*found, *_whole_list(answer, found)]
     return Claims(tuple(found)) if found else Claims(reason="the answer states nothing that can be checked")
 
 
@@ -128,11 +133,17 @@ def yes_or_no(answer: str) -> bool | None:
     return True if _YES.match(answer) else False if _NO.match(answer) else None
 
 
-def groups_in(text: str) -> list[tuple[int, str, tuple[str, ...]]]:
-    """The functional groups that a text names: place, the words, and the groups of which any is meant."""
-    return [
-        (found.start(), found[0], _group_names()[_singular(found[0])]) for found in _groups().finditer(text)
-    ]
+def asks_adduct(question: str) -> bool:
+    """Whether a question asks for the adduct of a precursor."""
+    return bool(_ADDUCT_WORD.search(question))
+
+
+def groups_listed(answer: str) -> frozenset[str]:
+    """The functional groups that an answer says are there, by their names in `GROUPS`. A word that means any of
+    several groups, such as "amine", names none of them; nor does a group that is denied."""
+    return frozenset(
+        one.names[0] for one in _stated(answer, everywhere=True) if one.holds and _is_one_group(one)
+    )
 
 
 def formulas_in(text: str) -> list[tuple[str, dict[str, int], int]]:
@@ -148,9 +159,23 @@ def formulas_in(text: str) -> list[tuple[str, dict[str, int], int]]:
     return found
 
 
+def _asks_for_all_groups(question: str) -> bool:
+    """Whether a question asks for a list of all functional groups."""
+    asked = _WHICH_GROUPS.search(question) and _ALL_GROUPS.search(question)
+    return bool(asked) and not _SOME_GROUPS.search(question) and not groups_in(question)
+
+
+def _whole_list(answer: str, found: Sequence[Claim]) -> list[Claim]:
+    """What a list of all functional groups claims beside each: that there is no other one."""
+    named = [name for one in found if one.what == "group" and one.holds for name in one.names]
+    if named:
+        return [Claim("groups", "no other group", tuple(dict.fromkeys(named)))]
+    return [Claim("groups", "no group")] if not found and _NO_GROUP.search(answer) else []
+
+
 def _of_yes_or_no(question: str, said: bool) -> Claims:
     """The claim that the thing that a question asks about is so, or is not."""
-    if _NEGATED.search(question):
+    if is_negative(question):
         return Claims(reason="the question is put in the negative")
     asked = _properties(question)
     if not asked:
@@ -158,8 +183,31 @@ def _of_yes_or_no(question: str, said: bool) -> Claims:
     if len(asked) > 1:
         return Claims(reason="the question asks for more than one thing")
     (one,) = asked
+    if not _is_simple(one, question):
+        return Claims(reason="the question asks for more than can be checked")
     return Claims((Claim(one.what, f"{one.said}: {'yes' if said else 'no'}", one.names, said, one.number,
                          one.half_unit, one.formula),))  # fmt: skip
+
+
+def _is_simple(one: Claim, question: str) -> bool:
+    """Whether the one thing that a question of yes or no asks for is all that it asks."""
+    plain = without_groups(question)
+    match one.what:
+        case "group":
+            return asks_for_groups_alone(question)
+        case "element":
+            names = "|".join(name for name, symbol in _ELEMENT_NAMES.items() if symbol == one.names[0])
+            return are_alone(rf"\b(?:{names})s?\b", plain)
+        case "rings":
+            return are_alone(_RINGS, plain)
+        case "aromatic rings":
+            return not WHOLLY.search(question)
+        case "stereocentres":
+            return not COUNTED_WORDS.search(question)
+        case "exact mass" | "molecular weight":
+            return not COMPARED.search(question)
+        case _:
+            return True
 
 
 def _properties(question: str) -> list[Claim]:
@@ -169,7 +217,7 @@ def _properties(question: str) -> list[Claim]:
     found += [
         Claim("element", name, (symbol,))
         for name, symbol in _ELEMENT_NAMES.items()
-        if re.search(rf"\b{name}s?\b(?![- ]carbon)", _without_groups(question), re.I)
+        if re.search(rf"\b{name}s?\b(?![- ]carbon)", without_groups(question), re.I)
         and not (name == "carbon" and _STEREO.search(question))
     ]
     if _AROMATIC.search(question) and not taken & {"aromatic ring"}:
@@ -178,7 +226,7 @@ def _properties(question: str) -> list[Claim]:
         found.append(Claim("stereocentres", "stereocentre"))
     if _RULE_OF_FIVE.search(question):
         found.append(Claim("rule of five", "rule of five"))
-    if _RINGS.search(_without_groups(question)) and not taken:
+    if _RINGS.search(without_groups(question)) and not taken:
         found.append(Claim("rings", "ring"))
     found += _formula_claims(question) if _FORMULA_WORD.search(question) else []
     found += _mass_claims(question, question)
@@ -189,7 +237,7 @@ def _asked_values(question: str, answer: str) -> list[Claim]:
     """The value that a question asks for, as an answer gives it."""
     if _FORMULA_WORD.search(question) and not _WEIGHT_WORD.search(question):
         return _formula_claims(answer)[:1] or _bare_formula(answer)
-    if _ADDUCT_WORD.search(question):
+    if asks_adduct(question):
         adducts = [(one[0], parse_adduct(one[0])) for one in _ADDUCT.finditer(answer)]
         return [Claim("adduct", text, adduct=one) for text, one in adducts if one is not None][:1]
     if _HOW_MANY.search(question) or "ring count" in question.lower():
@@ -199,7 +247,9 @@ def _asked_values(question: str, answer: str) -> list[Claim]:
 
 def _count_claim(question: str, answer: str) -> list[Claim]:
     number = _first_number(answer)
-    if number is None:
+    named = [s for name, s in _ELEMENT_NAMES.items() if re.search(rf"\b{name}s?\b", question, re.I)]
+    counted_things = (_RINGS, _STEREO, rf"\b(?:{'|'.join(_ELEMENT_NAMES)})s?\b")
+    if number is None or not all(are_alone(one, question) for one in counted_things):
         return []
     rings = _RINGS.search(question)
     if rings:
@@ -207,7 +257,6 @@ def _count_claim(question: str, answer: str) -> list[Claim]:
         return [Claim(what, counted(number, what.removesuffix("s")), number=number)]
     if _STEREO.search(question):
         return [Claim("stereocentres", counted(number, "stereocentre"), number=number)]
-    named = [s for name, s in _ELEMENT_NAMES.items() if re.search(rf"\b{name}s?\b", question, re.I)]
     return [Claim("element", f"{number} {named[0]}", (named[0],), number=number)] if len(named) == 1 else []
 
 
@@ -215,8 +264,8 @@ def _first_number(answer: str) -> int | None:
     for word in re.findall(r"[A-Za-z]+|\d+(?:\.\d+)?", answer):
         if word.isdecimal():
             return int(word) if len(word) <= 5 else None
-        if word.lower() in (*_NUMBERS, "none", "zero"):
-            return _NUMBERS.index(word.lower()) if word.lower() in _NUMBERS else 0
+        if word.lower() in (*NUMBERS, "none", "zero"):
+            return NUMBERS.index(word.lower()) if word.lower() in NUMBERS else 0
     return None
 
 
@@ -254,7 +303,7 @@ def _stated(answer: str, *, everywhere: bool) -> list[Claim]:
     not, numbers of rings and stereocentres. Groups count after a verb such as "contains", or `everywhere`."""
     found: list[Claim] = []
     for sentence in re.split(r"(?<=[.;!?])\s+|\n|\bbut\b|\bhowever\b|\bwhereas\b|\bwhile\b", answer):
-        if _FORMULA_WORD.search(sentence) and not _NEGATED.search(sentence):
+        if _FORMULA_WORD.search(sentence) and not NEGATED.search(sentence):
             found += _formula_claims(sentence)
         holding = _HOLDING.search(sentence)
         if holding is None and not everywhere and not (found and sentence.lower().startswith(" no ")):
@@ -264,7 +313,7 @@ def _stated(answer: str, *, everywhere: bool) -> list[Claim]:
             if place >= start:
                 holds = not _is_denied(sentence[:place])
                 found.append(Claim("group", words if holds else f"no {words}", names, holds))
-        if not _NEGATED.search(sentence):
+        if not NEGATED.search(sentence):
             found += _stated_counts(sentence[start:])
     return list(dict.fromkeys(found))
 
@@ -272,42 +321,18 @@ def _stated(answer: str, *, everywhere: bool) -> list[Claim]:
 def _is_denied(before: str) -> bool:
     """Whether what follows these words of a sentence is said not to be there: "does not contain an ester or",
     "it has an ester and no"."""
-    return bool(_NEGATED.search(before) or re.search(r"\bno\b", re.split(r",|\band\b", before)[-1], re.I))
+    return bool(NEGATED.search(before) or re.search(r"\bno\b", re.split(r",|\band\b", before)[-1], re.I))
 
 
 def _stated_counts(text: str) -> Sequence[Claim]:
-    number = rf"\b(\d{{1,3}}|{'|'.join(_NUMBERS)})\s+"
+    number = rf"\b(\d{{1,3}}|{'|'.join(NUMBERS)})\s+"
     found = []
     for what, pattern in _COUNTED.items():
         for match in re.finditer(number + pattern, text, re.I):
-            value = int(match[1]) if match[1].isdecimal() else _NUMBERS.index(match[1].lower())
+            value = int(match[1]) if match[1].isdecimal() else NUMBERS.index(match[1].lower())
             found.append(Claim(what, match[0].strip(), number=value))
     return found
 
 
-@cache
-def _group_names() -> dict[str, tuple[str, ...]]:
-    """By every name in lower case, the groups of which any is meant."""
-    ours = {name.lower(): (group.name,) for group in GROUPS for name in (group.name, *group.others)}
-    return FAMILIES | ours
-
-
-@cache
-def _groups() -> "re.Pattern[str]":
-    names = sorted(_group_names(), key=len, reverse=True)
-    parts = "|".join(re.escape(name).replace(r"\ ", r"[\s-]+") for name in names)
-    return re.compile(rf"(?<![\w-])(?:{parts})(?:e?s)?(?![\w-])", re.I)
-
-
-def _singular(words: str) -> str:
-    text = re.sub(r"[\s-]+", " ", words.lower()) if words.lower() not in _group_names() else words.lower()
-    names = {re.sub(r"[\s-]+", " ", name): name for name in _group_names()}
-    for ending in ("", "s", "es"):
-        plain = text.removesuffix(ending) if ending else text
-        if plain in names:
-            return names[plain]
-    raise AssertionError(f"{words!r} is no name of a group")
-
-
-def _without_groups(text: str) -> str:
-    return _groups().sub(" ", text)
+def _is_one_group(one: Claim) -> bool:
+    return one.what == "group" and len(one.names) == 1

@@ -127,7 +127,10 @@ def read_examples_of(
     train, validation = kept(settings.train), kept(settings.validation)
     if not settings.validation:
         limit = settings.validation_fraction * 2**64
-        held = [[draw_of(part, settings.split_seed) < limit for part in _groups(one)] for one in train]
+        # Another draw than that by which `mmspec questions` parts its files: by the same one no group of its
+        # train.jsonl would be held back.
+        draws = [[draw_of(f"held back: {part}", settings.split_seed) for part in _groups(one)] for one in train]
+        held = [[draw < limit for draw in own] for own in draws]
         validation = [one for one, parts in zip(train, held) if all(parts)]
         parted = sum(any(parts) and not all(parts) for parts in held)
         if parted:

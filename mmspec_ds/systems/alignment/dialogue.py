@@ -11,9 +11,11 @@ from typing import Any, Protocol
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.addressing import addressed
 from mmspec_ds.systems.alignment.checking import Checked, check_answer, check_pair
+from mmspec_ds.systems.alignment.claims import asks_adduct
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.objects import Object
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, Turn
+from mmspec_ds.systems.alignment.questions.examples_file import without_adducts
 from mmspec_ds.systems.alignment.subjects import Subject
 
 Stream = Callable[[str], None]
@@ -169,13 +171,16 @@ class Dialogue:
 
 
 def asked_about(question: str, subjects: Sequence[Subject]) -> Asked:
-    """A question with what it is about.
+    """A question with what it is about. One for the adduct is about spectra without it, as in training.
 
     Raises:
         DataError: it is empty, or a placeholder stands for nothing.
     """
     prompt, places = addressed(question, [one.kind for one in subjects])
-    return Asked(question.strip(), prompt, tuple(subjects[place] for place in places))
+    about = [subjects[place] for place in places]
+    if asks_adduct(question):
+        about = [replace(one, object=without_adducts(one.object)) for one in about]
+    return Asked(question.strip(), prompt, tuple(about))
 
 
 def checked_answer(question: str, answer: str, subjects: Sequence[Subject]) -> Checked:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mmspec_ds.errors import ConfigError
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.readers.part import counted
+from mmspec_ds.systems.fusion.batch import BoolMatrix
 from mmspec_ds.systems.fusion.cohort.reading import read_cohort
 from mmspec_ds.systems.fusion.cohort.run_settings import load_cohort_run
 from mmspec_ds.systems.fusion.corruption import CorruptionKind, CorruptionSettings
@@ -35,7 +37,7 @@ class FusionScore:
         auc: `outcome.macro_auc`.
         low, high: its 95 % interval, from resampled molecules or patients.
         by_name: the AUC of each class or group, NaN where all samples have it or none has.
-        alone: the AUC with one modality, of the samples that have it.
+        alone: the AUC with one modality, of the samples that have it; left out where these do not differ.
         weight: of each modality in the fusion, the mean over the samples that have it.
         contribution: to the true class, nats, likewise.
         head: correlations of the head with exact contributions; none without a head.
@@ -87,25 +89,27 @@ def score(trained: TrainedFusion, data: FusionData, seed: int = 0) -> FusionScor
     """Figures of a model on samples whose truth is known.
 
     Raises:
-        DataError: a sample has nothing that the model reads.
+        DataError: a sample has nothing that the model reads, or all samples have the same classes or groups.
     """
     outcome = trained.outcome(data)
+    auc = macro_auc(outcome.probability_NC, data.target_NC)
+    if np.isnan(auc):
+        what = "functional group" if trained.schema.kind == "groups" else "class"
+        raise DataError(
+            f"no AUC of {counted(len(data), 'sample')}: expected some with another {what} than others"
+        )
     low, high = interval(outcome.probability_NC, data.target_NC, data.groups, seed)
     names = trained.schema.modalities
     of_each = areas(outcome.probability_NC, data.target_NC).tolist()
-    there = [outcome.present_NM[:, at] for at in range(len(names))]
+    alone = [_alone(trained, data, at, outcome.present_NM[:, at]) for at in range(len(names))]
     return FusionScore(
         samples=len(data),
         groups=len(set(data.groups)),
-        auc=macro_auc(outcome.probability_NC, data.target_NC),
+        auc=auc,
         low=low,
         high=high,
         by_name=dict(zip(trained.schema.names, of_each)),
-        alone={
-            name: macro_auc(trained.outcome(_only(data, at, has)).probability_NC, data.target_NC[has])
-            for at, (name, has) in enumerate(zip(names, there))
-            if has.any()
-        },
+        alone={name: value for name, value in zip(names, alone) if np.isfinite(value)},
         weight=_means(names, outcome.weight_NM, outcome),
         contribution=_means(names, outcome.of_truth_NM, outcome),
         head=head_correlations(outcome) if trained.model.has_head else {},
@@ -115,14 +119,15 @@ def score(trained: TrainedFusion, data: FusionData, seed: int = 0) -> FusionScor
 def interval(
     probability_NC: Array, target_NC: Array, groups: Sequence[str], seed: int = 0
 ) -> tuple[float, float]:
-    """The 95 % interval of the AUC: percentiles over resamples of whole molecules or patients."""
+    """The 95 % interval of the AUC: percentiles over resamples of whole molecules or patients. Draws whose
+    samples do not differ are left out."""
     rng, numbers = np.random.default_rng(seed), np.unique(groups, return_inverse=True)[1]
     rows = [np.flatnonzero(numbers == at) for at in range(numbers.max() + 1)]
     found = []
     for _ in range(DRAWS):
         drawn = np.concatenate([rows[at] for at in rng.integers(len(rows), size=len(rows))])
         found.append(macro_auc(probability_NC[drawn], target_NC[drawn]))
-    low, high = np.quantile(found, [0.025, 0.975])
+    low, high = np.nanquantile(found, [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -182,12 +187,15 @@ def spoilt_scores(
     return found
 
 
-def _only(data: FusionData, column: int, has: Any) -> FusionData:
-    """The samples that have a modality, with that one alone."""
-    some = data.subset(np.flatnonzero(has))
+def _alone(trained: TrainedFusion, data: FusionData, column: int, has_N: BoolMatrix) -> float:
+    """The AUC of the samples that have a modality, told from that one alone; NaN where they do not differ."""
+    if not has_N.any():
+        return float("nan")
+    some = data.subset(np.flatnonzero(has_N))
     nothing = np.zeros(len(some), dtype=np.bool_)
     pieces = tuple(one if at == column else one.where(nothing) for at, one in enumerate(some.pieces))
-    return FusionData(some.ids, pieces, some.target_NC, some.groups)
+    only = FusionData(some.ids, pieces, some.target_NC, some.groups)
+    return macro_auc(trained.outcome(only).probability_NC, some.target_NC)
 
 
 def _means(names: Sequence[str], values_NM: Array, outcome: Outcome) -> dict[str, float]:

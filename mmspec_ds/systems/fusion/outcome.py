@@ -75,12 +75,12 @@ def _of_batch(model: FusionModel, batch: FusionBatch) -> list[Array]:
 
 def macro_auc(probability_NC: Array, target_NC: Array) -> float:
     """The area under the ROC curve: of two classes that of the second, else the mean over classes (one against
-    the rest) or groups, those left out that all samples have or none has; 0.5 where none is left."""
+    the rest) or groups, those left out that all samples have or none has; NaN where none is left."""
     areas_C = areas(probability_NC, target_NC)
     if target_NC.shape[1] == 2 and (target_NC.sum(1) == 1).all():
         areas_C = areas_C[1:]
     known = areas_C[np.isfinite(areas_C)]
-    return float(known.mean()) if len(known) else 0.5
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def areas(probability_NC: Array, target_NC: Array) -> npt.NDArray[np.float64]:

@@ -4,12 +4,16 @@ ppm of their features.
 Axes: N samples, F features of a table.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.readers.part import counted
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
+from mmspec_ds.systems.fusion.cohort.comparisons import without_codes
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import Schema, TableScaling
@@ -46,6 +50,7 @@ def fit_scaling(block: Block, rows: IntArray, *, log: bool, total: bool) -> Tabl
     centre_F = filled_NF.sum(axis=0) / count_F
     deviation_NF = np.where(known_NF, filled_NF - centre_F, 0.0)
     scale_F = np.sqrt(np.square(deviation_NF).sum(axis=0) / count_F)
+    varies_F = scale_F > 1e-9 * np.maximum(1e-12, np.abs(centre_F))  # not by rounding alone
     axis, position_F = _positions(block)
     return TableScaling(
         features=block.features,
@@ -55,7 +60,7 @@ def fit_scaling(block: Block, rows: IntArray, *, log: bool, total: bool) -> Tabl
         total=total,
         floor=tuple(floor_F.tolist()),
         centre=tuple(centre_F.tolist()),
-        scale=tuple(np.where(scale_F > 0, scale_F, 1.0).tolist()),
+        scale=tuple(np.where(varies_F, scale_F, 1.0).tolist()),
     )
 
 
@@ -110,6 +115,8 @@ def sets_of_cohort(cohort: Cohort, run: FusionRun, schema: Schema | None = None)
     """A cohort as what a run learns from and is measured on: a part of its patients is held back, of each class
     about the same share.
 
+    Features that are a code of the class are left out, as `mmspec cohort` leaves them out.
+
     Args:
         cohort: the samples.
         run: the settings.
@@ -119,6 +126,8 @@ def sets_of_cohort(cohort: Cohort, run: FusionRun, schema: Schema | None = None)
     Raises:
         DataError: a side is empty, or the tables are not those of the schema.
     """
+    cohort, told = without_codes(cohort)
+    cohort = replace(cohort, remarks=(*cohort.remarks, *told))
     train, held_back = split_patients(cohort, run.data.validation_fraction, run.data.split_seed)
     if schema is None:
         tables = {
@@ -162,6 +171,13 @@ def data_of_cohort(cohort: Cohort, schema: Schema, settings: TokenSettings) -> F
         lacking = len(set(schema.tables[name].features) - set(blocks[name].features))
         if lacking:
             remarks.append(f"table {name} lacks {lacking} features that the model knows")
+        below = int((blocks[name].values_NF < 0).sum())
+        if schema.tables[name].log and below:
+            share = 100 * below / np.isfinite(blocks[name].values_NF).sum()
+            remarks.append(
+                f"table {name}: {counted(below, 'value')} below zero ({share:.1f} %) count as the smallest"
+                " above it, for logarithms are taken: data.logarithm=false takes none"
+            )
     pieces = tuple(table_points(blocks[name], schema.tables[name], settings) for name in schema.modalities)
     number_C = np.array([schema.names.index(name) for name in cohort.classes])
     target_NC = np.eye(len(schema.names), dtype=np.float32)[number_C[cohort.label_N]]

@@ -144,8 +144,8 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         )
 
     def validate(self) -> Validation:
-        """The AUC of the held-back samples, their loss, and what each modality contributes to the truth in the
-        mean; in pretraining the loss alone."""
+        """The AUC of the held-back samples, 0.5 where they do not differ, their loss, and what each modality
+        contributes to the truth in the mean; in pretraining the loss alone."""
         loss = self.mean_loss()
         if self.masked:
             return Validation(loss)
@@ -158,7 +158,8 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
                 scalars[f"contribution/{name}"] = float(outcome.of_truth_NM[there_N, at].mean())
         if self.network.has_head:
             scalars |= {f"head/{name}": value for name, value in head_correlations(outcome).items()}
-        return Validation(macro_auc(outcome.probability_NC, held_back.target_NC), scalars)
+        auc = macro_auc(outcome.probability_NC, held_back.target_NC)
+        return Validation(0.5 if np.isnan(auc) else auc, scalars)
 
     def outcome(self) -> Outcome:
         """What the model tells of the held-back samples, each rank reading a part. Every rank calls this."""

@@ -1,20 +1,24 @@
 """Answers without a model, controls, and how all are scored: values by hand and what a simple rule gives."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.evaluation.bootstrap import Estimate
 from mmspec_ds.molecules.facts import facts_of
+from mmspec_ds.molecules.functional_groups import GROUPS
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Infrared, Multiplet, Record, TandemMS
 from mmspec_ds.systems.alignment.answering.captions import WrittenDescriptions
 from mmspec_ds.systems.alignment.answering.highest_markers import HighestMarkers
 from mmspec_ds.systems.alignment.answering.methods import (
     Answers,
+    ConstantList,
     Majority,
     NearestDescription,
     Shuffled,
@@ -24,7 +28,9 @@ from mmspec_ds.systems.alignment.answering.number_regression import formula_of
 from mmspec_ds.systems.alignment.answering.object_text import with_text
 from mmspec_ds.systems.alignment.answering.regressions import GeneRegression, Probe
 from mmspec_ds.systems.alignment.answering.report import Scores, scored
+from mmspec_ds.systems.alignment.claims import groups_listed
 from mmspec_ds.systems.alignment.objects import Cell, Example, Kind, Molecule, Object, Protein
+from mmspec_ds.systems.alignment.questions.structure_tasks import listed_groups
 
 YES_NO = ("yes", "no")
 
@@ -132,6 +138,70 @@ def test_a_probe_answers_with_masses_and_formulas() -> None:
             assert max(wrong) < 1.0
     free = [Example("[MOLECULE]?", (Molecule("C" * n),), "words", "formula") for n in range(1, 20)]
     assert Probe({"molecule": Atoms()}, free, "probe").answers(free) == [None] * 19
+
+
+def asks_for_groups(smiles: str, answer: str | None = None) -> Example:
+    groups = listed_groups(facts_of(smiles).groups) if answer is None else answer
+    return Example("[MOLECULE]?", (Molecule(smiles),), groups, "functional groups", group=smiles)
+
+
+def test_lists_of_groups_are_scored_by_the_groups_that_they_name() -> None:
+    truths = ["alcohol, ether", "none", "ester, alkene", "ketone"]
+    given: Answers = ["ether, alcohol", "none", "It contains an ester and a nitrile.", "amine"]
+    asked_for = [asks_for_groups("C" * n, answer) for n, answer in enumerate(truths, 1)]
+    (row,) = scored(asked_for, {"m": given})["functional groups, molecule"]
+    assert figure(row, "exact") == 0.25  # another order is another answer
+    assert figure(row, "micro_f1") == pytest.approx(2 * 3 / (4 + 5))  # "amine" is none of the three amines
+    true = [[1, 1, 0, 0, 0, 0], [0] * 6, [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 0]]
+    named = [[1, 1, 0, 0, 0, 0], [0] * 6, [0, 0, 1, 0, 0, 1], [0] * 6]  # the last one is the nitrile
+    expected = f1_score(true, named, average="micro")
+    assert figure(row, "micro_f1") == pytest.approx(expected)
+    interval = row.figures["micro_f1"]
+    assert isinstance(interval, Estimate)
+    assert 0 <= interval.low < interval.mean < interval.high <= 1
+
+
+def test_every_group_of_the_table_is_found_in_a_list() -> None:
+    names = [one.name for one in GROUPS]
+    assert groups_listed(listed_groups(names)) == set(names)
+    assert groups_listed("none") == groups_listed("no ester") == frozenset()
+
+
+def test_the_best_constant_list_is_the_best() -> None:
+    """Against all lists of the groups that there are."""
+    names = ("alcohol", "ether", "ester", "ketone")
+    rng = np.random.default_rng(1)
+    truths = [
+        [name for at, name in enumerate(names) if rng.random() < (0.8, 0.5, 0.3, 0.1)[at]] for _ in range(30)
+    ]
+    asked_for = [asks_for_groups("C" * n, listed_groups(one)) for n, one in enumerate(truths, 1)]
+
+    def micro_f1(answer: str) -> float:
+        (row,) = scored(asked_for, {"m": [answer] * len(asked_for)})["functional groups, molecule"]
+        return figure(row, "micro_f1")
+
+    lists = [listed_groups(some) for count in range(5) for some in combinations(names, count)]
+    found = ConstantList().answers([*asked_for, EXAMPLES[0]])
+    assert set(found[:-1]) == {max(lists, key=micro_f1)}
+    assert found[-1] is None
+    assert found[0] not in ("none", "alcohol", listed_groups(names))
+
+
+def test_a_probe_lists_groups() -> None:
+    """Alcohols and amines by their atoms; no list has the thiol, which four molecules have."""
+    smiles = [f"{end}{'C' * n}" for end in ("O", "N", "", "OCC(N)") for n in range(3, 15)]
+    rare = ["S" + "C" * n for n in range(1, 5)]
+    train = [asks_for_groups(one) for one in (*smiles[::2], *rare)]
+    test = [asks_for_groups(one) for one in smiles[1::2]]
+    found = Probe({"molecule": Atoms()}, train, "probe").answers(test)
+    assert found == [one.answer for one in test]
+    assert {one.answer for one in test} == {"alcohol", "primary amine", "none", "alcohol, primary amine"}
+    assert not any("thiol" in str(one) for one in Probe({"molecule": Atoms()}, train, "p").answers(train))
+    everywhere = [
+        asks_for_groups(f"O{'C' * n}{'N' * (n % 2)}", f"alcohol{', thiol' * (n % 2)}") for n in range(20)
+    ]
+    answers = Probe({"molecule": Atoms()}, everywhere, "probe").answers(everywhere)
+    assert answers == [one.answer for one in everywhere]
 
 
 def test_formulas_in_hill_order() -> None:

@@ -50,6 +50,9 @@ def test_a_model_chooses_the_likeliest_answer(trained: Trained) -> None:
     assert given == [*(CHOICES[at] for at in scores.argmax(1)), None]  # it knows no cells
     free = AlignmentAnswers(trained, "run", free=True, told=told).answers(ASKED[:1])
     assert free == trained.answer([ASKED[0].prompt], [ASKED[0].objects], decoding=Decoding(24))
+    asked = Example("List the groups of [MOLECULE].", ASKED[0].objects, "alcohol", "functional groups")
+    listed = AlignmentAnswers(trained, "run", told=told).answers([asked])
+    assert listed == trained.answer([asked.prompt], [asked.objects], decoding=Decoding(64))
 
 
 def test_a_language_model_reads_objects_as_text(trained: Trained) -> None:

@@ -19,6 +19,9 @@ def verdicts(question: str, answer: str, known: Known = ASPIRIN) -> list[str]:
     [
         ("Does it contain a carboxylic acid?", "Yes.", "agrees"),
         ("Does it contain a carboxylic acid?", "no", "disagrees"),
+        ("Yes or no: does it contain ester groups?", "yes", "agrees"),
+        ("Is nitrogen present in it?", "no", "agrees"),
+        ("What is the number of rings of it?", "1", "agrees"),
         ("Does [MOLECULE] contain carboxylic acids?", "yes", "agrees"),
         ("Is there an amine in [MOLECULE]?", "No, there is none.", "agrees"),
         ("Is there a carbonyl group?", "yes", "agrees"),
@@ -112,9 +115,54 @@ def test_yes_and_no_after_a_few_words() -> None:
     assert verdicts("Does it contain an amide?", "It does not contain an amide.") == ["agrees"]
 
 
+ALL_GROUPS = "Which functional groups does it contain?"
+HEXANE = Known("the molecule given", smiles="CCCCCC")
+
+
 def test_a_list_of_groups() -> None:
-    found = check_answer("Which functional groups does it contain?", "carboxylic acid, ester, thiol", ASPIRIN)
-    assert [one.verdict for one in found.checks] == ["agrees", "agrees", "disagrees"]
+    found = check_answer(ALL_GROUPS, "carboxylic acid, ester, thiol", ASPIRIN)
+    assert found.lines() == [
+        "checked: carboxylic acid agrees with the molecule given (it contains carboxylic acid)",
+        "checked: ester agrees with the molecule given (it contains ester)",
+        "checked: thiol disagrees with the molecule given (no thiol)",
+        "checked: no other group disagrees with the molecule given"
+        " (it also contains aromatic ring, benzene ring)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "known", "expected"),
+    [
+        (ALL_GROUPS, "carboxylic acid, ester, aromatic ring, benzene ring", ASPIRIN,
+         (True, "it contains no other")),
+        (ALL_GROUPS, "It has an ester, arenes, phenyl groups and a carboxyl group.", ASPIRIN,
+         (True, "it contains no other")),
+        (ALL_GROUPS, "amine, carboxylic acid", ALANINE, (True, "it contains no other")),  # a primary one
+        (ALL_GROUPS, "carboxylic acid, but no amine", ALANINE, (False, "it also contains primary amine")),
+        (ALL_GROUPS, "none", HEXANE, (True, "it contains none")),
+        (ALL_GROUPS, "No functional groups.", HEXANE, (True, "it contains none")),
+        (ALL_GROUPS, "It does not have any functional groups.", ALANINE,
+         (False, "it contains carboxylic acid, primary amine")),
+        (ALL_GROUPS, "alcohol", HEXANE, (True, "it contains no other")),
+        ("What groups has it?", "none", HEXANE, (True, "it contains none")),
+        ("Name two functional groups of it.", "ester", ASPIRIN, None),
+        ("Which other functional groups does it have?", "ester", ASPIRIN, None),
+        ("Which carbonyl groups are there?", "an ester", ASPIRIN, None),
+        ("Which methyl groups are near the ester?", "that of the ester", ASPIRIN, None),
+        (ALL_GROUPS, "It is hard to say.", ASPIRIN, None),
+        (ALL_GROUPS, "none", BY_FORMULA, None),
+    ],
+)  # fmt: skip
+def test_what_a_list_of_all_groups_leaves_out(
+    question: str, answer: str, known: Known, expected: tuple[bool, str] | None
+) -> None:
+    found = [one for one in check_answer(question, answer, known).checks if one.what == "groups"]
+    assert [(one.verdict == "agrees", one.expected) for one in found] == (
+        [] if expected is None else [expected]
+    )
+
+
+MORE = "the question asks for more than can be checked"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +170,25 @@ def test_a_list_of_groups() -> None:
     [
         ("Does it lack an ester?", "yes", "the question is put in the negative"),
         ("Doesn't it contain an ester?", "yes", "the question is put in the negative"),
+        ("Does it contain no ester?", "no", "the question is put in the negative"),
+        ("Is there no ring?", "no", "the question is put in the negative"),
+        ("Does it violate the rule of five?", "no", "the question is put in the negative"),
+        ("Is it a tertiary alcohol?", "no", MORE),
+        ("Is there an ester of glycerol?", "no", MORE),
+        ("Is the ester hydrolysed?", "no", MORE),
+        ("Does it contain two esters?", "no", MORE),
+        ("Does it have two rings?", "no", MORE),
+        ("Does it have more than one ring?", "no", MORE),
+        ("Does it have a five-membered ring?", "no", MORE),
+        ("Does it have two stereocentres?", "no", MORE),
+        ("Does it contain at least ten oxygen atoms?", "no", MORE),
+        ("Does it contain only carbon?", "no", MORE),
+        ("Is it fully aromatic?", "no", MORE),
+        ("Is its mass above 300 Da?", "no", MORE),
+        ("Is it non-aromatic?", "no", "the question asks for nothing that can be checked"),
+        ("How many aromatic carbons does it have?", "6", "the answer states nothing that can be checked"),
+        ("How many hydrogen bond donors has it?", "1", "the answer states nothing that can be checked"),
+        ("How many six-membered rings are there?", "1", "the answer states nothing that can be checked"),
         ("Does it contain an ester or an amide?", "yes", "the question asks for more than one thing"),
         ("Is it tasty?", "yes", "the question asks for nothing that can be checked"),
         ("What is it good for?", "It relieves pain.", "the answer states nothing that can be checked"),
@@ -179,6 +246,22 @@ def test_the_line_says_what_is_right_and_by_what() -> None:
 )
 def test_two_molecules(question: str, answer: str, expected: str) -> None:
     assert [one.verdict for one in check_pair(question, answer, ASPIRIN, ALANINE).checks] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Which of [MOLECULE] and [MOLECULE] lacks an ester?", "the second"),
+        ("Which of [MOLECULE] and [MOLECULE] has no ester?", "the second"),
+        ("Which of [MOLECULE] and [MOLECULE] has fewer esters?", "the second"),
+        ("Which of [MOLECULE] and [MOLECULE] has an ester of glycerol?", "the first"),
+        ("Do [MOLECULE] and [MOLECULE] have the same number of rings?", "yes"),
+        ("Do [MOLECULE] and [MOLECULE] have similar masses?", "yes"),
+        ("Is [MOLECULE] different from [MOLECULE]?", "yes"),
+    ],
+)
+def test_what_is_not_checked_of_two_molecules(question: str, answer: str) -> None:
+    assert check_pair(question, answer, ASPIRIN, ALANINE).checks == ()
 
 
 def test_two_molecules_without_a_single_answer() -> None:

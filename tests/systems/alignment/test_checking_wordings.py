@@ -44,6 +44,16 @@ def test_one_object(task: str) -> None:
             assert [one.verdict for one in found.checks] == [verdict], (question, found.reason)
 
 
+def test_a_list_of_all_functional_groups() -> None:
+    for question in questions("functional groups"):
+        whole = check_answer(question, "carboxylic acid, ester, aromatic ring, benzene ring", ASPIRIN)
+        assert [one.verdict for one in whole.checks] == ["agrees"] * 5, question
+        short = check_answer(question, "carboxylic acid, ether", ASPIRIN)
+        assert [one.verdict for one in short.checks] == ["agrees", "disagrees", "disagrees"], question
+        none = check_answer(question, "none", ASPIRIN)
+        assert [one.verdict for one in none.checks] == ["disagrees"], question
+
+
 @pytest.mark.parametrize(
     ("group", "there"),
     [

@@ -117,6 +117,18 @@ def test_the_model_is_not_told_the_structure_that_answers_are_checked_by() -> No
     assert [one.verdict for one in reply.checked.checks] == ["agrees"]
 
 
+def test_the_model_is_not_told_the_adduct_that_it_is_asked_for() -> None:
+    peaks = np.array([43.0]), np.array([1.0])
+    spectrum = TandemMS(*peaks, precursor_mz=61.0284, adduct="[M+H]+", polarity="positive")
+    sample = spectrum_subject(Request("s", Record("s", (spectrum,))))
+    model = Speaking(("[M+H]+",))
+    talk = Dialogue(model, [sample])
+    assert str(talk.ask("Which adduct was it?").checked.checks[0].verdict) == "agrees"
+    talk.ask("Does it contain an ester?")
+    told = [one.objects[0].spectra[0].adduct for one in model.asked]  # type: ignore[union-attr]
+    assert told == [None, "[M+H]+"]
+
+
 def test_formula_and_precursor_are_known_where_the_structure_is_not() -> None:
     given = spectrum_subject(Request("a", Record("a", SPECTRA, formula="C3H6O2")), formula_given=True)
     assert (given.known.formula, given.known.source) == ("C3H6O2", "the formula given")

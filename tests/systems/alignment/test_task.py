@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from mmspec_ds.cli import main
 from mmspec_ds.errors import ConfigError, DataError, UserError
 from mmspec_ds.systems.alignment.data import general_texts, read_examples_of
 from mmspec_ds.systems.alignment.objects import Example, Molecule
 from mmspec_ds.systems.alignment.projections_from import load_projections
+from mmspec_ds.systems.alignment.questions.examples_file import read_examples
 from mmspec_ds.systems.alignment.run_settings import AlignmentData
 from mmspec_ds.systems.alignment.task import AlignmentTask
 from mmspec_ds.trainer.task import TaskContext
@@ -230,6 +232,16 @@ def test_which_examples_are_used() -> None:
         read_examples_of(AlignmentData(train=(Path("a"),)), ["cell"], lambda path: files[path])
     with pytest.raises(ConfigError, match="names no file"):
         read_examples_of(AlignmentData(), ["cell"], lambda path: files[path])
+
+
+def test_a_part_of_the_training_file_of_mmspec_questions_is_held_back(tmp_path: Path) -> None:
+    smiles = tmp_path / "molecules.smi"
+    smiles.write_text("".join("C" * length + "O\n" for length in range(1, 161)))
+    made = str(tmp_path / "made")
+    assert not main(["questions", "--molecules", str(smiles), "--tasks", "formula", "--out", made])
+    settings = AlignmentData(train=(tmp_path / "made/train.jsonl",), validation_fraction=0.2)
+    train, validation, _ = read_examples_of(settings, ["molecule"], read_examples)
+    assert 0.05 * len(train) < len(validation) < 0.5 * len(train)
 
 
 def test_a_molecule_of_a_pair_is_not_on_both_sides() -> None:

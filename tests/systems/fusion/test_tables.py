@@ -67,6 +67,39 @@ def test_scaling_by_hand() -> None:
     assert shares.centre[0] == pytest.approx((1 / 9 + 1) / 2)
 
 
+def test_a_feature_that_is_constant_where_it_is_learnt_from_is_not_blown_up() -> None:
+    values = np.full((38, 1), 3.7)
+    values[37] = 3.7 * math.e
+    block = Block("ms", ("a",), values, np.ones(38, bool))
+    logged = np.log(values[:37])
+    assert (logged - logged.sum() / 37).any(), "the mean of equal values is off by rounding"
+    scaling = fit_scaling(block, np.arange(37), log=True, total=False)
+    assert scaling.scale == (1.0,)
+    assert scaled(block, scaling)[37, 0] == pytest.approx(1.0)
+
+
+def test_a_code_of_the_class_is_left_out() -> None:
+    cohort = make_cohort()
+    ms = cohort.blocks[1]
+    code = np.where(ms.present_N, 1.0 + cohort.label_N, np.nan)
+    values = np.column_stack([ms.values_NF, code])
+    coded = replace(ms, features=(*ms.features, "stage"), values_NF=values, position_F=None, unit=None)
+    sets = sets_of_cohort(replace(cohort, blocks=(cohort.blocks[0], coded)), make_run())
+    assert sets.schema.tables["ms"].features == ms.features
+    assert sets.train.remarks[0].startswith("ms: 1 feature with one value or a few for each class")
+
+
+def test_values_without_a_logarithm_are_told() -> None:
+    cohort = make_cohort()
+    ms = cohort.blocks[1]
+    values = ms.values_NF.copy()
+    values[1:4, 0] = -1.0
+    below = replace(cohort, blocks=(cohort.blocks[0], replace(ms, values_NF=values)))
+    told = "table ms: 3 values below zero (0.5 %) count as the smallest above it"  # of 108 samples times 6
+    assert sets_of_cohort(below, make_run()).train.remarks[0].startswith(told)
+    assert not sets_of_cohort(below, make_run(data={"logarithm": False})).train.remarks
+
+
 def test_only_the_samples_that_are_learnt_from_decide() -> None:
     cohort = make_cohort()
     before = sets_of_cohort(cohort, make_run())

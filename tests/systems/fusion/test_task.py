@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.spectra.records import CarbonNMR, Infrared, Modality, Record
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets
+from mmspec_ds.systems.fusion.evaluate import interval
 from mmspec_ds.systems.fusion.fusers import LateMean
 from mmspec_ds.systems.fusion.outcome import macro_auc
 from mmspec_ds.systems.fusion.schema import Schema
@@ -173,6 +174,13 @@ def test_the_mean_auc_over_groups_by_hand() -> None:
     # First group: 0.9 > 0.1 and 0.05 < 0.1; no molecule has the second; third: 0.2 < 0.5 and 0.7 > 0.5.
     assert macro_auc(told, target) == 0.5
     assert macro_auc(told[:, :2], np.array([[1, 0], [0, 1], [0, 1]], dtype=np.float32)) == 1.0
+
+
+def test_an_interval_leaves_out_draws_of_one_class() -> None:
+    told = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], dtype=np.float32)
+    target = np.array([[1, 0], [0, 1], [0, 1]], dtype=np.float32)
+    assert np.isnan(macro_auc(told[1:], target[1:]))
+    assert interval(told, target, ("a", "b", "c")) == (1.0, 1.0), "where both classes are drawn it is 1"
 
 
 def test_what_cannot_be_trained_is_refused() -> None:

@@ -9,6 +9,7 @@ from mmspec_ds.systems.alignment.answering.highest_markers import HighestMarkers
 from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers, Told
 from mmspec_ds.systems.alignment.answering.methods import (
     Answers,
+    ConstantList,
     Majority,
     Method,
     NearestDescription,
@@ -90,7 +91,7 @@ def trained_types(asked: Asked) -> frozenset[str]:
 
 def plain_methods(asked: Asked) -> list[Method]:
     """The methods that need neither a trained model nor an encoder."""
-    methods: list[Method] = [Majority(), HighestMarkers()]
+    methods: list[Method] = [Majority(), ConstantList(), HighestMarkers()]
     if asked.train:
         methods.append(NearestDescription(asked.train))
         genes = [GeneRegression(asked.train, scale) for scale in SCALES]

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION, Answers, kind_of_question
+from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION, GROUP_LIST, Answers, kind_of_question
 from mmspec_ds.systems.alignment.answering.object_text import with_text
 from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.objects import Example, Object, kind_of
@@ -15,8 +15,10 @@ from mmspec_ds.systems.alignment.trained import Trained
 Told = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Given the work and how much of it there is, what shows its progress."""
 AT_ONCE = 64
-SHORT, LONG = 24, 160
-"""Most tokens of an answer, and of a description."""
+SHORT = 24
+"""Most tokens of an answer."""
+LONGER = {GROUP_LIST: 64, DESCRIPTION: 160}
+"""Those of tasks with longer answers."""
 
 
 class AlignmentAnswers:
@@ -137,7 +139,7 @@ def _answered(
         answers += trained.answer(
             prompts[start : start + AT_ONCE],
             [one.objects for one in some] if with_objects else nothing,
-            decoding=Decoding(max(LONG if one.task == DESCRIPTION else SHORT for one in some)),
+            decoding=Decoding(max(LONGER.get(one.task, SHORT) for one in some)),
             choices=None if free else [one.choices for one in some],
         )
         progress(len(answers))

@@ -7,10 +7,15 @@ from typing import Protocol
 import numpy as np
 
 from mmspec_ds.molecules.fingerprints import morgan_fingerprints, tanimoto_similarities
+from mmspec_ds.systems.alignment.claims import groups_listed
 from mmspec_ds.systems.alignment.objects import Example, Molecule, kind_of
+from mmspec_ds.systems.alignment.questions.structure_tasks import listed_groups
 
 DESCRIPTION = "description"
 """The task whose answers are compared by BLEU."""
+
+GROUP_LIST = "functional groups"
+"""The task whose answers list functional groups, and are compared by the groups that they name."""
 
 Answers = list[str | None]
 """An answer to each question; None where a method has none."""
@@ -53,6 +58,35 @@ class Majority:
 def _majority_of(one: Example) -> str:
     study = one.group if one.objects and kind_of(one.objects[0]) == "cell" else ""
     return f"{kind_of_question(one)} {study}"
+
+
+class ConstantList:
+    """The list of functional groups with the best micro F1 of all constant answers: the groups that the most
+    molecules of the test itself have, as many as that takes."""
+
+    name = "best constant list"
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """The same list to all questions for a list that are about one kind of objects; none to others."""
+        lists: dict[str, list[frozenset[str]]] = {}
+        for one in examples:
+            if one.task == GROUP_LIST:
+                lists.setdefault(kind_of_question(one), []).append(groups_listed(one.answer))
+        best = {kind: listed_groups(_best_constant(found)) for kind, found in lists.items()}
+        return [best[kind_of_question(one)] if one.task == GROUP_LIST else None for one in examples]
+
+
+def _best_constant(truths: Sequence[frozenset[str]]) -> frozenset[str]:
+    """The groups that, named in answer to each, give the best micro F1: these are the most frequent ones."""
+    counts = Counter(sorted(name for one in truths for name in one)).most_common()
+    total, hits = sum(count for _, count in counts), 0
+    best, chosen = 0.0, 0
+    for number, (_, count) in enumerate(counts, 1):
+        hits += count
+        score = 2 * hits / (number * len(truths) + total)
+        if score > best:
+            best, chosen = score, number
+    return frozenset(name for name, _ in counts[:chosen])
 
 
 class NearestDescription:

@@ -9,16 +9,22 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mmspec_ds.systems.alignment.answering.methods import Answers
+from mmspec_ds.molecules.functional_groups import GROUPS
+from mmspec_ds.systems.alignment.answering.methods import GROUP_LIST, Answers
 from mmspec_ds.systems.alignment.answering.number_regression import NumberRegression, is_number
+from mmspec_ds.systems.alignment.claims import groups_listed
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.objects import Cell, Example, Kind, Object, kind_of
+from mmspec_ds.systems.alignment.questions.draw import yes_no
+from mmspec_ds.systems.alignment.questions.structure_tasks import listed_groups
 
 FloatMatrix = npt.NDArray[np.float32]
 
 CELL_TYPE_TASKS = ("cell type", "cell type by markers")
 FEWEST = 8
 """A probe is fitted if there are at least so many questions of its kind to learn from."""
+FEWEST_HAVING = 5
+"""A functional group that fewer of the objects have is in no list."""
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Of a probe: the inverse of the weight of its penalty."""
@@ -112,7 +118,8 @@ def _expression(cells: Sequence[Object], genes: Sequence[str]) -> FloatMatrix:
 class Probe:
     """A logistic regression on the vectors of encoders, one for each kind of question and for each thing that
     it asks about: what could be read linearly from the vectors with the same training questions. Masses and
-    formulas are answered by a ridge regression, see `number_regression`.
+    formulas are answered by a ridge regression, see `number_regression`; a list of functional groups by one
+    logistic regression for each group.
 
     It is fitted on the training questions whose answer is among the choices of what is asked, so that a cell is
     not given a type that its study does not have. An answer that is not trained on is never given. Two objects
@@ -163,14 +170,17 @@ class Probe:
                 self._models[key, named] = None
                 return None
             features, labels = np.stack([self._features(one) for one in some]), [one.answer for one in some]
-            self._models[key, named] = (
-                _fitted(features, labels) if some[0].choices else NumberRegression(key[0], features, labels)
-            )
+            if key[0] == GROUP_LIST:
+                self._models[key, named] = GroupRegressions(features, labels)
+            elif some[0].choices:
+                self._models[key, named] = _fitted(features, labels)
+            else:
+                self._models[key, named] = NumberRegression(key[0], features, labels)
         return self._models[key, named]
 
     def _can_read(self, one: Example) -> bool:
         kinds = {kind_of(thing) for thing in one.objects}
-        if not one.choices and not is_number(one.task, one.answer):
+        if not one.choices and one.task != GROUP_LIST and not is_number(one.task, one.answer):
             return False
         return len(kinds) == 1 and len(one.objects) <= 2 and kinds <= set(self._encoders)
 
@@ -192,6 +202,33 @@ class Probe:
             return vectors[0]
         gap = vectors[0] - vectors[1]
         return np.concatenate([gap, np.abs(gap), vectors[0] * vectors[1]])
+
+
+class GroupRegressions:
+    """A logistic regression for each functional group, for questions that ask for a list of all.
+
+    Args:
+        features_NF: of the objects.
+        answers: N lists.
+    """
+
+    def __init__(self, features_NF: FloatMatrix, answers: Sequence[str]) -> None:
+        truths = [groups_listed(one) for one in answers]
+        self._models: dict[str, Any] = {}
+        for group in GROUPS:
+            having = [group.name in one for one in truths]
+            if FEWEST_HAVING <= sum(having) < len(having):
+                self._models[group.name] = _fitted(features_NF, [yes_no(one) for one in having])
+        self._everywhere = frozenset.intersection(*truths)
+
+    def predict(self, features_NF: FloatMatrix) -> list[str]:
+        """The list for each row, as `mmspec questions` writes it."""
+        found: list[set[str]] = [set(self._everywhere) for _ in features_NF]
+        for name, model in self._models.items():
+            for at, answer in enumerate(model.predict(features_NF)):
+                if answer == "yes":
+                    found[at].add(name)
+        return [listed_groups(one) for one in found]
 
 
 def _probe_of(one: Example) -> tuple[str, ...]:

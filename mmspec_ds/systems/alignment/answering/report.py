@@ -16,7 +16,8 @@ from mmspec_ds.evaluation.bleu import bleu_counts
 from mmspec_ds.evaluation.bootstrap import Bootstrap, Estimate
 from mmspec_ds.evaluation.score_table import print_rows
 from mmspec_ds.files import write_json
-from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION, Answers, kind_of_question
+from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION, GROUP_LIST, Answers, kind_of_question
+from mmspec_ds.systems.alignment.claims import groups_listed
 from mmspec_ds.systems.alignment.objects import Example, kind_of
 from mmspec_ds.systems.alignment.questions.wording import WORDINGS, trained_wordings
 
@@ -32,9 +33,9 @@ class Scores:
     Attributes:
         method: its name.
         n: questions that it answered.
-        figures: by name: "exact" and "macro_f1", and "near" for masses, or "bleu_2" and "bleu_4" for
-            descriptions; with "trained wordings" and "held-out wordings" where the test has both. All between 0
-            and 1.
+        figures: by name: "exact" and "macro_f1", and "near" for masses, "micro_f1" for lists of functional
+            groups, or "bleu_2" and "bleu_4" for descriptions; with "trained wordings" and "held-out wordings"
+            where the test has both. All between 0 and 1.
     """
 
     method: str
@@ -105,6 +106,11 @@ def _scores(method: str, examples: Sequence[Example], answers: Sequence[str], se
     figures: dict[str, Estimate | float] = {"exact": Bootstrap(groups, seed).estimate(right)}
     if examples[0].choices:
         figures["macro_f1"] = macro_f1(given, truths)
+    if examples[0].task == GROUP_LIST:
+        listed = [(groups_listed(text), groups_listed(truth)) for text, truth in zip(answers, truths)]
+        hits = np.array([2 * len(one & truth) for one, truth in listed], dtype=np.float64)
+        named = np.array([len(one) + len(truth) for one, truth in listed], dtype=np.float64)
+        figures["micro_f1"] = Bootstrap(groups, seed).ratio(hits, named)
     if examples[0].task == MASS:
         near = (number_errors(answers, truths) <= NEAR_DA).astype(np.float64)
         figures["near"] = Bootstrap(groups, seed).estimate(near)

@@ -60,7 +60,7 @@ def examples_of(questions: Sequence[Question], folder: Path) -> list[Example]:
     """
     objects = objects_of((one for question in questions for one in question.references), folder)
     asked = {reference for one in questions if one.task == ADDUCT for reference in one.references}
-    hidden = {reference: _without_adducts(objects[reference]) for reference in asked}
+    hidden = {reference: without_adducts(objects[reference]) for reference in asked}
     return [
         Example(
             prompt=one.prompt,
@@ -76,7 +76,7 @@ def examples_of(questions: Sequence[Question], folder: Path) -> list[Example]:
     ]
 
 
-def _without_adducts(one: Object) -> Object:
+def without_adducts(one: Object) -> Object:
     """A record whose mass spectra do not name their adduct."""
     if not isinstance(one, Record):
         return one

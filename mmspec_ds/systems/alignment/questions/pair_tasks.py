@@ -96,9 +96,12 @@ def same_molecule(pool: Pool, count: int, draw: Draw) -> list[Question]:
 
 
 def _stranger(items: Sequence[Item], one: Item, draw: Draw) -> Item:
-    """An item of another molecule, where there is one."""
+    """An item of another molecule; one of the same where there is no other."""
     tried = [draw.one(items) for _ in range(20)]
-    return next((other for other in tried if other.group != one.group), tried[0])
+    found = next((other for other in tried if other.group != one.group), None)
+    if found is None:  # nearly all are of one molecule
+        found = draw.one([other for other in items if other.group != one.group] or items)
+    return found
 
 
 def _order(lists: int, draw: Draw) -> tuple[int, int]:

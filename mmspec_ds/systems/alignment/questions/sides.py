@@ -1,6 +1,6 @@
 """Which objects are trained on, and which are held back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from mmspec_ds.molecules.splits import draw_of
 from mmspec_ds.systems.alignment.objects import Kind
 from mmspec_ds.systems.alignment.questions.draw import Side
 from mmspec_ds.systems.alignment.questions.items import Item, Remarks
-from mmspec_ds.systems.alignment.questions.question import CellReference
+from mmspec_ds.systems.alignment.questions.question import CellReference, ProteinReference
 
 SIDES: tuple[Side, ...] = ("train", "validation", "test")
 OF_MOLECULES: tuple[Kind, ...] = ("molecule", "spectrum")
@@ -43,8 +43,8 @@ def part(items: dict[Kind, list[Item]], split: Split, remarks: Remarks) -> Parte
     """The items of each side, by kind. No group is on two sides, but for cells of studies that are not wholly
     in the test: those are parted cell by cell between training and validation.
 
-    A molecule of the test is in neither of the other sides, as a structure or as a spectrum; such items are
-    left out and counted in `remarks`.
+    A molecule of the test is in neither of the other sides, as a structure or as a spectrum, nor is a protein
+    or another with its sequence; such items are left out and counted in `remarks`.
     """
     parted: Parted = {side: {kind: [] for kind in items} for side in SIDES}
     for kind, found in items.items():
@@ -70,15 +70,17 @@ def _side(one: Item, kind: Kind, split: Split, *, test_is_given: bool) -> Side:
 def _keep_apart(parted: Parted, kinds: Sequence[Kind], remarks: Remarks) -> None:
     taken: set[str] = set()
     for side in reversed(SIDES):
-        groups = _groups(one for kind in kinds for one in parted[side][kind])
+        names = {name for kind in kinds for one in parted[side][kind] for name in _names(one)}
         for kind in kinds:
-            kept = [one for one in parted[side][kind] if one.group not in taken]
+            kept = [one for one in parted[side][kind] if taken.isdisjoint(_names(one))]
             if len(kept) < len(parted[side][kind]):
                 what = f"{kind}: left out of {side} because the same molecule or protein is held back"
                 remarks[what] += len(parted[side][kind]) - len(kept)
             parted[side][kind] = kept
-        taken |= groups
+        taken |= names
 
 
-def _groups(items: Iterable[Item]) -> set[str]:
-    return {one.group for one in items}
+def _names(one: Item) -> tuple[str, ...]:
+    """What an item must not share with those of another side: its group; of a protein the sequence too, which
+    another file may have under another name."""
+    return (one.group, one.reference.sequence) if isinstance(one.reference, ProteinReference) else (one.group,)

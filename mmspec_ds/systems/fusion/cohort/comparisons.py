@@ -46,9 +46,13 @@ def compared(cohort: Cohort, classes: ClassSettings, analysis: AnalysisSettings)
     return parts
 
 
-def _checked(cohort: Cohort, analysis: AnalysisSettings) -> Cohort:
-    folds = analysis.folds
-    check_units(cohort, kept_together(cohort, keep_batches=folds.keep_batches), folds)
+def without_codes(cohort: Cohort) -> tuple[Cohort, list[str]]:
+    """A cohort without tables that lack a class, without features that are a code of the class, and without
+    samples of which nothing else was measured; and what was left out.
+
+    Raises:
+        DataError: no table is left.
+    """
     blocks, remarks = [], []
     for block in cohort.blocks:
         measured = np.unique(cohort.label_N[block.present_N])
@@ -80,6 +84,13 @@ def _checked(cohort: Cohort, analysis: AnalysisSettings) -> Cohort:
             f"{counted(len(lost), 'sample')} that no other table measured left out: {shortened(lost)}"
         )
         cohort = cohort.subset(np.flatnonzero(measured_N))
+    return cohort, remarks
+
+
+def _checked(cohort: Cohort, analysis: AnalysisSettings) -> Cohort:
+    folds = analysis.folds
+    check_units(cohort, kept_together(cohort, keep_batches=folds.keep_batches), folds)
+    cohort, remarks = without_codes(cohort)
     check_folds(cohort, folds)
     remarks += _batches(cohort)
     return replace(cohort, remarks=(*cohort.remarks, *remarks))

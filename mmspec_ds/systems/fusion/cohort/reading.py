@@ -185,6 +185,7 @@ def _classified(
             remarks.append(f"{counted(sum(others.values()), 'sample')} of no class named left out: {shown}")
     else:
         classes = sorted(count)
+        remarks += _alike(classes)
         if len(classes) > MOST_CLASSES:
             raise DataError(
                 f"has {len(classes)} different values ({shortened(classes, 3)}): expected at most"
@@ -206,6 +207,19 @@ def _classified(
         raise DataError("no sample has a class", path=_files(tables), column=" or ".join(settings.column))
     told = ", ".join(f"{name} {count[name]}" for name in classes)
     return classes, chosen, [f"{counted(len(chosen), 'sample')}: {told}", *remarks]
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """What is told of classes whose names differ in case or blanks alone: they may be meant as one."""
+    found: dict[str, list[str]] = {}
+    for name in classes:
+        found.setdefault("".join(name.casefold().split()), []).append(name)
+    return [
+        f"classes {' and '.join(map(repr, some))} differ in case or blanks alone, and are told apart:"
+        " `classes.names` makes one of them"
+        for some in found.values()
+        if len(some) > 1
+    ]
 
 
 def _measured_at_all(

@@ -93,6 +93,12 @@ class ClassSettings(Settings):
         if not isinstance(value, dict):
             return value
         listed = {name: some if isinstance(some, list | tuple) else [some] for name, some in value.items()}
+        for name, some in listed.items():
+            if any(isinstance(one, bool) for one in (name, *some)):
+                raise ValueError(
+                    f"class {name}: yes, no, on, off, true or false without quotes, which YAML reads as a truth"
+                    " value: expected quotes, such as 'no'"
+                )
         return {str(name): [_as_written(one) for one in some] for name, some in listed.items()}
 
     @model_validator(mode="after")
@@ -211,4 +217,4 @@ def _from_folder(run: CohortRun, folder: Path) -> CohortRun:
 
 
 def _as_written(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return str(value) if isinstance(value, int | float) else value

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmspec_ds.errors import ConfigError, DataError
@@ -11,13 +12,15 @@ from mmspec_ds.molecules.facts import facts_of
 from mmspec_ds.molecules.smiles import inchikey_block
 from mmspec_ds.systems.alignment.objects import Kind
 from mmspec_ds.systems.alignment.questions.cell_types import read_cell_types
-from mmspec_ds.systems.alignment.questions.draw import Side
+from mmspec_ds.systems.alignment.questions.draw import Draw, Side
 from mmspec_ds.systems.alignment.questions.examples_file import read_examples
-from mmspec_ds.systems.alignment.questions.items import Item
+from mmspec_ds.systems.alignment.questions.items import Item, Remarks
 from mmspec_ds.systems.alignment.questions.make import TASKS, Made, Wanted, make_questions, write_folder
+from mmspec_ds.systems.alignment.questions.pair_tasks import same_molecule
 from mmspec_ds.systems.alignment.questions.question import (
     CellReference,
     MoleculeReference,
+    ProteinReference,
     Question,
     SpectrumReference,
 )
@@ -183,6 +186,34 @@ def test_test_files_of_one_kind_leave_the_share_of_another() -> None:
     parted = part(items, Split(frozenset([file])), Counter())
     assert 10 <= len(parted["test"]["cell"]) <= 30  # a share of 0.2
     assert len(parted["test"]["molecule"]) == 1
+
+
+def test_a_protein_of_the_test_is_not_trained_on_under_another_name() -> None:
+    first, second = Path("a.tsv"), Path("b.tsv")
+    items: dict[Kind, list[Item]] = {
+        "protein": [
+            Item(ProteinReference("MKV", "P1"), "P1", first),
+            Item(ProteinReference("MKL", "P2"), "P2", first),
+            Item(ProteinReference("MKV", "Q1"), "Q1", second),
+        ]
+    }
+    remarks: Remarks = Counter()
+    parted = part(items, Split(frozenset([second]), validation=0.0), remarks)
+    assert [one.group for one in parted["train"]["protein"]] == ["P2"]
+    assert [one.group for one in parted["test"]["protein"]] == ["Q1"]
+    assert list(remarks.values()) == [1]
+
+
+def test_the_other_of_two_molecules_is_another_where_nearly_all_are_of_one() -> None:
+    items = [
+        Item(SpectrumReference("s.msp", at), group, Path("s.msp"), "CCO")
+        for at, group in enumerate([*["A"] * 400, "B"])
+    ]
+    draw = Draw("same molecule", "train", np.random.default_rng(0))
+    asked = same_molecule([items], 40, draw)
+    assert len(asked) > 20
+    for one in asked:
+        assert one.answer == ("no" if SpectrumReference("s.msp", 400) in one.references else "yes")
 
 
 def test_a_folder_is_written_and_read_back(made: Made, files: dict[Kind, list[Path]], tmp_path: Path) -> None:

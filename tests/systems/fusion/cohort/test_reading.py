@@ -47,6 +47,13 @@ def test_two_tables_and_their_metadata(tmp_path: Path) -> None:
         assert told in cohort.remarks
 
 
+def test_classes_that_differ_in_case_alone_are_told(tmp_path: Path) -> None:
+    told = "classes 'Ill' and 'ill' differ in case or blanks alone"
+    remarks = read(tmp_path, {"nmr.csv": NMR.replace("P3,ill", "P3,Ill")}).remarks
+    assert any(one.startswith(told) for one in remarks)
+    assert not any("differ in case" in one for one in read(tmp_path, {"nmr.csv": NMR}).remarks)
+
+
 def test_metadata_in_the_order_of_rows(tmp_path: Path) -> None:
     """A table that names no samples; the names, by which another one is matched, are in its metadata."""
     bare = "alanine (90.05),urea (61.04)\n10,5\n20,7\n30,9\n"

@@ -61,6 +61,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"classes": {"column": "class", "names": {"ill": ["C"], "well": ["C", "H"]}}},
         "gives 'C' to two classes",
     ),
+    "a truth value": (
+        {"classes": {"column": "class", "names": {"ill": [True], "well": [False]}}},
+        "class ill: yes, no, on, off, true or false without quotes",
+    ),
     "a class that is not named": (
         {"classes": {"column": "c", "names": {"ill": "C", "well": "H"}, "compare": [["ill", "polyp"]]}},
         "classes.compare names 'polyp'",
