@@ -7,7 +7,7 @@ Axes: B prompts, L positions, W width of its embeddings, V tokens of its vocabul
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,9 @@ from mmspec_ds.language.model_folder import decoder_of, identity_of, read_model,
 from mmspec_ds.trainer.weights import checksum
 
 Precision = Literal["float32", "bfloat16"]
+
+PLAIN_UNTIL = 192
+"""Positions up to which attention in bfloat16 on a processor goes in plain steps."""
 
 
 class FrozenLanguage:
@@ -51,7 +54,6 @@ class FrozenLanguage:
         self.tokenizer = read_tokenizer(folder)
         self.model: Any = read_model(folder, attention="causal").requires_grad_(False)
         self.model.to(getattr(torch, precision))
-        self._choose_attention()
         if compiled:
             _compile(self.layers)
         config = self.model.config
@@ -82,13 +84,15 @@ class FrozenLanguage:
     def to(self, device: torch.device) -> None:
         """Move the weights; their precision stays."""
         self.model.to(device)
-        self._choose_attention()
 
-    def _choose_attention(self) -> None:
-        """PyTorch's fused attention, but for bfloat16 on a processor: there its gradient takes longer than all
-        matrix products of a layer, and attention in plain steps is faster."""
-        plain = self.device.type == "cpu" and self.precision == "bfloat16"
-        self.model.set_attn_implementation("eager" if plain else "sdpa")
+    def _choose_attention(self, positions: int) -> None:
+        """PyTorch's fused attention, but for short prompts in bfloat16 on a processor: there its gradient takes
+        longer than all matrix products of a layer, and attention in plain steps is faster. For long ones plain
+        steps are no faster, and hold a table of positions by positions for each head and layer."""
+        plain = self.device.type == "cpu" and self.precision == "bfloat16" and positions <= PLAIN_UNTIL
+        name = "eager" if plain else "sdpa"
+        if self.model.config._attn_implementation != name:
+            self.model.set_attn_implementation(name)
 
     def train(self, mode: bool) -> None:
         """Switch on the dropout of adapters, where there are any."""
@@ -123,6 +127,7 @@ class FrozenLanguage:
             positions_BL: places of the tokens in their texts; without, counted from the cache's end.
             cache: keys and values of positions before these, of transformers; it grows.
         """
+        self._choose_attention(embedded_BLW.shape[1])
         found: Tensor = self.layers(
             inputs_embeds=embedded_BLW.to(self._table.dtype),
             attention_mask=mask,
@@ -149,7 +154,14 @@ class FrozenLanguage:
         return 4.0 * (linear * positions + self._table.numel() * told)
 
     @torch.no_grad()
-    def represent(self, ids: Sequence[Sequence[int]], *, layer: int, batch: int = 16) -> Tensor:
+    def represent(
+        self,
+        ids: Sequence[Sequence[int]],
+        *,
+        layer: int,
+        batch: int = 16,
+        progress: Callable[[int], None] | None = None,
+    ) -> Tensor:
         """What the model makes of texts: the mean of the states of a text's tokens after a layer, float32
         [N, W], on the CPU; texts of like length together. Zeros for a text without a token.
 
@@ -157,6 +169,7 @@ class FrozenLanguage:
             ids: tokens of each text.
             layer: 0 for the input embeddings, 1 for the states after the first layer, and so on.
             batch: texts at a time.
+            progress: told how many texts are read, the short ones first.
         """
         found = torch.zeros(len(ids), self.width)
         order = sorted((at for at, one in enumerate(ids) if one), key=lambda at: len(ids[at]))
@@ -168,6 +181,8 @@ class FrozenLanguage:
             states = self._after(self.embed(padded.to(self.device)), layer).float().cpu()
             kept = torch.arange(longest) < counts[:, None]
             found[chosen] = (states * kept[..., None]).sum(1) / counts[:, None]
+            if progress is not None:
+                progress(start + len(chosen))
         return found
 
     def _after(self, embedded_BLW: Tensor, layer: int) -> Tensor:

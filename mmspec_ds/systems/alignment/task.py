@@ -76,7 +76,16 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         if run.gene_levels:
             examples = level_examples(examples[0]), level_examples(examples[1])
         language.to(context.device)
-        self.sets = make_sets(examples, self._encode, language, self.writer, run.data, run.objective, remarks)
+        self.sets = make_sets(
+            examples,
+            self._encode,
+            language,
+            self.writer,
+            run.data,
+            run.objective,
+            remarks,
+            context.progress,
+        )
         self._begin()
         self.module = AlignmentLosses(
             self.model, run.objective, dist.group.WORLD if context.world > 1 else None

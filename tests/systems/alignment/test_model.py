@@ -10,7 +10,7 @@ import torch
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.batch import Place, PromptBatch, make_batch
 from mmspec_ds.systems.alignment.factory import make_writer
-from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
+from mmspec_ds.systems.alignment.frozen_language import PLAIN_UNTIL, FrozenLanguage
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.projection import Projection
 from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
@@ -156,18 +156,23 @@ def test_a_projection_by_hand() -> None:
     assert torch.allclose((found(vectors) - mean).pow(2).mean(-1), torch.tensor(0.25), atol=1e-4)
 
 
-def states_and_gradient(language: FrozenLanguage) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of the same seven positions of two prompts."""
-    embedded = torch.randn(2, 7, language.width, generator=torch.Generator().manual_seed(0)).requires_grad_()
+def states_and_gradient(language: FrozenLanguage, length: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the same positions of two prompts."""
+    embedded = torch.randn(
+        2, length, language.width, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
     states = language.states(embedded).float()
     (states * torch.linspace(-1, 1, language.width)).sum().backward()
     assert embedded.grad is not None
     return states.detach(), embedded.grad
 
 
-def test_bfloat16_computes_what_float32_does(folder: Path) -> None:
-    expected = states_and_gradient(FrozenLanguage(folder))
-    found = states_and_gradient(FrozenLanguage(folder, "bfloat16"))
+@pytest.mark.parametrize("length", [7, PLAIN_UNTIL + 1])
+def test_bfloat16_computes_what_float32_does(folder: Path, length: int) -> None:
+    language = FrozenLanguage(folder, "bfloat16")
+    expected = states_and_gradient(FrozenLanguage(folder), length)
+    found = states_and_gradient(language, length)
+    assert language.model.config._attn_implementation == ("eager" if length == 7 else "sdpa")
     for one, other in zip(found, expected):
         assert torch.allclose(one, other, atol=0.03 * float(other.abs().max()))
 
