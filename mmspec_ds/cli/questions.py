@@ -116,6 +116,14 @@ def _add_cells(command: argparse.ArgumentParser) -> None:
     cells.add_argument(
         "--held-out-types", metavar="NAMES", help="types that are in the test alone, parted by commas"
     )
+    cells.add_argument(
+        "--unnamed-types",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the training questions about marker genes, in which types have letters and other genes that"
+        " are high in their cells (default: 0)",
+    )
 
 
 def _questions(options: argparse.Namespace) -> int:
@@ -130,7 +138,11 @@ def _questions(options: argparse.Namespace) -> int:
 
     files = {kind: [path.resolve() for path in getattr(options, name) or []] for name, kind in KINDS.items()}
     named = options.tasks.split(",") if options.tasks is not None else TASKS
-    wanted = Wanted(tuple(name.strip() for name in named), options.count, options.held_out_count, options.seed)
+    if not 0 <= options.unnamed_types <= 1:
+        raise ConfigError(f"--unnamed-types {options.unnamed_types:g}: expected a share from 0 to 1")
+    tasks = tuple(name.strip() for name in named)
+    counts = (options.count, options.held_out_count)
+    wanted = Wanted(tasks, *counts, options.seed, options.unnamed_types)
     types = read_cell_types(options.types) if options.types else read_cell_types()
     check_new(options.out)
     made = make_questions(files, wanted, _split(options, files, types), types, options.cell_column)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mmspec_ds.systems.alignment.answering.highest_markers import HighestMarkers
 from mmspec_ds.systems.alignment.answering.methods import Answers, Majority
 from mmspec_ds.systems.alignment.answering.regressions import GeneRegression, Probe
 from mmspec_ds.systems.alignment.answering.report import scored
@@ -104,3 +105,28 @@ def test_the_bootstrap_of_cells_is_the_same_in_each_run() -> None:
     given: Answers = [one.answer if at < 15 else "NK cell" for at, one in enumerate(first)]
     found = [scored(some, {"m": given})["cell type, cell, a"][1].figures["exact"] for some in (first, second)]
     assert found[0] == found[1]
+
+
+def test_the_highest_markers_name_the_type() -> None:
+    cell = Cell(np.array([2, 1, 5], dtype=np.float32), ("GNLY", "CD3D", "LYZ"))
+
+    def ask(text: str) -> Example:
+        return Example(f"[CELL]: {text}?", (cell,), "T cell", "cell type by markers", ("T cell", "NK cell"))
+
+    questions = [
+        ask("T cell (CD3D, CD3E); NK cell (GNLY, NKG7)"),  # the cell's file has neither CD3E nor NKG7
+        ask("T cell (CD3D, LYZ); NK cell (GNLY)"),  # 3 against 2
+        ask("T cell (CD3E); NKT cell (LYZ); NK cell (CD3D)"),
+        ask("T cell (CD3D) or NK cell"),
+    ]
+    assert HighestMarkers().answers([*questions, EXAMPLES[0]]) == ["NK cell", "T cell", "NK cell", None, None]
+
+
+def test_a_type_with_a_letter_is_no_label_of_the_regression() -> None:
+    train = cells("first", 60, 0, GENES)
+    lettered = [
+        replace(one, task="cell type by markers", answer="type K", choices=("type K", "B cell"))
+        for one in train
+    ]
+    test = cells("second", 30, 1, GENES)
+    assert GeneRegression([*train, *lettered], "logarithms").answers(test) == [one.answer for one in test]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.systems.alignment.answering.captions import WrittenDescriptions
+from mmspec_ds.systems.alignment.answering.highest_markers import HighestMarkers
 from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers, Told
 from mmspec_ds.systems.alignment.answering.methods import (
     Answers,
@@ -94,7 +95,7 @@ def trained_types(asked: Asked) -> frozenset[str]:
 
 def plain_methods(asked: Asked) -> list[Method]:
     """The methods that need neither a trained model nor an encoder."""
-    methods: list[Method] = [Majority(trained_types(asked)), ConstantList()]
+    methods: list[Method] = [Majority(trained_types(asked)), ConstantList(), HighestMarkers()]
     if asked.train:
         methods.append(NearestDescription(asked.train))
         genes = [GeneRegression(asked.train, scale) for scale in SCALES]

@@ -55,7 +55,9 @@ class GeneRegression:
     def __init__(self, train: Sequence[Example], scale: Scale) -> None:
         self.name = f"regression on shared genes, {scale}"
         self._scale = scale
-        labelled = {id(one.objects[0]): (one.objects[0], one.answer) for one in train if _asks_type(one)}
+        labelled = {
+            (id(one.objects[0]), one.answer): (one.objects[0], one.answer) for one in train if _asks_type(one)
+        }
         self._cells = [cell for cell, _ in labelled.values()]
         self._labels = np.array([label for _, label in labelled.values()])
         self.labels = tuple(sorted({label for _, label in labelled.values()}))

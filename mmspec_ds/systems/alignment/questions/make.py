@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mmspec_ds.systems.alignment.questions.cell_items import cell_items
 from mmspec_ds.systems.alignment.questions.cell_types import CellTypes
 from mmspec_ds.systems.alignment.questions.draw import Draw, Side
 from mmspec_ds.systems.alignment.questions.examples_file import SOURCES
+from mmspec_ds.systems.alignment.questions.high_genes import high_genes
 from mmspec_ds.systems.alignment.questions.items import Item, Remarks, items_of_files
 from mmspec_ds.systems.alignment.questions.question import MoleculeReference, Question
 from mmspec_ds.systems.alignment.questions.question_lines import write_questions
@@ -71,12 +72,15 @@ class Wanted:
         count: at most so many of each task and kind of object for training.
         held_out_count: likewise for validation, and for the test.
         seed: of everything that is drawn.
+        unnamed_types: share of the training questions about marker genes of cells in which types have letters,
+            see `cell_tasks.Studies`.
     """
 
     tasks: tuple[str, ...] = TASKS
     count: int = 1000
     held_out_count: int = 300
     seed: int = 0
+    unnamed_types: float = 0.0
 
     def __post_init__(self) -> None:
         for name in self.tasks:
@@ -124,6 +128,9 @@ def make_questions(
     questions: dict[Side, list[Question]] = {}
     for side in SIDES:
         studies = cell_tasks.Studies(types, _types_of(items.get("cell", []), split, side))
+        if side == "train" and wanted.unnamed_types:
+            high = high_genes(parted[side].get("cell", []))
+            studies = replace(studies, unnamed=wanted.unnamed_types, high=high)
         questions[side] = _side_questions(parted[side], side, wanted, studies)
     if not questions["train"] and not questions["test"]:
         raise DataError(f"no question of {', '.join(wanted.tasks)} can be asked about these files")
