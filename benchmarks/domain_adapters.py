@@ -7,9 +7,9 @@ spectra of another type (--to), the base as it is, bottleneck and low-rank adapt
 base's weights, and a model that is trained anew are compared. Learnt from are the records of the `train` part
 but for a tenth of its molecules, which choose the best step; measured are those of the `val` part, whose
 molecules are others. --limit keeps so many records of the new instrument, for adapters are for small sets.
-Rows go to results/domain_adapters.csv: AUC over functional groups, in per cent that of full fine-tuning, the
-share of the parameters that were trained, and the FLOPs of the training. A run that was stopped goes on when
-the command is repeated.
+Rows go to results/domain_adapters.csv: AUC over the functional groups that both the base and the model that is
+trained anew tell, in per cent that of full fine-tuning, the share of the parameters that were trained, and the
+FLOPs of the training. A run that was stopped goes on when the command is repeated.
 """
 
 import argparse
@@ -138,15 +138,20 @@ def main() -> None:
     }
     rows: list[Mapping[str, str]] = []
     for seed in map(int, options.seeds.split(",")):
-        found: dict[str, tuple[Path, dict[str, float]]] = {}
+        folders: dict[str, Path] = {}
         for method in METHODS:
             run = adapted(
                 content(options, f"{method}_{seed}", seed, files["target", "train"]), base, method, options
             )
-            folder = base if method == "base" else train(out, run, [base])
-            # A model that is trained anew tells the groups that are frequent in the new records.
-            own = read_known([measured], load_schema(folder), loaded.run.tokens) if method == "anew" else data
-            found[method] = folder, measure(folder, own)
+            folders[method] = base if method == "base" else train(out, run, [base])
+        # A model that is trained anew tells the groups that are frequent in the new records.
+        own = load_schema(folders["anew"])
+        both = set(own.names) & set(loaded.schema.names)
+        of_anew = read_known([measured], own, loaded.run.tokens)
+        found = {
+            method: (folder, measure(folder, of_anew if method == "anew" else data, both))
+            for method, folder in folders.items()
+        }
         for method, (folder, figures) in found.items():
             row = {
                 "method": method,

@@ -5,7 +5,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +73,17 @@ def _molecules(file: Path) -> set[str]:
     return {item.block for item in read_entries([file]) if not isinstance(item, Rejected) and item.block}
 
 
-def measure(folder: Path, data: FusionData) -> dict[str, float]:
-    """The AUC of a trained model on samples, in per cent the share of them whose likeliest class or group is
-    right (Top-1), the number of its parameters, and the FLOPs of its training."""
+def measure(folder: Path, data: FusionData, among: Collection[str] = ()) -> dict[str, float]:
+    """The AUC of a trained model on samples, over the classes or groups `among` or over all, in per cent the
+    share of them whose likeliest class or group is right (Top-1), the number of its parameters, and the FLOPs
+    of its training."""
     trained: TrainedFusion = load_fusion(folder)
     probability_NC = trained.outcome(data).probability_NC
+    counted = [at for at, name in enumerate(trained.schema.names) if not among or name in among]
     first_N = probability_NC.argmax(1)
     right_N = data.target_NC[range(len(data)), first_N]
     return {
-        "auc": macro_auc(probability_NC, data.target_NC),
+        "auc": macro_auc(probability_NC[:, counted], data.target_NC[:, counted]),
         "top_1": 100 * float(right_N.mean()),
         "parameters": sum(one.numel() for one in trained.model.parameters()),
         "flops": read_usage(folder, trained.run).flops or 0.0,

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, Commands, add_command, add_spectra, check_writable, positive
+from mmspec_ds.cli.common import Command, Commands, add_command, add_spectra, check_writable, positive, whole
 from mmspec_ds.cli.records import name_of_sources, named_sources
 from mmspec_ds.errors import DataError
 
@@ -96,7 +96,7 @@ def _add_questions(command: Command) -> None:
     )
     command.add_argument(
         "--history",
-        type=_count,
+        type=whole,
         default=0,
         metavar="N",
         help="earlier questions that the model reads before a new one (default: 0, each by itself)",
@@ -116,7 +116,7 @@ def _add_decoding(command: Command) -> None:
         default=0.95,
         help="draw among the likeliest of this probability (default: 0.95)",
     )
-    command.add_argument("--seed", type=_count, default=0, help="of the draws (default: 0)")
+    command.add_argument("--seed", type=whole, default=0, help="of the draws (default: 0)")
     command.add_argument(
         "--max-tokens", type=positive, default=128, help="most tokens of an answer (default: 128)"
     )
@@ -273,11 +273,4 @@ def _number(text: str, low: float, high: float) -> float:
         number = math.nan
     if not low <= number <= high:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number from {low:g} to {high:g}")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isdecimal() and len(text) < 10 else -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
     return number

@@ -72,5 +72,12 @@ def positive(text: str) -> int:
     return number
 
 
+def whole(text: str) -> int:
+    number = int(text) if text.isdecimal() and len(text) < 10 else -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
+    return number
+
+
 def positives(text: str) -> tuple[int, ...]:
     return tuple(positive(part) for part in text.split(","))

@@ -29,6 +29,7 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
     """
     from mmspec_ds.systems.alignment.answering.evaluate import (
         all_answers,
+        learnt_groups,
         model_methods,
         plain_methods,
         shared_groups,
@@ -52,16 +53,19 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
             Probe(encoders, asked.train, f"probe of {', '.join(one.name for one in encoders.values())}")
         )
     searches: dict[str, Any] = {}
+    loaded: dict[str, Trained] = {}
     for folder in models:
         trained = load_alignment(folder, options.language_model)
         name = folder.name if len({one.name for one in models}) == len(models) else str(folder)
+        loaded[name] = trained
+        remarks += _learnt(name, *learnt_groups(trained, asked))
         if asked.train:
             own = {kind: trained.encoder(kind) for kind in trained.kinds}
             methods.append(Probe(own, asked.train, f"probe of the encoders of {name}"))
         if not trained.run.objective.autoregressive:
             remarks.append(f"{name} gives no answers: it learnt descriptions by the contrastive loss alone")
-        methods += model_methods(asked, trained, name, _told)
         searches[name] = _searched(trained, asked, name)
+    methods += model_methods(asked, loaded, _told)
     answers = all_answers(methods, asked)
     scores = scored(asked.test, answers, asked.seed, trained_types(asked))
     for remark in remarks:
@@ -77,14 +81,33 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
     return 0
 
 
+def _learnt(name: str, count: int, missing: "Sequence[Path]") -> list[str]:
+    """What is told of the training of a model."""
+    told = (
+        [f"{count:,} questions are about molecules, proteins or studies that {name} learnt from"]
+        if count
+        else []
+    )
+    if missing:
+        told.append(
+            f"{name} learnt from {missing[0]}, which is not here: what it has seen of the test is not known"
+        )
+    return told
+
+
 def _asked(options: argparse.Namespace) -> "Asked":
     from mmspec_ds.systems.alignment.answering.captions import WrittenDescriptions
     from mmspec_ds.systems.alignment.answering.evaluate import read_asked
 
     asked = read_asked(options.data, options.examples, options.limit)
+    written = tuple(map(WrittenDescriptions, options.captions or []))
+    names = [one.name for one in written]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--captions: two files are named {name}: expected different names")
     return replace(
         asked,
-        written=tuple(map(WrittenDescriptions, options.captions or [])),
+        written=written,
         shots=() if options.quick else (0, 3),
         free=options.free,
     )

@@ -35,9 +35,11 @@ def add(commands: Commands) -> None:
 
 def _fit(options: argparse.Namespace) -> int:
     from mmspec_ds.settings import of_overrides
+    from mmspec_ds.systems.alignment.encoders.folder import check_new
     from mmspec_ds.systems.alignment.encoders.registry import make_fit
 
     fit = make_fit(options.encoder, of_overrides(options.settings))
+    check_new(options.out)
     with ProgressLines(f"fitting {options.encoder}", 100) as lines:
         told = fit.fit(options.files, options.out, lambda share: lines.at(round(100 * share)))
     print(f"{options.out}: {told}")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, positive
+from mmspec_ds.cli.common import Commands, add_command, positive, whole
 from mmspec_ds.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def add(commands: Commands) -> None:
         help="share of the objects for the test, of kinds without files for it (default: 0.2)",
     )
     _add_cells(command)
-    command.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
+    command.add_argument("--seed", type=whole, default=0, help="of everything that is drawn (default: 0)")
 
 
 def _add_files(command: argparse.ArgumentParser) -> None:
@@ -116,16 +116,35 @@ def _add_cells(command: argparse.ArgumentParser) -> None:
     cells.add_argument(
         "--held-out-types", metavar="NAMES", help="types that are in the test alone, parted by commas"
     )
+    cells.add_argument(
+        "--unnamed-types",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the training questions about marker genes, in which types have letters and other genes that"
+        " are high in their cells (default: 0)",
+    )
 
 
 def _questions(options: argparse.Namespace) -> int:
     from mmspec_ds.systems.alignment.questions.cell_types import read_cell_types
-    from mmspec_ds.systems.alignment.questions.make import TASKS, Wanted, make_questions, write_folder
+    from mmspec_ds.systems.alignment.questions.make import (
+        TASKS,
+        Wanted,
+        check_new,
+        make_questions,
+        write_folder,
+    )
 
     files = {kind: [path.resolve() for path in getattr(options, name) or []] for name, kind in KINDS.items()}
     named = options.tasks.split(",") if options.tasks is not None else TASKS
-    wanted = Wanted(tuple(name.strip() for name in named), options.count, options.held_out_count, options.seed)
+    if not 0 <= options.unnamed_types <= 1:
+        raise ConfigError(f"--unnamed-types {options.unnamed_types:g}: expected a share from 0 to 1")
+    tasks = tuple(name.strip() for name in named)
+    counts = (options.count, options.held_out_count)
+    wanted = Wanted(tasks, *counts, options.seed, options.unnamed_types)
     types = read_cell_types(options.types) if options.types else read_cell_types()
+    check_new(options.out)
     made = make_questions(files, wanted, _split(options, files, types), types, options.cell_column)
     write_folder(options.out, made, files, wanted)
     for side, questions in made.questions.items():

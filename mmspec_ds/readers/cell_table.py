@@ -25,6 +25,8 @@ _EVEN = 0.01
 """The sums of cells differ by less than this share where they were made equal."""
 _WHOLE_AMONG = 100_000
 _ENSEMBL = re.compile(r"ENS[A-Z]{0,6}G\d{6,}(?:\.\d+)?")
+_WITH_ID = re.compile(rf"(\S+?)[_|]{_ENSEMBL.pattern}")
+"""A symbol with an id that makes it the only one of its name."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,9 @@ def make_table(
     Values that are all whole are counts. Others up to `LARGEST_LOGARITHM` are logarithms of 1 + x, natural ones
     or of base 2: whichever makes the sums of all cells equal, which then say per how many; else natural ones up
     to `LARGEST_NATURAL`, taken to be per 10,000 unless a cell has more than that, then per million. Larger ones
-    are linear. Counts and linear values are divided by
-    the sum of their cell. The values of a gene that is named several times are added.
+    are linear. Counts and linear values are divided by the sum of their cell. Where an Ensembl id follows a
+    symbol, as in CD79A_ENSG00000105369, the symbol is the name. The values of a gene that is named several
+    times are added.
 
     Args:
         values: [N, G], a matrix of scipy or an array.
@@ -90,9 +93,10 @@ def make_table(
             " counts or their logarithms"
         )
     form, linear, found = _linear(matrix)
+    genes, shortened = _without_ids(genes)
     linear, unique, added = _without_repeats(linear, genes)
     sums = np.asarray(linear.sum(axis=1)).ravel()
-    remarks = [*remarks, found, *added, *_of_names(unique)]
+    remarks = [*remarks, found, *shortened, *added, *_of_names(unique)]
     empty = int((sums == 0).sum())
     if empty:
         remarks.append(f"{empty} of {len(names)} cells have no expression at all")
@@ -132,6 +136,16 @@ def _sums(matrix: sparse.csr_matrix, data: npt.NDArray[np.float64]) -> npt.NDArr
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     sums = np.bincount(rows, weights=data, minlength=matrix.shape[0]).astype(np.float64)
     return sums[sums > 0]
+
+
+def _without_ids(genes: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names without the Ensembl ids behind symbols, and a remark if there are such."""
+    found = [match[1] if (match := _WITH_ID.fullmatch(gene)) else gene for gene in genes]
+    changed = [gene for gene, symbol in zip(genes, found) if gene != symbol]
+    if not changed:
+        return found, []
+    remark = f"{len(changed)} names are a symbol and an Ensembl id, such as {changed[0]}: the symbol is kept"
+    return found, [remark]
 
 
 def _without_repeats(

@@ -1,7 +1,7 @@
 """Everything that a run needs before its first step: task, engine, folder, monitor."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from mmspec_ds.trainer.monitor.record import METRICS
 from mmspec_ds.trainer.run_settings import RunSettings
 from mmspec_ds.trainer.snapshots import SNAPSHOTS
 from mmspec_ds.trainer.start import check_identity, find_start, load_local_weights, rescale_position
-from mmspec_ds.trainer.task import System, Task, TaskContext, count_parameters
+from mmspec_ds.trainer.task import Progress, System, Task, TaskContext, count_parameters
 from mmspec_ds.trainer.weights import WEIGHTS
 
 
@@ -155,7 +155,11 @@ def check_shared(folder: Path) -> None:
         )
 
 
-def _reading_progress(name: str) -> Callable[[int], None]:
-    """Prints now and then how many records are read: a large set takes minutes."""
+def _reading_progress(name: str) -> Progress:
+    """Prints now and then how much is read: a large set takes minutes."""
     progress = ProgressLines(name, seconds=SECONDS_BETWEEN_LINES, bar=False, console=Console())
-    return lambda records: progress.at(records, line=f"{name}: {records:,} records read")
+
+    def read(done: int, what: str = "records", /) -> None:
+        progress.at(done, line=f"{name}: {done:,} {what} read")
+
+    return read

@@ -112,6 +112,13 @@ class Replicated:
 REPLICATED = Replicated()
 
 
+class Progress(Protocol):
+    """Is told how much has been read before a run begins."""
+
+    def __call__(self, done: int, what: str = "records", /) -> None:
+        """So many of some things are read, such as 3 "records" or 3 "of 10 descriptions"."""
+
+
 @dataclass(frozen=True)
 class TaskContext:
     """The process in which a task is made.
@@ -121,14 +128,14 @@ class TaskContext:
         rank, world: this process among all.
         weights_from: the folder of the weights that the run begins with; a task reads there what these depend
             on, such as a vocabulary. None for new weights.
-        progress: to be called now and then with the number of records read so far.
+        progress: to be called now and then with what is read so far.
     """
 
     device: torch.device
     rank: int = 0
     world: int = 1
     weights_from: Path | None = None
-    progress: Callable[[int], None] | None = None
+    progress: Progress | None = None
 
 
 class Task(ABC, Generic[B, L]):

@@ -46,6 +46,8 @@ def test_questions_are_made_and_answered_without_a_model(mmspec: Any, molecules:
         (["--molecules", "{0}", "--out", "x", "--test-share", "1"], "--test-share 1: expected a share from 0"),
         (["--molecules", "{0}", "--out", "x", "--held-out-types", "z"], "'z': is none of the types of cells"),
         (["--molecules", "nowhere", "--out", "x"], "there is no such file"),
+        (["--molecules", "nowhere", "--out", "."], "is there already"),
+        (["--molecules", "nowhere", "--out", "no/x"], "its folder does not exist"),
     ],
 )
 def test_one_line_for_what_is_wrong(mmspec: Any, molecules: Path, arguments: list[str], told: str) -> None:

@@ -6,6 +6,8 @@ import pytest
 from mmspec_ds.data.dataset import SpectraDataset, shared_blocks
 from mmspec_ds.errors import DataError
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.simulator.parts import Molecule as Part
+from mmspec_ds.simulator.parts import divided
 from mmspec_ds.spectra.packed import PackedTokens, offsets_of
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import DiscreteField, TokenSchema
@@ -89,6 +91,18 @@ def test_a_molecule_keeps_its_side_when_data_are_added():
     # 18 expected, standard deviation 3.5
     assert 8 <= len(more) <= 28
     assert set(large.split_by_block(0.3, seed=6)[1].smiles) != set(more.smiles)
+
+
+@pytest.mark.parametrize("rule", ["inchikey", "scaffold"])
+def test_a_part_of_the_training_file_of_mmspec_simulate_is_held_back(rule):
+    """Its files are parted by another draw: by the same one nothing would be left to hold back."""
+    smiles = [f"{start}{'C' * length}{end}" for start in ("", "c1ccccc1", "C1CC1") for length in range(2, 42)
+              for end in ("O", "N")]  # fmt: skip
+    train = tuple(divided([Part(one) for one in smiles], rule, 0.2, 0.2)["train"])
+    assert len(train) > 100
+    counts = (1,) * len(train)
+    _, held_back = dataset(train, h_counts=counts, c_counts=counts).split_by_block(0.2)
+    assert 0.1 < len(held_back) / len(train) < 0.3
 
 
 def test_a_split_that_leaves_nothing_is_refused():

@@ -114,6 +114,16 @@ def test_genes_named_twice_are_added_and_ids_told() -> None:
     assert empty.remarks[-1] == "1 of 2 cells have no expression at all"
 
 
+def test_ids_behind_symbols_are_left_out() -> None:
+    names = ["CD79A_ENSG00000105369", "ENSG00000141510", "A_B"]
+    table = make_table(COUNTS, names, "abc", {})
+    assert table.genes == ("CD79A", "ENSG00000141510", "A_B")
+    assert table.remarks[1].startswith("1 names are a symbol and an Ensembl id, such as CD79A_ENSG")
+    twice = make_table(COUNTS, ["HLA-A|ENSG00000206503.1", "HLA-A", "LYZ"], "abc", {})
+    assert twice.genes == ("HLA-A", "LYZ")
+    assert np.expm1(twice.values.toarray())[:, 0] == pytest.approx(np.expm1(LOGS)[:, :2].sum(1), rel=1e-5)
+
+
 def test_symbols_stand_in_for_ensembl_ids(tmp_path: Path) -> None:
     ids = [f"ENSG0000000000{at}" for at in range(3)]
     path = write_h5ad(tmp_path / "a.h5ad", COUNTS, ids, var={"feature_name": ["CD3E", None, "LYZ"]})

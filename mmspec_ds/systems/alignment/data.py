@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.molecules.splits import draw_of
+from mmspec_ds.settings import nearest
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.alignment.batch import FloatArray, Place
 from mmspec_ds.systems.alignment.descriptions import describe
@@ -23,6 +24,7 @@ from mmspec_ds.systems.alignment.objects import Example, Kind, Object, kind_of
 from mmspec_ds.systems.alignment.prompt import PromptTooLong, PromptWriter, TokenRow, joined_rows
 from mmspec_ds.systems.alignment.run_settings import AlignmentData, AlignmentObjective
 from mmspec_ds.systems.alignment.together import Properties, later_prompt, properties_of
+from mmspec_ds.trainer.task import Progress
 
 LONGEST_LINE = 4096
 """Characters kept of a line of general text."""
@@ -104,16 +106,19 @@ def read_examples_of(
         read: gives the examples of a file.
 
     Raises:
-        ConfigError: no file to learn from is named.
+        ConfigError: no file to learn from is named, or a task that no example is of.
         DataError: a file cannot be read, or a side is empty.
     """
     if not settings.train:
         raise ConfigError("data.train names no file of examples to learn from")
     known, remarks = set(kinds), dict[str, int]()
 
+    seen = set[str]()
+
     def kept(paths: Sequence[Path]) -> list[Example]:
         found = []
         for one in (example for path in paths for example in read(path)):
+            seen.add(one.task)
             unknown = [kind for kind in map(kind_of, one.objects) if kind not in known]
             if settings.tasks and one.task not in settings.tasks:
                 continue
@@ -125,6 +130,10 @@ def read_examples_of(
         return found
 
     train, validation = kept(settings.train), kept(settings.validation)
+    for task in settings.tasks:
+        if task not in seen:
+            hint = nearest(task, sorted(seen), "tasks of these files")
+            raise ConfigError(f"data.tasks: no example is of {task!r}; {hint}")
     if not settings.validation:
         limit = settings.validation_fraction * 2**64
         # Another draw than that by which `mmspec questions` parts its files: by the same one no group of its
@@ -165,6 +174,7 @@ def make_sets(
     settings: AlignmentData,
     objective: AlignmentObjective,
     remarks: Mapping[str, int] | None = None,
+    progress: Progress | None = None,
 ) -> AlignmentSets:
     """Examples as a run reads them.
 
@@ -176,6 +186,7 @@ def make_sets(
         settings: the `data` block.
         objective: says whether descriptions are compared.
         remarks: what was left out before.
+        progress: told how many descriptions the language model has read.
 
     Raises:
         DataError: an object cannot be encoded, or no example is left.
@@ -210,7 +221,7 @@ def make_sets(
     vectors = {kind: encode(kind, some) for kind, some in objects.items()}
     general = general_texts(settings.general_text) if objective.contrastive else []
     train, validation = (
-        _example_set(rows, places, kept, general, language, writer, settings, objective)
+        _example_set(rows, places, kept, general, language, writer, settings, objective, progress)
         for rows, places, kept in sides
     )
     return AlignmentSets(train, validation, vectors, left)
@@ -225,13 +236,14 @@ def _example_set(
     writer: PromptWriter,
     settings: AlignmentData,
     objective: AlignmentObjective,
+    progress: Progress | None,
 ) -> ExampleSet:
     numbers: dict[str, int] = {}
     description_N = np.array([numbers.setdefault(one.answer, len(numbers)) for one in examples], dtype=np.int64)
     texts = (*numbers, *(text for text in general if text not in numbers))
     states_MW = torch.zeros(0, language.width)
     if objective.contrastive:
-        states_MW = describe(language, writer, texts, objective.layer, settings.cache)
+        states_MW = describe(language, writer, texts, objective.layer, settings.cache, progress)
     together = settings.questions_together > 1
     return ExampleSet(
         tuple(rows),

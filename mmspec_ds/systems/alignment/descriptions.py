@@ -15,13 +15,19 @@ from mmspec_ds.files import replacing, take_lock
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import content_key
 from mmspec_ds.systems.alignment.prompt import PromptWriter
+from mmspec_ds.trainer.task import Progress
 from mmspec_ds.trainer.weights import read_weights, write_weights
 
 _NAME = "descriptions"
 
 
 def describe(
-    language: FrozenLanguage, writer: PromptWriter, texts: Sequence[str], layer: int, folder: Path
+    language: FrozenLanguage,
+    writer: PromptWriter,
+    texts: Sequence[str],
+    layer: int,
+    folder: Path,
+    progress: Progress | None = None,
 ) -> Tensor:
     """The mean state of each text after a layer, float32 [M, W], from a folder, or computed and kept there. Of
     several processes that ask for the same, one works and the others wait.
@@ -32,6 +38,7 @@ def describe(
         texts: descriptions.
         layer: see `FrozenLanguage.represent`.
         folder: made if it is not there.
+        progress: told how many texts the model has read, where they are computed.
 
     Raises:
         DataError: the model has fewer layers, or the folder cannot be used.
@@ -42,6 +49,11 @@ def describe(
         )
     if not texts:
         return torch.zeros(0, language.width)
+
+    def told(done: int) -> None:
+        if progress is not None:
+            progress(done, f"of {len(texts):,} descriptions")
+
     key = content_key(language.identity, language.precision, str(layer), str(writer.longest), *texts)
     path = folder / f"{_NAME}-{key}.safetensors"
     try:
@@ -55,7 +67,7 @@ def describe(
                 raise DataError("holds other vectors than expected: remove it, and it is made anew", path=path)
             return found
         ids = [writer.text_ids(text)[: writer.longest] for text in texts]
-        found = language.represent(ids, layer=layer)
+        found = language.represent(ids, layer=layer, progress=told)
         try:
             with replacing(path) as partial:
                 write_weights({_NAME: found}, partial)

@@ -7,7 +7,7 @@ Axes: B prompts, L positions, W width of its embeddings, V tokens of its vocabul
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -154,7 +154,14 @@ class FrozenLanguage:
         return 4.0 * (linear * positions + self._table.numel() * told)
 
     @torch.no_grad()
-    def represent(self, ids: Sequence[Sequence[int]], *, layer: int, batch: int = 16) -> Tensor:
+    def represent(
+        self,
+        ids: Sequence[Sequence[int]],
+        *,
+        layer: int,
+        batch: int = 16,
+        progress: Callable[[int], None] | None = None,
+    ) -> Tensor:
         """What the model makes of texts: the mean of the states of a text's tokens after a layer, float32
         [N, W], on the CPU; texts of like length together. Zeros for a text without a token.
 
@@ -162,6 +169,7 @@ class FrozenLanguage:
             ids: tokens of each text.
             layer: 0 for the input embeddings, 1 for the states after the first layer, and so on.
             batch: texts at a time.
+            progress: told how many texts are read, the short ones first.
         """
         found = torch.zeros(len(ids), self.width)
         order = sorted((at for at, one in enumerate(ids) if one), key=lambda at: len(ids[at]))
@@ -173,6 +181,8 @@ class FrozenLanguage:
             states = self._after(self.embed(padded.to(self.device)), layer).float().cpu()
             kept = torch.arange(longest) < counts[:, None]
             found[chosen] = (states * kept[..., None]).sum(1) / counts[:, None]
+            if progress is not None:
+                progress(start + len(chosen))
         return found
 
     def _after(self, embedded_BLW: Tensor, layer: int) -> Tensor:

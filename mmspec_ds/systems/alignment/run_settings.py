@@ -134,6 +134,7 @@ class AlignmentRun(RunSettings):
         projection: sizes of the projections.
         objective: what they are trained for.
         neighbour: puts the description of a similar molecule into prompts; none without.
+        gene_levels: put the level in the cell behind each gene that a prompt names, see `gene_levels`.
         data: examples.
     """
 
@@ -144,6 +145,7 @@ class AlignmentRun(RunSettings):
         "projection",
         "objective",
         "neighbour",
+        "gene_levels",
     )
     free_keys: ClassVar[tuple[str, ...]] = (
         "language.base",
@@ -161,6 +163,7 @@ class AlignmentRun(RunSettings):
     projection: ProjectionSettings = ProjectionSettings()
     objective: AlignmentObjective = AlignmentObjective()
     neighbour: NeighbourSettings | None = None
+    gene_levels: bool = False
     data: AlignmentData = AlignmentData()
     training: AlignmentTraining
 

@@ -20,7 +20,7 @@ from mmspec_ds.systems.fusion.corruption import CorruptionKind, CorruptionSettin
 from mmspec_ds.systems.fusion.data import FusionData, make_batch
 from mmspec_ds.systems.fusion.outcome import Array, Outcome, areas, head_correlations, macro_auc, tell
 from mmspec_ds.systems.fusion.reading import read_known
-from mmspec_ds.systems.fusion.tables import data_of_cohort, of_classes
+from mmspec_ds.systems.fusion.tables import data_of_cohort
 from mmspec_ds.systems.fusion.trained import TrainedFusion
 
 DRAWS = 200
@@ -72,7 +72,7 @@ def read_samples(trained: TrainedFusion, files: Sequence[Path], limit: int | Non
 
     Raises:
         ConfigError: the model reads tables, and this is no run file of a cohort.
-        DataError: a file cannot be read, or no record is of use.
+        DataError: a file cannot be read, no record is of use, or the cohort lacks a class of the model.
     """
     schema, settings = trained.schema, trained.run.tokens
     if not schema.tables:
@@ -81,7 +81,15 @@ def read_samples(trained: TrainedFusion, files: Sequence[Path], limit: int | Non
         raise ConfigError(
             f"model {trained.name} reads the tables of a cohort: expected the run file of one (.yaml) as data"
         )
-    cohort = of_classes(read_cohort(load_cohort_run(files[0])), schema.names)
+    cohort = read_cohort(load_cohort_run(files[0]))
+    lacking = [name for name in schema.names if name not in cohort.classes]
+    if lacking:
+        raise DataError(
+            f"has no sample of class {lacking[0]}, which model {trained.name} tells: it has"
+            f" {', '.join(cohort.classes)}",
+            path=files[0],
+        )
+    cohort = cohort.choose(schema.names)
     return data_of_cohort(cohort.subset(range(len(cohort.samples))[:limit]), schema, settings)
 
 

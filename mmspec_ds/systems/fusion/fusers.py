@@ -6,6 +6,7 @@ logits without any modality, is added by the model.
 Axes: B samples, M modalities, D width of a vector, C classes or groups.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
@@ -80,6 +81,14 @@ def softmax_of_present(score_BM: Tensor, present_BM: Tensor) -> Tensor:
     return score_BM.softmax(1) * present_BM
 
 
+def scale_of_contributions(classes: int, kind: Kind) -> nn.Parameter:
+    """What the softplus makes the scale of contributions, as it begins: 1.31 for each nat to a class, or to one
+    of the groups in the mean. A contribution to many groups is as large as many to one: with the same scale
+    their weights would be nearly those of one modality alone, whatever is spoilt."""
+    told = classes if kind == "groups" else 1
+    return nn.Parameter(torch.tensor([math.log(math.expm1(math.log1p(math.e) / told))]))
+
+
 def weighted_sum(weight_BM: Tensor, values_BMC: Tensor) -> Tensor:
     """The sum of the modalities' values by their weights, [B, C]. For one sample an einsum takes six times as
     long as the product alone."""
@@ -116,7 +125,7 @@ class ContributionFuser(Fuser):
         super().__init__()
         self.heads = ModalityHeads(d_model, modalities, classes)
         self.head = ContributionHead(d_model, modalities, classes, width, kind)
-        self.scale = nn.Parameter(torch.ones(1))
+        self.scale = scale_of_contributions(classes, kind)
 
     def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
         """See `Fuser`."""
@@ -140,7 +149,7 @@ class ContributionVectors(Fuser):
         super().__init__()
         self.joint = Concatenated(d_model, modalities, classes, width, kind)
         self.head = ContributionHead(d_model, modalities, classes, width, kind)
-        self.scale = nn.Parameter(torch.ones(1))
+        self.scale = scale_of_contributions(classes, kind)
 
     def forward(self, vectors_BMD: Tensor, present_BM: Tensor, prior_C: Tensor) -> Fused:
         """See `Fuser`."""

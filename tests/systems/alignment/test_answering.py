@@ -1,6 +1,7 @@
 """Answers without a model, controls, and how all are scored: values by hand and what a simple rule gives."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from mmspec_ds.systems.alignment.answering.methods import (
 )
 from mmspec_ds.systems.alignment.answering.number_regression import formula_of
 from mmspec_ds.systems.alignment.answering.object_text import with_text
-from mmspec_ds.systems.alignment.answering.regressions import GeneRegression, Probe
+from mmspec_ds.systems.alignment.answering.regressions import Probe
 from mmspec_ds.systems.alignment.answering.report import Scores, scored
 from mmspec_ds.systems.alignment.claims import groups_listed
 from mmspec_ds.systems.alignment.objects import Cell, Example, Kind, Molecule, Object, Protein
@@ -95,6 +96,17 @@ def test_shuffled_objects_tell_what_is_read_from_them() -> None:
     assert 0.3 < by_chance < 0.7
     assert majority == 0.5
     assert figure(rows[3], "macro_f1") == pytest.approx(1 / 3)
+
+
+def test_shuffled_questions_about_one_object_get_another() -> None:
+    molecules = [Molecule(one) for one in OTHERS[:4]]
+    many = [replace(asked(one.smiles, "no"), objects=(one,)) for one in molecules for _ in range(5)]
+    for seed in range(5):
+        others = shuffled(many, seed)
+        assert all(one.objects != other.objects for one, other in zip(many, others))
+        assert sorted(map(str, (one.objects for one in others))) == sorted(
+            map(str, (one.objects for one in many))
+        )
 
 
 def test_a_probe_reads_what_is_linear() -> None:
@@ -219,62 +231,6 @@ def test_the_nearest_molecule_lends_its_description() -> None:
     assert NearestDescription(train).answers(test) == ["an alcohol", "a phenol", None]
 
 
-GENES = tuple(f"G{n}" for n in range(12))
-TYPES = ("B cell", "NK cell", "CD4 T cell")
-
-
-def cells(study: str, count: int, seed: int, genes: tuple[str, ...], shift: float = 0.0) -> list[Example]:
-    """Cells whose type decides which of the genes G0 to G2 is high."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for row in range(count):
-        values = rng.random(len(GENES)).astype(np.float32) + np.float32(shift)
-        values[row % 3] += 3
-        kept = values[[GENES.index(gene) for gene in genes]]
-        cell = Cell(kept, genes)
-        found.append(Example("[CELL]?", (cell,), TYPES[row % 3], "cell type", TYPES, group=study))
-    return found
-
-
-@pytest.mark.parametrize("scale", ["logarithms", "standardised"])
-def test_cells_are_known_by_the_genes_that_studies_share(scale: str) -> None:
-    train = cells("first", 60, 0, GENES)
-    test = cells("second", 30, 1, GENES[5::-1], shift=0.5 if scale == "standardised" else 0.0)
-    method = GeneRegression(train, scale)  # type: ignore[arg-type]
-    assert method.labels == tuple(sorted(TYPES))
-    assert method.answers([*test, EXAMPLES[0]]) == [*(one.answer for one in test), None]
-    two = ("B cell", "NK cell")
-    narrowed = [
-        Example(one.prompt, one.objects, one.answer, one.task, two, group="s")
-        for one in test
-        if one.answer in two
-    ]
-    assert set(method.answers(narrowed)) == set(two)
-
-
-class Expression(Counts):
-    """An encoder of cells: the values of all genes."""
-
-    kind: Kind = "cell"
-
-    def encode(self, objects: Sequence[Object]) -> NDArray[np.float32]:
-        return np.stack([one.values[None] for one in objects if isinstance(one, Cell)])
-
-
-def test_a_probe_answers_with_a_type_that_is_asked_for() -> None:
-    train, test = cells("first", 60, 0, GENES), cells("second", 30, 1, GENES)
-    probe = Probe({"cell": Expression()}, train, "probe")
-    assert probe.answers(test) == [one.answer for one in test]
-    # Where B cells are called plasma cells, which are not trained on, those are one of the other two.
-    others = ("plasma cell", "NK cell", "CD4 T cell")
-    renamed = [Example(one.prompt, one.objects, one.answer, one.task, others, group="s") for one in test]
-    found = probe.answers(renamed)
-    assert set(found) == {"NK cell", "CD4 T cell"}
-    assert all(given == one.answer for given, one in zip(found, test) if one.answer in others)
-    alone = Example("[CELL]?", test[0].objects, "B cell", "cell type", ("B cell", "plasma cell"))
-    assert probe.answers([alone]) == [None]
-
-
 def test_objects_as_text() -> None:
     record = Record(
         "r",
@@ -323,16 +279,3 @@ def test_written_descriptions(tmp_path: Path) -> None:
     path.write_text("SMILES\tground truth\toutput\nC\tx\n")
     with pytest.raises(DataError, match="line 2: 2 cells, expected 3"):
         WrittenDescriptions(path)
-
-
-def test_cells_are_scored_by_study_and_new_types_apart() -> None:
-    test = [*cells("a", 6, 0, GENES), *cells("b", 3, 0, GENES)]
-    given: Answers = [one.answer for one in test]
-    scores = scored(test, {"m": given}, trained_types={"B cell", "NK cell"})
-    assert {name: rows[1].n for name, rows in scores.items()} == {
-        "cell type, cell, a": 4,
-        "cell type, cell, a, types not trained on": 2,
-        "cell type, cell, b": 2,
-        "cell type, cell, b, types not trained on": 1,
-    }
-    assert figure(scores["cell type, cell, a"][0], "exact") == pytest.approx(1 / 3)

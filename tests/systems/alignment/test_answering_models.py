@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 import torch
 
 from mmspec_ds.systems.alignment.answering.description_search import ranks, search_descriptions
-from mmspec_ds.systems.alignment.answering.evaluate import Asked, model_methods
+from mmspec_ds.systems.alignment.answering.evaluate import Asked, learnt_groups, model_methods
 from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers
 from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule
 from mmspec_ds.systems.alignment.prompt import Prompt, Turn
+from mmspec_ds.systems.alignment.questions.question import MoleculeReference, Question
+from mmspec_ds.systems.alignment.questions.question_lines import write_questions
 from mmspec_ds.systems.alignment.shared_beginning import shared_beginnings
 from mmspec_ds.systems.alignment.trained import Trained, load_alignment
 from tests.systems.alignment.tiny import ENCODER_CLASSES, save_language, save_trained
@@ -114,11 +117,61 @@ def test_what_dialogues_begin_with(trained: Trained) -> None:
 
 def test_nothing_is_asked_of_a_model_that_only_compares(trained: Trained) -> None:
     asked = Asked(ASKED, ASKED, shots=(0,))
-    names = [one.name for one in model_methods(asked, trained, "run", told)]
+    names = [one.name for one in model_methods(asked, {"run": trained}, told)]
     assert names == ["run", "run, objects shuffled", "language model, objects as text"]
     compares = trained.run.objective.model_copy(update={"autoregressive": 0.0})
     run = trained.run.model_copy(update={"objective": compares})
-    assert model_methods(asked, replace(trained, run=run), "run", told) == []
+    assert model_methods(asked, {"run": replace(trained, run=run)}, told) == []
+
+
+def test_each_language_model_is_asked_once(trained: Trained) -> None:
+    asked = Asked(ASKED, ASKED, shots=(0, 3))
+    names = [one.name for one in model_methods(asked, {"a": trained, "b": trained}, told)]
+    models = ["a", "a, objects shuffled", "b", "b, objects shuffled"]
+    assert names == [*models, "language model, objects as text", "language model, objects as text, 3 examples"]
+    language = trained.run.language.model_copy(update={"system": "Be brief."})
+    other = replace(trained, run=trained.run.model_copy(update={"language": language}))
+    names = [one.name for one in model_methods(asked, {"a": trained, "b": other}, told)]
+    assert names[4::2] == [f"language model, objects as text of {name}" for name in "ab"]
+    assert len(set(names)) == len(names)
+
+
+def test_no_examples_are_shown_of_a_kind_that_was_not_trained_on(trained: Trained) -> None:
+    other = replace(ASKED[0], task="aromaticity")
+    found = TextAnswers(trained, ASKED, 3, told=told).answers([ASKED[0], other])
+    assert [answer is None for answer in found] == [False, True]
+
+
+def test_the_language_model_that_reads_text_has_no_adapters(tmp_path: Path) -> None:
+    language = save_language(tmp_path / "language")
+    save_trained(tmp_path / "plain", language)
+    save_trained(tmp_path / "adapted", language, language={"lora": {"rank": 2, "alpha": 99.0, "dropout": 0.0}})
+    plain, adapted = (
+        load_alignment(tmp_path / name, encoders=ENCODER_CLASSES) for name in ("plain", "adapted")
+    )
+    with torch.no_grad():
+        for one in adapted.model.adapter.values():
+            one.copy_(torch.ones_like(one))
+    prompts, objects = [f"Is {n} an acid?" for n in "abc"], [()] * 3
+    assert adapted.answer(prompts, objects) != plain.answer(prompts, objects)
+    ways = [TextAnswers(one, ASKED, 0, free=True, told=told) for one in (plain, adapted)]
+    assert ways[0].answers(ASKED) == ways[1].answers(ASKED)
+    assert adapted.answer(prompts, objects) != plain.answer(prompts, objects)  # they are on again
+
+
+def test_what_a_model_itself_learnt_from_is_told(trained: Trained, tmp_path: Path) -> None:
+    groups = ("A", "B", "A+C")
+    test = [replace(one, group=group) for one, group in zip(ASKED, groups)]
+    learnt = tmp_path / "learnt.jsonl"
+    reference = (MoleculeReference("CCO"),)
+    write_questions(
+        learnt, [Question("Is [MOLECULE]?", reference, "yes", "t", group=name) for name in ("C", "D")]
+    )
+    data = trained.run.data.model_copy(update={"train": (learnt, tmp_path / "gone.jsonl")})
+    model = replace(trained, run=trained.run.model_copy(update={"data": data}))
+    assert learnt_groups(model, Asked([], test)) == (1, [tmp_path / "gone.jsonl"])
+    some = replace(model, run=model.run.model_copy(update={"data": data.model_copy(update={"tasks": ("u",)})}))
+    assert learnt_groups(some, Asked([], test))[0] == 0
 
 
 def test_ranks_by_hand() -> None:

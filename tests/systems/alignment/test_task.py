@@ -216,6 +216,23 @@ def test_projections_of_earlier_runs(language: Path, tmp_path: Path) -> None:
         load_projections(target, [tmp_path / "other"])
 
 
+def test_it_is_told_how_many_descriptions_are_read(language: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, str]] = []
+
+    def progress(done: int, what: str = "records", /) -> None:
+        told.append((done, what))
+
+    examples = described()
+    answers = len({one.answer for one in examples})
+    context = TaskContext(torch.device("cpu"), progress=progress)
+    run = make_run(language, data={"cache": str(tmp_path / "cache")}, objective=STAGE1)
+    AlignmentTask(run, context, (examples, examples))
+    assert (answers, f"of {answers} descriptions") in told
+    told.clear()
+    AlignmentTask(run, context, (examples, examples))
+    assert not [what for _, what in told if "descriptions" in what]  # they are in the cache
+
+
 def test_which_examples_are_used() -> None:
     files = {Path("a"): [*described(), *questions()], Path("b"): questions()[:6]}
     settings = AlignmentData(train=(Path("a"),), validation=(Path("b"),), tasks=("element", "both"))
@@ -230,6 +247,9 @@ def test_which_examples_are_used() -> None:
     assert not {one.group for one in train} & {one.group for one in validation}
     with pytest.raises(DataError, match="no example to learn from"):
         read_examples_of(AlignmentData(train=(Path("a"),)), ["cell"], lambda path: files[path])
+    typo = AlignmentData(train=(Path("a"),), tasks=("element", "elemnt"))
+    with pytest.raises(ConfigError, match=r"data\.tasks: no example is of 'elemnt'; did you mean 'element'\?"):
+        read_examples_of(typo, ["molecule"], lambda path: files[path])
     with pytest.raises(ConfigError, match="names no file"):
         read_examples_of(AlignmentData(), ["cell"], lambda path: files[path])
 

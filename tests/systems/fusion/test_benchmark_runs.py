@@ -5,13 +5,16 @@ import importlib.util
 import sys
 from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from mmspec_ds.spectra.parquet import write_records
 from mmspec_ds.spectra.records import CarbonNMR, Record
+from mmspec_ds.systems.fusion.data import FusionData
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
@@ -76,6 +79,24 @@ def test_a_folder_with_a_run_by_other_settings_is_refused(
     assert len(started) == 1
     with pytest.raises(SystemExit, match="a: was trained by other settings than now"):
         runs.train(tmp_path, {"name": "a", "data": {"train": ["x"], "validation": ["y"]}})
+
+
+def test_groups_that_another_model_does_not_tell_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = script("fusion_runs", monkeypatch)
+    probability = np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)
+    trained = SimpleNamespace(
+        schema=SimpleNamespace(names=("alcohol", "ester")),
+        model=torch.nn.Linear(2, 1),
+        run=None,
+        outcome=lambda data: SimpleNamespace(probability_NC=probability),
+    )
+    monkeypatch.setattr(runs, "load_fusion", lambda folder: trained)
+    monkeypatch.setattr(runs, "read_usage", lambda folder, run: SimpleNamespace(flops=5.0))
+    data = FusionData(("a", "b"), (), np.array([[1, 1], [0, 0]], dtype=np.float32), ("a", "b"))
+    assert runs.measure(tmp_path, data)["auc"] == 0.5, "the first group is told rightly, the second wrongly"
+    assert runs.measure(tmp_path, data, {"alcohol", "nitrile"})["auc"] == 1.0
 
 
 def test_rows_are_appended_under_one_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from mmspec_ds.systems.fusion.balance import contribution_factors, modulated
-from mmspec_ds.systems.fusion.fusers import FUSERS, ContributionFuser, LateMean
+from mmspec_ds.systems.fusion.contribution import Predicted
+from mmspec_ds.systems.fusion.fusers import (
+    FUSERS,
+    ContributionFuser,
+    ContributionVectors,
+    FuserKind,
+    LateMean,
+)
 from tests.systems.fusion.conftest import make_task
 
 PRESENT = torch.tensor([[True, True, True], [True, False, True], [False, True, False], [False, False, False]])
@@ -58,6 +65,30 @@ def test_weights_follow_the_predicted_contributions() -> None:
     torch.testing.assert_close(found.weight_BM[1, [0, 2]], expected)
     torch.testing.assert_close(found.logits_BC[1], expected @ fuser.heads(vectors)[1, [0, 2]])
     assert (told[~PRESENT] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["contribution", "contribution_vectors"])
+def test_the_same_group_told_many_times_begins_with_the_same_weights(kind: FuserKind) -> None:
+    found = []
+    for count in (1, 40):
+        torch.manual_seed(0)
+        fuser = FUSERS[kind](8, 3, count, 16, "groups")
+        assert isinstance(fuser, ContributionFuser | ContributionVectors)
+        told = torch.tensor([[0.05, 0.01, -0.02]]) * count  # nats, of all groups together
+        fuser.head.forward = lambda *_, told=told: Predicted(told, told)  # type: ignore[method-assign]
+        found.append(fuser(torch.randn(1, 3, 8), PRESENT[:1], torch.zeros(count)).weight_BM)
+    torch.testing.assert_close(
+        found[0], torch.softmax(math.log1p(math.e) * torch.tensor([[0.05, 0.01, -0.02]]), 1)
+    )
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_vectors_of_even_weights_are_concatenated() -> None:
+    fuser, vectors = ContributionVectors(8, 3, 2, 16, "classes"), torch.randn(4, 3, 8)
+    with torch.no_grad():
+        fuser.scale[:] = -100.0
+    found = fuser(vectors, PRESENT, PRIOR)
+    torch.testing.assert_close(found.logits_BC, fuser.joint(vectors, PRESENT, PRIOR).logits_BC)
 
 
 def test_factors_by_hand() -> None:

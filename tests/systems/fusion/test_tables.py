@@ -11,6 +11,7 @@ import yaml
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
+from mmspec_ds.systems.fusion.evaluate import read_samples
 from mmspec_ds.systems.fusion.tables import (
     data_of_cohort,
     fit_scaling,
@@ -21,6 +22,7 @@ from mmspec_ds.systems.fusion.tables import (
 )
 from mmspec_ds.systems.fusion.task import FusionTask, read_sets
 from mmspec_ds.systems.fusion.tokens import Axis, Form, TokenSettings
+from mmspec_ds.systems.fusion.trained import TrainedFusion
 from mmspec_ds.trainer.task import TaskContext
 from tests.systems.fusion.conftest import learn, make_run
 
@@ -189,6 +191,19 @@ def test_a_run_file_of_a_cohort_is_read(tmp_path: Path) -> None:
     wrong = make_run(data={"cohort": run_file, "classes": ["a", "c"]})
     with pytest.raises(ConfigError, match=r"data\.classes: classes a, c: expected different ones of a, b"):
         read_sets(wrong, TaskContext(torch.device("cpu")), None)
+
+
+def test_a_study_without_a_class_of_the_model_is_refused(tmp_path: Path) -> None:
+    lines = ["sample,kind,f1", *(f"s{at},{'ab'[at % 2]},{at + 1.5}" for at in range(20))]
+    (tmp_path / "ms.csv").write_text("\n".join(lines) + "\n")
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        yaml.safe_dump({"tables": [{"name": "ms", "file": "ms.csv"}], "classes": {"column": "kind"}})
+    )
+    schema = sets_of_cohort(replace(make_cohort(), classes=("a", "worse")), make_run()).schema
+    trained = TrainedFusion(make_run(name="m"), schema, torch.nn.Identity(), "")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="has no sample of class worse, which model m tells: it has a, b"):
+        read_samples(trained, [study])
 
 
 def test_it_learns_the_classes_of_a_cohort() -> None:

@@ -1,10 +1,11 @@
 """All methods on the same questions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.systems.alignment.answering.captions import WrittenDescriptions
+from mmspec_ds.systems.alignment.answering.highest_markers import HighestMarkers
 from mmspec_ds.systems.alignment.answering.language_answers import AlignmentAnswers, TextAnswers, Told
 from mmspec_ds.systems.alignment.answering.methods import (
     Answers,
@@ -18,6 +19,7 @@ from mmspec_ds.systems.alignment.answering.methods import (
 from mmspec_ds.systems.alignment.answering.regressions import CELL_TYPE_TASKS, SCALES, GeneRegression
 from mmspec_ds.systems.alignment.objects import Example
 from mmspec_ds.systems.alignment.questions.examples_file import read_examples
+from mmspec_ds.systems.alignment.questions.question_lines import read_questions
 from mmspec_ds.systems.alignment.trained import Trained
 
 TRAIN = "train.jsonl"
@@ -79,8 +81,11 @@ def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
 
 def shared_groups(asked: Asked) -> int:
     """Questions of the test one of whose molecules or proteins is also trained on."""
-    trained = {group for one in asked.train for group in one.group.split("+") if group}
-    return sum(bool(trained.intersection(one.group.split("+"))) for one in asked.test)
+    return _shared({group for one in asked.train for group in one.group.split("+") if group}, asked)
+
+
+def _shared(groups: Set[str], asked: Asked) -> int:
+    return sum(not groups.isdisjoint(one.group.split("+")) for one in asked.test)
 
 
 def trained_types(asked: Asked) -> frozenset[str]:
@@ -90,7 +95,7 @@ def trained_types(asked: Asked) -> frozenset[str]:
 
 def plain_methods(asked: Asked) -> list[Method]:
     """The methods that need neither a trained model nor an encoder."""
-    methods: list[Method] = [Majority(), ConstantList()]
+    methods: list[Method] = [Majority(trained_types(asked)), ConstantList(), HighestMarkers()]
     if asked.train:
         methods.append(NearestDescription(asked.train))
         genes = [GeneRegression(asked.train, scale) for scale in SCALES]
@@ -98,17 +103,47 @@ def plain_methods(asked: Asked) -> list[Method]:
     return [*methods, *asked.written]
 
 
-def model_methods(asked: Asked, trained: Trained, name: str, told: Told) -> list[Method]:
-    """What is asked of a trained model: with the objects, with those of other questions, and of its language
-    model, which reads the objects as text. Nothing is asked of a model that learnt by the contrastive loss
-    alone."""
-    if not trained.run.objective.autoregressive:
-        return []
-    aligned = AlignmentAnswers(trained, name, free=asked.free, told=told)
-    methods: list[Method] = [aligned, Shuffled(aligned, asked.seed)]
-    for shots in asked.shots:
-        methods.append(TextAnswers(trained, asked.train, shots, seed=asked.seed, free=asked.free, told=told))
+def model_methods(asked: Asked, models: Mapping[str, Trained], told: Told) -> list[Method]:
+    """What is asked of trained models: with the objects, with those of other questions, and of their language
+    models, each once, which read the objects as text. Nothing is asked of a model that learnt by the
+    contrastive loss alone.
+
+    Args:
+        asked: the questions.
+        models: by their names in tables.
+        told: shows progress.
+    """
+    methods: list[Method] = []
+    languages: dict[tuple[object, ...], tuple[str, Trained]] = {}
+    for name, trained in models.items():
+        if trained.run.objective.autoregressive:
+            aligned = AlignmentAnswers(trained, name, free=asked.free, told=told)
+            methods += [aligned, Shuffled(aligned, asked.seed)]
+            language = trained.run.language
+            key = (trained.model.language.identity, language.format, language.system, trained.writer.longest)
+            languages.setdefault(key, (name, trained))
+    for name, trained in languages.values():
+        of = name if len(languages) > 1 else ""
+        for shots in asked.shots:
+            methods.append(
+                TextAnswers(trained, asked.train, shots, of=of, seed=asked.seed, free=asked.free, told=told)
+            )
     return methods
+
+
+def learnt_groups(trained: Trained, asked: Asked) -> tuple[int, list[Path]]:
+    """How many questions of the test are about molecules, proteins or studies that a model itself learnt from,
+    and which files of its training are not there any more. An export does not name its files.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    files = trained.run.data.train
+    missing = [path for path in files if not path.is_file()]
+    tasks = trained.run.data.tasks
+    questions = (one for path in files if path not in missing for one in read_questions(path))
+    learnt = (one for one in questions if not tasks or one.task in tasks)
+    return _shared({group for one in learnt for group in one.group.split("+") if group}, asked), missing
 
 
 def all_answers(methods: Sequence[Method], asked: Asked) -> dict[str, Answers]:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
+from mmspec_ds.language.adapters import adapters_off
 from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION, GROUP_LIST, Answers, kind_of_question
 from mmspec_ds.systems.alignment.answering.object_text import with_text
 from mmspec_ds.systems.alignment.decoding import Decoding
@@ -19,6 +20,7 @@ SHORT = 24
 """Most tokens of an answer."""
 LONGER = {GROUP_LIST: 64, DESCRIPTION: 160}
 """Those of tasks with longer answers."""
+TEXT_ALONE = "language model, objects as text"
 
 
 class AlignmentAnswers:
@@ -54,13 +56,14 @@ class AlignmentAnswers:
 
 
 class TextAnswers:
-    """The language model without projections: objects are text in the prompt.
+    """The language model without projections and adapters: objects are text in the prompt.
 
     Args:
-        trained: has the language model; its projections are not used.
+        trained: has the language model.
         train: examples, of which some are shown with their answers.
         shots: how many are shown, of the same kind of question and the same ones in each; 0 for none. What is
             shown is read once.
+        of: whose language model it is, where several are compared.
         seed: of their choice.
         free, told: see `AlignmentAnswers`.
     """
@@ -71,11 +74,13 @@ class TextAnswers:
         train: Sequence[Example],
         shots: int,
         *,
+        of: str = "",
         seed: int = 0,
         free: bool = False,
         told: Told,
     ) -> None:
-        self.name = f"language model, objects as text, {shots} examples" if shots else TEXT_ALONE
+        name = f"{TEXT_ALONE} of {of}" if of else TEXT_ALONE
+        self.name = f"{name}, {shots} examples" if shots else name
         self._trained, self._shots, self._seed = trained, shots, seed
         self._free, self._told = free, told
         self._train: dict[str, list[Example]] = {}
@@ -84,13 +89,19 @@ class TextAnswers:
         self._shown: dict[str, list[Turn]] = {}
 
     def answers(self, examples: Sequence[Example]) -> Answers:
-        """Answers to all questions whose text fits into a prompt."""
+        """Answers to all questions of kinds that there are enough examples of to show, and whose text fits into
+        a prompt."""
         rng = np.random.default_rng(self._seed)
         prompts = [self._prompt(one, rng) for one in examples]
-        places = [at for at, prompt in enumerate(prompts) if _fits(self._trained, prompt)]
+        places = [
+            at
+            for at, (one, prompt) in enumerate(zip(examples, prompts))
+            if len(self._train.get(kind_of_question(one), ())) >= self._shots and _fits(self._trained, prompt)
+        ]
         found: Answers = [None] * len(examples)
         asked, kept = [examples[at] for at in places], [prompts[at] for at in places]
-        with self._told(f"asking the {self.name}", len(asked)) as progress:
+        layers = self._trained.model.language.layers
+        with self._told(f"asking the {self.name}", len(asked)) as progress, adapters_off(layers):
             answers = _answered(self._trained, kept, asked, self._free, progress, with_objects=False)
         for at, answer in zip(places, answers):
             found[at] = answer
@@ -118,9 +129,6 @@ def _fits(trained: Trained, prompt: Prompt) -> bool:
     except PromptTooLong:
         return False
     return True
-
-
-TEXT_ALONE = "language model, objects as text"
 
 
 def _answered(

@@ -1,7 +1,7 @@
 """What answers questions, and the answers that need no learning."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -40,24 +40,48 @@ def kind_of_question(one: Example) -> str:
     return f"{one.task}, {' and '.join(sorted({kind_of(thing) for thing in one.objects}))}"
 
 
+def is_of_cell(one: Example) -> bool:
+    """Whether a question is about a cell."""
+    return bool(one.objects) and kind_of(one.objects[0]) == "cell"
+
+
+def title_of(one: Example, trained_types: Collection[str]) -> str:
+    """With which questions one is scored: those of its kind; for cells of its study, and apart for types that
+    were not trained on.
+
+    Args:
+        one: the question.
+        trained_types: of cells; empty where nothing was trained on.
+    """
+    name = kind_of_question(one)
+    if not is_of_cell(one):
+        return name
+    known = one.about or one.answer
+    new = trained_types and known not in trained_types and one.task != DESCRIPTION
+    return f"{name}, {one.group}{', types not trained on' if new else ''}"
+
+
 class Majority:
-    """The most frequent right answer of each kind of question and each group of studies: no constant answer can
-    be better. The answers that are counted are those of the test itself."""
+    """The most frequent right answer of the questions that are scored together: no constant answer can be
+    better. The answers that are counted are those of the test itself.
+
+    Args:
+        trained_types: see `title_of`.
+    """
 
     name = "majority"
 
+    def __init__(self, trained_types: Collection[str] = ()) -> None:
+        self._trained_types = trained_types
+
     def answers(self, examples: Sequence[Example]) -> Answers:
-        """The same answer to all questions of a kind; none where answers are free text."""
+        """The same answer to all questions of a title; none where answers are free text."""
+        titles = [title_of(one, self._trained_types) for one in examples]
         counts: dict[str, Counter[str]] = {}
-        for one in examples:
-            counts.setdefault(_majority_of(one), Counter())[one.answer] += 1
-        best = {name: found.most_common(1)[0][0] for name, found in counts.items()}
-        return [None if one.task == DESCRIPTION else best[_majority_of(one)] for one in examples]
-
-
-def _majority_of(one: Example) -> str:
-    study = one.group if one.objects and kind_of(one.objects[0]) == "cell" else ""
-    return f"{kind_of_question(one)} {study}"
+        for one, title in zip(examples, titles):
+            counts.setdefault(title, Counter())[one.answer] += 1
+        best = {title: found.most_common(1)[0][0] for title, found in counts.items()}
+        return [None if one.task == DESCRIPTION else best[title] for one, title in zip(examples, titles)]
 
 
 class ConstantList:
@@ -141,17 +165,21 @@ class Shuffled:
 
 def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
     """The questions with each other's objects, within a kind of question and the same order of kinds: none
-    keeps its own where there are two or more."""
+    keeps its own, unless more than half of them are about the same."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for at, one in enumerate(examples):
         groups.setdefault((one.task, *map(kind_of, one.objects)), []).append(at)
     found = list(examples)
     rng = np.random.default_rng(seed)
     for places in groups.values():
-        order = rng.permutation(places)
-        for at, other in zip(order, np.roll(order, 1)):
-            one = examples[int(at)]
-            found[int(at)] = Example(
+        about: dict[tuple[int, ...], list[int]] = {}
+        for at in rng.permutation(places).tolist():
+            about.setdefault(tuple(map(id, examples[at].objects)), []).append(at)
+        order = [at for some in about.values() for at in some]
+        most = max(map(len, about.values()))  # so far on, each question is about something else
+        for at, other in zip(order, np.roll(order, most)):
+            one = examples[at]
+            found[at] = Example(
                 one.prompt,
                 examples[int(other)].objects,
                 one.answer,

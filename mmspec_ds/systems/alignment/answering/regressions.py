@@ -55,13 +55,15 @@ class GeneRegression:
     def __init__(self, train: Sequence[Example], scale: Scale) -> None:
         self.name = f"regression on shared genes, {scale}"
         self._scale = scale
-        labelled = {id(one.objects[0]): (one.objects[0], one.answer) for one in train if _asks_type(one)}
+        labelled = {
+            (id(one.objects[0]), one.answer): (one.objects[0], one.answer) for one in train if _asks_type(one)
+        }
         self._cells = [cell for cell, _ in labelled.values()]
         self._labels = np.array([label for _, label in labelled.values()])
         self.labels = tuple(sorted({label for _, label in labelled.values()}))
 
     def answers(self, examples: Sequence[Example]) -> Answers:
-        """Types of cells; none to other questions."""
+        """Types of cells; none to other questions, nor for a study that shares no gene with the training."""
         found: Answers = [None] * len(examples)
         studies: dict[str, list[int]] = {}
         for at, one in enumerate(examples):
@@ -74,18 +76,24 @@ class GeneRegression:
                 continue
             cells = {id(examples[at].objects[0]): examples[at].objects[0] for at in places}
             train = [cell for cell, kept in zip(self._cells, chosen) if kept]
-            predicted = self._predict(train, self._labels[chosen], list(cells.values()))
+            genes = _shared_genes([*train, *cells.values()])
+            if not genes:
+                continue
+            predicted = self._predict(train, self._labels[chosen], list(cells.values()), genes)
             by_cell = dict(zip(cells, predicted))
             for at in places:
                 found[at] = by_cell[id(examples[at].objects[0])]
         return found
 
     def _predict(
-        self, train: Sequence[Object], labels: npt.NDArray[np.str_], test: Sequence[Object]
+        self,
+        train: Sequence[Object],
+        labels: npt.NDArray[np.str_],
+        test: Sequence[Object],
+        genes: Sequence[str],
     ) -> list[str]:
         from sklearn.linear_model import LogisticRegression
 
-        genes = sorted(set.intersection(*(set(one.genes) for one in (*train, *test) if isinstance(one, Cell))))
         first, second = _expression(train, genes), _expression(test, genes)
         if self._scale == "standardised":
             first, second = (
@@ -94,6 +102,12 @@ class GeneRegression:
         strength = 0.01 if self._scale == "standardised" else 0.1
         model = LogisticRegression(C=strength, max_iter=3000).fit(first, labels)
         return [str(one) for one in model.predict(second)]
+
+
+def _shared_genes(cells: Sequence[Object]) -> list[str]:
+    """The genes that all cells have, by name."""
+    lists = {one.genes for one in cells if isinstance(one, Cell)}
+    return sorted(set.intersection(*map(set, lists)))
 
 
 def _asks_type(one: Example) -> bool:

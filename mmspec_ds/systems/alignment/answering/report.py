@@ -16,9 +16,15 @@ from mmspec_ds.evaluation.bleu import bleu_counts
 from mmspec_ds.evaluation.bootstrap import Bootstrap, Estimate
 from mmspec_ds.evaluation.score_table import print_rows
 from mmspec_ds.files import write_json
-from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION, GROUP_LIST, Answers, kind_of_question
+from mmspec_ds.systems.alignment.answering.methods import (
+    DESCRIPTION,
+    GROUP_LIST,
+    Answers,
+    is_of_cell,
+    title_of,
+)
 from mmspec_ds.systems.alignment.claims import groups_listed
-from mmspec_ds.systems.alignment.objects import Example, kind_of
+from mmspec_ds.systems.alignment.objects import Example
 from mmspec_ds.systems.alignment.questions.wording import WORDINGS, trained_wordings
 
 MASS = "exact mass"
@@ -67,7 +73,7 @@ def scored(
     """
     groups: dict[str, list[int]] = {}
     for at, one in enumerate(examples):
-        groups.setdefault(_title(one, trained_types), []).append(at)
+        groups.setdefault(title_of(one, trained_types), []).append(at)
     found: dict[str, list[Scores]] = {}
     for name, places in sorted(groups.items()):
         asked = [examples[at] for at in places]
@@ -78,15 +84,6 @@ def scored(
             if kept:
                 found[name].append(_scores(method, [one for one, _ in kept], [text for _, text in kept], seed))
     return found
-
-
-def _title(one: Example, trained_types: Collection[str]) -> str:
-    name = kind_of_question(one)
-    if not one.objects or kind_of(one.objects[0]) != "cell":
-        return name
-    known = one.about or one.answer
-    new = trained_types and known not in trained_types and one.task != DESCRIPTION
-    return f"{name}, {one.group}{', types not trained on' if new else ''}"
 
 
 def _chance(examples: Sequence[Example]) -> Scores:
@@ -123,9 +120,10 @@ def _scores(method: str, examples: Sequence[Example], answers: Sequence[str], se
 
 
 def _resampled(examples: Sequence[Example]) -> list[str]:
-    """What the bootstrap draws: groups, but the single cells of a study."""
+    """What the bootstrap draws: groups, but the single cells of a study, numbered as they come."""
+    numbers: dict[int, int] = {}
     return [
-        f"{one.group}:{id(one.objects[0])}" if one.objects and kind_of(one.objects[0]) == "cell" else one.group
+        f"{one.group}:{numbers.setdefault(id(one.objects[0]), len(numbers))}" if is_of_cell(one) else one.group
         for one in examples
     ]
 

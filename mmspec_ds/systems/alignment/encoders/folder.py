@@ -33,14 +33,23 @@ class StoredEncoder(NamedTuple):
     checksum: str
 
 
+def check_new(folder: Path) -> None:
+    """Refuse a folder that `write_encoder` would refuse, before the work starts.
+
+    Raises:
+        DataError: it is there already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError("is there already: expected a new folder", path=folder)
+
+
 def write_encoder(folder: Path, name: str, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write the folder of an encoder, whole or not at all.
 
     Raises:
         DataError: it cannot be written, or is there already.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError("is there already: expected a new folder", path=folder)
+    check_new(folder)
     with replacing_output(folder) as partial:
         partial.mkdir(parents=True)
         write_json(partial / ABOUT, dict(about))

@@ -22,7 +22,7 @@ from mmspec_ds.nn.encoder import Encoder
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.initialization import init_embedding
 from mmspec_ds.nn.model_settings import EncoderSettings
-from mmspec_ds.settings import Settings
+from mmspec_ds.settings import Settings, validated
 from mmspec_ds.systems.alignment.encoders.checks import all_of
 from mmspec_ds.systems.alignment.encoders.descent import DescentSettings, descend
 from mmspec_ds.systems.alignment.encoders.folder import read_encoder, write_encoder
@@ -155,6 +155,9 @@ class SmilesFit(DescentSettings):
 
     def fit(self, files: Sequence[Path], folder: Path, progress: Callable[[float], None]) -> str:
         """See `EncoderFit`."""
+        sizes = {"d_model": self.d_model, "heads": self.heads, "encoder_layers": self.layers}
+        sizes["ffn_width"] = 4 * self.d_model
+        settings = validated(EncoderSettings, sizes, f"fit {SmilesEncoder.name}")
         molecules = [one for path in files for one in read_molecules(path)][: self.most]
         if len(molecules) < HELD_BACK:
             raise DataError(f"holds {len(molecules)} molecules: expected {HELD_BACK} or more", path=files[0])
@@ -162,11 +165,9 @@ class SmilesFit(DescentSettings):
         held_back = texts[HELD_BACK - 1 :: HELD_BACK]
         learnt = [text for at, text in enumerate(texts) if at % HELD_BACK != HELD_BACK - 1]
         vocabulary = Vocabulary.build(learnt)
-        sizes = {"d_model": self.d_model, "heads": self.heads, "encoder_layers": self.layers}
-        sizes["ffn_width"] = 4 * self.d_model
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(self.seed)
-            network = SmilesNetwork(EncoderSettings(**sizes), len(vocabulary))
+            network = SmilesNetwork(settings, len(vocabulary))
             rows = sorted((vocabulary.encode(text) for text in learnt), key=len)
             descend(network, self, lambda step: self._loss(network, rows), progress)
             right = _restored(network, [vocabulary.encode(text) for text in held_back])

@@ -1,10 +1,12 @@
 """Questions about cells: their type, by its name or by its marker genes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from string import ascii_uppercase
 
 from mmspec_ds.systems.alignment.questions.cell_types import CellTypes
 from mmspec_ds.systems.alignment.questions.draw import YES_NO, Draw, yes_no
+from mmspec_ds.systems.alignment.questions.high_genes import HighGenes
 from mmspec_ds.systems.alignment.questions.items import Item
 from mmspec_ds.systems.alignment.questions.question import Question
 from mmspec_ds.systems.alignment.questions.wording import a
@@ -20,10 +22,14 @@ class Studies:
     Attributes:
         types: names and marker genes.
         of_study: by study the names of the types that its cells are said to be.
+        unnamed: share of the questions with marker genes in which types have letters, not names.
+        high: genes that the markers of types with letters are drawn from, beside those of `types`.
     """
 
     types: CellTypes
     of_study: Mapping[str, Sequence[str]]
+    unnamed: float = 0.0
+    high: HighGenes = field(default_factory=dict)
 
     def markers(self, name: str) -> str:
         """Some marker genes of a type, as a question names them; empty where none are known."""
@@ -34,6 +40,35 @@ class Studies:
         """The items of studies all of whose types have marker genes."""
         known = {study for study, names in self.of_study.items() if all(map(self.markers, names))}
         return [one for one in items if one.group in known]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A type as a question names it: its name, or "type K", and marker genes."""
+
+    name: str
+    markers: str
+
+
+def _told(studies: Studies, study: str, names: Sequence[str], draw: Draw) -> dict[str, Told]:
+    """By name how a question tells of types. In a share of the questions one of them or more have a
+    letter that is drawn, and markers that are drawn from those that are known and from the genes that are high
+    in their cells: such a type is known by its markers alone."""
+    lettered: dict[str, str] = {}
+    if studies.unnamed and draw.random.random() < studies.unnamed:
+        chosen = draw.some(names, int(draw.random.integers(1, len(names) + 1)))
+        lettered = dict(zip(chosen, draw.some(ascii_uppercase, len(chosen))))
+    found = {}
+    for name in names:
+        markers = studies.markers(name)
+        if name in lettered:
+            known = studies.types.of(name)
+            pool = dict.fromkeys(
+                [*(known.markers if known else ()), *studies.high.get(study, {}).get(name, ())]
+            )
+            markers = ", ".join(draw.some(list(pool), MARKERS))
+        found[name] = Told(f"type {lettered[name]}" if name in lettered else name, markers)
+    return found
 
 
 def _named(studies: Studies, one: Item, draw: Draw) -> list[str]:
@@ -59,17 +94,19 @@ def cell_type(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -
 
 
 def cell_type_by_markers(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
-    """As `cell_type`, each type named with some of its marker genes."""
+    """As `cell_type`, each type with some of its marker genes."""
     found = []
     for one in draw.some(studies.with_markers(items), count):
         names = _named(studies, one, draw)
-        told = "; ".join(f"{name} ({studies.markers(name)})" for name in names)
-        found.append(draw.ask([one], one.label, names, types_with_markers=told))
+        types = _told(studies, one.group, names, draw)
+        told = "; ".join(f"{types[name].name} ({types[name].markers})" for name in names)
+        choices = [types[name].name for name in names]
+        found.append(draw.ask([one], types[one.label].name, choices, types_with_markers=told))
     return found
 
 
 def marker_genes(studies: Studies, items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
-    """Whether a cell is of the type that is named with its marker genes; each type is asked about as often with
+    """Whether a cell is of the type that is told with its marker genes; each type is asked about as often with
     yes as with no."""
     found: list[Question] = []
     known = studies.with_markers(items)
@@ -79,10 +116,12 @@ def marker_genes(studies: Studies, items: Sequence[Item], count: int, draw: Draw
         lacking = [one for one in known if one.label != name]
         each = min(count // (2 * len(labels)), len(having), len(lacking))
         for part, holds in ((having, True), (lacking, False)):
-            found += [
-                draw.ask([one], yes_no(holds), YES_NO, name, a_type=a(name), markers=studies.markers(name))
-                for one in draw.some(part, each)
-            ]
+            for one in draw.some(part, each):
+                told = _told(studies, one.group, [name], draw)[name]
+                kind = a(name) if told.name == name else told.name
+                found.append(
+                    draw.ask([one], yes_no(holds), YES_NO, told.name, a_type=kind, markers=told.markers)
+                )
     return draw.some(found, len(found))
 
 

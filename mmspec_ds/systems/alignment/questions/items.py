@@ -59,6 +59,11 @@ class Item:
     adduct: str = ""
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all of the structure is known: no atom is a star, of which formula and mass know nothing."""
+        return "*" not in self.smiles
+
+    @property
     def facts(self) -> Facts:
         """The facts that follow from the structure: formula, mass, groups, rings and the like."""
         return _facts(self.smiles)
@@ -75,6 +80,7 @@ def _identity(smiles: str) -> tuple[str, str]:
     return found.canonical, found.group
 
 
+OF_FACTS = "of the questions whose answers follow from the structure"
 Remarks = Counter[str]
 """What was left out, by reason."""
 
@@ -98,7 +104,9 @@ def molecule_items(path: Path, remarks: Remarks) -> Iterator[Item]:
             remarks[f"{path.name}: repeated molecules"] += 1
             continue
         seen.add(canonical)
-        yield Item(MoleculeReference(canonical), group, path, canonical, text)
+        made = Item(MoleculeReference(canonical), group, path, canonical, text)
+        remarks[f"{path.name}: molecules with a star for an atom, {OF_FACTS}"] += not made.is_whole
+        yield made
     if not seen:
         raise DataError("no molecule in the file; expected one SMILES a line", path=path)
 
@@ -147,7 +155,9 @@ def spectrum_items(path: Path, remarks: Remarks) -> Iterator[Item]:
         tandem = [one for one in item.spectra if isinstance(one, TandemMS)]
         adduct = (tandem[0].adduct or "") if len(tandem) == len(item.spectra) == 1 else ""
         number = int(item.id.rpartition(":")[2])
-        yield Item(SpectrumReference(str(path), number), group, path, canonical, adduct=adduct)
+        made = Item(SpectrumReference(str(path), number), group, path, canonical, adduct=adduct)
+        remarks[f"{path.name}: records with a star for an atom, {OF_FACTS}"] += not made.is_whole
+        yield made
     if empty:
         raise DataError("no record with a structure in the file", path=path)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mmspec_ds.systems.alignment.questions.cell_items import cell_items
 from mmspec_ds.systems.alignment.questions.cell_types import CellTypes
 from mmspec_ds.systems.alignment.questions.draw import Draw, Side
 from mmspec_ds.systems.alignment.questions.examples_file import SOURCES
+from mmspec_ds.systems.alignment.questions.high_genes import high_genes
 from mmspec_ds.systems.alignment.questions.items import Item, Remarks, items_of_files
 from mmspec_ds.systems.alignment.questions.question import MoleculeReference, Question
 from mmspec_ds.systems.alignment.questions.question_lines import write_questions
@@ -26,6 +27,7 @@ Single = Callable[[Sequence[Item], int, Draw], list[Question]]
 Pair = Callable[[pair_tasks.Pool, int, Draw], list[Question]]
 
 SAME = "same molecule"
+DESCRIPTION = "description"
 STRUCTURE: Mapping[str, Single] = {
     "formula": structure_tasks.formula,
     "exact mass": structure_tasks.exact_mass,
@@ -35,7 +37,7 @@ STRUCTURE: Mapping[str, Single] = {
     "aromaticity": structure_tasks.aromaticity,
     "chirality": structure_tasks.chirality,
     "Lipinski": structure_tasks.lipinski,
-    "description": structure_tasks.description,
+    DESCRIPTION: structure_tasks.description,
 }
 """Of a molecule, and of the spectra of one."""
 SPECTRUM: Mapping[str, Single] = {"adduct": structure_tasks.adduct}
@@ -50,7 +52,7 @@ PAIRS: Mapping[str, Pair] = {
 PROTEIN: Mapping[str, Single] = {
     "enzyme class": protein_tasks.enzyme_class,
     "is it an enzyme of": protein_tasks.is_of_class,
-    "description": protein_tasks.description,
+    DESCRIPTION: protein_tasks.description,
 }
 CELL: Mapping[str, Callable[[cell_tasks.Studies, Sequence[Item], int, Draw], list[Question]]] = {
     "cell type": cell_tasks.cell_type,
@@ -70,12 +72,15 @@ class Wanted:
         count: at most so many of each task and kind of object for training.
         held_out_count: likewise for validation, and for the test.
         seed: of everything that is drawn.
+        unnamed_types: share of the training questions about marker genes of cells in which types have letters,
+            see `cell_tasks.Studies`.
     """
 
     tasks: tuple[str, ...] = TASKS
     count: int = 1000
     held_out_count: int = 300
     seed: int = 0
+    unnamed_types: float = 0.0
 
     def __post_init__(self) -> None:
         for name in self.tasks:
@@ -123,10 +128,25 @@ def make_questions(
     questions: dict[Side, list[Question]] = {}
     for side in SIDES:
         studies = cell_tasks.Studies(types, _types_of(items.get("cell", []), split, side))
+        if side == "train" and wanted.unnamed_types:
+            high = high_genes(parted[side].get("cell", []))
+            studies = replace(studies, unnamed=wanted.unnamed_types, high=high)
         questions[side] = _side_questions(parted[side], side, wanted, studies)
     if not questions["train"] and not questions["test"]:
         raise DataError(f"no question of {', '.join(wanted.tasks)} can be asked about these files")
     return Made(questions, remarks)
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that `write_folder` would refuse, before the work starts.
+
+    Raises:
+        DataError: it is there and not empty, or the folder that it is to be in is not there.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError("is there already: expected a new or an empty folder", path=folder)
+    if not folder.parent.is_dir():
+        raise DataError("cannot be written: its folder does not exist", path=folder)
 
 
 def write_folder(folder: Path, made: Made, files: Mapping[Kind, Sequence[Path]], wanted: Wanted) -> None:
@@ -136,8 +156,7 @@ def write_folder(folder: Path, made: Made, files: Mapping[Kind, Sequence[Path]],
     Raises:
         DataError: the folder cannot be written, or is there and not empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError("is there already: expected a new or an empty folder", path=folder)
+    check_new(folder)
     with replacing_output(folder) as partial_folder:
         partial_folder.mkdir()
         names = [f"{side}.jsonl" for side in SIDES if made.questions[side]]
@@ -176,14 +195,15 @@ def _side_questions(
             found.extend(make(count, Draw(task, side, np.random.default_rng(seed))))
 
     for kind in ("molecule", "spectrum"):
-        of_kind = items.get(kind, ())
+        of_kind = [one for one in items.get(kind, ()) if one.is_whole]
+        described = [one for one in items.get(kind, ()) if one.is_whole or one.text]
         singles = {**STRUCTURE, **(SPECTRUM if kind == "spectrum" else {})}
-        for task, single in singles.items() if of_kind else ():
-            ask(task, kind, partial(single, of_kind))
+        for task, single in singles.items():
+            ask(task, kind, partial(single, described if task == DESCRIPTION else of_kind))
         pairs = PAIRS if kind == "spectrum" else {name: PAIRS[name] for name in PAIRS if name != SAME}
         for task, pair in pairs.items() if len(of_kind) > 1 else ():
             ask(task, kind, partial(pair, [of_kind]))
-    spectra = items.get("spectrum", ())
+    spectra = [one for one in items.get("spectrum", ()) if one.is_whole]
     if side == "test" and len(spectra) > 1:
         molecules = _measured_molecules(spectra)
         for task, pair in PAIRS.items():

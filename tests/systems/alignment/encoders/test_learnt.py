@@ -107,6 +107,12 @@ def test_what_cannot_be_fitted_is_told(tmp_path: Path, cells: Path, capsys: pyte
     (tmp_path / "a.smi").write_text("CCO\nC(\n")
     assert main(["fit", "smiles", str(tmp_path / "a.smi"), "--out", str(tmp_path / "a")]) == 1
     assert "molecule 2: invalid SMILES" in capsys.readouterr().err
+    # Told before the files are read: one of them is not there.
+    fit = ["fit", "smiles", str(tmp_path / "none.smi"), "--out"]
+    assert main([*fit, str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"mmspec: {tmp_path}: is there already: expected a new folder\n"
+    assert main([*fit, str(tmp_path / "a"), "--set", "heads=3"]) == 1
+    assert "d_model must be a multiple of heads: 128 is no multiple of 3" in capsys.readouterr().err
 
 
 def test_descent_reaches_a_minimum() -> None:

@@ -1,5 +1,6 @@
 """Questions about cells: types by their labels, studies apart, and types that no training names."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.objects import Cell
 from mmspec_ds.systems.alignment.questions.cell_types import read_cell_types
 from mmspec_ds.systems.alignment.questions.examples_file import examples_of
+from mmspec_ds.systems.alignment.questions.high_genes import high_genes
+from mmspec_ds.systems.alignment.questions.items import Item
 from mmspec_ds.systems.alignment.questions.make import Wanted, make_questions
 from mmspec_ds.systems.alignment.questions.question import CellReference, Question
 from mmspec_ds.systems.alignment.questions.sides import Split
@@ -72,6 +75,56 @@ def test_training_names_a_part_of_the_types_and_a_test_all(tmp_path: Path) -> No
         assert len(pairs) == 3
         for side in ("validation", "test"):
             assert {len(one.choices) for one in of_task[side]} == {3}
+
+
+def test_types_with_letters_are_known_by_their_markers_alone(tmp_path: Path) -> None:
+    path = write_cells(tmp_path / "a.npz")
+    split = Split(test=0.0, held_out_types=frozenset(["NK cell"]))
+    named = make_questions({"cell": [path]}, Wanted(), split, read_cell_types()).questions
+    half = make_questions({"cell": [path]}, Wanted(unnamed_types=0.5), split, read_cell_types()).questions
+    assert {side: half[side] for side in ("validation", "test")} == {
+        side: named[side] for side in ("validation", "test")
+    }
+    assert not any("type " in one.answer or "of type" in one.prompt for one in named["train"])
+    known = {one.name: {*one.markers} for one in read_cell_types().types}
+    letters, drawn = set(), set()
+    for one in half["train"]:
+        assert "NK cell" not in one.prompt
+        assert "GNLY" not in one.prompt
+        if one.task == "cell type by markers":
+            told = re.search(rf"(?<!\w){one.answer} \(([^)]*)\)", one.prompt)
+            assert told is not None
+            right = {*told[1].split(", ")}
+            assert right <= known[ANSWERS[row_of(one) % 4]]
+            assert len(right) == 4
+            letters |= {name for name in one.choices if name.startswith("type ")}
+            drawn.add(frozenset(right))
+    assert len(letters) > 10
+    assert len(drawn) > 4
+    lettered = [one for one in half["train"] if one.task == "marker genes" and "type " in one.prompt]
+    of_type = [one for one in half["train"] if one.task == "marker genes"]
+    assert 0.3 < len(lettered) / len(of_type) < 0.7
+    for one in lettered:
+        markers = {*re.findall(r"[A-Z][A-Z0-9]{2,}", one.prompt)} - {"CELL"}
+        assert (one.answer == "yes") == (markers <= known[ANSWERS[row_of(one) % 4]])
+
+
+def test_high_genes_are_those_above_the_other_types(tmp_path: Path) -> None:
+    counts = np.array([[8, 1, 1], [6, 2, 2], [1, 8, 1], [1, 1, 8]])  # cells of types x, x, y and z
+    path = tmp_path / "a.npz"
+    np.savez(
+        path,
+        data=counts.ravel(),
+        indices=np.tile(np.arange(3), 4),
+        indptr=np.arange(0, 13, 3),
+        shape=np.array([4, 3]),
+        genes=np.array(["A", "B", "C"]),
+    )
+    items = [Item(CellReference(str(path), row), "a", path, label=label) for row, label in enumerate("xxyz")]
+    assert high_genes(items) == {"a": {"x": ["A"], "y": ["B"], "z": ["C"]}}
+    # Without z the gene C is a little higher in x, whose mean of logarithms is above that of y.
+    assert high_genes(items[:3]) == {"a": {"x": ["A", "C"], "y": ["B"]}}
+    assert high_genes(items[:2]) == {"a": {"x": []}}
 
 
 def test_a_type_that_is_held_out_is_never_named_in_training(tmp_path: Path) -> None:

@@ -216,6 +216,18 @@ def test_the_other_of_two_molecules_is_another_where_nearly_all_are_of_one() -> 
         assert one.answer == ("no" if SpectrumReference("s.msp", 400) in one.references else "yes")
 
 
+def test_a_molecule_that_is_not_all_known_is_only_described(tmp_path: Path) -> None:
+    table = tmp_path / "chebi.txt"
+    table.write_text("SMILES\tdescription\n*CCO\tAn alcohol.\nCCN\tAn amine.\nCC*\t\n")
+    split = Split(frozenset([table]))
+    made = make_questions({"molecule": [table]}, Wanted(), split, read_cell_types())
+    answers = {smiles_of(one): one.answer for one in made.questions["test"] if one.task == "description"}
+    assert answers == {"*CCO": "An alcohol.", "CCN": "An amine."}
+    others = {smiles_of(one) for one in made.questions["test"] if one.task != "description"}
+    assert others == {"CCN"}
+    assert [count for what, count in made.remarks.items() if "star" in what] == [2]
+
+
 def test_a_folder_is_written_and_read_back(made: Made, files: dict[Kind, list[Path]], tmp_path: Path) -> None:
     folder = tmp_path / "questions"
     write_folder(folder, made, files, Wanted())

@@ -1,0 +1,83 @@
+"""The levels of genes that a prompt names: which genes, which levels, in training and in use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmspec_ds.readers.cell_table import make_table
+from mmspec_ds.systems.alignment.encoders.genes import fit_genes
+from mmspec_ds.systems.alignment.gene_levels import level_prompts, with_levels
+from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule
+from mmspec_ds.systems.alignment.prompt import Turn
+from mmspec_ds.systems.alignment.questions.wording import WORDINGS, worded
+from mmspec_ds.systems.alignment.run_settings import AlignmentRun
+from mmspec_ds.systems.alignment.task import AlignmentTask
+from mmspec_ds.systems.alignment.trained import Trained
+from mmspec_ds.trainer.task import TaskContext
+from tests.systems.alignment.tiny import run_content, save_language
+
+GENES = ("CD14", "CD3D", "CD4", "FCGR3A", "HLA-DRA", "LYZ", "T")
+CELL = Cell(np.array([3, 1, 0, 2, 2.5, 0, 4], dtype=np.float32), GENES)
+"""The median of what it expresses is 2.5."""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a (CD3D, LYZ); b (CD14)", "a (CD3D low, LYZ none); b (CD14 high)"),
+        ("HLA-DRA, FCGR3A, CD79A, cd14: which?", "HLA-DRA low, FCGR3A low, CD79A, cd14: which?"),
+        ("Is CD14 high?", "Is CD14 high high?"),
+        (
+            "Express it LYZ and CD14 or CD4 of it. CD14",
+            "Express it LYZ none and CD14 high or CD4 none of it. CD14 high",
+        ),
+        (
+            "One of: CD14 monocyte, CD4 T cell, FCGR3A monocyte.",
+            "One of: CD14 monocyte, CD4 T cell, FCGR3A monocyte.",
+        ),
+        ("aCD14, CD14x, X-CD14, CD14-X, T cell, T", "aCD14, CD14x, X-CD14, CD14-X, T cell, T"),
+    ],
+)
+def test_levels_stand_behind_genes(text: str, told: str) -> None:
+    assert with_levels(text, CELL) == told
+
+
+def test_all_markers_of_a_question_are_told() -> None:
+    for task in ("cell type by markers", "marker genes"):
+        for number in range(len(WORDINGS[task])):
+            named = {
+                "types_with_markers": "CD4 T cell (CD3D, LYZ)",
+                "a_type": "a CD4 T cell",
+                "markers": "CD3D, LYZ",
+            }
+            text = worded(task, number, object="the cell [CELL]", **named)
+            expected = text.replace("CD3D", "CD3D low").replace("LYZ", "LYZ none")
+            assert with_levels(text, CELL) == expected
+
+
+def test_prompts_about_one_cell() -> None:
+    turns = [Turn("user", "[CELL] CD14?"), Turn("assistant", "CD14, yes"), Turn("user", "LYZ?")]
+    told = [Turn("user", "[CELL] CD14 high?"), Turn("assistant", "CD14, yes"), Turn("user", "LYZ none?")]
+    others = ["[MOLECULE] CD14?", "[CELL] [CELL] CD14?"]
+    objects = [(CELL,), (Molecule("C"),), (CELL, CELL)]
+    assert level_prompts([turns, *others], objects) == [told, *others]
+
+
+def test_training_and_use_read_the_levels(tmp_path: Path) -> None:
+    fit_genes([make_table(np.diag([5, 4, 3, 2, 1, 6, 7]) + 1, GENES, "abcdefg", {})], tmp_path / "panel")
+    content = run_content(save_language(tmp_path / "language"), data={"cache": str(tmp_path / "cache")})
+    content["encoders"] = {"cell": {"name": "genes", "options": {"path": str(tmp_path / "panel")}}}
+    here = TaskContext(torch.device("cpu"))
+    found = {}
+    for on in (False, True):
+        run = AlignmentRun.model_validate(content | {"gene_levels": on})
+        examples = [Example(f"Is LYZ in [CELL] {at}?", (CELL,), "no", "t", group=str(at)) for at in range(4)]
+        task = AlignmentTask(run, here, (examples, examples[:2]))
+        trained = Trained(run, task.model.eval(), task.writer, dict(task.encoders))
+        rows = [task.sets.train.rows[0], task.sets.validation.rows[0]]
+        rows += trained._read([examples[0].prompt], [examples[0].objects]).rows
+        found[on] = [task.writer.decode([one for one in row.ids.tolist() if one >= 0]) for row in rows]
+    assert all("Is LYZ none in 0?" in text for text in found[True])
+    assert all("Is LYZ in 0?" in text for text in found[False])
