@@ -26,13 +26,13 @@ Pool = Sequence[Sequence[Item]]
 
 def which_of_two(pool: Pool, count: int, draw: Draw) -> list[Question]:
     """Which of two contains a functional group; groups are asked about equally often, either place is right
-    equally often."""
+    equally often. Of few molecules there are fewer questions, for none is asked twice."""
     sides = []
     for group in GROUPS:
         parts = [split_by_group(items, group.name) for items in pool]
         if all(min(len(having), len(lacking)) >= FEWEST for having, lacking in parts):
             sides.append((group.name, parts))
-    found = []
+    found, asked = list[Question](), set[tuple[int, int, str]]()
     for number in range(count if sides else 0):
         name, parts = sides[number % len(sides)]
         place = int(draw.random.integers(2))
@@ -40,20 +40,25 @@ def which_of_two(pool: Pool, count: int, draw: Draw) -> list[Question]:
         one = draw.one(parts[order[place]][0])
         other = _stranger(parts[order[1 - place]][1], one, draw)
         pair = [one, other] if place == 0 else [other, one]
-        found.append(draw.ask(pair, FIRST_SECOND[place], FIRST_SECOND, name, a_group=a(name)))
+        key = id(pair[0]), id(pair[1]), name
+        if key not in asked:
+            asked.add(key)
+            found.append(draw.ask(pair, FIRST_SECOND[place], FIRST_SECOND, name, a_group=a(name)))
     return found
 
 
 def heavier_of_two(pool: Pool, count: int, draw: Draw) -> list[Question]:
-    """Which of two has the larger mass, by 20 Da at least."""
-    found: list[Question] = []
+    """Which of two has the larger mass, by 20 Da at least; no pair is asked about twice in one order."""
+    found, asked = list[Question](), set[tuple[int, int]]()
     for _ in range(10 * count):
         if len(found) == count:
             break
         order = _order(len(pool), draw)
         pair = [draw.one(pool[place]) for place in order]
         gap = pair[0].facts.exact_mass_da - pair[1].facts.exact_mass_da
-        if abs(gap) >= HEAVIER_DA:
+        key = id(pair[0]), id(pair[1])
+        if abs(gap) >= HEAVIER_DA and key not in asked:
+            asked.add(key)
             found.append(draw.ask(pair, FIRST_SECOND[gap < 0], FIRST_SECOND))
     return found
 
