@@ -82,7 +82,8 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
 
 
 def _learnt(name: str, count: int, missing: "Sequence[Path]") -> list[str]:
-    """What is told of the training of a model."""
+    """Remarks for the report, a sentence each, none to two: how many test questions are about what the model
+    learnt from, and that a file of its training is missing."""
     told = (
         [f"{count:,} questions are about molecules, proteins or studies that {name} learnt from"]
         if count
