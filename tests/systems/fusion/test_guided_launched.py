@@ -20,7 +20,7 @@ STUDENT = (
     *("model.d_model=8", "model.ffn_width=8", "model.heads=1"),
     *("distillation.kind=flow", "distillation.steps=3", "distillation.width=16"),
 )
-ADAPTERS = ("adapt.width=2", "adapt.most_share=1.0", "training.learning_rate=1.0")
+ADAPTERS = ("adapt.width=2", "adapt.most_share=1.0", "training.learning_rate=3.0")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def table(launcher: Launcher) -> Mapping[tuple[str, int], Any]:
 def test_two_ranks_are_one(table: Mapping[tuple[str, int], Any], name: str) -> None:
     alone, both = table[name, 1], table[name, 2]
     losses = alone.series("loss/total")
-    assert losses[-1] < losses[0] - 0.001, "the weights must change, or equal losses mean nothing"
+    assert losses[-1] < losses[0] - 0.003, "the weights must change, or equal losses mean nothing"
     assert both.series("loss/total") == pytest.approx(losses, abs=1e-5)
     assert both.series("gradient/norm") == pytest.approx(alone.series("gradient/norm"), rel=1e-4)
     if name == "student":
