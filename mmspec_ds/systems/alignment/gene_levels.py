@@ -1,11 +1,12 @@
-"""How much a cell expresses the genes that a prompt names, in words behind them: "CD3D high, LYZ none".
+"""How much a cell expresses the genes that a prompt names, in words behind them: "CD3D high, LYZ none"; and
+which of several lists of genes in brackets it expresses most: "(CD3D, CD8A; rank 1)".
 
 So markers can be read of a type that no training knew, whatever genes the encoder of cells has.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ _SYMBOL = re.compile(
     r"(?<![\w.-])[A-Za-z][\w.-]*\w(?=[,;:)?]|[.]?$|[.]\s| (?:of|and|or|in|high)\b)", re.MULTILINE
 )
 """What may be the symbol of a gene, by what follows: the "CD14" of "CD14 monocyte" is none."""
+_BRACKETS = re.compile(r"\(([^()]+)\)")
 
 
 def level(cell: Cell, gene: int) -> str:
@@ -40,28 +42,64 @@ def with_levels(text: str, cell: Cell) -> str:
     return _SYMBOL.sub(told, text)
 
 
-def level_prompts(prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> list[Prompt]:
-    """Prompts about one cell with the levels of the genes that their questions name; others as they are.
+def with_ranks(text: str, cell: Cell) -> str:
+    """A text in which each list of genes in brackets ends with its rank among these lists: 1 for the highest
+    mean in the cell, over those genes that the cell's file has. Lists of equal means have the same rank. A text
+    with fewer than two lists of which the file has genes is as it was."""
+    place = {gene: at for at, gene in enumerate(cell.genes)}
 
-    Args:
-        prompts: questions or dialogues.
-        objects: of each.
+    def mean(genes: str) -> float | None:
+        known = [float(cell.values[place[gene]]) for gene in genes.split(", ") if gene in place]
+        return float(np.mean(known)) if known else None
+
+    means = [found for one in _BRACKETS.finditer(text) if (found := mean(one[1])) is not None]
+
+    def told(match: re.Match[str]) -> str:
+        own = mean(match[1])
+        return match[0] if own is None else f"({match[1]}; rank {1 + sum(other > own for other in means)})"
+
+    return _BRACKETS.sub(told, text) if len(means) > 1 else text
+
+
+@dataclass(frozen=True)
+class GeneWords:
+    """What is written into prompts about one cell.
+
+    Attributes:
+        levels: behind each gene its level, see `with_levels`.
+        ranks: in each list of genes in brackets its rank, see `with_ranks`.
     """
-    found = list(prompts)
-    for at, given in enumerate(objects):
-        cells = [one for one in given if isinstance(one, Cell)]
-        if len(cells) == 1:
-            found[at] = _prompt(prompts[at], cells[0])
-    return found
 
+    levels: bool
+    ranks: bool
 
-def level_examples(examples: Sequence[Example]) -> list[Example]:
-    """Examples with such prompts."""
-    prompts = level_prompts([one.prompt for one in examples], [one.objects for one in examples])
-    return [replace(one, prompt=str(prompt)) for one, prompt in zip(examples, prompts)]
+    def prompts(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> list[Prompt]:
+        """Prompts about one cell with these words in the user's turns; others as they are.
 
+        Args:
+            prompts: questions or dialogues.
+            objects: of each.
+        """
+        found = list(prompts)
+        for at, given in enumerate(objects):
+            cells = [one for one in given if isinstance(one, Cell)]
+            if len(cells) == 1:
+                found[at] = self._prompt(prompts[at], cells[0])
+        return found
 
-def _prompt(prompt: Prompt, cell: Cell) -> Prompt:
-    if isinstance(prompt, str):
-        return with_levels(prompt, cell)
-    return [one if one.role == "assistant" else Turn(one.role, with_levels(one.text, cell)) for one in prompt]
+    def examples(self, examples: Sequence[Example]) -> list[Example]:
+        """Examples with such prompts."""
+        prompts = self.prompts([one.prompt for one in examples], [one.objects for one in examples])
+        return [replace(one, prompt=str(prompt)) for one, prompt in zip(examples, prompts)]
+
+    def _prompt(self, prompt: Prompt, cell: Cell) -> Prompt:
+        if isinstance(prompt, str):
+            return self._text(prompt, cell)
+        return [
+            one if one.role == "assistant" else Turn(one.role, self._text(one.text, cell)) for one in prompt
+        ]
+
+    def _text(self, text: str, cell: Cell) -> str:
+        if self.ranks:
+            text = with_ranks(text, cell)
+        return with_levels(text, cell) if self.levels else text

@@ -135,6 +135,7 @@ class AlignmentRun(RunSettings):
         objective: what they are trained for.
         neighbour: puts the description of a similar molecule into prompts; none without.
         gene_levels: put the level in the cell behind each gene that a prompt names, see `gene_levels`.
+        marker_ranks: put into each list of genes in brackets its rank by their mean level in the cell.
         data: examples.
     """
 
@@ -146,6 +147,7 @@ class AlignmentRun(RunSettings):
         "objective",
         "neighbour",
         "gene_levels",
+        "marker_ranks",
     )
     free_keys: ClassVar[tuple[str, ...]] = (
         "language.base",
@@ -164,6 +166,7 @@ class AlignmentRun(RunSettings):
     objective: AlignmentObjective = AlignmentObjective()
     neighbour: NeighbourSettings | None = None
     gene_levels: bool = False
+    marker_ranks: bool = False
     data: AlignmentData = AlignmentData()
     training: AlignmentTraining
 

@@ -22,7 +22,7 @@ from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, shape_of, shapes_to_json
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
-from mmspec_ds.systems.alignment.gene_levels import level_examples
+from mmspec_ds.systems.alignment.gene_levels import GeneWords
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, known_of, write_known
 from mmspec_ds.systems.alignment.objective import AlignmentBatch, AlignmentLoss, AlignmentLosses, ContrastBatch
@@ -73,8 +73,8 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         self.neighbours = self._neighbours_of(examples[0])
         if self.neighbours is not None:
             examples = self.neighbours.examples(examples[0]), self.neighbours.examples(examples[1])
-        if run.gene_levels:
-            examples = level_examples(examples[0]), level_examples(examples[1])
+        words = GeneWords(run.gene_levels, run.marker_ranks)
+        examples = words.examples(examples[0]), words.examples(examples[1])
         language.to(context.device)
         self.sets = make_sets(
             examples,

@@ -20,7 +20,7 @@ from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes, shape_of
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
-from mmspec_ds.systems.alignment.gene_levels import level_prompts
+from mmspec_ds.systems.alignment.gene_levels import GeneWords
 from mmspec_ds.systems.alignment.generation import Reading, choice_log_probabilities, generate
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, read_known
@@ -250,8 +250,7 @@ class Trained:
             raise ValueError(f"{len(prompts)} prompts and objects of {len(objects)}: expected as many")
         if self.neighbours is not None:
             prompts = self.neighbours.prompts(prompts, objects)
-        if self.run.gene_levels:
-            prompts = level_prompts(prompts, objects)
+        prompts = GeneWords(self.run.gene_levels, self.run.marker_ranks).prompts(prompts, objects)
         rows, everything = [], dict[Kind, list[Object]]()
         places: list[list[Place]] = []
         seen: dict[int, Place] = {}

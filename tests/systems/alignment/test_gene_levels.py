@@ -8,7 +8,7 @@ import torch
 
 from mmspec_ds.readers.cell_table import make_table
 from mmspec_ds.systems.alignment.encoders.genes import fit_genes
-from mmspec_ds.systems.alignment.gene_levels import level_prompts, with_levels
+from mmspec_ds.systems.alignment.gene_levels import GeneWords, with_levels, with_ranks
 from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule
 from mmspec_ds.systems.alignment.prompt import Turn
 from mmspec_ds.systems.alignment.questions.wording import WORDINGS, worded
@@ -62,7 +62,34 @@ def test_prompts_about_one_cell() -> None:
     told = [Turn("user", "[CELL] CD14 high?"), Turn("assistant", "CD14, yes"), Turn("user", "LYZ none?")]
     others = ["[MOLECULE] CD14?", "[CELL] [CELL] CD14?"]
     objects = [(CELL,), (Molecule("C"),), (CELL, CELL)]
-    assert level_prompts([turns, *others], objects) == [told, *others]
+    assert GeneWords(levels=True, ranks=False).prompts([turns, *others], objects) == [told, *others]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        # Means of 2, 2.5 and, of the one gene that the file has, 0.
+        (
+            "A (CD3D, CD14); b cell (HLA-DRA); C (CD79A, LYZ): which?",
+            "A (CD3D, CD14; rank 2); b cell (HLA-DRA; rank 1); C (CD79A, LYZ; rank 3): which?",
+        ),
+        ("A (CD3D, CD14); B (FCGR3A); C (CD4)", "A (CD3D, CD14; rank 1); B (FCGR3A; rank 1); C (CD4; rank 3)"),
+        ("A (CD79A); B (CD14); C (LYZ)", "A (CD79A); B (CD14; rank 1); C (LYZ; rank 2)"),
+        ("Does A (CD14) fit? Or is it a cell (blood)?", "Does A (CD14) fit? Or is it a cell (blood)?"),
+    ],
+)
+def test_ranks_stand_in_lists_of_genes(text: str, told: str) -> None:
+    assert with_ranks(text, CELL) == told
+
+
+def test_ranks_and_levels_together() -> None:
+    words = GeneWords(levels=True, ranks=True)
+    prompt = "[CELL]: A (CD3D, CD14); B (LYZ)?"
+    told = "[CELL]: A (CD3D low, CD14 high; rank 1); B (LYZ none; rank 2)?"
+    assert words.prompts([prompt], [(CELL,)]) == [told]
+    example = Example(prompt, (CELL,), "A", "cell type by markers", ("A", "B"))
+    assert words.examples([example])[0].prompt == told
+    assert GeneWords(levels=False, ranks=False).prompts([prompt], [(CELL,)]) == [prompt]
 
 
 def test_training_and_use_read_the_levels(tmp_path: Path) -> None:
@@ -72,12 +99,14 @@ def test_training_and_use_read_the_levels(tmp_path: Path) -> None:
     here = TaskContext(torch.device("cpu"))
     found = {}
     for on in (False, True):
-        run = AlignmentRun.model_validate(content | {"gene_levels": on})
-        examples = [Example(f"Is LYZ in [CELL] {at}?", (CELL,), "no", "t", group=str(at)) for at in range(4)]
+        run = AlignmentRun.model_validate(content | {"gene_levels": on, "marker_ranks": on})
+        asked = "Is LYZ in [CELL] {}, of a (CD14) or b (T)?"
+        examples = [Example(asked.format(at), (CELL,), "no", "t", group=str(at)) for at in range(4)]
         task = AlignmentTask(run, here, (examples, examples[:2]))
         trained = Trained(run, task.model.eval(), task.writer, dict(task.encoders))
         rows = [task.sets.train.rows[0], task.sets.validation.rows[0]]
         rows += trained._read([examples[0].prompt], [examples[0].objects]).rows
         found[on] = [task.writer.decode([one for one in row.ids.tolist() if one >= 0]) for row in rows]
-    assert all("Is LYZ none in 0?" in text for text in found[True])
-    assert all("Is LYZ in 0?" in text for text in found[False])
+    told = "Is LYZ none in 0, of a (CD14 high; rank 2) or b (T; rank 1)?"
+    assert all(told in text for text in found[True])
+    assert all("Is LYZ in 0, of a (CD14) or b (T)?" in text for text in found[False])
