@@ -1,5 +1,5 @@
 """How much a cell expresses the genes that a prompt names, in words behind them: "CD3D high, LYZ none"; and
-which of several lists of genes in brackets it expresses most: "(CD3D, CD8A; rank 1)".
+whose list of marker genes it expresses most, in a sentence.
 
 So markers can be read of a type that no training knew, whatever genes the encoder of cells has.
 """
@@ -20,7 +20,8 @@ _SYMBOL = re.compile(
     r"(?<![\w.-])[A-Za-z][\w.-]*\w(?=[,;:)?]|[.]?$|[.]\s| (?:of|and|or|in|high)\b)", re.MULTILINE
 )
 """What may be the symbol of a gene, by what follows: the "CD14" of "CD14 monocyte" is none."""
-_BRACKETS = re.compile(r"\(([^()]+)\)")
+_LIST = re.compile(r"([^\s:;()][^:;()]*) \(([^()]+)\)")
+"""A name and its list in brackets: "CD14 monocyte (CD14, LYZ)"."""
 
 
 def level(cell: Cell, gene: int) -> str:
@@ -42,23 +43,19 @@ def with_levels(text: str, cell: Cell) -> str:
     return _SYMBOL.sub(told, text)
 
 
-def with_ranks(text: str, cell: Cell) -> str:
-    """A text in which each list of genes in brackets ends with its rank among these lists: 1 for the highest
-    mean in the cell, over those genes that the cell's file has. Lists of equal means have the same rank. A text
-    with fewer than two lists of which the file has genes is as it was."""
+def with_highest(text: str, cell: Cell) -> str:
+    """A text with a sentence more, which names the one whose list of genes in brackets has the highest mean in
+    the cell, over those genes that the cell's file has; of equal ones the first. A text with fewer than two
+    lists of which the file has genes is as it was."""
     place = {gene: at for at, gene in enumerate(cell.genes)}
-
-    def mean(genes: str) -> float | None:
+    means: dict[str, float] = {}
+    for name, genes in _LIST.findall(text):
         known = [float(cell.values[place[gene]]) for gene in genes.split(", ") if gene in place]
-        return float(np.mean(known)) if known else None
-
-    means = [found for one in _BRACKETS.finditer(text) if (found := mean(one[1])) is not None]
-
-    def told(match: re.Match[str]) -> str:
-        own = mean(match[1])
-        return match[0] if own is None else f"({match[1]}; rank {1 + sum(other > own for other in means)})"
-
-    return _BRACKETS.sub(told, text) if len(means) > 1 else text
+        if known:
+            means.setdefault(name, float(np.mean(known)))
+    if len(means) < 2:
+        return text
+    return f"{text} Its highest marker genes are those of {max(means, key=means.__getitem__)}."
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,11 @@ class GeneWords:
 
     Attributes:
         levels: behind each gene its level, see `with_levels`.
-        ranks: in each list of genes in brackets its rank, see `with_ranks`.
+        highest: at the end whose list of genes it expresses most, see `with_highest`.
     """
 
     levels: bool
-    ranks: bool
+    highest: bool
 
     def prompts(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> list[Prompt]:
         """Prompts about one cell with these words in the user's turns; others as they are.
@@ -100,6 +97,6 @@ class GeneWords:
         ]
 
     def _text(self, text: str, cell: Cell) -> str:
-        if self.ranks:
-            text = with_ranks(text, cell)
+        if self.highest:
+            text = with_highest(text, cell)
         return with_levels(text, cell) if self.levels else text

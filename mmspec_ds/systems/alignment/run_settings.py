@@ -135,7 +135,8 @@ class AlignmentRun(RunSettings):
         objective: what they are trained for.
         neighbour: puts the description of a similar molecule into prompts; none without.
         gene_levels: put the level in the cell behind each gene that a prompt names, see `gene_levels`.
-        marker_ranks: put into each list of genes in brackets its rank by their mean level in the cell.
+        highest_markers: name in a sentence at the end whose list of marker genes, of those that a prompt has in
+            brackets, the cell expresses most.
         data: examples.
     """
 
@@ -147,7 +148,7 @@ class AlignmentRun(RunSettings):
         "objective",
         "neighbour",
         "gene_levels",
-        "marker_ranks",
+        "highest_markers",
     )
     free_keys: ClassVar[tuple[str, ...]] = (
         "language.base",
@@ -166,7 +167,7 @@ class AlignmentRun(RunSettings):
     objective: AlignmentObjective = AlignmentObjective()
     neighbour: NeighbourSettings | None = None
     gene_levels: bool = False
-    marker_ranks: bool = False
+    highest_markers: bool = False
     data: AlignmentData = AlignmentData()
     training: AlignmentTraining
 

@@ -73,7 +73,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         self.neighbours = self._neighbours_of(examples[0])
         if self.neighbours is not None:
             examples = self.neighbours.examples(examples[0]), self.neighbours.examples(examples[1])
-        words = GeneWords(run.gene_levels, run.marker_ranks)
+        words = GeneWords(run.gene_levels, run.highest_markers)
         examples = words.examples(examples[0]), words.examples(examples[1])
         language.to(context.device)
         self.sets = make_sets(

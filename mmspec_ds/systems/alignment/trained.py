@@ -250,7 +250,7 @@ class Trained:
             raise ValueError(f"{len(prompts)} prompts and objects of {len(objects)}: expected as many")
         if self.neighbours is not None:
             prompts = self.neighbours.prompts(prompts, objects)
-        prompts = GeneWords(self.run.gene_levels, self.run.marker_ranks).prompts(prompts, objects)
+        prompts = GeneWords(self.run.gene_levels, self.run.highest_markers).prompts(prompts, objects)
         rows, everything = [], dict[Kind, list[Object]]()
         places: list[list[Place]] = []
         seen: dict[int, Place] = {}

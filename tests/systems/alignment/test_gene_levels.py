@@ -8,7 +8,7 @@ import torch
 
 from mmspec_ds.readers.cell_table import make_table
 from mmspec_ds.systems.alignment.encoders.genes import fit_genes
-from mmspec_ds.systems.alignment.gene_levels import GeneWords, with_levels, with_ranks
+from mmspec_ds.systems.alignment.gene_levels import GeneWords, with_highest, with_levels
 from mmspec_ds.systems.alignment.objects import Cell, Example, Molecule
 from mmspec_ds.systems.alignment.prompt import Turn
 from mmspec_ds.systems.alignment.questions.wording import WORDINGS, worded
@@ -62,34 +62,42 @@ def test_prompts_about_one_cell() -> None:
     told = [Turn("user", "[CELL] CD14 high?"), Turn("assistant", "CD14, yes"), Turn("user", "LYZ none?")]
     others = ["[MOLECULE] CD14?", "[CELL] [CELL] CD14?"]
     objects = [(CELL,), (Molecule("C"),), (CELL, CELL)]
-    assert GeneWords(levels=True, ranks=False).prompts([turns, *others], objects) == [told, *others]
+    assert GeneWords(levels=True, highest=False).prompts([turns, *others], objects) == [told, *others]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "name"),
     [
         # Means of 2, 2.5 and, of the one gene that the file has, 0.
-        (
-            "A (CD3D, CD14); b cell (HLA-DRA); C (CD79A, LYZ): which?",
-            "A (CD3D, CD14; rank 2); b cell (HLA-DRA; rank 1); C (CD79A, LYZ; rank 3): which?",
-        ),
-        ("A (CD3D, CD14); B (FCGR3A); C (CD4)", "A (CD3D, CD14; rank 1); B (FCGR3A; rank 1); C (CD4; rank 3)"),
-        ("A (CD79A); B (CD14); C (LYZ)", "A (CD79A); B (CD14; rank 1); C (LYZ; rank 2)"),
-        ("Does A (CD14) fit? Or is it a cell (blood)?", "Does A (CD14) fit? Or is it a cell (blood)?"),
+        ("Which is [CELL]? They are: A (CD3D, CD14); b cell (HLA-DRA); C (CD79A, LYZ).", "b cell"),
+        ("A (CD3D, CD14); B (FCGR3A); C (CD4)", "A"),
+        ("CD79A+ cell (CD79A); CD14 monocyte (CD14); C (LYZ): which of them?", "CD14 monocyte"),
     ],
 )
-def test_ranks_stand_in_lists_of_genes(text: str, told: str) -> None:
-    assert with_ranks(text, CELL) == told
+def test_a_sentence_names_the_highest_markers(text: str, name: str) -> None:
+    assert with_highest(text, CELL) == f"{text} Its highest marker genes are those of {name}."
 
 
-def test_ranks_and_levels_together() -> None:
-    words = GeneWords(levels=True, ranks=True)
+@pytest.mark.parametrize("text", ["Does A (CD14) fit?", "Is A (CD14) a cell (blood)?", "CD14, LYZ?"])
+def test_fewer_than_two_lists_are_not_compared(text: str) -> None:
+    assert with_highest(text, CELL) == text
+
+
+def test_the_sentence_names_a_choice_in_every_wording() -> None:
+    for number in range(len(WORDINGS["cell type by markers"])):
+        types = "CD4 T cell (CD4, LYZ); CD14 monocyte (CD14)"
+        text = worded("cell type by markers", number, object="the cell [CELL]", types_with_markers=types)
+        assert with_highest(text, CELL).endswith(" Its highest marker genes are those of CD14 monocyte.")
+
+
+def test_the_sentence_and_levels_together() -> None:
     prompt = "[CELL]: A (CD3D, CD14); B (LYZ)?"
-    told = "[CELL]: A (CD3D low, CD14 high; rank 1); B (LYZ none; rank 2)?"
+    told = "[CELL]: A (CD3D low, CD14 high); B (LYZ none)? Its highest marker genes are those of A."
+    words = GeneWords(levels=True, highest=True)
     assert words.prompts([prompt], [(CELL,)]) == [told]
-    example = Example(prompt, (CELL,), "A", "cell type by markers", ("A", "B"))
+    example = Example(prompt, (CELL,), "B", "cell type by markers", ("A", "B"))
     assert words.examples([example])[0].prompt == told
-    assert GeneWords(levels=False, ranks=False).prompts([prompt], [(CELL,)]) == [prompt]
+    assert GeneWords(levels=False, highest=False).prompts([prompt], [(CELL,)]) == [prompt]
 
 
 def test_training_and_use_read_the_levels(tmp_path: Path) -> None:
@@ -99,14 +107,14 @@ def test_training_and_use_read_the_levels(tmp_path: Path) -> None:
     here = TaskContext(torch.device("cpu"))
     found = {}
     for on in (False, True):
-        run = AlignmentRun.model_validate(content | {"gene_levels": on, "marker_ranks": on})
-        asked = "Is LYZ in [CELL] {}, of a (CD14) or b (T)?"
+        run = AlignmentRun.model_validate(content | {"gene_levels": on, "highest_markers": on})
+        asked = "Is LYZ in [CELL] {}; a (CD14); b (T)?"
         examples = [Example(asked.format(at), (CELL,), "no", "t", group=str(at)) for at in range(4)]
         task = AlignmentTask(run, here, (examples, examples[:2]))
         trained = Trained(run, task.model.eval(), task.writer, dict(task.encoders))
         rows = [task.sets.train.rows[0], task.sets.validation.rows[0]]
         rows += trained._read([examples[0].prompt], [examples[0].objects]).rows
         found[on] = [task.writer.decode([one for one in row.ids.tolist() if one >= 0]) for row in rows]
-    told = "Is LYZ none in 0, of a (CD14 high; rank 2) or b (T; rank 1)?"
+    told = "Is LYZ none in 0; a (CD14 high); b (T)? Its highest marker genes are those of b."
     assert all(told in text for text in found[True])
-    assert all("Is LYZ in 0, of a (CD14) or b (T)?" in text for text in found[False])
+    assert all("Is LYZ in 0; a (CD14); b (T)?" in text for text in found[False])
