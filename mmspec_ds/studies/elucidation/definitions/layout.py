@@ -67,10 +67,10 @@ def full_row(
 def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
     """What was equal between trained variants and what was not, from the records of their trainings; and which
     of them lack seeds."""
-    entries = {one.name: compared(results, one.cell()) for one in variants if one.trains}
+    entries = [compared(results, one.cell()) for one in variants if one.trains]
     equal, unequal = [], []
     for column in COMPARED:
-        values = [one[column.key] for one in entries.values()]
+        values = [one[column.key] for one in entries]
         means = [value.mean for value in values if isinstance(value, Value)]
         if len(means) < 2:
             continue
@@ -87,6 +87,20 @@ def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
     if unequal:
         lines.append(f"Not equal: {'; '.join(unequal)}.")
     return lines + _lacking_seeds(results, variants)
+
+
+def equal_lines_by_group(results: Results, grouped: Sequence[tuple[str, Variant]]) -> list[str]:
+    """`equal_lines` for each group of rows, which are compared with each other and not with other groups.
+
+    Args:
+        results: of the study.
+        grouped: the group of each variant, in the order of the rows.
+    """
+    lines = []
+    for group in dict.fromkeys(name for name, _ in grouped):
+        told = equal_lines(results, [variant for name, variant in grouped if name == group])
+        lines += [f"{group[0].upper()}{group[1:]}. {line}" for line in told]
+    return lines
 
 
 def _lacking_seeds(results: Results, variants: Sequence[Variant]) -> list[str]:

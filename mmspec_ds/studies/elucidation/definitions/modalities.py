@@ -4,11 +4,13 @@ text."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmspec_ds.studies.elucidation.definitions.drawing import rows_figure
 from mmspec_ds.studies.elucidation.definitions.layout import (
     COMPARED,
     LOSS,
     asked_line,
     equal_lines,
+    equal_lines_by_group,
     full_row,
     top_columns,
 )
@@ -96,6 +98,7 @@ MODALITIES = Study(
     " with more than one. Does more evidence help, and whom?",
     _cells,
     _tables,
+    lambda results: rows_figure("modalities", _tables(results)[0]),
 )
 
 
@@ -140,7 +143,7 @@ def _collapse_tables(results: Results) -> list[Table]:
         columns=[*top_columns(), LOSS, *COMPARED],
         rows=rows,
         names="dense model",
-        about=[*equal_lines(results, [one for _, one, _ in lines]), asked_line(results)],
+        about=[*equal_lines_by_group(results, [(group, one) for group, one, _ in lines]), asked_line(results)],
         notes=("A collapse is a lower accuracy with all modalities than with NMR alone, under one head.",),
     )
     return [table]
@@ -154,6 +157,7 @@ TEXT_COLLAPSE = Study(
     " compressed spectra.",
     _collapse_cells,
     _collapse_tables,
+    lambda results: rows_figure("text_collapse", _collapse_tables(results)[0]),
 )
 
 STUDIES = (MODALITIES, TEXT_COLLAPSE)

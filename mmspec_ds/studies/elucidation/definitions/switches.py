@@ -1,7 +1,9 @@
 """Ablations of the router, of the pool of experts and of the objective: tables 4, 5, 6, 10 and 11 of the paper,
 and those of what the field adds."""
 
-from mmspec_ds.studies.elucidation.definitions.ablation import Line, ablation
+from collections.abc import Sequence
+
+from mmspec_ds.studies.elucidation.definitions.ablation import Extra, Line, ablation
 from mmspec_ds.studies.elucidation.definitions.variants import (
     PAPER,
     PAPER_SETTINGS,
@@ -24,7 +26,8 @@ from mmspec_ds.studies.elucidation.paper_values import (
     TABLE_10,
     TABLE_11,
 )
-from mmspec_ds.studies.plan import Budget
+from mmspec_ds.studies.lookup import NOTHING, scaled
+from mmspec_ds.studies.plan import Budget, Column, Entry, Results
 
 DYNAMIC_SHARE = 0.25
 """An expert after the first is left out when its probability is below this share of the first one's. The paper
@@ -76,6 +79,20 @@ def _top_k(budget: Budget) -> list[Line]:
         Line(SPARSE.named("k 2") if k == 2 else SPARSE.but(f"k {k}", moe=_chosen(k)), paper)
         for k, paper in TABLE_11.items()
     ]
+
+
+def _costs(results: Results, variants: Sequence[Variant]) -> list[Entry]:
+    """The FLOPs of a token in the encoder's feed-forward networks over those of the first variant."""
+    found = [results.value(one.cell(), "compute", "feed_forward") for one in variants]
+    return [None if found[0] is None else scaled(one, 1 / found[0].mean) for one in found]
+
+
+COST: Extra = (Column("cost", "activated cost, of k 1", digits=1), _costs)
+LATENCY: Extra = (
+    Column("latency", "latency, ms a sample", digits=1),
+    lambda results, variants: [NOTHING] * len(variants),
+)
+LATENCY_NOTE = "Latency is not measured here; table 12 has that of eight experts with two for a token."
 
 
 def _chosen(k: int) -> dict[str, object]:
@@ -173,8 +190,9 @@ STUDIES = (
         "Pools of 2, 4, 8 and 16 experts, half of them heavy, with two experts for a token.",
         _experts,
         ranks=(1, 3, 5, 10),
+        extra=(LATENCY,),
         notes=("E 4 has one expert of each family, E 2 a heavy shared and a light interaction expert, E 16 each"
-               " of the eight twice.", SENSITIVITY_NOTE),
+               " of the eight twice.", LATENCY_NOTE, SENSITIVITY_NOTE),
     ),
     ablation(
         "top-k",
@@ -182,7 +200,9 @@ STUDIES = (
         "One, two or four of the eight experts for a token.",
         _top_k,
         ranks=(1, 3, 5, 10),
-        notes=(SENSITIVITY_NOTE,),
+        extra=(LATENCY, COST),
+        notes=("Activated cost is that of the encoder's feed-forward networks, by the experts that were really"
+               " chosen; the paper's is the number of experts.", LATENCY_NOTE, SENSITIVITY_NOTE),
     ),
     ablation(
         "settings",
