@@ -275,7 +275,8 @@ def test_rows_are_compared_within_their_group_and_all_of_them_count() -> None:
         found = {"steps": steps, "samples": 32_000, "flops": flops, "seconds": 100.0}
         made.known[written(cell), "training"] = found
     (table,) = STUDIES["text-collapse"].tables(made)
-    assert "Equal steps. Not equal: training TFLOP (5.0 to 120.0)." in table.about
+    told = "Equal steps. Not equal (dense on text / dense on text, nmr): training TFLOP (120.0 / 5.0)."
+    assert told in table.about
     assert any(line.startswith("Equal FLOPs. Equal within 1 %: steps (400); ") for line in table.about)
 
 
