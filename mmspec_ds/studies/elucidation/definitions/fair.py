@@ -74,7 +74,8 @@ def _main_tables(results: Results) -> list[Table]:
 
 
 def difference_table(results: Results, first: Variant, others: Sequence[Variant]) -> Table:
-    """The lead of one model over each of some others in Top-1."""
+    """The lead of one model over each of some others in Top-1, percentage points, from cells of the same seeds;
+    "not run" where no seed has both."""
     rows = []
     for other in others:
         found = difference(results, first.cell(), other.cell())

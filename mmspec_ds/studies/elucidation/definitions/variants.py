@@ -156,7 +156,11 @@ def sixteenth(width: float) -> int:
 
 def pool(budget: Budget, count: int) -> Experts:
     """A pool of `count` experts, half of them heavy: the eight of the paper once or several times, or fewer of
-    them with as many families as there is room for."""
+    them with as many families as there is room for.
+
+    Raises:
+        ValueError: `count` is neither 2 nor 4 nor a multiple of 8.
+    """
     eight = experts(heavy(budget), light(budget))
     if count % 8 == 0:
         return eight * (count // 8)
