@@ -183,7 +183,8 @@ def drawn(measure: str, rng: np.random.Generator, *, sparse: bool) -> dict[str, 
         return {"steps": 1000, "flops": 3e15, "seconds": 100.0, "parameters": 10, "samples": 64_000}
     if measure == "accuracy":
         sizes = [int(one) for one in rng.integers(5, 11, 30)]
-        return {"n": 30, "beam": 10, "loss": 0.2, "validity": 90.0, **asked(), "heavy_atoms": sizes}
+        about = {"n": 30, "beam": 10, "loss": 0.2, "validity": 90.0, "seconds": 12.0}
+        return {**about, **asked(), "heavy_atoms": sizes}
     if measure == "compute":
         share = {"share_of_equal_total": {"feed_forward": 0.25, "encoder": 0.4}} if sparse else {}
         counts = {"parameters": 2_000_000, "active": 1e6, "feed_forward": 1e5, "encoder": 2e5 * rng.random()}
@@ -302,8 +303,22 @@ def test_the_columns_of_table_11_are_the_papers() -> None:
     (table,) = study.tables(made)
     assert [row.entries["cost"].mean for row in table.rows] == pytest.approx([1.0, 2.5, 5.0])  # type: ignore[union-attr]
     text = in_markdown(table)
-    assert "| latency, ms a sample | paper | activated cost, of k 1 | paper |" in text
-    assert "| – | 38.6 | 5.0 | 4.0 |" in text
+    heads = "latency, ms a sample | paper | throughput, samples/s | paper | activated cost, of k 1 | paper"
+    assert f"| {heads} |" in text
+    assert "| – | 38.6 | 2.5 | 25.8 | 5.0 | 4.0 |" in text, "30 molecules in 12 seconds"
+
+
+def test_the_last_row_of_table_1_is_the_papers() -> None:
+    study = STUDIES["modalities"]
+    made = Made(study, CPU)
+    for cell in made.cells:
+        on_text = cell.data == "hard_text"
+        top_1 = (30.0 if on_text else 45.0) + cell.seed * (1 if on_text else 3)
+        made.known[written(cell), "accuracy"] = {"n": 30, "beam": 10, "top_1": top_1}
+    (table,) = study.tables(made)
+    last = table.rows[-1]
+    assert last.entries["top_1"] == Value(16.0, pytest.approx(2**0.5), 2)  # 15 and 17 points
+    assert last.paper["top_1"] == pytest.approx(31.75)
 
 
 def test_the_lead_is_counted_seed_by_seed() -> None:
