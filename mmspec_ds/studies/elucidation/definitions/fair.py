@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mmspec_ds.studies.elucidation.definitions.comparing import difference
+from mmspec_ds.studies.elucidation.definitions.drawing import rows_figure
 from mmspec_ds.studies.elucidation.definitions.layout import (
     COMPARED,
     LOSS,
@@ -116,6 +117,7 @@ MAIN = Study(
     " has. The same with experts in encoder and decoder, against a dense model that is wider in both.",
     _main_cells,
     _main_tables,
+    lambda results: rows_figure("main", _main_tables(results)[0]),
 )
 
 
@@ -203,6 +205,7 @@ BASELINES = Study(
     " 2020).",
     _baseline_cells,
     _baseline_tables,
+    lambda results: rows_figure("baselines", _baseline_tables(results)[0]),
 )
 
 STUDIES = (MAIN, BASELINES)

@@ -128,8 +128,7 @@ def one_heavy(budget: Budget) -> Variant:
 
 def dense_text(budget: Budget, channels: Sequence[str] = tuple(CHANNELS)) -> Variant:
     """The paper's baseline: a dense model that reads the benchmark's text, of all modalities or of some."""
-    found = on_channels(one_heavy(budget), channels)
-    return replace(found, name="dense on text", data="hard_text")
+    return replace(on_channels(one_heavy(budget).named("dense on text"), channels), data="hard_text")
 
 
 def on_channels(variant: Variant, channels: Sequence[str]) -> Variant:
