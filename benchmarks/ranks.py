@@ -64,8 +64,8 @@ def run_ranks(command: Sequence[str], ranks: int, folder: Path) -> None:
 def _wait(started: Sequence[subprocess.Popen[bytes]]) -> None:
     """Until all have ended, or until GRACE after one has failed."""
     deadline = None
-    while any(process.poll() is None for process in started):
-        if deadline is None and any(process.returncode for process in started):
+    while None in (statuses := [process.poll() for process in started]):
+        if deadline is None and any(statuses):
             deadline = time.monotonic() + GRACE
         if deadline is not None and time.monotonic() > deadline:
             return
