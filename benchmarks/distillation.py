@@ -3,13 +3,13 @@
     mmspec simulate --molecules 15000 --max-heavy-atoms 10 --seed 0 --out starter
     python benchmarks/run.py distillation starter --out distillation --seeds 0,1,2,3,4
 
-STARTER is a folder with train, val and test.parquet. One teacher is trained, and for each seed a student of
-each kind, all of one size. All learn from train.parquet, their best step is chosen on val.parquet, and they
-are measured on test.parquet, whose molecules are in neither. A run that was stopped goes on when the command
-is repeated. Rows go to results/distillation.csv: AUC over functional groups, Top-1 (the likeliest group is
-there), both in per cent of the teacher's, and the FLOPs of the training. The last rows are the time of one
-pass of teacher and student, in turn in one process on one thread, for batches of 1 and of 32 molecules: the
-median, and the ratio of the medians.
+STARTER is a folder with train, val and test.parquet, such as `fusion_data.py --test` writes too. One teacher
+is trained, and for each seed a student of each kind, all of one size. All learn from train.parquet, their
+best step is chosen on val.parquet, and they are measured on test.parquet, whose molecules are in neither. A
+run that was stopped goes on when the command is repeated. Rows go to results/distillation.csv: AUC over
+functional groups, Top-1 (the likeliest group is there), both in per cent of the teacher's, and the FLOPs of
+the training. The last rows are the time of one pass of teacher and student, in turn in one process on one
+thread, for batches of 1 and of 32 molecules: the median, and the ratio of the medians.
 """
 
 import argparse
@@ -33,9 +33,12 @@ from mmspec_ds.systems.fusion.trained import load_fusion
 
 KINDS = ("none", "logit", "feature", "flow")
 FIELDS = (
-    *("date", "commit", "device", "molecules", "steps", "model", "align", "seed", "parameters", "flops"),
+    *("date", "commit", "device", "data", "settings", "molecules", "steps", "model", "align", "seed"),
+    *("parameters", "flops"),
     *("auc", "top_1", "auc_share", "top_1_share", "batch", "ms", "teacher_over_student"),
 )
+SETTINGS = ("teacher", "teacher_dropout", "teacher_steps", "student", "peaks", "patch")
+"""The options that a row names."""
 RESULTS = Path(__file__).resolve().parent / "results" / "distillation.csv"
 
 
@@ -43,7 +46,8 @@ def content(options: argparse.Namespace, name: str, seed: int, kind: str = "") -
     """A run file: of the teacher, or of a student if a kind is given."""
     student = bool(kind)
     sizes = options.student if student else options.teacher
-    model = dict(zip(("d_model", "encoder_layers", "ffn_width", "heads"), sizes)) | {"dropout": 0.0}
+    model = dict(zip(("d_model", "encoder_layers", "ffn_width", "heads"), sizes))
+    model |= {"dropout": 0.0 if student else options.teacher_dropout}
     steps = options.student_steps if student else options.teacher_steps
     training = {"batch_size": 32, "steps": steps, "learning_rate": 3e-3 if student else 1e-3, "threads": 1}
     training |= {"final_learning_rate": 0.02, "warmup": 0.05, "validate_every": max(steps // 4, 1)}
@@ -57,7 +61,7 @@ def content(options: argparse.Namespace, name: str, seed: int, kind: str = "") -
             "modalities": ["h_nmr", "c_nmr", "ms"],
             "groups": 40,
         },
-        "tokens": {"patch": 16, "max_peaks": options.peaks},
+        "tokens": {"patch": options.patch, "max_peaks": options.peaks},
         "model": model,
         "fusion": {"kind": "contribution", "width": sizes[0]},
         "objective": {"alone": 0.3},
@@ -101,6 +105,11 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(one) for one in text.split(","))
 
 
+def worded(value: object) -> str:
+    """A setting as its option is given."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def main() -> None:
     """Train, measure, and write rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -113,7 +122,9 @@ def main() -> None:
     sizes = "width, layers, feed-forward width, heads"
     parser.add_argument("--teacher", type=numbers, default=(128, 6, 512, 4), help=f"{sizes} (128,6,512,4)")
     parser.add_argument("--student", type=numbers, default=(32, 1, 64, 2), help=f"{sizes} (32,1,64,2)")
+    parser.add_argument("--teacher-dropout", type=float, default=0.0, help="default: 0")
     parser.add_argument("--peaks", type=int, default=64, help="of a mass spectrum (default: 64)")
+    parser.add_argument("--patch", type=int, default=16, help="points of a curve in a token (default: 16)")
     parser.add_argument("--align", type=float, default=0.1, help="weight of vectors' distances (default: 0.1)")
     parser.add_argument("--rounds", type=int, default=100, help="of timing (default: 100)")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -128,6 +139,8 @@ def main() -> None:
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "commit": commit(),
         "device": device_name(torch.device("cpu")),
+        "data": options.starter.name,
+        "settings": " ".join(f"{name}={worded(getattr(options, name))}" for name in SETTINGS),
         "molecules": str(len(data)),
     }
     of_teacher = measure(teacher, data)
@@ -139,7 +152,7 @@ def main() -> None:
             about = {"model": kind, "seed": str(seed), "steps": str(options.student_steps)}
             about |= {"align": f"{options.align:g}"} if suffix else {}
             rows.append(common | shared(measure(student, data), of_teacher) | about)
-            print({name: value for name, value in rows[-1].items() if name not in common})
+            print({name: value for name, value in rows[-1].items() if name not in common}, flush=True)
     for size in (1, 32):
         models = {"teacher": loaded.model, "student": load_fusion(student).model}
         medians = {

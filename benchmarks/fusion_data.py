@@ -4,7 +4,8 @@
 
 Of each molecule the spectrum with the most peaks is taken, and 1H and 13C NMR are simulated with the usual
 noise. Writes `train.parquet` and `val.parquet` in the benchmark's schema, the molecules parted as the file says
-in `split`. Molecules that cannot be simulated are counted and left out.
+in `split`. With --test the molecules of `val` go to `test.parquet`, and a tenth of those of `train`, drawn from
+the seed, to `val.parquet`. Molecules that cannot be simulated are counted and left out.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from mmspec_ds.spectra.parquet import write_records
 from mmspec_ds.spectra.records import CarbonNMR, HydrogenNMR, Record, TandemMS
 
 SPLITS = ("train", "val")
+HELD_BACK = 10
+"""With --test one molecule of so many is for validation."""
 
 
 def richest(path: Path) -> tuple[dict[str, Entry], Counter[str]]:
@@ -75,14 +78,21 @@ def main() -> None:
     parser.add_argument("massbank", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--molecules", type=int, help="only so many of each split, drawn from the seed")
+    parser.add_argument("--test", action="store_true", help="write a third file")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     found, left = richest(options.massbank)
     options.out.mkdir(parents=True, exist_ok=True)
+    parts: dict[str, list[Entry]] = {}
     for name in SPLITS:
         entries = [one for one in found.values() if one.metadata.get("split") == name]
         order = np.random.default_rng(options.seed).permutation(len(entries))[: options.molecules]
-        chosen = [entries[at] for at in order.tolist()]
+        parts[name] = [entries[at] for at in order.tolist()]
+    if options.test:
+        learnt = parts["train"]
+        held = len(learnt) // HELD_BACK
+        parts = {"train": learnt[held:], "val": learnt[:held], "test": parts["val"]}
+    for name, chosen in parts.items():
         with ProgressLines(f"simulating {name}", len(chosen), unit="molecules") as progress:
             records = counted(joined(chosen, options.seed, left), progress.at)
             written = write_records(options.out / f"{name}.parquet", records)

@@ -26,7 +26,11 @@ class Pools(NamedTuple):
     pools: int
 
     def places(self, used_TK: Tensor) -> Tensor:
-        """sample * P + pool of each pair [T, K] int64, -1 where it is not used."""
+        """sample * P + pool of each pair [T, K] int64, -1 where `used_TK` is false.
+
+        Raises:
+            ValueError: the tokens are not `samples` blocks of equal length.
+        """
         tokens = len(self.pool_TK)
         length = tokens // max(1, self.samples)
         if length * self.samples != tokens:
@@ -120,7 +124,14 @@ def weighted_rows(rows_ND: Tensor, row_TK: Tensor, weight_TK: Tensor | None) -> 
 
 
 def pool_sums(out_ND: Tensor, weight_N: Tensor, place_N: Tensor, size: tuple[int, int]) -> PoolSums:
-    """The sums of weighted rows over the pools they are in, and those of the weights, float32 at least."""
+    """The sums of weighted rows over the pools they are in, and those of the weights, float32 at least.
+
+    Args:
+        out_ND: expert outputs of the pairs that are used.
+        weight_N: of each.
+        place_N: sample * P + pool of each, int64.
+        size: B and P.
+    """
     weighted_ND = out_ND.to(torch.promote_types(out_ND.dtype, torch.float32)) * weight_N[:, None]
     output_CD = weighted_ND.new_zeros(size[0] * size[1], out_ND.shape[1]).index_add(0, place_N, weighted_ND)
     weight_C = weight_N.new_zeros(size[0] * size[1]).index_add(0, place_N, weight_N)

@@ -71,7 +71,8 @@ class Layout:
 
     @classmethod
     def flatten(cls, experts: Experts) -> tuple["Layout", list[Tensor]]:
-        """The tensors of experts, as an autograd function takes them."""
+        """The layout and the tensors of experts, as an autograd function takes them: the four that are stacked,
+        or four for each expert."""
         if isinstance(experts, StackedWeights):
             return cls(experts.widths), list(experts.tensors)
         return cls(None), [t for e in experts for t in e]

@@ -79,7 +79,18 @@ def mixed_experts(
     hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, experts: Experts, *, activation: Activation,
     recompute: bool, pools: Pools | None = None,
 ) -> tuple[Tensor, PoolSums | None]:  # fmt: skip
-    """sum_k weight * FFN_e(hidden) [T, D], and the sums over pools if they are given."""
+    """sum_k weight * FFN_e(hidden) [T, D], and the sums over pools if they are given; differentiable in hidden,
+    weights and experts.
+
+    Args:
+        hidden_TD: the tokens.
+        index_TK: the expert of each pair, negative where there is none.
+        weight_TK: of each pair.
+        experts: their weights.
+        activation: "gelu" or "swiglu".
+        recompute: compute pre-activations again in the backward pass.
+        pools: where each pair is pooled.
+    """
     layout, flat = Layout.flatten(experts)
     # Inputs count as in need of a gradient also where gradients are off; nothing is to be kept then.
     recompute = recompute or not torch.is_grad_enabled()

@@ -25,6 +25,16 @@ class RoutePlainly(torch.autograd.Function):
         ctx: Any, hidden_TD: Tensor, modality_T: Tensor, weight_ED: Tensor, prior_ME: Tensor | None,
         selection: Tensor | None, rule: RoutingRule,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        """`Routing.index_TK`, `weight_TK`, `probability_TE` and `log_sum_exp_T`; see `route.route`.
+
+        Args:
+            hidden_TD: of any floating type.
+            modality_T: int64, NOT_ROUTED where there is no token.
+            weight_ED: the router's rows.
+            prior_ME: W prior of each modality, or None.
+            selection: [E] or [M, E], added for the choice alone, or None.
+            rule: how many experts, of which probabilities, with which weights.
+        """
         temperature, sigmoid, share = rule.temperature, rule.sigmoid, rule.dynamic_share
         routed_T = modality_T != NOT_ROUTED
         known_T = modality_T.clamp_min(0)
@@ -64,6 +74,7 @@ class RoutePlainly(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # what is saved stands for constants: a second derivative would be silently wrong
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The gradients of `hidden_TD`, `weight_ED` and `prior_ME`, None where none is asked for."""
         (
             hidden_TD, known_T, routed_T, weight_ED, logits_TE, affinity_TE, shares_TE, index_TK, weight_TK,
             total_T1,

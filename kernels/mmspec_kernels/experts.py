@@ -33,6 +33,9 @@ def expert_ffn(
 
     Returns:
         The outputs in the order of the rows, [N, D].
+
+    Raises:
+        ValueError: rows, counts and experts do not agree, or the shapes of the weights do not fit.
     """
     if len(counts) != len(experts) or sum(counts) != len(rows_ND):
         raise ValueError(f"{len(rows_ND)} rows, counts {list(counts)}, {len(experts)} experts do not agree")

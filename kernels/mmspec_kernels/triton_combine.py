@@ -81,6 +81,7 @@ class CombineRows(torch.autograd.Function):
         ctx: Any, rows_ND: Tensor, weight_TK: Tensor, row_TK: Tensor, place_TK: Tensor,
         pools: tuple[int, int] | None,
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """What `add_rows` gives, [T, D], or with `pools` what `add_and_pool` gives."""
         rows, weight = rows_ND.contiguous(), weight_TK.contiguous()
         ctx.save_for_backward(rows, weight, row_TK, place_TK)
         if pools is None:
@@ -89,6 +90,7 @@ class CombineRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of `rows_ND` and `weight_TK`; zero for rows of no pair."""
         rows, weight, row_TK, place_TK = ctx.saved_tensors
         grads, (tokens, top_k) = [g.contiguous() for g in grad_outputs], row_TK.shape
         pooled = len(grads) == 3

@@ -24,7 +24,11 @@ def is_interpreted() -> bool:
 
 
 def target_of(device: torch.device) -> Target:
-    """The launch table's class of a device."""
+    """The launch table's class of a device.
+
+    Raises:
+        ValueError: it is a CPU and Triton does not run in its interpreter.
+    """
     if device.type == "cpu":
         if not is_interpreted():
             raise ValueError("Triton kernels run on CPU tensors only under TRITON_INTERPRET=1")
@@ -92,7 +96,15 @@ def heavy_first(widths: Sequence[int]) -> tuple[int, ...]:
 def schedule_tiles(
     counts_E: Tensor, rows: int, widths: tuple[int, ...], d_model: int, launch: Launch
 ) -> Schedule:
-    """The tile schedule of `counts_E` int32 rows per expert, at most `rows` in all; no host synchronisation."""
+    """The tile schedule of the products over rows; no host synchronisation.
+
+    Args:
+        counts_E: int32 rows of each expert.
+        rows: at most so many in all.
+        widths: F of each expert.
+        d_model: D.
+        launch: sizes of the tiles.
+    """
     device = counts_E.device
     row_tiles = rows // launch.rows + min(len(widths), rows)
     wide_tiles = row_tiles * -(-max(widths) // launch.wide)
@@ -121,7 +133,8 @@ class SortedPairs:
 
 
 def sort_pairs(index_TK: Tensor, num_experts: int) -> SortedPairs:
-    """Stable counting sort on the device; pairs with a negative index come last. No host synchronisation."""
+    """Stable counting sort of the T * K pairs on the device; those with a negative index come last. No host
+    synchronisation."""
     index = index_TK.contiguous()
     pairs, device = index.numel(), index.device
     buckets, block = triton.next_power_of_2(num_experts + 1), SORT_BLOCK

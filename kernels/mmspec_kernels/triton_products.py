@@ -88,7 +88,8 @@ def activates_first(problem: Problem) -> bool:
 def run_first(
     problem: Problem, x: Tensor, weights: Packed, *, keep_pre: bool, keep_act: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The ragged pre-activations and activations, as asked for."""
+    """The ragged pre-activations and activations, flat, as asked for: `elements` times `scale` values, and
+    `elements`. `x` are tokens [T, D], or rows [N, D] without pairs."""
     pre = _ragged(problem, x, problem.scale) if keep_pre else None
     act = _ragged(problem, x, 1) if keep_act else None
     unused = weights.b1
@@ -103,7 +104,8 @@ def run_first(
 
 
 def run_second(problem: Problem, hidden: Tensor, weights: Packed, out: Tensor, *, activate: bool) -> None:
-    """Weighted outputs of all rows into the slots of their pairs (or in place without pairs)."""
+    """Weighted outputs of all rows into `out` [N, D], at the slots of their pairs (or in place without pairs).
+    `hidden` are activations, or pre-activations which it is to `activate`."""
     plan, launch = problem.schedule, problem.launch
     pair, weight = problem.indices()
     kernels_forward.second_product[(programs_on(out.device, launch, len(plan.narrow)),)](
@@ -116,7 +118,8 @@ def run_second(problem: Problem, hidden: Tensor, weights: Packed, out: Tensor, *
 def forward_rows(
     problem: Problem, x: Tensor, weights: Packed, *, keep_pre: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Slots [N, D] and the pre-activations if they are to be kept."""
+    """Slots [N, D] and the pre-activations, flat, if they are to be kept. `x` are tokens [T, D], or rows [N, D]
+    without pairs."""
     first = activates_first(problem)
     pre, act = run_first(problem, x, weights, keep_pre=keep_pre or not first, keep_act=first)
     slots = torch.empty(problem.rows, problem.d_model, dtype=x.dtype, device=x.device)
@@ -129,7 +132,8 @@ def forward_rows(
 def hidden_gradients(
     problem: Problem, grad: Tensor, pre: Tensor, weights: Packed
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """dpre, weighted activations, and the score gradient [N] (None without pairs)."""
+    """Gradients of the pre-activations and the weighted activations, flat both, and that of the router's
+    weights, [N] float32 (None without pairs). `grad` is that of the output, see `Problem`."""
     plan, launch = problem.schedule, problem.launch
     pair, weight = problem.indices()
     dpre, act = _ragged(problem, grad, problem.scale), _ragged(problem, grad, 1)
@@ -168,7 +172,14 @@ def input_gradient(problem: Problem, dpre: Tensor, weights: Packed) -> Tensor:
 
 
 def weight_gradients(problem: Problem, x: Tensor, grad: Tensor, dpre: Tensor, act: Tensor) -> Packed:
-    """Gradients of the packed weights: split along the rows, each split in float32, splits added in order."""
+    """Gradients of the packed weights: split along the rows, each split in float32, splits added in order.
+
+    Args:
+        problem: sizes and indices.
+        x: tokens [T, D], or rows [N, D] without pairs.
+        grad: of the output, see `Problem`.
+        dpre, act: of `hidden_gradients`.
+    """
     pair, weight = problem.indices()
     d_model, experts = problem.d_model, len(problem.widths)
     flags = problem.flags(x.dtype)

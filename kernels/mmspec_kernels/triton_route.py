@@ -33,6 +33,7 @@ class RouteTokens(torch.autograd.Function):
         ctx: Any, hidden_TD: Tensor, modality_T: Tensor, weight_ED: Tensor, prior_ME: Tensor | None,
         selection: Tensor | None, rule: RoutingRule,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        """The attributes of `Routing` in their order; the arguments are those of `cpu_route.RoutePlainly`."""
         hidden, modality = hidden_TD.contiguous(), modality_T.contiguous()
         weight = weight_ED.contiguous()
         (tokens, d_model), experts, device = hidden.shape, weight.shape[0], hidden.device
@@ -58,6 +59,7 @@ class RouteTokens(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of `hidden_TD`, `weight_ED` and `prior_ME`."""
         hidden, modality, weight, logits, index, chosen, lse = ctx.saved_tensors
         rule: RoutingRule = ctx.rule
         (tokens, d_model), experts = hidden.shape, weight.shape[0]

@@ -113,7 +113,11 @@ class SpectraDataset:
         )
 
     def with_spectra_of(self, order: npt.ArrayLike) -> "SpectraDataset":
-        """The same molecules in the same order, each with the spectra of sample `order[i]`: for controls."""
+        """The same molecules in the same order, each with the spectra of sample `order[i]`: for controls.
+
+        Raises:
+            ValueError: `order` has not one number for each sample.
+        """
         chosen = np.asarray(order, dtype=np.int64)
         if chosen.shape != (len(self),):
             raise ValueError(f"order has shape {chosen.shape}, the dataset {len(self)} samples")

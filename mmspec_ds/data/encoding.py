@@ -134,7 +134,8 @@ class TextLearner:
         return _texts(rows, chosen, tuple(self._ids), limit, lambda m, words: [self._id(m, w) for w in words])
 
     def finish(self) -> tuple[InputEncoding, dict[Modality, npt.NDArray[np.int16]]]:
-        """The encoding that was learnt, and per modality a table from provisional ids to its own."""
+        """The encoding that was learnt, and per modality a table, int16, that gives the id of each provisional
+        one."""
         source = {modality: Vocabulary.build([tuple(ids)]) for modality, ids in self._ids.items()}
         tables = {
             modality: np.array([*range(self._first), *source[modality].encode(ids)], dtype=np.int16)

@@ -186,6 +186,9 @@ def grouped_difference(
 
     Returns:
         p is twice the share of resamples on the other side of zero, at most 1 and at least 1 / R.
+
+    Raises:
+        ValueError: as `delong_area`.
     """
     _checked(first_N, is_case_N)
     _checked(second_N, is_case_N)

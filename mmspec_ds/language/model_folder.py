@@ -212,7 +212,7 @@ def decoder_of(model: Any) -> Any:
 
 
 def embedded(model: Any, ids: Tensor) -> Tensor:
-    """The input embeddings of token ids, one more axis."""
+    """The input embeddings of token ids [...], [..., width]."""
     states: Tensor = model.get_input_embeddings()(ids)
     return states
 

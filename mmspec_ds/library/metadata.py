@@ -105,7 +105,8 @@ def table_of_spectra(spectra: Sequence[Spectrum]) -> pa.Table:
 
 
 def values_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """A column as an array: numbers with NaN where unknown, texts as objects with None."""
+    """A column as an array of one number or text for each row: numbers with NaN where unknown, texts as objects
+    with None."""
     if len(column) > _MANY:
         found: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
         return found

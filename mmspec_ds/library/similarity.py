@@ -26,7 +26,7 @@ class Weights:
     intensity: float
 
     def of(self, mz: Floats, intensity: Floats) -> npt.NDArray[np.float64]:
-        """The weights of peaks, float64 in their order and shape."""
+        """The weights of peaks of these m/z and intensities, float64 in their order and shape."""
         weights = np.asarray(intensity, np.float64) ** self.intensity
         if self.mz:
             weights *= np.asarray(mz, np.float64) ** self.mz

@@ -22,7 +22,11 @@ LocalExperts = Callable[[Tensor, Sequence[int]], Tensor]
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of this process in expert parallelism: it is `rank` of `size` ranks that share the experts."""
+    """The place of this process in expert parallelism: it is `rank` of `size` ranks that share the experts.
+
+    Raises:
+        ValueError: there is no such rank.
+    """
 
     size: int = 1
     rank: int = 0
@@ -32,7 +36,11 @@ class Placement:
             raise ValueError(f"rank {self.rank} of an expert-parallel group of {self.size}")
 
     def local(self, experts: int) -> range:
-        """Numbers of the experts on this rank, a contiguous block."""
+        """Numbers of those of so many experts that are on this rank, a contiguous block.
+
+        Raises:
+            ValueError: the ranks cannot share them evenly.
+        """
         share, left = divmod(experts, self.size)
         if left:
             raise ValueError(f"{experts} experts cannot be shared by {self.size} ranks: expected a divisor")
@@ -54,7 +62,7 @@ def chunk_counts(counts: Tensor, chunks: int) -> Tensor:
 
 
 def in_chunks(plan: Dispatch, chunks: int) -> Dispatch:
-    """The same plan with rows in the order (chunk, expert, token)."""
+    """The same plan with rows in the order (chunk, expert, token), for chunks as `chunk_counts` has them."""
     if chunks == 1:
         return plan
     rows, counts_E = len(plan.token_N), plan.counts_E
@@ -97,7 +105,7 @@ class Exchange:
         self.plan = in_chunks(plan, chunks)
 
     def send(self, rows_ND: Tensor) -> None:
-        """Wait for the counts and start the first chunk."""
+        """Wait for the counts and start the first chunk. `rows_ND` are in the order of `plan`."""
         self._counting.wait()
         both = torch.stack([self._sent_PL, self._received_PL])
         # Both tables in one copy to the host, which waits here and nowhere else.
@@ -109,7 +117,8 @@ class Exchange:
         self._ticket = self._start(0)
 
     def compute(self, experts: LocalExperts) -> Tensor:
-        """Expert outputs of all rows [N, D], in the order of `plan`."""
+        """Outputs of this group's experts for all rows that were sent, [N, D], in the order of `plan`;
+        `experts` are those of this rank. It is called once, after `send`."""
         homeward = []
         for chunk, outward in enumerate(self._outward):
             ticket = self._ticket

@@ -64,7 +64,17 @@ class Gate(nn.Module):
         self.register_buffer("serves_ME", everything if serves_ME is None else serves_ME, persistent=False)
 
     def forward(self, hidden_TD: Tensor, modality_T: Tensor, temperature: float, samples: int = 1) -> Routing:
-        """Route T tokens, which are `samples` blocks of equal length; blocks matter where experts choose."""
+        """Route T tokens, which are `samples` blocks of equal length; blocks matter where experts choose.
+
+        Args:
+            hidden_TD: their representations.
+            modality_T: int64, NOT_ROUTED where there is no token.
+            temperature: tau of the softmax.
+            samples: B.
+
+        Returns:
+            See `mmspec_kernels.route`, or `route_by_experts` where experts choose: K is then E.
+        """
         settings, weight_ED, prior_MD = self.settings, self.wg.weight, self._prior()
         rule = RoutingRule(settings.k, temperature, settings.gate, settings.renormalise, settings.dynamic_share)
         if settings.choice == "expert":
@@ -103,7 +113,15 @@ def serving(settings: MoESettings, modalities: Sequence[str]) -> Tensor:
 def mix_experts(
     experts: LocalExperts, count: int, hidden_TD: Tensor, index_TK: Tensor, weight_TK: Tensor
 ) -> Tensor:
-    """The weighted sum of each token's experts [T, D], for `count` experts that any function computes."""
+    """The weighted sum of each token's experts [T, D], for `count` experts that any function computes.
+
+    Args:
+        experts: of all of them.
+        count: E.
+        hidden_TD: the tokens.
+        index_TK: the expert of each pair, negative where there is none.
+        weight_TK: of each pair.
+    """
     plan = dispatch(index_TK, count)
     rows_ND = experts(gather(hidden_TD, plan), plan.counts_E.tolist())
     return combine(rows_ND, weight_TK, plan)
@@ -112,7 +130,8 @@ def mix_experts(
 def add_rows(
     rows_ND: Tensor, weight_TK: Tensor, plan: Dispatch, pools: Pools | None
 ) -> tuple[Tensor, PoolSums | None]:
-    """The weighted sum of each token's expert outputs [T, D], and the sums over pools if they are given."""
+    """The weighted sum of each token's expert outputs [T, D], and the sums over pools if they are given.
+    `rows_ND` are in the order of `plan`."""
     if pools is None:
         return combine(rows_ND, weight_TK, plan), None
     return combine_and_pool(rows_ND, weight_TK, plan, pools)
@@ -148,6 +167,8 @@ class SparseDispatch(nn.Module):
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, temperature: float
     ) -> tuple[Tensor, RoutingReport | PooledReport]:
+        """The weighted sum of each token's experts [B, S, D], zero at padding, and the layer's report, of this
+        rank's tokens."""
         hidden_TD, modality_T = hidden_BSD.flatten(0, 1), modality_BS.flatten()
 
         routing = self.gate(hidden_TD, modality_T, temperature, len(modality_BS))

@@ -11,7 +11,7 @@ from mmspec_ds.moe.statistics import RoutingReport
 
 
 def squared_variation(values: Tensor) -> Tensor:
-    """CV^2 = Var / mean^2 with the population variance; 0 when all is 0."""
+    """CV^2 = Var / mean^2 of all components, with the population variance; 0 when all is 0."""
     return values.var(correction=0) / values.mean().square().clamp_min(1e-20)
 
 
@@ -30,7 +30,8 @@ def entropy_loss(report: RoutingReport) -> Tensor:
 
 
 def cost_loss(report: RoutingReport, cost_E: Tensor) -> Tensor:
-    """L_cost, the mean expected cost of a token (equation 7), with costs relative to the widest expert."""
+    """L_cost, the mean expected cost of a token (equation 7), with the costs [E] of `layer.relative_costs`, 1
+    for the widest expert."""
     return (report.importance_ME.sum(0) * cost_E).sum() / _tokens(report)
 
 

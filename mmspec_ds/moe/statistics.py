@@ -43,7 +43,7 @@ class RoutingReport:
     separation_count: Tensor
 
     def with_structure(self, sums: Tensor) -> "RoutingReport":
-        """The same report with the four numbers of `StructuralSums`."""
+        """The same report with the four numbers of `StructuralSums`, [4] in the order of its attributes."""
         return replace(
             self,
             agreement=sums[0],
@@ -84,7 +84,14 @@ class _Sums(torch.autograd.Function):
 
 
 def routing_report(routing: Routing, kept_TK: Tensor, modality_T: Tensor, modalities: int) -> RoutingReport:
-    """The report of a layer without its structural sums, which are zero."""
+    """The report of a layer without its structural sums, which are zero.
+
+    Args:
+        routing: where the tokens go.
+        kept_TK: `routing.index_TK`, with NOT_ROUTED for pairs that capacity dropped.
+        modality_T: int64, NOT_ROUTED where there is no token.
+        modalities: M.
+    """
     probability_TE, index_TK = routing.probability_TE, routing.index_TK
     experts = probability_TE.shape[1]
     # Chosen experts are marked, and in one more column whether a pair is not used.
@@ -128,12 +135,12 @@ def sum_over_ranks(local: Tensor, group: Any | None = None) -> Tensor:
 
 
 def to_vector(report: RoutingReport) -> Tensor:
-    """All sums of a report as one vector."""
+    """All sums of a report as one vector, [3 M + 2 M E + 5], the attributes one after the other."""
     return torch.cat([getattr(report, field.name).reshape(-1) for field in fields(report)])
 
 
 def with_values(reports: Sequence[RoutingReport], values: Tensor) -> tuple[RoutingReport, ...]:
-    """Reports of the same shapes with the sums of `values`, their concatenated vectors."""
+    """Reports of the same shapes with the sums of `values`, the vectors of `to_vector` one after the other."""
     parts = [getattr(report, field.name) for report in reports for field in fields(report)]
     pieces = iter(values.split([part.numel() for part in parts]))
     return tuple(

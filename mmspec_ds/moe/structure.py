@@ -45,7 +45,8 @@ class StructuralSums(nn.Module):
         self.register_buffer("expert_P", expert_P, persistent=False)
 
     def pools(self, modality_T: Tensor, index_TK: Tensor, samples: int) -> Pools:
-        """The pool of each token-expert pair, for tokens that are `samples` blocks of equal length."""
+        """The pool of each token-expert pair, for tokens that are `samples` blocks of equal length. What it is
+        where `modality_T` or `index_TK` is negative does not matter."""
         pool_TK = self.pool_ME[modality_T.clamp_min(0)[:, None], index_TK.clamp_min(0)]
         return Pools(pool_TK, samples, self.count)
 

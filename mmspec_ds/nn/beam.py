@@ -45,7 +45,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class SearchRules:
-    """The numbers of one search; see `beam_search`."""
+    """The numbers of one search; see `beam_search`.
+
+    Raises:
+        ValueError: one is out of its range.
+    """
 
     beam: int
     n_best: int

@@ -132,6 +132,7 @@ class GrammarConstraint:
         return _Rows(all_NC, self._sizes, self.tables.counters)
 
     def allowed(self) -> Tensor:
+        """See `Constraint`."""
         apart_NV = self.now.first_NV & self.now.touch_N1 == 0
         mask_NV = self.allowed_actions(self._row_N()).gather(1, self.now.action_NV) & apart_NV
         return mask_NV.view(self.samples, -1, self.tables.tokens)
@@ -141,10 +142,12 @@ class GrammarConstraint:
         return (self.now.places_NC.clamp(self.tables.low, self.tables.high) * self.tables.strides).sum(1)
 
     def allowed_actions(self, row_N: Tensor) -> Tensor:
-        """[N, A]; of a digit it tells whether a ring may be opened."""
+        """True for each action that may follow, [N, A]; of a digit it tells whether a ring may be opened.
+        `row_N` is the row of `GrammarTables.allowed` of each hypothesis."""
         return self.tables.allowed.index_select(0, row_N)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
+        """See `Constraint`."""
         tables = self.tables
         self.parents_N = (parents_BK + self._first_B1).flatten()
         if len(self.parents_N) != len(self._spare.all_NC) or self._spare is self.now:
@@ -181,6 +184,7 @@ class GrammarConstraint:
         now.first_NV.scatter_(1, token_N1, now.place_N1 & opens_N1)
 
     def keep(self, samples: Tensor) -> None:
+        """See `Constraint`."""
         all_BKC = self.now.all_NC.unflatten(0, (self.samples, -1))[samples]
         self.samples = len(samples)
         self.now = self._spare = self._rows(all_BKC.flatten(0, 1))

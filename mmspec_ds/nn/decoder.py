@@ -181,7 +181,11 @@ class Decoder(nn.Module):
     def with_reports(
         self, target_BL: Tensor, memory_BSD: Tensor, mask_BS: Tensor
     ) -> tuple[Tensor, tuple[object | None, ...]]:
-        """What `forward` gives, and the report of each layer's feed-forward network, or None."""
+        """What `forward` gives, and the report of each layer's feed-forward network, or None.
+
+        Raises:
+            ValueError: as `forward`.
+        """
         self._check_length(target_BL.shape[1])
         mask_B11S = attendable(mask_BS)
         # Nothing follows EOS. The longest target of a batch comes without it: if it were routed, loads would
@@ -198,7 +202,11 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def start(self, memory_BSD: Tensor, mask_BS: Tensor, *, beams: int, capacity: int) -> DecodingCache:
-        """A cache for at most `beams` hypotheses per sample of at most `capacity` tokens each, BOS included."""
+        """A cache for at most `beams` hypotheses per sample of at most `capacity` tokens each, BOS included.
+
+        Raises:
+            ValueError: `capacity` is more than `max_target_tokens`.
+        """
         self._check_length(capacity)
 
         def layer_cache(attention: CrossAttention) -> LayerCache:

@@ -13,6 +13,9 @@ class Dropout(nn.Module):
     On a CPU four components share one draw of 64 bits: forward and backward of [4480, 128] in float32 take 1.6
     ms instead of torch's 4.0 on one thread. The rate is rounded to a multiple of 2^-16, and the scale is that
     of the rounded rate. The generator is torch's own. On other devices this is torch's dropout.
+
+    Raises:
+        ValueError: the rate is not in [0, 1).
     """
 
     def __init__(self, rate: float) -> None:

@@ -34,6 +34,13 @@ class Sinusoids(nn.Module):
 
     The phase is reduced in float64, whatever the model's dtype: m/z 500 at a wavelength of 0.01 is 50,000
     turns, of which bfloat16 would keep nothing and float32 two decimals.
+
+    Args:
+        wavelengths: the shortest and the longest, in the unit of x.
+        features: an even number.
+
+    Raises:
+        ValueError: the shortest is not above 0, or not below the longest.
     """
 
     turns_per_unit: Tensor
@@ -47,7 +54,7 @@ class Sinusoids(nn.Module):
         self.register_buffer("turns_per_unit", torch.tensor(self._turns, dtype=torch.float64), persistent=False)
 
     def forward(self, values: Tensor, dtype: torch.dtype) -> Tensor:
-        """[...] to [..., features]."""
+        """Numbers [...] as [..., features], of the type `dtype`."""
         turns = values.to(torch.float64).unsqueeze(-1) * self.turns_per_unit
         phase = ((turns - turns.round()) * (2 * math.pi)).to(torch.promote_types(dtype, torch.float32))
         return torch.cat([phase.sin(), phase.cos()], dim=-1).to(dtype)
@@ -175,8 +182,8 @@ class RealProjection(nn.Module):
 class SpectraEmbedding(nn.Module):
     """Embeds the tokens of all modalities and lays them out as a padded sequence; padding is zero.
 
-    A token is the sum of its discrete fields, its continuous fields, its place if its modality is ordered,
-    and its modality. A modality that a batch lacks takes part with no tokens, so that every parameter has a
+    A token is the sum of its discrete fields, its continuous fields, its place if its modality is ordered, and
+    its modality. A modality that a batch lacks takes part with no tokens, so that every parameter has a
     gradient on every rank and step.
 
     Args:
@@ -184,6 +191,9 @@ class SpectraEmbedding(nn.Module):
         d_model: D.
         features: sinusoids of a number.
         std: standard deviation at the start of each component of what is summed.
+
+    Raises:
+        ValueError: there is no modality.
     """
 
     def __init__(

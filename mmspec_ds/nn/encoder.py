@@ -54,6 +54,14 @@ class EncoderLayer(nn.Module):
     def forward(
         self, hidden_BSD: Tensor, modality_BS: Tensor, mask_B11S: Tensor, temperature: float
     ) -> tuple[Tensor, object | None]:
+        """[B, S, D] to [B, S, D], with the report of the feed-forward network.
+
+        Args:
+            hidden_BSD: states of the layer before.
+            modality_BS: PADDING where there is no token.
+            mask_B11S: see `attention.attendable`.
+            temperature: a router's tau.
+        """
         attended_BSD = self.attention(self.attention_norm(hidden_BSD), mask_B11S)
         if self.after_attention is not None:
             attended_BSD = self.after_attention(attended_BSD)

@@ -38,12 +38,22 @@ class ModulatedGradient(torch.autograd.Function):
         noise: float,
         chance: tuple[int, int],
     ) -> Tensor:
+        """The states as they are, [B, S, D].
+
+        Args:
+            hidden_BSD: the states.
+            modality_BS: PADDING where there is no token.
+            factor_BS: of the gradient.
+            noise: the standard deviation of the noise as a multiple of that of the gradient; 0 for none.
+            chance: the seed, and the number of the first sample in the global batch.
+        """
         ctx.save_for_backward(modality_BS, factor_BS)
         ctx.noise, ctx.chance = noise, chance
         return hidden_BSD.view_as(hidden_BSD)
 
     @staticmethod
     def backward(ctx: Any, *pulls: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of the states, multiplied and with noise; none of the other arguments."""
         modality_BS, factor_BS = ctx.saved_tensors
         (pull_BSD,) = pulls
         found_BSD = pull_BSD * factor_BS.to(pull_BSD.dtype)[..., None]

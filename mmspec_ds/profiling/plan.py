@@ -55,7 +55,11 @@ class Change:
 
 
 class Planner:
-    """Plans of one run. A pass is watched once for each batch size, width, precision and checkpointing."""
+    """Plans of one run. A pass is watched once for each batch size, width, precision and checkpointing.
+
+    Raises:
+        ConfigError: the run fuses late, or has more than one pass a step.
+    """
 
     def __init__(self, run: ElucidationRun, engine: EngineFile, figures: TokenFigures) -> None:
         if run.model.fusion == "late":

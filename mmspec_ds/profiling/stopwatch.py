@@ -49,12 +49,15 @@ class Stopwatch(Observer):
         self.bytes_sent = 0.0
 
     def begin(self, part: str) -> None:
+        """See `Observer`."""
         self._open[part].append(self._now())
 
     def end(self, part: str) -> None:
+        """See `Observer`."""
         self._spans.append((part, self._open[part].pop(), self._now()))
 
     def sent(self, size: float) -> None:
+        """See `Observer`."""
         self.bytes_sent += size
 
     @contextmanager

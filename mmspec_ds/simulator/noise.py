@@ -42,8 +42,15 @@ def add_noise(
     streams: Sequence[np.random.Generator],
     multiplet_errors_ppm: FloatArray | None = None,
 ) -> tuple[Spectrum, ...]:
-    """The spectra with noise. Each has its own generator in `streams`, so the noise of one modality does not
-    depend on that of another. `multiplet_errors_ppm` are errors of the 1H multiplets that are already drawn."""
+    """The spectra with noise.
+
+    Args:
+        spectra: of one molecule, of any kinds but EI.
+        settings: how much.
+        streams: a generator for each spectrum, so that the noise of one modality does not depend on that of
+            another.
+        multiplet_errors_ppm: errors of the 1H multiplets that are already drawn; without, they are drawn here.
+    """
     noisy: dict[type, Callable[..., Spectrum]] = {
         HydrogenNMR: partial(noisy_hydrogen, errors_ppm=multiplet_errors_ppm),
         CarbonNMR: noisy_carbon,
@@ -77,7 +84,7 @@ def noisy_carbon(spectrum: CarbonNMR, settings: NoiseSettings, random: np.random
 
 
 def multiplet_errors(count: int, settings: NoiseSettings, random: np.random.Generator) -> FloatArray:
-    """Errors (ppm) of the shifts of `count` multiplets."""
+    """Errors of the shifts of `count` multiplets, ppm, [count]."""
     errors: FloatArray = settings.hydrogen_ppm * random.standard_normal(count)
     return errors
 

@@ -49,7 +49,11 @@ class Faults:
             self._checks.append((row_I[bad], bad, why))
 
     def why(self, row: int) -> str:
-        """The first fault that was noted of a bad row."""
+        """The first fault that was noted of a bad row.
+
+        Raises:
+            ValueError: the row has none.
+        """
         for rows, items, why in self._checks:
             found = np.flatnonzero(rows == row)
             if len(found):

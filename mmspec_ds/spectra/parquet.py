@@ -208,7 +208,11 @@ class RowReader:
         self, groups: Iterable[int] | None = None, columns: list[FileColumn] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The columns that are read (or those given), at most `BATCH_ROWS` rows at a time, of all row groups or
-        of some."""
+        of some.
+
+        Raises:
+            DataError: the file cannot be read, or describes a column in two ways.
+        """
         wanted = self._read if columns is None else columns
         leaves = self._leaves(wanted)
         for group in range(self._file.num_row_groups) if groups is None else groups:
@@ -230,7 +234,11 @@ class RowReader:
             first_row += batch.num_rows
 
     def decode(self, batch: pa.RecordBatch, first_row: int) -> FileRows:
-        """The rows of a batch, checked; `first_row` is the number of its first row in the file."""
+        """The rows of a batch, checked; `first_row` is the number of its first row in the file.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
         with _readable(self._path):
             smiles: list[str | None] = [None] * batch.num_rows
             if SMILES in batch.schema.names:

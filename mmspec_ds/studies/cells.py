@@ -230,11 +230,20 @@ class CellFolder:
 
 def described(cell: Cell) -> str:
     """A cell in a few words: what it changes, its data and its seed. Two cells may have the same words."""
-    told = ((key, f"[{len(v)} entries]" if isinstance(v, list) else v) for key, v in cell.overrides.items())
-    changes = ", ".join(f"{key}={value}" for key, value in told)
-    short = changes if len(changes) <= 60 else changes[:57] + "..."
+    told = [f"{key}={_in_short(value)}" for key, value in cell.overrides.items()]
+    shown = list(told)
+    while len(shown) > 1 and len(", ".join(shown)) > 60:
+        shown.pop()
+    if len(shown) < len(told):
+        shown.append(f"{len(told) - len(shown)} more")
     start = "" if cell.start_from is None else ", from trained weights"
-    return f"{short or cell.base}{start}, {cell.data}, seed {cell.seed}"
+    return f"{', '.join(shown) or cell.base}{start}, {cell.data}, seed {cell.seed}"
+
+
+def _in_short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{len(value)} entries]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def distinct(cells: Iterable[Cell], budget: Budget) -> tuple[Cell, ...]:

@@ -33,7 +33,7 @@ class Progress:
 
     def __init__(self, cells: Sequence[Cell], budget: Budget, places: int) -> None:
         self._budget, self._places, self._total = budget, places, len(cells)
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str, int | None] = {}
         self._speeds: dict[Path, float] = {}
         self._measuring: dict[Path, float] = {}
 
@@ -56,14 +56,17 @@ class Progress:
         return State(whole, tuple(self._line(job) for job in running))
 
     def seconds_left(self, running: Sequence[CellJob], pending: Sequence[Cell]) -> float | None:
-        """The time that is left; None before any speed is known. Trainings whose steps are not given, and
-        measures before the first was made, are left out."""
-        if not self._speeds:
+        """The time that is left; None before any speed is known, or while a training runs or waits whose steps
+        are not known. Measures before the first was made are left out."""
+        steps = [self._steps_of(cell) for cell in pending if cell.trains]
+        for job in running:
+            if job.stage == "train":
+                whole = self._steps_of(job.cell)
+                steps.append(whole and max(0, whole - job.step()))
+        if not self._speeds or None in steps:
             return None
         speed = sum(self._speeds.values()) / len(self._speeds)
-        steps = sum(self._steps_of(cell) for cell in pending if cell.trains)
-        steps += sum(max(0, self._steps_of(job.cell) - job.step()) for job in running if job.stage == "train")
-        seconds = steps / speed
+        seconds = sum(one for one in steps if one is not None) / speed
         if self._measuring:
             each = sum(self._measuring.values()) / len(self._measuring)
             seconds += each * (len(pending) + sum(job.stage == "train" for job in running))
@@ -77,11 +80,11 @@ class Progress:
         steps = self._steps_of(job.cell)
         return f"{job.name}: step {job.step():,}{f' of {steps:,}' if steps else ''}{pace}"
 
-    def _steps_of(self, cell: Cell) -> int:
-        """The steps of a cell; 0 where its budget is another."""
+    def _steps_of(self, cell: Cell) -> int | None:
+        """The steps of a cell; None where its budget is in FLOPs or epochs."""
         name = f"{cell.base} {dict(cell.overrides)} {cell.data}"
         if name not in self._steps:
-            self._steps[name] = settings_of(cell, self._budget).training.steps or 0
+            self._steps[name] = settings_of(cell, self._budget).training.steps
         return self._steps[name]
 
 

@@ -97,7 +97,8 @@ class CellJob:
         return False
 
     def start(self) -> None:
-        """Begin, or go on, with what is missing; a cell that misses nothing ends at once."""
+        """Begin, or go on, with what is missing; a cell that misses nothing ends at once, and so does one that
+        cannot begin, with a `fault`."""
         try:
             self.folder.check(self.cell, self.budget)
             self._begin_next()

@@ -53,7 +53,16 @@ def check_measures(cells: Sequence[Cell]) -> None:
 
 
 def measure(folder: CellFolder, job: MeasureJob, names: Sequence[str]) -> list[str]:
-    """Make measures of a cell, each written as soon as it is made; return the names of those that failed."""
+    """Make measures of a cell, each written as soon as it is made.
+
+    Args:
+        folder: of the cell; they are written to its `measures`.
+        job: what is measured, and where.
+        names: of the measures; the cell's system must have them.
+
+    Returns:
+        The names of those that failed. What went wrong is printed.
+    """
     kept = folder.path / MEASURES_FOLDER
     kept.mkdir(exist_ok=True)
     system = system_of(job.cell)

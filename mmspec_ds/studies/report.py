@@ -94,7 +94,8 @@ def write_report(results: StoredResults) -> Path:
 
 
 def summary(results: StoredResults) -> dict[str, Any]:
-    """Every figure as mean and standard deviation over seeds, for each variant of the study."""
+    """Every figure as mean and standard deviation over seeds, for each variant of the study, in JSON's types:
+    `study`, `title`, `budget`, and of each of `variants` what decides its cells and its `figures`."""
     variants = []
     for cell in results.cells:
         alike = results.alike(cell)

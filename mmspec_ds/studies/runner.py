@@ -61,7 +61,12 @@ class Runner:
     seconds_between_lines: float = 30.0
 
     def run(self) -> Outcome:
-        """Do what is missing, until everything is there, has failed or is to stop."""
+        """Do what is missing, until everything is there, has failed or is to stop. Faults of cells do not end
+        it.
+
+        Raises:
+            UserError: data that the cells need cannot be made, or the language model cannot be used.
+        """
         self._pending: list[Cell] = []
         self._finished = 0
         self._faults: dict[str, str] = {}

@@ -197,7 +197,11 @@ def device_of_rank() -> torch.device:
 
 
 def check_topology(ep_size: int) -> None:
-    """Refuse an expert-parallel size that these ranks cannot have, before anything is built."""
+    """Refuse an expert-parallel size that these ranks cannot have, before anything is built.
+
+    Raises:
+        ConfigError: it does not divide the number of ranks.
+    """
     world = dist.get_world_size()
     if world % ep_size:
         raise ConfigError(f"training.ep_size is {ep_size}, but there are {world} ranks: expected a divisor")

@@ -141,7 +141,8 @@ class FirstFault:
         self._step = torch.zeros((), dtype=torch.int64, device=device)
 
     def record(self, step: int, norm: Tensor) -> None:
-        """Record the gradient's norm at step 1, 2, ..."""
+        """Note a step, from 1, if it is the first whose gradient's norm is not finite. No step waits for the
+        device."""
         faulty = ~torch.isfinite(norm.to(self._step.device)) & (self._step == 0)
         self._step += faulty * step
 

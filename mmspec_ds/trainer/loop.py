@@ -70,7 +70,12 @@ def train(run: RunSettings, system: System, *, resume: bool = False, overwrite: 
 
 
 def run_steps(session: Session, state: TrainerState, stop: StopRequest) -> bool:
-    """Steps from where `state` stands to the end of the budget; returns whether it is spent."""
+    """Steps from where `state` stands to the end of the budget; returns whether it is spent.
+
+    Raises:
+        UserError: a gradient is not finite.
+        ConfigError: the budget counts what the task does not.
+    """
     settings = session.run.training
     started = time.monotonic() - state.seconds
     agree_every = 1 if session.budget.seconds is not None else settings.log_every
@@ -144,7 +149,12 @@ class Updates:
         return self.step, seconds, self.counts.samples or 0.0, self.counts.flops or 0.0
 
     def advance(self, seconds: float) -> None:
-        """One update, logged if it is due; `seconds` of training have gone by so far."""
+        """One update, logged if it is due; `seconds` of training have gone by so far.
+
+        Raises:
+            UserError: a gradient was not finite.
+            ConfigError: the budget counts what the task does not.
+        """
         session, settings = self.session, self.session.run.training
         progress = self.progress(seconds)
         rate = learning_rate_at(session.budget.progress_after_next(*self._spent(seconds)), settings)
@@ -219,7 +229,18 @@ class Updates:
 def training_step(
     session: Session, batch: Batch, progress: float, rate: float, number: int
 ) -> tuple[Tensor | None, StepLoss]:
-    """Micro-batch `number` of the run: the norm of the gradient, if an update was completed, and its loss."""
+    """Micro-batch `number` of the run.
+
+    Args:
+        session: of the training.
+        batch: on its device.
+        progress: the share of the budget that is spent, 0 to 1.
+        rate: the learning rate.
+        number: with the run's seed and the rank it decides all that is drawn.
+
+    Returns:
+        The norm of the gradient before clipping if an update was completed, else None; and the loss.
+    """
     engine, task = session.engine, session.task
     # Dropout depends on seed, number and rank alone: a resumed run draws what the undisturbed one would have.
     torch.manual_seed(

@@ -15,6 +15,9 @@ def prefetch(items: Iterator[T], depth: int = 2) -> Generator[T, None, None]:
 
     An error in the making is raised where its item would have come. When the caller closes the generator, the
     thread has ended; an item that is being made then is finished first.
+
+    Raises:
+        ValueError: `depth` is below 1.
     """
     if depth < 1:
         raise ValueError(f"depth is {depth}: expected at least 1")

@@ -59,7 +59,18 @@ class Session:
 def prepare(
     run: RunSettings, system: System, engine_file: EngineFile, *, resume: bool, overwrite: bool
 ) -> tuple[Session, TrainerState]:
-    """Find where to begin, make the task and its engine, open the run's folder."""
+    """Find where to begin, make the task and its engine, open the run's folder.
+
+    Args:
+        run: the settings.
+        system: what is trained.
+        engine_file: DeepSpeed's settings.
+        resume, overwrite: see `find_start`.
+
+    Raises:
+        ConfigError: settings that do not fit these ranks, the checkpoint or the task.
+        DataError: a file cannot be read, or the folder cannot be written.
+    """
     settings = run.training
     device = device_of_rank()  # before the first collective: NCCL takes the GPU that is current then
     threads = share_cores(settings.threads)
@@ -125,7 +136,11 @@ def _announce(session: Session, step: int, threads: int, remarks: tuple[str, ...
 
 def open_folder(run: RunSettings, task: Task[Any, Any], *, resume: bool) -> None:
     """Make the run's folder self-contained: settings, the engine's settings, the task's files. Unless it is to
-    be resumed, what an earlier run left there is removed, and nothing else."""
+    be resumed, what an earlier run left there is removed, and nothing else.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     folder = run.folder
     engine = run.engine.read_bytes()  # before anything is removed: it may be that of the folder
     if not resume:

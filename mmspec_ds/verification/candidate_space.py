@@ -111,7 +111,7 @@ class CandidateSpace:
         return len(self.smiles)
 
     def subset(self, numbers: npt.NDArray[np.int64]) -> Self:
-        """Some of the molecules, by their numbers."""
+        """Some of the molecules, by their numbers, in that order. `skipped` stays."""
         return replace(
             self,
             smiles=tuple(self.smiles[at] for at in numbers),
@@ -120,7 +120,7 @@ class CandidateSpace:
         )
 
     def fitting(self, composition: Composition | None) -> npt.NDArray[np.int64]:
-        """Numbers of the molecules of a formula or a mass; all for None."""
+        """Numbers of the molecules of a formula or a mass, int64, rising; all for None."""
         if composition is None:
             return np.arange(len(self), dtype=np.int64)
         low, high = composition.mass_da

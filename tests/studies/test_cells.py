@@ -179,3 +179,12 @@ def test_a_stored_run_file_gives_the_name_of_its_cell() -> None:
 
 def _system(path: Path) -> str:
     return str(yaml.safe_load(path.read_text()).get("system", "elucidation"))
+
+
+def test_a_cell_in_words_has_whole_settings() -> None:
+    short = cell(2, {"moe": None, "moe.experts": [{}, {}], "objective.cost": 0.001})
+    assert described(short) == "moe=None, moe.experts=[2 entries], objective.cost=0.001, hard, seed 2"
+    long = {"moe": None, "model.encoder_ffn_width": 320, "training.steps": 2500, "training.flops": 3.2e13}
+    assert described(cell(0, long)) == (
+        "moe=None, model.encoder_ffn_width=320, training.steps=2500, 1 more, hard, seed 0"
+    )

@@ -207,6 +207,17 @@ def test_the_time_left_by_hand(budget: Budget) -> None:
     assert state.running[0] == "training.steps=100, hard, seed 0: step 20 of 100, 4.0 steps/s"
 
 
+def test_no_time_is_told_while_a_training_of_unknown_length_is_to_come(budget: Budget) -> None:
+    by_flops = cell(0, overrides={"training.steps": None, "training.flops": 1e9})
+    by_steps = cell(1, overrides={"training.steps": 100})
+    progress = Progress([by_flops, by_steps], budget, 1)
+    running = TimedJob(by_flops, "train", 20, 4.0, 5.0, "a")
+    progress.observe(running)
+    assert progress.state(0, 0, [running], [by_steps]).whole == "0 of 2 cells done, 1 running"
+    assert progress.seconds_left([], [by_flops]) is None
+    assert progress.seconds_left([TimedJob(by_flops, "measure", 90, None, 1.0, "a")], [by_steps]) == 100 / 4
+
+
 def test_a_fault_of_the_study_itself_ends_its_processes(
     budget: Budget, out: Path, commands: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,8 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return discrete_tokens(fields[order], offsets)
 
     def from_records(self, records: Sequence[Record]) -> Items:
+        """The lines of all 13C spectra of a record: `shift` in ppm, and `attached` hydrogens, NaN where not
+        known."""
         rows = [
             [
                 line
@@ -146,6 +148,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return columns
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Items, list[Faults]]:
+        """See `ModalityDefinition`; the fields are those of `from_records`."""
         rows = len(next(iter(cells.values())))
         lists = ListCells(cells.get(COLUMN, pa.nulls(rows, pa.list_(pa.struct({SHIFT: pa.float64()})))))
         shift = lists.pick(float_values(lists.values.field(SHIFT))).astype(np.float64)

@@ -98,6 +98,8 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         return PackedTokens(tokens.discrete[kept], continuous, offsets_of(counts_N))
 
     def from_records(self, records: Sequence[Record]) -> PeakColumns:
+        """The spectra, each with its number of `peaks` and its energy in eV, NaN where not known; m/z and
+        intensities."""
         rows = [[s for s in record.spectra if isinstance(s, ElectronIonisationMS)] for record in records]
         spectra = [one for row in rows for one in row]
         fields = {

@@ -192,6 +192,8 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         return discrete_tokens(fields[order], offsets)
 
     def from_records(self, records: Sequence[Record]) -> Multiplets:
+        """The multiplets of all 1H spectra of a record: `centroid`, `highest` and `lowest` in ppm, `hydrogens`,
+        the number of the `category`; and couplings in Hz."""
         rows = [[m for s in r.spectra if isinstance(s, HydrogenNMR) for m in s.multiplets] for r in records]
         flat = [multiplet for row in rows for multiplet in row]
         categories: dict[str, int] = {}

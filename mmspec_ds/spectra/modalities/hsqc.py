@@ -158,6 +158,8 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         return PackedTokens(fields[order], intensity[order], offsets)
 
     def from_records(self, records: Sequence[Record]) -> Items:
+        """The cross peaks of all spectra of a record: `carbon` and `hydrogen` in ppm, `hydrogens` and
+        `intensity`, NaN where not known."""
         rows = [[p for s in record.spectra if isinstance(s, HSQC) for p in s.peaks] for record in records]
         values = [(p.carbon_ppm, p.hydrogen_ppm, p.hydrogens, p.intensity) for row in rows for p in row]
         return Items.of(rows, ("carbon", "hydrogen", "hydrogens", "intensity"), values)

@@ -146,6 +146,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         return PackedTokens(tokens.discrete, continuous.reshape(-1, settings.window), tokens.offsets)
 
     def from_records(self, records: Sequence[Record]) -> Curves:
+        """The first IR spectrum of each record."""
         first = [next((s for s in r.spectra if isinstance(s, Infrared)), None) for r in records]
         counts = np.array([0 if one is None else len(one.absorbance) for one in first], dtype=np.int64)
         values = [one.absorbance for one in first if one is not None]
@@ -188,7 +189,11 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         ]
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
-        """Absorbances are stored as float32, as the benchmark does."""
+        """Absorbances are stored as float32, as the benchmark does.
+
+        Raises:
+            ValueError: a record has two spectra, or one on another grid than `GRID_CM1`.
+        """
         spectra: list[Infrared | None] = one_each(records, self.modality, COLUMN)
         for record, one in zip(records, spectra):
             if one is not None and (one.start_cm1, one.stop_cm1) != GRID_CM1:

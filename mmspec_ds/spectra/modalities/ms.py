@@ -171,6 +171,8 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return PackedTokens(discrete[order], continuous[order], offsets_of(counts_N))
 
     def from_records(self, records: Sequence[Record]) -> PeakColumns:
+        """The spectra, each with its number of `peaks`, `negative`, the `ENTRY_NUMBERS`, NaN where not known,
+        and the adduct or None; m/z and intensities."""
         rows = [[s for s in record.spectra if isinstance(s, TandemMS)] for record in records]
         spectra = [one for row in rows for one in row]
         # None becomes NaN.
@@ -191,6 +193,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return ms_file.file_columns(names)
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[PeakColumns, list[Faults]]:
+        """See `ms_file.decode`."""
         return ms_file.decode(cells)
 
     def spectra(self, columns: PeakColumns) -> list[tuple[Spectrum, ...]]:

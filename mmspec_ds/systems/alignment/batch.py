@@ -60,7 +60,8 @@ class PromptBatch:
 
     @property
     def positions_BL(self) -> Tensor:
-        """Places of the tokens in their prompts, from 0."""
+        """Places of the tokens in their prompts, from 0, int64; padding in front has place 0, and behind a
+        prompt that of its last token."""
         return (self.mask_BL.long().cumsum(1) - 1).clamp_min(0)
 
 

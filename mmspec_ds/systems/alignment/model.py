@@ -61,14 +61,14 @@ class AnswerTokens(NamedTuple):
     answer_A: Tensor
 
     def exact(self, answers: int) -> Tensor:
-        """Whether a greedy answer would be the whole right one, of each, bool. In a dialogue the answers before
-        it are the right ones."""
+        """Whether a greedy answer would be the whole right one, bool, of each of so many answers. In a dialogue
+        the answers before it are the right ones."""
         wrong = torch.zeros(answers, device=self.answer_A.device)
         wrong.index_add_(0, self.answer_A, (~self.likeliest_A).float())
         return wrong == 0
 
     def mean_loss(self, answers: int) -> Tensor:
-        """The mean over answers of the mean of -log p over the tokens of each."""
+        """The mean over so many answers of the mean of -log p over the tokens of each, nats; a scalar."""
         total = self.log_p_A.new_zeros(answers).index_add(0, self.answer_A, -self.log_p_A)
         count = torch.bincount(self.answer_A, minlength=answers)
         return (total / count).mean()
@@ -157,9 +157,9 @@ class AlignmentModel(nn.Module):
         return F.normalize(self.heads[kind](mean_NW).float(), dim=-1)
 
     def text_vectors(self, states_MW: Tensor) -> Tensor:
-        """The vectors of descriptions that objects are compared with, of length 1, from what the language model
-        makes of them: each component with mean 0 and standard deviation 1 over the training set, for the
-        states of a language model have a large common part."""
+        """The vectors of M descriptions that objects are compared with, [M, W], of length 1, from what the
+        language model makes of them: each component with mean 0 and standard deviation 1 over the training set,
+        for the states of a language model have a large common part."""
         return F.normalize((states_MW - self.text_center_W) * self.text_factor_W, dim=-1)
 
     def embedded(self, batch: PromptBatch) -> Tensor:

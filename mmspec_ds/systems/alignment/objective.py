@@ -107,7 +107,7 @@ class AlignmentLosses(nn.Module):
         self.model, self.settings, self.group = model, settings, group
 
     def forward(self, batch: AlignmentBatch, progress: float) -> AlignmentLoss:
-        """The loss of a batch; `progress` changes nothing."""
+        """The loss of the global batch, the same on every rank; `progress` changes nothing."""
         found: dict[str, Tensor] = {}
         exact_B = None
         world = 1 if self.group is None else torch.distributed.get_world_size(self.group)

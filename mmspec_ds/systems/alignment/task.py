@@ -44,6 +44,11 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         run: the settings.
         context: where it runs.
         examples: to learn from, and to validate on; without, what the run file names.
+
+    Raises:
+        ConfigError: an encoder is of another kind of objects, or of one that no example is about; no
+            description is there for prompts that want some; or a batch is more than the examples.
+        DataError: a file cannot be read, an object cannot be encoded, or no example is left.
     """
 
     model: AlignmentModel

@@ -193,6 +193,9 @@ class Trained:
         Args:
             prompts, objects: see `answer`.
             choices: the same for all prompts, or of each prompt, as many for each.
+
+        Raises:
+            DataError: as `answer`.
         """
         read = self._read(prompts, objects)
         everywhere = [one for one in choices if isinstance(one, str)]

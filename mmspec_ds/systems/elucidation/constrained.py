@@ -25,7 +25,14 @@ where the formula or mass of a sample is known, what can still become a molecule
 def make_constraint(
     vocabulary: Vocabulary, compositions: Sequence[Composition | None], max_tokens: int, device: torch.device
 ) -> GrammarConstraint:
-    """For as many samples as there are compositions; None where nothing is known."""
+    """What may be written for as many samples as there are compositions; None where nothing is known.
+
+    Args:
+        vocabulary: of the model.
+        compositions: of each sample.
+        max_tokens: the most tokens of a hypothesis, EOS included.
+        device: that of the search.
+    """
     tables = _tables(vocabulary, device)
     formulas = [None if one is None else possible_formulas(one, tables.elements) for one in compositions]
     if all(one is None for one in formulas):

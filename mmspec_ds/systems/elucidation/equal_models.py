@@ -53,6 +53,9 @@ def model_size(
             the decoder's layers behind where they have experts; without, each expert has its even share of k.
         schemas: the fields of each modality's tokens; without, those of the run's own compression.
         vocabulary: SMILES tokens, specials included.
+
+    Raises:
+        ValueError: `pairs_YE` has other layers or experts than the model.
     """
     schemas = InputEncoding.from_settings(run.data).schemas if schemas is None else schemas
     with torch.device("meta"):

@@ -237,7 +237,11 @@ SYSTEM = System(ElucidationTask, files=(VOCABULARY,), extras=(CALIBRATION,), upg
 def make_samplers(
     run: ElucidationRun, data: TrainingData, rank: int, world: int
 ) -> tuple[Sampler, BucketSampler]:
-    """The samplers of a rank, for training and validation."""
+    """The samplers of a rank, for training and validation.
+
+    Raises:
+        ConfigError: a record is longer than `training.tokens_per_batch`.
+    """
     settings, lengths, tokens = run.training, data.train.lengths, run.training.tokens_per_batch
     bucketed = partial(BucketSampler, batch_size=settings.batch_size, world_size=world, rank=rank)
     validation = bucketed(data.validation.lengths, shuffle=False)

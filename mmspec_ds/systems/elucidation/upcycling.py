@@ -104,7 +104,11 @@ def upcycle(dense: Elucidator, moe: MoESettings, objective: ObjectiveSettings, s
 
 
 def dense_networks(model: Elucidator) -> list[DenseFeedForward]:
-    """The feed-forward network of each encoder layer of a dense model; ValueError for another."""
+    """The feed-forward network of each encoder layer of a dense model.
+
+    Raises:
+        ValueError: the model has experts.
+    """
     networks = [layer.feedforward for layer in model.encoder.layers]
     if not all(isinstance(network, DenseFeedForward) for network in networks):
         raise ValueError("the model has experts already: expected a dense one")

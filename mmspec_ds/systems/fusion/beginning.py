@@ -102,7 +102,14 @@ def make_objective(
     run: FusionRun, sets: FusionSets, placement: Placement, beginning: Beginning
 ) -> FusionObjectiveModule:
     """The model with its objective, from the run's seed; expert-parallel where there are experts, but for a
-    base that is adapted."""
+    base that is adapted.
+
+    Args:
+        run: the settings.
+        sets: what is learnt from: the prior is that of the training side.
+        placement: which experts this process has.
+        beginning: the trained models that the run needs.
+    """
     from mmspec_ds.moe.deepspeed_layer import DeepSpeedSparseFeedForward
 
     torch.manual_seed(run.seed)

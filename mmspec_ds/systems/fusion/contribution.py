@@ -37,8 +37,9 @@ def coalitions(modalities: int) -> Tensor:
 
 
 def log_likelihood(logits_BC: Tensor, target_BC: Tensor, kind: Kind) -> Tensor:
-    """The log-likelihood of a target in nats, [...]: of one class among several, or of which groups are there,
-    summed over the groups. Computed in float32 at least."""
+    """The log-likelihood of targets [..., C] in nats, [...]: of one class among several, or of which groups are
+    there, summed over the groups. Targets and logits are broadcast to each other. Computed in float32 at
+    least."""
     logits = logits_BC.float() if logits_BC.element_size() < 4 else logits_BC
     if kind == "groups":
         target, logits = torch.broadcast_tensors(target_BC.to(logits.dtype), logits)
@@ -61,7 +62,11 @@ Fuse = Callable[[Tensor, Tensor], Tensor]
 
 @torch.no_grad()
 def logits_of_coalitions(fuse: Fuse, vectors_BMD: Tensor, present_BM: Tensor) -> Tensor:
-    """The logits of every coalition of each sample's modalities, [K, B, C]."""
+    """The logits of every coalition of each sample's modalities, [K, B, C], without a gradient.
+
+    Raises:
+        ValueError: as `coalitions`.
+    """
     has_KM = coalitions(present_BM.shape[1]).to(present_BM.device)
     present_KBM = has_KM[:, None] & present_BM
     many = vectors_BMD.expand(len(has_KM), -1, -1, -1)
@@ -107,7 +112,14 @@ class Hints(NamedTuple):
 
 
 def hints(logits_BMC: Tensor, present_BM: Tensor, prior_C: Tensor, kind: Kind) -> Hints:
-    """See `Hints`; `logits_BMC` of each modality are without the prior."""
+    """See `Hints`.
+
+    Args:
+        logits_BMC: of each modality alone, without the prior.
+        present_BM: which modalities are there, bool; what absent ones hold does not matter.
+        prior_C: the logits without any modality.
+        kind: what is told.
+    """
     there_BM = present_BM.to(logits_BMC.dtype)
     count_B11 = there_BM.sum(1)[:, None, None]
     kept_BMC = logits_BMC * there_BM[..., None]
@@ -161,7 +173,14 @@ class ContributionHead(nn.Module):
     def forward(
         self, vectors_BMD: Tensor, logits_BMC: Tensor, present_BM: Tensor, prior_C: Tensor
     ) -> Predicted:
-        """See `Predicted`; `logits_BMC` are those of each modality alone, without the prior."""
+        """See `Predicted`; no gradient reaches what comes in.
+
+        Args:
+            vectors_BMD: of the modalities.
+            logits_BMC: of each modality alone, without the prior.
+            present_BM: which modalities are there, bool; what absent ones hold does not matter.
+            prior_C: the logits without any modality.
+        """
         there_BM1 = present_BM[..., None].to(vectors_BMD.dtype)
         vectors_BMD, logits_BMC = vectors_BMD.detach() * there_BM1, logits_BMC.detach() * there_BM1
         hint = hints(logits_BMC, present_BM, prior_C, self.kind)
@@ -178,7 +197,7 @@ class ContributionHead(nn.Module):
         return Predicted(told_BM2[..., 1], told_BM2[..., 0])
 
     def cost(self, samples: float) -> Cost:
-        """FLOPs of a pass, and of the gradient of what is predicted."""
+        """FLOPs of a pass of so many samples, and of the gradient of what is predicted."""
         count = Pass(wanted=False)
         count.through(self.norm)
         for layer in (self.read, self.compare, self.deepen, self.tell):

@@ -86,7 +86,18 @@ def choose(
 
 
 def with_noise(piece: Points, level: float, rng: np.random.Generator) -> Points:
-    """One piece with other intensities, and peaks at other places. Features of a table stay at theirs."""
+    """One piece with errors of normal distribution in its intensities and in the positions of its peaks.
+
+    The deviation of the errors is `level` times that of the piece's intensities, and for positions `level`
+    times `STEPS_OF_NOISE` steps of the axis. A piece without a negative value is taken for a spectrum, and no
+    intensity becomes negative. One with a negative value is taken for a scaled table, or an edited HSQC
+    spectrum, and its positions stay, as those of patches and precursors always do.
+
+    Args:
+        piece: the T tokens of one modality of one sample.
+        level: see `CorruptionSettings`.
+        rng: for the errors.
+    """
     values_TW = piece.values_TW.astype(np.float64)
     filled_TW = np.zeros(values_TW.shape, dtype=np.bool_)
     filled_TW[piece.form_T == Form.PATCH] = True

@@ -64,7 +64,14 @@ class FusionSets:
 
 
 def pieces_of(data: FusionData, choice: Choice, level: float, seeds_B: Sequence[Sequence[int]]) -> list[Points]:
-    """The pieces of a batch, [M], with what a choice changes; `seeds_B` of each sample decide the noise."""
+    """The pieces of a batch, [M] of B each, with what a choice changes.
+
+    Args:
+        data: the samples.
+        choice: which sample's spectrum stands at each place, and where noise is added.
+        level: of the noise, see `CorruptionSettings`.
+        seeds_B: of each sample, for the noise.
+    """
     found = []
     for column, points in enumerate(data.pieces):
         rows_B = choice.row_BM[:, column]

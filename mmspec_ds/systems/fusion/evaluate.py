@@ -168,6 +168,14 @@ def spoilt_scores(
     """Figures where one modality is spoilt in a share of the samples, for each kind and rate. The samples that
     are spoilt at a rate are among those of a higher one.
 
+    Args:
+        trained: the model.
+        data: the samples.
+        modality: the one that is spoilt.
+        rates: shares of the samples, 0 to 1.
+        kinds: in what way.
+        seed: of what is drawn; equal for all models that are compared.
+
     Raises:
         ConfigError: the model does not read the modality.
     """
@@ -186,9 +194,10 @@ def spoilt_scores(
                 chances += [np.random.default_rng(list(one)).random() for one in seeds]
                 batches.append(make_batch(data, rows, corruption=settings, seeds_B=seeds, column=column))
             outcome = tell(trained.model, batches, device)
-            spoilt = (np.array(chances) < rate) & outcome.present_NM[:, column]
-            sound = (np.array(chances) >= rate) & outcome.present_NM[:, column]
-            weight_N = outcome.weight_NM[:, column]
+            present_N, weight_N = outcome.present_NM[:, column], outcome.weight_NM[:, column]
+            # A modality is left out only where there is another one: one that is still there was kept.
+            changed = (np.array(chances) < rate) & (kind != "missing")
+            spoilt, sound = present_N & changed, present_N & ~changed
             means = [float(weight_N[some].mean()) if some.any() else float("nan") for some in (spoilt, sound)]
             auc = macro_auc(outcome.probability_NC, data.target_NC)
             found.append(SpoiltScore(kind, rate, auc, *means))

@@ -54,7 +54,7 @@ class ModalityHeads(nn.Module):
         self.heads = nn.ModuleList(init_linear(nn.Linear(d_model, classes)) for _ in range(modalities))
 
     def forward(self, vectors_BMD: Tensor) -> Tensor:
-        """The logits of each modality by itself."""
+        """The logits of each modality by itself, [B, M, C], without the prior."""
         normed_BMD = self.norm(vectors_BMD)
         return torch.stack([head(normed_BMD[:, at]) for at, head in enumerate(self.heads)], dim=1)
 
@@ -211,7 +211,8 @@ class Concatenated(Fuser):
         return Fused(self.weighted(vectors_BMD, present_BM.float()), even_weights(present_BM))
 
     def weighted(self, vectors_BMD: Tensor, factor_BM: Tensor) -> Tensor:
-        """The logits of vectors multiplied by factors, [B, C]; a factor of 0 stands for a missing modality."""
+        """The logits of vectors multiplied by factors, [B, C], without the prior. A factor of 0 stands for a
+        missing modality: none is below."""
         factor_BM = factor_BM.to(vectors_BMD.dtype)
         there_BM = (factor_BM > 0).to(vectors_BMD.dtype)
         joined = torch.cat([(self.norm(vectors_BMD) * factor_BM[..., None]).flatten(1), there_BM], dim=1)

@@ -21,7 +21,8 @@ class MaskedObjective(FusionObjectiveModule):
     """A model with the objective of pretraining; the arguments are those of `FusionObjectiveModule`."""
 
     def forward(self, batch: FusionBatch, progress: float) -> FusionLoss:
-        """The mean squared error of the hidden intensities of the global batch; see `FusionObjectiveModule`."""
+        """The mean squared error of the hidden intensities of the global batch; see `FusionObjectiveModule`.
+        The `weight` of this loss is the number of those intensities."""
         schedule = curriculum_at(progress, self.routing)
         model, pieces = self.model, batch.pieces
         assert model.reconstruct is not None
@@ -53,7 +54,7 @@ class MaskedObjective(FusionObjectiveModule):
         )
 
     def cost(self, batch: FusionBatch) -> Cost:
-        """FLOPs of a pass, without those of experts."""
+        """FLOPs of a pass of a batch, without those of experts."""
         assert self.model.reconstruct is not None
         count = Pass()
         count.linear(self.model.reconstruct, batch.pieces.modality_PS.numel())

@@ -72,14 +72,16 @@ class FusionModel(nn.Module):
         return self.encoder(pieces, samples, temperature)
 
     def fuse(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
-        """The logits of samples of which the modalities `present_BM` are known, and their weights."""
+        """The logits [B, C] of samples of which the modalities `present_BM` are known, the prior included, and
+        the weights of these modalities, [B, M]. Where none is known, the logits are the prior."""
         assert self.fuser is not None, "the model is pretrained alone: it has nothing to tell"
         fused = self.fuser(self._attended(vectors_BMD, present_BM), present_BM, self.prior_C)
         any_B1 = present_BM.any(1, keepdim=True)
         return fused._replace(logits_BC=self.prior_C + fused.logits_BC * any_B1)
 
     def alone(self, vectors_BMD: Tensor, present_BM: Tensor) -> Tensor:
-        """The logits where each modality is known by itself, [B, M, C]."""
+        """The logits where each modality is known by itself, [B, M, C]; the prior for one that is not in
+        `present_BM`."""
         modalities = present_BM.shape[1]
         only_MM = torch.eye(modalities, dtype=torch.bool, device=present_BM.device)
         found = [self.fuse(vectors_BMD, present_BM & only_MM[at]).logits_BC for at in range(modalities)]

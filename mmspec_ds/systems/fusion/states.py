@@ -22,7 +22,11 @@ from mmspec_ds.systems.trained_states import States
 
 class FusionStates:
     """The states of the last layer of the encoder, those of a record's modalities one after the other; see
-    `StatesReader`."""
+    `StatesReader`.
+
+    Raises:
+        DataError: the model reads tables.
+    """
 
     def __init__(self, trained: TrainedFusion) -> None:
         if trained.schema.tables:

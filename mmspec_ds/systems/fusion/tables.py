@@ -91,8 +91,12 @@ def scaled(block: Block, scaling: TableScaling) -> Matrix:
 
 
 def table_points(block: Block, scaling: TableScaling, settings: TokenSettings) -> Points:
-    """A piece for each sample: a token for each known value of a small table, or patches of a large one whose
-    features have positions, where an unknown value counts as the mean."""
+    """A piece for each sample [N]: a token for each known value of a small table, or patches of a large one
+    whose features have positions, where an unknown value counts as the mean.
+
+    Raises:
+        DataError: as `scaled`.
+    """
     values_NF, axis = scaled(block, scaling), Axis[scaling.axis]
     position_F = np.array(scaling.positions)
     as_curve = len(position_F) > settings.table_points and axis is not Axis.FEATURE

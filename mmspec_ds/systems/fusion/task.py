@@ -59,6 +59,10 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
 
     Attributes:
         network: the whole model. `model`, what is saved, is this, or its adapters alone.
+
+    Raises:
+        ConfigError: a batch is more than the samples that there are; or as `begin` and `read_sets`.
+        DataError: as `begin`, `read_sets` and `load_encoder`.
     """
 
     network: FusionModel
@@ -162,7 +166,8 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         return Validation(0.5 if np.isnan(auc) else auc, scalars)
 
     def outcome(self) -> Outcome:
-        """What the model tells of the held-back samples, each rank reading a part. Every rank calls this."""
+        """What the model tells of the N held-back samples, in their order. Each rank reads a part; every rank
+        calls this, and every rank has the whole."""
         held_back, world = self.sets.validation, self.context.world
         own = tell(self.network, self.validation_batches(), self.context.device)
         if world == 1:
@@ -237,7 +242,8 @@ def read_sets(run: FusionRun, context: TaskContext, schema: Schema | None) -> Fu
 
 
 def share_of(samples: int, rank: int, world: int) -> tuple[IntArray, Any]:
-    """Places of the samples of a rank, as many on each, and weights: 0 for those that only fill up."""
+    """Places of the samples of a rank, as many on each, int64; and their weights, float32: 0 for those that
+    only fill up. Both are [ceil(samples / world)]."""
     count = -(-samples // world)
     places = rank + world * np.arange(count, dtype=np.int64)
     weights = (places < samples).astype(np.float32)
@@ -247,7 +253,14 @@ def share_of(samples: int, rank: int, world: int) -> tuple[IntArray, Any]:
 def batches_of(
     data: FusionData, size: int, part: tuple[int, int] = (0, 1), hidden: float = 0.0
 ) -> Iterator[FusionBatch]:
-    """All samples in batches, or the part of one rank among several."""
+    """All samples in batches, or the part of one rank among several.
+
+    Args:
+        data: the samples.
+        size: of a batch.
+        part: the rank, and how many there are.
+        hidden: see `make_batch`; which tokens are hidden depends on the sample alone.
+    """
     places, weights = share_of(len(data), *part)
     for start in range(0, len(places), size):
         rows_B, weight_B = places[start : start + size], weights[start : start + size]

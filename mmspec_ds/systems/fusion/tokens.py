@@ -121,7 +121,7 @@ class Points:
         return type(self)(*(array[items] for array in self._arrays()), offsets_of(counts))  # type: ignore[call-arg]
 
     def where(self, kept_P: npt.NDArray[np.bool_]) -> Self:
-        """The same pieces, those outside of a mask without any token."""
+        """The same P pieces, those outside of the mask without any token."""
         counts = self.counts
         arrays = [array[np.repeat(kept_P, counts)] for array in self._arrays()]
         return type(self)(*arrays, offsets_of(counts * kept_P))  # type: ignore[call-arg]
@@ -138,7 +138,7 @@ class Points:
 
     @classmethod
     def merged(cls, parts: Sequence[Self], patch: int) -> Self:
-        """The tokens of several as one piece; a piece without tokens for none."""
+        """The tokens of several as one piece; a piece without tokens for none. `patch` is W."""
         parts = (cls.nothing(patch), *parts)
         arrays = [np.concatenate(one) for one in zip(*(part._arrays() for part in parts))]
         offsets = np.array([0, len(arrays[0])], dtype=np.int64)
@@ -146,7 +146,7 @@ class Points:
 
     @classmethod
     def nothing(cls, patch: int) -> Self:
-        """One piece without any token."""
+        """One piece without any token. `patch` is W."""
         return cls.of(np.zeros(0), np.zeros((0, patch)), Axis.FEATURE, Form.PEAK)
 
     @classmethod
@@ -161,7 +161,16 @@ class Points:
         second_T: Vector | None = None,
         sign: float = 0.0,
     ) -> Self:
-        """One piece whose tokens are of one axis and one form; `extent` in the unit of the axis."""
+        """One piece whose T tokens are of one axis and one form.
+
+        Args:
+            position_T: in the unit of the axis.
+            values_TW: intensities.
+            axis, form: of all tokens.
+            extent: how far each token reaches along its axis, or all of them, in the unit of the axis.
+            second_T: a second coordinate, see `Points`; none without.
+            sign: see `Points.sign_T`.
+        """
         count = len(position_T)
         return cls(
             np.asarray(position_T, dtype=np.float64),
@@ -176,7 +185,15 @@ class Points:
 
 
 def peaks(position_T: npt.ArrayLike, intensity_T: npt.ArrayLike, axis: Axis, patch: int, **more: Any) -> Points:
-    """One piece with a token for each peak; `more` as in `Points.of`."""
+    """One piece with a token for each peak.
+
+    Args:
+        position_T: in the unit of the axis.
+        intensity_T: of each peak.
+        axis: of the positions.
+        patch: W.
+        more: as in `Points.of`.
+    """
     intensity = np.asarray(intensity_T, dtype=np.float64)
     values_TW = np.zeros((len(intensity), patch))
     values_TW[:, 0] = intensity
@@ -188,7 +205,7 @@ def patches(position_N: Vector, intensity_N: Vector, axis: Axis, patch: int) -> 
     and its centre is that of what it has.
 
     Args:
-        position_N: of each intensity, rising or falling.
+        position_N: of each intensity, rising or falling, in the unit of the axis.
         intensity_N: the curve.
         axis: of the positions.
         patch: W.

@@ -118,7 +118,8 @@ class Tally:
                 ranks[chunk.chosen] = right_ranks(scores, chunk.right, chunk.searched(setting))
 
     def results(self, seed: int = 0) -> list[SettingResult]:
-        """The figures of each setting that has a query with an answer."""
+        """The figures of each setting that has a query with an answer, once scores were added; `seed` is that
+        of their intervals."""
         groups = self._question.groups[: self._question.judged]
         found = []
         for setting, ranks in self._ranks.items():

@@ -54,6 +54,7 @@ def encoder_flops(sizes: Dimensions, settings: SpectrumEncoderSettings, inputs: 
 
 
 def expert_flops(sizes: Dimensions, moe: MoESettings, reports: Sequence[RoutingReport]) -> Tensor:
-    """FLOPs of the experts, forward and backward, for the tokens of the reports: a scalar on their device."""
+    """FLOPs of the experts, forward and backward, for the tokens of the layers' reports: a scalar, float64, on
+    their device."""
     rows_YE = torch.stack([computed_rows(report, moe) for report in reports])
     return rows_YE.double().sum(0) @ flops_of_rows(sizes).to(rows_YE.device)

@@ -88,7 +88,8 @@ class RetrievalModel(nn.Module, Generic[I]):
         return 0.0
 
     def flops_of_experts(self, reports: Sequence[RoutingReport], *, again: bool = False) -> Tensor:
-        """The same of the experts, for the tokens of the reports: a scalar on their device."""
+        """The floating-point operations of the experts, forward and backward, for the tokens of the reports: a
+        scalar on their device."""
         return torch.zeros(())
 
 

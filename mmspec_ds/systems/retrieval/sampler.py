@@ -92,7 +92,11 @@ class MoleculeSampler:
 @dataclass(frozen=True)
 class PairSampler:
     """Batches of records that come twice each, so that each is the positive of itself: every record once in a
-    round, `size` a multiple of two."""
+    round, `size` a multiple of two.
+
+    Raises:
+        ValueError: `size` is odd, or more than twice the number of records.
+    """
 
     records: int
     size: int

@@ -39,6 +39,9 @@ class SearchQuestion:
         library: N entries of known molecules.
         precursor_ppm: half the width of the window around a query's precursor m/z.
         learned: so many of the queries, the last ones, are there for a fusion to learn from and not judged.
+
+    Raises:
+        DataError: no query that is judged, or no row of the library.
     """
 
     queries: tuple[Entry, ...]

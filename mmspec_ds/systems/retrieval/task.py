@@ -44,6 +44,9 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
         run: the settings.
         context: where it runs.
         sets: what to learn from; without, what the run file names.
+
+    Raises:
+        DataError: no held-back molecule has two records, or a file cannot be used.
     """
 
     score_tag = "recall_at_1/validation"
@@ -87,7 +90,8 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
         return self.batch_of(self._round(start, turn)[place], number)
 
     def batch_of(self, chosen: Chosen, number: int) -> RetrievalBatch:
-        """The batch of some records, as micro-batch `number` of the run."""
+        """This rank's batch of the records that all ranks have chosen, as micro-batch `number` of the run,
+        which decides their noise."""
         run, train = self.run, self.sets.train
         rank, world = self.context.rank, self.context.world
         rows = Arrangement.of(*chosen, train.rows.lengths, rank, world)

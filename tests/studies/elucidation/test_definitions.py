@@ -1,5 +1,6 @@
 """Each study names trainings that can be made, and lays out whatever is there of its results."""
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmspec_ds.settings import flattened
 from mmspec_ds.studies.cells import distinct, settings_of
@@ -181,7 +183,8 @@ def drawn(measure: str, rng: np.random.Generator, *, sparse: bool) -> dict[str, 
         return {"steps": 1000, "flops": 3e15, "seconds": 100.0, "parameters": 10, "samples": 64_000}
     if measure == "accuracy":
         sizes = [int(one) for one in rng.integers(5, 11, 30)]
-        return {"n": 30, "beam": 10, "loss": 0.2, "validity": 90.0, **asked(), "heavy_atoms": sizes}
+        about = {"n": 30, "beam": 10, "loss": 0.2, "validity": 90.0, "seconds": 12.0}
+        return {**about, **asked(), "heavy_atoms": sizes}
     if measure == "compute":
         share = {"share_of_equal_total": {"feed_forward": 0.25, "encoder": 0.4}} if sparse else {}
         counts = {"parameters": 2_000_000, "active": 1e6, "feed_forward": 1e5, "encoder": 2e5 * rng.random()}
@@ -205,7 +208,7 @@ def drawn(measure: str, rng: np.random.Generator, *, sparse: bool) -> dict[str, 
         for _ in range(3):
             points = rng.normal(size=(20, 2)).tolist()
             one = {"modality": names * 5, "pca": points, "tsne": points, "silhouette": 0.2, "separability": 0.9}
-            snapshots.append({**one, "top_1": spread(2, 6), "effective": [3.0, 4.0]} if sparse else one)
+            snapshots.append({**one, "top_1": spread(2, 8), "effective": [3.0, 4.0]} if sparse else one)
         return {"steps": [10, 20, 30], "snapshots": snapshots}
     if measure == "matcher":
         return {"n": 30, **asked()}
@@ -235,7 +238,9 @@ def test_tables_and_figures_of_made_results(study: Study) -> None:
         share = np.mean([value is not None for value in found.values()])
         assert share > 0.5, {key: value for key, value in found.items() if value is None}
         assert all(len(line) > 10 for line in (*table.about, *table.notes))
-    for figure in study.figures(made):
+    figures = study.figures(made)
+    assert figures, "every study has a picture"
+    for figure in figures:
         assert figure.png.startswith(b"\x89PNG")
         assert figure.caption.endswith(".")
 
@@ -260,6 +265,60 @@ def test_what_was_asked_and_trained_is_what_a_table_says() -> None:
     assert "samples seen (64,000)" in equal
     assert seeds == "Not with all seeds so far: dense, equal active, 2 of 3."
     assert asked.startswith("Accuracy on the first 30 test molecules with beam 10")
+
+
+def test_rows_are_compared_within_their_group_and_all_of_them_count() -> None:
+    """Two rows of a group are named alike but for their modalities, and differ in FLOPs alone."""
+    made = Made(STUDIES["text-collapse"], CPU)
+    for cell in made.cells:
+        flops = 5e12 if "data.modalities" in cell.overrides else 1.2e14
+        steps = 400 if "training.flops" in cell.overrides else 1000
+        found = {"steps": steps, "samples": 32_000, "flops": flops, "seconds": 100.0}
+        made.known[written(cell), "training"] = found
+    (table,) = STUDIES["text-collapse"].tables(made)
+    told = "Equal steps. Not equal (dense on text / dense on text, nmr): training TFLOP (120.0 / 5.0)."
+    assert told in table.about
+    assert any(line.startswith("Equal FLOPs. Equal within 1 %: steps (400); ") for line in table.about)
+
+
+def test_a_figure_shows_the_rows_that_were_measured() -> None:
+    made = Made(STUDIES["baselines"], CPU)
+    for cell in made.cells:
+        if cell.trains and cell.overrides:  # all but the sparse model and the matcher
+            made.known[written(cell), "accuracy"] = None
+    (few,) = STUDIES["baselines"].figures(made)
+    (all_of_them,) = STUDIES["baselines"].figures(Made(STUDIES["baselines"], CPU))
+    heights = [Image.open(io.BytesIO(one.png)).height for one in (few, all_of_them)]
+    assert heights == [round(150 * (1.0 + 0.24 * rows)) for rows in (2, 12)]
+
+
+def test_the_columns_of_table_11_are_the_papers() -> None:
+    study = STUDIES["top-k"]
+    made = Made(study, replace(CPU, seeds=1))
+    flops = {1: 1.2e5, 2: 3.0e5, 4: 6.0e5}
+    for cell in made.cells:
+        k = cell.overrides.get("moe.k", 2)
+        made.known[written(cell), "compute"] = {**drawn("compute", np.random.default_rng(0), sparse=True),
+                                                "feed_forward": flops[k]}  # fmt: skip
+    (table,) = study.tables(made)
+    assert [row.entries["cost"].mean for row in table.rows] == pytest.approx([1.0, 2.5, 5.0])  # type: ignore[union-attr]
+    text = in_markdown(table)
+    heads = "latency, ms a sample | paper | throughput, samples/s | paper | activated cost, of k 1 | paper"
+    assert f"| {heads} |" in text
+    assert "| – | 38.6 | 2.5 | 25.8 | 5.0 | 4.0 |" in text, "30 molecules in 12 seconds"
+
+
+def test_the_last_row_of_table_1_is_the_papers() -> None:
+    study = STUDIES["modalities"]
+    made = Made(study, CPU)
+    for cell in made.cells:
+        on_text = cell.data == "hard_text"
+        top_1 = (30.0 if on_text else 45.0) + cell.seed * (1 if on_text else 3)
+        made.known[written(cell), "accuracy"] = {"n": 30, "beam": 10, "top_1": top_1}
+    (table,) = study.tables(made)
+    last = table.rows[-1]
+    assert last.entries["top_1"] == Value(16.0, pytest.approx(2**0.5), 2)  # 15 and 17 points
+    assert last.paper["top_1"] == pytest.approx(31.75)
 
 
 def test_the_lead_is_counted_seed_by_seed() -> None:

@@ -1,12 +1,17 @@
 """What is spoilt in a batch: as much as is asked, drawn from a sample's seed alone."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from mmspec_ds.systems.fusion.corruption import CorruptionSettings, choose, with_noise
 from mmspec_ds.systems.fusion.data import make_batch
+from mmspec_ds.systems.fusion.evaluate import spoilt_scores
+from mmspec_ds.systems.fusion.factory import make_model
 from mmspec_ds.systems.fusion.tokens import Axis, patches, peaks
-from tests.systems.fusion.conftest import make_data, make_run
+from mmspec_ds.systems.fusion.trained import TrainedFusion
+from tests.systems.fusion.conftest import SCHEMA, make_data, make_run
 
 ROWS = np.arange(400)
 SEEDS = [(0, 1, row) for row in range(400)]
@@ -63,3 +68,23 @@ def test_a_batch_is_what_its_choice_says() -> None:
     np.testing.assert_array_equal(other.pieces.position_PS[:3], plain.pieces.position_PS[:3])
     assert (other.pieces.position_PS[3:] != plain.pieces.position_PS[3:]).any()
     assert other.target_BC.equal(plain.target_BC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate", "spoilt", "sound"),
+    [
+        ("noise", 0.0, np.nan, 20 / 35),
+        ("noise", 1.0, 20 / 35, np.nan),
+        # The five that have nothing else keep it. They are not spoilt.
+        ("missing", 1.0, np.nan, 1.0),
+    ],
+)
+def test_weights_where_a_modality_is_spoilt(
+    kind: Literal["noise", "missing"], rate: float, spoilt: float, sound: float
+) -> None:
+    """Late fusion weighs alike: of 40 samples 30 have both modalities and 5 the 13C spectrum alone."""
+    run = make_run(fusion={"kind": "late_mean"})
+    trained = TrainedFusion(run, SCHEMA, make_model(run, SCHEMA), "")
+    (found,) = spoilt_scores(trained, make_data(run, 40), "c_nmr", [rate], [kind])
+    assert found.weight_spoilt == pytest.approx(spoilt, nan_ok=True)
+    assert found.weight_sound == pytest.approx(sound, nan_ok=True)

@@ -1,8 +1,9 @@
 """Studies whose rows are variants of the sparse model: what each switch is worth."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from mmspec_ds.studies.elucidation.definitions.drawing import rows_figure
 from mmspec_ds.studies.elucidation.definitions.layout import (
     COMPARED,
     LOSS,
@@ -13,7 +14,7 @@ from mmspec_ds.studies.elucidation.definitions.layout import (
     top_columns,
 )
 from mmspec_ds.studies.elucidation.definitions.variants import Variant
-from mmspec_ds.studies.plan import Budget, Cell, Entry, Results, Study, Table
+from mmspec_ds.studies.plan import Budget, Cell, Column, Entry, FigureFile, Results, Study, Table
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Line:
     group: str = ""
 
 
+Extra = tuple[Column, Callable[[Results, Sequence[Variant]], Sequence[Entry]]]
+"""A column of the paper's that other tables lack, and what stands in it for each variant."""
+
+
 def ablation(
     name: str,
     title: str,
@@ -32,6 +37,7 @@ def ablation(
     lines: Callable[[Budget], Sequence[Line]],
     *,
     ranks: Sequence[int] = SHOWN,
+    extra: Sequence[Extra] = (),
     notes: Sequence[str] = (),
 ) -> Study:
     """A study with one table, a row for each variant, every one trained with the budget's seeds.
@@ -40,6 +46,7 @@ def ablation(
         name, title, about: see `Study`.
         lines: the rows for a budget.
         ranks: which Top-K are shown.
+        extra: further columns, behind accuracy and loss.
         notes: below the table.
     """
 
@@ -48,17 +55,25 @@ def ablation(
 
     def tables(results: Results) -> list[Table]:
         chosen = lines(results.budget)
-        paper = any(line.paper for line in chosen)
+        variants, paper = [line.variant for line in chosen], any(line.paper for line in chosen)
         rows = [full_row(results, one.variant, one.paper, group=one.group, ranks=ranks) for one in chosen]
+        for column, fill in extra:
+            rows = [
+                replace(row, entries={**row.entries, column.key: entry})
+                for row, entry in zip(rows, fill(results, variants), strict=True)
+            ]
         return [
             Table(
                 title=title,
-                columns=[*top_columns(ranks, paper=paper), LOSS, *COMPARED],
+                columns=[*top_columns(ranks, paper=paper), LOSS, *(column for column, _ in extra), *COMPARED],
                 rows=rows,
                 names="variant",
-                about=[*equal_lines(results, [line.variant for line in chosen]), asked_line(results)],
+                about=[*equal_lines(results, variants), asked_line(results)],
                 notes=notes,
             )
         ]
 
-    return Study(name, title, about, cells, tables)
+    def figures(results: Results) -> list[FigureFile]:
+        return rows_figure(name.replace("-", "_"), tables(results)[0])
+
+    return Study(name, title, about, cells, tables, figures)

@@ -1,10 +1,13 @@
 """Figures of studies as PNG."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
+
+from mmspec_ds.studies.plan import FigureFile, Row, Table, Value
 
 Axes = Any
 """matplotlib's `Axes`."""
@@ -43,6 +46,59 @@ def as_png(image: Image.Image) -> bytes:
     stored = io.BytesIO()
     image.save(stored, format="PNG")
     return stored.getvalue()
+
+
+Panels = Mapping[str, Mapping[str, str]]
+"""For each panel of `rows_figure`, by the words at its axis, the columns that it shows: names and keys."""
+
+ACCURACY: Panels = {"accuracy, %": {"Top-1": "top_1", "Top-10": "top_10"}}
+
+
+def rows_figure(name: str, table: Table, panels: Panels = ACCURACY) -> list[FigureFile]:
+    """The rows of a table as points, one below the other, with their spread over seeds; no figure where nothing
+    was measured.
+
+    Args:
+        name: of the file.
+        table: whose rows; those without a figure of ours are left out.
+        panels: which columns, side by side.
+    """
+    keys = [key for columns in panels.values() for key in columns.values()]
+    rows = [row for row in table.rows if any(_point(row, key) is not None for key in keys)]
+    if not rows:
+        return []
+    often = Counter(row.name for row in rows)
+    labels = [f"{row.name}, {row.group}" if often[row.name] > 1 else row.name for row in rows]
+
+    def fill(axes: Sequence[Sequence[Axes]]) -> None:
+        for panel, (words, columns) in zip(axes[0], panels.items()):
+            for number, (label, key) in enumerate(columns.items()):
+                beside = 0.2 * (number - (len(columns) - 1) / 2)  # so that no bar hides another
+                _points(panel, rows, key, beside, label=label, color=COLOURS[number])
+            panel.set_ylim(len(rows) - 0.4, -0.6)  # the first row is above
+            panel.set_yticks(range(len(rows)), labels if panel is axes[0][0] else [""] * len(rows))
+            panel.set_xlim(0, 1.05 * panel.get_xlim()[1])
+            panel.grid(axis="x", color="#e3e6ea", linewidth=0.6)
+            panel.set_xlabel(words)
+            if len(columns) > 1:
+                panel.legend(fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+
+    size = (2.8 + 2.6 * len(panels), 1.0 + 0.24 * len(rows))
+    spread = "mean and, where there are several seeds, one standard deviation over seeds."
+    return [FigureFile(name, draw(size, 1, len(panels), fill), f'"{table.title}": {spread}')]
+
+
+def _points(axes: Axes, rows: Sequence[Row], key: str, beside: float, **style: str) -> None:
+    found = [(at + beside, point) for at, row in enumerate(rows) if (point := _point(row, key)) is not None]
+    if found:
+        places, points = zip(*found)
+        axes.errorbar([one.mean for one in points], places, xerr=[one.sd or 0.0 for one in points],
+                      linestyle="none", marker="o", markersize=4, capsize=2, **style)  # fmt: skip
+
+
+def _point(row: Row, key: str) -> Value | None:
+    entry = row.entries.get(key)
+    return entry if isinstance(entry, Value) else None
 
 
 def _plain(axes: Axes) -> None:

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from mmspec_ds.figures.heat_maps import Map, draw_maps
+from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.spectra.registry import REGISTRY, modality_by_name
+from mmspec_ds.studies.cells import settings_of
 from mmspec_ds.studies.elucidation.definitions.drawing import COLOURS, PALE, Axes, as_png, draw
 from mmspec_ds.studies.elucidation.definitions.layout import equal_lines
 from mmspec_ds.studies.elucidation.definitions.variants import SPARSE, STANDARD, Variant, equal_active
 from mmspec_ds.studies.lookup import NOTHING, first_result, over_seeds
 from mmspec_ds.studies.plan import Budget, Cell, Column, Entry, FigureFile, Results, Row, Study, Table
+from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 
 SNAPSHOTS = 6
 """Times at which a run keeps its weights."""
@@ -29,6 +32,11 @@ def _kept(budget: Budget) -> tuple[Variant, Variant]:
 
 def _kept_cells(budget: Budget) -> list[Cell]:
     return [cell for one in _kept(budget) for cell in one.cells(budget.seeds, (*STANDARD, "history"))]
+
+
+def _label(modality: str) -> str:
+    """A modality's name for readers."""
+    return REGISTRY[modality_by_name(modality)].label
 
 
 def _state_tables(results: Results) -> list[Table]:
@@ -74,7 +82,8 @@ def _state_figures(results: Results) -> list[FigureFile]:
         if all(key in snapshot for one in present.values() for snapshot in one["snapshots"]):
             caption = (
                 f"Encoder states over training, {words}; one point for each molecule and modality, averaged"
-                " over its tokens. Rows: models; columns: steps. Every panel has its own axes."
+                " over its tokens. Rows: models; columns: steps. Every panel has its own axes. The first seed"
+                " is drawn."
             )
             figures.append(FigureFile(f"representations_{key}", _states_picture(present, key), caption))
     return figures
@@ -90,17 +99,17 @@ def _states_picture(histories: Mapping[str, dict[str, Any]], key: str) -> bytes:
                 axes.set_title(f"step {step:,}")
                 if at == 0:
                     axes.set_ylabel(name)
-        panels[0][0].legend(fontsize=6, frameon=False, loc="best", handletextpad=0.1)
+        panels[0][-1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5),
+                             handletextpad=0.1, markerscale=3)  # fmt: skip
 
-    return draw((1.9 * columns + 0.4, 1.9 * len(histories) + 0.3), len(histories), columns, fill)
+    return draw((1.9 * columns + 1.2, 1.9 * len(histories) + 0.3), len(histories), columns, fill)
 
 
 def _scatter(axes: Axes, snapshot: Mapping[str, Any], key: str) -> None:
     points, names = np.array(snapshot[key]), np.array(snapshot["modality"])
     for number, name in enumerate(dict.fromkeys(snapshot["modality"])):
-        label = REGISTRY[modality_by_name(name)].label
         own = names == name
-        axes.scatter(*points[own].T, s=4, color=COLOURS[number], label=label, linewidths=0)
+        axes.scatter(*points[own].T, s=4, color=COLOURS[number], label=_label(name), linewidths=0)
     axes.set_xticks([])
     axes.set_yticks([])
 
@@ -139,7 +148,7 @@ def _use_tables(results: Results) -> list[Table]:
         )
         for row, family in enumerate(families)
     ]
-    labels = {name: REGISTRY[modality_by_name(name)].label for name in names}
+    labels = {name: _label(name) for name in names}
     by_name = [Column(name, label, paper=False) for name, label in labels.items()]
     entropies = [Column(f"{name} h", f"entropy, {label}", paper=False) for name, label in labels.items()]
     return [
@@ -179,7 +188,7 @@ def _conflict_table(results: Results, cell: Cell) -> Table:
     pairs = [] if found is None else list(found["cosine"])
     # Without a token of a modality in a shared expert there is no gradient to compare.
     values = {pair: over_seeds(results, cell, "conflict", ("cosine", pair)) or NOTHING for pair in pairs}
-    columns = [Column(pair, pair.replace("+", " and ").replace("_", " "), paper=False) for pair in pairs]
+    columns = [Column(pair, " and ".join(map(_label, pair.split("+"))), paper=False) for pair in pairs]
     return Table(
         title="Cosine between the modalities' gradients of shared weights",
         columns=columns,
@@ -195,14 +204,14 @@ def _use_figures(results: Results) -> list[FigureFile]:
         return []
     caption = (
         "Fraction of tokens whose first choice an expert is, by layer: all tokens and those of each modality."
-        " A colour is a family and what it serves; darker experts are wider."
+        " A colour is a family and what it serves; darker experts are wider. The first seed is drawn."
     )
     return [FigureFile("utilization", _bars_picture(found), caption)]
 
 
 def _bars_picture(found: Mapping[str, Any]) -> bytes:
     all_YE, of_YME = np.array(found["top_1"]), np.array(found["top_1_by_modality"])
-    labels = ["all tokens", *(REGISTRY[modality_by_name(name)].label for name in found["modalities"])]
+    labels = ["all tokens", *map(_label, found["modalities"])]
     parts = [all_YE, *(of_YME[:, at] for at in range(len(found["modalities"])))]
 
     def fill(panels: Sequence[Sequence[Axes]]) -> None:
@@ -217,13 +226,13 @@ def _bars_picture(found: Mapping[str, Any]) -> bytes:
 
 def _stack(axes: Axes, share_YE: Any, experts: Sequence[Mapping[str, Any]]) -> None:
     widest, bottom_Y = max(one["width"] for one in experts), np.zeros(len(share_YE))
-    kinds = ["+".join(one["modalities"]) or one["family"] for one in experts]
+    kinds = [" + ".join(map(_label, one["modalities"])) or one["family"] for one in experts]
     colours = dict(zip(dict.fromkeys(kinds), cycle(COLOURS)))
     places = np.arange(len(share_YE))
     for number, expert in enumerate(experts):
         alpha = 0.45 + 0.55 * expert["width"] / widest
         height_Y = 100 * share_YE[:, number]
-        label = f"{number} {kinds[number].replace('_', ' ')} {expert['width']}"
+        label = f"{number} {kinds[number]} {expert['width']}"
         axes.bar(places, height_Y, bottom=bottom_Y, color=colours[kinds[number]], alpha=alpha, label=label,
                  edgecolor="white", linewidth=0.5)  # fmt: skip
         bottom_Y = bottom_Y + height_Y
@@ -275,17 +284,32 @@ def _history_tables(results: Results) -> list[Table]:
 
 
 def _history_figures(results: Results) -> list[FigureFile]:
-    found = first_result(results, _kept(results.budget)[1].cell(), "history")
+    cell = _kept(results.budget)[1].cell()
+    found = first_result(results, cell, "history")
     if found is None:
         return []
-    maps = []
+    columns, maps = _expert_names(cell, results.budget), []
     for step, snapshot in zip(found["steps"], found["snapshots"]):
         share_YE = np.array(snapshot["top_1"])
         rows = [f"layer {layer}" for layer in range(len(share_YE))]
-        columns = [f"expert {number}" for number in range(share_YE.shape[1])]
         maps.append(Map(f"step {step:,}", share_YE, rows, columns))
-    caption = "Fraction of tokens whose first choice an expert is, by layer and expert, at several steps."
+    caption = (
+        "Fraction of tokens whose first choice an expert is, by layer and expert, at several steps. Above each"
+        " expert its number, its family or what it serves, and its width. The first seed is drawn."
+    )
     return [FigureFile("routing_history", as_png(draw_maps(maps)), caption)]
+
+
+def _expert_names(cell: Cell, budget: Budget) -> list[str]:
+    """Of each expert in the order of the measures: number, family or what it serves, width."""
+    moe = settings_of(cell, budget, ElucidationRun).moe
+    assert moe is not None
+    return [
+        "\n".join(
+            (str(number), *(map(_label, one.modalities) if one.modalities else (one.family,)), str(one.width))
+        )
+        for number, one in enumerate(physical_order(moe.experts))
+    ]
 
 
 HISTORY = Study(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mmspec_ds.studies.elucidation.definitions.comparing import difference
+from mmspec_ds.studies.elucidation.definitions.drawing import rows_figure
 from mmspec_ds.studies.elucidation.definitions.layout import (
     COMPARED,
     LOSS,
@@ -73,7 +74,8 @@ def _main_tables(results: Results) -> list[Table]:
 
 
 def difference_table(results: Results, first: Variant, others: Sequence[Variant]) -> Table:
-    """The lead of one model over each of some others in Top-1."""
+    """The lead of one model over each of some others in Top-1, percentage points, from cells of the same seeds;
+    "not run" where no seed has both."""
     rows = []
     for other in others:
         found = difference(results, first.cell(), other.cell())
@@ -115,6 +117,7 @@ MAIN = Study(
     " has. The same with experts in encoder and decoder, against a dense model that is wider in both.",
     _main_cells,
     _main_tables,
+    lambda results: rows_figure("main", _main_tables(results)[0]),
 )
 
 
@@ -202,6 +205,7 @@ BASELINES = Study(
     " 2020).",
     _baseline_cells,
     _baseline_tables,
+    lambda results: rows_figure("baselines", _baseline_tables(results)[0]),
 )
 
 STUDIES = (MAIN, BASELINES)

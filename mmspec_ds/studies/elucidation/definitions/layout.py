@@ -66,27 +66,49 @@ def full_row(
 
 def equal_lines(results: Results, variants: Sequence[Variant]) -> list[str]:
     """What was equal between trained variants and what was not, from the records of their trainings; and which
-    of them lack seeds."""
-    entries = {one.name: compared(results, one.cell()) for one in variants if one.trains}
+    of them lack seeds. Of up to three variants every figure is told, of more the least and the largest."""
+    trained = [one for one in variants if one.trains]
+    entries = [compared(results, one.cell()) for one in trained]
+    are_few = len(trained) <= 3
     equal, unequal = [], []
     for column in COMPARED:
-        values = [one[column.key] for one in entries.values()]
+        values = [one[column.key] for one in entries]
         means = [value.mean for value in values if isinstance(value, Value)]
         if len(means) < 2:
             continue
-        low, high = (f"{one:,.{column.digits}f}" for one in (min(means), max(means)))
         if max(means) - min(means) <= 0.01 * abs(max(means)):
-            equal.append(f"{column.head} ({high})")
+            equal.append(f"{column.head} ({max(means):,.{column.digits}f})")
+        elif are_few and len(means) == len(trained):
+            unequal.append(f"{column.head} ({' / '.join(_told(means, column.digits))})")
         else:
-            if low == high:  # of small models
-                low, high = (f"{one:.3g}" for one in (min(means), max(means)))
-            unequal.append(f"{column.head} ({low} to {high})")
+            unequal.append(f"{column.head} ({' to '.join(_told([min(means), max(means)], column.digits))})")
     lines = []
     if equal:
         lines.append(f"Equal within 1 %: {'; '.join(equal)}.")
     if unequal:
-        lines.append(f"Not equal: {'; '.join(unequal)}.")
+        whose = f" ({' / '.join(one.name for one in trained)})" if are_few else ""
+        lines.append(f"Not equal{whose}: {'; '.join(unequal)}.")
     return lines + _lacking_seeds(results, variants)
+
+
+def _told(values: Sequence[float], digits: int) -> list[str]:
+    """Figures as text, with three digits where they would be the same, as of small models."""
+    told = [f"{one:,.{digits}f}" for one in values]
+    return [f"{one:.3g}" for one in values] if len(set(told)) == 1 else told
+
+
+def equal_lines_by_group(results: Results, grouped: Sequence[tuple[str, Variant]]) -> list[str]:
+    """`equal_lines` for each group of rows, which are compared with each other and not with other groups.
+
+    Args:
+        results: of the study.
+        grouped: the group of each variant, in the order of the rows.
+    """
+    lines = []
+    for group in dict.fromkeys(name for name, _ in grouped):
+        told = equal_lines(results, [variant for name, variant in grouped if name == group])
+        lines += [f"{group[0].upper()}{group[1:]}. {line}" for line in told]
+    return lines
 
 
 def _lacking_seeds(results: Results, variants: Sequence[Variant]) -> list[str]:

@@ -2,13 +2,15 @@
 text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mmspec_ds.studies.elucidation.definitions.drawing import rows_figure
 from mmspec_ds.studies.elucidation.definitions.layout import (
     COMPARED,
     LOSS,
     asked_line,
     equal_lines,
+    equal_lines_by_group,
     full_row,
     top_columns,
 )
@@ -21,7 +23,9 @@ from mmspec_ds.studies.elucidation.definitions.variants import (
     on_channels,
 )
 from mmspec_ds.studies.elucidation.paper_values import MODALITY_NOTE, TABLE_1
-from mmspec_ds.studies.plan import Budget, Cell, Results, Study, Table
+from mmspec_ds.studies.lookup import NOTHING
+from mmspec_ds.studies.plan import Budget, Cell, Entry, FigureFile, Results, Row, Study, Table
+from mmspec_ds.studies.results import mean_of
 
 SUBSETS: Sequence[tuple[str, ...]] = (
     ("nmr",),
@@ -66,6 +70,20 @@ def _cells(budget: Budget) -> list[Cell]:
     return [cell for line in _lines(budget) for cell in line.variant.cells(budget.seeds)]
 
 
+def _improvement(results: Results) -> Row:
+    """The last row of table 1: the sparse model on all modalities less the dense one on text, seed by seed."""
+    entries: dict[str, Entry] = {column.key: NOTHING for column in (LOSS, *COMPARED)}
+    for rank in RANKS:
+        dense, sparse = (
+            {cell.seed: results.values([cell], "accuracy", f"top_{rank}") for cell in results.alike(one.cell())}
+            for one in (dense_text(results.budget), SPARSE)
+        )
+        both = [seed for seed, found in sparse.items() if found and dense.get(seed)]
+        entries[f"top_{rank}"] = mean_of([sparse[seed][0] - dense[seed][0] for seed in both])
+    one, other = TABLE_1["sparse nmr+ms+ir"], TABLE_1["dense nmr+ms+ir"]
+    return Row("sparse less dense on text", entries, {key: one[key] - other[key] for key in one}, "improvement")
+
+
 def _tables(results: Results) -> list[Table]:
     lines = _lines(results.budget)
     rows = [
@@ -76,7 +94,7 @@ def _tables(results: Results) -> list[Table]:
         Table(
             title="Table 1. Modality combinations",
             columns=[*top_columns(RANKS), LOSS, *COMPARED],
-            rows=rows,
+            rows=[*rows, _improvement(results)],
             names="modalities (model)",
             about=[*equal_lines(results, [one.variant for one in lines]), asked_line(results)],
             notes=(
@@ -89,6 +107,11 @@ def _tables(results: Results) -> list[Table]:
     ]
 
 
+def _figures(results: Results) -> list[FigureFile]:
+    (table,) = _tables(results)
+    return rows_figure("modalities", replace(table, rows=table.rows[:-1]))
+
+
 MODALITIES = Study(
     "modalities",
     "Table 1. Modality combinations",
@@ -96,6 +119,7 @@ MODALITIES = Study(
     " with more than one. Does more evidence help, and whom?",
     _cells,
     _tables,
+    _figures,
 )
 
 
@@ -140,7 +164,7 @@ def _collapse_tables(results: Results) -> list[Table]:
         columns=[*top_columns(), LOSS, *COMPARED],
         rows=rows,
         names="dense model",
-        about=[*equal_lines(results, [one for _, one, _ in lines]), asked_line(results)],
+        about=[*equal_lines_by_group(results, [(group, one) for group, one, _ in lines]), asked_line(results)],
         notes=("A collapse is a lower accuracy with all modalities than with NMR alone, under one head.",),
     )
     return [table]
@@ -154,6 +178,7 @@ TEXT_COLLAPSE = Study(
     " compressed spectra.",
     _collapse_cells,
     _collapse_tables,
+    lambda results: rows_figure("text_collapse", _collapse_tables(results)[0]),
 )
 
 STUDIES = (MODALITIES, TEXT_COLLAPSE)

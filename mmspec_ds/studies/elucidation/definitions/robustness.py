@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from mmspec_ds.studies.elucidation.definitions.drawing import Panels, rows_figure
 from mmspec_ds.studies.elucidation.definitions.layout import SHOWN, asked_line, equal_lines
 from mmspec_ds.studies.elucidation.definitions.variants import SPARSE, STANDARD, Variant, equal_active
 from mmspec_ds.studies.elucidation.measures.accuracy import strata, thirds
@@ -18,10 +19,24 @@ from mmspec_ds.studies.elucidation.paper_values import (
     Values,
 )
 from mmspec_ds.studies.lookup import NOTHING, pick
-from mmspec_ds.studies.plan import Budget, Cell, Column, Entry, Results, Row, Study, Table, Value
+from mmspec_ds.studies.plan import (
+    Budget,
+    Cell,
+    Column,
+    Entry,
+    FigureFile,
+    Results,
+    Row,
+    Study,
+    Table,
+    Value,
+)
 from mmspec_ds.studies.results import mean_of
 
 Pair = tuple[Variant, Variant]
+
+BOTH: Panels = {f"Top-{k}, %": {"dense": f"dense top_{k}", "sparse": f"sparse top_{k}"} for k in (1, 10)}
+"""What the figures show of the two models."""
 
 
 def _pair(budget: Budget) -> Pair:
@@ -70,6 +85,14 @@ def _missing_cells(budget: Budget) -> list[Cell]:
 
 def _missing_tables(results: Results) -> list[Table]:
     return [_settings_table(results, "tokens"), _settings_table(results, "channels"), _subsets_table(results)]
+
+
+def _missing_figures(results: Results) -> list[FigureFile]:
+    return [
+        figure
+        for how in ("tokens", "channels")
+        for figure in rows_figure(f"missing_{how}", _settings_table(results, how), BOTH)
+    ]
 
 
 def _settings_table(results: Results, how: str) -> Table:
@@ -138,6 +161,7 @@ MISSING = Study(
     " paper: by masking a share of the tokens of each modality, and by removing whole modalities.",
     _missing_cells,
     _missing_tables,
+    _missing_figures,
 )
 
 
@@ -204,6 +228,7 @@ COMPLEXITY = Study(
     "Whether experts help more with larger molecules.",
     _complexity_cells,
     _complexity_tables,
+    lambda results: rows_figure("complexity", _complexity_tables(results)[0], BOTH),
 )
 
 STUDIES = (MISSING, COMPLEXITY)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmspec_ds.studies.cells import settings_of
-from mmspec_ds.studies.elucidation.definitions.drawing import COLOURS, Axes, draw, logarithmic
+from mmspec_ds.studies.elucidation.definitions.drawing import COLOURS, Axes, draw, logarithmic, rows_figure
 from mmspec_ds.studies.elucidation.definitions.layout import (
     COMPARED,
     LOSS,
@@ -114,12 +114,20 @@ def _machine(results: Results, variants: Sequence[Variant]) -> list[str]:
     return []
 
 
+_SPENT = {
+    "throughput, tokens/s": {"": "throughput"},
+    "peak memory, GB": {"": "memory"},
+    "latency, ms a sample": {"": "latency"},
+}
+"""What the figure of the resources shows."""
+
 RESOURCES = Study(
     "resources",
     "Table 12. Parameters, arithmetic, throughput, memory and latency",
     "What the sparse model costs beside the dense ones of equal active and of equal total parameters.",
     _resource_cells,
     _resource_tables,
+    lambda results: rows_figure("resources", _resource_tables(results)[0], _SPENT),
 )
 
 

@@ -1,7 +1,9 @@
 """Ablations of the router, of the pool of experts and of the objective: tables 4, 5, 6, 10 and 11 of the paper,
 and those of what the field adds."""
 
-from mmspec_ds.studies.elucidation.definitions.ablation import Line, ablation
+from collections.abc import Sequence
+
+from mmspec_ds.studies.elucidation.definitions.ablation import Extra, Line, ablation
 from mmspec_ds.studies.elucidation.definitions.variants import (
     PAPER,
     PAPER_SETTINGS,
@@ -24,7 +26,9 @@ from mmspec_ds.studies.elucidation.paper_values import (
     TABLE_10,
     TABLE_11,
 )
-from mmspec_ds.studies.plan import Budget
+from mmspec_ds.studies.lookup import NOTHING, scaled
+from mmspec_ds.studies.plan import Budget, Column, Entry, Results
+from mmspec_ds.studies.results import mean_of
 
 DYNAMIC_SHARE = 0.25
 """An expert after the first is left out when its probability is below this share of the first one's. The paper
@@ -76,6 +80,31 @@ def _top_k(budget: Budget) -> list[Line]:
         Line(SPARSE.named("k 2") if k == 2 else SPARSE.but(f"k {k}", moe=_chosen(k)), paper)
         for k, paper in TABLE_11.items()
     ]
+
+
+def _costs(results: Results, variants: Sequence[Variant]) -> list[Entry]:
+    """The FLOPs of a token in the encoder's feed-forward networks over those of the first variant."""
+    found = [results.value(one.cell(), "compute", "feed_forward") for one in variants]
+    return [None if found[0] is None else scaled(one, 1 / found[0].mean) for one in found]
+
+
+def _throughputs(results: Results, variants: Sequence[Variant]) -> list[Entry]:
+    """Molecules a second of the search that accuracy is measured by."""
+    found = ([results.of(cell, "accuracy") for cell in results.alike(one.cell())] for one in variants)
+    return [mean_of([one["n"] / one["seconds"] for one in seeds if one is not None]) for seeds in found]
+
+
+COST: Extra = (Column("cost", "activated cost, of k 1", digits=1), _costs)
+LATENCY: Extra = (
+    Column("latency", "latency, ms a sample", digits=1),
+    lambda results, variants: [NOTHING] * len(variants),
+)
+THROUGHPUT: Extra = (Column("throughput", "throughput, samples/s", digits=1), _throughputs)
+SPEED_NOTE = (
+    "Latency is not measured here; table 12 has that of eight experts with two for a token. Throughput is that"
+    " of the search for the accuracy, in batches of 64, while other work may run. The paper's stands under the"
+    " head s/sample, but is about 1 over its latency."
+)
 
 
 def _chosen(k: int) -> dict[str, object]:
@@ -173,8 +202,9 @@ STUDIES = (
         "Pools of 2, 4, 8 and 16 experts, half of them heavy, with two experts for a token.",
         _experts,
         ranks=(1, 3, 5, 10),
+        extra=(LATENCY, THROUGHPUT),
         notes=("E 4 has one expert of each family, E 2 a heavy shared and a light interaction expert, E 16 each"
-               " of the eight twice.", SENSITIVITY_NOTE),
+               " of the eight twice.", SPEED_NOTE, SENSITIVITY_NOTE),
     ),
     ablation(
         "top-k",
@@ -182,7 +212,9 @@ STUDIES = (
         "One, two or four of the eight experts for a token.",
         _top_k,
         ranks=(1, 3, 5, 10),
-        notes=(SENSITIVITY_NOTE,),
+        extra=(LATENCY, THROUGHPUT, COST),
+        notes=("Activated cost is that of the encoder's feed-forward networks, by the experts that were really"
+               " chosen; the paper's is the number of experts.", SPEED_NOTE, SENSITIVITY_NOTE),
     ),
     ablation(
         "settings",

@@ -128,8 +128,7 @@ def one_heavy(budget: Budget) -> Variant:
 
 def dense_text(budget: Budget, channels: Sequence[str] = tuple(CHANNELS)) -> Variant:
     """The paper's baseline: a dense model that reads the benchmark's text, of all modalities or of some."""
-    found = on_channels(one_heavy(budget), channels)
-    return replace(found, name="dense on text", data="hard_text")
+    return replace(on_channels(one_heavy(budget).named("dense on text"), channels), data="hard_text")
 
 
 def on_channels(variant: Variant, channels: Sequence[str]) -> Variant:
@@ -157,7 +156,11 @@ def sixteenth(width: float) -> int:
 
 def pool(budget: Budget, count: int) -> Experts:
     """A pool of `count` experts, half of them heavy: the eight of the paper once or several times, or fewer of
-    them with as many families as there is room for."""
+    them with as many families as there is room for.
+
+    Raises:
+        ValueError: `count` is neither 2 nor 4 nor a multiple of 8.
+    """
     eight = experts(heavy(budget), light(budget))
     if count % 8 == 0:
         return eight * (count // 8)

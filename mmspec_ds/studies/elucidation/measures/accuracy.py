@@ -98,7 +98,12 @@ def strata(result: Mapping[str, Any], edges: Sequence[int]) -> list[dict[str, An
 
 
 def thirds(sizes: Sequence[int]) -> tuple[int, int]:
-    """Two edges for `strata` that cut molecules of these sizes as nearly into thirds as whole sizes allow."""
+    """Two edges for `strata` that cut molecules of these sizes, their numbers of heavy atoms, as nearly into
+    thirds as whole sizes allow.
+
+    Raises:
+        ValueError: there are fewer than three sizes.
+    """
     kinds = sorted(set(sizes))
     if len(kinds) < 3:
         raise ValueError(f"molecules of {len(kinds)} sizes cannot be cut into three bins")

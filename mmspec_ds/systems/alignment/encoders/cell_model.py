@@ -67,7 +67,7 @@ class CellNetwork(nn.Module):
         return vectors
 
     def forward(self, values_NP: Tensor, seen_NP: Tensor) -> Tensor:
-        """The values of all genes as they are restored, [N, P]."""
+        """The standardised values of all genes as they are restored, [N, P]; see `encode`."""
         restored: Tensor = self.decoder(self.encode(values_NP, seen_NP))
         return restored
 
@@ -82,7 +82,12 @@ class PanelScales(NamedTuple):
 
     @classmethod
     def of(cls, values: NDArray[np.float32], present: NDArray[np.bool_]) -> Self:
-        """Those of some cells, [N, P], each gene among the cells that have it."""
+        """Those of some cells, each gene among the cells that have it.
+
+        Args:
+            values: logarithms of 1 + the expression, [N, P], as `genes.on_panel` gives them.
+            present: where a cell has a gene, [N, P].
+        """
         count = np.maximum(present.sum(0), 1)
         mean = (values * present).sum(0) / count
         deviation = np.sqrt((np.square(values - mean) * present).sum(0) / count)
@@ -91,13 +96,14 @@ class PanelScales(NamedTuple):
         return cls(*(torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in parts))
 
     def rescaled(self, values: Tensor, seen: Tensor) -> Tensor:
-        """The values of the genes that are seen, scaled as `genes.on_panel` does; 0 for the others."""
+        """The logarithms `values` of the genes that are `seen`, [N, P] both, scaled as `genes.on_panel` does:
+        as if a cell had these alone; 0 for the others."""
         linear = torch.expm1(values.masked_fill(~seen, 0.0))
         total = PER * (self.shares * seen).sum(1, keepdim=True)
         return torch.log1p(linear * (total / linear.sum(1, keepdim=True).clamp_min(1e-9)))
 
     def standard(self, values: Tensor, seen: Tensor) -> Tensor:
-        """Values less the mean, over the scale; 0 where none is seen."""
+        """Logarithms [N, P] less the mean, over the scale; 0 where none is `seen`."""
         return (values - self.mean) / self.scale * seen
 
 
@@ -201,7 +207,14 @@ class CellModelFit(DescentSettings):
 def squared_error(
     network: CellNetwork, scales: PanelScales, values: Tensor, present: Tensor, hidden: Tensor
 ) -> Tensor:
-    """The mean squared error of hidden genes, standardised, restored from the other present ones."""
+    """The mean squared error of hidden genes, standardised, restored from the other present ones; a scalar.
+
+    Args:
+        network: restores them.
+        scales: of the genes.
+        values, present: see `PanelScales.of`.
+        hidden: the genes that are hidden, bool [N, P]; of those that are present.
+    """
     seen = present & ~hidden
     restored = network(scales.standard(scales.rescaled(values, seen), seen), seen)
     error = (restored - scales.standard(scales.rescaled(values, present), present)).square()
@@ -210,7 +223,6 @@ def squared_error(
 
 def _panel(cells: Sequence[Cell], most: int) -> tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.bool_]]:
     """The genes that vary most, their values in the cells and where a cell has them, [N, P]."""
-    lists = dict.fromkeys(cell.genes for cell in cells)
     lists = dict.fromkeys(cell.genes for cell in cells)
     everything = tuple(dict.fromkeys(gene for genes in lists for gene in genes))
     place = {gene: at for at, gene in enumerate(everything)}

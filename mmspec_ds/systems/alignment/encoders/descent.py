@@ -38,7 +38,15 @@ def descend(
     loss: Callable[[int], Tensor],
     progress: Callable[[float], None],
 ) -> None:
-    """Train a model by the loss of each step, and leave it in evaluation mode."""
+    """Train a model by the loss of each step, and leave it in evaluation mode. Gradients of a norm above 1 are
+    scaled to it.
+
+    Args:
+        model: what is trained, where it is.
+        settings: steps and rates; their `seed` and `batch` are for the caller.
+        loss: the scalar of a step, from 0.
+        progress: given the share that is done, 0 to 1.
+    """
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )

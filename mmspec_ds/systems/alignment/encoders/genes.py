@@ -174,7 +174,11 @@ def panel_of(genes: Sequence[Sequence[str]], shared_with: Sequence[Collection[st
 
 
 def panel_values(table: CellTable, panel: Sequence[str]) -> NDArray[np.float64]:
-    """As `on_panel`, for the cells of a table that has all genes of the panel."""
+    """The logarithms of `on_panel`, [N, P] float64, for the cells of a table that has all genes of the panel.
+
+    Raises:
+        KeyError: the table lacks a gene.
+    """
     place = {gene: at for at, gene in enumerate(table.genes)}
     linear = np.expm1(table.values[:, [place[gene] for gene in panel]].toarray().astype(np.float64))
     return np.log1p(linear * (PER / np.maximum(linear.sum(1, keepdims=True), 1e-9)))

@@ -57,14 +57,15 @@ class SmilesNetwork(nn.Module):
         self.named = nn.Linear(settings.d_model, words)
 
     def forward(self, ids_BS: Tensor) -> Tensor:
-        """The states of the tokens, [B, S, D]; PAD where there is none."""
+        """The states of the tokens, [B, S, D]; of ids, int64, PAD where there is no token."""
         modality_BS = torch.where(ids_BS == Vocabulary.PAD, PADDING, 0)
         embedded_BSD = self.tokens(ids_BS) + self.places.weight[: ids_BS.shape[1]]
         states: Tensor = self.encoder(embedded_BSD, modality_BS).hidden_BSD
         return states
 
     def restored(self, ids_BS: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Logits of the hidden tokens, [X, words], and what they are, [X]; which are hidden is drawn."""
+        """Logits of the X hidden tokens, [X, words], and their ids, [X]. Which are hidden is drawn, each token
+        with the same probability, `HIDDEN`."""
         drawn_BS = torch.rand(ids_BS.shape, generator=generator) < HIDDEN
         hidden_BS = drawn_BS & (ids_BS != Vocabulary.PAD)
         states_BSD = self(ids_BS.masked_fill(hidden_BS, self.hidden_id))
@@ -132,7 +133,7 @@ def tokens_of(smiles: str) -> list[str]:
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Ids of several lengths as one tensor, [B, S], filled up with PAD."""
+    """Ids of several lengths as one tensor, int64 [B, S], filled up with PAD; of one row at least."""
     length = max(map(len, rows))
     return torch.tensor([[*row, *[Vocabulary.PAD] * (length - len(row))] for row in rows])
 

@@ -74,6 +74,9 @@ class Wanted:
         seed: of everything that is drawn.
         unnamed_types: share of the training questions about marker genes of cells in which types have letters,
             see `cell_tasks.Studies`.
+
+    Raises:
+        ConfigError: a task that there is not.
     """
 
     tasks: tuple[str, ...] = TASKS

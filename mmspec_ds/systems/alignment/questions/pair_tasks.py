@@ -48,7 +48,8 @@ def which_of_two(pool: Pool, count: int, draw: Draw) -> list[Question]:
 
 
 def heavier_of_two(pool: Pool, count: int, draw: Draw) -> list[Question]:
-    """Which of two has the larger mass, by 20 Da at least; no pair is asked about twice in one order."""
+    """Which of two has the larger monoisotopic mass, by 20 Da at least; no pair is asked about twice in one
+    order. There are at most `count` questions, fewer where such pairs are rare."""
     found, asked = list[Question](), set[tuple[int, int]]()
     for _ in range(10 * count):
         if len(found) == count:
@@ -64,7 +65,8 @@ def heavier_of_two(pool: Pool, count: int, draw: Draw) -> list[Question]:
 
 
 def similar(pool: Pool, count: int, draw: Draw) -> list[Question]:
-    """Whether two different molecules are similar."""
+    """Whether two different molecules are similar, by `SIMILAR` and `UNLIKE`: at most `count` questions, as
+    many with yes as with no, about pairs of at most `MOST_COMPARED` molecules from each side."""
     order = _order(len(pool), draw)
     first, second = (draw.some(pool[place], MOST_COMPARED) for place in order)
     prints = [morgan_fingerprints([one.smiles for one in items]) for items in (first, second)]

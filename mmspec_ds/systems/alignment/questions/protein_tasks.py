@@ -25,7 +25,8 @@ def enzyme_class(items: Sequence[Item], count: int, draw: Draw) -> list[Question
 
 
 def is_of_class(items: Sequence[Item], count: int, draw: Draw) -> list[Question]:
-    """Whether an enzyme is of a class, which is asked about as often with yes as with no."""
+    """Whether an enzyme is of an EC class: at most `count` questions, of each class as many with yes as with
+    no."""
     found = []
     for name in EC_CLASSES:
         having = [one for one in items if one.label == name]

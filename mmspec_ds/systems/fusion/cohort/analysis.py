@@ -135,7 +135,16 @@ def judged_samples(cohort: Cohort) -> BoolArray:
 def predict_held_out(
     cohort: Cohort, settings: AnalysisSettings, one_more: Callable[[], None] = lambda: None
 ) -> HeldOut:
-    """Predict each sample once a repeat, by methods that have not seen its patient."""
+    """Predict each sample once a repeat, by methods that have not seen its patient.
+
+    Args:
+        cohort: the samples.
+        settings: folds and methods.
+        one_more: called after each outer fold.
+
+    Raises:
+        DataError: too few samples or patients of a class for the folds, or a block that a training side lacks.
+    """
     repeats, (count, classes) = settings.folds.repeats, (len(cohort.samples), len(cohort.classes))
     blocks = len(cohort.blocks)
     found = {name: np.zeros((repeats, count, classes)) for name in method_names(cohort, settings)}
@@ -166,7 +175,18 @@ def score_methods(
     *,
     by_patients: bool,
 ) -> dict[str, MethodScores]:
-    """Return the scores of each method in one comparison."""
+    """Return the scores of each method in one comparison, by its name.
+
+    Args:
+        comparison: which classes are told apart.
+        cohort: the samples.
+        probability_RNC: by method, what it said of each held-out sample in each repeat.
+        judged_N: the samples that areas are of.
+        by_patients: whether intervals are from resampled patients; else DeLong's.
+
+    Raises:
+        ValueError: no judged sample is of one of the classes.
+    """
     among_N = comparison.among(cohort.label_N)
     chosen_N = among_N & judged_N
     score_RN = {
@@ -207,7 +227,18 @@ def run_controls(
     scores: Mapping[str, Mapping[str, MethodScores]],
     one_more: Callable[[], None],
 ) -> Controls:
-    """Analyse the cohort with labels drawn anew among the patients, and with the rows of a block exchanged."""
+    """Analyse the cohort, one repeat each, with labels drawn anew among the patients, and with the rows of a
+    block exchanged.
+
+    Args:
+        cohort: the samples.
+        settings: how many permutations, and whether blocks are shuffled; folds and methods.
+        scores: with the true labels, by comparison and method, for the p-values.
+        one_more: called after each outer fold; after all of a permutation at once.
+
+    Raises:
+        DataError: each of 50 draws of labels left a training side without a class of a block.
+    """
     once = settings.model_copy(update={"folds": settings.folds.model_copy(update={"repeats": 1})})
     permuted: dict[str, dict[str, list[float]]] = {}
     for number in range(settings.controls.permutations):
@@ -248,13 +279,14 @@ def _permuted_areas(
 
 
 def permuted_labels(cohort: Cohort, random: np.random.Generator) -> Cohort:
-    """Return the cohort with the classes of its patients exchanged."""
+    """Return the cohort with the classes of its patients exchanged. All samples of a patient must be of one
+    class: they keep a common one."""
     _, first, place_N = np.unique(cohort.group_N, return_index=True, return_inverse=True)
     return replace(cohort, label_N=random.permutation(cohort.label_N[first])[place_N])
 
 
 def shuffled_block(cohort: Cohort, place: int, random: np.random.Generator) -> Cohort:
-    """Return the cohort with the rows of one block exchanged between the samples that have it."""
+    """Return the cohort with the rows of the block at `place` exchanged between the samples that have it."""
     block = cohort.blocks[place]
     values_NF, has = block.values_NF.copy(), np.flatnonzero(block.present_N)
     values_NF[has] = block.values_NF[random.permutation(has)]

@@ -38,7 +38,7 @@ class Comparison:
         return np.asarray(1 / (1 + np.exp(-np.clip(self.score(probability_NC), -700, 700))))
 
     def among(self, label_N: IntArray) -> BoolArray:
-        """Return which samples are of the classes compared."""
+        """Return which samples are of the classes compared, [N]."""
         return np.isin(label_N, (self.cases, *self.controls))
 
 
@@ -193,7 +193,8 @@ class CohortResult:
     remarks: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """All but the values of single samples, which belong into a table."""
+        """All but the values of single samples, which belong into a table, in JSON's types. Areas are between 0
+        and 1; `mean_weight` is that of the judged samples."""
         found = self.contributions
         counts = np.bincount(self.label_N[self.judged_N], minlength=len(self.classes))
         return {

@@ -144,7 +144,8 @@ def soft_weights(usable_XM: FloatMatrix, strength_PM: FloatMatrix) -> FloatMatri
 
 
 def shares_of(weight_RM: FloatMatrix, present_RM: BoolArray) -> FloatMatrix:
-    """Return weights that add up to 1; equal ones of the blocks present where all are zero."""
+    """Return weights that add up to 1, [R, M]; equal ones of the blocks present where all are zero. A row must
+    have a block."""
     total_R1 = weight_RM.sum(1, keepdims=True)
     weight_RM = np.where(total_R1 > 1e-12, weight_RM, present_RM)
     return np.asarray(weight_RM / weight_RM.sum(1, keepdims=True), dtype=np.float64)
@@ -229,7 +230,14 @@ def coalition_strengths(evidence: Evidence, label_N: IntArray, log_prior_C: Floa
 
 
 def fit_weights(evidence_NMC: FloatMatrix, label_N: IntArray, log_prior_C: FloatVector) -> FloatVector:
-    """Return the strengths b_m >= 0 of blocks with the least loss plus sum of b_m^2 / 2, [M]."""
+    """Return the strengths b_m >= 0 of blocks with the least loss plus sum of b_m^2 / 2, [M]. The loss is the
+    cross-entropy of the fused log-probabilities (`fused`) in nats, summed over the samples.
+
+    Args:
+        evidence_NMC: of the blocks, zeros for missing ones.
+        label_N: the classes.
+        log_prior_C: of the training side.
+    """
     from scipy.optimize import minimize
 
     places = np.arange(len(label_N)), label_N

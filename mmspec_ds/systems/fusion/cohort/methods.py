@@ -63,7 +63,7 @@ class FittedMethods:
     contribution: ContributionFusion | None
 
     def predict(self, batch: Batch) -> Predictions:
-        """Return what each method says of new samples."""
+        """Return what each method says of R new samples."""
         nested = self.nested
         evidence = evidence_of(nested.whole, nested.log_prior_C, batch)
         block_RMC = np.exp(evidence.evidence_RMC + nested.log_prior_C)
@@ -103,6 +103,9 @@ def fit_methods(cohort: Cohort, train: IntArray, settings: AnalysisSettings, see
     Args:
         train: their places. Nothing else of the cohort is read.
         seed: of the inner folds and of what the contribution head learns from.
+
+    Raises:
+        DataError: as `inner_folds` and `fit_nested`.
     """
     side = cohort.subset(train)
     names = method_names(cohort, settings)

@@ -41,7 +41,7 @@ class Batch:
 
 
 def batch_of(cohort: Cohort, rows: IntArray) -> Batch:
-    """Return the values of these samples of a cohort."""
+    """Return the values of these samples of a cohort, R, of each block."""
     present_NM = np.stack([block.present_N for block in cohort.blocks], axis=1)
     return Batch(tuple(block.values_NF[rows] for block in cohort.blocks), present_NM[rows])
 
@@ -180,7 +180,17 @@ class NestedFit:
 
 
 def fit_nested(views: Sequence[View], side: Cohort, fold_N: IntArray, settings: AnalysisSettings) -> NestedFit:
-    """Fit views on a training side, whose samples are in the inner folds `fold_N`, and choose their models."""
+    """Fit views on a training side and without each of its inner folds, and choose their models.
+
+    Args:
+        views: what models read.
+        side: the training samples.
+        fold_N: the inner fold of each, from 0.
+        settings: of preparation and models.
+
+    Raises:
+        DataError: as `fit_views`, of the side or of a part of it.
+    """
     log_prior_C = np.log(np.bincount(side.label_N, minlength=len(side.classes)) / len(side.label_N))
     batch = batch_of(side, np.arange(len(fold_N)))
     parts: list[Fit] = []

@@ -61,7 +61,7 @@ class FeatureFlow(nn.Module):
             nn.init.zeros_(one)
 
     def forward(self, vectors_BMD: Tensor) -> Tensor:
-        """What each step predicts of the teacher's vectors, [N, B, M, D], from the student's."""
+        """What each step predicts of the teacher's vectors, [N, B, M, D], from the student's, [B, M, width]."""
         return walk(self.project(vectors_BMD), self.velocity, self.steps)[0]
 
     def cost(self, samples: float) -> Cost:
@@ -73,6 +73,7 @@ class FeatureFlow(nn.Module):
         return first.cost + step.cost * self.steps
 
     def velocity(self, at_BMD: Tensor, step: int) -> Tensor:
-        """Return the velocity g(Z + emb(t)) at a point of the path, [B, M, D]."""
+        """Return the velocity g(Z + emb(t)), [B, M, D], at a point `at_BMD` of the path and the step of this
+        number."""
         told_BMD = at_BMD + self.of_step.weight[step] + self.of_modality.weight
         return self.narrow(F.gelu(self.widen(told_BMD)))
