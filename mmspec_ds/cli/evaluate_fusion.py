@@ -22,6 +22,11 @@ def evaluate_fusion(options: argparse.Namespace, models: Sequence[Path]) -> int:
     Args:
         options: of the command.
         models: folders of trained models, all of fusion.
+
+    Raises:
+        ConfigError: rates without a modality, rates that are no shares, or a modality that a model does not
+            read.
+        DataError: a file cannot be read.
     """
     from rich.console import Console
 

@@ -104,7 +104,11 @@ class DiscreteTable(nn.Module):
             self.ordinal_projections.append(nn.Parameter(weight))
 
     def forward(self, tokens: Mapping[Modality, ModalityTokens]) -> Tensor:
-        """The tokens of all modalities, one modality after the other: [N, D]."""
+        """The tokens of all modalities, one modality after the other: [N, D].
+
+        Raises:
+            ValueError: a discrete value is out of range; checked on a CPU only.
+        """
         rows, offsets, used = [], [], 0
         for modality, part in tokens.items():
             rows_TF = self._rows(modality, part.discrete_TF)
@@ -222,11 +226,12 @@ class SpectraEmbedding(nn.Module):
         return self.with_sinusoids(spectra)[0]
 
     def with_sinusoids(self, spectra: SpectraBatch) -> tuple[Tensor, dict[Modality, Placed]]:
-        """The embedded tokens of all modalities, [B, S, D].
+        """The embedded tokens of all modalities, [B, S, D], and of each modality with real-valued fields the
+        places and the sinusoids of its tokens.
 
         Raises:
-            ValueError: the batch holds a modality that the model was not built for, fields that do not fit
-                the schema, or (checked on a CPU only) a discrete value out of range.
+            ValueError: the batch holds a modality that the model was not built for, fields that do not fit the
+                schema, or (checked on a CPU only) a discrete value out of range.
         """
         tokens = self._in_order(spectra)
         content_ND = self.discrete(tokens)

@@ -61,6 +61,9 @@ def read_measured(
     """The rows of the file, a part each: one 1H and one 13C spectrum, and the MS/MS spectra merged by polarity
     and energy as in `assemble`; or those of one modality. A spectrum of a row that cannot be used is left out
     with a remark; a row without any spectrum left is rejected.
+
+    Raises:
+        DataError: the file cannot be read.
     """
     yield from items_of(path, _rows(path), lambda number, row: _part(path, number, row, modality, settings))
 

@@ -29,7 +29,8 @@ from mmspec_ds.readers.sample_columns import (
     shortened,
     with_remarks,
 )
-from mmspec_ds.readers.text_grid import Cells, grid_of, read_text_lines
+from mmspec_ds.readers.source import read_text_lines
+from mmspec_ds.readers.text_grid import Cells, grid_of
 from mmspec_ds.readers.workbench import looks_like_workbench, read_workbench
 from mmspec_ds.readers.workbook import is_workbook, read_sheets, sheet_named
 

@@ -156,19 +156,28 @@ def read_lines(path: Path) -> Iterator[Line]:
             yield Line(number, _as_latin_1(line.rstrip("\n")))
 
 
-def read_text(path: Path) -> str:
-    """The whole of a text file of at most 256 MiB, lines ended by LF; encodings as in `read_lines`.
+def read_text_lines(path: Path) -> list[str]:
+    """The lines of a text file of at most 256 MiB, without their ends; encodings as in `read_lines`.
 
     Raises:
         DataError: as `read_lines`, or the text is longer.
     """
-    lines, length = [], 0
+    found, length = [], 0
     for line in read_lines(path):
         length += len(line.text) + 1
         if length > LONGEST_TEXT:
             raise DataError(f"is longer than {LONGEST_TEXT // 2**20} MiB of text", path=path)
-        lines.append(line.text)
-    return "\n".join(lines) + "\n"
+        found.append(line.text)
+    return found
+
+
+def read_text(path: Path) -> str:
+    """The whole of a text file of at most 256 MiB, lines ended by LF; encodings as in `read_lines`.
+
+    Raises:
+        DataError: as `read_text_lines`.
+    """
+    return "\n".join(read_text_lines(path)) + "\n"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.part import counted
-from mmspec_ds.readers.source import LONGEST_TEXT, read_lines
+from mmspec_ds.readers.source import read_text_lines
 
 DELIMITERS = {"\t": "tabs between cells", ";": "semicolons between cells", ",": "commas between cells"}
 MOST_CELLS = 10_000_000
@@ -53,21 +53,6 @@ def read_grid(path: Path) -> Grid:
             names.
     """
     return grid_of(path, read_text_lines(path))
-
-
-def read_text_lines(path: Path) -> list[str]:
-    """The lines of a text file of at most 256 MiB.
-
-    Raises:
-        DataError: as `source.read_lines`, or the text is longer.
-    """
-    found, length = [], 0
-    for line in read_lines(path):
-        length += len(line.text) + 1
-        if length > LONGEST_TEXT:
-            raise DataError(f"is longer than {LONGEST_TEXT // 2**20} MiB of text", path=path)
-        found.append(line.text)
-    return found
 
 
 def grid_of(path: Path, text: Sequence[str], first_line: int = 1) -> Grid:

@@ -9,7 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from mmspec_ds.errors import ConfigError
+from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.settings import nearest, read_yaml, validated
 from mmspec_ds.trainer.run_settings import CONFIG, RunSettings, check_run_folder
 
@@ -107,6 +108,24 @@ def load_run_of(folder: Path, kind: type[RunSettings] = RunSettings) -> RunSetti
     """
     check_run_folder(folder)
     return load_run(folder / CONFIG, (), kind)
+
+
+def load_whole_run_of(folder: Path, kind: type[R], files: tuple[str, ...]) -> R:
+    """The settings of a trained run or of an export whose folder is whole: it holds all of `files`, and where
+    there is a manifest, as in an export, the files have its checksums.
+
+    Raises:
+        DataError: no such folder, or a file of it is missing or was altered.
+        ConfigError: as `load_run`.
+    """
+    check_run_folder(folder)
+    if (folder / MANIFEST).is_file():
+        wrong = faults(folder, read_manifest(folder))
+        if wrong:
+            raise DataError("; ".join(wrong))
+    run = load_run_of(folder, kind)
+    check_run_folder(folder, files)
+    return run
 
 
 def system_of(run: RunSettings) -> "System":

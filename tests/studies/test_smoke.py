@@ -1,6 +1,7 @@
 """Studies of elucidation from end to end within the smallest budget: trained, measured, laid out.
 
-Some in every test run, which have each measure and each kind of cell; all of them by hand, with `-m slow`.
+Some in every test run, which have each measure and each kind of cell, and on what they trained the pages of all
+others; all of them by hand, with `-m slow`.
 """
 
 import multiprocessing
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mmspec_ds.cli import main
 from mmspec_ds.studies.cells import distinct
 from mmspec_ds.studies.elucidation.budgets import SMOKE
 from mmspec_ds.studies.elucidation.definitions import STUDIES
@@ -28,12 +30,13 @@ def run(names: Sequence[str], out: Path) -> dict[str, StoredResults]:
     process.start()
     process.join()
     assert process.exitcode == 0
-    return {
-        name: StoredResults(
-            STUDIES[name], SMOKE, out, distinct(with_sources(STUDIES[name].cells(SMOKE)), SMOKE)
-        )
-        for name in names
-    }
+    return {name: stored(name, out) for name in names}
+
+
+def stored(name: str, out: Path) -> StoredResults:
+    """What is there of a study."""
+    study = STUDIES[name]
+    return StoredResults(study, SMOKE, out, distinct(with_sources(study.cells(SMOKE)), SMOKE))
 
 
 def check(results: StoredResults) -> None:
@@ -42,8 +45,9 @@ def check(results: StoredResults) -> None:
     for table in results.study.tables(results):
         assert table.rows, table.title
         assert missing_figures(table) == [], table.title
-    for figure in results.study.figures(results):
-        assert figure.png.startswith(b"\x89PNG")
+    figures = results.study.figures(results)
+    assert figures, results.study.name
+    assert all(figure.png.startswith(b"\x89PNG") for figure in figures)
 
 
 def missing_figures(table: Table) -> list[str]:
@@ -59,9 +63,17 @@ def test_some_studies_have_every_measure_of_trained_models() -> None:
     assert set(MEASURES) - measured <= {"matcher"}
 
 
-def test_some_studies_run(tmp_path: Path) -> None:
+def test_some_studies_run_and_all_lay_out_what_is_there(tmp_path: Path) -> None:
     for results in run(SOME, tmp_path).values():
         check(results)
+    for name in STUDIES:
+        assert main(["study", name, "--budget", "smoke", "--only-trained", "--out", str(tmp_path)]) == 0
+        page = (tmp_path / f"{name}-smoke" / "index.html").read_text(encoding="utf-8")
+        assert page.count('<section id="table-') >= 1
+        # Studies whose every model is another than those that were trained have nothing to draw.
+        results = stored(name, tmp_path)
+        if any(results.of(cell, "accuracy") for cell in results.cells):
+            assert "data:image/png" in page, name
 
 
 @pytest.mark.slow

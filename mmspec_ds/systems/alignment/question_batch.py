@@ -35,6 +35,7 @@ from mmspec_ds.systems.alignment.questions.question import (
     kind_of_reference,
     reference_of_json,
 )
+from mmspec_ds.systems.alignment.questions.question_lines import text_of
 from mmspec_ds.systems.alignment.subjects import (
     Subject,
     cell_subject,
@@ -131,23 +132,12 @@ def _line_of(text: str, name: str) -> _Line:
     if ("prompt" in content) == ("question" in content):
         raise ValueError("expected a prompt, or a question, and not both")
     return _Line(
-        id=_text(content, "id") if "id" in content else name,
-        question=_text(content, "prompt" if "prompt" in content else "question"),
+        id=text_of(content, "id") if "id" in content else name,
+        question=text_of(content, "prompt" if "prompt" in content else "question"),
         references=_references(content),
         choices=_texts(content.get("choices", [])),
-        expected=_text(content, "answer") if "answer" in content else None,
+        expected=text_of(content, "answer") if "answer" in content else None,
     )
-
-
-def _text(content: Mapping[str, Any], name: str) -> str:
-    value = content[name]
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is no text")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{name} holds half a character (a lone surrogate)") from None
-    return value
 
 
 def _texts(value: Any) -> tuple[str, ...]:

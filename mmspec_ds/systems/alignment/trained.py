@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.systems.alignment.batch import Place, make_batch
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
@@ -29,8 +28,7 @@ from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
 from mmspec_ds.systems.alignment.shared_beginning import shared_beginnings
 from mmspec_ds.systems.alignment.streams import Stream, Streams
-from mmspec_ds.systems.run_file import load_run_of
-from mmspec_ds.trainer.run_settings import check_run_folder
+from mmspec_ds.systems.run_file import load_whole_run_of
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
 LANGUAGE_MODEL = "language_model"
@@ -312,12 +310,7 @@ def load_alignment(
         ConfigError: a configuration that this version cannot read, or a model of another system.
     """
     folder = Path(path)
-    run = load_run_of(folder, AlignmentRun)
-    if (folder / MANIFEST).is_file():
-        wrong = faults(folder, read_manifest(folder))
-        if wrong:
-            raise DataError("; ".join(wrong))
-    check_run_folder(folder, (WEIGHTS, ENCODERS))
+    run = load_whole_run_of(folder, AlignmentRun, (WEIGHTS, ENCODERS))
     inside = folder / LANGUAGE_MODEL
     base = language or (inside if inside.is_dir() else run.language.base)
     if not base.is_dir():

@@ -78,12 +78,21 @@ def model_size(
 
 def dense_of_equal_active(run: ElucidationRun, pairs_YE: Pairs | None = None) -> ElucidationRun:
     """The dense run whose model has as many parameters as a token of the sparse one uses, to within half of a
-    hidden unit in each layer. `pairs_YE` is as in `model_size`."""
+    hidden unit in each layer. `pairs_YE` is as in `model_size`.
+
+    Raises:
+        ValueError: the run is dense; or as `model_size`.
+    """
     return _dense(run, model_size(run, pairs_YE).active)
 
 
 def dense_of_equal_total(run: ElucidationRun) -> ElucidationRun:
-    """The dense run whose model has as many parameters as all of the sparse one."""
+    """The dense run whose model has as many parameters as all of the sparse one, to within half of a hidden
+    unit in each layer.
+
+    Raises:
+        ValueError: the run is dense.
+    """
     return _dense(run, model_size(run).total)
 
 

@@ -11,14 +11,13 @@ from torch import Tensor
 from mmspec_ds.data.encoding import InputEncoding
 from mmspec_ds.data.vocabularies import VOCABULARY, Vocabularies
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.moe.temperature import ROUTER_TEMPERATURE
 from mmspec_ds.molecules.vocabulary import Vocabulary
 from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
-from mmspec_ds.systems.run_file import load_run_of
-from mmspec_ds.trainer.run_settings import CONFIG, check_run_folder
+from mmspec_ds.systems.run_file import load_whole_run_of
+from mmspec_ds.trainer.run_settings import CONFIG
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 from mmspec_ds.verification.calibration import Calibration, load_calibration
 
@@ -63,13 +62,7 @@ def load_model(name: str | Path) -> TrainedModel:
         ConfigError: a configuration that this version cannot read.
     """
     folder = resolve_model(name)
-    check_run_folder(folder)
-    if (folder / MANIFEST).is_file():
-        wrong = faults(folder, read_manifest(folder))
-        if wrong:
-            raise DataError("; ".join(wrong))
-    run = load_run_of(folder, ElucidationRun)
-    check_run_folder(folder, (VOCABULARY, WEIGHTS))
+    run = load_whole_run_of(folder, ElucidationRun, (VOCABULARY, WEIGHTS))
     vocabularies = Vocabularies.load(folder / VOCABULARY)
     try:
         encoding = InputEncoding.from_settings(run.data, vocabularies.source)

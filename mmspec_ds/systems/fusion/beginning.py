@@ -23,7 +23,7 @@ from mmspec_ds.systems.fusion.masked import MaskedObjective
 from mmspec_ds.systems.fusion.objective import FusionObjectiveModule
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import Schema, load_schema
-from mmspec_ds.systems.fusion.stored import StoredFusion, load_model
+from mmspec_ds.systems.fusion.stored import StoredFusion, load_classifier
 from mmspec_ds.trainer.task import TaskContext
 
 OF_BASE = ("tokens", "model", "moe", "fusion")
@@ -67,11 +67,7 @@ def load_base(run: FusionRun) -> StoredFusion:
     """
     assert run.adapt is not None
     folder = run.adapt.base
-    if not folder.is_dir():
-        raise DataError("adapt.base: no such folder; expected a trained fusion run", path=folder)
-    stored = load_model(folder)
-    if stored.schema.kind == "none":
-        raise ConfigError(f"adapt.base: {folder} is pretrained alone: expected one that classifies")
+    stored = load_classifier(folder, "adapt.base")
     if stored.run.adapt is not None:
         raise ConfigError(f"adapt.base: {folder} has adapters itself: expected the run that they adapt")
     for block in OF_BASE:

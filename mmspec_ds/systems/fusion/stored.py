@@ -5,16 +5,14 @@ from pathlib import Path
 
 import torch
 
-from mmspec_ds.errors import DataError
-from mmspec_ds.files import MANIFEST, faults, read_manifest
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.systems.fusion.distillation.transfer import TRANSFER
 from mmspec_ds.systems.fusion.domain_adapters_files import load_adapter
 from mmspec_ds.systems.fusion.factory import make_model
 from mmspec_ds.systems.fusion.model import FusionModel
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import SCHEMA, Schema, load_schema
-from mmspec_ds.systems.run_file import load_run_of
-from mmspec_ds.trainer.run_settings import check_run_folder
+from mmspec_ds.systems.run_file import load_whole_run_of
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
 BASE = "base"
@@ -41,12 +39,7 @@ def load_model(folder: Path) -> StoredFusion:
         DataError: no such folder, or a file of it is missing, was altered or does not fit.
         ConfigError: a configuration that this version cannot read, or a model of another system.
     """
-    run = load_run_of(folder, FusionRun)
-    if (folder / MANIFEST).is_file():
-        wrong = faults(folder, read_manifest(folder))
-        if wrong:
-            raise DataError("; ".join(wrong))
-    check_run_folder(folder, (WEIGHTS, SCHEMA))
+    run = load_whole_run_of(folder, FusionRun, (WEIGHTS, SCHEMA))
     schema = load_schema(folder)
     if run.adapt is not None:
         return _load_adapted(folder, run, schema)
@@ -56,6 +49,21 @@ def load_model(folder: Path) -> StoredFusion:
     own = {name: one for name, one in tensors.items() if not name.startswith(f"{TRANSFER}.")}
     load_state(model, own, folder / WEIGHTS)
     return StoredFusion(run, schema, model.eval(), about["sha256"])
+
+
+def load_classifier(folder: Path, key: str) -> StoredFusion:
+    """The model that a run file names under `key`, such as a teacher, which must tell something.
+
+    Raises:
+        DataError: as `load_model`; names the key where there is no such folder.
+        ConfigError: as `load_model`; or the model is pretrained alone.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{key}: no such folder; expected a trained fusion run", path=folder)
+    stored = load_model(folder)
+    if stored.schema.kind == "none":
+        raise ConfigError(f"{key}: {folder} is pretrained alone: expected one that classifies")
+    return stored
 
 
 def _load_adapted(folder: Path, run: FusionRun, schema: Schema) -> StoredFusion:

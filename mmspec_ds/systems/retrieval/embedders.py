@@ -13,15 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from mmspec_ds.errors import DataError
-from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.library.entry import FloatMatrix
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.systems.retrieval.factory import make_encoding, make_model
 from mmspec_ds.systems.retrieval.model import Encoding, RetrievalModel, embed_rows
 from mmspec_ds.systems.retrieval.run_settings import RetrievalRun
-from mmspec_ds.systems.run_file import load_run_of
-from mmspec_ds.trainer.run_settings import check_run_folder
+from mmspec_ds.systems.run_file import load_whole_run_of
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
 RECORDS_AT_ONCE = 1024
@@ -87,12 +84,7 @@ def load_embedder(folder: str | Path, language: Path | None = None) -> TrainedEm
         ConfigError: a configuration that this version cannot read, or a model of another system.
     """
     folder = Path(folder)
-    run = load_run_of(folder, RetrievalRun)
-    if (folder / MANIFEST).is_file():
-        wrong = faults(folder, read_manifest(folder))
-        if wrong:
-            raise DataError("; ".join(wrong))
-    check_run_folder(folder, (WEIGHTS,))
+    run = load_whole_run_of(folder, RetrievalRun, (WEIGHTS,))
     base = language or folder / LANGUAGE_MODEL
     if run.language is not None and base.is_dir():
         run = run.model_copy(update={"language": run.language.at(base)})

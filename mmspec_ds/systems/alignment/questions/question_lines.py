@@ -11,7 +11,7 @@ objects are in the order of the placeholders:
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def question_of_line(text: str) -> Question:
     for key in content:
         if key not in _KEYS:
             raise ValueError(f"unknown key {key[:40]!r}; expected {', '.join(sorted(_KEYS))}")
-    values = {name: _text_of(content, name) for name in _TEXTS}
+    values = {name: text_of(content, name) for name in _TEXTS}
     if not values["prompt"].strip() or not values["task"].strip():
         raise ValueError("the prompt or the task is empty")
     objects, choices, phrasing = content.get("objects"), content.get("choices", []), content.get("phrasing", 0)
@@ -108,7 +108,7 @@ def question_of_line(text: str) -> Question:
             _check_smiles(reference.smiles)
         elif isinstance(reference, ProteinReference):
             _check_sequence(reference.sequence)
-    group, about = (_text_of(content, name) if name in content else "" for name in ("group", "about"))
+    group, about = (text_of(content, name) if name in content else "" for name in ("group", "about"))
     return Question(
         values["prompt"], references, values["answer"], values["task"], tuple(choices), phrasing, group, about
     )
@@ -151,7 +151,12 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _text_of(content: dict[str, Any], name: str) -> str:
+def text_of(content: Mapping[str, Any], name: str) -> str:
+    """The text at a key of a JSON object.
+
+    Raises:
+        ValueError: there is none, or it has no UTF-8; names the key.
+    """
     value = content.get(name)
     if not isinstance(value, str):
         raise ValueError(f"{name} is {'missing' if name not in content else 'no text'}")

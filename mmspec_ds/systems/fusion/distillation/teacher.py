@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.errors import ConfigError
 from mmspec_ds.moe.statistics import RoutingReport
 from mmspec_ds.nn.module_flops import Cost
 from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.run_settings import FusionRun
-from mmspec_ds.systems.fusion.stored import StoredFusion, load_model
+from mmspec_ds.systems.fusion.stored import StoredFusion, load_classifier
 
 SAME_SPLIT = ("validation_fraction", "split_seed", "validation_where", "train_where")
 """Settings of the data that decide which samples are held back."""
@@ -72,11 +72,7 @@ def load_teacher(run: FusionRun, device: torch.device) -> Teacher:
     """
     assert run.distillation is not None
     folder = run.distillation.teacher
-    if not folder.is_dir():
-        raise DataError("distillation.teacher: no such folder; expected a trained fusion run", path=folder)
-    stored = load_model(folder)
-    if stored.schema.kind == "none":
-        raise ConfigError(f"distillation.teacher: {folder} is pretrained alone: expected one that classifies")
+    stored = load_classifier(folder, "distillation.teacher")
     if stored.run.tokens != run.tokens:
         raise ConfigError(
             f"tokens: other ones than those of distillation.teacher, {folder}: expected {stored.run.tokens!r}"
