@@ -1,18 +1,20 @@
 """Starts trainings without paying for the import of torch and DeepSpeed each time: imports once, then forks.
 
-Reads requests, one JSON object a line: `arguments` of the command line, `ranks`, `folder` to work in, `log`
-to write to, `port`, `patience` with who outlives a failed rank, and `faults`, a list of (rank, function of
-faults.py, its arguments); with `many`, the arguments are those of matrix.py. Answers each by a line of process
-ids and, at the end, a line of exit statuses.
+Reads requests, one JSON object a line: `arguments` of the command line, or a script and its own, `ranks`,
+`folder` to work in, `log` to write to, `port`, `patience` with who outlives a failed rank, and `faults`, a list
+of (rank, function of faults.py, its arguments); with `many`, the arguments are those of matrix.py. Answers each
+by a line of process ids and, at the end, a line of exit statuses.
 """
 
 import json
 import os
+import runpy
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import denoiser_task  # noqa: F401, registers its system; beside this file, as the next
@@ -42,13 +44,24 @@ def become(rank: int, request: dict[str, Any], main: Callable[[list[str]], int])
         for of_rank, fault, arguments in request["faults"]:
             if of_rank == rank:
                 getattr(faults, fault)(*arguments)
-        status = (matrix.main if request["many"] else main)(request["arguments"])
+        if request["arguments"][0].endswith(".py"):
+            status = run_script(*request["arguments"])
+        else:
+            status = (matrix.main if request["many"] else main)(request["arguments"])
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def run_script(path: str, *arguments: str) -> int:
+    """What `python path arguments` does; an exception is raised here."""
+    sys.argv = [path, *arguments]
+    sys.path.insert(0, str(Path(path).parent))
+    runpy.run_path(path, run_name="__main__")
+    return 0
 
 
 def statuses_of(pids: list[int], patience: float) -> list[int]:

@@ -93,6 +93,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return TokenSchema(discrete=(shift, *attached))
 
     def most_tokens(self, settings: CarbonNMRSettings) -> int:
+        """See `ModalityDefinition`."""
         return settings.max_tokens
 
     def compress(self, columns: Items, settings: CarbonNMRSettings) -> PackedTokens:
@@ -139,6 +140,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return Items.of(rows, ("shift", "attached"), [line for row in rows for line in row])
 
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
+        """See `ModalityDefinition`."""
         if COLUMN not in names:
             return []
         expected = f"a list of structs with {SHIFT}"
@@ -161,6 +163,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return items.where(without_faults(found)), found
 
     def spectra(self, columns: Items) -> list[tuple[Spectrum, ...]]:
+        """See `ModalityDefinition`."""
         shifts, attached = columns["shift"].tolist(), columns["attached"].tolist()
         known = [None if value != value else int(value) for value in attached]
         found: list[tuple[Spectrum, ...]] = []
@@ -170,6 +173,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return found
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
+        """See `ModalityDefinition`."""
         spectra: list[CarbonNMR | None] = one_each(records, self.modality, COLUMN)
         lines = [one and [{SHIFT: ppm} for ppm in one.shifts_ppm] for one in spectra]
         columns = {COLUMN: pa.array(lines, pa.list_(pa.struct(_BENCHMARK_FIELDS)))}
@@ -189,6 +193,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return None if spectrum is None else ["13CNMR", *(f"{shift:.1f}" for shift in spectrum.shifts_ppm)]
 
     def drawing(self, spectrum: CarbonNMR) -> Drawing:
+        """See `ModalityDefinition`."""
         shifts = np.array(spectrum.shifts_ppm)
         return Drawing(
             "sticks",

@@ -67,6 +67,7 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         return TokenSchema(continuous=PEAK_FIELDS)
 
     def most_tokens(self, settings: ElectronIonisationSettings) -> int:
+        """See `ModalityDefinition`."""
         return settings.max_tokens
 
     def compress(self, columns: PeakColumns, settings: ElectronIonisationSettings) -> PackedTokens:
@@ -113,6 +114,7 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         )
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[PeakColumns, list[Faults]]:
+        """See `ModalityDefinition`."""
         lists = ListCells(cells[COLUMN])
         faults = lists.faults(COLUMN)
         energy = lists.pick(optional_field(lists.values, ENERGY))
@@ -123,6 +125,7 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         return PeakColumns(spectra, *(one[good_I].astype(np.float64) for one in (mz, intensity))), [faults]
 
     def spectra(self, columns: PeakColumns) -> list[tuple[Spectrum, ...]]:
+        """See `ModalityDefinition`."""
         items = columns.spectra
         found = [
             ElectronIonisationMS(
@@ -135,6 +138,7 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         return [tuple(found[a:b]) for a, b in bounds_of(items.counts_N)]
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
+        """See `ModalityDefinition`."""
         rows = [[s for s in record.spectra if isinstance(s, ElectronIonisationMS)] for record in records]
         if not any(rows):
             return {}
@@ -143,5 +147,6 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         return {COLUMN: pa.array(cells, pa.list_(_ENTRY))}
 
     def drawing(self, spectrum: ElectronIonisationMS) -> Drawing:
+        """See `ModalityDefinition`."""
         whole = bool((spectrum.mz == np.round(spectrum.mz)).all())
         return sticks(spectrum, None, "{:.0f}" if whole else "{:.4f}")

@@ -66,6 +66,7 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         return discrete_tokens(discrete, offsets_of([len(row) for row in columns.tokens]))
 
     def is_in(self, record: Record) -> bool:
+        """See `ModalityDefinition`."""
         return record.formula is not None
 
     def from_records(self, records: Sequence[Record]) -> Formulas:
@@ -78,6 +79,7 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         return Formulas(texts, [() if text is None else _ids(text) for text in texts])
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Formulas, list[Faults]]:
+        """See `ModalityDefinition`."""
         texts: list[str | None] = cells[COLUMN].to_pylist()
         faults, rows = Faults(COLUMN, len(texts)), []
         reasons: dict[int, str] = {}
@@ -92,6 +94,7 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         return Formulas(texts, rows), [faults]
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
+        """See `ModalityDefinition`."""
         return {COLUMN: pa.array([record.formula for record in records], pa.string())}
 
     def text(self, record: Record) -> list[str] | None:

@@ -146,6 +146,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         )
 
     def most_tokens(self, settings: HydrogenNMRSettings) -> int:
+        """See `ModalityDefinition`."""
         return settings.max_tokens
 
     def compress(self, columns: Multiplets, settings: HydrogenNMRSettings) -> PackedTokens:
@@ -206,6 +207,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         return Multiplets(items, list(categories), j_counts, couplings)
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Multiplets, list[Faults]]:
+        """See `ModalityDefinition`."""
         lists = ListCells(cells[COLUMN])
         faults, multiplets, row_I = lists.faults(COLUMN), lists.values, lists.row_I
         numbers = [lists.pick(float_values(multiplets.field(name))).astype(np.float64) for name in _NUMBERS]
@@ -239,6 +241,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         return Multiplets(items.where(kept_N), [text or "" for text in texts], j_counts, j_hz), [faults]
 
     def spectra(self, columns: Multiplets) -> list[tuple[Spectrum, ...]]:
+        """See `ModalityDefinition`."""
         items, couplings = columns.items, columns.j_hz.tolist()
         names = ("centroid", "highest", "lowest", "category", "hydrogens")
         multiplets = [
@@ -253,6 +256,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         return [(HydrogenNMR(tuple(multiplets[a:b])),) if b > a else () for a, b in bounds]
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
+        """See `ModalityDefinition`."""
         spectra: list[HydrogenNMR | None] = one_each(records, self.modality, COLUMN)
         cells = [one and [_struct(multiplet) for multiplet in one.multiplets] for one in spectra]
         return {COLUMN: pa.array(cells, _ARROW)}
@@ -271,6 +275,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         return ["1HNMR", *tokens[1:]]
 
     def drawing(self, spectrum: HydrogenNMR) -> Drawing:
+        """See `ModalityDefinition`."""
         shifts = np.array([one.centroid_ppm for one in spectrum.multiplets])
         hydrogens = np.array([float(one.hydrogens) for one in spectrum.multiplets])
         return Drawing("sticks", shifts, hydrogens, "1H shift (ppm)", "hydrogens", reverse="x")

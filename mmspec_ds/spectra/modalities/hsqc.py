@@ -116,6 +116,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         )
 
     def most_tokens(self, settings: HSQCSettings) -> int:
+        """See `ModalityDefinition`."""
         return settings.max_tokens
 
     def compress(self, columns: Items, settings: HSQCSettings) -> PackedTokens:
@@ -165,6 +166,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         return Items.of(rows, ("carbon", "hydrogen", "hydrogens", "intensity"), values)
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[Items, list[Faults]]:
+        """See `ModalityDefinition`."""
         lists = ListCells(cells[COLUMN])
         faults, row_I = lists.faults(COLUMN), lists.row_I
         columns = (lists.pick(optional_field(lists.values, name)) for name in self.file_column.fields)
@@ -180,6 +182,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         return Items(lists.counts_N, fields).where(without_faults([faults])), [faults]
 
     def spectra(self, columns: Items) -> list[tuple[Spectrum, ...]]:
+        """See `ModalityDefinition`."""
         peaks = [
             HSQCPeak(carbon, hydrogen, int(count) if count == count else None, size if size == size else None)
             for carbon, hydrogen, count, size in zip(
@@ -199,6 +202,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         return {COLUMN: pa.array(cells, pa.list_(pa.struct({name: pa.float64() for name in names})))}
 
     def drawing(self, spectrum: HSQC) -> Drawing:
+        """See `ModalityDefinition`."""
         peaks = spectrum.peaks
         return Drawing(
             "points",

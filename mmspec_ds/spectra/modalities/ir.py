@@ -103,6 +103,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         return TokenSchema(continuous=fields, ordered=True)
 
     def most_tokens(self, settings: InfraredSettings) -> int:
+        """See `ModalityDefinition`."""
         return settings.tokens
 
     def compress(self, columns: Curves, settings: InfraredSettings) -> PackedTokens:
@@ -181,6 +182,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         return Curves(values, starts_N, kept_N, *ends), [faults]
 
     def spectra(self, columns: Curves) -> list[tuple[Spectrum, ...]]:
+        """See `ModalityDefinition`."""
         return [
             (Infrared(columns.values[start : start + count].astype(np.float64), first, last),) if count else ()
             for start, count, first, last in zip(
@@ -218,6 +220,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         return ["IR", *(str(int(value)) for value in np.round(per_cent))]
 
     def drawing(self, spectrum: Infrared) -> Drawing:
+        """See `ModalityDefinition`."""
         return Drawing(
             "curve", _wavenumbers(spectrum), spectrum.absorbance, "wavenumber (cm-1)", "absorbance", reverse="x"
         )

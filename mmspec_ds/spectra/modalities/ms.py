@@ -111,6 +111,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return TokenSchema(tuple(discrete), PEAK_FIELDS)
 
     def most_tokens(self, settings: TandemMSSettings) -> int:
+        """See `ModalityDefinition`."""
         return settings.max_tokens
 
     def compress(self, columns: PeakColumns, settings: TandemMSSettings) -> PackedTokens:
@@ -190,6 +191,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         )
 
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
+        """See `ModalityDefinition`."""
         return ms_file.file_columns(names)
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[PeakColumns, list[Faults]]:
@@ -197,6 +199,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return ms_file.decode(cells)
 
     def spectra(self, columns: PeakColumns) -> list[tuple[Spectrum, ...]]:
+        """See `ModalityDefinition`."""
         items, found = columns.spectra, list[Spectrum]()
         numbers = zip(*(items[name].tolist() for name in ENTRY_NUMBERS))
         known = zip(bounds_of(items["peaks"]), items["negative"], numbers, items["adduct"])
@@ -209,6 +212,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return [tuple(found[a:b]) for a, b in bounds_of(items.counts_N)]
 
     def arrays(self, records: Sequence[Record]) -> dict[str, pa.Array]:
+        """See `ModalityDefinition`."""
         return ms_file.arrays(records)
 
     def text(self, record: Record) -> list[str] | None:
@@ -238,6 +242,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return tokens
 
     def drawing(self, spectrum: TandemMS) -> Drawing:
+        """See `ModalityDefinition`."""
         precursor = spectrum.precursor_mz
         return sticks(
             spectrum, None if precursor is None else (precursor, spectrum.adduct or "precursor"), "{:.4f}"
