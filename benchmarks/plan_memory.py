@@ -245,7 +245,7 @@ def train(run_file: Path) -> None:
         placement = Placement(settings.ep_size, rank % settings.ep_size)
 
         def steps(run: ElucidationRun, batches: Sequence[Batch]) -> None:
-            config = engine_config(read_engine(run.engine), settings, torch.device("cpu"))
+            config = engine_config(read_engine(run.engine), settings, torch.device("cpu"), world)
             engine = make_engine(make_objective(run, data, placement), config, settings)
             engine.train()
             for batch in batches:
