@@ -92,8 +92,8 @@ CASES = (
     Case("d128-zero0", 128, 2, 64, stage=0, ranks=1, ep_size=1),
     Case("d256-zero1-ep2", 256, 3, 24, stage=1, ranks=2, ep_size=2),
     Case("d512-zero2", 512, 3, 8, stage=2, ranks=2, ep_size=1),
-    Case("d256-zero1-dense", 256, 3, 32, stage=1, ranks=1, ep_size=1, sparse=False),
-    Case("d256-zero2-checkpointed", 256, 4, 48, stage=2, ranks=1, ep_size=1, checkpointing=True),
+    Case("d256-zero0-dense", 256, 3, 32, stage=0, ranks=1, ep_size=1, sparse=False),
+    Case("d256-zero0-checkpointed", 256, 4, 48, stage=0, ranks=1, ep_size=1, checkpointing=True),
     Case("d512-zero1-weights", 512, 6, 1, stage=1, ranks=2, ep_size=2),
 )
 
