@@ -158,14 +158,17 @@ COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results" / "studies" / "
 
 def test_cells_that_were_trained_long_ago_keep_their_names() -> None:
     """Their figures are in the repository by these names."""
-    cpu = BUDGETS["cpu"]
-    cells = (one for study in STUDIES.values() for one in with_sources(study.cells(cpu)))
-    names = {identity_of(one, cpu): one for one in cells}
+    names = {
+        identity_of(one, budget): (one, budget)
+        for budget in (BUDGETS["cpu"], BUDGETS["cpu-hard"])
+        for study in STUDIES.values()
+        for one in with_sources(study.cells(budget))
+    }
     stored = {path.parent.name for path in COMMITTED.glob("*/run.yaml") if _system(path) == "elucidation"}
     assert stored
     assert stored - names.keys() == set()
     some = sorted(stored)[::4]  # a default that has changed is in all of them
-    faults = {name: CellFolder(COMMITTED / name).fault(names[name], cpu) for name in some}
+    faults = {name: CellFolder(COMMITTED / name).fault(*names[name]) for name in some}
     assert set(faults.values()) == {None}, faults
 
 

@@ -1,9 +1,11 @@
-"""The budgets of a study: smoke for tests, cpu for a few cores, gpu for one large GPU, paper for the paper's
-sizes and the benchmark's own files."""
+"""The budgets of a study: smoke for tests, cpu for a few cores, cpu-hard for the same with more steps on
+spectra of which none alone tells the molecule, gpu for one large GPU, paper for the paper's sizes and the
+benchmark's own files."""
 
 from dataclasses import replace
 from typing import Any
 
+from mmspec_ds.simulator.noise_settings import HARD
 from mmspec_ds.studies.plan import Budget, DataRecipe
 
 TEXT = {"data.representation": "text"}
@@ -85,6 +87,17 @@ CPU = Budget(
     main_seeds=3,
 )
 
+CPU_HARD = replace(
+    CPU,
+    name="cpu-hard",
+    overrides={"training.steps": 2_500, "training.batch_size": 64},
+    data=_recipes(
+        DataRecipe("hard_profile", molecules=100_000, max_heavy_atoms=10, simulation={"noise": dict(HARD)})
+    ),
+    about="2,500 steps of 64 samples, one process and one thread for each training",
+    molecules="100,000 simulated molecules of up to 10 heavy atoms, with the noise of --profile hard",
+)
+
 GPU = Budget(
     name="gpu",
     overrides={**_PAPER_SIZES, "training.steps": 1_500, "training.batch_size": 256},
@@ -118,4 +131,4 @@ PAPER = Budget(
     molecules="the benchmark's",
 )
 
-BUDGETS: dict[str, Budget] = {one.name: one for one in (SMOKE, CPU, GPU, PAPER)}
+BUDGETS: dict[str, Budget] = {one.name: one for one in (SMOKE, CPU, CPU_HARD, GPU, PAPER)}
