@@ -1,4 +1,4 @@
-"""`benchmarks/step.py` on several ranks: what it measures of a step, what it refuses, and how it ends."""
+"""`benchmarks/step.py` on several ranks: what it measures of a step, what is refused, and how it ends."""
 
 import importlib
 import json
@@ -64,7 +64,7 @@ def of_ranks(step: Any, monkeypatch: pytest.MonkeyPatch, *told: tuple[Any, ...])
 
 
 def test_a_step_takes_as_long_as_its_slowest_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = script("step", monkeypatch)
+    step = script("step_work", monkeypatch)
     monkeypatch.setattr("mmspec_ds.trainer.task.count_parameters", lambda task: 7)
     first = ([1.0, 4.0, 3.0], [0.5, 0.5, 1.0], [[0, 1], [2], [3]])
     second = ([2.0, 1.0, 3.0], [0.5, 1.0, 1.0], [[4, 5], [6], []])
@@ -104,7 +104,7 @@ def test_what_is_no_common_step_is_refused(
     said: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    step = script("step", monkeypatch)
+    step = script("step_work", monkeypatch)
     told = [([2.0, loss], [[8 + rank], own]) for rank, (loss, own) in enumerate(zip(losses, records))]
     contestant = of_ranks(step, monkeypatch, *told)
     if said is None:
