@@ -5,9 +5,8 @@ gave is another matter than one that a model proposed.
 """
 
 import math
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -18,8 +17,10 @@ from mmspec_ds.molecules.functional_groups import GROUPS
 from mmspec_ds.molecules.identity import identify
 from mmspec_ds.readers.adduct import parse_adduct
 from mmspec_ds.readers.part import counted
-from mmspec_ds.systems.alignment.claims import Claim, claims_of, yes_or_no
-from mmspec_ds.systems.alignment.question_words import asks_for_groups_alone, groups_in, is_negative
+from mmspec_ds.systems.alignment.claim import Claim
+from mmspec_ds.systems.alignment.claims import claims_of, yes_or_no
+from mmspec_ds.systems.alignment.pair_shapes import PairShape, pair_shape_of
+from mmspec_ds.systems.alignment.question_words import is_negative
 
 Verdict: TypeAlias = Literal["agrees", "disagrees", "possible"]
 SIMILAR, UNLIKE = 0.5, 0.2
@@ -122,34 +123,25 @@ def check_pair(question: str, answer: str, first: Known, second: Known) -> Check
     if first.smiles is None or second.smiles is None:
         return Checked(reason="the structures of both are not known")
     by = first.source if first.source == second.source else f"{first.source} and {second.source}"
-    said = yes_or_no(answer)
-    place = _place(answer)
-    text = question.lower()
-    if is_negative(question) or "differ" in text:
+    if is_negative(question) or "differ" in question.lower():
         return Checked(reason="the question is put in the negative")
-    if place is not None:
-        expected = _right_place(text, first.smiles, second.smiles)
-        if expected is None:
-            return Checked(reason="the question has no single answer that can be checked")
-        return Checked((_pair_check("which", ("the first", "the second")[place], expected, by),))
-    if said is None:
+    shape = pair_shape_of(question)
+    if shape is None:
+        return Checked(reason="the question is none of those about two molecules that can be checked")
+    said, place = yes_or_no(answer), _place(answer)
+    if shape.relation in _RELATIONS:
+        if said is None:
+            return Checked(reason="the answer states nothing that can be checked")
+        truth = _RELATIONS[shape.relation](first.smiles, second.smiles)
+        if truth is None:
+            return Checked(reason="neither clearly similar nor clearly unlike")
+        return Checked((_pair_check(shape.relation, "yes" if said else "no", "yes" if truth else "no", by),))
+    if place is None:
         return Checked(reason="the answer states nothing that can be checked")
-    asks = [name for name, words in _PAIR_WORDS.items() if words.search(text)]
-    if len(asks) != 1:
-        return Checked(reason="the question asks for nothing that can be checked")
-    truth = _RELATIONS[asks[0]](first.smiles, second.smiles)
-    if truth is None:
-        return Checked(reason="neither clearly similar nor clearly unlike")
-    return Checked((_pair_check(asks[0], "yes" if said else "no", "yes" if truth else "no", by),))
-
-
-_THINGS = r"(?:compounds?|molecules?|structures?|substances?|sample|in|to|with|or|and)\b"
-_PAIR_WORDS = {
-    "similar": re.compile(rf"similar\b(?! (?!{_THINGS})\w)|resemble|alike|analogue"),
-    "same": re.compile(rf"\b(?:same|identical)\b(?! (?!{_THINGS})\w)|one compound|it true that"),
-}
-"""Not "the same formula" or "similar masses"."""
-_REVERSED = re.compile(r"\b(?:fewer|fewest|less|least|lighter|lightest|smaller|smallest|lower|lowest)\b")
+    expected = _right_place(shape, first.smiles, second.smiles)
+    if expected is None:
+        return Checked(reason="the question has no single answer that can be checked")
+    return Checked((_pair_check("which", ("the first", "the second")[place], expected, by),))
 
 
 def _pair_check(what: str, said: str, expected: str, by: str) -> Check:
@@ -163,18 +155,13 @@ def _place(answer: str) -> int | None:
     return named[0] if len(named) == 1 else None
 
 
-def _right_place(question: str, first: str, second: str) -> str | None:
-    """Which of two a question means; None where it is not clear, or both are, or neither."""
+def _right_place(shape: PairShape, first: str, second: str) -> str | None:
+    """Which of two a question means; None where both are meant, or neither."""
     one, other = _facts(first), _facts(second)
-    groups = groups_in(question)
-    if _REVERSED.search(question) or not asks_for_groups_alone(question):
-        return None
-    if len(groups) == 1:
-        has = [not one.groups.isdisjoint(groups[0][2]), not other.groups.isdisjoint(groups[0][2])]
-    elif not groups and any(word in question for word in ("heavier", "larger mass", "weighs more", "greater")):
-        has = [one.exact_mass_da > other.exact_mass_da, one.exact_mass_da < other.exact_mass_da]
+    if shape.relation == "group":
+        has = [not one.groups.isdisjoint(shape.groups), not other.groups.isdisjoint(shape.groups)]
     else:
-        return None
+        has = [one.exact_mass_da > other.exact_mass_da, one.exact_mass_da < other.exact_mass_da]
     return None if has[0] == has[1] else ("the first" if has[0] else "the second")
 
 
@@ -223,6 +210,8 @@ def _by_facts(claim: Claim, facts: Facts) -> Truth | None:
             return not missing, told if missing else f"it contains {'no other' if claim.names else 'none'}"
         case "molecular weight":
             return _near(claim, facts.weight_da)
+        case "mass":
+            return _either_mass(claim, facts)
         case "rings" | "aromatic rings" | "stereocentres":
             number = int(getattr(facts, claim.what.replace(" ", "_")))
             return _counted(claim, number, counted(number, claim.what.removesuffix("s")))
@@ -242,6 +231,9 @@ def _by_formula(claim: Claim, formula: str) -> Truth | None:
             return same == claim.holds, formula
         case "exact mass":
             return _near(claim, monoisotopic_mass(formula) - charge * ELECTRON_DA)
+        case "mass":  # of the other kind it may be right
+            near = _near(claim, monoisotopic_mass(formula) - charge * ELECTRON_DA)
+            return near if claim.holds and near[0] else None
         case "element":
             number = elements.get(claim.names[0], 0)
             return _counted(claim, number, f"{number} {claim.names[0]}")
@@ -267,6 +259,13 @@ def _near(claim: Claim, value: float) -> Truth:
     return near == claim.holds, f"{value:.4f} Da"
 
 
+def _either_mass(claim: Claim, facts: Facts) -> Truth | None:
+    """A mass said without which: right as the exact mass or as the molecular weight."""
+    near = any(_near(replace(claim, holds=True), one)[0] for one in (facts.exact_mass_da, facts.weight_da))
+    told = f"exact mass {facts.exact_mass_da:.4f} Da, molecular weight {facts.weight_da:.2f} Da"
+    return None if near and not claim.holds else (near == claim.holds, told)
+
+
 def _counted(claim: Claim, value: int, told: str) -> Truth:
     agrees = value > 0 if claim.number is None else claim.number == value
     return agrees == claim.holds, told
@@ -280,8 +279,10 @@ def _check_by_mass(claim: Claim, known: Known) -> Check | None:
     if claim.what == "formula" and claim.formula is not None:
         mass = math.fsum(monoisotopic_mass(element) * count for element, count in claim.formula[0])
         fits = low <= mass <= high and claim.formula[1] == 0
-    elif claim.what == "exact mass" and claim.number is not None:
+    elif claim.what in ("exact mass", "mass") and claim.number is not None:
         fits = low - claim.half_unit <= claim.number <= high + claim.half_unit
+        if claim.what == "mass" and not fits:
+            return None
     else:
         return None
     verdict: Verdict = "possible" if fits else "disagrees"

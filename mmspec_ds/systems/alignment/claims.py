@@ -1,40 +1,19 @@
 """What a question asks of a molecule, and what an answer in words claims, as far as both can be checked.
 
-Only what is said in so many words is a claim. A question that asks for two things at once, or for the opposite
-of one, gives none: a check that is left out is better than a wrong one.
+Only what is said in so many words is a claim, and only questions of a few whole shapes are checked, see
+`question_shapes`: a check that is left out is better than a wrong one.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
 
 from mmspec_ds.molecules.formula import parse_formula
-from mmspec_ds.readers.adduct import Adduct, parse_adduct
+from mmspec_ds.readers.adduct import parse_adduct
 from mmspec_ds.readers.part import counted
-from mmspec_ds.systems.alignment.question_words import (
-    COMPARED,
-    COUNTED_WORDS,
-    NEGATED,
-    NUMBERS,
-    WHOLLY,
-    are_alone,
-    asks_for_groups_alone,
-    groups_in,
-    is_negative,
-    without_groups,
-)
-
-What: TypeAlias = Literal[
-    "group", "groups", "element", "formula", "exact mass", "molecular weight", "rings", "aromatic rings",
-    "stereocentres", "rule of five", "adduct",
-]  # fmt: skip
-
-_ELEMENT_NAMES = {
-    "carbon": "C", "hydrogen": "H", "nitrogen": "N", "oxygen": "O", "sulfur": "S", "sulphur": "S",
-    "phosphorus": "P", "silicon": "Si", "boron": "B", "selenium": "Se", "sodium": "Na", "potassium": "K",
-    "fluorine": "F", "chlorine": "Cl", "bromine": "Br", "iodine": "I",
-}  # fmt: skip
+from mmspec_ds.systems.alignment.claim import Claim, What
+from mmspec_ds.systems.alignment.question_shapes import Shape, shape_of, things_in
+from mmspec_ds.systems.alignment.question_words import NEGATED, NUMBERS, groups_in, is_negative
 
 _ANSWER = r"\W*(?:(?:the )?answer(?: is)?\W+)?"
 _YES, _NO = re.compile(rf"{_ANSWER}yes\b", re.I), re.compile(rf"{_ANSWER}no\b(?!\s*\.?\s*\d)", re.I)
@@ -42,30 +21,16 @@ _FORMULA_WORD = re.compile(r"\b(?:formula|elemental composition)\b", re.I)
 _FORMULA = re.compile(
     r"(?<![A-Za-z0-9\[\]()=#@+-])(?:[A-Z][a-z]?\d*){1,12}(?:[+-]\d?)?(?![A-Za-z0-9\[\]()=#@])"
 )
-_MASS_WORD = re.compile(r"\bmass(?:es)?\b(?!\s*spectr)|\bheavy\b|\bweighs?\b", re.I)
-_WEIGHT_WORD = re.compile(r"\b(?:molecular|molar|average|formula)\s+(?:weight|mass)\b", re.I)
 _NUMBER = re.compile(r"(?<![\w.,])(\d{1,5})(?:\.(\d{1,6}))?(?![\w]|[.,]\d)")
-_RINGS = re.compile(r"\b(?P<aromatic>aromatic )?rings?\b", re.I)
-_HOW_MANY = re.compile(r"\b(?:how many|count|number of)\b", re.I)
-_AROMATIC = re.compile(r"(?<![\w-])(?<!non )aromatic(?! (?:ring|system|hydroxyl))\b", re.I)
-_STEREO = re.compile(
-    r"\b(?:stereocent(?:re|er)s?|stereogenic|asymmetric carbons?|chiral(?:ity)?|cent(?:re|er)s? of chirality"
-    r"|tetrahedral cent(?:re|er)s?)\b",
-    re.I,
-)
-_RULE_OF_FIVE = re.compile(r"\blipinski|\brule of (?:five|5)\b", re.I)
 _ADDUCT = re.compile(r"\[\d?M[^\]\s]*\]\d?[+-]?")
 _ADDUCT_WORD = re.compile(r"\badduct|\bkind of ion\b|\bwhich ion\b", re.I)
-_WHICH_GROUPS = re.compile(r"\b(?:which|what|list|name)\b.*\bgroups\b", re.I)
-_ALL_GROUPS = re.compile(r"\bfunctional groups\b|\b(?:which|what) groups\b", re.I)
-_SOME = rf"some|any|other|further|more|\d+|{'|'.join(NUMBERS[1:])}"
-_SOME_GROUPS = re.compile(rf"\b(?:{_SOME})(?: of)?(?: its| the)?(?: functional)? groups\b", re.I)
 _NO_GROUP = re.compile(
     r"^\W*(?:none|nothing)\b|\bno (?:functional |such |known )*groups?\b"
     r"|(?:\bnot|n't) (?:contain|have|bear) any (?:functional |such )*groups?\b",
     re.I,
 )
 _NUMBER_OF = {word: number for number, word in enumerate(NUMBERS)} | {"none": 0, "zero": 0}
+_MASSES = ("exact mass", "molecular weight", "mass")
 _COUNTED: dict[What, str] = {
     "rings": r"rings?\b",
     "aromatic rings": r"aromatic rings?\b",
@@ -74,32 +39,6 @@ _COUNTED: dict[What, str] = {
 _HOLDING = re.compile(
     r"\b(?:contains?|containing|has|have|having|bears?|bearing|includes?|including)\b(?! a role)", re.I
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A statement on a molecule that can be true or false.
-
-    Attributes:
-        what: it is about.
-        said: the words or the number, for the reader.
-        names: of a group: any of these; of groups: all that are said to be there; of an element: its symbol.
-        holds: of a group, an element, the rule of five: whether it is claimed to be so. Of rings and
-            stereocentres without a number: whether there is any.
-        number: of a mass in Da, of rings, of stereocentres or of atoms; None where only `holds` is said.
-        half_unit: of a mass, half of its last decimal.
-        formula: counts of elements, and the charge.
-        adduct: of a precursor.
-    """
-
-    what: What
-    said: str
-    names: tuple[str, ...] = ()
-    holds: bool = True
-    number: float | None = None
-    half_unit: float = 0.0
-    formula: tuple[tuple[tuple[str, int], ...], int] | None = None
-    adduct: Adduct | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +56,28 @@ def claims_of(question: str, answer: str) -> Claims:
         question: in words, with or without placeholders.
         answer: as it was written.
     """
-    said = yes_or_no(answer)
-    all_groups = _asks_for_all_groups(question)
-    if said is not None and not all_groups:
-        return _of_yes_or_no(question, said)
-    if NEGATED.search(question):
+    if is_negative(question):
         return Claims(reason="the question is put in the negative")
-    found = _asked_values(question, answer) or _stated(answer, everywhere=bool(_WHICH_GROUPS.search(question)))
-    if all_groups:
+    shape = shape_of(question)
+    if shape is None:
+        return Claims(reason=_NOT_CHECKED[min(things_in(question), 2)])
+    said = yes_or_no(answer)
+    if shape.form == "holds" and said is not None:
+        claim = _of_yes_or_no(shape, said)
+        return Claims(reason=_NOT_CHECKED[1]) if claim is None else Claims((claim,))
+    everywhere = shape.form in ("all groups", "some groups")
+    found = _asked_value(shape, answer) or _stated(answer, everywhere=everywhere)
+    if shape.form == "all groups":
         found = [*found, *_whole_list(answer, found)]
     return Claims(tuple(found)) if found else Claims(reason="the answer states nothing that can be checked")
+
+
+_NOT_CHECKED = (
+    "the question asks for nothing that can be checked",
+    "the question asks for more than can be checked",
+    "the question asks for more than one thing",
+)
+"""By how many things a question names that is none of `question_shapes`."""
 
 
 def yes_or_no(answer: str) -> bool | None:
@@ -160,12 +111,6 @@ def formulas_in(text: str) -> list[tuple[str, dict[str, int], int]]:
     return found
 
 
-def _asks_for_all_groups(question: str) -> bool:
-    """Whether a question asks for a list of all functional groups."""
-    asked = _WHICH_GROUPS.search(question) and _ALL_GROUPS.search(question)
-    return bool(asked) and not _SOME_GROUPS.search(question) and not groups_in(question)
-
-
 def _whole_list(answer: str, found: Sequence[Claim]) -> list[Claim]:
     """What a list of all functional groups claims beside each: that there is no other one."""
     named = [name for one in found if one.what == "group" and one.holds for name in one.names]
@@ -174,100 +119,51 @@ def _whole_list(answer: str, found: Sequence[Claim]) -> list[Claim]:
     return [Claim("groups", "no group")] if not found and _NO_GROUP.search(answer) else []
 
 
-def _of_yes_or_no(question: str, said: bool) -> Claims:
-    """The claim that the thing that a question asks about is so, or is not."""
-    if is_negative(question):
-        return Claims(reason="the question is put in the negative")
-    asked = _properties(question)
-    if not asked:
-        return Claims(reason="the question asks for nothing that can be checked")
-    if len(asked) > 1:
-        return Claims(reason="the question asks for more than one thing")
-    (one,) = asked
-    if not _is_simple(one, question):
-        return Claims(reason="the question asks for more than can be checked")
-    return Claims((Claim(one.what, f"{one.said}: {'yes' if said else 'no'}", one.names, said, one.number,
-                         one.half_unit, one.formula),))  # fmt: skip
+def _of_yes_or_no(shape: Shape, said: bool) -> Claim | None:
+    """The claim that the thing that a question asks about is so, or is not; None where it gives no value."""
+    assert shape.what is not None
+    if shape.what == "formula":
+        found = _bare_formula(shape.value)
+    elif shape.value or shape.what in _MASSES:
+        found = _masses(shape.what, shape.value)
+    else:
+        found = [Claim(shape.what, shape.words, shape.names)]
+    if len(found) != 1:
+        return None
+    return replace(found[0], said=f"{found[0].said}: {'yes' if said else 'no'}", holds=said)
 
 
-def _is_simple(one: Claim, question: str) -> bool:
-    """Whether the one thing that a question of yes or no asks for is all that it asks."""
-    plain = without_groups(question)
-    match one.what:
-        case "group":
-            return asks_for_groups_alone(question)
-        case "element":
-            names = "|".join(name for name, symbol in _ELEMENT_NAMES.items() if symbol == one.names[0])
-            return are_alone(rf"\b(?:{names})s?\b", plain)
-        case "rings":
-            return are_alone(_RINGS, plain)
-        case "aromatic rings":
-            return not WHOLLY.search(question)
-        case "stereocentres":
-            return not COUNTED_WORDS.search(question)
-        case "exact mass" | "molecular weight":
-            return not COMPARED.search(question)
-        case _:
-            return True
-
-
-def _properties(question: str) -> list[Claim]:
-    """Everything that a question of yes or no may ask for."""
-    found = [Claim("group", words, names) for _, words, names in groups_in(question)]
-    taken = {name for one in found for name in one.names}
-    found += [
-        Claim("element", name, (symbol,))
-        for name, symbol in _ELEMENT_NAMES.items()
-        if re.search(rf"\b{name}s?\b(?![- ]carbon)", without_groups(question), re.I)
-        and not (name == "carbon" and _STEREO.search(question))
-    ]
-    if _AROMATIC.search(without_groups(question)):
-        found.append(Claim("aromatic rings", "aromatic"))
-    if _STEREO.search(question):
-        found.append(Claim("stereocentres", "stereocentre"))
-    if _RULE_OF_FIVE.search(question):
-        found.append(Claim("rule of five", "rule of five"))
-    if _RINGS.search(without_groups(question)) and not taken:
-        found.append(Claim("rings", "ring"))
-    found += _formula_claims(question) if _FORMULA_WORD.search(question) else []
-    found += _mass_claims(question, question)
-    return list({(one.what, one.names, one.number, one.formula): one for one in found}.values())
-
-
-def _asked_values(question: str, answer: str) -> list[Claim]:
-    """The value that a question asks for, as an answer gives it."""
-    if _FORMULA_WORD.search(question) and not _WEIGHT_WORD.search(question):
+def _asked_value(shape: Shape, answer: str) -> list[Claim]:
+    """The value or the number that a question asks for, as an answer gives it; none where it gives several."""
+    if shape.what is None or shape.form not in ("value", "count"):
+        return []
+    if shape.form == "count":
+        return _count_claim(shape.what, shape.names, answer)
+    if shape.what == "formula":
         return _formula_claims(answer)[:1] or _bare_formula(answer)
-    if asks_adduct(question):
+    if shape.what == "adduct":
         adducts = [(one[0], parse_adduct(one[0])) for one in _ADDUCT.finditer(answer)]
         return [Claim("adduct", text, adduct=one) for text, one in adducts if one is not None][:1]
-    if _HOW_MANY.search(question) or "ring count" in question.lower():
-        return _count_claim(question, answer)
-    return _mass_claims(question, answer)[:1]
+    masses = _masses(shape.what, answer)
+    return masses if len({one.number for one in masses}) == 1 else []
 
 
-def _count_claim(question: str, answer: str) -> list[Claim]:
-    number = _first_number(answer)
-    named = [s for name, s in _ELEMENT_NAMES.items() if re.search(rf"\b{name}s?\b", question, re.I)]
-    counted_things = (_RINGS, _STEREO, rf"\b(?:{'|'.join(_ELEMENT_NAMES)})s?\b")
-    if number is None or not all(are_alone(one, question) for one in counted_things):
+def _count_claim(what: What, names: tuple[str, ...], answer: str) -> list[Claim]:
+    number = _only_number(answer)
+    if number is None:
         return []
-    rings = _RINGS.search(question)
-    if rings:
-        what: What = "aromatic rings" if rings["aromatic"] else "rings"
-        return [Claim(what, counted(number, what.removesuffix("s")), number=number)]
-    if _STEREO.search(question):
-        return [Claim("stereocentres", counted(number, "stereocentre"), number=number)]
-    return [Claim("element", f"{number} {named[0]}", (named[0],), number=number)] if len(named) == 1 else []
+    said = f"{number} {names[0]}" if what == "element" else counted(number, what.removesuffix("s"))
+    return [Claim(what, said, names, number=number)]
 
 
-def _first_number(answer: str) -> int | None:
-    for word in re.findall(r"[A-Za-z]+|\d+(?:\.\d+)?", answer):
-        if word.isdecimal():
-            return int(word) if len(word) <= 5 else None
-        if word.lower() in _NUMBER_OF:
-            return _NUMBER_OF[word.lower()]
-    return None
+def _only_number(answer: str) -> int | None:
+    """The whole number that an answer names; None without one, or where it names two."""
+    words = re.findall(r"[A-Za-z]+|\d+(?:\.\d+)?", answer)
+    numbers = {word for word in words if word[0].isdecimal()}
+    found = {_NUMBER_OF.get(word.lower(), int(word) if word.isdecimal() else None) for word in words} - {None}
+    if len(found) != 1 or any(not one.isdecimal() or len(one) > 5 for one in numbers):
+        return None
+    return found.pop()
 
 
 def _formula_claims(text: str) -> list[Claim]:
@@ -287,16 +183,12 @@ def _bare_formula(answer: str) -> list[Claim]:
     return [Claim("formula", text, formula=(tuple(sorted(elements.items())), charge))]
 
 
-def _mass_claims(question: str, text: str) -> list[Claim]:
-    """Masses in a text, if a question asks for one."""
-    what: What = "molecular weight" if _WEIGHT_WORD.search(question) else "exact mass"
-    if what == "exact mass" and not _MASS_WORD.search(question):
-        return []
-    found = []
-    for match in _NUMBER.finditer(text):
-        decimals = len(match[2] or "")
-        found.append(Claim(what, f"{match[0]} Da", number=float(match[0]), half_unit=0.5 * 10.0**-decimals))
-    return found if text is not question else [one for one in found if one.number and one.number >= 10]
+def _masses(what: What, text: str) -> list[Claim]:
+    """The numbers of a text as masses."""
+    return [
+        Claim(what, f"{one[0]} Da", number=float(one[0]), half_unit=0.5 * 10.0 ** -len(one[2] or ""))
+        for one in _NUMBER.finditer(text)
+    ]
 
 
 def _stated(answer: str, *, everywhere: bool) -> list[Claim]:
