@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Commands, add_command, add_places, check_writable, encoder_folders, positive
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.progress import ProgressLines
 
@@ -56,12 +56,7 @@ def add(commands: Commands) -> None:
         "--key", default="mmspec_cell_type", help="name of the column (default: mmspec_cell_type)"
     )
     command.add_argument("--replace", action="store_true", help="replace columns of these names")
-    command.add_argument(
-        "--language-model",
-        type=Path,
-        metavar="DIR",
-        help="folder of the language model (default: that of the training)",
-    )
+    add_places(command)
 
 
 def _annotate(options: argparse.Namespace) -> int:
@@ -82,7 +77,7 @@ def _annotate(options: argparse.Namespace) -> int:
     check_annotated(options.cells, options.out, table, names, replace=options.replace)
     for remark in table.remarks:
         print(f"mmspec: {options.cells}: {remark}", file=sys.stderr)
-    model = load_alignment(options.model, options.language_model)
+    model = load_alignment(options.model, options.language_model, encoder_folders=encoder_folders(options))
     with ProgressLines("annotating", len(table), unit="cells") as progress:
         found = annotate(
             model, table, types, markers=options.markers, orders=options.orders, progress=progress.at

@@ -9,7 +9,17 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, Commands, add_command, add_spectra, check_writable, positive, whole
+from mmspec_ds.cli.common import (
+    Command,
+    Commands,
+    add_command,
+    add_places,
+    add_spectra,
+    check_writable,
+    encoder_folders,
+    positive,
+    whole,
+)
 from mmspec_ds.cli.records import name_of_sources, named_sources
 from mmspec_ds.errors import DataError
 
@@ -120,12 +130,7 @@ def _add_decoding(command: Command) -> None:
     command.add_argument(
         "--max-tokens", type=positive, default=128, help="most tokens of an answer (default: 128)"
     )
-    command.add_argument(
-        "--language-model",
-        type=Path,
-        metavar="DIR",
-        help="folder of the language model (default: that of the training)",
-    )
+    add_places(command)
 
 
 def _chat(options: argparse.Namespace) -> int:
@@ -136,7 +141,7 @@ def _chat(options: argparse.Namespace) -> int:
     subjects = list(_subjects(options))  # a slip in their names is told before the models are loaded
     from mmspec_ds.systems.alignment.trained import load_alignment
 
-    model = load_alignment(options.model, options.language_model)
+    model = load_alignment(options.model, options.language_model, encoder_folders=encoder_folders(options))
     if options.infer is not None:
         subjects = _with_proposals(subjects, options.infer)
     for one in subjects:

@@ -52,6 +52,39 @@ def add_spectra(command: Command) -> None:
         )
 
 
+def add_places(command: Any) -> None:
+    """Add the options that say where the language model and the encoders of a model of alignment are."""
+    command.add_argument(
+        "--language-model",
+        type=Path,
+        metavar="DIR",
+        help="folder of the language model (default: language_model in the model's folder, or that of the"
+        " training)",
+    )
+    command.add_argument(
+        "--encoder",
+        type=_encoder_folder,
+        action="append",
+        metavar="KIND=DIR",
+        help="folder of the encoder of a kind, such as cell=panel; may be given again (default: encoders/KIND"
+        " in the model's folder, or that of the training)",
+    )
+
+
+def encoder_folders(options: argparse.Namespace) -> dict[Any, Path]:
+    """By kind the folders of `--encoder`, the last one where a kind is given again."""
+    return dict(options.encoder or [])
+
+
+def _encoder_folder(text: str) -> tuple[str, Path]:
+    from mmspec_ds.systems.alignment.objects import KINDS
+
+    kind, equals, path = text.partition("=")
+    if kind not in KINDS or not equals or not path:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected KIND=DIR, KIND one of {', '.join(KINDS)}")
+    return kind, Path(path)
+
+
 def check_writable(path: Path | None) -> None:
     """Refuse an output file that cannot be written, before the work starts."""
     if path is None:

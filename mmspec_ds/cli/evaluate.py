@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import Command, Commands, add_command, add_places, check_writable, positive
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.progress import ProgressLines
 
@@ -27,7 +27,7 @@ WHAT = {
 """By system what its models do."""
 PROPOSING = ("raw", "beam", "verify", "modalities", "controls", "skip_invalid")
 SEARCHING = ("queries", "library", "train", "fit", "precursor_ppm", "quick", "fusion")
-ANSWERING = ("examples", "captions", "encoders", "language_model", "free")
+ANSWERING = ("examples", "captions", "encoders", "encoder", "language_model", "free")
 TELLING = ("spoil", "rates")
 """The options of models that propose structures, of those that search, of those that answer questions, and of
 those that tell functional groups."""
@@ -143,9 +143,7 @@ def _add_answering(command: Command) -> None:
         metavar="FILE",
         help="descriptions that other models wrote: SMILES, ground truth and output, parted by tabs",
     )
-    group.add_argument(
-        "--language-model", type=Path, metavar="DIR", help="the language model of the trained models"
-    )
+    add_places(group)
     group.add_argument(
         "--free", action="store_true", help="let models write freely where the possible answers are known"
     )

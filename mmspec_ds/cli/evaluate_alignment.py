@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmspec_ds.cli.common import encoder_folders
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.progress import ProgressLines
 
@@ -55,7 +56,7 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
     searches: dict[str, Any] = {}
     loaded: dict[str, Trained] = {}
     for folder in models:
-        trained = load_alignment(folder, options.language_model)
+        trained = load_alignment(folder, options.language_model, encoder_folders=encoder_folders(options))
         name = folder.name if len({one.name for one in models}) == len(models) else str(folder)
         loaded[name] = trained
         remarks += _learnt(name, *learnt_groups(trained, asked))

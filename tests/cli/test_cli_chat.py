@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mmspec_ds.language.model_folder import quiet
+from mmspec_ds.readers.cell_table import make_table
 from mmspec_ds.readers.cells import read_cells
 from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.encoders.genes import fit_genes
@@ -200,6 +201,41 @@ def test_a_file_of_several_cells_needs_one(mmspec: Any, model: Path, house: Path
     mmspec(*ask).is_one_line("has 3 cells: expected --cell")
     told = mmspec(*ask, "--cell", "w")
     assert "has no cell 'w': expected a name such as 'x' or a number from 0 to 2" in told.err
+
+
+def test_an_encoder_that_lies_elsewhere_is_named(mmspec: Any, model: Path, house: Path) -> None:
+    """The panel was moved, as when an export is used on another machine."""
+    cells = house / "cells.npz"
+    ask = ("chat", model, "--cells", cells, "--cell", "x", "--max-tokens", 3, "--ask", "What is it?")
+    annotated = ("annotate", model, cells, "--types", "B cell, NK cell", "--out")
+    (house / "questions.jsonl").write_text(
+        '{"task": "cell type", "prompt": "What is [CELL]?", "answer": "B cell",'
+        ' "choices": ["B cell", "NK cell"], "objects": [{"kind": "cell", "file": "cells.npz", "row": 0}]}\n'
+    )
+    asked = ("evaluate", model, "--data", house / "questions.jsonl", "--quick")
+    before = mmspec(*ask)
+    assert before.status == 0, before
+    (house / "panel").rename(house / "moved")
+    for command in (ask, (*annotated, house / "a.h5ad"), asked):
+        told = mmspec(*command)
+        assert told.status == 1
+        assert told.err.splitlines()[-1] == (
+            f"mmspec: {model}: there is no {house / 'panel'} here with its encoder of a cell: name it"
+            f" (--encoder cell=DIR), or make a link {model / 'encoders' / 'cell'} to it"
+        )
+    named = ("--encoder", f"cell={house / 'moved'}")
+    assert mmspec(*ask, *named).out == before.out
+    assert mmspec(*annotated, house / "named.h5ad", *named).status == 0
+    assert mmspec(*asked, *named).status == 0
+    assert "nowhere: there is no such encoder of a cell" in mmspec(*ask, "--encoder", "cell=nowhere").err
+    (model / "encoders").mkdir()
+    (model / "encoders" / "cell").symlink_to(house / "moved")
+    for command in (ask, (*annotated, house / "linked.h5ad"), asked):
+        assert mmspec(*command).status == 0
+    fit_genes([make_table(np.eye(3), ("CD3D", "MS4A1", "X"), "abc", {})], house / "other")
+    told = mmspec(*ask, "--encoder", f"cell={house / 'other'}")
+    assert "encoder genes of a cell is not the one that the model was trained with" in told.err
+    assert mmspec(*ask, "--encoder", "panel").status == 2
 
 
 def test_cells_are_annotated(mmspec: Any, model: Path, house: Path) -> None:

@@ -225,7 +225,7 @@ class AlignmentRun(RunSettings):
 
     def without_paths(self) -> Self:
         """The same without the paths of this machine, those of the data included. A path among the options of
-        an encoder stays: without it the encoder could not be made."""
+        an encoder stays, as the last place where it is looked for, see `encoder_folders`."""
         fields = type(self.data).model_fields
         names = ("train", "validation", "general_text", "cache")
         data = self.data.model_copy(update={name: fields[name].default for name in names})

@@ -5,7 +5,7 @@ model, C choices.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.batch import Place, make_batch
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
-from mmspec_ds.systems.alignment.encoders.registry import make_encoder
+from mmspec_ds.systems.alignment.encoder_folders import find_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes, shape_of
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.gene_levels import GeneWords
@@ -52,6 +52,8 @@ class Trained:
         encoders: by kind; one that is not there yet is made when an object of its kind is asked about.
         neighbours: whose descriptions stand in prompts; None without.
         batch: prompts at a time.
+        folder: of the run or the export; None where there is none.
+        encoder_folders: by kind, where encoders are that are not where the settings say.
     """
 
     run: AlignmentRun
@@ -60,6 +62,8 @@ class Trained:
     encoders: dict[Kind, ObjectEncoder] = field(default_factory=dict)
     neighbours: Neighbours | None = None
     batch: int = 16
+    folder: Path | None = None
+    encoder_folders: Mapping[Kind, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -81,8 +85,7 @@ class Trained:
         if kind not in self.model.encoders:
             raise DataError(f"a {kind} is not known to model {self.name}: expected {' or '.join(self.kinds)}")
         if kind not in self.encoders:
-            choice = self.run.encoders[kind]
-            made = make_encoder(choice.name, choice.options)
+            made = find_encoder(self.run.encoders[kind], kind, self.folder, self.encoder_folders)
             _check_encoder(self.model, kind, made)
             self.encoders[kind] = made
         return self.encoders[kind]
@@ -293,6 +296,7 @@ def load_alignment(
     path: str | Path,
     language: Path | None = None,
     encoders: Mapping[Kind, ObjectEncoder] | None = None,
+    encoder_folders: Mapping[Kind, Path] | None = None,
 ) -> Trained:
     """Read a trained run of this system, or an export. Where there is a manifest, as in an export, the files
     must have its checksums.
@@ -301,11 +305,13 @@ def load_alignment(
         path: its folder.
         language: the folder of the language model; without, `language_model` inside the folder, or where the
             settings say.
-        encoders: those to use; without, they are made as the settings say when they are needed.
+        encoders: those to use; others are made when they are needed.
+        encoder_folders: by kind, where they are made from; without, `encoders/KIND` inside the folder, or where
+            the settings say.
 
     Raises:
-        DataError: no such folder, a file of it is missing, was altered or does not fit, or a language model or
-            encoder that is not the one of the training.
+        DataError: no such folder, a file of it is missing, was altered or does not fit, a kind that the model
+            does not know, or a language model or encoder that is not the one of the training.
         ConfigError: a configuration that this version cannot read, or a model of another system.
     """
     folder = Path(path)
@@ -328,7 +334,11 @@ def load_alignment(
     load_state(model, tensors, folder / WEIGHTS)
     for kind, one in (encoders or {}).items():
         _check_encoder(model, kind, one)
-    return Trained(run, model.eval(), writer, dict(encoders or {}), neighbours)
+    found = Trained(run, model.eval(), writer, dict(encoders or {}), neighbours, folder=folder)
+    for kind in encoder_folders or {}:
+        if kind not in found.kinds:
+            raise DataError(f"knows no {kind}: expected {' or '.join(found.kinds)}", path=folder)
+    return replace(found, encoder_folders=dict(encoder_folders or {}))
 
 
 def _check_encoder(model: AlignmentModel, kind: Kind, encoder: ObjectEncoder) -> None:
