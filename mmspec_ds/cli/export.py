@@ -10,7 +10,8 @@ def add(commands: Commands) -> None:
     command = add_command(
         commands,
         _export,
-        "write a trained model into a folder of three files that needs no DeepSpeed, and no pickle",
+        "write a trained model into a folder of its own, with weights, settings, the files that these depend on"
+        " and a manifest; it needs no DeepSpeed, and no pickle",
         "mmspec export runs/demo demo_model && mmspec predict demo_model unknown.parquet",
     )
     command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
