@@ -7,6 +7,8 @@ from pathlib import Path
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoders.registry import ENCODERS, make_encoder
+from mmspec_ds.systems.alignment.factory import shape_of
+from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.objects import Kind
 from mmspec_ds.systems.alignment.run_settings import EncoderChoice
 from mmspec_ds.systems.trained_states import STARTER
@@ -48,3 +50,19 @@ def find_encoder(
             path=model,
         )
     return make_encoder(choice.name, choice.options)
+
+
+def check_encoder(model: AlignmentModel, kind: Kind, encoder: ObjectEncoder) -> None:
+    """Refuse another encoder of a kind than that of the training.
+
+    Raises:
+        DataError: it is another one.
+    """
+    expected = model.encoders.get(kind)
+    found = shape_of(encoder)
+    if expected is None or found.checksum != expected.checksum:
+        told = "none" if expected is None else f"{expected.name} with {dict(expected.identity)}"
+        raise DataError(
+            f"encoder {found.name} of a {kind} is not the one that the model was trained with: expected"
+            f" {told[:160]}, found {str(dict(found.identity))[:160]}"
+        )

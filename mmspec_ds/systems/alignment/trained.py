@@ -16,8 +16,8 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.batch import Place, make_batch
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
-from mmspec_ds.systems.alignment.encoder_folders import find_encoder
-from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes, shape_of
+from mmspec_ds.systems.alignment.encoder_folders import check_encoder, find_encoder
+from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.gene_levels import GeneWords
 from mmspec_ds.systems.alignment.generation import Reading, choice_log_probabilities, generate
@@ -86,7 +86,7 @@ class Trained:
             raise DataError(f"a {kind} is not known to model {self.name}: expected {' or '.join(self.kinds)}")
         if kind not in self.encoders:
             made = find_encoder(self.run.encoders[kind], kind, self.folder, self.encoder_folders)
-            _check_encoder(self.model, kind, made)
+            check_encoder(self.model, kind, made)
             self.encoders[kind] = made
         return self.encoders[kind]
 
@@ -333,20 +333,9 @@ def load_alignment(
     tensors, _ = read_weights(folder / WEIGHTS)
     load_state(model, tensors, folder / WEIGHTS)
     for kind, one in (encoders or {}).items():
-        _check_encoder(model, kind, one)
+        check_encoder(model, kind, one)
     found = Trained(run, model.eval(), writer, dict(encoders or {}), neighbours, folder=folder)
     for kind in encoder_folders or {}:
         if kind not in found.kinds:
             raise DataError(f"knows no {kind}: expected {' or '.join(found.kinds)}", path=folder)
     return replace(found, encoder_folders=dict(encoder_folders or {}))
-
-
-def _check_encoder(model: AlignmentModel, kind: Kind, encoder: ObjectEncoder) -> None:
-    expected = model.encoders.get(kind)
-    found = shape_of(encoder)
-    if expected is None or found.checksum != expected.checksum:
-        told = "none" if expected is None else f"{expected.name} with {dict(expected.identity)}"
-        raise DataError(
-            f"encoder {found.name} of a {kind} is not the one that the model was trained with: expected"
-            f" {told[:160]}, found {str(dict(found.identity))[:160]}"
-        )
