@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import MODEL, Commands, add_command, check_writable, positive
 from mmspec_ds.cli.records import RecordsApart, add_one_molecule, add_records, check_records, read_records
 from mmspec_ds.progress import ProgressLines
 
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
         "propose structures for records of spectra, one JSON line each",
         "mmspec predict runs/demo --h-nmr proton.jdx --c-nmr carbon.csv --msms unknown.mgf --formula C9H8O4",
     )
-    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
+    command.add_argument("model", metavar="MODEL", help=MODEL)
     add_records(command)
     add_one_molecule(command)
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
+from mmspec_ds.cli.common import MODEL, Commands, add_command, check_writable, positive
 from mmspec_ds.cli.records import RecordsApart, add_one_molecule, add_records, check_records, read_records
 from mmspec_ds.errors import DataError
 from mmspec_ds.progress import ProgressLines
@@ -28,9 +28,7 @@ def add(commands: Commands) -> None:
         "order suspected structures by how well they agree with measured spectra",
         "mmspec rank none --candidates suspects.smi --c-nmr carbon.csv --formula C9H8O4",
     )
-    command.add_argument(
-        "model", metavar="MODEL", help="folder of a trained run; `none`: by predicted spectra alone"
-    )
+    command.add_argument("model", metavar="MODEL", help=f"{MODEL}; `none`: by predicted spectra alone")
     add_records(command)
     add_one_molecule(command)
     command.add_argument("--formula", help="molecular formula; candidates of another one are left out")
