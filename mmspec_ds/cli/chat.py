@@ -9,7 +9,16 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, Commands, add_command, add_spectra, check_writable, positive, whole
+from mmspec_ds.cli.common import (
+    ALIGNMENT,
+    Command,
+    Commands,
+    add_command,
+    add_spectra,
+    check_writable,
+    positive,
+    whole,
+)
 from mmspec_ds.cli.records import name_of_sources, named_sources
 from mmspec_ds.errors import DataError
 
@@ -25,7 +34,7 @@ def add(commands: Commands) -> None:
         "ask a model about spectra, molecules, proteins and cells in words",
         'mmspec chat runs/alignment --c-nmr carbon.csv --ask "Does it contain a carboxylic acid?"',
     )
-    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run of alignment")
+    command.add_argument("model", type=Path, metavar="MODEL", help=ALIGNMENT)
     _add_objects(command)
     _add_questions(command)
     _add_decoding(command)

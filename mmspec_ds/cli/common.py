@@ -9,6 +9,10 @@ from mmspec_ds.errors import DataError
 
 Commands = Any  # argparse keeps the type of add_subparsers() private
 
+MODEL = "folder of a trained run or an export, or `starter`, the model that comes with the package"
+ALIGNMENT = "folder of a trained run or an export of alignment"
+"""What commands say of their model: one that proposes structures, or one that answers in words."""
+
 
 class Command(argparse.ArgumentParser):
     """The parser of one command; `when_chosen` adds the options for which a room must be imported."""

@@ -90,6 +90,7 @@ def _decisive(run: "ElucidationRun") -> Iterator[tuple[str, Any]]:
 
 def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator") -> None:
     """Write the files of a run's folder, whole or not at all."""
+    from mmspec_ds.systems.trained_folder import resolve_model
     from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 
     with replacing(folder) as partial:
@@ -97,6 +98,6 @@ def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator"
         shutil.copyfile(run.engine, partial / "engine.json")
         settings = run.model_copy(update={"engine": Path("engine.json")}).to_yaml()
         (partial / "config.yaml").write_text(settings, encoding="utf-8")
-        shutil.copyfile(dense / "vocabulary.json", partial / "vocabulary.json")
+        shutil.copyfile(resolve_model(dense) / "vocabulary.json", partial / "vocabulary.json")
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
         write_weights(weights, partial / WEIGHTS)
