@@ -17,6 +17,7 @@ from mmspec_ds.systems.alignment.objects import Object
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong
 from mmspec_ds.systems.alignment.questions.cell_tasks import MARKERS
 from mmspec_ds.systems.alignment.questions.cell_types import CellType
+from mmspec_ds.systems.alignment.questions.marker_lists import ListedType, written_types
 from mmspec_ds.systems.alignment.questions.wording import NOUN, worded
 
 PIECE = 64
@@ -115,7 +116,7 @@ def question(types: Sequence[CellType], *, markers: bool) -> str:
     cell = NOUN["cell"]
     if not markers:
         return worded("cell type", 0, object=cell, types=", ".join(one.name for one in types))
-    told = "; ".join(f"{one.name} ({', '.join(one.markers[:MARKERS])})" for one in types)
+    told = written_types(ListedType(one.name, ", ".join(one.markers[:MARKERS])) for one in types)
     return worded("cell type by markers", 0, object=cell, types_with_markers=told)
 
 

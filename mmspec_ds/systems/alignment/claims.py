@@ -65,6 +65,7 @@ _NO_GROUP = re.compile(
     r"|(?:\bnot|n't) (?:contain|have|bear) any (?:functional |such )*groups?\b",
     re.I,
 )
+_NUMBER_OF = {word: number for number, word in enumerate(NUMBERS)} | {"none": 0, "zero": 0}
 _COUNTED: dict[What, str] = {
     "rings": r"rings?\b",
     "aromatic rings": r"aromatic rings?\b",
@@ -220,7 +221,7 @@ def _properties(question: str) -> list[Claim]:
         if re.search(rf"\b{name}s?\b(?![- ]carbon)", without_groups(question), re.I)
         and not (name == "carbon" and _STEREO.search(question))
     ]
-    if _AROMATIC.search(question) and not taken & {"aromatic ring"}:
+    if _AROMATIC.search(without_groups(question)):
         found.append(Claim("aromatic rings", "aromatic"))
     if _STEREO.search(question):
         found.append(Claim("stereocentres", "stereocentre"))
@@ -264,8 +265,8 @@ def _first_number(answer: str) -> int | None:
     for word in re.findall(r"[A-Za-z]+|\d+(?:\.\d+)?", answer):
         if word.isdecimal():
             return int(word) if len(word) <= 5 else None
-        if word.lower() in (*NUMBERS, "none", "zero"):
-            return NUMBERS.index(word.lower()) if word.lower() in NUMBERS else 0
+        if word.lower() in _NUMBER_OF:
+            return _NUMBER_OF[word.lower()]
     return None
 
 
@@ -329,8 +330,8 @@ def _stated_counts(text: str) -> Sequence[Claim]:
     found = []
     for what, pattern in _COUNTED.items():
         for match in re.finditer(number + pattern, text, re.I):
-            value = int(match[1]) if match[1].isdecimal() else NUMBERS.index(match[1].lower())
-            found.append(Claim(what, match[0].strip(), number=value))
+            value = int(match[1]) if match[1].isdecimal() else _NUMBER_OF.get(match[1].lower())
+            found += [] if value is None else [Claim(what, match[0].strip(), number=value)]
     return found
 
 

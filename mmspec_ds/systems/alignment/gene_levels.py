@@ -12,6 +12,7 @@ import numpy as np
 
 from mmspec_ds.systems.alignment.objects import Cell, Example, Object
 from mmspec_ds.systems.alignment.prompt import Prompt, Turn
+from mmspec_ds.systems.alignment.questions.marker_lists import read_marker_list
 
 LEVELS = ("none", "low", "high")
 """Not expressed; up to the median of what the cell expresses, as logarithms; above it."""
@@ -20,8 +21,6 @@ _SYMBOL = re.compile(
     r"(?<![\w.-])[A-Za-z][\w.-]*\w(?=[,;:)?]|[.]?$|[.]\s| (?:of|and|or|in|high)\b)", re.MULTILINE
 )
 """What may be the symbol of a gene, by what follows: the "CD14" of "CD14 monocyte" is none."""
-_LIST = re.compile(r"([^\s:;()][^:;()]*) \(([^()]+)\)")
-"""A name and its list in brackets: "CD14 monocyte (CD14, LYZ)"."""
 
 
 def level(cell: Cell, gene: int) -> str:
@@ -33,29 +32,33 @@ def level(cell: Cell, gene: int) -> str:
 
 def with_levels(text: str, cell: Cell) -> str:
     """A text in which the level in a cell stands behind each gene that is named, but for those that the cell's
-    file lacks."""
+    file lacks. Where a question lists types with marker genes, these alone are read, not the names."""
     place = {gene: at for at, gene in enumerate(cell.genes)}
 
     def told(match: re.Match[str]) -> str:
         symbol = match[0]
         return f"{symbol} {level(cell, place[symbol])}" if symbol in place else symbol
 
-    return _SYMBOL.sub(told, text)
+    listed = read_marker_list(text)
+    if listed is None:
+        return _SYMBOL.sub(told, text)
+    return listed.with_genes(lambda genes: _SYMBOL.sub(told, genes))
 
 
-def with_highest(text: str, cell: Cell) -> str:
-    """A text with a sentence more, which names the one whose list of genes in brackets has the highest mean in
-    the cell, over those genes that the cell's file has; of equal ones the first. A text with fewer than two
-    lists of which the file has genes is as it was."""
+def highest_markers(question: str, cell: Cell) -> str:
+    """A sentence that names the type whose marker genes have the highest mean in a cell, over those genes that
+    the cell's file has; of equal ones the first. Empty where a question does not list types with marker genes,
+    see `marker_lists`, or the file has genes of fewer than two of them."""
+    listed = read_marker_list(question)
     place = {gene: at for at, gene in enumerate(cell.genes)}
     means: dict[str, float] = {}
-    for name, genes in _LIST.findall(text):
+    for name, genes in listed.types if listed is not None else ():
         known = [float(cell.values[place[gene]]) for gene in genes.split(", ") if gene in place]
         if known:
             means.setdefault(name, float(np.mean(known)))
     if len(means) < 2:
-        return text
-    return f"{text} Its highest marker genes are those of {max(means, key=means.__getitem__)}."
+        return ""
+    return f"Its highest marker genes are those of {max(means, key=means.__getitem__)}."
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class GeneWords:
 
     Attributes:
         levels: behind each gene its level, see `with_levels`.
-        highest: at the end whose list of genes it expresses most, see `with_highest`.
+        highest: at the end whose marker genes it expresses most, see `highest_markers`.
     """
 
     levels: bool
@@ -97,6 +100,6 @@ class GeneWords:
         ]
 
     def _text(self, text: str, cell: Cell) -> str:
-        if self.highest:
-            text = with_highest(text, cell)
-        return with_levels(text, cell) if self.levels else text
+        told = with_levels(text, cell) if self.levels else text
+        sentence = highest_markers(text, cell) if self.highest else ""
+        return f"{told} {sentence}" if sentence else told

@@ -66,10 +66,10 @@ def is_negative(question: str) -> bool:
 
 
 def groups_in(text: str) -> list[tuple[int, str, tuple[str, ...]]]:
-    """The functional groups that a text names: place, the words, and the groups of which any is meant."""
-    return [
-        (found.start(), found[0], _group_names()[_singular(found[0])]) for found in _groups().finditer(text)
-    ]
+    """The functional groups that a text names: place, the words, and the groups of which any is meant. Hyphens
+    and blanks within a name are alike, and it may be in the plural."""
+    found = ((one.start(), one[0], _group_names().get(_plain(one["name"]))) for one in _groups().finditer(text))
+    return [(at, words, groups) for at, words, groups in found if groups is not None]
 
 
 def asks_for_groups_alone(question: str) -> bool:
@@ -85,26 +85,21 @@ def are_alone(pattern: "str | re.Pattern[str]", text: str) -> bool:
 
 @cache
 def _group_names() -> dict[str, tuple[str, ...]]:
-    """By every name in lower case, the groups of which any is meant."""
-    ours = {name.lower(): (group.name,) for group in GROUPS for name in (group.name, *group.others)}
-    return FAMILIES | ours
+    """By every name, `_plain`, the groups of which any is meant."""
+    ours = {name: (group.name,) for group in GROUPS for name in (group.name, *group.others)}
+    return {_plain(name): groups for name, groups in (FAMILIES | ours).items()}
 
 
 @cache
 def _groups() -> "re.Pattern[str]":
     names = sorted(_group_names(), key=len, reverse=True)
     parts = "|".join(re.escape(name).replace(r"\ ", r"[\s-]+") for name in names)
-    return re.compile(rf"(?<![\w-])(?:{parts})(?:e?s)?(?![\w-])", re.I)
+    return re.compile(rf"(?<![\w-])(?P<name>{parts})(?:e?s)?(?![\w-])", re.I)
 
 
-def _singular(words: str) -> str:
-    text = re.sub(r"[\s-]+", " ", words.lower()) if words.lower() not in _group_names() else words.lower()
-    names = {re.sub(r"[\s-]+", " ", name): name for name in _group_names()}
-    for ending in ("", "s", "es"):
-        plain = text.removesuffix(ending) if ending else text
-        if plain in names:
-            return names[plain]
-    raise AssertionError(f"{words!r} is no name of a group")
+def _plain(name: str) -> str:
+    """A name in lower case, with blanks for its hyphens."""
+    return re.sub(r"[\s-]+", " ", name.lower())
 
 
 def without_groups(text: str) -> str:

@@ -135,8 +135,8 @@ class AlignmentRun(RunSettings):
         objective: what they are trained for.
         neighbour: puts the description of a similar molecule into prompts; none without.
         gene_levels: put the level in the cell behind each gene that a prompt names, see `gene_levels`.
-        highest_markers: name in a sentence at the end whose list of marker genes, of those that a prompt has in
-            brackets, the cell expresses most.
+        highest_markers: where a prompt lists types with marker genes, name in a sentence at the end the one
+            whose genes the cell expresses most.
         data: examples.
     """
 

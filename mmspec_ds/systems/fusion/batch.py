@@ -18,6 +18,9 @@ from mmspec_ds.systems.fusion.tokens import Points
 
 BoolMatrix = npt.NDArray[np.bool_]
 
+SAVED = 512
+"""Padded places that a pass of its own must save: its calls take about the time of so many."""
+
 
 @dataclass(frozen=True)
 class Pieces:
@@ -28,6 +31,7 @@ class Pieces:
             where these are int8.
         modality_PS: the number of the piece's modality, PADDING where there is no token, int64.
         sample_P, modality_P: the row of the piece's sample in the batch, and its modality, int64.
+        counts_P: the number of tokens of each piece, on the host.
         hidden_PS: True for tokens whose intensities are to be predicted; None outside of pretraining.
     """
 
@@ -41,6 +45,7 @@ class Pieces:
     modality_PS: Tensor
     sample_P: Tensor
     modality_P: Tensor
+    counts_P: IntArray
     hidden_PS: Tensor | None = None
 
     @property
@@ -51,8 +56,41 @@ class Pieces:
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Pieces":
         """The same with every tensor changed, such as moved to a device."""
         held = {one.name: getattr(self, one.name) for one in fields(self)}
-        changed: dict[str, Any] = {name: None if one is None else change(one) for name, one in held.items()}
-        return Pieces(**changed)
+        changed: dict[str, Any] = {name: change(one) for name, one in held.items() if isinstance(one, Tensor)}
+        return replace(self, **changed)
+
+    def of_like_lengths(self) -> list["Pieces"]:
+        """The same pieces parted by their lengths, so that short ones are not padded to the longest: one part
+        where that would save little."""
+        parts = of_like_lengths(self.counts_P)
+        return [self] if len(parts) == 1 else [self._some(rows_R) for rows_R in parts]
+
+    def _some(self, rows_R: IntArray) -> "Pieces":
+        """The pieces of some rows, without places that none of them needs."""
+        counts_R = self.counts_P[rows_R]
+        at_R = torch.from_numpy(rows_R).to(self.modality_P.device, non_blocking=True)
+        length = max(1, int(counts_R.max(initial=0)))
+
+        def chosen(tensor: Tensor) -> Tensor:
+            needed = tensor if tensor.ndim == 1 else tensor[:, :length]
+            return needed.index_select(0, at_R)
+
+        return replace(self.mapped(chosen), counts_P=counts_R)
+
+
+def of_like_lengths(counts_P: IntArray) -> list[IntArray]:
+    """The rows of pieces in parts that are each padded to their own longest, shortest first. Pieces are parted
+    where that saves the most padded places, again and again, as long as it saves at least `SAVED`."""
+
+    def parted(rows_R: IntArray) -> list[IntArray]:
+        counts_R = counts_P[rows_R]
+        saved = np.arange(1, len(rows_R)) * (counts_R[-1:] - counts_R[:-1])
+        if saved.max(initial=0) < SAVED:
+            return [rows_R]
+        at = int(saved.argmax()) + 1
+        return [*parted(rows_R[:at]), *parted(rows_R[at:])]
+
+    return parted(np.argsort(counts_P, kind="stable"))
 
 
 @dataclass(frozen=True)
@@ -123,5 +161,6 @@ def lay_out(modalities: Sequence[Points], hidden: Sequence[npt.NDArray[np.bool_]
         modality_PS=padded(of_token_T, PADDING, torch.int64),
         sample_P=torch.from_numpy(sample_P.astype(np.int64)),
         modality_P=torch.from_numpy(modality_P.astype(np.int64)),
+        counts_P=counts_P.astype(np.int64),
         hidden_PS=None if hidden is None else padded(np.concatenate(hidden), 0, torch.bool),
     )

@@ -68,7 +68,8 @@ class ModalityEncoder(KeepsTemperature):
             return DenseFeedForward(settings.d_model, settings.ffn_width)
 
         make: MakeFeedForward = dense if moe is None else sparse
-        self.open_temperature(sparse=moe is not None)
+        self.is_sparse = moe is not None
+        self.open_temperature(sparse=self.is_sparse)
         width = settings.d_model
         self.embedding = TokenEmbedding(width, patch, settings.sinusoid_features, settings.embedding_std)
         self.encoder = Encoder(settings, make, activation_checkpointing=activation_checkpointing)
@@ -83,26 +84,32 @@ class ModalityEncoder(KeepsTemperature):
 
     def forward(self, pieces: Pieces, samples: int, temperature: float | None = None) -> Encoded:
         """The vectors of the modalities of `samples` samples, B."""
-        encoded = self.states(pieces, temperature)
-        vectors_PD = self.pooling(encoded.hidden_BSD, encoded.mask_BS)
+        parts = self._parts(pieces)
+        encoded = [self.states(part, temperature) for part in parts]
+        vectors_PD = torch.cat([self.pooling(one.hidden_BSD, one.mask_BS) for one in encoded])
         modalities = len(self.modalities)
-        at_P = pieces.sample_P * modalities + pieces.modality_P
+        at_P = torch.cat([part.sample_P * modalities + part.modality_P for part in parts])
         flat = vectors_PD.new_zeros(samples * modalities, vectors_PD.shape[1]).index_copy(0, at_P, vectors_PD)
         present = torch.zeros(samples * modalities, dtype=torch.bool, device=at_P.device)
         present[at_P] = True
-        reports = tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
+        reports = tuple(one for one in encoded[0].reports if isinstance(one, RoutingReport))
         return Encoded(flat.view(samples, modalities, -1), present.view(samples, modalities), reports)
 
     def cost(self, pieces: Pieces) -> Cost:
         """FLOPs of a pass of these pieces, without those of experts; see `module_flops`."""
-        count, places = pieces.modality_PS.shape
         of_tokens, width = learns(self.embedding), self.embedding.first_KD.shape[1]
         of_states = of_tokens or learns(self.encoder)
-        return (
-            self.embedding.cost(pieces)
-            + encoder_cost(self.encoder, count, places, of_input=of_tokens)
-            + pooling_cost(self.pooling, count, places, width, of_input=of_states)
-        )
+        cost = self.embedding.cost(pieces)
+        for part in self._parts(pieces):
+            count, places = part.modality_PS.shape
+            cost += encoder_cost(self.encoder, count, places, of_input=of_tokens)
+            cost += pooling_cost(self.pooling, count, places, width, of_input=of_states)
+        return cost
+
+    def _parts(self, pieces: Pieces) -> list[Pieces]:
+        """The pieces that a pass takes together: of like lengths; all of them where routers balance the tokens
+        of a batch, and ranks exchange them."""
+        return [pieces] if self.is_sparse else pieces.of_like_lengths()
 
     def rebalance(self, reports: tuple[RoutingReport, ...]) -> None:
         """Move the routers' selection biases, where they are in use, after a step with these reports."""

@@ -111,15 +111,19 @@ def test_the_highest_markers_name_the_type() -> None:
     cell = Cell(np.array([2, 1, 5], dtype=np.float32), ("GNLY", "CD3D", "LYZ"))
 
     def ask(text: str) -> Example:
-        return Example(f"[CELL]: {text}?", (cell,), "T cell", "cell type by markers", ("T cell", "NK cell"))
+        prompt = f"Choose for [CELL] from these, with marker genes: {text}."
+        return Example(prompt, (cell,), "T cell", "cell type by markers", ("T cell", "NK cell"))
 
     questions = [
         ask("T cell (CD3D, CD3E); NK cell (GNLY, NKG7)"),  # the cell's file has neither CD3E nor NKG7
         ask("T cell (CD3D, LYZ); NK cell (GNLY)"),  # 3 against 2
         ask("T cell (CD3E); NKT cell (LYZ); NK cell (CD3D)"),
+        ask("CD8 T cell (LYZ); T cell (CD3D); NK cell (GNLY)"),  # not the genes of the CD8 T cell
         ask("T cell (CD3D) or NK cell"),
+        ask("T cell (CD3D); NKT cell (GNLY)"),
     ]
-    assert HighestMarkers().answers([*questions, EXAMPLES[0]]) == ["NK cell", "T cell", "NK cell", None, None]
+    expected = ["NK cell", "T cell", "NK cell", "NK cell", None, None, None]
+    assert HighestMarkers().answers([*questions, EXAMPLES[0]]) == expected
 
 
 def test_a_type_with_a_letter_is_no_label_of_the_regression() -> None:

@@ -1,12 +1,12 @@
 """Cell types by their marker genes as a question names them, without anything learnt."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from mmspec_ds.systems.alignment.answering.methods import Answers
 from mmspec_ds.systems.alignment.objects import Cell, Example
+from mmspec_ds.systems.alignment.questions.marker_lists import read_marker_list
 
 
 class HighestMarkers:
@@ -21,14 +21,13 @@ class HighestMarkers:
 
 
 def _highest(one: Example) -> str | None:
-    if len(one.objects) != 1 or not isinstance(one.objects[0], Cell) or not one.choices:
+    listed = read_marker_list(one.prompt)
+    if listed is None or len(one.objects) != 1 or not isinstance(one.objects[0], Cell) or not one.choices:
         return None
     values = dict(zip(one.objects[0].genes, one.objects[0].values.tolist()))
-    means = []
-    for choice in one.choices:
-        told = re.search(rf"(?<!\w){re.escape(choice)} \(([^)]*)\)", one.prompt)
-        if told is None:
-            return None
-        known = [values[gene] for gene in told[1].split(", ") if gene in values]
-        means.append(float(np.mean(known)) if known else 0.0)
+    genes_of = dict(listed.types)
+    if not genes_of.keys() >= set(one.choices):
+        return None
+    known = [[values[gene] for gene in genes_of[name].split(", ") if gene in values] for name in one.choices]
+    means = [float(np.mean(some)) if some else 0.0 for some in known]
     return one.choices[int(np.argmax(means))]

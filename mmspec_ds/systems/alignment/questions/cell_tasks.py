@@ -8,6 +8,7 @@ from mmspec_ds.systems.alignment.questions.cell_types import CellTypes
 from mmspec_ds.systems.alignment.questions.draw import YES_NO, Draw, yes_no
 from mmspec_ds.systems.alignment.questions.high_genes import HighGenes
 from mmspec_ds.systems.alignment.questions.items import Item
+from mmspec_ds.systems.alignment.questions.marker_lists import ListedType, written_types
 from mmspec_ds.systems.alignment.questions.question import Question
 from mmspec_ds.systems.alignment.questions.wording import a
 
@@ -42,18 +43,10 @@ class Studies:
         return [one for one in items if one.group in known]
 
 
-@dataclass(frozen=True)
-class Told:
-    """A type as a question names it: its name, or "type K", and marker genes."""
-
-    name: str
-    markers: str
-
-
-def _told(studies: Studies, study: str, names: Sequence[str], draw: Draw) -> dict[str, Told]:
-    """By name how a question tells of types. In a share of the questions one of them or more have a
-    letter that is drawn, and markers that are drawn from those that are known and from the genes that are high
-    in their cells: such a type is known by its markers alone."""
+def _told(studies: Studies, study: str, names: Sequence[str], draw: Draw) -> dict[str, ListedType]:
+    """By name how a question tells of types: the name, or "type K", and marker genes. In a share of the
+    questions one of them or more have a letter that is drawn, and markers that are drawn from those that are
+    known and from the genes that are high in their cells: such a type is known by its markers alone."""
     lettered: dict[str, str] = {}
     if studies.unnamed and draw.random.random() < studies.unnamed:
         chosen = draw.some(names, int(draw.random.integers(1, len(names) + 1)))
@@ -67,7 +60,7 @@ def _told(studies: Studies, study: str, names: Sequence[str], draw: Draw) -> dic
                 [*(known.markers if known else ()), *studies.high.get(study, {}).get(name, ())]
             )
             markers = ", ".join(draw.some(list(pool), MARKERS))
-        found[name] = Told(f"type {lettered[name]}" if name in lettered else name, markers)
+        found[name] = ListedType(f"type {lettered[name]}" if name in lettered else name, markers)
     return found
 
 
@@ -99,7 +92,7 @@ def cell_type_by_markers(studies: Studies, items: Sequence[Item], count: int, dr
     for one in draw.some(studies.with_markers(items), count):
         names = _named(studies, one, draw)
         types = _told(studies, one.group, names, draw)
-        told = "; ".join(f"{types[name].name} ({types[name].markers})" for name in names)
+        told = written_types([types[name] for name in names])
         choices = [types[name].name for name in names]
         found.append(draw.ask([one], types[one.label].name, choices, types_with_markers=told))
     return found
@@ -119,9 +112,7 @@ def marker_genes(studies: Studies, items: Sequence[Item], count: int, draw: Draw
             for one in draw.some(part, each):
                 told = _told(studies, one.group, [name], draw)[name]
                 kind = a(name) if told.name == name else told.name
-                found.append(
-                    draw.ask([one], yes_no(holds), YES_NO, told.name, a_type=kind, markers=told.markers)
-                )
+                found.append(draw.ask([one], yes_no(holds), YES_NO, told.name, a_type=kind, markers=told.genes))
     return draw.some(found, len(found))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.source import read_lines
+from mmspec_ds.systems.alignment.questions.marker_lists import fault_of_type
 
 OURS = Path(__file__).with_name("cell_types.tsv")
 
@@ -17,11 +18,19 @@ class CellType:
         name: as questions and answers have it.
         labels: other names for the same type.
         markers: symbols of genes that are high in it, the most telling first.
+
+    Raises:
+        ValueError: a name or a marker gene that could not be read back from a question, see `marker_lists`.
     """
 
     name: str
     labels: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        wrong = fault_of_type(self.name, self.markers)
+        if wrong:
+            raise ValueError(wrong)
 
 
 class CellTypes:
@@ -61,7 +70,10 @@ def read_cell_types(path: Path = OURS) -> CellTypes:
             if label in taken:
                 raise DataError(f"line {line.number}: {label!r} names {taken[label]!r} already", path=path)
             taken[label] = cells[0]
-        types.append(CellType(cells[0], labels, markers))
+        try:
+            types.append(CellType(cells[0], labels, markers))
+        except ValueError as error:
+            raise DataError(f"line {line.number}: {error}", path=path) from None
     if not types:
         raise DataError("no cell type in the file", path=path)
     return CellTypes(tuple(types))

@@ -178,6 +178,10 @@ def test_the_column_of_types_is_found_or_told(tmp_path: Path, column: str | None
         ("\tB\tCD19\n", "line 1: expected a name"),
         ("a\tb\tc\td\n", "line 1: expected a name"),
         ("a\tb\tX\nc\tB\tY\n", "line 2: 'b' names 'a' already"),
+        ("a\nb; c\t\tX\n", "line 2: the name 'b; c' has ';': expected a name without it"),
+        ("a\t\tX\nthe [CELL]\n", "line 2: the name 'the [CELL]' has '[CELL]': expected"),
+        ("{object}\n", "line 1: the name '{object}' has '{': expected"),
+        ("a\t\tX, Y (Z)\n", "line 1: the marker gene 'Y (Z)' of 'a' has '(': expected the symbol of a gene"),
     ],
 )
 def test_a_damaged_table_of_types_is_told(tmp_path: Path, text: str, told: str) -> None:
