@@ -97,14 +97,12 @@ def check_writable(path: Path | None) -> None:
         raise DataError("cannot be written: its folder does not exist", path=path)
 
 
-def check_formula(formula: str | None, option: str = "--formula") -> None:
-    """Refuse a text that is no molecular formula, before the work starts."""
-    from mmspec_ds.molecules.formula import parse_formula
+def check_formula(formula: str | None) -> None:
+    """Refuse a --formula that is no molecular formula, before the work starts."""
+    from mmspec_ds.readers.assembly import check_formula as check
 
-    try:
-        parse_formula(formula or "C")
-    except ValueError as error:
-        raise DataError(f"{option}: {error}") from None
+    if formula:
+        check(formula, "--formula")
 
 
 def positive(text: str) -> int:

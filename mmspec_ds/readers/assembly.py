@@ -64,6 +64,18 @@ def assemble(
     )
 
 
+def check_formula(formula: str, name: str) -> None:
+    """Refuse a text that is no molecular formula; `name` is what it was given as.
+
+    Raises:
+        DataError: begins with the name.
+    """
+    try:
+        parse_formula(formula)
+    except ValueError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
 def _agreed(
     what: str, said: Sequence[tuple[str, str | None]], normal_form: Callable[[str], object]
 ) -> str | None:
