@@ -14,7 +14,7 @@ from typing import Any
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.adduct import parse_adduct
-from mmspec_ds.readers.batches import SPECTRA, sources_in
+from mmspec_ds.readers.batches import SPECTRA, sources_of
 from mmspec_ds.readers.inspection import described
 from mmspec_ds.readers.requests import Request, Source, request_of_sources
 from mmspec_ds.reporting.explanation import Explanation, explain, explain_answer, explanation_json
@@ -232,9 +232,7 @@ def read(
     unknown = next((name for name in named if name not in SPECTRA), None)
     if unknown is not None:
         raise DataError(f"{unknown}= is no kind of spectrum (known: {', '.join(SPECTRA)})")
-    sources: list[Source] = []
-    for path in map(Path, files):
-        sources += sources_in(path) if path.is_dir() else [Source(path)]
+    sources = sources_of(map(Path, files))
     for name, given in named.items():
         paths = [given] if isinstance(given, str | Path) else given
         sources += [Source(Path(path), SPECTRA[name]) for path in paths]

@@ -6,7 +6,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, add_places, check_writable, encoder_folders, positive
+from mmspec_ds.cli.common import (
+    ALIGNMENT,
+    Commands,
+    add_command,
+    add_places,
+    check_writable,
+    encoder_folders,
+    positive,
+)
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.progress import ProgressLines
 
@@ -25,7 +33,7 @@ def add(commands: Commands) -> None:
         "name the types of single cells, as columns that scanpy reads",
         "mmspec annotate runs/alignment pbmc.h5ad --out annotated.h5ad --types 'B cell,NK cell,CD4 T cell'",
     )
-    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run of alignment")
+    command.add_argument("model", type=Path, metavar="MODEL", help=ALIGNMENT)
     command.add_argument("cells", type=Path, metavar="CELLS", help="cells, as h5ad or NPZ")
     command.add_argument(
         "--out", type=Path, required=True, metavar="H5AD", help="the new file; CELLS is left as it is"

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from mmspec_ds.cli.common import Commands, add_command, positive
+from mmspec_ds.errors import DataError
 from mmspec_ds.progress import ProgressLines
 
 
@@ -14,7 +15,12 @@ def add(commands: Commands) -> None:
         "fit how a model's candidates are checked against the spectra, and how sure its answers are",
         "mmspec calibrate runs/demo --data starter/val.parquet",
     )
-    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
+    command.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="folder of a trained run or an export of elucidation",
+    )
     command.add_argument(
         "--data",
         type=Path,
@@ -35,8 +41,15 @@ def _calibrate(options: argparse.Namespace) -> int:
     from mmspec_ds.systems.elucidation.calibrate import calibrate
     from mmspec_ds.systems.elucidation.predict import BEAM
     from mmspec_ds.systems.elucidation.trained import load_model
+    from mmspec_ds.systems.trained_folder import resolve_model
     from mmspec_ds.verification.calibration import save_calibration
 
+    if resolve_model(options.model) != options.model:
+        raise DataError(
+            "belongs to the package, and is calibrated: expected a folder of your own, such as that of"
+            f" `mmspec export {options.model} DIR`",
+            path=options.model,
+        )
     trained = load_model(options.model)
     with ProgressLines("decoding", unit="molecules") as progress:
         fitted = calibrate(

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmspec_ds.cli.common import (
+    ALIGNMENT,
     Command,
     Commands,
     add_command,
     add_places,
     add_spectra,
+    check_formula,
     check_writable,
     encoder_folders,
     positive,
@@ -35,7 +37,7 @@ def add(commands: Commands) -> None:
         "ask a model about spectra, molecules, proteins and cells in words",
         'mmspec chat runs/alignment --c-nmr carbon.csv --ask "Does it contain a carboxylic acid?"',
     )
-    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run of alignment")
+    command.add_argument("model", type=Path, metavar="MODEL", help=ALIGNMENT)
     _add_objects(command)
     _add_questions(command)
     _add_decoding(command)
@@ -177,6 +179,7 @@ def _check(options: argparse.Namespace) -> None:
         options.usage("--formula is of a sample: expected --spectrum or the like")
     if options.formula is not None and len(options.spectrum) + bool(sources) > 1:
         options.usage("--formula is of one sample: expected one --spectrum")
+    check_formula(options.formula)
     cells = [options.cells] if options.cells is not None else []
     questions = [options.questions] if options.questions is not None else []
     for path in chain(options.spectrum, (one.path for one in sources), cells, questions):

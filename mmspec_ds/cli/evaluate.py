@@ -8,7 +8,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, Commands, add_command, add_places, check_writable, positive
+from mmspec_ds.cli.common import (
+    MODEL,
+    Command,
+    Commands,
+    add_command,
+    add_places,
+    check_writable,
+    positive,
+)
 from mmspec_ds.errors import ConfigError
 from mmspec_ds.progress import ProgressLines
 
@@ -49,7 +57,7 @@ def add(commands: Commands) -> None:
         type=Path,
         nargs="+",
         metavar="MODEL",
-        help="folder of a trained run; models that are compared are of one system. `none` compares the"
+        help=f"{MODEL}; models that are compared are of one system. `none` compares the"
         " classical scores of a search alone, or what answers questions without a model",
     )
     command.add_argument(
@@ -188,14 +196,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _runs(models: list[Path]) -> "dict[Path, RunSettings]":
     """The settings of each model but `none`."""
-    from mmspec_ds.systems.elucidation.trained import resolve_model
     from mmspec_ds.systems.run_file import load_run_of
     from mmspec_ds.trainer.run_settings import CONFIG
 
     if NO_MODEL in map(str, models) and len(models) > 1:
         raise ConfigError(f"{NO_MODEL!r} stands for no model: expected it alone")
     named = [one for one in models if str(one) != NO_MODEL or (one / CONFIG).is_file()]
-    return {one: load_run_of(resolve_model(one)) for one in named}
+    return {one: load_run_of(one) for one in named}
 
 
 def _refuse(options: argparse.Namespace, names: tuple[str, ...], what: str) -> None:

@@ -3,18 +3,17 @@
 import argparse
 from pathlib import Path
 
-from mmspec_ds.cli.common import Commands, add_command, positive
+from mmspec_ds.cli.common import MODEL, Commands, add_command, positive
 
 
 def add(commands: Commands) -> None:
     command = add_command(
         commands,
         _export,
-        "write a trained model into a folder of its own, with weights, settings, the files that these depend on"
-        " and a manifest; it needs no DeepSpeed, and no pickle",
+        "write a trained model into a folder of a few files and a manifest, read without DeepSpeed and pickle",
         "mmspec export runs/demo demo_model && mmspec predict demo_model unknown.parquet",
     )
-    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
+    command.add_argument("model", metavar="MODEL", help=MODEL)
     command.add_argument("folder", type=Path, metavar="DIR", help="folder to make")
     command.add_argument("--half", action="store_true", help="store the weights as float16: half the size")
     command.add_argument("--step", type=positive, help="of a checkpoint (default: the best weights)")
@@ -22,9 +21,11 @@ def add(commands: Commands) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     from mmspec_ds.systems.run_file import load_run_of, system_of
+    from mmspec_ds.systems.trained_folder import resolve_model
     from mmspec_ds.trainer.export import export
 
     run = load_run_of(options.model)
-    about = export(run, system_of(run), options.model, options.folder, options.step, half=options.half)
+    folder = resolve_model(options.model)
+    about = export(run, system_of(run), folder, options.folder, options.step, half=options.half)
     print(f"{options.folder}: {about['parameters']:,} parameters")
     return 0

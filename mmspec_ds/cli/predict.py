@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
-from mmspec_ds.cli.records import add_records, check_records, read_records
+from mmspec_ds.cli.common import MODEL, Commands, add_command, check_writable, positive
+from mmspec_ds.cli.records import RecordsApart, add_one_molecule, add_records, check_records, read_records
 from mmspec_ds.progress import ProgressLines
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ def add(commands: Commands) -> None:
         "propose structures for records of spectra, one JSON line each",
         "mmspec predict runs/demo --h-nmr proton.jdx --c-nmr carbon.csv --msms unknown.mgf --formula C9H8O4",
     )
-    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained run")
+    command.add_argument("model", metavar="MODEL", help=MODEL)
     add_records(command)
+    add_one_molecule(command)
     command.add_argument("--formula", help="molecular formula; read by models that were trained with it")
     command.add_argument("--top", type=positive, default=10, help="candidates for each record (default: 10)")
     command.add_argument("--beam", type=positive, help="beam width (default: 50, or as --top)")
@@ -73,9 +74,11 @@ def _predict(options: argparse.Namespace) -> int:
         precursor_ppm=options.precursor_ppm,
     )
     model = load(options.model)
+    apart = RecordsApart(options)
 
     def answers(answered: "Answered") -> "Iterator[Answer]":
-        return model.answers(read_records(options, answered, model.trained.encoding.modalities), asked)
+        records = read_records(options, answered, model.trained.encoding.modalities)
+        return model.answers(apart.watched(records), asked)
 
     tally = _Tally()
     if options.out is None:
@@ -84,6 +87,7 @@ def _predict(options: argparse.Namespace) -> int:
             tally.add(answer)
     else:
         _write(answers, options.out, options.resume, tally)
+    apart.tell()
     if tally.all and tally.failed == tally.all:
         others = f" (and {tally.all - 1} more without an answer)" if tally.all > 1 else ""
         print(f"mmspec: {tally.first_error}{others}", file=sys.stderr)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Commands, add_command, check_writable, positive
-from mmspec_ds.cli.records import add_records, check_records, read_records
+from mmspec_ds.cli.common import MODEL, Commands, add_command, check_writable, positive
+from mmspec_ds.cli.records import RecordsApart, add_one_molecule, add_records, check_records, read_records
 from mmspec_ds.errors import DataError
 from mmspec_ds.progress import ProgressLines
 
@@ -28,10 +28,9 @@ def add(commands: Commands) -> None:
         "order suspected structures by how well they agree with measured spectra",
         "mmspec rank none --candidates suspects.smi --c-nmr carbon.csv --formula C9H8O4",
     )
-    command.add_argument(
-        "model", metavar="MODEL", help="folder of a trained run; `none`: by predicted spectra alone"
-    )
+    command.add_argument("model", metavar="MODEL", help=f"{MODEL}; `none`: by predicted spectra alone")
     add_records(command)
+    add_one_molecule(command)
     command.add_argument("--formula", help="molecular formula; candidates of another one are left out")
     command.add_argument(
         "--candidates",
@@ -64,8 +63,8 @@ def add(commands: Commands) -> None:
 def _rank(options: argparse.Namespace) -> int:
     if not options.candidates and options.isomers_of is None:
         options.usage("expected --candidates LIST or --isomers-of FORMULA")
-    options.formula = options.formula or options.isomers_of
     check_records(options)
+    options.formula = options.formula or options.isomers_of
     check_writable(options.out)
     for path in options.candidates:
         if not path.is_file():
@@ -75,9 +74,9 @@ def _rank(options: argparse.Namespace) -> int:
 
     trained = None if options.model == "none" else load_model(options.model)
     suspects = Suspects(tuple(options.candidates), _isomers(options.isomers_of), options.precursor_ppm)
-    errors, answered = [], 0
+    errors, answered, apart = [], 0, RecordsApart(options)
     with _written(options.out) as write, ProgressLines("ranking", unit="candidates") as progress:
-        requests = read_records(options, lambda _: False)
+        requests = apart.watched(read_records(options, lambda _: False))
         for answer in rank_requests(requests, suspects, trained, keep=options.keep, progress=progress.at):
             write(answer)
             if "error" in answer:
@@ -85,6 +84,7 @@ def _rank(options: argparse.Namespace) -> int:
             else:
                 answered += 1
                 _print(answer, options.top)
+    apart.tell()
     for error in errors:
         print(f"mmspec: {error}", file=sys.stderr)
     return 0 if answered else 1

@@ -32,7 +32,9 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("dense", type=Path, metavar="DENSE_MODEL", help="folder of a trained dense model")
     command.add_argument("run", type=Path, metavar="RUN.yaml", help="the run file of the sparse model")
-    command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
+    command.add_argument(
+        "overrides", nargs="*", default=[], metavar="section.key=value", help="settings to change"
+    )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the model")
 
 
@@ -90,6 +92,7 @@ def _decisive(run: "ElucidationRun") -> Iterator[tuple[str, Any]]:
 
 def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator") -> None:
     """Write the files of a run's folder, whole or not at all."""
+    from mmspec_ds.systems.trained_folder import resolve_model
     from mmspec_ds.trainer.weights import WEIGHTS, write_weights
 
     with replacing(folder) as partial:
@@ -97,6 +100,6 @@ def _write(folder: Path, run: "ElucidationRun", dense: Path, model: "Elucidator"
         shutil.copyfile(run.engine, partial / "engine.json")
         settings = run.model_copy(update={"engine": Path("engine.json")}).to_yaml()
         (partial / "config.yaml").write_text(settings, encoding="utf-8")
-        shutil.copyfile(dense / "vocabulary.json", partial / "vocabulary.json")
+        shutil.copyfile(resolve_model(dense) / "vocabulary.json", partial / "vocabulary.json")
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
         write_weights(weights, partial / WEIGHTS)

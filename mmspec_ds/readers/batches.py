@@ -11,7 +11,7 @@ The rules
 """
 
 import csv
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
@@ -112,6 +112,36 @@ def sources_in(folder: Path) -> list[Source]:
     entries = visible(folder)
     bruker = [Source(folder)] if looks_like_bruker(Head(folder, "", is_folder=True)) else []
     return bruker + [Source(one) for one in entries if not (one.is_dir() and one.name.isdecimal() and bruker)]
+
+
+def sources_of(paths: Iterable[Path]) -> list[Source]:
+    """Sources of one record that is made of these files, a folder standing for all in it.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    return [one for path in paths for one in (sources_in(path) if path.is_dir() else [Source(path)])]
+
+
+def files_apart(paths: Sequence[Path]) -> list[Path]:
+    """The files, those in folders too, of which each gives records of its own; none where a manifest or
+    sub-folders say which files belong together."""
+    files: list[Path] = []
+    for path in paths:
+        try:
+            head = read_head(path)
+            if not head.is_folder or is_experiment(path):
+                found = [] if not head.is_folder and looks_like_manifest(head) else [path]
+            else:
+                found = visible(path)
+                if any(entry.is_dir() or entry.name == MANIFEST for entry in found):
+                    found = []
+        except DataError:
+            found = [path]
+        if not found:
+            return []
+        files += found
+    return files
 
 
 def is_experiment(folder: Path) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.readers.column_names import DESCRIPTIONS
+from mmspec_ds.readers.column_names import describes_samples
 from mmspec_ds.readers.feature_positions import Axis, positions_of
 from mmspec_ds.readers.mztab import Section, looks_like_mztab, read_mztab
 from mmspec_ds.readers.number_cells import Column, MarksFault, decimal_mark, is_missing, numbers_of
@@ -196,7 +196,7 @@ def _chosen(
     if table.features is not None:
         return list(numeric), []
     told = []
-    describing = [name for name in numeric if name.lower() in DESCRIPTIONS or _counts_rows(found[name])]
+    describing = [name for name in numeric if describes_samples(name) or _counts_rows(found[name])]
     chosen = [name for name in numeric if name not in describing]
     axis = positions_of(chosen, layout.positions)
     if axis.unit == "ppm" and axis.position_F is not None:

@@ -7,11 +7,12 @@ them.
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.files import MANIFEST, faults, read_manifest
 from mmspec_ds.settings import nearest, read_yaml, validated
+from mmspec_ds.systems.trained_folder import STARTER, resolve_model
 from mmspec_ds.trainer.run_settings import CONFIG, RunSettings, check_run_folder
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ SYSTEMS = {
     "fusion": ("mmspec_ds.systems.fusion.run_settings", "mmspec_ds.systems.fusion.task"),
 }
 """By name: the module whose `Run` is the class of the run file, and that whose `SYSTEM` makes the task."""
+
+DOES = {
+    "elucidation": "proposes structures",
+    "retrieval": "searches libraries",
+    "alignment": "answers questions in words",
+    "fusion": "tells groups or classes",
+}
+"""By name what a model of the system does."""
 
 DEFAULT = "elucidation"
 
@@ -75,9 +84,7 @@ def run_from(content: dict[str, Any], path: Path, kind: type[R], what: str = "")
         ConfigError: as `load_run`.
     """
     name, what = system_named(content, path), what or str(path)
-    found: type[RunSettings] = import_module(SYSTEMS[name][0]).Run
-    if not issubclass(found, kind):
-        raise ConfigError(f"{what}: system is {name!r}: this command does not know such models")
+    found = _settings_of(name, kind, what)
     run = validated(found, content | {"system": name}, what)
     engine = run.engine if run.engine.is_absolute() else (path.parent / run.engine).resolve()
     return run.model_copy(update={"engine": engine})
@@ -95,35 +102,60 @@ def system_named(content: Mapping[str, Any], path: Path) -> str:
     return name
 
 
+def _settings_of(name: str, kind: type[R], what: str) -> type[R]:
+    """The class of the settings of a system, which must be of the `kind` that is expected."""
+    found: type[RunSettings] = import_module(SYSTEMS[name][0]).Run
+    if not issubclass(found, kind):
+        does = f", which {DOES[name]}" if name in DOES else ""
+        expected = " or ".join(map(repr, _systems_of(kind)))
+        raise ConfigError(f"{what}: system is {name!r}{does}: expected {expected}")
+    return found
+
+
+def _systems_of(kind: type[RunSettings]) -> tuple[str, ...]:
+    """The names that settings of a kind may have as their system; none where that is open."""
+    return get_args(kind.model_fields["system"].annotation)
+
+
 @overload
-def load_run_of(folder: Path) -> RunSettings: ...
+def load_run_of(name: str | Path) -> RunSettings: ...
 @overload
-def load_run_of(folder: Path, kind: type[R]) -> R: ...
-def load_run_of(folder: Path, kind: type[RunSettings] = RunSettings) -> RunSettings:
-    """The settings of a trained run or of an export, from its folder.
+def load_run_of(name: str | Path, kind: type[R]) -> R: ...
+def load_run_of(name: str | Path, kind: type[RunSettings] = RunSettings) -> RunSettings:
+    """The settings of a trained run or of an export by its folder, or of `starter` (`resolve_model`).
 
     Raises:
-        DataError: the folder holds no settings.
-        ConfigError: as `load_run`.
+        DataError: there is no such folder, or it holds no settings.
+        ConfigError: as `load_run`; of another system, `name` is named.
     """
-    check_run_folder(folder)
-    return load_run(folder / CONFIG, (), kind)
+    path = _run_folder(name, kind) / CONFIG
+    content = read_yaml(path)
+    _settings_of(system_named(content, path), kind, str(name))
+    return run_from(content, path, kind)
 
 
-def load_whole_run_of(folder: Path, kind: type[R], files: tuple[str, ...]) -> R:
+def _run_folder(name: str | Path, kind: type[RunSettings]) -> Path:
+    """The folder of a trained model by its name, with settings in it."""
+    folder, systems = resolve_model(name), _systems_of(kind)
+    is_starter_possible = not systems or DEFAULT in systems
+    check_run_folder(folder, instead=f", or `{STARTER}`" if is_starter_possible else "")
+    return folder
+
+
+def load_whole_run_of(name: str | Path, kind: type[R], files: tuple[str, ...]) -> R:
     """The settings of a trained run or of an export whose folder is whole: it holds all of `files`, and where
-    there is a manifest, as in an export, the files have its checksums.
+    there is a manifest, as in an export, the files have its checksums. `name` is as `resolve_model` takes it.
 
     Raises:
         DataError: no such folder, or a file of it is missing or was altered.
         ConfigError: as `load_run`.
     """
-    check_run_folder(folder)
+    folder = _run_folder(name, kind)
     if (folder / MANIFEST).is_file():
         wrong = faults(folder, read_manifest(folder))
         if wrong:
             raise DataError("; ".join(wrong))
-    run = load_run_of(folder, kind)
+    run = load_run_of(name, kind)
     check_run_folder(folder, files)
     return run
 

@@ -14,8 +14,6 @@ from mmspec_ds.errors import ConfigError
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.systems.run_file import load_run_of
 
-STARTER = "starter"
-"""The name of the model that comes with the package."""
 READERS = {
     "elucidation": "mmspec_ds.systems.elucidation.states",
     "fusion": "mmspec_ds.systems.fusion.states",
@@ -59,7 +57,7 @@ def read_states(model: str | Path) -> StatesReader:
         DataError: no such folder, or a file of it is missing or was altered.
         ConfigError: the model is of a system that offers no states.
     """
-    system = "elucidation" if str(model) == STARTER else load_run_of(Path(model)).system
+    system = load_run_of(model).system
     if system not in READERS:
         raise ConfigError(f"{model}: system is {system!r}: expected a model of {' or '.join(READERS)}")
     reader: StatesReader = import_module(READERS[system]).read_states(model)

@@ -92,12 +92,20 @@ def scalars_of(content: dict[str, Any]) -> dict[str, str | int | float | bool]:
     }
 
 
-def check_run_folder(folder: Path, files: tuple[str, ...] = (CONFIG,)) -> None:
+def check_run_folder(folder: Path, files: tuple[str, ...] = (CONFIG,), instead: str = "") -> None:
     """Refuse a folder that lacks one of these files.
 
+    Args:
+        folder: of a run or an export.
+        files: their names.
+        instead: what else might have been named, the end of the message where there is no such folder.
+
     Raises:
-        DataError: names the first that is missing.
+        DataError: there is no such folder, or a file is missing: names the first one.
     """
+    if not folder.is_dir():
+        told = "is a file: expected the folder" if folder.exists() else "there is no such folder: expected that"
+        raise DataError(f"{told} of a trained run{instead}", path=folder)
     for name in files:
         if not (folder / name).is_file():
             raise DataError(f"holds no {name}: expected the folder of a trained run", path=folder)

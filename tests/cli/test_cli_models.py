@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from mmspec_ds.molecules.smiles import canonical_smiles
+from mmspec_ds.systems.elucidation.trained import load_model
 
 RECORDS = 4
 
@@ -62,9 +65,89 @@ def test_models_that_cannot_be_used(mmspec: Any, house: Path, command: str, how:
     mmspec(command, house / "damaged", *arguments).is_one_line(part)
 
 
-def test_a_folder_that_is_none(mmspec: Any, house: Path) -> None:
-    told = mmspec("evaluate", house / "nowhere", "--data", house / "data.parquet")
-    told.is_one_line("nowhere: holds no config.yaml: expected the folder of a trained run")
+USES = {
+    "predict": ("data.parquet",),
+    "explain": (Path(__file__).parents[2] / "examples/vanillin/carbon.csv",),
+    "rank": ("data.parquet", "--isomers-of", "C2H6O"),
+    "evaluate": ("--data", "data.parquet"),
+    "export": ("new",),
+    "calibrate": ("--data", "data.parquet"),
+    "chat": ("--ask", "Is it?"),
+    "annotate": ("cells.npz", "--out", "out.h5ad"),
+}
+"""Commands that take the folder of a model, and what else they need."""
+OF_ALIGNMENT = ("chat", "annotate")
+CELLS = {
+    "data": np.array([1.5]),
+    "indices": np.array([0]),
+    "indptr": np.array([0, 1]),
+    "shape": np.array([1, 1]),
+    "genes": np.array(["CD3D"]),
+    "cells": np.array(["x"]),
+}
+
+
+@pytest.mark.parametrize("command", USES)
+def test_folders_that_hold_no_model(
+    mmspec: Any, house: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(house)
+    Path("empty").mkdir()
+    np.savez("cells.npz", **CELLS)  # type: ignore[arg-type]
+    also = "" if command in OF_ALIGNMENT else ", or `starter`"
+    for name, told in (
+        ("nowhere", f"nowhere: there is no such folder: expected that of a trained run{also}\n"),
+        ("run.yaml", f"run.yaml: is a file: expected the folder of a trained run{also}\n"),
+        ("empty", "empty: holds no config.yaml: expected the folder of a trained run\n"),
+    ):
+        found = mmspec(command, name, *USES[command])
+        assert (found.status, found.err.splitlines(keepends=True)[-1]) == (1, f"mmspec: {told}")
+
+
+@pytest.mark.parametrize("command", [*OF_ALIGNMENT, "search"])
+def test_models_of_another_system(
+    mmspec: Any, house: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(house)
+    np.savez("cells.npz", **CELLS)  # type: ignore[arg-type]
+    (house / "lab.msp").write_text("Name: a\nPrecursorMZ: 47.05\nSMILES: CCO\nNum peaks: 1\n29.0 100\n")
+    assert mmspec("library", "build", "lab.msp", "--out", "lab").status == 0
+    for name in ("starter", "model"):
+        searched = ("search", "lab", "lab.msp", "--model", name)
+        expected = "retrieval" if command == "search" else "alignment"
+        told = mmspec(*searched if command == "search" else (command, name, *USES[command]))
+        why = f"{name}: system is 'elucidation', which proposes structures: expected '{expected}'"
+        assert (told.status, told.err.splitlines()[-1]) == (1, f"mmspec: {why}")
+
+
+@pytest.mark.parametrize("command", ["predict", "explain", "rank", "evaluate", "export"])
+def test_help_names_the_model_of_the_package(mmspec: Any, command: str) -> None:
+    assert "or `starter`, the model that comes with the package" in " ".join(
+        mmspec(command, "--help").out.split()
+    )
+
+
+def test_a_formula_that_is_none_is_told_by_its_option(mmspec: Any) -> None:
+    told = "--formula: 'C8H8O33x' is not a molecular formula (expected one like C11H15FN2O2)\n"
+    carbon = Path(__file__).parents[2] / "examples/vanillin/carbon.csv"
+    for ask in (
+        ("predict", "starter", "--c-nmr", carbon),
+        ("explain", "starter", carbon),
+        ("rank", "none", "--isomers-of", "C4H8O", carbon),
+        ("chat", "starter", "--spectrum", carbon, "--ask", "Is it?"),
+    ):
+        assert mmspec(*ask, "--formula", "C8H8O33x").err == f"mmspec: {told}"
+
+
+def test_the_model_of_the_package_is_exported_and_not_calibrated(
+    mmspec: Any, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(house)
+    assert mmspec("export", "starter", "mine").status == 0
+    ours, theirs = (load_model(name).model.state_dict() for name in ("mine", "starter"))
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+    assert (house / "mine/calibration.json").is_file()
+    mmspec("calibrate", "starter", "--data", "data.parquet").is_one_line("starter: belongs to the package")
 
 
 @pytest.mark.parametrize(

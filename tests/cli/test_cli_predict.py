@@ -1,6 +1,7 @@
 """`mmspec predict`: one record of several files, and the records of files and folders."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmspec_ds.readers.requests import Source, request_of_sources
-from mmspec_ds.spectra.parquet import read_records
+from mmspec_ds.spectra.parquet import read_records, write_records
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.systems.elucidation.trained import load_model
 
@@ -197,3 +198,55 @@ def test_candidates_have_the_known_formula_or_mass(mmspec: Any, house: Path, ins
     (impossible,) = answers(mmspec("predict", model, *carbon, "--formula", "C2H8O"))
     assert impossible["candidates"] == []
     assert "no molecule was found of formula C2H8O" in impossible["remarks"]
+
+
+APART = (
+    "mmspec: 2 files, 2 records, each answered by itself: add --one-molecule if they are spectra of one"
+    " molecule\n"
+)
+
+
+def test_files_of_one_molecule_are_one_record_if_asked(
+    mmspec: Any, house: Path, instruments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(instruments)
+    files, alike = ("r0/h_nmr.csv", "r0/c_nmr.csv"), ("--top", 1)
+    named = mmspec("predict", house / "model", "--h-nmr", files[0], "--c-nmr", files[1], *alike)
+    assert [one["read"] for one in answers(named)] == [["h_nmr", "c_nmr"]]
+    for given in (files, ("r0/h_nmr.csv", "--c-nmr", "r0/c_nmr.csv")):
+        assert mmspec("predict", house / "model", *given, "--one-molecule", *alike) == named
+    (folder,) = answers(mmspec("predict", house / "model", "r0", "--one-molecule", *alike))
+    (expected,) = answers(named)
+    assert folder == expected | {"id": "c_nmr.csv+h_nmr.csv"}
+
+
+def test_files_that_could_be_of_one_molecule_are_told(
+    mmspec: Any, house: Path, instruments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(instruments)
+    names = ["h_nmr.csv", "c_nmr.csv"]
+    for given in (("r0/h_nmr.csv", "r0/c_nmr.csv"), ("r0",)):
+        told = mmspec("predict", house / "model", *given, "--top", 1)
+        assert sorted(one["id"] for one in answers(told)) == sorted(f"{name}:0" for name in names)
+        assert told.err == APART
+    told = mmspec("predict", house / "model", *(f"r0/{name}" for name in names), "--out", "found.jsonl")
+    assert told.err.endswith(APART)
+
+
+def test_files_of_several_molecules_are_not_told(
+    mmspec: Any, house: Path, instruments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(instruments)
+    write_records("one.parquet", islice(read_records(house / "data.parquet"), 1))  # of C2H6O
+    Path("plate.csv").write_text("id,h_nmr,c_nmr\na,r0/h_nmr.csv,\nb,,r0/c_nmr.csv\n")
+    batches = (
+        ("r0/c_nmr.csv", "r1/c_nmr.csv"),
+        ("r0/h_nmr.csv", "r0/c_nmr.csv", "r1/c_nmr.csv"),
+        (FILES / "massbank.txt", "one.parquet"),  # of C8H9NO2
+        ("plate.csv",),
+        (".",),
+    )
+    for given in batches:
+        told = mmspec("predict", house / "model", *given, "--top", 1)
+        assert len(answers(told)) > 1
+        assert told.err == ""

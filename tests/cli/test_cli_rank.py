@@ -87,3 +87,14 @@ def test_wrong_usage(folder: Path, mmspec: Command, options: tuple[str, ...], wo
 )
 def test_faults_are_one_line(folder: Path, mmspec: Command, options: tuple[str, ...], words: str) -> None:
     mmspec("rank", "none", "--c-nmr", "carbon.csv", *options).is_one_line(words)
+
+
+def test_files_of_one_molecule(folder: Path, mmspec: Command) -> None:
+    (folder / "proton.csv").write_text("shift,multiplicity,integral\n2.43,q,2\n2.12,s,3\n1.05,t,3\n")
+    ask = ("rank", "none", "--candidates", "list.smi", "--formula", "C4H8O")
+    named = mmspec(*ask, "--c-nmr", "carbon.csv", "--h-nmr", "proton.csv")
+    together = mmspec(*ask, "carbon.csv", "proton.csv", "--one-molecule")
+    assert together.out.splitlines()[1:] == named.out.splitlines()[1:]
+    assert (together.status, together.err, named.err) == (0, "", "")
+    apart = mmspec(*ask, "carbon.csv", "proton.csv")
+    assert apart.err.startswith("mmspec: 2 files, 2 records, each answered by itself: add --one-molecule")

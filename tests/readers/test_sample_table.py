@@ -105,6 +105,18 @@ def test_numbers_that_describe_samples_are_not_measured(tmp_path: Path) -> None:
     )
 
 
+def test_names_that_describe_samples_in_any_writing_are_not_measured(tmp_path: Path) -> None:
+    names = ("PatientNr", "donor", "Age_years", "Injection Order", "BMI (kg/m2)", "ID_Patient", "Run-No")
+    kept = ("Betaine", "Homoserine", "Glucose 1", "N-orotate", "Stageine")
+    cells = ",".join(["1.5,2.5"] * 6)
+    text = f"sample,{','.join((*names, *kept))}\nS1,{cells}\nS2,{cells}\n"
+    table = read(tmp_path, text)
+    assert table.features == kept
+    assert any(
+        one.startswith("7 columns of numbers that seem to describe samples not used") for one in table.remarks
+    )
+
+
 def test_metabolights_assignment_file(tmp_path: Path) -> None:
     text = (
         "database_identifier\tmetabolite_identification\tmass_to_charge\tretention_time\tS1\tS2\n"

@@ -156,5 +156,5 @@ def test_it_is_exported_and_loaded(undisturbed: Any, tmp_path: Path, monkeypatch
     assert all(torch.equal(value, best[name]) for name, value in model.state_dict().items())
     assert about["parameters"] == sum(value.numel() for value in best.values())
     assert json.loads((tmp_path / "model" / "manifest.json").read_text())["name"] == "calm_denoiser"
-    with pytest.raises(ConfigError, match="system is 'denoiser': this command does not know such models"):
+    with pytest.raises(ConfigError, match="system is 'denoiser': expected 'elucidation'"):
         load_model(undisturbed.folder)

@@ -5,8 +5,8 @@ from typing import Any
 
 from mmspec_ds.evaluation.equality import Compared
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
-from mmspec_ds.systems.elucidation.trained import resolve_model
 from mmspec_ds.systems.run_file import load_run_of
+from mmspec_ds.systems.trained_folder import resolve_model
 from mmspec_ds.trainer.usage import Usage, read_usage
 
 OPTIMIZATION = (
@@ -38,9 +38,8 @@ def read_compared(folder: Path) -> tuple[Compared, Usage]:
         DataError: the folder holds no settings.
         ConfigError: settings that this version cannot read.
     """
-    place = resolve_model(folder)
-    run = load_run_of(place, ElucidationRun)
-    usage = read_usage(place, run)
+    run = load_run_of(folder, ElucidationRun)
+    usage = read_usage(resolve_model(folder), run)
     return compared_model(str(folder), run, usage), usage
 
 

@@ -14,7 +14,8 @@ from mmspec_ds.errors import DataError
 from mmspec_ds.files import sha256_of
 from mmspec_ds.spectra.records import Modality, Record
 from mmspec_ds.spectra.registry import REGISTRY
-from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model, resolve_model
+from mmspec_ds.systems.elucidation.trained import TrainedModel, load_model
+from mmspec_ds.systems.trained_folder import resolve_model
 from mmspec_ds.systems.trained_states import States
 from mmspec_ds.trainer.weights import checksum
 

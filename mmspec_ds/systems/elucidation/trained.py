@@ -17,13 +17,10 @@ from mmspec_ds.systems.elucidation.factory import build_elucidator
 from mmspec_ds.systems.elucidation.model import Elucidator
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
 from mmspec_ds.systems.run_file import load_whole_run_of
+from mmspec_ds.systems.trained_folder import resolve_model
 from mmspec_ds.trainer.run_settings import CONFIG
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 from mmspec_ds.verification.calibration import Calibration, load_calibration
-
-SHIPPED = Path(__file__).parents[2] / "models"
-STARTER = "starter"
-"""The name of the model that comes with the package."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +34,6 @@ class TrainedModel:
     calibration: Calibration = field(default_factory=Calibration)
 
 
-def resolve_model(name: str | Path) -> Path:
-    """The folder of a model by its name. `starter` is the one that comes with the package, unless a folder of
-    that name holds a run; anything else is a path.
-
-    Raises:
-        DataError: this installation has no starter model.
-    """
-    if str(name) != STARTER or (Path(name) / CONFIG).is_file():
-        return Path(name)
-    shipped = SHIPPED / STARTER
-    if not (shipped / CONFIG).is_file():
-        raise DataError("`starter` did not come with this installation: expected the folder of a trained run")
-    return shipped
-
-
 def load_model(name: str | Path) -> TrainedModel:
     """Read `config.yaml`, `vocabulary.json` and `model.safetensors`, and `calibration.json` if there is one; no
     DeepSpeed is needed. Where there is a manifest, as in an export, the files must have its checksums. `name`
@@ -61,8 +43,8 @@ def load_model(name: str | Path) -> TrainedModel:
         DataError: no such folder, or a file of it is missing, was altered or does not fit.
         ConfigError: a configuration that this version cannot read.
     """
+    run = load_whole_run_of(name, ElucidationRun, (VOCABULARY, WEIGHTS))
     folder = resolve_model(name)
-    run = load_whole_run_of(folder, ElucidationRun, (VOCABULARY, WEIGHTS))
     vocabularies = Vocabularies.load(folder / VOCABULARY)
     try:
         encoding = InputEncoding.from_settings(run.data, vocabularies.source)

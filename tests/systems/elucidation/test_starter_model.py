@@ -7,7 +7,7 @@ import pytest
 import mmspec_ds
 from mmspec_ds.api import Model
 from mmspec_ds.files import MANIFEST, faults, read_manifest
-from mmspec_ds.systems.elucidation.trained import resolve_model
+from mmspec_ds.systems.trained_folder import resolve_model
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 MOST_BYTES = 12_000_000

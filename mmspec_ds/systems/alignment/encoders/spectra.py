@@ -17,7 +17,8 @@ from mmspec_ds.spectra.records import Record
 from mmspec_ds.spectra.registry import REGISTRY
 from mmspec_ds.systems.alignment.encoders.checks import all_of
 from mmspec_ds.systems.alignment.objects import Kind, Object
-from mmspec_ds.systems.trained_states import STARTER, read_states
+from mmspec_ds.systems.trained_folder import STARTER
+from mmspec_ds.systems.trained_states import read_states
 
 _AT_ONCE = 64
 

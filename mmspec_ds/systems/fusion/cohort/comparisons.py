@@ -14,6 +14,7 @@ from mmspec_ds.readers.sample_columns import shortened
 from mmspec_ds.systems.fusion.cohort.analysis_settings import AnalysisSettings
 from mmspec_ds.systems.fusion.cohort.cohort import Block, BoolArray, Cohort, IntArray
 from mmspec_ds.systems.fusion.cohort.folds import check_folds, check_units, kept_together
+from mmspec_ds.systems.fusion.cohort.preparation import check_preparation
 from mmspec_ds.systems.fusion.cohort.run_settings import ClassSettings
 
 MOST_CODES = 12
@@ -24,8 +25,8 @@ def compared(cohort: Cohort, classes: ClassSettings, analysis: AnalysisSettings)
     """The part of a cohort for each comparison, by its name, ready to be analysed.
 
     Raises:
-        DataError: one class alone, a class that is not there or has fewer patients than folds, or a patient
-            with samples of two classes that are compared.
+        DataError: one class alone, a class that is not there or has fewer patients than folds, a patient with
+            samples of two classes that are compared, or values that cannot be prepared as the settings say.
     """
     names = cohort.classes
     if len(names) < 2:
@@ -91,6 +92,8 @@ def _checked(cohort: Cohort, analysis: AnalysisSettings) -> Cohort:
     folds = analysis.folds
     check_units(cohort, kept_together(cohort, keep_batches=folds.keep_batches), folds)
     cohort, remarks = without_codes(cohort)
+    for block in cohort.blocks:
+        remarks += check_preparation(block, analysis.prepared(block.name))
     check_folds(cohort, folds)
     remarks += _batches(cohort)
     return replace(cohort, remarks=(*cohort.remarks, *remarks))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.readers.column_names import names_patients
 from mmspec_ds.readers.number_cells import is_missing
 from mmspec_ds.readers.part import counted, one_line
 from mmspec_ds.readers.sample_columns import Columns, Layout, missing_column, shortened
@@ -34,6 +35,7 @@ class Described:
         patients: [N], "" where nothing is known.
         batches: [N], "" where nothing is known.
         covariates: by name, [N].
+        people: other columns that seem to name patients, by name: the file and the cells, [N].
         known: names of all columns that describe or measure its samples, those of metadata first.
         remarks: of the table and its metadata.
     """
@@ -45,6 +47,7 @@ class Described:
     patients: Cells
     batches: Cells
     covariates: Mapping[str, Cells]
+    people: Mapping[str, tuple[Path, Cells]]
     known: Cells
     remarks: tuple[str, ...]
 
@@ -81,7 +84,7 @@ def read_described(settings: TableSettings, run: CohortRun, known: frozenset[str
         sources.append(source)
         remarks += told
     keys = [one.key for one in (own, common) if one is not None and one.key]
-    wanted = [*run.classes.column, run.patient, run.batch, *run.covariates, settings.sample, *keys]
+    wanted = [*run.classes.column, run.patient_column, run.batch, *run.covariates, settings.sample, *keys]
     describing = tuple(dict.fromkeys(name for name in wanted if name in columns.columns))
     table = measured(columns, _layout(settings, run, known, describing, named=not in_order))
     samples = _samples(columns, sources, settings)
@@ -93,9 +96,10 @@ def read_described(settings: TableSettings, run: CohortRun, known: frozenset[str
         table,
         samples,
         _class(sources, run.classes, table),
-        _looked_up(sources, run.patient) or blank,
+        _looked_up(sources, run.patient_column) or blank,
         _looked_up(sources, run.batch) or blank,
         {name: cells or blank for name, cells in found_covariates.items()},
+        _people(sources, run, {columns.sample, settings.sample}),
         tuple(known_columns),
         (*table.remarks, *remarks),
     )
@@ -125,7 +129,7 @@ def _layout(
 
 
 def _read_metadata(metadata: MetadataSettings, settings: TableSettings, run: CohortRun) -> Columns:
-    described = tuple(name for name in (*run.classes.column, run.patient, run.batch) if name)
+    described = tuple(name for name in (*run.classes.column, run.patient_column, run.batch) if name)
     named = metadata.join == "key"
     layout = Layout(sheet=metadata.sheet, sample=metadata.key, named=named, describing=described)
     if named and not metadata.key and settings.sample:
@@ -229,6 +233,20 @@ def _looked_up(sources: Sequence[_Source], name: str) -> Cells | None:
     if not having:
         return None
     return tuple(next((cell for cell in cells if not is_missing(cell)), "") for cells in zip(*having))
+
+
+def _people(sources: Sequence[_Source], run: CohortRun, samples: set[str]) -> dict[str, tuple[Path, Cells]]:
+    """The columns that seem to name patients, but for those whose meaning the settings tell."""
+    told = {*samples, run.patient_column, run.batch, *run.classes.column}
+    names = dict.fromkeys(column for one in sources for column in one.columns if names_patients(column))
+    return {
+        name: (
+            next(one.path for one in sources if name in one.columns),
+            _looked_up(sources, name) or (),
+        )
+        for name in names
+        if name not in told
+    }
 
 
 def _class(sources: Sequence[_Source], classes: ClassSettings, table: SampleTable) -> Cells:

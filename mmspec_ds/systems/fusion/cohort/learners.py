@@ -156,6 +156,8 @@ def _pls(
     The first components do not depend on how many follow, so that one fit serves all."""
     from sklearn.cross_decomposition import PLSRegression
 
+    if not scores_NK.any():  # nothing varies on this training side
+        return {("pls", components[0]): _logistic(scores_NK, label_N, classes, 1.0)}
     most = min(max(components), scores_NK.shape[1], len(scores_NK) - 1)
     target_NC = np.eye(classes)[label_N]
     model = PLSRegression(most, scale=False).fit(scores_NK, target_NC[:, 1:] if classes == 2 else target_NC)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmspec_ds.errors import DataError
+from mmspec_ds.readers.part import counted, one_line
+from mmspec_ds.readers.sample_columns import shortened
 from mmspec_ds.systems.fusion.cohort.analysis_settings import PreparationSettings
-from mmspec_ds.systems.fusion.cohort.cohort import FloatMatrix, FloatVector
+from mmspec_ds.systems.fusion.cohort.cohort import Block, FloatMatrix, FloatVector
 
 STARTED = 0.1
 """The share of a feature's median that is added before the logarithm, so that values of noise stay near
@@ -17,6 +20,9 @@ linear (a started logarithm; Tukey 1977)."""
 REFERENCE_SHARE = 0.7
 """The share of the features, those of largest reference, whose quotients count in PQN: the quotients of
 baseline are noise."""
+
+MOST_BELOW = 0.3
+"""The share of the values of a block that may be below zero where logarithms or roots are taken."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,35 @@ def fit_preparation(values_NF: FloatMatrix, settings: PreparationSettings) -> Pr
     scale_F = np.where(constant_F, np.inf, np.where(constant_F, 1.0, deviation_F) ** powers[settings.scaling])
     spread_F = np.where(constant_F, 0.0, deviation_F) / scale_F
     return Preparation(settings, reference_F, start_F, fill_F, centre_F, scale_F, spread_F)
+
+
+def check_preparation(block: Block, settings: PreparationSettings) -> list[str]:
+    """Return what is told of the values of a block before they are prepared: how many count as zero.
+
+    Raises:
+        DataError: too many are below zero for the transform, or nothing varies once they are prepared.
+    """
+    values_NF = block.values_NF[block.present_N]
+    remarks = []
+    below_NF = values_NF < 0
+    below = int(below_NF.sum())
+    if settings.transform != "none" and below:
+        share = below / np.isfinite(values_NF).sum()
+        told = f"{block.name}: {counted(below, 'value')} below zero ({100 * share:.1f} %)"
+        if share > MOST_BELOW:
+            worst = block.features[int(below_NF.sum(axis=0).argmax())]
+            raise DataError(
+                f"{told}, most in column {one_line(worst, 60)}: expected at most {100 * MOST_BELOW:.0f} % with"
+                f" `transform: {settings.transform}`, or `transform: none` if they are logarithms already"
+            )
+        what = "logarithms" if settings.transform == "log" else "roots"
+        remarks.append(f"{told} count as 0, for {what} are taken: `transform: none` takes none")
+    if not fit_preparation(values_NF, settings).spread_F.any():
+        names = shortened(block.features, 3)
+        raise DataError(
+            f"{block.name}: no column varies once `prepare` is done ({names}): expected different values"
+        )
+    return remarks
 
 
 def _normalised(values_RF: FloatMatrix, settings: PreparationSettings, reference_F: FloatVector) -> FloatMatrix:

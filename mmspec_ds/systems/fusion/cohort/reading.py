@@ -9,14 +9,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.part import counted, one_line
 from mmspec_ds.readers.sample_columns import missing_column, shortened
 from mmspec_ds.systems.fusion.cohort.batches import joined_batches, told_of_batches
-from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort, IntArray
+from mmspec_ds.systems.fusion.cohort.blocks import block_of
+from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
 from mmspec_ds.systems.fusion.cohort.described import Described, described_tables
+from mmspec_ds.systems.fusion.cohort.matching import check_overlap
+from mmspec_ds.systems.fusion.cohort.patients import (
+    check_people,
+    numbered,
+    told_of_numbers,
+    told_of_patients,
+)
 from mmspec_ds.systems.fusion.cohort.run_settings import ClassSettings, CohortRun
 
 MOST_CLASSES = 12
@@ -26,13 +33,15 @@ MOST_CLASSES = 12
 @dataclass
 class _Sample:
     """What the tables say of a sample, and by block the rows that measured it, with the batch of each.
-    `repeat_of` names the sample of which this one is a repeat."""
+    `repeat_of` names the sample of which this one is a repeat; `people` is what columns say that seem to name
+    patients."""
 
     name: str
     repeat_of: str = ""
     patient: str = ""
     label: str = ""
     covariates: dict[str, str] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)
     rows: dict[str, list[int]] = field(default_factory=dict)
     batch_of: dict[str, list[str]] = field(default_factory=dict)
 
@@ -66,10 +75,16 @@ def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -
         if progress is not None:
             progress(len(tables))
     _check_columns(run, tables)
-    _check_overlap(tables)
+    check_overlap(tables)
     samples, remarks = _matched(tables, run)
     classes, chosen, told = _classified(samples, run.classes, tables)
     remarks += told
+    remarks += check_people(
+        [one.name for one in chosen],
+        [one.people for one in chosen],
+        {name: path for table in reversed(tables) for name, (path, _) in table.people.items()},
+        wanted=not run.patient,
+    )
     if run.repeats == "keep":
         chosen = [part for sample in chosen for part in _kept(sample)]
     elif run.repeats == "first":
@@ -79,23 +94,25 @@ def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -
     batches = [sample.batches for sample in chosen]
     if run.batch:
         remarks += told_of_batches([sample.name for sample in chosen], batches)
-    blocks, more = zip(*(_block(table, chosen) for table in tables))
+    blocks, more = zip(*(block_of(table, [one.rows.get(table.name) for one in chosen]) for table in tables))
     remarks += [line for some in more for line in some]
+    label_N = np.array([classes.index(sample.label) for sample in chosen], dtype=np.int64)
+    remarks += [line for block in blocks for line in told_of_numbers(block, label_N)]
     remarks += _presence(blocks)
     without = sum(not sample.patient for sample in chosen)
-    if run.patient and without:
+    if run.patient_column and without:
         remarks.append(f"{counted(without, 'sample')} without a patient, each taken to be a patient of its own")
     patients = [one.patient or f"sample {one.repeat_of or one.name}" for one in chosen]
-    remarks += _patients(patients, [sample.label for sample in chosen])
+    remarks += told_of_patients(patients, [sample.label for sample in chosen])
     return Cohort(
         samples=tuple(sample.name for sample in chosen),
-        group_N=_numbered(patients),
+        group_N=numbered(patients),
         batch_N=joined_batches(batches) if run.batch else None,
         classes=tuple(classes),
-        label_N=np.array([classes.index(sample.label) for sample in chosen], dtype=np.int64),
+        label_N=label_N,
         blocks=blocks,
         covariates={
-            **({run.patient: tuple(one.patient for one in chosen)} if run.patient else {}),
+            **({run.patient_column: tuple(one.patient for one in chosen)} if run.patient_column else {}),
             **{name: tuple(one.covariates.get(name, "") for one in chosen) for name in run.covariates},
         },
         remarks=tuple(remarks),
@@ -105,23 +122,11 @@ def read_cohort(run: CohortRun, progress: Callable[[int], None] | None = None) -
 def _check_columns(run: CohortRun, tables: Sequence[Described]) -> None:
     """Refuse columns that no table has."""
     known = list(dict.fromkeys(column for table in tables for column in table.known))
-    for name in (run.patient, run.batch, *run.covariates):
+    for name in (run.patient_column, run.batch, *run.covariates):
         if name and name not in known:
             raise DataError(missing_column(name, known), path=_files(tables))
     if not set(run.classes.column) & set(known):
         raise DataError(missing_column(run.classes.column[0], known), path=_files(tables))
-
-
-def _check_overlap(tables: Sequence[Described]) -> None:
-    """Refuse a table that shares no sample with any other one: their names are written in different ways."""
-    for table in tables if len(tables) > 1 else ():
-        others = {name for other in tables if other is not table for name in other.samples}
-        if not others & set(table.samples):
-            raise DataError(
-                f"shares no sample with another table: it names {shortened(table.samples, 3)}, they name"
-                f" {shortened(sorted(others), 3)}",
-                path=table.table.path,
-            )
 
 
 def _files(tables: Sequence[Described]) -> str:
@@ -143,6 +148,8 @@ def _matched(tables: Sequence[Described], run: CohortRun) -> tuple[dict[str, _Sa
             _agree(sample, "patient", table.patients[row], where)
             for covariate, cells in table.covariates.items():
                 sample.covariates[covariate] = sample.covariates.get(covariate) or cells[row]
+            for column, (_, cells) in table.people.items():
+                sample.people[column] = sample.people.get(column) or cells[row]
         repeated = [name for name, count in Counter(table.samples).items() if count > 1]
         if repeated:
             what = {"mean": "averaged", "first": "the first is used", "keep": "kept as samples of their own"}
@@ -249,60 +256,6 @@ def _kept(sample: _Sample) -> Iterator[_Sample]:
         yield replace(sample.only(repeat), name=name, repeat_of=sample.name)
 
 
-def _block(table: Described, samples: Sequence[_Sample]) -> tuple[Block, list[str]]:
-    """The values of a table for the samples, without features that say nothing."""
-    values_RF = table.table.values_NF
-    values_NF = np.full((len(samples), values_RF.shape[1]), np.nan)
-    for place, sample in enumerate(samples):
-        rows = sample.rows.get(table.name, [])
-        if rows:
-            values_NF[place] = _mean(values_RF[rows])
-    present_N = np.isfinite(values_NF).any(axis=1)
-    remarks = []
-    empty = sum(table.name in sample.rows for sample in samples) - int(present_N.sum())
-    if empty:
-        remarks.append(f"{table.name}: {counted(empty, 'sample')} without any value, taken as not measured")
-    if not present_N.any():
-        raise DataError("measured no sample that has a class", path=table.table.path)
-    kept_F, told = _telling(values_NF[present_N], table.table.features)
-    remarks += [f"{table.name}: {one}" for one in told]
-    if not kept_F.any():
-        raise DataError("has no feature that varies", path=table.table.path)
-    missing = int(np.isnan(values_NF[present_N][:, kept_F]).sum())
-    if missing:
-        share = 100 * missing / (present_N.sum() * kept_F.sum())
-        remarks.append(f"{table.name}: {counted(missing, 'value')} missing, {share:.1f} %")
-    axis = table.table.axis
-    features = tuple(name for name, kept in zip(table.table.features, kept_F) if kept)
-    position_F = None if axis.position_F is None else axis.position_F[kept_F]
-    block = Block(table.name, features, values_NF[:, kept_F], present_N, position_F, axis.unit)
-    return block, remarks
-
-
-def _mean(values_RF: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The mean of the values that are there, NaN where none is."""
-    known_F = np.isfinite(values_RF).sum(axis=0)
-    total_F: npt.NDArray[np.float64] = np.nansum(values_RF, axis=0)
-    return np.divide(total_F, known_F, out=np.full(len(total_F), np.nan), where=known_F > 0)
-
-
-def _telling(
-    values_NF: npt.NDArray[np.float64], features: Sequence[str]
-) -> tuple[npt.NDArray[np.bool_], list[str]]:
-    """Which features vary, and what is told of the others."""
-    known_NF = np.isfinite(values_NF)
-    low_F = np.where(known_NF, values_NF, np.inf).min(axis=0)
-    high_F = np.where(known_NF, values_NF, -np.inf).max(axis=0)
-    empty = [name for name, low in zip(features, low_F) if np.isinf(low)]
-    constant = [name for name, low, high in zip(features, low_F, high_F) if low == high]
-    remarks = [
-        f"{counted(len(names), 'feature')} {what} left out: {shortened(names)}"
-        for names, what in ((empty, "without any value"), (constant, "with one value throughout"))
-        if names
-    ]
-    return np.asarray(high_F > low_F, dtype=np.bool_), remarks
-
-
 def _presence(blocks: Sequence[Block]) -> list[str]:
     """How many samples have which blocks."""
     if len(blocks) == 1:
@@ -314,26 +267,3 @@ def _presence(blocks: Sequence[Block]) -> list[str]:
     return [
         f"{counted(count, 'sample')} measured by {name or 'none'}" for name, count in Counter(names).items()
     ]
-
-
-def _patients(patients: Sequence[str], labels: Sequence[str]) -> list[str]:
-    classes: dict[str, set[str]] = {}
-    for patient, label in zip(patients, labels):
-        classes.setdefault(patient, set()).add(label)
-    several = [patient for patient, some in classes.items() if len(some) > 1]
-    told = []
-    if len(classes) < len(patients):
-        told.append(
-            f"{len(patients)} samples of {counted(len(classes), 'patient')}, who are never parted by a split"
-        )
-    if several:
-        told.append(
-            f"{counted(len(several), 'patient')} with samples of more than one class: {shortened(several)}"
-        )
-    return told
-
-
-def _numbered(names: Sequence[str]) -> IntArray:
-    """The same names as the same numbers, from 0 in the order of appearance."""
-    number: dict[str, int] = {}
-    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)

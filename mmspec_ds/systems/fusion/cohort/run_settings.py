@@ -16,6 +16,8 @@ from mmspec_ds.systems.fusion.cohort.analysis_settings import AnalysisSettings, 
 from mmspec_ds.systems.fusion.cohort.cohort import MOST_BLOCKS
 
 Repeats = Literal["mean", "first", "keep"]
+NO_PATIENT = "none"
+"""As `patient`: no column names patients."""
 
 
 class MetadataSettings(Settings):
@@ -129,7 +131,8 @@ class CohortRun(Settings):
         metadata: a table that describes the samples of all of them.
         classes: which column has the class, and what is compared.
         patient: the column of the patient, or of what else must stay on one side of a split; without, each
-            sample is a patient of its own.
+            sample is a patient of its own, and a column that seems to name patients with several samples is
+            refused. "none" says that none does.
         batch: the column of the measurement batch.
         covariates: columns that are listed in the results, beside the patient.
         repeats: what becomes of samples that a table has several times: their "mean", the "first", or "keep",
@@ -159,6 +162,11 @@ class CohortRun(Settings):
         if self.metadata is not None and self.metadata.join == "order":
             raise ValueError("metadata.join is order, but rows of several tables differ: expected key")
         return self
+
+    @property
+    def patient_column(self) -> str:
+        """The column of the patient; "" if there is none."""
+        return "" if self.patient.casefold() == NO_PATIENT else self.patient
 
     def prepared(self) -> AnalysisSettings:
         """The settings of the analysis, with how each block is prepared."""

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.systems.fusion.cohort.analysis_settings import AnalysisSettings, FoldSettings
+from mmspec_ds.systems.fusion.cohort.analysis_settings import (
+    AnalysisSettings,
+    FoldSettings,
+    PreparationSettings,
+)
 from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
 from mmspec_ds.systems.fusion.cohort.comparisons import compared
 from mmspec_ds.systems.fusion.cohort.run_settings import ClassSettings
@@ -130,3 +134,39 @@ def test_a_code_of_what_a_class_gathers_is_left_out() -> None:
     block = Block("nmr", ("a", "stage", "shared", "single"), values_NF, np.ones(24, dtype=bool))
     part = compared(replace(whole, blocks=(block,)), PAIRS, ANALYSIS)["a against b"]
     assert part.blocks[0].features == ("a", "shared", "single")
+
+
+def prepared(transform: str, **others: str) -> AnalysisSettings:
+    settings = PreparationSettings(transform=transform, **others)  # type: ignore[arg-type]
+    return AnalysisSettings(folds=FoldSettings(outer=3), preparation={"nmr": settings})
+
+
+@pytest.mark.parametrize(("transform", "what"), [("log", "logarithms"), ("sqrt", "roots")])
+def test_values_below_zero_are_counted_where_they_count_as_zero(transform: str, what: str) -> None:
+    whole = cohort(12, 2)
+    values_NF = np.abs(whole.blocks[0].values_NF) + 0.1
+    values_NF[:5, 0] *= -1
+    values_NF[6, 1] = np.nan
+    some = replace(whole, blocks=(replace(whole.blocks[0], values_NF=values_NF),))
+    told = f"nmr: 5 values below zero (21.7 %) count as 0, for {what} are taken: `transform: none` takes none"
+    assert told in compared(some, PAIRS, prepared(transform))["a against b"].remarks
+    assert not any("below zero" in one for one in compared(some, PAIRS, ANALYSIS)["a against b"].remarks)
+
+
+def test_a_table_that_is_mostly_below_zero_is_refused() -> None:
+    whole = cohort(12, 2)
+    values_NF = np.abs(whole.blocks[0].values_NF) + 0.1
+    values_NF[:8, 1] *= -1
+    some = replace(whole, blocks=(replace(whole.blocks[0], values_NF=values_NF),))
+    told = r"nmr: 8 values below zero \(33.3 %\), most in column b: expected at most 30 % with `transform: log`"
+    with pytest.raises(DataError, match=told):
+        compared(some, PAIRS, prepared("log"))
+
+
+def test_a_table_that_is_constant_once_prepared_is_refused() -> None:
+    """Shares of the sum: of a single feature they are all 1."""
+    whole = cohort(12, 2)
+    values_NF = np.abs(whole.blocks[0].values_NF[:, :1]) + 0.1
+    block = replace(whole.blocks[0], features=("a",), position_F=np.array([1.0]), values_NF=values_NF)
+    with pytest.raises(DataError, match=r"nmr: no column varies once `prepare` is done \(a\)"):
+        compared(replace(whole, blocks=(block,)), PAIRS, prepared("none", normalisation="total"))

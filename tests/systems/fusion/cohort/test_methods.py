@@ -228,3 +228,12 @@ def test_a_block_that_a_class_lacks_is_refused() -> None:
         DataError, match="block1: a training side lacks samples of a class: expected all classes"
     ):
         fit_methods(cohort, np.arange(45), SETTINGS, 0)
+
+
+def test_models_of_values_that_do_not_vary_tell_the_shares_of_the_classes() -> None:
+    """As on a training side without the only sample that differs."""
+    label_N = np.array([0, 0, 0, 1] * 5)
+    models = fit_candidates(np.zeros((20, 1)), label_N, 2, LearnerSettings())
+    assert {kind for kind, _ in models} == {"logistic", "pls"}
+    for model in models.values():
+        np.testing.assert_allclose(np.exp(model.log_probabilities(np.zeros((1, 1)))), [[0.75, 0.25]], atol=1e-5)

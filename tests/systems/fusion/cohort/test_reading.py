@@ -209,7 +209,7 @@ FAULTS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
     "tables that share no sample": (
         {"nmr.csv": NMR, "ms.csv": MS.replace("\nS", "\n0")},
         {},
-        "nmr.csv: shares no sample with another table: it names S1, S2, S3 and 1 more, they name 01, 02",
+        "no two of them share a sample: nmr.csv names S1, S2, S3 and 1 more; ms.csv names 01, 02",
     ),
     "a row without a name": (
         {"nmr.csv": NMR.replace("S2,", ",")},
@@ -220,6 +220,11 @@ FAULTS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
         {"nmr.csv": "sample,class,a\nS1,ill,1.5\nS2,well,1.5\n"},
         {},
         "nmr.csv: has no feature that varies",
+    ),
+    "a value that nothing measures": (
+        {"nmr.csv": NMR.replace("4,8,2.5", "4,1e308,2.5").replace("3,6,4.5", "-2e60,6,4.5")},
+        {},
+        r"nmr.csv, column 3.05: 2 values beyond 1e\+50, first -2e\+60 in line 4: expected measured values",
     ),
     "rows that differ in number": (
         {"nmr.csv": "a,b\n1.5,2.5\n2.5,2\n", "s.csv": "id,class\nS1,ill\n"},
@@ -305,7 +310,10 @@ def test_metadata_of_patients_match_the_column_that_is_their_key(tmp_path: Path)
     assert [cohort.classes[label] for label in cohort.label_N] == ["ill", "well", "well", "ill"]
     assert cohort.group_N.tolist() == [0, 1, 2, 0]
     unnamed = read(
-        tmp_path, {"nmr.csv": nmr, "people.csv": people}, metadata={"file": "people.csv", "key": "person"}
+        tmp_path,
+        {"nmr.csv": nmr, "people.csv": people},
+        metadata={"file": "people.csv", "key": "person"},
+        patient="none",
     )
     assert unnamed.label_N.tolist() == cohort.label_N.tolist()
     assert unnamed.blocks[0].features == ("3.05", "2.05")
@@ -333,3 +341,13 @@ def test_samples_as_columns_that_no_other_table_has_are_kept(tmp_path: Path) -> 
     assert any("2 columns that no other table knows taken for samples: S5, S9" in one for one in cohort.remarks)
     told = "1 column without numbers that no other table knows left out: kind"
     assert any(told in one for one in cohort.remarks)
+
+
+def test_the_table_with_the_odd_names_is_named_whatever_its_place(tmp_path: Path) -> None:
+    odd = "sample,urine (61.04)\ns 1,5\ns 2,7\n"
+    tables = [{"name": name, "file": f"{name}.csv"} for name in ("nmr", "ms", "odd")]
+    told = r"odd\.csv: shares no sample with another table: it names s 1, s 2, they name S1, S2, S"
+    for chosen in (tables, tables[::-1]):
+        with pytest.raises(DataError, match=told) as caught:
+            read(tmp_path, {"nmr.csv": NMR, "ms.csv": MS, "odd.csv": odd}, tables=chosen)
+        assert "without case and blanks 's 1' would match 'S1'" in str(caught.value)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.systems.elucidation import trained
-from mmspec_ds.systems.elucidation.trained import resolve_model
+from mmspec_ds.systems import trained_folder
+from mmspec_ds.systems.trained_folder import resolve_model
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    monkeypatch.setattr(trained, "SHIPPED", tmp_path / "models")
+    monkeypatch.setattr(trained_folder, "SHIPPED", tmp_path / "models")
     return tmp_path / "models"
 
 
