@@ -29,7 +29,8 @@ def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}: expected a run file in YAML") from None
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise ConfigError(f"{path}: {why}: expected a run file in YAML") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -62,11 +63,14 @@ def validated(kind: type[S], content: Mapping[str, Any], source: str) -> S:
         raise ConfigError(f"{source}: {problems}") from None
 
 
-def nearest(name: str, known: Iterable[str], what: str = "keys") -> str:
-    """A hint for an unknown name: the known name most like it, or all of them."""
+def nearest(name: str, known: Iterable[str], what: str = "keys", otherwise: str | None = None) -> str:
+    """A hint for an unknown name: the known name most like it; or all of them, unless `otherwise` says what
+    else."""
     names = list(known)
     near = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known {what}: {', '.join(names)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known {what}: {', '.join(names)}" if otherwise is None else otherwise
 
 
 def flattened(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

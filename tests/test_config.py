@@ -219,7 +219,7 @@ def test_the_engine_file_stands_beside_the_run_file(write: Write, tmp_path: Path
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    assert "No such file" in refusal(tmp_path / "none.yaml")
+    assert "there is no such file" in refusal(tmp_path / "none.yaml")
     assert "Is a directory" in refusal(tmp_path)
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"name: \xff\xfe")

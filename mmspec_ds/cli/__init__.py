@@ -35,7 +35,7 @@ from mmspec_ds.cli import (
     unpack,
     upcycle,
 )
-from mmspec_ds.cli.common import Command
+from mmspec_ds.cli.common import Command, Parser
 from mmspec_ds.errors import UserError
 
 
@@ -71,7 +71,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.files, rest = [*options.files, *map(Path, rest)], []
     strangers = [text for text in rest if text.startswith("-") or "=" not in text]
     if strangers or (rest and not hasattr(options, "overrides")):
-        parser.error(f"unrecognized arguments: {' '.join(strangers or rest)}")
+        options.refuse(f"unrecognized arguments: {' '.join(strangers or rest)}")
     if rest:
         options.overrides = [*options.overrides, *rest]
     return options
@@ -79,7 +79,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def make_parser() -> argparse.ArgumentParser:
     """All commands with their options; each `--help` ends with a worked example."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mmspec",
         description="Read molecular structures out of spectra.",
         epilog="`mmspec COMMAND --help` tells the options of a command, with an example. To begin:"

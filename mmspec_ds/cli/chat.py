@@ -15,6 +15,7 @@ from mmspec_ds.cli.common import (
     Commands,
     add_command,
     add_spectra,
+    check_formula,
     check_writable,
     positive,
     whole,
@@ -181,6 +182,7 @@ def _check(options: argparse.Namespace) -> None:
         options.usage("--formula is of a sample: expected --spectrum or the like")
     if options.formula is not None and len(options.spectrum) + bool(sources) > 1:
         options.usage("--formula is of one sample: expected one --spectrum")
+    check_formula(options.formula)
     cells = [options.cells] if options.cells is not None else []
     questions = [options.questions] if options.questions is not None else []
     for path in chain(options.spectrum, (one.path for one in sources), cells, questions):

@@ -33,6 +33,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "files",
         nargs="*",
+        default=[],
         type=Path,
         metavar="TABLE",
         help="files in place of those of the run file, in its order; with `=`, a setting: section.key=value",

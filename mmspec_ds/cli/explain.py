@@ -3,7 +3,15 @@
 import argparse
 from pathlib import Path
 
-from mmspec_ds.cli.common import MODEL, Commands, add_command, add_spectra, check_writable, positive
+from mmspec_ds.cli.common import (
+    MODEL,
+    Commands,
+    add_command,
+    add_spectra,
+    check_formula,
+    check_writable,
+    positive,
+)
 
 
 def add(commands: Commands) -> None:
@@ -14,7 +22,9 @@ def add(commands: Commands) -> None:
         "mmspec explain starter proton.jdx carbon.csv --formula C9H8O4 --png why.png --html why.html",
     )
     command.add_argument("model", metavar="MODEL", help=MODEL)
-    command.add_argument("files", type=Path, nargs="*", metavar="FILE", help="spectra of one molecule")
+    command.add_argument(
+        "files", type=Path, nargs="*", default=[], metavar="FILE", help="spectra of one molecule"
+    )
     command.add_argument("--formula", help="molecular formula")
     command.add_argument("--top", type=positive, default=3, help="candidates that are explained (default: 3)")
     command.add_argument("--png", type=Path, metavar="FILE", help="draw the answer there")
@@ -30,6 +40,7 @@ def _explain(options: argparse.Namespace) -> int:
     named = {name: paths for name in SPECTRA if (paths := getattr(options, name))}
     if not options.files and not named:
         options.usage("expected the files of one molecule")
+    check_formula(options.formula)
     check_writable(options.png)
     check_writable(options.html)
     measured = read(*options.files, formula=options.formula, **named)

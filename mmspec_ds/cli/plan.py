@@ -14,7 +14,9 @@ def add(commands: Commands) -> None:
         "mmspec plan ds_configs/runs/alberts.yaml --gpus 8 --memory 80 --extrapolate 8,64,512",
     )
     command.add_argument("run", type=Path, help="a run file, such as those in ds_configs/runs")
-    command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
+    command.add_argument(
+        "overrides", nargs="*", default=[], metavar="section.key=value", help="settings to change"
+    )
     command.add_argument("--gpus", type=positive, required=True, help="how many, a rank each")
     command.add_argument("--memory", type=float, required=True, help="GB (10^9 bytes) of each GPU")
     command.add_argument(

@@ -18,7 +18,9 @@ def add(commands: Commands) -> None:
         "turn parquet files of any number into shards that training reads where they lie",
         "mmspec prepare part_*.parquet --out shards --split scaffold\n  mmspec prepare --verify shards",
     )
-    command.add_argument("files", type=Path, nargs="*", metavar="FILE", help="parquet files, in any number")
+    command.add_argument(
+        "files", type=Path, nargs="*", default=[], metavar="FILE", help="parquet files, in any number"
+    )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder for the shards; a begun one goes on")
     command.add_argument(
         "--split",

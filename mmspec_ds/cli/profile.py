@@ -19,7 +19,9 @@ def add(commands: Commands) -> None:
         "      training.batch_size=16 training.ep_size=2",
     )
     command.add_argument("run", type=Path, help="a run file, such as those in ds_configs/runs: model A")
-    command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings of A to change")
+    command.add_argument(
+        "overrides", nargs="*", default=[], metavar="section.key=value", help="settings of A to change"
+    )
     command.add_argument(
         "--against",
         nargs="+",

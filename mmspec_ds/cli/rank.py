@@ -63,8 +63,8 @@ def add(commands: Commands) -> None:
 def _rank(options: argparse.Namespace) -> int:
     if not options.candidates and options.isomers_of is None:
         options.usage("expected --candidates LIST or --isomers-of FORMULA")
-    options.formula = options.formula or options.isomers_of
     check_records(options)
+    options.formula = options.formula or options.isomers_of
     check_writable(options.out)
     for path in options.candidates:
         if not path.is_file():

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmspec_ds.cli.common import Command, add_spectra
+from mmspec_ds.cli.common import Command, add_spectra, check_formula
 from mmspec_ds.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def add_records(command: Command) -> None:
         "files",
         type=Path,
         nargs="*",
+        default=[],
         metavar="FILE",
         help="every record of files of any format that `mmspec inspect` reads; of a folder, every sub-folder;"
         " of a manifest (CSV of id, h_nmr, c_nmr, ir, msms, hsqc, ei, formula), every row",
@@ -46,6 +47,7 @@ def check_records(options: argparse.Namespace) -> None:
     if not any(given) or (all(given) and not options.one_molecule):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in spectra)
         options.usage(f"expected either FILE... or spectra of one record ({names})")
+    check_formula(options.formula)
     for path in (*options.files, *chain.from_iterable(spectra.values())):
         if not path.exists():
             raise DataError("there is no such file", path=path)

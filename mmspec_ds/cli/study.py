@@ -27,7 +27,9 @@ def add(commands: Commands) -> None:
         "  mmspec study adopt studies runs/demo runs/demo_dense",
     )
     command.add_argument("name", nargs="?", help="of the study (--list names them), or adopt")
-    command.add_argument("files", nargs="*", type=Path, metavar="PATH", help="after adopt: OUT and RUN_DIR...")
+    command.add_argument(
+        "files", nargs="*", default=[], type=Path, metavar="PATH", help="after adopt: OUT and RUN_DIR..."
+    )
     command.add_argument("--list", action="store_true", help="name all studies, a line each")
     command.add_argument("--budget", default="cpu", help="smoke, cpu, cpu-hard, gpu or paper (default: cpu)")
     command.add_argument("--out", type=Path, default=Path("studies"), metavar="DIR", help="default: studies")

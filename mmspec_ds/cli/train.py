@@ -18,7 +18,9 @@ def add(commands: Commands) -> None:
         "      training.batch_size=16 training.ep_size=2",
     )
     command.add_argument("run", type=Path, help="a run file, or the name of one of ours, such as demo")
-    command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
+    command.add_argument(
+        "overrides", nargs="*", default=[], metavar="section.key=value", help="settings to change"
+    )
     command.add_argument("--skip-invalid", action="store_true", help="count unusable rows instead of failing")
     again = command.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")

@@ -32,7 +32,9 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("dense", type=Path, metavar="DENSE_MODEL", help="folder of a trained dense model")
     command.add_argument("run", type=Path, metavar="RUN.yaml", help="the run file of the sparse model")
-    command.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to change")
+    command.add_argument(
+        "overrides", nargs="*", default=[], metavar="section.key=value", help="settings to change"
+    )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the model")
 
 

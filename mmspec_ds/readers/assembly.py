@@ -20,6 +20,9 @@ MERGE_TOLERANCE = 0.005
 """Peaks of two spectra closer than this m/z are one: wider than a high-resolution instrument's error, narrower
 than the 0.0112 between CH4 and O, and 0.0126 between CH2 and N, at one nominal mass to be told apart."""
 
+GIVEN = "the given one"
+"""Who says what no file does."""
+
 Value = TypeVar("Value")
 
 
@@ -52,13 +55,25 @@ def assemble(
         return Record(name, _joined_spectra(parts, merge=merge), parts[0].smiles, parts[0].formula)
     inchikeys = [(part.id, str(part.metadata[INCHIKEY])) for part in parts if INCHIKEY in part.metadata]
     _agreed("InChIKey", inchikeys, _skeleton)
-    known = [("the given one", formula)] if formula else []
+    known = [(GIVEN, formula)] if formula else []
     return Record(
         record_id if record_id is not None else "+".join(dict.fromkeys(part.id for part in parts)),
         _joined_spectra(parts, merge=merge),
         _agreed("SMILES", [(part.id, part.smiles) for part in parts], canonical_smiles),
         _agreed("formula", [*known, *((part.id, part.formula) for part in parts)], parse_formula),
     )
+
+
+def check_formula(formula: str, name: str) -> None:
+    """Refuse a text that is no molecular formula; `name` is what it was given as.
+
+    Raises:
+        DataError: begins with the name.
+    """
+    try:
+        parse_formula(formula)
+    except ValueError as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 def _agreed(
@@ -72,7 +87,8 @@ def _agreed(
         try:
             normal = normal_form(text)
         except ValueError as error:
-            raise DataError(f"the {what} of {who}: {error}") from None
+            named = f"the given {what}" if who == GIVEN else f"the {what} of {who}"
+            raise DataError(f"{named}: {error}") from None
         if first is None:
             first = who, text, normal
         elif normal != first[2]:

@@ -27,6 +27,7 @@ from mmspec_ds.spectra.rows import SMILES, FileRows, one_line
 BATCH_ROWS = 256
 """Rows that are decoded at a time: 2 MB of IR, which allocators give again and again without a page fault."""
 _REASONS_KEPT = 10
+_MAGIC = b"PAR1"
 
 
 @dataclass
@@ -303,6 +304,13 @@ def _open(path: Path, buffer_bytes: int = 0) -> pq.ParquetFile:
             raise DataError("there is no such file", path=path)
         if path.stat().st_size == 0:
             raise DataError("the file is empty", path=path)
+        with path.open("rb") as start:
+            if start.read(len(_MAGIC)) != _MAGIC:
+                raise DataError(
+                    "cannot be read as parquet: expected a file in the benchmark's schema; `mmspec inspect`"
+                    " reads other formats",
+                    path=path,
+                )
         # Arrow reads whole columns ahead unless told not to, whatever the buffer.
         file = pq.ParquetFile(path, buffer_size=buffer_bytes, pre_buffer=buffer_bytes == 0)
     if file.metadata.num_rows == 0:

@@ -74,7 +74,8 @@ def read_engine(path: Path) -> EngineFile:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}: expected DeepSpeed's settings in JSON") from None
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise ConfigError(f"{path}: {why}: expected DeepSpeed's settings in JSON") from None
     except ValueError as error:  # bad UTF-8 and bad JSON
         raise ConfigError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict):

@@ -12,14 +12,14 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("none.yaml",), ("none.yaml: No such file or directory",)),
+        (("none.yaml",), ("none.yaml: there is no such file",)),
         ((".",), ("Is a directory",)),
         (("run.yaml", "modle.d_model=32"), ("modle: unknown key; did you mean 'model'?",)),
         (("run.yaml", "model.d_modle=32"), ("model.d_modle: unknown key; did you mean 'd_model'?",)),
         (("run.yaml", "model.heads=5"), ("d_model must be a multiple of heads",)),
         (("run.yaml", "seed=["), ("'seed=['", "not YAML")),
         (("run.yaml", "training.epochs=1"), ("exactly one of steps, epochs, samples, flops and minutes",)),
-        (("run.yaml", "engine=none.json"), ("none.json: No such file",)),
+        (("run.yaml", "engine=none.json"), ("none.json: there is no such file",)),
         (("run.yaml", "engine=broken.json"), ("broken.json: not JSON",)),
         (("run.yaml", "engine=zero3.json"), ("zero_optimization.stage is 3",)),
         (("run.yaml", "data.train=[]"), ("data.train names no file",)),
@@ -99,6 +99,36 @@ def test_wrong_usage_is_status_2(mmspec: Any, arguments: tuple[str, ...]) -> Non
     assert "Traceback" not in told.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "usage", "told"),
+    [
+        (("elucidate",), "", "'elucidate' is no command: did you mean 'evaluate'?"),
+        (("xyzzy",), "", "'xyzzy' is no command: `mmspec --help` lists them"),
+        (("library", "biuld"), " library", "'biuld' is no action: did you mean 'build'?"),
+        (("library", "info", "lab", "--chek"), " library info", "option --chek: did you mean '--check'?"),
+        (("predict", "starter", "--hnmr", "x"), " predict", "option --hnmr: did you mean '--h-nmr'?"),
+        (("predict", "starter", "--hnmr=x"), " predict", "option --hnmr: did you mean '--h-nmr'?"),
+        (("evaluate", "runs/a", "--daat", "x"), " evaluate", "option --daat: did you mean '--data'?"),
+        (("predict", "starter", "x", "--zzz"), " predict", "option --zzz: expected one of those above"),
+        (("train", "demo", "--resume", "x"), " train", "unrecognized arguments: x"),
+        (("predict", "--c-nmr", "x"), " predict", "required: MODEL\n"),
+        (("cohort", "--check"), " cohort", "required: RUN.yaml\n"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_wrong_usage_names_what_was_meant(
+    mmspec: Any, arguments: tuple[str, ...], usage: str, told: str
+) -> None:
+    found = mmspec(*arguments)
+    assert found.status == 2
+    assert found.err.startswith(f"usage: mmspec{usage} [-h]")
+    assert told in found.err.splitlines(keepends=True)[-1]
+
+
+def test_a_beginning_stands_for_an_option(mmspec: Any) -> None:
+    mmspec("predict", "nowhere", "none.csv", "--formu", "C2H6O").is_one_line("none.csv: there is no such file")
+
+
 def test_numbers_that_are_none_are_told_in_words(mmspec: Any) -> None:
     told = mmspec("evaluate", "model", "--data", "a.parquet", "--beam", "ten")
     assert "argument --beam: 'ten': expected a positive whole number" in told.err
@@ -145,7 +175,7 @@ def test_as_a_program_it_says_one_line_and_exits_with_1(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == "mmspec: none.yaml: No such file or directory: expected a run file in YAML\n"
+    assert done.stderr == "mmspec: none.yaml: there is no such file: expected a run file in YAML\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -245,7 +245,7 @@ def test_tables_of_the_command_line(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("none.yaml",), "none.yaml: No such file or directory"),
+        (("none.yaml",), "none.yaml: there is no such file"),
         (("run.yaml", "classes.column=diagnosis"), "has no column 'diagnosis'"),
         (
             ("run.yaml", "analysis.folds.outer=19"),

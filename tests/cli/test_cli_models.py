@@ -127,6 +127,18 @@ def test_help_names_the_model_of_the_package(mmspec: Any, command: str) -> None:
     )
 
 
+def test_a_formula_that_is_none_is_told_by_its_option(mmspec: Any) -> None:
+    told = "--formula: 'C8H8O33x' is not a molecular formula (expected one like C11H15FN2O2)\n"
+    carbon = Path(__file__).parents[2] / "examples/vanillin/carbon.csv"
+    for ask in (
+        ("predict", "starter", "--c-nmr", carbon),
+        ("explain", "starter", carbon),
+        ("rank", "none", "--isomers-of", "C4H8O", carbon),
+        ("chat", "starter", "--spectrum", carbon, "--ask", "Is it?"),
+    ):
+        assert mmspec(*ask, "--formula", "C8H8O33x").err == f"mmspec: {told}"
+
+
 def test_the_model_of_the_package_is_exported_and_not_calibrated(
     mmspec: Any, house: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

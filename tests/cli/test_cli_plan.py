@@ -36,7 +36,7 @@ def test_plan_without_data(mmspec: Any, at_home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("none.yaml", "--gpus", 1, "--memory", 1), ("none.yaml: No such file",)),
+        (("none.yaml", "--gpus", 1, "--memory", 1), ("none.yaml: there is no such file",)),
         (
             ("run.yaml", "--gpus", 3, "--memory", 1, "training.ep_size=2"),
             ("training.ep_size is 2", "--gpus is 3"),

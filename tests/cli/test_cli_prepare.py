@@ -111,7 +111,10 @@ def test_wrong_usage(
         (("data.parquet", "--out", "data.parquet"), ("data.parquet", "File exists")),
         (("data.parquet", "--out", "."), (".: is not empty",)),
         (("none.parquet", "--out", "b"), ("none.parquet: there is no such file",)),
-        (("data.parquet", "run.yaml", "--out", "b"), ("run.yaml: cannot be read as parquet",)),
+        (
+            ("data.parquet", "run.yaml", "--out", "b"),
+            ("run.yaml: cannot be read as parquet: expected a file in the benchmark's schema; `mmspec",),
+        ),
         (
             ("data.parquet", "--out", "b", "--validation", "0.9", "--test", "0.1"),
             ("leave nothing to train on",),

@@ -93,7 +93,7 @@ def test_every_key_that_does_not_fit_is_named(mmspec: Any, house: Path, dense: P
         (["moe=null"], "moe: missing: expected the run file of a sparse model"),
         (["data.representation=text"], "data.representation is text, in the dense model compressed"),
         (["model.depth=3"], "model.depth: unknown key"),
-        (["engine=nowhere.json"], "nowhere.json: No such file or directory"),
+        (["engine=nowhere.json"], "nowhere.json: there is no such file"),
     ],
     ids=["no experts", "other representation", "unknown key", "no engine file"],
 )

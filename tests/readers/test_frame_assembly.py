@@ -125,7 +125,7 @@ def test_two_spectra_of_one_kind_are_a_contradiction() -> None:
 def test_what_is_given_beside_the_files_must_agree_and_be_sound() -> None:
     with pytest.raises(DataError, match="the formula of a:0 is C2H6O, that of the given one is C3H8O"):
         assemble([part("a:0", CARBON, formula="C2H6O")], formula="C3H8O")
-    with pytest.raises(DataError, match="the formula of the given one: 'Xx'"):
+    with pytest.raises(DataError, match="the given formula: 'Xx'"):
         assemble([part("a:0", CARBON)], formula="Xx")
     with pytest.raises(ValueError, match="no part"):
         assemble([])

@@ -75,7 +75,7 @@ def test_what_cannot_work(tmp_path: Path, content: object, told: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    assert "No such file" in refusal(tmp_path / "none.json")
+    assert "there is no such file" in refusal(tmp_path / "none.json")
     for content in (b"{", b"\xff\xfe", b"zero_optimization: 1"):
         path = tmp_path / "broken.json"
         path.write_bytes(content)

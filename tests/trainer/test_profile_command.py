@@ -77,7 +77,7 @@ def test_made_up_tokens_on_one_rank(launcher: Any, run_file: Path) -> None:
     ("arguments", "said"),
     [
         (("training.ep_size=2",), "training.ep_size is 2, but there are 1 ranks: expected a divisor"),
-        (("--against", "none.yaml"), "none.yaml: No such file"),
+        (("--against", "none.yaml"), "none.yaml: there is no such file"),
         (("--json", "nowhere/profile.json"), "nowhere/profile.json: cannot be written"),
         (("training.start_from=nowhere",), "nowhere"),
     ],
