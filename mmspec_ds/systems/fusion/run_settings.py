@@ -141,8 +141,8 @@ class FusionTraining(TrainingSettings):
             stays.
         corruption: of modalities of training samples, from which the contribution head learns what to distrust.
         predict_batch: samples at a time in validation.
-        encoder_from: the folder of a trained fusion model whose encoder a new run begins with; the kinds of
-            spectra and the sizes must be the same.
+        encoder_from: the folder of a trained fusion model whose encoder a new run begins with; the sizes must
+            be the same, and of a sparse one the modalities.
     """
 
     modality_dropout: float = Field(0.0, ge=0, lt=1)

@@ -138,7 +138,10 @@ def sets_of_cohort(cohort: Cohort, run: FusionRun, schema: Schema | None = None)
             one.name: fit_scaling(one, train, log=run.data.logarithm, total=run.data.total)
             for one in cohort.blocks
         }
-        schema = Schema(tuple(tables), "classes", cohort.classes, tables)
+        masked = run.objective.kind == "masked"  # pretraining tells no classes
+        schema = Schema(
+            tuple(tables), "none" if masked else "classes", () if masked else cohort.classes, tables
+        )
     whole = data_of_cohort(cohort, schema, run.tokens)
     return FusionSets(whole.subset(train), whole.subset(held_back), schema)
 
@@ -168,7 +171,7 @@ def data_of_cohort(cohort: Cohort, schema: Schema, settings: TokenSettings) -> F
                 f"the cohort has no table {name}, which the model reads: it has {', '.join(blocks)}"
             )
     unknown = [name for name in cohort.classes if name not in schema.names]
-    if unknown:
+    if unknown and schema.kind != "none":
         raise DataError(f"class {unknown[0]} is not known to the model: expected {' or '.join(schema.names)}")
     remarks = list(cohort.remarks)
     for name in schema.modalities:
@@ -183,8 +186,10 @@ def data_of_cohort(cohort: Cohort, schema: Schema, settings: TokenSettings) -> F
                 " above it, for logarithms are taken: data.logarithm=false takes none"
             )
     pieces = tuple(table_points(blocks[name], schema.tables[name], settings) for name in schema.modalities)
-    number_C = np.array([schema.names.index(name) for name in cohort.classes])
-    target_NC = np.eye(len(schema.names), dtype=np.float32)[number_C[cohort.label_N]]
+    target_NC = np.zeros((len(cohort.samples), len(schema.names)), dtype=np.float32)
+    if schema.kind != "none":
+        number_C = np.array([schema.names.index(name) for name in cohort.classes])
+        target_NC[np.arange(len(target_NC)), number_C[cohort.label_N]] = 1.0
     groups = tuple(str(one) for one in cohort.group_N.tolist())
     return FusionData(cohort.samples, pieces, target_NC, groups, tuple(remarks))
 

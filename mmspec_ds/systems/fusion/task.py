@@ -271,11 +271,13 @@ def batches_of(
 def load_encoder(model: FusionModel, folder: Path, sharding: Any) -> None:
     """Give a model the encoder of a trained one.
 
+    A dense encoder has no weight that depends on the modalities, so that one of other modalities will do.
+
     Raises:
-        DataError: the trained model reads other modalities, or has other sizes.
+        DataError: one of the two is sparse and they read other modalities, or the sizes differ.
     """
     theirs = load_schema(folder)
-    if theirs.modalities != model.schema.modalities:
+    if model.encoder.is_sparse and theirs.modalities != model.schema.modalities:
         raise DataError(
             f"reads {', '.join(theirs.modalities)}, this run {', '.join(model.schema.modalities)}:"
             " expected the same modalities for training.encoder_from",

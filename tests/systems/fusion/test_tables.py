@@ -24,7 +24,8 @@ from mmspec_ds.systems.fusion.task import FusionTask, read_sets
 from mmspec_ds.systems.fusion.tokens import Axis, Form, TokenSettings
 from mmspec_ds.systems.fusion.trained import TrainedFusion
 from mmspec_ds.trainer.task import TaskContext
-from tests.systems.fusion.conftest import learn, make_run
+from mmspec_ds.trainer.weights import write_weights
+from tests.systems.fusion.conftest import EXPERTS, learn, make_run, make_task
 
 VALUES = np.array([[1.0, 8.0], [math.e**2, 0.0], [5.0, np.nan], [np.nan, np.nan]])
 BLOCK = Block("ms", ("a", "b"), VALUES, np.array([True, True, True, False]), np.array([90.0, 91.5]), "m/z")
@@ -214,3 +215,23 @@ def test_it_learns_the_classes_of_a_cohort() -> None:
     validation = task.validate()
     assert validation.score > 0.85
     assert validation.scalars["contribution/ms"] > 0
+
+
+def test_an_encoder_is_pretrained_on_tables(tmp_path: Path) -> None:
+    """And begins a run on spectra, for it is dense: no weight of it depends on the modalities."""
+    run = make_run(objective={"kind": "masked"}, seed=5)
+    sets = sets_of_cohort(make_cohort(), run)
+    assert (sets.schema.kind, sets.schema.names, sets.train.target_NC.shape[1]) == ("none", (), 0)
+    source = FusionTask(run, TaskContext(torch.device("cpu")), sets)
+    before = source.validate().score
+    learn(source, 30)
+    assert source.validate().score < before
+    write_weights(source.model.state_dict(), tmp_path / "model.safetensors")
+    source.save_files(tmp_path)
+    theirs = source.model.state_dict()
+    state = make_task(training={"encoder_from": tmp_path}).model.state_dict()
+    names = [name for name in state if name.startswith("encoder.")]
+    assert names
+    assert all(torch.equal(state[name], theirs[name]) for name in names)
+    with pytest.raises(DataError, match="reads nmr, ms, this run c_nmr, ms: expected the same modalities"):
+        make_task(training={"encoder_from": tmp_path}, moe={"k": 2, "experts": EXPERTS})

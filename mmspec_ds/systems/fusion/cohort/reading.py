@@ -138,6 +138,9 @@ def _matched(tables: Sequence[Described], run: CohortRun) -> tuple[dict[str, _Sa
     samples: dict[str, _Sample] = {}
     remarks = []
     for table in tables:
+        path = table.table.path
+        if table.name != path.name.split(".")[0]:
+            remarks.append(f"{table.name}: the table {path.parent.name}/{path.name}")
         remarks += [f"{table.name}: {one}" for one in table.remarks]
         for row, name in enumerate(table.samples):
             sample = samples.setdefault(name, _Sample(name))

@@ -1,5 +1,7 @@
 """The run file of `mmspec cohort`: which tables, what their columns mean, which classes are compared."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -159,6 +161,11 @@ class CohortRun(Settings):
             raise ValueError(f"tables are named {', '.join(names)}: expected different names")
         if self.analysis.preparation:
             raise ValueError("analysis.preparation is set by `prepare` of each table: expected it there")
+        if self.analysis.folds.keep_batches and not self.batch:
+            raise ValueError(
+                "analysis.folds.keep_batches is true, but `batch` names no column of batches: expected one, or"
+                " false"
+            )
         if self.metadata is not None and self.metadata.join == "order":
             raise ValueError("metadata.join is order, but rows of several tables differ: expected key")
         return self
@@ -181,7 +188,7 @@ def load_cohort_run(path: Path, overrides: Sequence[str] = (), tables: Sequence[
         path: of the run file.
         overrides: `section.key=value` texts of the command line.
         tables: files that take the places of the run file's tables, in their order; where it names no tables,
-            each is one, with the name of its file.
+            each is one, see `block_names`.
 
     Raises:
         ConfigError: an unreadable file, an unknown key, a value that does not fit, or another number of tables.
@@ -194,7 +201,7 @@ def load_cohort_run(path: Path, overrides: Sequence[str] = (), tables: Sequence[
                 f"{path}: has {len(given)} tables, but the command line gives {len(tables)}: expected as many,"
                 " in the same order"
             )
-        entries = given or [{"name": file.name.split(".")[0]} for file in tables]
+        entries = given or [{"name": name} for name in block_names(tables)]
         content["tables"] = [
             {**entry, "file": str(file.absolute())} if isinstance(entry, dict) else entry
             for entry, file in zip(entries, tables)
@@ -203,6 +210,21 @@ def load_cohort_run(path: Path, overrides: Sequence[str] = (), tables: Sequence[
     if not run.tables:
         raise ConfigError(f"{path}: tables: none are named: expected them there, or on the command line")
     return _from_folder(run, path.absolute().parent)
+
+
+def block_names(files: Sequence[Path]) -> list[str]:
+    """A name for the table of each file, of letters, digits, `_` and `-`, none twice: that of the file where it
+    can be."""
+    found: list[str] = []
+    for file in files:
+        letters = unicodedata.normalize("NFKD", file.name.split(".")[0]).encode("ascii", "ignore").decode()
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", letters).strip("_")[:28] or "table"
+        name, count = plain, 1
+        while name.casefold() in (one.casefold() for one in found):
+            count += 1
+            name = f"{plain}_{count}"
+        found.append(name)
+    return found
 
 
 def _from_here(override: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mmspec_ds.errors import ConfigError
-from mmspec_ds.systems.fusion.cohort.run_settings import load_cohort_run
+from mmspec_ds.systems.fusion.cohort.reading import read_cohort
+from mmspec_ds.systems.fusion.cohort.run_settings import block_names, load_cohort_run
 from mmspec_ds.systems.run_file import find_run_file
 from tests.systems.fusion.cohort.tables import MS, NMR, load, write_run
 
@@ -50,7 +51,25 @@ def test_how_tables_are_prepared_reaches_the_analysis(tmp_path: Path) -> None:
     assert analysis.prepared("ms").transform == "log"
 
 
+def test_tables_of_the_command_line_have_clean_names_of_which_none_is_twice(tmp_path: Path) -> None:
+    for name, text in {"my nmr.csv": NMR, "Größe (1).csv": MS}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    files = [tmp_path / name for name in ("my nmr.csv", "Größe (1).csv", "my nmr.csv", "Größe (1).csv")]
+    run = load_cohort_run(find_run_file(Path("cohort")), [], files)
+    assert [table.name for table in run.tables] == ["my_nmr", "Groe_1", "my_nmr_2", "Groe_1_2"]
+    assert block_names([Path("…"), Path("x" * 50), Path("a.csv"), Path("b/A.tsv.gz")]) == [
+        *("table", "x" * 28, "a", "A_2"),
+    ]
+    remarks = read_cohort(run).remarks
+    assert f"my_nmr: the table {tmp_path.name}/my nmr.csv" in remarks
+    assert f"my_nmr_2: the table {tmp_path.name}/my nmr.csv" in remarks
+
+
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "batches that are to be kept together, but are not named": (
+        {"analysis": {"folds": {"keep_batches": True}}},
+        "analysis.folds.keep_batches is true, but `batch` names no column of batches",
+    ),
     "unknown key": ({"tabels": []}, "tabels: unknown key; did you mean 'tables'?"),
     "unknown key of a table": (
         {"tables": [{"name": "nmr", "file": "nmr.csv", "smaple": "x"}]},
