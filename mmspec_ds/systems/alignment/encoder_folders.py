@@ -11,7 +11,7 @@ from mmspec_ds.systems.alignment.factory import shape_of
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.objects import Kind
 from mmspec_ds.systems.alignment.run_settings import EncoderChoice
-from mmspec_ds.systems.trained_states import STARTER
+from mmspec_ds.systems.trained_folder import STARTER
 
 FOLDER = "encoders"
 """In a run or an export: for each kind a folder, or a link to one, where the encoder is not where it was."""
