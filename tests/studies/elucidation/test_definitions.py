@@ -12,8 +12,6 @@ import pytest
 from PIL import Image
 
 from mmspec_ds.settings import flattened
-from mmspec_ds.simulator.noise_settings import NoiseSettings
-from mmspec_ds.simulator.simulate import SimulationSettings
 from mmspec_ds.studies.cells import distinct, settings_of
 from mmspec_ds.studies.elucidation.budgets import BUDGETS
 from mmspec_ds.studies.elucidation.definitions import STUDIES
@@ -23,7 +21,6 @@ from mmspec_ds.studies.elucidation.definitions.variants import (
     equal_active,
     equal_total,
     halved,
-    longer,
     of_equal_width,
     pool,
     without_families,
@@ -67,18 +64,6 @@ def test_every_cell_is_a_run_that_can_be_trained(study: Study, budget: Budget) -
             assert settings_of(cell, budget).seed == 0
         if cell.start_from is not None and cell.seed == 0:
             assert settings_of(cell.start_from, budget).moe is None
-
-
-def test_the_hard_budget_is_as_long_as_main_comparisons_with_noise_at_which_no_spectrum_tells_all() -> None:
-    hard = BUDGETS["cpu-hard"]
-    cell = SPARSE.cell()
-    training = settings_of(cell, hard).training
-    assert training == settings_of(longer(CPU, SPARSE).cell(), CPU).training
-    assert training.steps != settings_of(cell, CPU).training.steps
-    for name, recipe in hard.data.items():
-        asked = SimulationSettings(molecules=recipe.molecules, **recipe.simulation)
-        assert asked.noise == NoiseSettings.of_profile("hard"), name
-        assert asked.noise != NoiseSettings(), name
 
 
 @every_study
