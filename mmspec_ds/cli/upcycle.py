@@ -43,11 +43,13 @@ def _upcycle(options: argparse.Namespace) -> int:
     from mmspec_ds.systems.elucidation.trained import load_model
     from mmspec_ds.systems.elucidation.upcycling import taken_units, upcycle
     from mmspec_ds.systems.run_file import load_run
+    from mmspec_ds.trainer.engine_file import read_engine
 
     if options.out.exists():
         raise DataError("exists already: expected the name of a new folder", path=options.out)
     run, trained = load_run(options.run, options.overrides, ElucidationRun), load_model(options.dense)
     _check(run, options.run, trained.run, options.dense)
+    read_engine(run.engine)  # refuses one that no training could have
     assert run.moe is not None
     sparse = upcycle(trained.model, run.moe, run.objective, run.seed)
     _write(options.out, run, options.dense, sparse)
