@@ -21,8 +21,8 @@ from mmspec_ds.systems.alignment.batch import FloatArray, Place
 from mmspec_ds.systems.alignment.descriptions import describe
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object, kind_of
-from mmspec_ds.systems.alignment.prompt import PromptTooLong, PromptWriter, TokenRow, joined_rows
-from mmspec_ds.systems.alignment.run_settings import AlignmentData, AlignmentObjective
+from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, PromptWriter, TokenRow, joined_rows
+from mmspec_ds.systems.alignment.run_settings import AlignmentData, AlignmentRun
 from mmspec_ds.systems.alignment.together import Properties, later_prompt, properties_of
 from mmspec_ds.trainer.task import Progress
 
@@ -168,11 +168,11 @@ def _groups(one: Example) -> list[str]:
 
 def make_sets(
     examples: tuple[Sequence[Example], Sequence[Example]],
+    prompted: Callable[[Sequence[Example]], Sequence[Prompt]],
     encode: EncodeObjects,
     language: FrozenLanguage,
     writer: PromptWriter,
-    settings: AlignmentData,
-    objective: AlignmentObjective,
+    run: AlignmentRun,
     remarks: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> AlignmentSets:
@@ -180,30 +180,30 @@ def make_sets(
 
     Args:
         examples: to learn from, and to validate on.
+        prompted: gives the prompts of examples, with what the run adds to their questions.
         encode: gives the vectors of objects.
         language: frozen.
         writer: of prompts.
-        settings: the `data` block.
-        objective: says whether descriptions are compared.
+        run: its block `data`, and whether descriptions are compared.
         remarks: what was left out before.
         progress: told how many descriptions the language model has read.
 
     Raises:
         DataError: an object cannot be encoded, or no example is left.
     """
-    left = dict(remarks or {})
+    left, objective = dict(remarks or {}), run.objective
     numbers: dict[int, Place] = {}  # equal objects of a file are one object; see `read_examples`
     objects: dict[Kind, list[Object]] = {}
     sides = []
     for given in examples:
         rows, places, kept = list[TokenRow](), list[tuple[Place, ...]](), list[Example]()
-        for one in given:
+        for one, prompt in zip(given, prompted(given)):
             if objective.contrastive and len(one.objects) != 1:
                 what = "examples without exactly one object, which the contrastive loss cannot use"
                 left[what] = left.get(what, 0) + 1
                 continue
             try:
-                rows.append(writer.write(one.prompt, one.answer))
+                rows.append(writer.write(prompt, one.answer))
             except PromptTooLong:
                 what = "examples longer than language.longest"
                 left[what] = left.get(what, 0) + 1
@@ -219,9 +219,9 @@ def make_sets(
             raise DataError(f"no example is left: {', '.join(f'{n} {what}' for what, n in left.items())}")
         sides.append((rows, places, kept))
     vectors = {kind: encode(kind, some) for kind, some in objects.items()}
-    general = general_texts(settings.general_text) if objective.contrastive else []
+    general = general_texts(run.data.general_text) if objective.contrastive else []
     train, validation = (
-        _example_set(rows, places, kept, general, language, writer, settings, objective, progress)
+        _example_set(rows, places, kept, general, language, writer, run, progress)
         for rows, places, kept in sides
     )
     return AlignmentSets(train, validation, vectors, left)
@@ -234,17 +234,16 @@ def _example_set(
     general: Sequence[str],
     language: FrozenLanguage,
     writer: PromptWriter,
-    settings: AlignmentData,
-    objective: AlignmentObjective,
+    run: AlignmentRun,
     progress: Progress | None,
 ) -> ExampleSet:
     numbers: dict[str, int] = {}
     description_N = np.array([numbers.setdefault(one.answer, len(numbers)) for one in examples], dtype=np.int64)
     texts = (*numbers, *(text for text in general if text not in numbers))
     states_MW = torch.zeros(0, language.width)
-    if objective.contrastive:
-        states_MW = describe(language, writer, texts, objective.layer, settings.cache, progress)
-    together = settings.questions_together > 1
+    if run.objective.contrastive:
+        states_MW = describe(language, writer, texts, run.objective.layer, run.data.cache, progress)
+    together = run.data.questions_together > 1
     return ExampleSet(
         tuple(rows),
         tuple(places),

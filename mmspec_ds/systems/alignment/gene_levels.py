@@ -6,11 +6,11 @@ So markers can be read of a type that no training knew, whatever genes the encod
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from mmspec_ds.systems.alignment.objects import Cell, Example, Object
+from mmspec_ds.systems.alignment.objects import Cell, Object
 from mmspec_ds.systems.alignment.prompt import Prompt, Turn
 from mmspec_ds.systems.alignment.questions.marker_lists import read_marker_list
 
@@ -86,11 +86,6 @@ class GeneWords:
             if len(cells) == 1:
                 found[at] = self._prompt(prompts[at], cells[0])
         return found
-
-    def examples(self, examples: Sequence[Example]) -> list[Example]:
-        """Examples with such prompts."""
-        prompts = self.prompts([one.prompt for one in examples], [one.objects for one in examples])
-        return [replace(one, prompt=str(prompt)) for one, prompt in zip(examples, prompts)]
 
     def _prompt(self, prompt: Prompt, cell: Cell) -> Prompt:
         if isinstance(prompt, str):

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,7 +30,9 @@ NEIGHBOURS = "neighbours.jsonl"
 """The file of a run or an export with the known molecules: a line of JSON each with `smiles`, `group` and
 `description`."""
 TOLD = "{question}\nA similar molecule ({similarity:.2f} of 1) has this description: {description}"
-"""The prompt with the description of a neighbour and its Tanimoto similarity."""
+"""The question with the description of a neighbour and its Tanimoto similarity."""
+ASKED_BEFORE = "Describe a similar molecule ({similarity:.2f} of 1)."
+"""The question that the description of a neighbour answers, where it is an earlier turn."""
 AT_ONCE = 256
 """Molecules whose neighbours are looked for together: 256 times 30,000 similarities are 30 MB."""
 
@@ -93,7 +95,7 @@ class Neighbours:
 
     Args:
         known: molecules with their descriptions.
-        settings: from which similarity on, and how long a description may be.
+        settings: from which similarity on, how long a description may be, and where it stands.
         writer: counts tokens.
 
     Attributes:
@@ -124,11 +126,6 @@ class Neighbours:
                 found.append((self.known[place], float(row[place])) if near else None)
         return found
 
-    def examples(self, examples: Sequence[Example]) -> list[Example]:
-        """Examples whose questions for the description of a molecule have that of its neighbour."""
-        prompts = self.prompts([one.prompt for one in examples], [one.objects for one in examples])
-        return [replace(one, prompt=str(prompt)) for one, prompt in zip(examples, prompts)]
-
     def prompts(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> list[Prompt]:
         """Prompts whose last question asks to describe a molecule with the description of its neighbour; the
         others as they are.
@@ -146,8 +143,17 @@ class Neighbours:
         for (at, _), near in zip(asked.items(), self.nearest(list(asked.values()))):
             description = "" if near is None else self._shortened(near[0].description)
             if near is not None and description:
-                found[at] = _with_question(prompts[at], near[1], description)
+                found[at] = self._told(prompts[at], near[1], description)
         return found
+
+    def _told(self, prompt: Prompt, similarity: float, description: str) -> Prompt:
+        """The prompt with the description, in its last question or as the turn before it."""
+        if self._settings.place == "turn":
+            asked = Turn("user", ASKED_BEFORE.format(similarity=similarity))
+            turns = [Turn("user", prompt)] if isinstance(prompt, str) else list(prompt)
+            return [*turns[:-1], asked, Turn("assistant", description), turns[-1]]
+        text = TOLD.format(question=_question_of(prompt), similarity=similarity, description=description)
+        return text if isinstance(prompt, str) else [*prompt[:-1], Turn(prompt[-1].role, text)]
 
     def _shortened(self, description: str) -> str:
         """Its first sentences, as many as may be told; empty where the first is too long. What looks like the
@@ -174,11 +180,6 @@ def _identity(smiles: str) -> Identity | None:
 
 def _question_of(prompt: Prompt) -> str:
     return prompt if isinstance(prompt, str) else (prompt[-1].text if prompt else "")
-
-
-def _with_question(prompt: Prompt, similarity: float, description: str) -> Prompt:
-    text = TOLD.format(question=_question_of(prompt), similarity=similarity, description=description)
-    return text if isinstance(prompt, str) else [*prompt[:-1], Turn(prompt[-1].role, text)]
 
 
 def _line(one: Described) -> str:

@@ -50,10 +50,13 @@ class NeighbourSettings(Settings):
     Attributes:
         least_similarity: Tanimoto similarity below which a prompt stays as it is.
         most_tokens: of the description, which is cut after a sentence.
+        place: where it stands, behind the question or as a turn of the dialogue before it, which the model
+            reads as an answer of its own.
     """
 
     least_similarity: float = Field(0.3, ge=0, le=1)
     most_tokens: int = Field(256, ge=8)
+    place: Literal["question", "turn"] = "question"
 
 
 class AlignmentData(Settings):

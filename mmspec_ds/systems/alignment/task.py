@@ -28,6 +28,7 @@ from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, known
 from mmspec_ds.systems.alignment.objective import AlignmentBatch, AlignmentLoss, AlignmentLosses, ContrastBatch
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object
 from mmspec_ds.systems.alignment.projections_from import load_projections
+from mmspec_ds.systems.alignment.prompt import Prompt
 from mmspec_ds.systems.alignment.questions.examples_file import read_examples
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
 from mmspec_ds.systems.alignment.sampler import ExampleSampler, numbered, share, shared_order
@@ -76,18 +77,14 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
             train, validation, remarks = read_examples_of(run.data, run.encoders, read_examples)
             examples = train, validation
         self.neighbours = self._neighbours_of(examples[0])
-        if self.neighbours is not None:
-            examples = self.neighbours.examples(examples[0]), self.neighbours.examples(examples[1])
-        words = GeneWords(run.gene_levels, run.highest_markers)
-        examples = words.examples(examples[0]), words.examples(examples[1])
         language.to(context.device)
         self.sets = make_sets(
             examples,
+            self._prompts,
             self._encode,
             language,
             self.writer,
-            run.data,
-            run.objective,
+            run,
             remarks,
             context.progress,
         )
@@ -128,6 +125,14 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         found = Neighbours(known, self.run.neighbour, self.writer)
         self.model.keep_neighbours(found.checksum)
         return found
+
+    def _prompts(self, examples: Sequence[Example]) -> list[Prompt]:
+        """The questions with what the run adds to them."""
+        prompts: Sequence[Prompt] = [one.prompt for one in examples]
+        objects = [one.objects for one in examples]
+        if self.neighbours is not None:
+            prompts = self.neighbours.prompts(prompts, objects)
+        return GeneWords(self.run.gene_levels, self.run.highest_markers).prompts(prompts, objects)
 
     def _encode(self, kind: Kind, objects: Sequence[Object]) -> FloatArray:
         encoder = self.encoders[kind]

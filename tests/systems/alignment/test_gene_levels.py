@@ -132,8 +132,6 @@ def test_the_sentence_and_levels_together() -> None:
     )
     words = GeneWords(levels=True, highest=True)
     assert words.prompts([prompt], [(CELL,)]) == [told]
-    example = Example(prompt, (CELL,), "B", "cell type by markers", ("A", "B"))
-    assert words.examples([example])[0].prompt == told
     assert GeneWords(levels=False, highest=False).prompts([prompt], [(CELL,)]) == [prompt]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -40,9 +41,11 @@ def examples() -> list[Example]:
     return [Example(ASK, (Molecule(one),), text, "description", group=one) for one, text in TEXTS.items()]
 
 
-def neighbours(least: float = 0.3, most: int = 60) -> Neighbours:
+def neighbours(
+    least: float = 0.3, most: int = 60, place: Literal["question", "turn"] = "question"
+) -> Neighbours:
     writer = PromptWriter(byte_tokenizer(), {"molecule": 2})
-    settings = NeighbourSettings(least_similarity=least, most_tokens=most)
+    settings = NeighbourSettings(least_similarity=least, most_tokens=most, place=place)
     return Neighbours(known_of(examples()), settings, writer)
 
 
@@ -97,6 +100,22 @@ def test_which_prompts_have_it() -> None:
     assert found.prompts(others, objects) == others
 
 
+def test_a_neighbour_as_the_turn_before() -> None:
+    found, pentanol = neighbours(place="turn"), Molecule("CCCCCO")
+    (near,) = found.nearest(["CCCCCO"])
+    assert near is not None
+    told = [
+        Turn("user", f"Describe a similar molecule ({near[1]:.2f} of 1)."),
+        Turn("assistant", "A butanol. It has four carbons."),
+        Turn("user", ASK),
+    ]
+    assert found.prompts([ASK], [(pentanol,)]) == [told]
+    before = [Turn("user", "Is it [MOLECULE]?"), Turn("assistant", "yes")]
+    dialogue = [*before, Turn("user", ASK)]
+    assert found.prompts([dialogue], [(Molecule("CCCO"), pentanol)]) == [[*before, *told]]
+    assert found.prompts([ASK], [(Molecule("FC(F)(F)F"),)]) == [ASK]
+
+
 def test_a_long_description_is_cut_after_a_sentence() -> None:
     pentanol = (Molecule("CCCCCO"),)
     (cut,) = neighbours(most=20).prompts([ASK], [pentanol])
@@ -124,6 +143,21 @@ def test_the_file_of_known_molecules(tmp_path: Path) -> None:
             read_known(tmp_path / "b.jsonl")
     with pytest.raises(DataError, match="no valid structure: nonsense"):
         known_of([Example(ASK, (Molecule("nonsense"),), "a", "description")])
+
+
+def test_training_and_use_write_the_same_turns(language: Path, tmp_path: Path) -> None:
+    settings = {"least_similarity": 0.1, "most_tokens": 60, "place": "turn"}
+    data = {"cache": str(tmp_path / "cache")}
+    run = make_run(language, neighbour=settings, data=data, training={"batch_size": 2, "steps": 1})
+    run = run.model_copy(update={"encoders": {"molecule": run.encoders["molecule"]}})
+    held_back = [Example(ASK, (Molecule("CCCCCO"),), "A pentanol.", "description", group="p")]
+    task = AlignmentTask(run, TaskContext(torch.device("cpu")), (examples(), held_back))
+    row = task.sets.validation.rows[0]
+    save_trained(tmp_path / "one", language, known_of(examples()), neighbour=settings)
+    read = load_alignment(tmp_path / "one")._read([ASK], [(Molecule("CCCCCO"),)]).rows[0]
+    assert row.ids.tolist()[: row.answer] == read.ids.tolist()
+    told = task.writer.decode([one for one in read.ids.tolist() if one >= 0])
+    assert told.index("A butanol. It has four carbons.") < told.index("Describe the molecule")
 
 
 def test_a_run_learns_with_neighbours_and_keeps_them(language: Path, tmp_path: Path) -> None:
