@@ -6,7 +6,6 @@ coordinates.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ from mmspec_ds.data.batch import ModalityTokens, SpectraBatch
 from mmspec_ds.nn.embeddings import SpectraEmbedding, tokens_in_order
 from mmspec_ds.nn.model_settings import ModelSettings
 from mmspec_ds.nn.token_embedding import AXIS_STD, AxisTokens, TokenEmbedding
-from mmspec_ds.spectra.axes import PLACE, STEP, Form, Intensities, Number
+from mmspec_ds.spectra.axes import PLACE, POSITION_STEP, STEP, Form, Intensities, Number
 from mmspec_ds.spectra.records import Modality
 from mmspec_ds.spectra.tokens import TokenSchema
 
@@ -126,21 +125,21 @@ def read_tokens(tokens: ModalityTokens, schema: TokenSchema, patch: int) -> Axis
             return torch.full(place_T.shape, one.start, dtype=torch.float64, device=place_T.device)
         return column(one.field).double() * one.times + one.start
 
-    step = STEP[reading.axis]
     form_T = torch.full_like(place_T, reading.form)
     if reading.precursor:
         form_T = form_T.masked_fill(column(reading.precursor) > 0, Form.PRECURSOR)
-    two_X, second_X = place_T.new_empty(0), tokens.continuous_TF.new_empty(0, dtype=torch.float64)
+    two_X, second_X = None, None
     if reading.second is not None:
         axis, coordinate = reading.second
         two_X, second_X = torch.arange(len(place_T), device=place_T.device), number(coordinate) / STEP[axis]
     intensities = reading.intensities
     columns = [column(name) for name in intensities.fields] or [torch.ones_like(place_T)]
+    values_TW = F.pad(_scaled(torch.stack(columns, dim=1), intensities), (0, patch - len(columns)))
+    extent_T = (number(reading.extent) / STEP[reading.axis]).float()
+    more_T2 = torch.stack([torch.log1p(extent_T), number(reading.sign).float()], dim=1)
     return AxisTokens(
-        position_T=number(reading.position),
-        values_TW=F.pad(_scaled(torch.stack(columns, dim=1), intensities), (0, patch - len(columns))),
-        extent_T=(number(reading.extent) / step).float(),
-        sign_T=number(reading.sign).float(),
+        steps_T=number(reading.position) / POSITION_STEP[reading.axis],
+        numbers_TF=torch.cat([values_TW, more_T2], dim=1),
         axis_T=torch.full_like(place_T, reading.axis),
         form_T=form_T,
         two_X=two_X,
@@ -150,13 +149,20 @@ def read_tokens(tokens: ModalityTokens, schema: TokenSchema, patch: int) -> Axis
 
 def joined(parts: Sequence[AxisTokens]) -> AxisTokens:
     """The tokens of several, one after the other; none of them is hidden."""
-    starts = accumulate((len(part.position_T) for part in parts), initial=0)
-    two_X = [part.two_X + start for part, start in zip(parts, starts)]
-    columns = {
-        name: torch.cat([getattr(part, name) for part in parts])
-        for name in ("position_T", "values_TW", "extent_T", "sign_T", "axis_T", "form_T", "second_X")
-    }
-    return AxisTokens(**columns, two_X=torch.cat(two_X))
+    twos, seconds, start = [], [], 0
+    for part in parts:
+        if part.two_X is not None and part.second_X is not None:
+            twos.append(part.two_X + start)
+            seconds.append(part.second_X)
+        start += len(part.steps_T)
+    return AxisTokens(
+        steps_T=torch.cat([part.steps_T for part in parts]),
+        numbers_TF=torch.cat([part.numbers_TF for part in parts]),
+        axis_T=torch.cat([part.axis_T for part in parts]),
+        form_T=torch.cat([part.form_T for part in parts]),
+        two_X=torch.cat(twos) if twos else None,
+        second_X=torch.cat(seconds) if seconds else None,
+    )
 
 
 def make_embedding(

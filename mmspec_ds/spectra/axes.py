@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+import numpy as np
+
 
 class Axis(IntEnum):
     """The axis of a position: 1H shifts and 13C shifts in ppm, m/z, wavenumbers in cm-1, or the number of a
@@ -29,6 +31,10 @@ STEP: Mapping[Axis, float] = {
 }
 """What two positions differ by that are just told apart, in the unit of the axis: about a line's width.
 Sinusoids are of positions in these steps, so that one set of wavelengths serves all axes."""
+
+
+POSITION_STEP: Mapping[Axis, float] = {axis: float(np.float32(step)) for axis, step in STEP.items()}
+"""The same by which positions are divided: in single precision, as trained models know them."""
 
 
 class Form(IntEnum):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmspec_ds.nn.token_embedding import TokenEmbedding
-from mmspec_ds.spectra.axes import Axis
+from mmspec_ds.spectra.axes import POSITION_STEP, Axis
 from mmspec_ds.systems.fusion.batch import Pieces, lay_out
 from mmspec_ds.systems.fusion.embedding import embed_pieces
 from mmspec_ds.systems.fusion.tokens import Points, peaks
@@ -48,7 +48,7 @@ def test_a_token_by_hand() -> None:
     module, given = embedding(), pieces(CROSS)
     first, second = (
         module.sinusoids(one[0], torch.float32)
-        for one in (given.position_PS / module.step_A[1], given.second_PS)
+        for one in (given.position_PS / POSITION_STEP[Axis.C_PPM], given.second_PS)
     )
     waves = first @ module.first_KD + second @ module.second_KD
     numbers = torch.tensor([-1.0, 0, 0, 0, 0, 0])
