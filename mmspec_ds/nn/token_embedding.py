@@ -81,15 +81,15 @@ class TokenEmbedding(nn.Module):
             waves_TD = waves_TD.index_add(0, tokens.two_X, second_XD)
         elif learning:
             waves_TD = waves_TD + 0.0 * self.second_KD[0]
+        rows_TD = self.axis(tokens.axis_T) + self.form(tokens.form_T)
         if hidden_T is not None:
             intensities_TW = numbers_TF[:, :-2].masked_fill(hidden_T[:, None], 0.0)
             numbers_TF = torch.cat([intensities_TW, numbers_TF[:, -2:]], dim=1)
-        numbers_TF = numbers_TF.to(dtype)
-        embedded_TD = waves_TD * (1 + self.gain(numbers_TF)) + numbers_TF @ self.numbers_FD
-        embedded_TD = embedded_TD + self.axis(tokens.axis_T) + self.form(tokens.form_T)
         if hidden_T is not None or learning:
-            embedded_TD = embedded_TD + (0.0 if hidden_T is None else hidden_T[:, None]) * self.hidden_D
-        return embedded_TD
+            rows_TD = rows_TD + (0.0 if hidden_T is None else hidden_T[:, None]) * self.hidden_D
+        numbers_TF = numbers_TF.to(dtype)
+        rows_TD = torch.addmm(rows_TD, numbers_TF, self.numbers_FD)
+        return torch.addcmul(rows_TD, waves_TD, 1 + self.gain(numbers_TF))
 
     def inputs(self, coordinates: int = 1) -> int:
         """Inputs of the matrix products of a token with one or two coordinates."""
