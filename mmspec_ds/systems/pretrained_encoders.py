@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mmspec_ds.errors import ConfigError
+from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.systems.run_file import load_run_of
 
@@ -57,6 +57,8 @@ def read_encoder(folder: Path) -> PretrainedEncoder:
         DataError: no such folder, or a file of it is missing or was altered.
         ConfigError: the model is of a system that offers no encoder.
     """
+    if not folder.is_dir():
+        raise DataError("no such folder: expected that of a trained run", path=folder)
     system = load_run_of(folder).system
     if system not in READERS:
         raise ConfigError(f"{folder}: system is {system!r}: expected a model of {' or '.join(READERS)}")

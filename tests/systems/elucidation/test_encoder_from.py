@@ -184,6 +184,8 @@ def test_only_fusion_offers_encoders(data: Path, tmp_path: Path) -> None:
     run = run_of(data, training={"encoder_from": tmp_path / "other"})
     with pytest.raises(ConfigError, match="other: system is 'elucidation': expected a model of fusion"):
         task_of(run)
+    with pytest.raises(DataError, match="none: no such folder: expected that of a trained run"):
+        task_of(run_of(data, training={"encoder_from": tmp_path / "none"}))
 
 
 @pytest.mark.parametrize(
