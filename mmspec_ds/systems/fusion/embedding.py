@@ -17,7 +17,7 @@ from mmspec_ds.nn.embeddings import Sinusoids
 from mmspec_ds.nn.initialization import init_embedding, init_linear
 from mmspec_ds.nn.module_flops import Cost, learns, product
 from mmspec_ds.systems.fusion.batch import Pieces
-from mmspec_ds.systems.fusion.tokens import STEP, Axis, Form
+from mmspec_ds.systems.fusion.tokens import Axis, Form
 
 WAVELENGTHS = (2.0, 2.0**20)
 """Shortest and longest wavelength in steps of an axis: neighbours are told apart, and no m/z comes round
@@ -34,11 +34,8 @@ class TokenEmbedding(nn.Module):
         std: standard deviation at the start of each component of what is summed.
     """
 
-    step_A: Tensor
-
     def __init__(self, d_model: int, patch: int, features: int, std: float) -> None:
         super().__init__()
-        self.register_buffer("step_A", torch.tensor([STEP[one] for one in Axis]).double(), persistent=False)
         self.sinusoids = Sinusoids(WAVELENGTHS, features)
         scale = std / math.sqrt(features / 2)
         self.first_KD = nn.Parameter(torch.randn(features, d_model) * scale)
@@ -51,38 +48,32 @@ class TokenEmbedding(nn.Module):
         self.hidden_D = nn.Parameter(torch.randn(d_model) * std)
 
     def forward(self, pieces: Pieces) -> Tensor:
-        """The embedded tokens [P, S, D], zeros at padding. Tokens of `pieces.hidden_PS` have no intensity, and
-        a mark that says so."""
-        dtype, mask_PS = self.first_KD.dtype, pieces.mask_PS
-        at_T = mask_PS.flatten().nonzero().squeeze(1)  # once: each indexing by the mask would look for them
-
-        def of_tokens(values: Tensor) -> Tensor:
-            return values.flatten(0, 1).index_select(0, at_T)
-
-        axis_T, second_T = of_tokens(pieces.axis_PS), of_tokens(pieces.second_PS)
-        steps_T = of_tokens(pieces.position_PS) / self.step_A.index_select(0, axis_T)
-        waves_TD = self.sinusoids(steps_T, dtype) @ self.first_KD
-        two_X = (~second_T.isnan()).nonzero().squeeze(1)
+        """The embedded tokens [P, S, D], zeros at padding. Tokens of `pieces.hidden_T` have no intensity, and a
+        mark that says so."""
+        dtype, hidden_T, numbers_TF = self.first_KD.dtype, pieces.hidden_T, pieces.numbers_TF
+        waves_TD = self.sinusoids(pieces.steps_T, dtype) @ self.first_KD
         learning = torch.is_grad_enabled()  # then every parameter needs a gradient, zero where it is not used
-        if len(two_X) or learning:
-            waves_TD = waves_TD.index_add(0, two_X, self.sinusoids(second_T[two_X], dtype) @ self.second_KD)
-        values_TW = of_tokens(pieces.values_PSW)
-        hidden_T = None if pieces.hidden_PS is None else of_tokens(pieces.hidden_PS)
+        if pieces.two_axes or learning:
+            two_X = (~pieces.second_T.isnan()).nonzero().squeeze(1)
+            second_XK = self.sinusoids(pieces.second_T[two_X], dtype)
+            waves_TD = waves_TD.index_add(0, two_X, second_XK @ self.second_KD)
+        # As lookups: a call of an embedding takes three times as long where it finds a few rows.
+        rows_TD = self.axis.weight.index_select(0, pieces.axis_T)
+        rows_TD = rows_TD + self.form.weight.index_select(0, pieces.form_T)
         if hidden_T is not None:
-            values_TW = values_TW.masked_fill(hidden_T[:, None], 0.0)
-        more = (torch.log1p(of_tokens(pieces.extent_PS)), of_tokens(pieces.sign_PS))
-        numbers_TF = torch.cat([values_TW, torch.stack(more, dim=-1)], dim=-1).to(dtype)
-        embedded_TD = waves_TD * (1 + self.gain(numbers_TF)) + numbers_TF @ self.numbers_FD
-        embedded_TD = embedded_TD + self.axis(axis_T) + self.form(of_tokens(pieces.form_PS))
+            numbers_TF = torch.cat([pieces.values_TW.masked_fill(hidden_T[:, None], 0), numbers_TF[:, -2:]], 1)
         if hidden_T is not None or learning:
-            embedded_TD = embedded_TD + (0.0 if hidden_T is None else hidden_T[:, None]) * self.hidden_D
-        padded_ND = embedded_TD.new_zeros(mask_PS.numel(), embedded_TD.shape[1])
-        padded_ND = padded_ND.index_copy(0, at_T, embedded_TD)
-        return padded_ND.view(*mask_PS.shape, -1)
+            rows_TD = rows_TD + (0.0 if hidden_T is None else hidden_T[:, None]) * self.hidden_D
+        numbers_TF = numbers_TF.to(dtype)
+        rows_TD = torch.addmm(rows_TD, numbers_TF, self.numbers_FD)
+        embedded_TD = torch.addcmul(rows_TD, waves_TD, 1 + self.gain(numbers_TF))
+        padded_ND = embedded_TD.new_zeros(pieces.modality_PS.numel(), embedded_TD.shape[1])
+        padded_ND = padded_ND.index_copy(0, pieces.at_T, embedded_TD)
+        return padded_ND.view(*pieces.modality_PS.shape, -1)
 
     def cost(self, pieces: Pieces) -> Cost:
-        """FLOPs of these tokens, scalars on their device: no step waits for the number of tokens."""
+        """FLOPs of these tokens, on their device where some have two coordinates: no step waits for their number."""
         (features, width), numbers = self.first_KD.shape, len(self.numbers_FD)
         of_token = product(width * (features + 2 * numbers), learns(self))
-        tokens, seconds = pieces.mask_PS.sum().double(), (~pieces.second_PS.isnan()).sum().double()
-        return of_token * tokens + product(width * features, learns(self)) * seconds
+        seconds = (~pieces.second_T.isnan()).sum().double()
+        return of_token * len(pieces.at_T) + product(width * features, learns(self)) * seconds
