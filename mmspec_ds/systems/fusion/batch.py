@@ -1,12 +1,13 @@
 """What a fusion model is given: pieces, the tokens of one modality of one sample each, and what is to be told.
 
-Axes: B samples, M modalities, P pieces, S places of a piece, T tokens, W intensities of a token, F numbers
-of a token, N = P * S places,
-C classes or groups, R some pieces.
+Axes: B samples, M modalities, P pieces, S places of a piece, T tokens, W intensities of a token, F real
+numbers of a token, N = P * S places, C classes or groups, R some pieces.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -69,7 +70,8 @@ class Pieces:
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Pieces":
         """The same with every tensor changed, such as moved to a device."""
-        return replace(self, **{name: change(one) for name, one in self._tensors().items()})
+        changed: dict[str, Any] = {name: change(one) for name, one in self._tensors().items()}
+        return replace(self, **changed)
 
     def of_like_lengths(self) -> list["Pieces"]:
         """The same pieces parted by their lengths, so that short ones are not padded to the longest: one part
@@ -88,7 +90,7 @@ class Pieces:
             torch.from_numpy(one).to(self.at_T.device, non_blocking=True)
             for one in (tokens_R, rows_R, places_of(counts_R, length))
         )
-        changed = {
+        changed: dict[str, Any] = {
             name: one.index_select(0, of_tokens if name.endswith(("_T", "_TF")) else of_pieces)
             for name, one in self._tensors().items()
             if name != "present_BM"

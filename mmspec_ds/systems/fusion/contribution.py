@@ -38,8 +38,8 @@ def coalitions(modalities: int) -> Tensor:
 
 def log_likelihood(logits_BC: Tensor, target_BC: Tensor, kind: Kind) -> Tensor:
     """The log-likelihood of targets [..., C] in nats, [...]: of one class among several, or of which groups are
-    there (1 or 0), summed over the groups. Targets and logits are broadcast to each other. Computed in float32 at
-    least."""
+    there (1 or 0), summed over the groups. Targets and logits are broadcast to each other. Computed in float32
+    at least."""
     logits = logits_BC.float() if logits_BC.element_size() < 4 else logits_BC
     if kind == "groups":  # log(1 - p), and log(p / (1 - p)) more for each that is there
         return torch.addcmul(F.logsigmoid(-logits), target_BC.to(logits.dtype), logits).sum(-1)

@@ -57,9 +57,7 @@ class TokenEmbedding(nn.Module):
             two_X = (~pieces.second_T.isnan()).nonzero().squeeze(1)
             second_XK = self.sinusoids(pieces.second_T[two_X], dtype)
             waves_TD = waves_TD.index_add(0, two_X, second_XK @ self.second_KD)
-        # As lookups: a call of an embedding takes three times as long where it finds a few rows.
-        rows_TD = self.axis.weight.index_select(0, pieces.axis_T)
-        rows_TD = rows_TD + self.form.weight.index_select(0, pieces.form_T)
+        rows_TD = self.axis(pieces.axis_T) + self.form(pieces.form_T)
         if hidden_T is not None:
             numbers_TF = torch.cat([pieces.values_TW.masked_fill(hidden_T[:, None], 0), numbers_TF[:, -2:]], 1)
         if hidden_T is not None or learning:
@@ -72,7 +70,7 @@ class TokenEmbedding(nn.Module):
         return padded_ND.view(*pieces.modality_PS.shape, -1)
 
     def cost(self, pieces: Pieces) -> Cost:
-        """FLOPs of these tokens, on their device where some have two coordinates: no step waits for their number."""
+        """FLOPs of these tokens, scalars on their device: no step waits for how many have two coordinates."""
         (features, width), numbers = self.first_KD.shape, len(self.numbers_FD)
         of_token = product(width * (features + 2 * numbers), learns(self))
         seconds = (~pieces.second_T.isnan()).sum().double()

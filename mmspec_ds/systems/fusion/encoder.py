@@ -5,7 +5,6 @@ Axes: P pieces, S places, D model width, B samples, M modalities, N = B * M.
 
 from typing import NamedTuple, cast
 
-import torch
 from torch import Tensor, nn
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement

@@ -46,9 +46,8 @@ def test_a_piece_does_not_depend_on_the_others() -> None:
 def test_a_token_by_hand() -> None:
     """Sinusoids of the position in steps, times one more than the gain, and the summands."""
     module, given = embedding(), pieces(CROSS)
-    first, second = (
-        module.sinusoids(torch.tensor(one, dtype=torch.float64), torch.float32) for one in ([60.0 / STEPS_A[Axis.C_PPM]], [3.5])
-    )
+    steps = torch.tensor([[60.0 / STEPS_A[Axis.C_PPM]], [3.5]], dtype=torch.float64)
+    first, second = module.sinusoids(steps, torch.float32)
     waves = first @ module.first_KD + second @ module.second_KD
     numbers = torch.tensor([-1.0, 0, 0, 0, math.log1p(0.1 / 0.05), -1.0])
     expected = waves * (1 + numbers @ module.gain.weight.T + module.gain.bias) + numbers @ module.numbers_FD
