@@ -55,7 +55,7 @@ class Sinusoids(nn.Module):
 
     def forward(self, values: Tensor, dtype: torch.dtype) -> Tensor:
         """Numbers [...] as [..., features], of the type `dtype`."""
-        turns = values.to(torch.float64).unsqueeze(-1) * self.turns_per_unit
+        turns = values.unsqueeze(-1) * self.turns_per_unit  # a product with float64 is float64
         phase = ((turns - turns.round()) * (2 * math.pi)).to(torch.promote_types(dtype, torch.float32))
         return torch.cat([phase.sin(), phase.cos()], dim=-1).to(dtype)
 

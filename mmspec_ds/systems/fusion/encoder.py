@@ -1,11 +1,10 @@
 """The encoder of a fusion model: one set of weights for every modality, each of which is encoded by itself.
 
-Axes: P pieces, S places, D model width, B samples, M modalities.
+Axes: P pieces, S places, D model width, B samples, M modalities, N = B * M.
 """
 
 from typing import NamedTuple, cast
 
-import torch
 from torch import Tensor, nn
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
@@ -83,18 +82,17 @@ class ModalityEncoder(KeepsTemperature):
         tau = self.temperature if temperature is None else temperature
         return self.encoder(embed_pieces(self.embedding, pieces), pieces.modality_PS, tau)
 
-    def forward(self, pieces: Pieces, samples: int, temperature: float | None = None) -> Encoded:
-        """The vectors of the modalities of `samples` samples, B."""
+    def forward(self, pieces: Pieces, temperature: float | None = None) -> Encoded:
+        """The vectors of the modalities of the samples."""
         parts = self._parts(pieces)
         encoded = [self.states(part, temperature) for part in parts]
-        vectors_PD = torch.cat([self.pooling(one.hidden_BSD, one.mask_BS) for one in encoded])
-        modalities = len(self.modalities)
-        at_P = torch.cat([part.sample_P * modalities + part.modality_P for part in parts])
-        flat = vectors_PD.new_zeros(samples * modalities, vectors_PD.shape[1]).index_copy(0, at_P, vectors_PD)
-        present = torch.zeros(samples * modalities, dtype=torch.bool, device=at_P.device)
-        present[at_P] = True
+        hidden_BSD, present_BM = encoded[0].hidden_BSD, pieces.present_BM
+        vectors_ND = hidden_BSD.new_zeros(present_BM.numel(), hidden_BSD.shape[2])
+        for part, one in zip(parts, encoded):
+            pooled_PD = self.pooling(one.hidden_BSD, one.mask_BS)
+            vectors_ND = vectors_ND.index_copy(0, part.vector_P, pooled_PD)
         reports = tuple(one for one in encoded[0].reports if isinstance(one, RoutingReport))
-        return Encoded(flat.view(samples, modalities, -1), present.view(samples, modalities), reports)
+        return Encoded(vectors_ND.view(*present_BM.shape, -1), present_BM, reports)
 
     def cost(self, pieces: Pieces) -> Cost:
         """FLOPs of a pass of these pieces, without those of experts; see `module_flops`."""

@@ -83,10 +83,13 @@ def test_the_layout_of_pieces() -> None:
     other = Points.joined([peaks([5.0], [1], Axis.C_PPM, 3), peaks([6.0, 7.0, 8.0], [1, 1, 1], Axis.C_PPM, 3)])
     found = lay_out([one, other])
     assert found.sample_P.tolist() == [0, 0, 1]
-    assert found.modality_P.tolist() == [0, 1, 1]
-    assert found.position_PS.tolist() == [[1, 2, 0], [5, 0, 0], [6, 7, 8]]
+    assert found.vector_P.tolist() == [0, 1, 3]
+    assert found.present_BM.tolist() == [[True, True], [False, True]]
+    assert found.steps_T.tolist() == pytest.approx([200, 400, 100, 120, 140, 160], rel=1e-6)
+    assert found.at_T.tolist() == [0, 1, 3, 6, 7, 8]
     assert found.modality_PS.tolist() == [[0, 0, -1], [1, -1, -1], [1, 1, 1]]
-    assert found.second_PS.isnan().all()
+    assert found.second_T.isnan().all()
+    assert not found.two_axes
 
 
 def test_the_embedding_depends_on_what_a_token_says_alone() -> None:
@@ -120,7 +123,7 @@ def test_positions_keep_their_decimals_in_half_precision() -> None:
     exact.load_state_dict(embed.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(first, embed_pieces(exact, pieces)[0, 0], rtol=0.05, atol=0.05)
-    waves = embed.sinusoids(pieces.position_PS / 0.005, torch.float32)[0]
+    waves = embed.sinusoids(torch.tensor([1000.0, 1000.005], dtype=torch.float64) / 0.005, torch.float32)
     expected = math.sin(2 * math.pi * 200_001 / 2)
     assert waves[1, 0].item() == pytest.approx(expected, abs=1e-4)
     assert (first - second).abs().max() > 0.05
