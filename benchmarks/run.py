@@ -58,6 +58,9 @@ REGISTRY = {
     ),
     "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
     "cohort": Benchmark("cohort.py", "fusion of cohorts' tables", "blocks alone; five other ways to fuse"),
+    "cohort_network": Benchmark(
+        "cohort_network.py", "the fusion network on a cohort, pretrained or not", "linear models, same splits"
+    ),
     "cohort_studies": Benchmark(
         "cohort_studies.py", "mmspec cohort on seven studies", "tables alone; shuffled classes"
     ),
