@@ -42,7 +42,7 @@ from mmspec_ds.trainer.usage import read_usage
 
 FIELDS = (
     *("date", "commit", "device", "pair", "split", "learnt", "measured", "method", "width", "layers", "steps"),
-    *("pretraining_steps", "flops", "auc"),
+    *("learning_rate", "pretraining_steps", "flops", "auc"),
 )
 RESULTS = Path(__file__).resolve().parent / "results" / "cohort_network.csv"
 PAIRS = ("cancer,healthy", "cancer,polyp", "polyp,healthy")
@@ -95,6 +95,7 @@ def train_network(
     run["balance"] = {"kind": "contribution", "alpha": 0.5}
     run["objective"] = {"kind": "classify", "alone": 0.3, "head": 1.0}
     run["training"] |= {"steps": options.steps, "validate_every": options.steps, "modality_dropout": 0.2}
+    run["training"] |= {"learning_rate": options.learning_rate}
     run["training"] |= {"corruption": {"share": 0.3, "kinds": ["noise", "shuffled", "missing"]}}
     if encoder is None:
         return train(out, run)
@@ -137,6 +138,7 @@ def rows_of_split(
             "width": str(options.width),
             "layers": str(options.layers),
             "steps": str(options.steps),
+            "learning_rate": f"{options.learning_rate:g}",
             "pretraining_steps": str(options.pretraining_steps if beginning else 0),
             "flops": f"{flops_of(folder) + (flops_of(beginning) if beginning else 0):.4g}",
         }
@@ -189,7 +191,8 @@ def main() -> None:
     parser.add_argument("--held-back", type=float, default=0.3, help="share of the patients (default: 0.3)")
     parser.add_argument("--width", type=int, default=32, help="of the network (default: 32)")
     parser.add_argument("--layers", type=int, default=1, help="of its encoder (default: 1)")
-    parser.add_argument("--steps", type=int, default=300, help="of a training (default: 300)")
+    parser.add_argument("--steps", type=int, default=600, help="of a training (default: 600)")
+    parser.add_argument("--learning-rate", type=float, default=3e-3, help="of a training (default: 0.003)")
     parser.add_argument("--pretraining-steps", type=int, default=1000, help="default: 1000")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()

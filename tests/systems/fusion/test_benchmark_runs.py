@@ -154,7 +154,7 @@ def test_the_network_on_a_cohort_is_kept_at_its_last_step(
         return folder / content["name"]
 
     monkeypatch.setattr(network, "train", train)
-    options = Namespace(width=8, layers=1, steps=30, pretraining_steps=50, held_back=0.3)
+    options = Namespace(width=8, layers=1, steps=30, pretraining_steps=50, held_back=0.3, learning_rate=0.01)
     encoder = network.pretrain(options, tmp_path / "study.yaml", tmp_path)
     for begins_with in (None, encoder):
         network.train_network(options, tmp_path / "study.yaml", tmp_path, ("ill", "well"), 4, begins_with)
