@@ -73,10 +73,10 @@ def content(options: argparse.Namespace, name: str, seed: int, kind: str = "") -
     return found
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def one_pass(model: FusionModel, batch: FusionBatch) -> None:
     """Encode and fuse a batch, without the contributions of coalitions."""
-    encoded = model.encode(batch.pieces, len(batch.weight_B))
+    encoded = model.encode(batch.pieces)
     model.fuse(encoded.vectors_BMD, encoded.present_BM)
 
 

@@ -77,6 +77,9 @@ REGISTRY = {
     "fusion_robustness": Benchmark(
         "fusion_robustness.py", "fusion where a modality is spoilt", "concatenation, OGM-GE, gated, late fusion"
     ),
+    "axis_elucidation": Benchmark(
+        "axis_elucidation.py", "structures by one embedding for all spectra", "one of each kind; pretrained"
+    ),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }
 

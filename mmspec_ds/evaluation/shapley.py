@@ -4,6 +4,7 @@ Axes: M players, K = 2^M coalitions.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import combinations
 from math import comb
 from typing import NamedTuple
@@ -57,6 +58,7 @@ class Marginals(NamedTuple):
     share_MW: npt.NDArray[np.float64]
 
 
+@cache
 def marginals(players: int) -> Marginals:
     """Return the coalitions without each player, those with it, and their shares."""
     has_KM = coalitions(players)

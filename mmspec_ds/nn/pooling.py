@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mmspec_ds.nn.attention import split_heads
 from mmspec_ds.nn.initialization import init_linear
 
 Pooling = Literal["attention", "mean", "intensity"]
@@ -25,11 +26,11 @@ class AttentionPooling(nn.Module):
 
     def forward(self, hidden_BSD: Tensor, mask_BS: Tensor) -> Tensor:
         """[B, D]; zeros for a sample without any token."""
-        score_BSH = self.score(hidden_BSD).float().masked_fill(~mask_BS[..., None], -1e9)
-        weight_BSH = (score_BSH.softmax(1) * mask_BS[..., None]).to(hidden_BSD.dtype)
-        parts_BHSC = hidden_BSD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        mask_BS1 = mask_BS[..., None]
+        score_BSH = torch.where(mask_BS1, self.score(hidden_BSD), -1e9)
+        weight_BSH = (score_BSH.softmax(1, dtype=torch.float32) * mask_BS1).to(hidden_BSD.dtype)
         # As a product: for one record most of an einsum's time is its call.
-        return (weight_BSH.transpose(1, 2).unsqueeze(2) @ parts_BHSC).flatten(1)
+        return (weight_BSH.transpose(1, 2).unsqueeze(2) @ split_heads(hidden_BSD, self.heads)).flatten(1)
 
 
 class MeanPooling(nn.Module):

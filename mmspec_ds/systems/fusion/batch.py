@@ -1,6 +1,7 @@
 """What a fusion model is given: pieces, the tokens of one modality of one sample each, and what is to be told.
 
-Axes: B samples, M modalities, P pieces, S places of a piece, W intensities of a token, C classes or groups.
+Axes: B samples, M modalities, P pieces, S places of a piece, T tokens, W intensities of a token, F real
+numbers of a token, N = P * S places, C classes or groups, R some pieces.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,40 +14,55 @@ import torch
 from torch import Tensor
 
 from mmspec_ds.data.batch import PADDING
-from mmspec_ds.spectra.packed import IntArray, places
+from mmspec_ds.spectra.axes import POSITION_STEP, Axis
+from mmspec_ds.spectra.packed import IntArray, offsets_of, places, ranges
 from mmspec_ds.systems.fusion.tokens import Points
 
 BoolMatrix = npt.NDArray[np.bool_]
 
 SAVED = 512
 """Padded places that a pass of its own must save: its calls take about the time of so many."""
+STEPS_A = np.array([POSITION_STEP[one] for one in Axis])
+"""By which positions on each axis are divided."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The padded tokens of P pieces.
+    """P pieces: their tokens laid end to end, and where each has its place among P * S, padded to the longest.
 
     Attributes:
-        position_PS, second_PS, values_PSW, extent_PS, sign_PS, axis_PS, form_PS: see `tokens.Points`; int64
-            where these are int8.
+        steps_T: the position of each token in steps of its axis (`spectra.axes.STEP`), float64.
+        second_T: its second coordinate, see `tokens.Points`.
+        numbers_TF: what else it says: its W intensities, log(1 + extent) and the sign, see there; float32.
+        axis_T, form_T: see there; int64.
+        at_T: its place, int64.
         modality_PS: the number of the piece's modality, PADDING where there is no token, int64.
-        sample_P, modality_P: the row of the piece's sample in the batch, and its modality, int64.
+        sample_P: the row of the piece's sample in the batch, int64.
+        vector_P: the place of its vector among those of all samples' modalities, B * M, int64.
+        present_BM: which modalities a sample has, bool.
         counts_P: the number of tokens of each piece, on the host.
-        hidden_PS: True for tokens whose intensities are to be predicted; None outside of pretraining.
+        two_axes: whether any token has a second coordinate, on the host.
+        hidden_T: True for tokens whose intensities are to be predicted; None outside of pretraining.
     """
 
-    position_PS: Tensor
-    second_PS: Tensor
-    values_PSW: Tensor
-    extent_PS: Tensor
-    sign_PS: Tensor
-    axis_PS: Tensor
-    form_PS: Tensor
+    steps_T: Tensor
+    second_T: Tensor
+    numbers_TF: Tensor
+    axis_T: Tensor
+    form_T: Tensor
+    at_T: Tensor
     modality_PS: Tensor
     sample_P: Tensor
-    modality_P: Tensor
+    vector_P: Tensor
+    present_BM: Tensor
     counts_P: IntArray
-    hidden_PS: Tensor | None = None
+    two_axes: bool
+    hidden_T: Tensor | None = None
+
+    @property
+    def values_TW(self) -> Tensor:
+        """The intensities of each token."""
+        return self.numbers_TF[:, :-2]
 
     @property
     def mask_PS(self) -> Tensor:
@@ -55,27 +71,42 @@ class Pieces:
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Pieces":
         """The same with every tensor changed, such as moved to a device."""
-        held = {one.name: getattr(self, one.name) for one in fields(self)}
-        changed: dict[str, Any] = {name: change(one) for name, one in held.items() if isinstance(one, Tensor)}
+        changed: dict[str, Any] = {name: change(one) for name, one in self._tensors().items()}
         return replace(self, **changed)
 
     def of_like_lengths(self) -> list["Pieces"]:
         """The same pieces parted by their lengths, so that short ones are not padded to the longest: one part
         where that would save little."""
+        if self.modality_PS.numel() <= SAVED:
+            return [self]
         parts = of_like_lengths(self.counts_P)
         return [self] if len(parts) == 1 else [self._some(rows_R) for rows_R in parts]
 
     def _some(self, rows_R: IntArray) -> "Pieces":
         """The pieces of some rows, without places that none of them needs."""
         counts_R = self.counts_P[rows_R]
-        at_R = torch.from_numpy(rows_R).to(self.modality_P.device, non_blocking=True)
         length = max(1, int(counts_R.max(initial=0)))
+        tokens_R = ranges(offsets_of(self.counts_P)[rows_R], counts_R)
+        of_tokens, of_pieces, at_T = (
+            torch.from_numpy(one).to(self.at_T.device, non_blocking=True)
+            for one in (tokens_R, rows_R, places_of(counts_R, length))
+        )
+        changed: dict[str, Any] = {
+            name: one.index_select(0, of_tokens if name.endswith(("_T", "_TF")) else of_pieces)
+            for name, one in self._tensors().items()
+            if name != "present_BM"
+        }
+        changed |= {"at_T": at_T, "modality_PS": changed["modality_PS"][:, :length]}
+        return replace(self, counts_P=counts_R, **changed)
 
-        def chosen(tensor: Tensor) -> Tensor:
-            needed = tensor if tensor.ndim == 1 else tensor[:, :length]
-            return needed.index_select(0, at_R)
+    def _tensors(self) -> dict[str, Tensor]:
+        held = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: one for name, one in held.items() if isinstance(one, Tensor)}
 
-        return replace(self.mapped(chosen), counts_P=counts_R)
+
+def places_of(counts_P: IntArray, length: int) -> IntArray:
+    """The place of each token of pieces that are padded to a length and follow each other, [T]."""
+    return np.repeat(np.arange(len(counts_P)) * length, counts_P) + places(counts_P)
 
 
 def of_like_lengths(counts_P: IntArray) -> list[IntArray]:
@@ -129,7 +160,7 @@ class FusionBatch:
 
 
 def lay_out(modalities: Sequence[Points], hidden: Sequence[npt.NDArray[np.bool_]] | None = None) -> Pieces:
-    """The pieces of some samples that have any tokens, padded to the longest.
+    """The pieces of some samples that have any tokens.
 
     Args:
         modalities: of each of the M modalities, a piece for each of the B samples.
@@ -137,30 +168,25 @@ def lay_out(modalities: Sequence[Points], hidden: Sequence[npt.NDArray[np.bool_]
     """
     counts_MB = np.stack([one.counts for one in modalities])
     modality_P, sample_P = np.nonzero(counts_MB)
-    counts_P = counts_MB[modality_P, sample_P]
+    counts_P = counts_MB[modality_P, sample_P].astype(np.int64)
     length = max(1, int(counts_P.max(initial=0)))
-    # Pieces follow each other as their tokens do, modality by modality.
-    at_T = np.repeat(np.arange(len(counts_P)) * length, counts_P) + places(counts_P)
-    points = Points.joined(modalities)
-    size = (len(counts_P), length)
-
-    def padded(values_T: npt.NDArray[np.generic], filler: float, dtype: torch.dtype) -> Tensor:
-        flat = torch.full((size[0] * length, *values_T.shape[1:]), filler, dtype=dtype)
-        flat[torch.from_numpy(at_T)] = torch.from_numpy(np.ascontiguousarray(values_T)).to(dtype)
-        return flat.view(*size, *values_T.shape[1:])
-
-    of_token_T: IntArray = np.repeat(modality_P, counts_P).astype(np.int64)
+    points = Points.joined(modalities)  # modality by modality, as the pieces are
+    at_T = torch.from_numpy(places_of(counts_P, length))
+    modality_N = torch.full((len(counts_P) * length,), PADDING)
+    modality_N[at_T] = torch.from_numpy(np.repeat(modality_P, counts_P))
+    more = (np.log1p(points.extent_T), points.sign_T)
     return Pieces(
-        position_PS=padded(points.position_T, 0.0, torch.float64),
-        second_PS=padded(points.second_T, float("nan"), torch.float64),
-        values_PSW=padded(points.values_TW, 0.0, torch.float32),
-        extent_PS=padded(points.extent_T, 0.0, torch.float32),
-        sign_PS=padded(points.sign_T, 0.0, torch.float32),
-        axis_PS=padded(points.axis_T, 0, torch.int64),
-        form_PS=padded(points.form_T, 0, torch.int64),
-        modality_PS=padded(of_token_T, PADDING, torch.int64),
-        sample_P=torch.from_numpy(sample_P.astype(np.int64)),
-        modality_P=torch.from_numpy(modality_P.astype(np.int64)),
-        counts_P=counts_P.astype(np.int64),
-        hidden_PS=None if hidden is None else padded(np.concatenate(hidden), 0, torch.bool),
+        steps_T=torch.from_numpy(points.position_T / STEPS_A[points.axis_T]),
+        second_T=torch.from_numpy(points.second_T),
+        numbers_TF=torch.from_numpy(np.column_stack([points.values_TW, *more])),
+        axis_T=torch.from_numpy(points.axis_T).long(),
+        form_T=torch.from_numpy(points.form_T).long(),
+        at_T=at_T,
+        modality_PS=modality_N.view(len(counts_P), length),
+        sample_P=torch.from_numpy(sample_P),
+        vector_P=torch.from_numpy(sample_P * len(modalities) + modality_P),
+        present_BM=torch.from_numpy(counts_MB.T > 0),
+        counts_P=counts_P,
+        two_axes=not np.isnan(points.second_T).all(),
+        hidden_T=None if hidden is None else torch.from_numpy(np.concatenate(hidden)),
     )

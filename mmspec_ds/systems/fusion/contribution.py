@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mmspec_ds.evaluation import shapley
 from mmspec_ds.nn.initialization import init_linear
-from mmspec_ds.nn.module_flops import Cost, Pass, product
+from mmspec_ds.nn.module_flops import Cost, Pass, learns, product
 from mmspec_ds.systems.fusion.schema import Kind
 
 MOST_MODALITIES = 6
@@ -38,13 +38,11 @@ def coalitions(modalities: int) -> Tensor:
 
 def log_likelihood(logits_BC: Tensor, target_BC: Tensor, kind: Kind) -> Tensor:
     """The log-likelihood of targets [..., C] in nats, [...]: of one class among several, or of which groups are
-    there, summed over the groups. Targets and logits are broadcast to each other. Computed in float32 at
-    least."""
+    there (1 or 0), summed over the groups. Targets and logits are broadcast to each other. Computed in float32
+    at least."""
     logits = logits_BC.float() if logits_BC.element_size() < 4 else logits_BC
-    if kind == "groups":
-        target, logits = torch.broadcast_tensors(target_BC.to(logits.dtype), logits)
-        loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        return -loss.sum(-1)
+    if kind == "groups":  # log(1 - p), and log(p / (1 - p)) more for each that is there
+        return torch.addcmul(F.logsigmoid(-logits), target_BC.to(logits.dtype), logits).sum(-1)
     return (logits.log_softmax(-1) * target_BC).sum(-1)
 
 
@@ -96,53 +94,43 @@ class Predicted(NamedTuple):
     of_answer_BM: Tensor
 
 
-class Hints(NamedTuple):
-    """What the logits of the modalities say of their contributions without a fusion, nats [B, M], 0 where one
-    is absent; the answer is that of the mean of their logits.
-
-    Attributes:
-        first_BM: the likelihood of the answer with the modality alone, less that of the prior.
-        last_BM: that with the mean of all, less that with the mean of the others.
-        sure_BM: the likelihood of the modality's own answer.
-    """
-
-    first_BM: Tensor
-    last_BM: Tensor
-    sure_BM: Tensor
+def own_log_likelihood(logits_BC: Tensor, kind: Kind) -> Tensor:
+    """The log-likelihood of what the logits [..., C] tell as likeliest (`predicted`), nats [...]."""
+    if kind == "groups":
+        return F.logsigmoid(logits_BC.abs()).sum(-1)
+    return logits_BC.log_softmax(-1).amax(-1)
 
 
-def hints(logits_BMC: Tensor, present_BM: Tensor, prior_C: Tensor, kind: Kind) -> Hints:
-    """See `Hints`.
+def hints(logits_BMC: Tensor, mean_B1C: Tensor, count_B11: Tensor, prior_C: Tensor, kind: Kind) -> Tensor:
+    """What the logits of the modalities say of their contributions without a fusion, nats [B, M, 3]; the answer
+    is that of the mean of their logits:
+
+    0. the likelihood of the answer with the modality alone, less that of the prior;
+    1. that with the mean of all, less that with the mean of the others;
+    2. the likelihood of the modality's own answer.
 
     Args:
-        logits_BMC: of each modality alone, without the prior.
-        present_BM: which modalities are there, bool; what absent ones hold does not matter.
+        logits_BMC: of each modality alone, without the prior; of one that is absent the hints mean nothing.
+        mean_B1C: of those that are there.
+        count_B11: how many are there, at least 1.
         prior_C: the logits without any modality.
         kind: what is told.
     """
-    there_BM = present_BM.to(logits_BMC.dtype)
-    count_B11 = there_BM.sum(1)[:, None, None]
-    kept_BMC = logits_BMC * there_BM[..., None]
-    sum_B1C = kept_BMC.sum(1, keepdim=True)
-    all_B1C = prior_C + sum_B1C / count_B11.clamp_min(1)
-    others_BMC = prior_C + (sum_B1C - kept_BMC) / (count_B11 - 1).clamp_min(1)
-    answer_B1C = predicted(all_B1C, kind)
-    alone_BMC = prior_C + kept_BMC
+    all_B1C, alone_BMC = prior_C + mean_B1C, prior_C + logits_BMC
+    sum_BMC = mean_B1C * count_B11 - logits_BMC
+    others_BMC = torch.addcdiv(prior_C, sum_BMC, (count_B11 - 1).clamp_min(1))
+    every = (alone_BMC, all_B1C.expand_as(alone_BMC), prior_C.expand_as(alone_BMC), others_BMC)
     # In one call: for one sample most of the time is that of calls.
-    told = (alone_BMC, others_BMC, all_B1C, prior_C.expand_as(all_B1C))
-    alone_BM, others_BM, all_B1, none_B1 = log_likelihood(torch.cat(told, dim=1), answer_B1C, kind).split(
-        [one.shape[1] for one in told], dim=1
-    )
-    first_BM, last_BM = alone_BM - none_B1, all_B1 - others_BM
-    sure_BM = log_likelihood(alone_BMC, predicted(alone_BMC, kind), kind)
-    return Hints(first_BM * there_BM, last_BM * there_BM, sure_BM * there_BM)
+    worth_BM4 = log_likelihood(torch.stack(every, 2), predicted(all_B1C, kind)[:, None], kind)
+    gain_BM2 = worth_BM4[..., :2] - worth_BM4[..., 2:]
+    return torch.cat([gain_BM2, own_log_likelihood(alone_BMC, kind)[..., None]], -1)
 
 
 class ContributionHead(nn.Module):
     """Predicts Shapley values from the vectors in one pass.
 
     With even weights and two modalities the value is the mean of what a modality adds as the first and as the
-    last, which follows from the logits alone (`Hints`). A network adds to that, in one pass over the
+    last, which follows from the logits alone (`hints`). A network adds to that, in one pass over the
     modalities: it sees a modality's vector, the logits that it gives alone, the hints, which modality it is,
     and the mean of what it makes of all modalities that are there. At the start it adds nothing.
 
@@ -161,6 +149,7 @@ class ContributionHead(nn.Module):
     def __init__(self, d_model: int, modalities: int, classes: int, width: int, kind: Kind) -> None:
         super().__init__()
         self.kind: Kind = kind
+        self.classes = classes
         self.norm = nn.LayerNorm(d_model)
         self.read = init_linear(nn.Linear(d_model + classes + 3 + modalities, width))
         self.compare = init_linear(nn.Linear(2 * width + 2 * classes, width))
@@ -181,25 +170,29 @@ class ContributionHead(nn.Module):
             present_BM: which modalities are there, bool; what absent ones hold does not matter.
             prior_C: the logits without any modality.
         """
+        vectors_BMD, logits_BMC = vectors_BMD.detach(), logits_BMC.detach()
         there_BM1 = present_BM[..., None].to(vectors_BMD.dtype)
-        vectors_BMD, logits_BMC = vectors_BMD.detach() * there_BM1, logits_BMC.detach() * there_BM1
-        hint = hints(logits_BMC, present_BM, prior_C, self.kind)
-        which_BMM = self.which_MM.expand(len(present_BM), -1, -1).to(vectors_BMD.dtype)
-        seen = torch.cat([self.norm(vectors_BMD), logits_BMC, torch.stack(hint, dim=-1), which_BMM], dim=-1)
-        read_BMX = F.gelu(self.read(seen)) * there_BM1
         count_B11 = there_BM1.sum(1, keepdim=True).clamp_min(1)
-        mean_BMX = (read_BMX.sum(1, keepdim=True) / count_B11).expand_as(read_BMX)
-        mean_BMC = (logits_BMC.sum(1, keepdim=True) / count_B11).expand_as(logits_BMC)
-        both = torch.cat([read_BMX, mean_BMX, mean_BMC, logits_BMC - mean_BMC], dim=-1)
-        told_BM2 = self.tell(F.gelu(self.deepen(F.gelu(self.compare(both)))))
-        plain_BM = (hint.first_BM + hint.last_BM) / 2
-        told_BM2 = (told_BM2 + self.share * plain_BM[..., None]) * there_BM1
-        return Predicted(told_BM2[..., 1], told_BM2[..., 0])
+        share_B1M = (there_BM1 / count_B11).transpose(1, 2)
+        mean_B1C = share_B1M @ logits_BMC
+        hints_BM3 = hints(logits_BMC, mean_B1C, count_B11, prior_C, self.kind)
+        which_BMM = self.which_MM.to(vectors_BMD.dtype).expand(len(present_BM), -1, -1)
+        seen = torch.cat([self.norm(vectors_BMD), logits_BMC, hints_BM3, which_BMM], dim=-1)
+        read_BMX = F.gelu(self.read(seen))
+        mean_BMX = (share_B1M @ read_BMX).expand_as(read_BMX)
+        both = (read_BMX, mean_BMX, mean_B1C.expand_as(logits_BMC), logits_BMC - mean_B1C)
+        told_BM2 = self.tell(F.gelu(self.deepen(F.gelu(self.compare(torch.cat(both, dim=-1))))))
+        both_BM1 = hints_BM3[..., :2].sum(-1, keepdim=True)
+        told_BM2 = torch.addcmul(told_BM2, self.share, both_BM1, value=0.5) * there_BM1
+        of_answer_BM, of_truth_BM = told_BM2.unbind(-1)
+        return Predicted(of_truth_BM, of_answer_BM)
 
     def cost(self, samples: float) -> Cost:
         """FLOPs of a pass of so many samples, and of the gradient of what is predicted."""
         count = Pass(wanted=False)
         count.through(self.norm)
+        rows, width = samples * len(self.which_MM), self.read.out_features
         for layer in (self.read, self.compare, self.deepen, self.tell):
-            count.linear(layer, samples * len(self.which_MM))
-        return count.cost
+            count.linear(layer, rows)
+        means = product(rows * self.classes, 0) + product(rows * width, learns(self.read))
+        return count.cost + means

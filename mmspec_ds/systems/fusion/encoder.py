@@ -1,11 +1,10 @@
 """The encoder of a fusion model: one set of weights for every modality, each of which is encoded by itself.
 
-Axes: P pieces, S places, D model width, B samples, M modalities.
+Axes: P pieces, S places, D model width, B samples, M modalities, N = B * M.
 """
 
 from typing import NamedTuple, cast
 
-import torch
 from torch import Tensor, nn
 
 from mmspec_ds.moe.expert_parallel import ALONE, Placement
@@ -17,8 +16,9 @@ from mmspec_ds.nn.encoder import Encoder, EncoderOutput, MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.module_flops import Cost, encoder_cost, learns, pooling_cost
 from mmspec_ds.nn.pooling import AttentionPooling, MeanPooling
+from mmspec_ds.nn.token_embedding import TokenEmbedding
 from mmspec_ds.systems.fusion.batch import Pieces
-from mmspec_ds.systems.fusion.embedding import TokenEmbedding
+from mmspec_ds.systems.fusion.embedding import embed_pieces, embedding_cost
 from mmspec_ds.systems.fusion.run_settings import FusionEncoderSettings
 
 
@@ -80,26 +80,25 @@ class ModalityEncoder(KeepsTemperature):
     def states(self, pieces: Pieces, temperature: float | None = None) -> EncoderOutput:
         """A state for each token, [P, S, D]."""
         tau = self.temperature if temperature is None else temperature
-        return self.encoder(self.embedding(pieces), pieces.modality_PS, tau)
+        return self.encoder(embed_pieces(self.embedding, pieces), pieces.modality_PS, tau)
 
-    def forward(self, pieces: Pieces, samples: int, temperature: float | None = None) -> Encoded:
-        """The vectors of the modalities of `samples` samples, B."""
+    def forward(self, pieces: Pieces, temperature: float | None = None) -> Encoded:
+        """The vectors of the modalities of the samples."""
         parts = self._parts(pieces)
         encoded = [self.states(part, temperature) for part in parts]
-        vectors_PD = torch.cat([self.pooling(one.hidden_BSD, one.mask_BS) for one in encoded])
-        modalities = len(self.modalities)
-        at_P = torch.cat([part.sample_P * modalities + part.modality_P for part in parts])
-        flat = vectors_PD.new_zeros(samples * modalities, vectors_PD.shape[1]).index_copy(0, at_P, vectors_PD)
-        present = torch.zeros(samples * modalities, dtype=torch.bool, device=at_P.device)
-        present[at_P] = True
+        hidden_BSD, present_BM = encoded[0].hidden_BSD, pieces.present_BM
+        vectors_ND = hidden_BSD.new_zeros(present_BM.numel(), hidden_BSD.shape[2])
+        for part, one in zip(parts, encoded):
+            pooled_PD = self.pooling(one.hidden_BSD, one.mask_BS)
+            vectors_ND = vectors_ND.index_copy(0, part.vector_P, pooled_PD)
         reports = tuple(one for one in encoded[0].reports if isinstance(one, RoutingReport))
-        return Encoded(flat.view(samples, modalities, -1), present.view(samples, modalities), reports)
+        return Encoded(vectors_ND.view(*present_BM.shape, -1), present_BM, reports)
 
     def cost(self, pieces: Pieces) -> Cost:
         """FLOPs of a pass of these pieces, without those of experts; see `module_flops`."""
         of_tokens, width = learns(self.embedding), self.embedding.first_KD.shape[1]
         of_states = of_tokens or learns(self.encoder)
-        cost = self.embedding.cost(pieces)
+        cost = embedding_cost(self.embedding, pieces)
         for part in self._parts(pieces):
             count, places = part.modality_PS.shape
             cost += encoder_cost(self.encoder, count, places, of_input=of_tokens)

@@ -55,8 +55,8 @@ class ModalityHeads(nn.Module):
 
     def forward(self, vectors_BMD: Tensor) -> Tensor:
         """The logits of each modality by itself, [B, M, C], without the prior."""
-        normed_BMD = self.norm(vectors_BMD)
-        return torch.stack([head(normed_BMD[:, at]) for at, head in enumerate(self.heads)], dim=1)
+        normed_MBD = self.norm(vectors_BMD).unbind(1)
+        return torch.stack([head(normed_BD) for head, normed_BD in zip(self.heads, normed_MBD)], dim=1)
 
     def cost(self, samples: float, gradients: int) -> Cost:
         """FLOPs of the heads and of a weighted sum of their logits, of whose two factors so many have a
@@ -77,8 +77,7 @@ def even_weights(present_BM: Tensor) -> Tensor:
 
 def softmax_of_present(score_BM: Tensor, present_BM: Tensor) -> Tensor:
     """A softmax over the modalities that are there, float32 [B, M]; all 0 where none is."""
-    score_BM = score_BM.float().masked_fill(~present_BM, -1e9)
-    return score_BM.softmax(1) * present_BM
+    return torch.where(present_BM, score_BM, -1e9).softmax(1, dtype=torch.float32) * present_BM
 
 
 def scale_of_contributions(classes: int, kind: Kind) -> nn.Parameter:

@@ -2,7 +2,7 @@
 
 Positions stay known: what is learnt is how strong a spectrum is where, which needs no label.
 
-Axes: P pieces, S places, W intensities of a token.
+Axes: P pieces, T tokens, D model width, W intensities of a token.
 """
 
 import torch
@@ -12,9 +12,9 @@ from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum, weights_of
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector, with_values
 from mmspec_ds.nn.module_flops import Cost, Pass
+from mmspec_ds.spectra.axes import Form
 from mmspec_ds.systems.fusion.batch import FusionBatch, Pieces
 from mmspec_ds.systems.fusion.objective import FusionLoss, FusionObjectiveModule
-from mmspec_ds.systems.fusion.tokens import Form
 
 
 class MaskedObjective(FusionObjectiveModule):
@@ -29,17 +29,20 @@ class MaskedObjective(FusionObjectiveModule):
         if self.training:
             model.encoder.keep_temperature(schedule.temperature)
         encoded = model.encoder.states(pieces, schedule.temperature if self.training else None)
-        told_PSW = model.reconstruct(encoded.hidden_BSD).float()
-        counted_PSW = hidden_intensities(pieces) * batch.weight_B[pieces.sample_P, None, None]
-        error_PSW = (told_PSW - pieces.values_PSW).square() * counted_PSW
+        of_tokens_TD = encoded.hidden_BSD.flatten(0, 1).index_select(0, pieces.at_T)
+        told_TW = model.reconstruct(of_tokens_TD).float()
+        sample_T = pieces.sample_P[pieces.at_T // pieces.modality_PS.shape[1]]
+        counted_TW = hidden_intensities(pieces) * batch.weight_B[sample_T, None]
+        error_TW = (told_TW - pieces.values_TW).square() * counted_TW
         # Not needed here: so that the weights of the pooling have a gradient, which is zero.
         pooled_PD = model.encoder.pooling(encoded.hidden_BSD, encoded.mask_BS)
         local = tuple(one for one in encoded.reports if isinstance(one, RoutingReport))
         vectors = [to_vector(one) for one in local]
         if not any(weights_of(self.routing, schedule).values()):
             vectors = [one.detach() for one in vectors]
-        tokens = pieces.mask_PS.sum().float()
-        sums = torch.stack([error_PSW.sum() + 0.0 * pooled_PD.sum(), counted_PSW.sum(), tokens])
+        counted = counted_TW.sum()
+        tokens = counted.new_full((), len(pieces.at_T))
+        sums = torch.stack([error_TW.sum() + 0.0 * pooled_PD.sum(), counted, tokens])
         everywhere = sum_over_ranks(torch.cat([sums, *vectors]), self.group)
         task = everywhere[0] / everywhere[1].detach().clamp_min(1)
         reports = with_values(local, everywhere[3:]) if local else ()
@@ -57,15 +60,15 @@ class MaskedObjective(FusionObjectiveModule):
         """FLOPs of a pass of a batch, without those of experts."""
         assert self.model.reconstruct is not None
         count = Pass()
-        count.linear(self.model.reconstruct, batch.pieces.modality_PS.numel())
+        count.linear(self.model.reconstruct, len(batch.pieces.at_T))
         return self.model.encoder.cost(batch.pieces) + count.cost
 
 
 def hidden_intensities(pieces: Pieces) -> Tensor:
-    """1 for each intensity that is to be predicted, [P, S, W]: all of a hidden patch, the one of a hidden peak,
+    """1 for each intensity that is to be predicted, [T, W]: all of a hidden patch, the one of a hidden peak,
     none of a precursor."""
-    assert pieces.hidden_PS is not None
-    first_W = torch.arange(pieces.values_PSW.shape[2], device=pieces.form_PS.device) == 0
-    of_patch_PS1 = (pieces.form_PS == Form.PATCH)[..., None]
-    of_peak_PS1 = (pieces.form_PS == Form.PEAK)[..., None]
-    return (pieces.hidden_PS[..., None] & (of_patch_PS1 | (of_peak_PS1 & first_W))).float()
+    assert pieces.hidden_T is not None
+    first_W = torch.arange(pieces.values_TW.shape[1], device=pieces.form_T.device) == 0
+    of_patch_T1 = (pieces.form_T == Form.PATCH)[:, None]
+    of_peak_T1 = (pieces.form_T == Form.PEAK)[:, None]
+    return (pieces.hidden_T[:, None] & (of_patch_T1 | (of_peak_T1 & first_W))).float()

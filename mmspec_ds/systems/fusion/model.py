@@ -66,10 +66,10 @@ class FusionModel(nn.Module):
         """Whether contributions are predicted."""
         return isinstance(self.fuser, ContributionFuser | ContributionVectors)
 
-    def encode(self, pieces: Pieces, samples: int, temperature: float | None = None) -> Encoded:
-        """The vectors of the modalities of some samples; `temperature` is the router's tau, the model's own if
-        none is given."""
-        return self.encoder(pieces, samples, temperature)
+    def encode(self, pieces: Pieces, temperature: float | None = None) -> Encoded:
+        """The vectors of the samples' modalities; `temperature` is the router's tau, the model's own if none is
+        given."""
+        return self.encoder(pieces, temperature)
 
     def fuse(self, vectors_BMD: Tensor, present_BM: Tensor) -> Fused:
         """The logits [B, C] of samples of which the modalities `present_BM` are known, the prior included, and

@@ -98,13 +98,13 @@ class FusionObjectiveModule(nn.Module):
         if moves:
             self.model.encoder.keep_temperature(schedule.temperature)
         temperature = schedule.temperature if moves else None
-        encoded = self.model.encode(batch.pieces, len(batch.weight_B), temperature)
+        encoded = self.model.encode(batch.pieces, temperature)
         sums, names, of_teacher = self._sums(batch, encoded)
         vectors = [to_vector(one) for one in encoded.reports]
         if not any(weights_of(self.routing, schedule).values()):
             vectors = [one.detach() for one in vectors]  # no loss needs a gradient of the routers' sums
-        tokens = batch.pieces.mask_PS.sum().to(sums)
-        everywhere = sum_over_ranks(torch.cat([sums, tokens.view(1), *vectors]), self.group)
+        tokens = sums.new_full((1,), len(batch.pieces.at_T))
+        everywhere = sum_over_ranks(torch.cat([sums, tokens, *vectors]), self.group)
         heads, rest = everywhere[: len(sums)].view(-1, 2), everywhere[len(sums) + 1 :]
         means = heads[:, 0] / heads[:, 1].detach().clamp_min(1)
         parts = dict(zip(names, means))

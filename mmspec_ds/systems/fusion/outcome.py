@@ -45,7 +45,7 @@ PARTS = ("probability_NC", *(f"{name}_NM" for name in ("weight", "of_answer", "o
 PARTS += ("head_of_answer_NM", "head_of_truth_NM", "present_NM")
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def tell(model: FusionModel, batches: Iterable[FusionBatch], device: torch.device) -> Outcome:
     """What a model tells of the samples of some batches, in their order. The model is in evaluation mode
     afterwards."""
@@ -58,7 +58,7 @@ def tell(model: FusionModel, batches: Iterable[FusionBatch], device: torch.devic
 
 def _of_batch(model: FusionModel, batch: FusionBatch) -> list[Array]:
     kind = model.schema.kind
-    encoded = model.encode(batch.pieces, len(batch.weight_B))
+    encoded = model.encode(batch.pieces)
     fused = model.fuse(encoded.vectors_BMD, encoded.present_BM)
     logits_KBC = model.coalition_logits(encoded.vectors_BMD, encoded.present_BM)
     of_answer_BM, of_truth_BM = (

@@ -15,6 +15,7 @@ from mmspec_ds.systems.fusion.contribution import (
     predicted,
 )
 from mmspec_ds.systems.fusion.outcome import head_correlations
+from mmspec_ds.systems.fusion.schema import Kind
 from tests.systems.fusion.conftest import learn, make_task
 
 
@@ -81,8 +82,42 @@ def test_hints_are_exact_for_two_modalities_in_even_shares() -> None:
 
         every = logits_of_coalitions(fuse, logits, present)
         exact = exact_contributions(every, predicted(every[-1], kind), kind)
-        found = hints(logits, present, prior, kind)
-        torch.testing.assert_close((found.first_BM + found.last_BM) / 2, exact, rtol=1e-4, atol=1e-5)
+        count = present.sum(1)[:, None, None]
+        mean = (logits * present[..., None]).sum(1, keepdim=True) / count
+        found = hints(logits, mean, count, prior, kind)[..., :2].mean(-1) * present
+        torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["classes", "groups"])
+def test_hints_written_out(kind: Kind) -> None:
+    """Three modalities, of which one, two or all are there, class by class in Python's own float64."""
+    prior, given = [0.2, -0.1, 0.4], [[1.5, -2.0, 0.3], [-0.7, 0.9, 0.1], [30.0, -40.0, 2.0]]
+
+    def mean_of(rows: list[int]) -> list[float]:
+        return [prior[c] + sum(given[at][c] for at in rows) / max(len(rows), 1) for c in range(3)]
+
+    def worth(logits: list[float], told: list[float]) -> float:
+        if kind == "groups":
+            return -sum(math.log1p(math.exp(-x if group else x)) for x, group in zip(logits, told))
+        return math.log(sum(math.exp(x) * one for x, one in zip(logits, told)) / sum(map(math.exp, logits)))
+
+    def answer(logits: list[float]) -> list[float]:
+        return [float(x > 0 if kind == "groups" else x == max(logits)) for x in logits]
+
+    logits = torch.tensor([given], dtype=torch.float64)
+    for rows in ([0, 1, 2], [0, 2], [1]):
+        mean = logits[:, rows].mean(1, keepdim=True)
+        count = torch.full((1, 1, 1), float(len(rows)), dtype=torch.float64)
+        found = hints(logits, mean, count, torch.tensor(prior, dtype=torch.float64), kind)[0]
+        told = answer(mean_of(rows))
+        for at in rows:
+            alone, others = mean_of([at]), mean_of([one for one in rows if one != at])
+            expected = [
+                worth(alone, told) - worth(prior, told),
+                worth(mean_of(rows), told) - worth(others, told),
+                worth(alone, answer(alone)),
+            ]
+            assert found[at].tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 def test_the_head_learns_exact_values_and_changes_nothing_else() -> None:

@@ -5,11 +5,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from mmspec_ds.spectra.axes import Axis
 from mmspec_ds.systems.fusion.corruption import CorruptionSettings, choose, with_noise
 from mmspec_ds.systems.fusion.data import make_batch
 from mmspec_ds.systems.fusion.evaluate import spoilt_scores
 from mmspec_ds.systems.fusion.factory import make_model
-from mmspec_ds.systems.fusion.tokens import Axis, patches, peaks
+from mmspec_ds.systems.fusion.tokens import patches, peaks
 from mmspec_ds.systems.fusion.trained import TrainedFusion
 from tests.systems.fusion.conftest import SCHEMA, make_data, make_run
 
@@ -61,12 +62,13 @@ def test_a_batch_is_what_its_choice_says() -> None:
     plain = make_batch(data, rows)
     missing = CorruptionSettings(share=1.0, kinds=("missing",))
     spoilt = make_batch(data, rows, corruption=missing, seeds_B=[(0, row) for row in range(3)], column=0)
-    assert plain.pieces.modality_P.tolist() == [0, 0, 0, 1, 1, 1]
-    assert spoilt.pieces.modality_P.tolist() == [1, 1, 1]
+    assert plain.pieces.present_BM.tolist() == [[True, True]] * 3
+    assert spoilt.pieces.present_BM.tolist() == [[False, True]] * 3
     shuffled = CorruptionSettings(share=1.0, kinds=("shuffled",))
     other = make_batch(data, rows, corruption=shuffled, seeds_B=[(0, row) for row in range(3)], column=1)
-    np.testing.assert_array_equal(other.pieces.position_PS[:3], plain.pieces.position_PS[:3])
-    assert (other.pieces.position_PS[3:] != plain.pieces.position_PS[3:]).any()
+    first = int(plain.pieces.counts_P[:3].sum())
+    np.testing.assert_array_equal(other.pieces.steps_T[:first], plain.pieces.steps_T[:first])
+    assert other.pieces.steps_T[first:].tolist() != plain.pieces.steps_T[first:].tolist()
     assert other.target_BC.equal(plain.target_BC)
 
 

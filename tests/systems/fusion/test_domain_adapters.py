@@ -29,7 +29,7 @@ def settings(kind: str, width: int = 1, share: float = 1.0) -> AdaptSettings:
 def vectors(model: FusionModel, batch: FusionBatch) -> torch.Tensor:
     model.eval()
     with torch.no_grad():
-        return model.encode(batch.pieces, 8).vectors_BMD
+        return model.encode(batch.pieces).vectors_BMD
 
 
 @pytest.mark.parametrize("kind", KINDS)

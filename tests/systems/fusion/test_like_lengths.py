@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from mmspec_ds.spectra.axes import Axis
 from mmspec_ds.systems.fusion import batch as batches
 from mmspec_ds.systems.fusion.batch import Pieces, lay_out, of_like_lengths
 from mmspec_ds.systems.fusion.encoder import ModalityEncoder
 from mmspec_ds.systems.fusion.run_settings import FusionEncoderSettings
-from mmspec_ds.systems.fusion.tokens import Axis, Points, peaks
+from mmspec_ds.systems.fusion.tokens import Points, peaks
 
 
 def made(counts: list[int], axis: Axis) -> Points:
@@ -36,7 +37,7 @@ def test_vectors_and_gradients_are_those_of_all_together(monkeypatch: pytest.Mon
     def found(saved: int) -> tuple[int, torch.Tensor, list[torch.Tensor], float]:
         monkeypatch.setattr(batches, "SAVED", saved)
         encoder.zero_grad()
-        vectors_BMD, present_BM, _ = encoder(pieces, 4)
+        vectors_BMD, present_BM, _ = encoder(pieces)
         assert present_BM.tolist() == [[True, True], [False, True], [True, True], [True, True]]
         assert not vectors_BMD[1, 0].any()
         vectors_BMD.square().sum().backward()
@@ -57,5 +58,6 @@ def test_a_part_has_no_place_that_none_of_it_needs(monkeypatch: pytest.MonkeyPat
     short, long = pieces.of_like_lengths()
     assert (short.modality_PS.shape, long.modality_PS.shape) == ((1, 1), (1, 3))
     assert (short.sample_P.tolist(), long.sample_P.tolist()) == ([1], [0])
-    torch.testing.assert_close(long.position_PS, pieces.position_PS[:1])
-    torch.testing.assert_close(short.values_PSW, pieces.values_PSW[1:, :1])
+    assert (short.at_T.tolist(), long.at_T.tolist()) == ([0], [0, 1, 2])
+    torch.testing.assert_close(long.steps_T, pieces.steps_T[:3])
+    torch.testing.assert_close(short.numbers_TF, pieces.numbers_TF[3:])

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmspec_ds.nn.token_embedding import TokenEmbedding
+from mmspec_ds.spectra.axes import Axis, Form
 from mmspec_ds.spectra.records import (
     HSQC,
     CarbonNMR,
@@ -19,10 +21,8 @@ from mmspec_ds.spectra.records import (
     TandemMS,
 )
 from mmspec_ds.systems.fusion.batch import lay_out
-from mmspec_ds.systems.fusion.embedding import TokenEmbedding
+from mmspec_ds.systems.fusion.embedding import embed_pieces
 from mmspec_ds.systems.fusion.tokens import (
-    Axis,
-    Form,
     Points,
     TokenSettings,
     of_records,
@@ -83,17 +83,20 @@ def test_the_layout_of_pieces() -> None:
     other = Points.joined([peaks([5.0], [1], Axis.C_PPM, 3), peaks([6.0, 7.0, 8.0], [1, 1, 1], Axis.C_PPM, 3)])
     found = lay_out([one, other])
     assert found.sample_P.tolist() == [0, 0, 1]
-    assert found.modality_P.tolist() == [0, 1, 1]
-    assert found.position_PS.tolist() == [[1, 2, 0], [5, 0, 0], [6, 7, 8]]
+    assert found.vector_P.tolist() == [0, 1, 3]
+    assert found.present_BM.tolist() == [[True, True], [False, True]]
+    assert found.steps_T.tolist() == pytest.approx([200, 400, 100, 120, 140, 160], rel=1e-6)
+    assert found.at_T.tolist() == [0, 1, 3, 6, 7, 8]
     assert found.modality_PS.tolist() == [[0, 0, -1], [1, -1, -1], [1, 1, 1]]
-    assert found.second_PS.isnan().all()
+    assert found.second_T.isnan().all()
+    assert not found.two_axes
 
 
 def test_the_embedding_depends_on_what_a_token_says_alone() -> None:
     torch.manual_seed(0)
     embed = TokenEmbedding(d_model=8, patch=3, features=16, std=0.5).double()
     same = peaks([100.0, 100.0], [0.5, 0.5], Axis.MZ, 3)
-    base = embed(lay_out([same]))[0]
+    base = embed_pieces(embed, lay_out([same]))[0]
     torch.testing.assert_close(base[0], base[1], rtol=0, atol=0)
     for other in (
         peaks([100.01], [0.5], Axis.MZ, 3),
@@ -104,9 +107,9 @@ def test_the_embedding_depends_on_what_a_token_says_alone() -> None:
         peaks([100.0], [0.5], Axis.MZ, 3, second_T=np.array([0.0])),
         Points.of(np.array([100.0]), same.values_TW[:1].astype(float), Axis.MZ, Form.PATCH),
     ):
-        assert (embed(lay_out([other]))[0, 0] - base[0]).abs().max() > 1e-3
-    hidden = embed(lay_out([same], [np.array([True, False])]))[0]
-    silent = embed(lay_out([peaks([100.0], [0.0], Axis.MZ, 3)]))[0, 0]
+        assert (embed_pieces(embed, lay_out([other]))[0, 0] - base[0]).abs().max() > 1e-3
+    hidden = embed_pieces(embed, lay_out([same], [np.array([True, False])]))[0]
+    silent = embed_pieces(embed, lay_out([peaks([100.0], [0.0], Axis.MZ, 3)]))[0, 0]
     torch.testing.assert_close(hidden[0], silent + embed.hidden_D)
     torch.testing.assert_close(hidden[1], base[1])
 
@@ -115,8 +118,12 @@ def test_positions_keep_their_decimals_in_half_precision() -> None:
     """m/z 1000.000 and 1000.005 are 200,000 and 200,001 steps: bfloat16 could not tell them apart."""
     embed = TokenEmbedding(d_model=8, patch=1, features=16, std=0.5).to(torch.bfloat16)
     pieces = lay_out([peaks([1000.0, 1000.005], [1, 1], Axis.MZ, 1)])
-    first, second = embed(pieces)[0].float()
-    waves = embed.sinusoids(pieces.position_PS / 0.005, torch.float32)[0]
+    first, second = embed_pieces(embed, pieces)[0].float()
+    exact = TokenEmbedding(d_model=8, patch=1, features=16, std=0.5)
+    exact.load_state_dict(embed.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(first, embed_pieces(exact, pieces)[0, 0], rtol=0.05, atol=0.05)
+    waves = embed.sinusoids(torch.tensor([1000.0, 1000.005], dtype=torch.float64) / 0.005, torch.float32)
     expected = math.sin(2 * math.pi * 200_001 / 2)
     assert waves[1, 0].item() == pytest.approx(expected, abs=1e-4)
     assert (first - second).abs().max() > 0.05

@@ -49,7 +49,7 @@ class Teacher:
     @torch.no_grad()
     def told(self, batch: FusionBatch) -> Told:
         """What the teacher makes of the samples of a batch, of all modalities that they have."""
-        encoded = self.model.encode(batch.pieces, len(batch.weight_B))
+        encoded = self.model.encode(batch.pieces)
         return Told(encoded.vectors_BMD, self.model.fuse(*encoded[:2]).logits_BC, encoded.reports)
 
     def cost(self, batch: FusionBatch) -> Cost:

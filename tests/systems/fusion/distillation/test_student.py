@@ -91,8 +91,8 @@ def test_parts_of_the_loss_by_hand(teacher: Path) -> None:
     task.module.train()
     loss = task.module(batch, 0.0)
     with torch.no_grad():
-        ours = task.network.encode(batch.pieces, 32)
-    theirs = objective.teacher.model.encode(batch.pieces, 32).vectors_BMD
+        ours = task.network.encode(batch.pieces)
+    theirs = objective.teacher.model.encode(batch.pieces).vectors_BMD
     assert task.network.transfer is not None
     square = (task.network.transfer(ours.vectors_BMD) - theirs).square().mean(-1).detach().double()
     rows = [square[at][ours.present_BM[at]].mean() for at in range(32)]
