@@ -58,6 +58,12 @@ REGISTRY = {
     ),
     "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
     "cohort": Benchmark("cohort.py", "fusion of cohorts' tables", "blocks alone; five other ways to fuse"),
+    "cohort_network": Benchmark(
+        "cohort_network.py", "the fusion network on a cohort, pretrained or not", "linear models, same splits"
+    ),
+    "cohort_studies": Benchmark(
+        "cohort_studies.py", "mmspec cohort on seven studies", "tables alone; shuffled classes"
+    ),
     "texts": Benchmark("texts.py", "tokens of a spectrum as text, and their cost", "the published form"),
     "distillation": Benchmark(
         "distillation.py", "students of a fusion model and their latency", "the teacher; no teacher"
