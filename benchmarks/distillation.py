@@ -88,8 +88,8 @@ def one_pass(model: FusionModel, batch: FusionBatch) -> None:
 def latencies(
     models: Mapping[str, FusionModel], data: FusionData, size: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of one pass of a batch of so many molecules by each model, in turn. Of one molecule, a time is the
-    mean over `ALONE` different ones, which a model passes one after the other."""
+    """Seconds of one pass of a batch of so many molecules by each model, in turn. Of one molecule, a time is
+    the mean over `ALONE` different ones, which a model passes one after the other."""
     batches = list(islice(batches_of(data, size), ALONE if size == 1 else 1))
 
     def all_of(model: FusionModel) -> None:
@@ -98,14 +98,14 @@ def latencies(
 
     works: dict[str, Work] = {name: partial(all_of, model) for name, model in models.items()}
     for name, work in works.items():
-        print(f"first passes of {name}, {size} at a time: {seconds(work, torch.device('cpu')):.1f} s", flush=True)
+        print(
+            f"first passes of {name}, {size} at a time: {seconds(work, torch.device('cpu')):.1f} s", flush=True
+        )
     found = interleaved(works, torch.device("cpu"), rounds)
     return {name: [value / len(batches) for value in values] for name, values in found.items()}
 
 
-def latency_rows(
-    models: Mapping[str, FusionModel], data: FusionData, rounds: int
-) -> list[dict[str, str]]:
+def latency_rows(models: Mapping[str, FusionModel], data: FusionData, rounds: int) -> list[dict[str, str]]:
     """Rows of the latency of models named "teacher" and "student", and perhaps "teacher compiled" and "student
     compiled", each with the ratio to its like."""
     rows = []
@@ -116,7 +116,9 @@ def latency_rows(
             how = name.partition(" ")[2]
             teacher, student = (medians[f"{one} {how}".strip()] for one in ("teacher", "student"))
             ratio = f"{teacher / student:.2f}"
-            rows.append({"model": name, "batch": str(size), "ms": f"{value:.3f}", "teacher_over_student": ratio})
+            rows.append(
+                {"model": name, "batch": str(size), "ms": f"{value:.3f}", "teacher_over_student": ratio}
+            )
     return rows
 
 

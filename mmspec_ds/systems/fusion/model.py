@@ -67,9 +67,9 @@ class FusionModel(nn.Module):
         return isinstance(self.fuser, ContributionFuser | ContributionVectors)
 
     def compile_inference(self) -> None:
-        """Make few kernels of the many small steps of `encode` and `fuse`, when each is first called: for pieces
-        and samples of any number, with the same results but for rounding. Shapes of 1 have kernels of their own,
-        and so has each of the two modes, with gradients and without. Sparse layers stay as they are."""
+        """Make few kernels of the many small steps of `encode` and `fuse`, when each is first called: for any
+        number of pieces, tokens and samples, with the same results but for rounding. A size of 1 has kernels of
+        its own. A sparse encoder stays as it is."""
         parts: list[tuple[nn.Module, str]] = [(self, "fuse")]
         parts += [] if self.encoder.is_sparse else [(self.encoder, "pooled")]
         for module, name in parts:

@@ -100,9 +100,7 @@ def test_tokens_with_two_coordinates_and_sparse_layers_are_told_alike(tmp_path: 
 
 @NEEDS_COMPILER
 @pytest.mark.usefixtures("traced_only")
-def test_more_graphs_than_are_allowed_change_no_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_graphs_than_are_allowed_change_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.compiler.reset()
     monkeypatch.setattr("torch._dynamo.config.recompile_limit", 1)
     folder = saved(tmp_path / "run")
