@@ -58,6 +58,12 @@ REGISTRY = {
     ),
     "library": Benchmark("library.py", "vector search in a large library", "comparison with all vectors"),
     "cohort": Benchmark("cohort.py", "fusion of cohorts' tables", "blocks alone; five other ways to fuse"),
+    "cohort_network": Benchmark(
+        "cohort_network.py", "the fusion network on a cohort, pretrained or not", "linear models, same splits"
+    ),
+    "cohort_studies": Benchmark(
+        "cohort_studies.py", "mmspec cohort on seven studies", "tables alone; shuffled classes"
+    ),
     "texts": Benchmark("texts.py", "tokens of a spectrum as text, and their cost", "the published form"),
     "distillation": Benchmark(
         "distillation.py", "students of a fusion model and their latency", "the teacher; no teacher"
@@ -70,6 +76,9 @@ REGISTRY = {
     ),
     "fusion_robustness": Benchmark(
         "fusion_robustness.py", "fusion where a modality is spoilt", "concatenation, OGM-GE, gated, late fusion"
+    ),
+    "axis_elucidation": Benchmark(
+        "axis_elucidation.py", "structures by one embedding for all spectra", "one of each kind; pretrained"
     ),
     "readers": Benchmark("fuzz_formats.py", "readers of files", "damaged files"),
 }

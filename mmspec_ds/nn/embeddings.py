@@ -71,7 +71,8 @@ class DiscreteTable(nn.Module):
 
     A token's embedding is the sum of its fields' rows: one `embedding_bag` for the whole batch. The rows of
     an ordinal field are a learned table plus a learned projection of sinusoids of the value, so neighbouring
-    bins start alike and a bin that is rarely seen learns from its neighbours.
+    bins start alike and a bin that is rarely seen learns from its neighbours. `wave_elements` is the number of
+    elements of these sinusoids.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class DiscreteTable(nn.Module):
             # wavelengths.
             weight = torch.randn(features, d_model) * (std / math.sqrt(features / 2))
             self.ordinal_projections.append(nn.Parameter(weight))
+        self.wave_elements = sum(features * fields[place].size for place in self._ordinal_pieces)
 
     def forward(self, tokens: Mapping[Modality, ModalityTokens]) -> Tensor:
         """The tokens of all modalities, one modality after the other: [N, D].
@@ -233,7 +235,7 @@ class SpectraEmbedding(nn.Module):
             ValueError: the batch holds a modality that the model was not built for, fields that do not fit the
                 schema, or (checked on a CPU only) a discrete value out of range.
         """
-        tokens = self._in_order(spectra)
+        tokens = tokens_in_order(spectra, self.schemas)
         content_ND = self.discrete(tokens)
         found = {}
         for m, part in tokens.items():
@@ -254,26 +256,39 @@ class SpectraEmbedding(nn.Module):
         padded_PD = padded_PD.index_copy(0, place_N, content_ND)
         return padded_PD.view(*spectra.modality_BS.shape, self.d_model), found
 
-    def _in_order(self, spectra: SpectraBatch) -> dict[Modality, ModalityTokens]:
-        """Tokens of every modality of the schema, in its order; none where the batch lacks one."""
-        unknown = [Modality(m).name for m in spectra.tokens if m not in self.schemas]
-        if unknown:
-            known = ", ".join(m.name for m in self.schemas)
-            raise ValueError(f"the batch holds {', '.join(unknown)}, but the model was built for {known}")
-        return {m: self._tokens(spectra, m) for m in self.schemas}
+    def product_sizes(self) -> tuple[dict[Modality, int], int]:
+        """Inputs of the matrix product of a token of each modality that has one, and elements of the sinusoids
+        of all ordinal fields, which are projected once in every pass."""
+        real = {Modality[name]: len(cast(RealProjection, one).weight_RD) for name, one in self.real.items()}
+        return real, self.discrete.wave_elements
 
-    def _tokens(self, spectra: SpectraBatch, modality: Modality) -> ModalityTokens:
-        schema, part = self.schemas[modality], spectra.tokens.get(modality)
-        widths = (len(schema.discrete), len(schema.continuous))
-        if part is None:
-            whole: dict[str, Any] = {"dtype": torch.int64, "device": spectra.modality_BS.device}
-            none_T = torch.empty(0, **whole)
-            real_TF = torch.empty(0, widths[1], device=spectra.modality_BS.device)
-            return ModalityTokens(none_T, none_T, torch.empty(0, widths[0], **whole), real_TF)
-        found = (part.discrete_TF.shape[1], part.continuous_TF.shape[1])
-        if found != widths:
-            raise ValueError(
-                f"{modality.name} tokens have {found[0]} discrete and {found[1]} continuous fields, "
-                f"the schema has {widths[0]} and {widths[1]}"
-            )
-        return part
+
+def tokens_in_order(
+    spectra: SpectraBatch, schemas: Mapping[Modality, TokenSchema]
+) -> dict[Modality, ModalityTokens]:
+    """The tokens of every modality of the schemas, in their order; none where the batch lacks one.
+
+    Raises:
+        ValueError: the batch holds another modality, or fields that do not fit the schema.
+    """
+    unknown = [Modality(m).name for m in spectra.tokens if m not in schemas]
+    if unknown:
+        known = ", ".join(m.name for m in schemas)
+        raise ValueError(f"the batch holds {', '.join(unknown)}, but the model was built for {known}")
+    return {modality: _tokens_of(modality, schema, spectra) for modality, schema in schemas.items()}
+
+
+def _tokens_of(modality: Modality, schema: TokenSchema, spectra: SpectraBatch) -> ModalityTokens:
+    part, widths = spectra.tokens.get(modality), (len(schema.discrete), len(schema.continuous))
+    if part is None:
+        whole: dict[str, Any] = {"dtype": torch.int64, "device": spectra.modality_BS.device}
+        none_T = torch.empty(0, **whole)
+        real_TF = torch.empty(0, widths[1], device=spectra.modality_BS.device)
+        return ModalityTokens(none_T, none_T, torch.empty(0, widths[0], **whole), real_TF)
+    found = (part.discrete_TF.shape[1], part.continuous_TF.shape[1])
+    if found != widths:
+        raise ValueError(
+            f"{modality.name} tokens have {found[0]} discrete and {found[1]} continuous fields, "
+            f"the schema has {widths[0]} and {widths[1]}"
+        )
+    return part

@@ -16,7 +16,7 @@ vocabulary, Y encoder layers, N token-expert pairs (rows) of an expert.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self, cast, get_args
+from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor
@@ -25,7 +25,6 @@ from mmspec_ds.data.batch import Batch
 from mmspec_ds.moe.expert_settings import MoESettings
 from mmspec_ds.moe.experts import physical_order
 from mmspec_ds.moe.statistics import RoutingReport
-from mmspec_ds.nn.embeddings import RealProjection, SpectraEmbedding
 from mmspec_ds.nn.late_fusion import places_of
 from mmspec_ds.spectra.records import Modality, table_rows
 
@@ -41,7 +40,8 @@ class Dimensions:
     """Sizes of a model that decide its number of operations.
 
     Attributes:
-        features: real-valued inputs of a token of each modality, its order's sinusoids included.
+        features: inputs of the matrix products of a token of each modality in the embedding, sinusoids
+            included; see `SpectraEmbedding.product_sizes`.
         waves: elements of the sinusoids of all ordinal fields, which are projected once in every pass.
         widths: of the experts in physical order; none in a dense model.
         k: experts of a token.
@@ -84,13 +84,6 @@ class Dimensions:
             prior=moe.tag_routing or moe.router_aware,
             decoder_experts=moe.decoder,
         )
-
-
-def embedding_sizes(embedding: SpectraEmbedding, sinusoid_features: int) -> tuple[dict[Modality, int], int]:
-    """The `features` and the `waves` of `Dimensions`, from an embedding with so many sinusoids of a number."""
-    real = cast(Mapping[str, RealProjection], dict(embedding.real.items()))
-    ordinal = [field.size for one in embedding.schemas.values() for field in one.discrete if field.ordinal]
-    return {Modality[name]: len(one.weight_RD) for name, one in real.items()}, sinusoid_features * sum(ordinal)
 
 
 @dataclass(frozen=True)

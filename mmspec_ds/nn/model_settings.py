@@ -44,6 +44,10 @@ class ModelSettings(EncoderSettings):
     `encoder_ffn_width` is the width of the feed-forward networks of a dense encoder where it differs from
     `ffn_width`, the decoder's. Where experts take the place of such networks, both mean nothing.
 
+    `embedding` is "modality" for rows and projections of each modality's own fields, or "axis" for one set of
+    weights that reads every token as a position on its axis and the intensities there (`axis_embedding`);
+    `patch` is then the most intensities that a token has, and means nothing otherwise.
+
     `fusion` is "early" for one encoder over the tokens of all modalities, or "late" for an encoder of these
     sizes for each modality, whose states meet in the decoder's cross-attention (`late_fusion`).
 
@@ -53,7 +57,17 @@ class ModelSettings(EncoderSettings):
     decoder_layers: Positive = 6
     encoder_ffn_width: Positive | None = None
     fusion: Literal["early", "late"] = "early"
+    embedding: Literal["modality", "axis"] = "modality"
+    patch: Positive = 16
     max_target_tokens: Positive = 160
+
+    @model_validator(mode="after")
+    def _a_patch_is_of_an_axis(self) -> Self:
+        if self.embedding != "axis" and self.patch != type(self).model_fields["patch"].default:
+            raise ValueError(
+                f"patch is {self.patch}, but embedding is {self.embedding!r}: expected 'axis', or no patch"
+            )
+        return self
 
     @property
     def dense_width(self) -> int:

@@ -220,10 +220,17 @@ def _model(trainee: Trainee, data: RunData, figures: Figures) -> Model:
         "zero_stage": trainee.session.engine.zero_optimization_stage(),
         "precision": trainee.precision,
         "threads": trainee.threads,
-        "weights": "untrained" if run.training.start_from is None else str(run.training.start_from),
+        "weights": _weights(run),
         "run": run.model_dump(mode="json"),
     }
     return Model(run.name, about, figures)
+
+
+def _weights(run: ElucidationRun) -> str:
+    training = run.training
+    if training.encoder_from is not None:
+        return f"untrained, but for the encoder of {training.encoder_from}"
+    return "untrained" if training.start_from is None else str(training.start_from)
 
 
 def _equality(models: Sequence[Model], runs: Sequence[ElucidationRun], world: int) -> Equality:

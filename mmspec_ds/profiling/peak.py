@@ -150,7 +150,7 @@ def _small(run: ElucidationRun) -> ElucidationRun:
     if moe is not None:
         experts = tuple(expert.model_copy(update={"width": 16}) for expert in moe.experts)
         moe = moe.model_copy(update={"experts": experts})
-    training = run.training.model_copy(update={"start_from": None})
+    training = run.training.model_copy(update={"start_from": None, "encoder_from": None})
     return run.model_copy(update={"model": model, "moe": moe, "training": training})
 
 

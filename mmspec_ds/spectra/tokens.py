@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mmspec_ds.spectra.axes import AxisReading
+
 
 @dataclass(frozen=True, slots=True)
 class DiscreteField:
@@ -24,8 +26,10 @@ class ContinuousField:
 @dataclass(frozen=True, slots=True)
 class TokenSchema:
     """The fields of one modality's tokens. `ordered`: the place in the sequence carries meaning (IR windows,
-    text); otherwise tokens are a set (peaks)."""
+    text); otherwise tokens are a set (peaks). `axis`: how they are read as tokens of an axis; None where
+    there is none."""
 
     discrete: tuple[DiscreteField, ...] = ()
     continuous: tuple[ContinuousField, ...] = ()
     ordered: bool = False
+    axis: AxisReading | None = None

@@ -54,8 +54,9 @@ def peak(found: list[StageBytes]) -> float:
         ("moe=null",),
         ("moe.gate=sigmoid", "moe.renormalise=true", "moe.always_on=32"),
         ("moe.choice=expert",),
+        ("model.embedding=axis",),
     ],
-    ids=["sparse", "dense", "always on", "experts choose"],
+    ids=["sparse", "dense", "always on", "experts choose", "axis"],
 )
 def test_estimate_equals_what_a_real_pass_saves(
     make_run: Any, saved_bytes: Any, overrides: tuple[str, ...], dtype: torch.dtype

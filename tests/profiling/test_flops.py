@@ -93,6 +93,8 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[list[float]]])
         (("training.activation_checkpointing=true",), DeepSpeedSparseFeedForward),
         (("moe=null", "training.activation_checkpointing=true"), SparseFeedForward),
         (("moe=null", "model.fusion=late", "model.encoder_ffn_width=48"), SparseFeedForward),
+        (("model.embedding=axis", "model.patch=6", "data.formula=true"), SparseFeedForward),
+        (("moe=null", "model.embedding=axis", "data.modalities=[c_nmr,hsqc,ei]"), SparseFeedForward),
     ],
     ids=[
         "dense",
@@ -109,6 +111,8 @@ def counted(run: ElucidationRun, size: BatchSize, rows: list[list[list[float]]])
         "checkpointed",
         "dense checkpointed",
         "late",
+        "axis",
+        "axis, two coordinates",
     ],
 )
 def test_as_torch_counts(

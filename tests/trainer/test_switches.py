@@ -26,6 +26,10 @@ SWITCHES = {
         "objective.interactions=0.3",
         "data.modality_dropout=0.3",
     ),
+    "axis": (
+        *("model.embedding=axis", "model.patch=128", "objective.interactions=0.3"),
+        *("data.modality_dropout=0.3", "data.formula=true", "moe.decoder=true"),
+    ),
 }
 TWO = ("training.batch_size=8",)
 TOPOLOGIES = {

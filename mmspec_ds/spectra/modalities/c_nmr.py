@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from mmspec_ds.spectra.axes import Axis, AxisReading, Number
 from mmspec_ds.spectra.columns import (
     Faults,
     FileColumn,
@@ -87,10 +88,12 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
     noise = CarbonNMRNoise()
 
     def schema(self, settings: CarbonNMRSettings) -> TokenSchema:
-        """The shift, and the attached hydrogens if the settings ask for them (0: unknown, 1: C, to 4: CH3)."""
+        """The shift, and the attached hydrogens if the settings ask for them (0: unknown, 1: C, to 4: CH3). On
+        the axis of 13C shifts every line has the intensity 1; attached hydrogens are not told."""
         shift = DiscreteField("shift", settings.last_bin + 1, ordinal=True)
         attached = (DiscreteField("attached_hydrogens", MOST_ATTACHED + 2),) if settings.multiplicity else ()
-        return TokenSchema(discrete=(shift, *attached))
+        position = Number("shift", settings.bin_ppm, settings.lowest_ppm)
+        return TokenSchema(discrete=(shift, *attached), axis=AxisReading(Axis.C_PPM, position))
 
     def most_tokens(self, settings: CarbonNMRSettings) -> int:
         """See `ModalityDefinition`."""

@@ -11,10 +11,13 @@ import pyarrow as pa
 from pydantic import Field
 
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.axes import Axis, AxisReading
 from mmspec_ds.spectra.columns import Faults, FileColumn, Items, ListCells, optional_field
 from mmspec_ds.spectra.modalities.definition import Drawing, ModalityDefinition, without_faults
 from mmspec_ds.spectra.modalities.peak_lists import (
     PEAK_FIELDS,
+    PEAK_INTENSITY,
+    PEAK_POSITION,
     MassPeakNoise,
     PeakColumns,
     entry_peaks,
@@ -64,7 +67,8 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
 
     def schema(self, settings: ElectronIonisationSettings) -> TokenSchema:
         """m/z and relative intensity."""
-        return TokenSchema(continuous=PEAK_FIELDS)
+        axis = AxisReading(Axis.MZ, PEAK_POSITION, PEAK_INTENSITY)
+        return TokenSchema(continuous=PEAK_FIELDS, axis=axis)
 
     def most_tokens(self, settings: ElectronIonisationSettings) -> int:
         """See `ModalityDefinition`."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from mmspec_ds.spectra.axes import Axis, AxisReading, Intensities, Number
 from mmspec_ds.spectra.columns import (
     Faults,
     FileColumn,
@@ -134,7 +135,8 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
     noise = HydrogenNMRNoise()
 
     def schema(self, settings: HydrogenNMRSettings) -> TokenSchema:
-        """Shift, span, multiplicity by letter, hydrogens, coupling constants."""
+        """Shift, span, multiplicity by letter, hydrogens, coupling constants. On the axis of 1H shifts a token
+        has an intensity of a tenth of its hydrogens, and its span; multiplicity and couplings are not told."""
         return TokenSchema(
             discrete=(
                 DiscreteField("shift", settings.last_bin + 1, ordinal=True),
@@ -142,7 +144,13 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
                 *(DiscreteField(f"multiplicity_{slot + 1}", len(MULTIPLICITIES)) for slot in range(SLOTS)),
                 DiscreteField("hydrogens", HYDROGENS, ordinal=True),
                 *(DiscreteField(f"j_{slot + 1}", J_BINS, ordinal=True) for slot in range(SLOTS)),
-            )
+            ),
+            axis=AxisReading(
+                Axis.H_PPM,
+                Number("shift", settings.bin_ppm, settings.lowest_ppm),
+                Intensities(("hydrogens",), times=0.1),
+                extent=Number("span", settings.span_bin_ppm),
+            ),
         )
 
     def most_tokens(self, settings: HydrogenNMRSettings) -> int:

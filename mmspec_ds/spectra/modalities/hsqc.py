@@ -8,6 +8,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.axes import Axis, AxisReading, Intensities, Number
 from mmspec_ds.spectra.columns import (
     Faults,
     FileColumn,
@@ -104,7 +105,10 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
     noise = HSQCNoise()
 
     def schema(self, settings: HSQCSettings) -> TokenSchema:
-        """13C shift, 1H shift, hydrogens (0: unknown), whether the intensity is known, and the intensity."""
+        """13C shift, 1H shift, hydrogens (0: unknown), whether the intensity is known, and the intensity. On
+        the axis of 13C shifts a token has its 1H shift too, and the intensity -1 where that is negative, else
+        1; hydrogens are not told."""
+        hydrogen = Number("hydrogen_shift", settings.hydrogen_bin_ppm, settings.hydrogen_lowest_ppm)
         return TokenSchema(
             discrete=(
                 DiscreteField("carbon_shift", settings.last_carbon_bin + 1, ordinal=True),
@@ -113,6 +117,12 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
                 DiscreteField("intensity_known", 2),
             ),
             continuous=(ContinuousField("intensity"),),
+            axis=AxisReading(
+                Axis.C_PPM,
+                Number("carbon_shift", settings.carbon_bin_ppm, settings.carbon_lowest_ppm),
+                Intensities(("intensity",), scale="sign"),
+                second=(Axis.H_PPM, hydrogen),
+            ),
         )
 
     def most_tokens(self, settings: HSQCSettings) -> int:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.axes import PLACE, Axis, AxisReading, Form, Intensities, Number
 from mmspec_ds.spectra.columns import Array, Faults, FileColumn, ListCells, float_values, is_number, item_type
 from mmspec_ds.spectra.modalities.definition import Drawing, ModalityDefinition, one_each, without_faults
 from mmspec_ds.spectra.packed import IntArray, PackedTokens, offsets_of
@@ -98,9 +99,19 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
     noise = InfraredNoise()
 
     def schema(self, settings: InfraredSettings) -> TokenSchema:
-        """The intensities of a window, from low to high wavenumber; the order of windows is their position."""
+        """The intensities of a window, from low to high wavenumber; the order of windows is their position. On
+        the axis of wavenumbers a window is a patch at its centre."""
         fields = tuple(ContinuousField(f"intensity_{place + 1}") for place in range(settings.window))
-        return TokenSchema(continuous=fields, ordered=True)
+        point_cm1 = (settings.highest_cm1 - settings.lowest_cm1) / (settings.intervals - 1)
+        width_cm1 = (settings.window - 1) * point_cm1
+        axis = AxisReading(
+            Axis.WAVENUMBER,
+            Number(PLACE, settings.stride * point_cm1, settings.lowest_cm1 + width_cm1 / 2),
+            Intensities(tuple(field.name for field in fields)),
+            Form.PATCH,
+            extent=Number(start=width_cm1),
+        )
+        return TokenSchema(continuous=fields, ordered=True, axis=axis)
 
     def most_tokens(self, settings: InfraredSettings) -> int:
         """See `ModalityDefinition`."""

@@ -13,12 +13,15 @@ from pydantic import Field
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.axes import Axis, AxisReading, Number
 from mmspec_ds.spectra.columns import Array, BoolArray, Faults, FileColumn, Items
 from mmspec_ds.spectra.modalities import ms_file
 from mmspec_ds.spectra.modalities.definition import Drawing, ModalityDefinition
 from mmspec_ds.spectra.modalities.ms_file import ENTRY_NUMBERS
 from mmspec_ds.spectra.modalities.peak_lists import (
     PEAK_FIELDS,
+    PEAK_INTENSITY,
+    PEAK_POSITION,
     MassPeakNoise,
     PeakColumns,
     kept_peaks,
@@ -99,6 +102,9 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         With `precursor` a token tells what it is (0: a peak, 1: the precursor, 2: a precursor of unknown m/z),
         and that of a precursor its adduct, its charge (0: unknown, then -3 to -1, 1 to 3) and the measured
         collision energy in bins of 1 eV (0: unknown).
+
+        On the axis of m/z a token tells its polarity and whether it is a precursor, whose position is 0 where
+        it is not known; adduct, charge and energies are not told.
         """
         discrete = [DiscreteField("energy", _ENERGY_BINS + 1, ordinal=True), DiscreteField("polarity", 2)]
         if settings.precursor:
@@ -108,7 +114,14 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
                 DiscreteField("charge", 2 * MOST_CHARGES + 1),
                 DiscreteField("measured_energy", _MEASURED_BINS + 1, ordinal=True),
             ]
-        return TokenSchema(tuple(discrete), PEAK_FIELDS)
+        axis = AxisReading(
+            Axis.MZ,
+            PEAK_POSITION,
+            PEAK_INTENSITY,
+            sign=Number("polarity", -2.0, 1.0),
+            precursor="precursor" if settings.precursor else "",
+        )
+        return TokenSchema(tuple(discrete), PEAK_FIELDS, axis=axis)
 
     def most_tokens(self, settings: TandemMSSettings) -> int:
         """See `ModalityDefinition`."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from mmspec_ds.spectra.axes import Intensities, Number
 from mmspec_ds.spectra.columns import (
     BoolArray,
     Faults,
@@ -33,6 +34,9 @@ PEAK_FIELDS = (
     ContinuousField("intensity"),
 )
 """m/z and relative intensity of a peak, as fields of a token."""
+
+PEAK_POSITION, PEAK_INTENSITY = Number("mz"), Intensities(("intensity",), scale="root")
+"""The same on the axis of m/z: the intensity is the square root of the share of the strongest."""
 
 
 @dataclass(frozen=True, slots=True)

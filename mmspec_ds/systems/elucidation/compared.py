@@ -67,13 +67,14 @@ def compared_model(name: str, run: ElucidationRun, usage: Usage) -> Compared:
 def facts_of(run: ElucidationRun) -> dict[str, Any]:
     """What settings decide, as facts to compare."""
     training, start = run.training, run.training.start_from
+    first = "drawn" if training.encoder_from is None else f"encoder of {training.encoder_from}, else drawn"
     noise = {"dropout": run.model.dropout, "label_smoothing": run.objective.label_smoothing}
     alignment = run.objective.model_dump(mode="json", include={"alignment", "alignment_temperature"})
     return {
         "inputs": run.data.model_dump(mode="json", exclude=NOT_INPUTS),
         "optimizer and noise": noise | training.model_dump(mode="json", include=set(OPTIMIZATION)),
         "balance of modalities": alignment | training.model_dump(mode="json", include=set(BALANCE)),
-        "first weights": "drawn" if start is None else str(start),
+        "first weights": first if start is None else str(start),
         "seed": run.seed,
     }
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import torch
 
-from mmspec_ds.nn.embeddings import SpectraEmbedding
-from mmspec_ds.nn.flops import Dimensions, embedding_sizes
+from mmspec_ds.nn.axis_embedding import make_embedding
+from mmspec_ds.nn.flops import Dimensions
 from mmspec_ds.spectra.records import Modality, table_rows
 from mmspec_ds.spectra.tokens import TokenSchema
 from mmspec_ds.systems.elucidation.run_settings import ElucidationRun
@@ -22,8 +22,8 @@ def dimensions_of(run: ElucidationRun, schemas: Mapping[Modality, TokenSchema], 
     """
     model = run.model
     with torch.device("meta"):
-        embedding = SpectraEmbedding(schemas, model.d_model, model.sinusoid_features)
-    features, waves = embedding_sizes(embedding, model.sinusoid_features)
+        embedding = make_embedding(model, schemas)
+    features, waves = embedding.product_sizes()
     return Dimensions(
         d_model=model.d_model,
         encoder_ffn_width=model.dense_width,

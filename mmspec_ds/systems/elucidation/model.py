@@ -12,8 +12,8 @@ from torch import Tensor
 from mmspec_ds.data.batch import Batch, SpectraBatch
 from mmspec_ds.moe.temperature import KeepsTemperature
 from mmspec_ds.molecules.vocabulary import Vocabulary
+from mmspec_ds.nn.axis_embedding import make_embedding
 from mmspec_ds.nn.decoder import Decoder
-from mmspec_ds.nn.embeddings import SpectraEmbedding
 from mmspec_ds.nn.encoder import Encoder, EncoderOutput, MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.late_fusion import LateFusionEncoder
@@ -58,7 +58,7 @@ class Elucidator(KeepsTemperature):
         super().__init__()
         self.settings = settings
         self.open_temperature(sparse=make_feedforward is not None)
-        self.embedding = SpectraEmbedding(schemas, settings.d_model, settings.sinusoid_features)
+        self.embedding = make_embedding(settings, schemas)
         networks = make_feedforward or dense_feedforward(settings)
         checkpointing = {"activation_checkpointing": activation_checkpointing}
         self.encoder: Encoder | LateFusionEncoder

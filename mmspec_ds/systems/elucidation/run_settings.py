@@ -1,5 +1,6 @@
 """The run file of an elucidation model."""
 
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,7 +8,9 @@ from pydantic import Field, model_validator
 from mmspec_ds.data.augmentation import AugmentSettings
 from mmspec_ds.data.data_settings import DataSettings
 from mmspec_ds.moe.expert_settings import MoESettings, ObjectiveSettings
+from mmspec_ds.nn.axis_embedding import check_patch
 from mmspec_ds.nn.model_settings import ModelSettings
+from mmspec_ds.spectra.registry import schema_of
 from mmspec_ds.systems.elucidation.modality_gradients.balance_settings import BlendingSettings, OgmGeSettings
 from mmspec_ds.systems.sparse_runs import check_experts, shown_settings
 from mmspec_ds.trainer.run_settings import RunSettings
@@ -30,6 +33,9 @@ class ElucidationTraining(TrainingSettings):
         modality_gradients: what is done about modalities that learn at unequal speed or against each other:
             nothing, OGM-GE, PCGrad or gradient blending (`modality_gradients`).
         ogm_ge, blending: their settings.
+        encoder_from: the folder of a trained fusion model, such as one that was pretrained on spectra alone,
+            whose embedding and encoder a new run with `model.embedding` "axis" begins with; the sizes must be
+            the same, and of a sparse one the experts and the kinds of spectra.
     """
 
     tokens_per_batch: int | None = Field(None, ge=1)
@@ -40,6 +46,7 @@ class ElucidationTraining(TrainingSettings):
     modality_gradients: Literal["none", "ogm_ge", "pcgrad", "blending"] = "none"
     ogm_ge: OgmGeSettings = OgmGeSettings()
     blending: BlendingSettings = BlendingSettings()
+    encoder_from: Path | None = None
 
 
 class ElucidationRun(RunSettings):
@@ -150,6 +157,36 @@ class ElucidationRun(RunSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _tokens_of_an_axis_are_compressed_and_fit(self) -> Self:
+        if self.model.embedding != "axis":
+            return self
+        if self.data.representation == "text":
+            raise ValueError(
+                "model.embedding is 'axis', which reads compressed spectra, but data.representation is 'text':"
+                " expected 'compressed'"
+            )
+        schemas = {one: schema_of(one, self.data.compression) for one in self.data.chosen_modalities()}
+        check_patch(schemas, self.model.patch)
+        return self
+
+    @model_validator(mode="after")
+    def _an_encoder_has_a_place(self) -> Self:
+        if self.training.encoder_from is None:
+            return self
+        needed = {
+            "model.embedding": (self.model.embedding, "axis"),
+            "model.fusion": (self.model.fusion, "early"),
+        }
+        for name, (found, expected) in needed.items():
+            if found != expected:
+                raise ValueError(
+                    f"training.encoder_from is given, but {name} is {found!r}: expected {expected!r}"
+                )
+        if self.training.start_from is not None:
+            raise ValueError("training.start_from and training.encoder_from are both given: expected one")
+        return self
+
     @property
     def compares_gradients(self) -> bool:
         """Whether validations compare the modalities' gradients on the weights that they share: with late
@@ -160,7 +197,9 @@ class ElucidationRun(RunSettings):
     def without_paths(self) -> Self:
         """The same without the paths of this machine, those of the data included."""
         data = self.data.model_copy(update={"train": (), "validation": (), "cache": None})
-        return super().without_paths().model_copy(update={"data": data})
+        run = super().without_paths()
+        training = run.training.model_copy(update={"encoder_from": None})
+        return run.model_copy(update={"data": data, "training": training})
 
     def hyperparameters(self) -> dict[str, str | int | float | bool]:
         """The settings that TensorBoard shows: of the data only the modalities."""

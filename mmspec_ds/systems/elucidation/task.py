@@ -40,6 +40,7 @@ from mmspec_ds.systems.elucidation.activity import (
     sparse_activity,
 )
 from mmspec_ds.systems.elucidation.dimensions import dimensions_in_training
+from mmspec_ds.systems.elucidation.encoder_from import load_encoder
 from mmspec_ds.systems.elucidation.factory import TARGET, build_elucidator, structure_margin
 from mmspec_ds.systems.elucidation.layout import elucidation_layout
 from mmspec_ds.systems.elucidation.masking import make_masking
@@ -91,6 +92,8 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         self.sharding = sharding_of(run, placement)
         self.objective = make_objective(run, data, placement)
         self.module, self.model = self.objective, self.objective.model
+        if run.training.encoder_from is not None and context.weights_from is None:
+            load_encoder(self.model, run, self.sharding)
         self.sampler, self.validation_sampler = make_samplers(run, data, context.rank, context.world)
         self.batches_per_epoch = len(self.sampler)
         self._epoch = lru_cache(maxsize=1)(self.sampler.epoch)

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from mmspec_ds.data.batch import PADDING
+from mmspec_ds.spectra.axes import POSITION_STEP, Axis
 from mmspec_ds.spectra.packed import IntArray, offsets_of, places, ranges
-from mmspec_ds.systems.fusion.tokens import STEP, Axis, Points
+from mmspec_ds.systems.fusion.tokens import Points
 
 BoolMatrix = npt.NDArray[np.bool_]
 
 SAVED = 512
 """Padded places that a pass of its own must save: its calls take about the time of so many."""
-STEPS_A = np.array([STEP[one] for one in Axis], dtype=np.float32).astype(np.float64)
-"""The steps of the axes as trained models know them, which is in single precision."""
+STEPS_A = np.array([POSITION_STEP[one] for one in Axis])
+"""By which positions on each axis are divided."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Pieces:
     """P pieces: their tokens laid end to end, and where each has its place among P * S, padded to the longest.
 
     Attributes:
-        steps_T: the position of each token in steps of its axis (`tokens.STEP`), float64.
+        steps_T: the position of each token in steps of its axis (`spectra.axes.STEP`), float64.
         second_T: its second coordinate, see `tokens.Points`.
         numbers_TF: what else it says: its W intensities, log(1 + extent) and the sign, see there; float32.
         axis_T, form_T: see there; int64.

@@ -13,9 +13,10 @@ import numpy as np
 from pydantic import Field
 
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.axes import STEP, Axis, Form
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.batch import BoolMatrix
-from mmspec_ds.systems.fusion.tokens import STEP, Axis, Form, Points
+from mmspec_ds.systems.fusion.tokens import Points
 
 CorruptionKind = Literal["noise", "shuffled", "missing"]
 STEPS_OF_NOISE = 40.0

@@ -16,8 +16,9 @@ from mmspec_ds.nn.encoder import Encoder, EncoderOutput, MakeFeedForward
 from mmspec_ds.nn.feedforward import DenseFeedForward
 from mmspec_ds.nn.module_flops import Cost, encoder_cost, learns, pooling_cost
 from mmspec_ds.nn.pooling import AttentionPooling, MeanPooling
+from mmspec_ds.nn.token_embedding import TokenEmbedding
 from mmspec_ds.systems.fusion.batch import Pieces
-from mmspec_ds.systems.fusion.embedding import TokenEmbedding
+from mmspec_ds.systems.fusion.embedding import embed_pieces, embedding_cost
 from mmspec_ds.systems.fusion.run_settings import FusionEncoderSettings
 
 
@@ -79,7 +80,7 @@ class ModalityEncoder(KeepsTemperature):
     def states(self, pieces: Pieces, temperature: float | None = None) -> EncoderOutput:
         """A state for each token, [P, S, D]."""
         tau = self.temperature if temperature is None else temperature
-        return self.encoder(self.embedding(pieces), pieces.modality_PS, tau)
+        return self.encoder(embed_pieces(self.embedding, pieces), pieces.modality_PS, tau)
 
     def forward(self, pieces: Pieces, temperature: float | None = None) -> Encoded:
         """The vectors of the modalities of the samples."""
@@ -102,7 +103,7 @@ class ModalityEncoder(KeepsTemperature):
         """FLOPs of a pass of these pieces, without those of experts; see `module_flops`."""
         of_tokens, width = learns(self.embedding), self.embedding.first_KD.shape[1]
         of_states = of_tokens or learns(self.encoder)
-        cost = self.embedding.cost(pieces)
+        cost = embedding_cost(self.embedding, pieces)
         for part in self._parts(pieces):
             count, places = part.modality_PS.shape
             cost += encoder_cost(self.encoder, count, places, of_input=of_tokens)

@@ -12,9 +12,9 @@ from mmspec_ds.moe.losses import auxiliary_losses, weighted_sum, weights_of
 from mmspec_ds.moe.schedule import curriculum_at
 from mmspec_ds.moe.statistics import RoutingReport, sum_over_ranks, to_vector, with_values
 from mmspec_ds.nn.module_flops import Cost, Pass
+from mmspec_ds.spectra.axes import Form
 from mmspec_ds.systems.fusion.batch import FusionBatch, Pieces
 from mmspec_ds.systems.fusion.objective import FusionLoss, FusionObjectiveModule
-from mmspec_ds.systems.fusion.tokens import Form
 
 
 class MaskedObjective(FusionObjectiveModule):

@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.readers.part import counted
+from mmspec_ds.spectra.axes import Axis
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
 from mmspec_ds.systems.fusion.cohort.comparisons import without_codes
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets
 from mmspec_ds.systems.fusion.run_settings import FusionRun
 from mmspec_ds.systems.fusion.schema import Schema, TableScaling
-from mmspec_ds.systems.fusion.tokens import Axis, Points, TokenSettings, patches, peaks
+from mmspec_ds.systems.fusion.tokens import Points, TokenSettings, patches, peaks
 
 Matrix = npt.NDArray[np.float64]
 LARGEST_H_PPM = 30.0

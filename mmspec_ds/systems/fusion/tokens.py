@@ -9,7 +9,6 @@ Axes: T tokens, P pieces (the tokens of one modality of one sample), W intensiti
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from mmspec_ds.settings import Settings
+from mmspec_ds.spectra.axes import STEP, Axis, Form
 from mmspec_ds.spectra.packed import IntArray, counts_at, offsets_of, ranges
 from mmspec_ds.spectra.records import (
     HSQC,
@@ -32,37 +32,6 @@ from mmspec_ds.spectra.records import (
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
-
-
-class Axis(IntEnum):
-    """The axis of a position: 1H shifts and 13C shifts in ppm, m/z, wavenumbers in cm-1, or the number of a
-    feature in its table, from 0."""
-
-    H_PPM = 0
-    C_PPM = 1
-    MZ = 2
-    WAVENUMBER = 3
-    FEATURE = 4
-
-
-STEP: Mapping[Axis, float] = {
-    Axis.H_PPM: 0.005,
-    Axis.C_PPM: 0.05,
-    Axis.MZ: 0.005,
-    Axis.WAVENUMBER: 2.0,
-    Axis.FEATURE: 1.0,
-}
-"""What two positions differ by that are just told apart, in the unit of the axis: about a line's width.
-Sinusoids are of positions in these steps, so that one set of wavelengths serves all axes."""
-
-
-class Form(IntEnum):
-    """What a token stands for: a peak (or line, multiplet, feature), a patch of a curve, or the precursor of a
-    mass spectrum, whose position is known and whose intensity is not."""
-
-    PEAK = 0
-    PATCH = 1
-    PRECURSOR = 2
 
 
 class TokenSettings(Settings):

@@ -16,7 +16,6 @@ from mmspec_ds.nn.flops import (
     BatchSize,
     Dimensions,
     computed_rows,
-    embedding_sizes,
     flops_of_rows,
     pass_flops,
 )
@@ -29,7 +28,7 @@ def encoder_dimensions(
 ) -> Dimensions:
     """Sizes that decide the operations of an encoder; `again` where its layers are computed once more in the
     backward pass."""
-    features, waves = embedding_sizes(embedding, settings.sinusoid_features)
+    features, waves = embedding.product_sizes()
     return Dimensions(
         d_model=settings.d_model,
         encoder_ffn_width=settings.ffn_width,

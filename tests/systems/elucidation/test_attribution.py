@@ -45,13 +45,13 @@ KINDS = {"h_nmr": Modality.H_NMR, "c_nmr": Modality.C_NMR, "ms": Modality.MS}
 EXPERTS = tuple(ExpertSettings(family=family, width=16) for family in ("shared", "interaction"))
 
 
-@pytest.fixture(params=["dense", "sparse"])
+@pytest.fixture(params=["dense", "sparse", "axis"])
 def trained(request: pytest.FixtureRequest) -> TrainedModel:
     """An untrained model that reads three kinds of spectra and the formula."""
-    moe = None if request.param == "dense" else MoESettings(experts=EXPERTS, k=1)
+    moe = MoESettings(experts=EXPERTS, k=1) if request.param == "sparse" else None
     settings = ModelSettings(
         d_model=16, heads=2, encoder_layers=2, decoder_layers=1, ffn_width=16, max_target_tokens=12,
-        sinusoid_features=8,
+        sinusoid_features=8, embedding="axis" if request.param == "axis" else "modality",
     )  # fmt: skip
     encoding = InputEncoding((*KINDS.values(), Modality.FORMULA))
     vocabulary = Vocabulary.build([tokenize_smiles(SMILES), tokenize_smiles("C(C)O")])

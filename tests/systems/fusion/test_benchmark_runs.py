@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from mmspec_ds.spectra.parquet import write_records
 from mmspec_ds.spectra.records import CarbonNMR, Record
@@ -106,3 +107,61 @@ def test_rows_are_appended_under_one_head(tmp_path: Path, monkeypatch: pytest.Mo
     assert path.read_text() == "a,b\n,1\n,2\n"
     with pytest.raises(SystemExit, match=r"rows\.csv: has the columns a, b: expected a, c"):
         runs.append([], path, ("a", "c"))
+
+
+def test_the_colorectal_study_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    studies = script("cohort_studies", monkeypatch)
+    text = (BENCHMARKS.parent / "docs" / "cohort.md").read_text(encoding="utf-8")
+    start = text.index("    name: colorectal")
+    documented = yaml.safe_load(text[start : text.index("\n\n", start)])
+    run = studies.run_file("colorectal", Path("DATA"))
+    for table, told in zip(run["tables"], documented["tables"], strict=True):
+        table["file"] = Path(table["file"]).name
+        if "metadata" in table:
+            table["metadata"]["file"] = Path(table["metadata"]["file"]).name
+        assert table == told
+    assert {**run, "tables": documented["tables"]} == documented
+
+
+def test_a_study_gives_a_row_for_each_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    studies = script("cohort_studies", monkeypatch)
+    score = {"area": {"auc": 0.8, "low": 0.7, "high": 0.9}, "repeats": [0.75, 0.85], "mean_of_repeats": 0.8}
+    controls = {
+        "permuted": {"ill against well": {"ms": [0.4, 0.5]}},
+        "p_value": {"ill against well": {"ms": 0.25}},
+    }
+    part = {
+        "judged": {"ill": 3, "well": 4},
+        "scores": {"ill against well": {"ms": score, "nmr": score}},
+        "controls": controls,
+    }
+    ms, nmr = studies.rows("made", {"comparisons": {"any": part}}, {"date": "today"})
+    assert (ms["area"], ms["low"], ms["high"], ms["samples"]) == ("0.8000", "0.7000", "0.9000", "3 ill, 4 well")
+    assert (ms["shuffles"], ms["shuffled_mean"], ms["p"]) == ("2", "0.4500", "0.2500")
+    assert "p" not in nmr, "of which no classes were shuffled"
+    assert set(ms) <= set(studies.FIELDS)
+
+
+def test_the_network_on_a_cohort_is_kept_at_its_last_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script("cohort_studies", monkeypatch)
+    network = script("cohort_network", monkeypatch)
+    contents: list[dict[str, Any]] = []
+
+    def train(folder: Path, content: dict[str, Any], sources: Any = ()) -> Path:
+        contents.append(content)
+        return folder / content["name"]
+
+    monkeypatch.setattr(network, "train", train)
+    options = Namespace(width=8, layers=1, steps=30, pretraining_steps=50, held_back=0.3, learning_rate=0.01)
+    encoder = network.pretrain(options, tmp_path / "study.yaml", tmp_path)
+    for begins_with in (None, encoder):
+        network.train_network(options, tmp_path / "study.yaml", tmp_path, ("ill", "well"), 4, begins_with)
+    masked, anew, pretrained = (FusionRun.model_validate({**one, "engine": "e.json"}) for one in contents)
+    for run in (masked, anew, pretrained):
+        assert run.training.validate_every == run.training.steps, "one checkpoint, no choice"
+        assert (run.model, run.tokens, run.moe) == (masked.model, masked.tokens, None)
+    assert pretrained.training.encoder_from == encoder
+    assert pretrained.data == anew.data
+    assert (anew.data.split_seed, anew.data.validation_fraction) == (4, 0.3)

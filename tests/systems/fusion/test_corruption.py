@@ -5,11 +5,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from mmspec_ds.spectra.axes import Axis
 from mmspec_ds.systems.fusion.corruption import CorruptionSettings, choose, with_noise
 from mmspec_ds.systems.fusion.data import make_batch
 from mmspec_ds.systems.fusion.evaluate import spoilt_scores
 from mmspec_ds.systems.fusion.factory import make_model
-from mmspec_ds.systems.fusion.tokens import Axis, patches, peaks
+from mmspec_ds.systems.fusion.tokens import patches, peaks
 from mmspec_ds.systems.fusion.trained import TrainedFusion
 from tests.systems.fusion.conftest import SCHEMA, make_data, make_run
 

@@ -11,7 +11,7 @@ import yaml
 
 from mmspec_ds.files import read_manifest
 from mmspec_ds.simulator.simulate import SimulationSettings, simulate_dataset
-from mmspec_ds.spectra.parquet import read_records
+from mmspec_ds.spectra.parquet import read_records, write_records
 from mmspec_ds.systems.fusion.trained import load_fusion
 from tests.systems.fusion.conftest import EXPERTS, SIZES
 from tests.trainer.conftest import Launcher
@@ -136,6 +136,34 @@ def test_run_files_of_the_project_are_trained_and_exported(launcher: Launcher, s
     assert one.identity == other.identity
     records = list(read_records(starter / "val.parquet"))[:5]
     assert one.predict(records).probability_NC.tolist() == other.predict(records).probability_NC.tolist()
+
+
+def test_structures_by_a_pretrained_encoder(launcher: Launcher, starter: Path) -> None:
+    """The run files of the project from pretraining to proposed structures and what each spectrum adds."""
+    folder = launcher.run_file.parent
+    options = (
+        *(f"data.train=[{starter}/train.parquet]", f"output={folder}", "training.steps=3"),
+        *("training.batch_size=12", "training.threads=1", "model.d_model=32", "model.encoder_layers=1"),
+    )
+    masked = launcher.start("m_log", "train", "fusion_masked", *options, "training.epochs=null", "name=before")
+    assert masked.statuses == (0,), masked.output
+    begun = (f"training.encoder_from={folder}/before", "data.formula=true", "model.decoder_layers=1")
+    trained = launcher.start("e_log", "train", "elucidation_axis", *options, *begun, "name=structures")
+    assert trained.statuses == (0,), trained.output
+    record = next(read_records(starter / "val.parquet"))
+    write_records(folder / "one.parquet", [record])
+    answered = launcher.start("p_log", "predict", str(folder / "structures"), str(folder / "one.parquet"))
+    assert answered.statuses == (0,), answered.output
+    assert '"candidates"' in answered.output
+    told = launcher.start("x_log", "explain", str(folder / "structures"), str(folder / "one.parquet"))
+    assert told.statuses == (0,), told.output
+    assert "13C NMR" in told.output
+    refused = launcher.start(
+        "r_log", "train", "elucidation_axis", *options, *begun, "name=other", "model.heads=2"
+    )
+    assert refused.statuses == (1,)
+    assert "does not fit training.encoder_from: heads is 4, in this run 2" in refused.output
+    assert "Traceback" not in refused.output
 
 
 def test_what_the_files_do_not_hold_is_told_in_a_line(launcher: Launcher) -> None:

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from mmspec_ds.spectra.axes import Axis
 from mmspec_ds.systems.fusion import batch as batches
 from mmspec_ds.systems.fusion.batch import Pieces, lay_out, of_like_lengths
 from mmspec_ds.systems.fusion.encoder import ModalityEncoder
 from mmspec_ds.systems.fusion.run_settings import FusionEncoderSettings
-from mmspec_ds.systems.fusion.tokens import Axis, Points, peaks
+from mmspec_ds.systems.fusion.tokens import Points, peaks
 
 
 def made(counts: list[int], axis: Axis) -> Points:

@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from mmspec_ds.errors import ConfigError, DataError
+from mmspec_ds.spectra.axes import Axis, Form
 from mmspec_ds.systems.fusion.cohort.cohort import Block, Cohort
 from mmspec_ds.systems.fusion.evaluate import read_samples
 from mmspec_ds.systems.fusion.tables import (
@@ -21,7 +22,7 @@ from mmspec_ds.systems.fusion.tables import (
     table_points,
 )
 from mmspec_ds.systems.fusion.task import FusionTask, read_sets
-from mmspec_ds.systems.fusion.tokens import Axis, Form, TokenSettings
+from mmspec_ds.systems.fusion.tokens import TokenSettings
 from mmspec_ds.systems.fusion.trained import TrainedFusion
 from mmspec_ds.trainer.task import TaskContext
 from mmspec_ds.trainer.weights import write_weights

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmspec_ds.nn.token_embedding import TokenEmbedding
+from mmspec_ds.spectra.axes import Axis, Form
 from mmspec_ds.spectra.records import (
     HSQC,
     CarbonNMR,
@@ -19,10 +21,8 @@ from mmspec_ds.spectra.records import (
     TandemMS,
 )
 from mmspec_ds.systems.fusion.batch import lay_out
-from mmspec_ds.systems.fusion.embedding import TokenEmbedding
+from mmspec_ds.systems.fusion.embedding import embed_pieces
 from mmspec_ds.systems.fusion.tokens import (
-    Axis,
-    Form,
     Points,
     TokenSettings,
     of_records,
@@ -96,7 +96,7 @@ def test_the_embedding_depends_on_what_a_token_says_alone() -> None:
     torch.manual_seed(0)
     embed = TokenEmbedding(d_model=8, patch=3, features=16, std=0.5).double()
     same = peaks([100.0, 100.0], [0.5, 0.5], Axis.MZ, 3)
-    base = embed(lay_out([same]))[0]
+    base = embed_pieces(embed, lay_out([same]))[0]
     torch.testing.assert_close(base[0], base[1], rtol=0, atol=0)
     for other in (
         peaks([100.01], [0.5], Axis.MZ, 3),
@@ -107,9 +107,9 @@ def test_the_embedding_depends_on_what_a_token_says_alone() -> None:
         peaks([100.0], [0.5], Axis.MZ, 3, second_T=np.array([0.0])),
         Points.of(np.array([100.0]), same.values_TW[:1].astype(float), Axis.MZ, Form.PATCH),
     ):
-        assert (embed(lay_out([other]))[0, 0] - base[0]).abs().max() > 1e-3
-    hidden = embed(lay_out([same], [np.array([True, False])]))[0]
-    silent = embed(lay_out([peaks([100.0], [0.0], Axis.MZ, 3)]))[0, 0]
+        assert (embed_pieces(embed, lay_out([other]))[0, 0] - base[0]).abs().max() > 1e-3
+    hidden = embed_pieces(embed, lay_out([same], [np.array([True, False])]))[0]
+    silent = embed_pieces(embed, lay_out([peaks([100.0], [0.0], Axis.MZ, 3)]))[0, 0]
     torch.testing.assert_close(hidden[0], silent + embed.hidden_D)
     torch.testing.assert_close(hidden[1], base[1])
 
@@ -118,7 +118,11 @@ def test_positions_keep_their_decimals_in_half_precision() -> None:
     """m/z 1000.000 and 1000.005 are 200,000 and 200,001 steps: bfloat16 could not tell them apart."""
     embed = TokenEmbedding(d_model=8, patch=1, features=16, std=0.5).to(torch.bfloat16)
     pieces = lay_out([peaks([1000.0, 1000.005], [1, 1], Axis.MZ, 1)])
-    first, second = embed(pieces)[0].float()
+    first, second = embed_pieces(embed, pieces)[0].float()
+    exact = TokenEmbedding(d_model=8, patch=1, features=16, std=0.5)
+    exact.load_state_dict(embed.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(first, embed_pieces(exact, pieces)[0, 0], rtol=0.05, atol=0.05)
     waves = embed.sinusoids(torch.tensor([1000.0, 1000.005], dtype=torch.float64) / 0.005, torch.float32)
     expected = math.sin(2 * math.pi * 200_001 / 2)
     assert waves[1, 0].item() == pytest.approx(expected, abs=1e-4)
