@@ -9,7 +9,9 @@ best step is chosen on val.parquet, and they are measured on test.parquet, whose
 run that was stopped goes on when the command is repeated. Rows go to results/distillation.csv: AUC over
 functional groups, Top-1 (the likeliest group is there), both in per cent of the teacher's, and the FLOPs of
 the training. The last rows are the time of one pass of teacher and student, in turn in one process on one
-thread, for batches of 1 and of 32 molecules: the median, and the ratio of the medians.
+thread: the median, and the ratio of the medians. A turn is 20 different molecules one by one, or a batch of 32
+molecules. With `--compiled` there are rows of both models compiled as well, timed in the same turns; their
+first passes, which compile, are not among those timed, and their seconds are printed.
 """
 
 import argparse
@@ -17,12 +19,13 @@ import statistics
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from fusion_runs import append, check_apart, measure, train
-from runner import Work, commit, device_name, interleaved
+from runner import Work, commit, device_name, interleaved, seconds
 
 from mmspec_ds.systems.fusion.batch import FusionBatch
 from mmspec_ds.systems.fusion.data import FusionData
@@ -31,6 +34,8 @@ from mmspec_ds.systems.fusion.reading import read_known
 from mmspec_ds.systems.fusion.task import batches_of
 from mmspec_ds.systems.fusion.trained import load_fusion
 
+ALONE = 20
+"""Molecules that are timed one by one: a user's molecules differ."""
 KINDS = ("none", "logit", "feature", "flow")
 FIELDS = (
     *("date", "commit", "device", "data", "settings", "molecules", "steps", "model", "align", "seed"),
@@ -83,10 +88,38 @@ def one_pass(model: FusionModel, batch: FusionBatch) -> None:
 def latencies(
     models: Mapping[str, FusionModel], data: FusionData, size: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of one pass of a batch of so many molecules by each model, in turn."""
-    batch = next(iter(batches_of(data, size)))
-    works: dict[str, Work] = {name: partial(one_pass, model, batch) for name, model in models.items()}
-    return interleaved(works, torch.device("cpu"), rounds)
+    """Seconds of one pass of a batch of so many molecules by each model, in turn. Of one molecule, a time is
+    the mean over `ALONE` different ones, which a model passes one after the other."""
+    batches = list(islice(batches_of(data, size), ALONE if size == 1 else 1))
+
+    def all_of(model: FusionModel) -> None:
+        for batch in batches:
+            one_pass(model, batch)
+
+    works: dict[str, Work] = {name: partial(all_of, model) for name, model in models.items()}
+    for name, work in works.items():
+        print(
+            f"first passes of {name}, {size} at a time: {seconds(work, torch.device('cpu')):.1f} s", flush=True
+        )
+    found = interleaved(works, torch.device("cpu"), rounds)
+    return {name: [value / len(batches) for value in values] for name, values in found.items()}
+
+
+def latency_rows(models: Mapping[str, FusionModel], data: FusionData, rounds: int) -> list[dict[str, str]]:
+    """Rows of the latency of models named "teacher" and "student", and perhaps "teacher compiled" and "student
+    compiled", each with the ratio to its like."""
+    rows = []
+    for size in (1, 32):
+        timed = latencies(models, data, size, rounds)
+        medians = {name: 1e3 * statistics.median(one) for name, one in timed.items()}
+        for name, value in medians.items():
+            how = name.partition(" ")[2]
+            teacher, student = (medians[f"{one} {how}".strip()] for one in ("teacher", "student"))
+            ratio = f"{teacher / student:.2f}"
+            rows.append(
+                {"model": name, "batch": str(size), "ms": f"{value:.3f}", "teacher_over_student": ratio}
+            )
+    return rows
 
 
 def shared(figures: Mapping[str, float], teacher: Mapping[str, float]) -> dict[str, str]:
@@ -127,6 +160,7 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=16, help="points of a curve in a token (default: 16)")
     parser.add_argument("--align", type=float, default=0.1, help="weight of vectors' distances (default: 0.1)")
     parser.add_argument("--rounds", type=int, default=100, help="of timing (default: 100)")
+    parser.add_argument("--compiled", action="store_true", help="time compiled models too")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -153,17 +187,13 @@ def main() -> None:
             about |= {"align": f"{options.align:g}"} if suffix else {}
             rows.append(common | shared(measure(student, data), of_teacher) | about)
             print({name: value for name, value in rows[-1].items() if name not in common}, flush=True)
-    for size in (1, 32):
-        models = {"teacher": loaded.model, "student": load_fusion(student).model}
-        medians = {
-            name: 1e3 * statistics.median(one)
-            for name, one in latencies(models, data, size, options.rounds).items()
-        }
-        ratio = f"{medians['teacher'] / medians['student']:.2f}"
-        for name, value in medians.items():
-            row = {"model": name, "batch": str(size), "ms": f"{value:.3f}", "teacher_over_student": ratio}
-            rows.append(common | row)
-            print(row)
+    timed = {"teacher": teacher, "student": student}
+    models = {name: load_fusion(folder).model for name, folder in timed.items()}
+    if options.compiled:
+        models |= {f"{name} compiled": load_fusion(one, compiled=True).model for name, one in timed.items()}
+    for row in latency_rows(models, data, options.rounds):
+        rows.append(common | row)
+        print(row)
     append(rows, options.results, FIELDS)
 
 

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mmspec_ds.errors import DataError
 from mmspec_ds.language.adapters import adapters_off
 from mmspec_ds.language.model_folder import decoder_of, identity_of, read_model, read_tokenizer
+from mmspec_ds.nn.compiling import check_compiler
 from mmspec_ds.trainer.weights import checksum
 
 Precision = Literal["float32", "bfloat16"]
@@ -213,14 +213,6 @@ def _compile(layers: Any) -> None:
     Raises:
         DataError: there is no C++ compiler, which kernels for a processor need.
     """
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        raise DataError(
-            "language.compile is true, but there is no C++ compiler: expected g++ or clang++, or false"
-        ) from None
+    check_compiler("language.compile")
     for layer in layers.layers:
         layer.compile(dynamic=True)

@@ -84,15 +84,20 @@ class ModalityEncoder(KeepsTemperature):
 
     def forward(self, pieces: Pieces, temperature: float | None = None) -> Encoded:
         """The vectors of the modalities of the samples."""
-        parts = self._parts(pieces)
-        encoded = [self.states(part, temperature) for part in parts]
-        hidden_BSD, present_BM = encoded[0].hidden_BSD, pieces.present_BM
-        vectors_ND = hidden_BSD.new_zeros(present_BM.numel(), hidden_BSD.shape[2])
-        for part, one in zip(parts, encoded):
-            pooled_PD = self.pooling(one.hidden_BSD, one.mask_BS)
+        parts, present_BM = self._parts(pieces), pieces.present_BM
+        pooled = [self.pooled(part, temperature) for part in parts]
+        vectors_ND = pooled[0][0].new_zeros(present_BM.numel(), pooled[0][0].shape[1])
+        for part, (pooled_PD, _) in zip(parts, pooled):
             vectors_ND = vectors_ND.index_copy(0, part.vector_P, pooled_PD)
-        reports = tuple(one for one in encoded[0].reports if isinstance(one, RoutingReport))
+        reports = tuple(one for one in pooled[0][1] if isinstance(one, RoutingReport))
         return Encoded(vectors_ND.view(*present_BM.shape, -1), present_BM, reports)
+
+    def pooled(
+        self, pieces: Pieces, temperature: float | None = None
+    ) -> tuple[Tensor, tuple[object | None, ...]]:
+        """A vector for each piece, [P, D], and the reports of the layers."""
+        encoded = self.states(pieces, temperature)
+        return self.pooling(encoded.hidden_BSD, encoded.mask_BS), encoded.reports
 
     def cost(self, pieces: Pieces) -> Cost:
         """FLOPs of a pass of these pieces, without those of experts; see `module_flops`."""

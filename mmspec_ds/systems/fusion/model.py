@@ -66,6 +66,15 @@ class FusionModel(nn.Module):
         """Whether contributions are predicted."""
         return isinstance(self.fuser, ContributionFuser | ContributionVectors)
 
+    def compile_inference(self) -> None:
+        """Make few kernels of the many small steps of `encode` and `fuse`, when each is first called: for any
+        number of pieces, tokens and samples, with the same results but for rounding. A size of 1 has kernels of
+        its own. A sparse encoder stays as it is."""
+        parts: list[tuple[nn.Module, str]] = [(self, "fuse")]
+        parts += [] if self.encoder.is_sparse else [(self.encoder, "pooled")]
+        for module, name in parts:
+            setattr(module, name, torch.compile(getattr(module, name), dynamic=True))
+
     def encode(self, pieces: Pieces, temperature: float | None = None) -> Encoded:
         """The vectors of the samples' modalities; `temperature` is the router's tau, the model's own if none is
         given."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.nn.compiling import check_compiler
 from mmspec_ds.spectra.records import Record
 from mmspec_ds.systems.fusion.cohort.cohort import Cohort
 from mmspec_ds.systems.fusion.data import FusionData
@@ -87,13 +88,23 @@ class TrainedFusion:
         return tell(self.model, batches_of(data, self.batch), device)
 
 
-def load_fusion(folder: str | Path) -> TrainedFusion:
+def load_fusion(folder: str | Path, *, compiled: bool = False) -> TrainedFusion:
     """Read a trained run of this system, or an export, onto the CPU. Where there is a manifest, as in an
     export, the files must have its checksums.
 
+    Args:
+        folder: of the run or the export.
+        compiled: for many calls of few samples each; see `FusionModel.compile_inference`. The first calls
+            compile, which takes half a minute or more.
+
     Raises:
-        DataError: no such folder, or a file of it is missing, was altered or does not fit.
+        DataError: no such folder, or a file of it is missing, was altered or does not fit; or it is to be
+            compiled and there is no C++ compiler.
         ConfigError: a configuration that this version cannot read, or a model of another system.
     """
+    if compiled:
+        check_compiler("compiled")
     stored = load_model(Path(folder))
+    if compiled:
+        stored.model.compile_inference()
     return TrainedFusion(stored.run, stored.schema, stored.model, stored.identity)

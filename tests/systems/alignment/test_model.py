@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch._inductor import config as inductor_config
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.batch import Place, PromptBatch, make_batch
@@ -190,9 +191,12 @@ def test_compiled_layers_compute_the_same(folder: Path) -> None:
     assert compiled.checksum() == plain.checksum()
 
 
-def test_a_missing_compiler_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "no_such_compiler"))
-    with pytest.raises(DataError, match=r"language\.compile is true, but there is no C\+\+ compiler"):
+def test_a_missing_compiler_is_told(folder: Path) -> None:
+    # Not by monkeypatch, which takes the setting away afterwards: the next compilation in the process failed.
+    with (
+        inductor_config.patch({"cpp.cxx": (None, "no_such_compiler")}),
+        pytest.raises(DataError, match=r"language\.compile is true, but there is no C\+\+ compiler"),
+    ):
         FrozenLanguage(folder, compiled=True)
 
 
