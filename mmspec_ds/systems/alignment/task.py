@@ -13,6 +13,7 @@ from torch import Tensor
 from mmspec_ds.errors import ConfigError, UserError
 from mmspec_ds.files import write_json
 from mmspec_ds.spectra.packed import IntArray
+from mmspec_ds.systems.alignment.additions import with_additions
 from mmspec_ds.systems.alignment.batch import FloatArray, make_batch
 from mmspec_ds.systems.alignment.contrast import retrieved
 from mmspec_ds.systems.alignment.data import ExampleSet, make_sets, read_examples_of
@@ -22,7 +23,6 @@ from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoders.registry import make_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, shape_of, shapes_to_json
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
-from mmspec_ds.systems.alignment.gene_levels import GeneWords
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, known_of, write_known
 from mmspec_ds.systems.alignment.objective import AlignmentBatch, AlignmentLoss, AlignmentLosses, ContrastBatch
@@ -128,11 +128,8 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
 
     def _prompts(self, examples: Sequence[Example]) -> list[Prompt]:
         """The questions with what the run adds to them."""
-        prompts: Sequence[Prompt] = [one.prompt for one in examples]
-        objects = [one.objects for one in examples]
-        if self.neighbours is not None:
-            prompts = self.neighbours.prompts(prompts, objects)
-        return GeneWords(self.run.gene_levels, self.run.highest_markers).prompts(prompts, objects)
+        prompts, objects = [one.prompt for one in examples], [one.objects for one in examples]
+        return with_additions(prompts, objects, self.run, self.neighbours)
 
     def _encode(self, kind: Kind, objects: Sequence[Object]) -> FloatArray:
         encoder = self.encoders[kind]

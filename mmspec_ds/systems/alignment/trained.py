@@ -13,13 +13,13 @@ import numpy.typing as npt
 import torch
 
 from mmspec_ds.errors import DataError
+from mmspec_ds.systems.alignment.additions import with_additions
 from mmspec_ds.systems.alignment.batch import Place, make_batch
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoder_folders import check_encoder, find_encoder
 from mmspec_ds.systems.alignment.factory import ENCODERS, make_model, make_writer, read_shapes
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
-from mmspec_ds.systems.alignment.gene_levels import GeneWords
 from mmspec_ds.systems.alignment.generation import Reading, choice_log_probabilities, generate
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, read_known
@@ -252,9 +252,7 @@ class Trained:
     def _read(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> "_Read":
         if len(prompts) != len(objects):
             raise ValueError(f"{len(prompts)} prompts and objects of {len(objects)}: expected as many")
-        if self.neighbours is not None:
-            prompts = self.neighbours.prompts(prompts, objects)
-        prompts = GeneWords(self.run.gene_levels, self.run.highest_markers).prompts(prompts, objects)
+        prompts = with_additions(prompts, objects, self.run, self.neighbours)
         rows, everything = [], dict[Kind, list[Object]]()
         places: list[list[Place]] = []
         seen: dict[int, Place] = {}
