@@ -2,17 +2,19 @@
 
     python benchmarks/run.py maldi_adapters DATA/massbank_msms.parquet BACTERIA --out adapters --spots 1,2
 
-BACTERIA is a folder of raw Bruker flex spectra, SPECIES/SPOT/NUMBER/1SLin. The base learns the functional groups
-of molecules from the MS/MS of one type of instrument, as in `domain_adapters.py`. Then, of each species, --spots
-spots are learnt from, with all their spectra or the first alone (--single), and the other spots are measured, by
-the mean probability of their spectra; splits differ in which spots are learnt from. A spectrum is the peaks that
-`mmspec cohort` picks: a token each, at the m/z of its bin of 2000 ppm, its height as a share of the highest.
+BACTERIA is a folder of raw Bruker flex spectra, SPECIES/SPOT/NUMBER/1SLin. The base learns the functional
+groups of molecules from the MS/MS of one type of instrument, as in `domain_adapters.py`. Then, of each
+species, --spots spots are learnt from, with all their spectra or the first alone (--single), and the other
+spots are measured, by the mean probability of their spectra; splits differ in which spots are learnt from. A
+spectrum is the peaks that `mmspec cohort` picks: a token each, at the m/z of its bin of 2000 ppm, its height
+as a share of the highest.
 
-Every method has a new head for the species, equal steps, and learning rates that were set beforehand; nothing is
-chosen on what is measured. `head` learns the head alone, `bottleneck` and `lora` adapters as well (at most 3 % of
-the base's parameters, the head counted), `full` all weights from the base's, `anew` all weights from nothing;
-`linear` is a logistic regression on the heights in the bins. Rows go to results/maldi_adapters.csv: share of the
-spots that are told right, mean area of each species against the others, and both in per cent of full fine-tuning.
+Every method has a new head for the species, equal steps, and learning rates that were set beforehand; nothing
+is chosen on what is measured. `head` learns the head alone, `bottleneck` and `lora` adapters as well (at most
+3 % of the base's parameters, the head counted), `full` all weights from the base's, `anew` all weights from
+nothing; `linear` is a logistic regression on the heights in the bins. Rows go to results/maldi_adapters.csv:
+share of the spots that are told right, mean area of each species against the others, and both in per cent of
+full fine-tuning.
 """
 
 import argparse
@@ -77,8 +79,8 @@ def read_spectra(folder: Path, settings: TokenSettings) -> tuple[FusionData, Sch
 
 
 def parted(data: FusionData, spots: int, split: int, *, single: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the spectra to learn from, of so many spots of each species, and of those to measure: all of the
-    other spots. Learnt from is a `single` spectrum of a spot, or all of them."""
+    """Places of the spectra to learn from, of so many spots of each species, and of those to measure: all of
+    the other spots. Learnt from is a `single` spectrum of a spot, or all of them."""
     rng = np.random.default_rng((split, spots))
     label_N, spot_N = data.target_NC.argmax(1), np.array(data.groups)
     chosen: set[str] = set()

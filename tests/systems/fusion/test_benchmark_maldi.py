@@ -34,7 +34,7 @@ def test_spots_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_spot_is_told_by_the_mean_of_its_spectra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Means of 0.7, 0.4 for a, 0.5 and 0.2 for b: three of four are right; of four pairs one is the wrong way."""
+    """Means of 0.7, 0.4 for a, 0.45 and 0.2 for b: three of four are right, and three of four pairs."""
     maldi, data = script("maldi_adapters", monkeypatch), data_of(2)
     first_N = np.array([0.9, 0.9, 0.3, 0.4, 0.4, 0.4, 0.45, 0.45, 0.45, 0.0, 0.0, 0.6])
     told = maldi.of_spots(np.stack([first_N, 1 - first_N], axis=1), data)
