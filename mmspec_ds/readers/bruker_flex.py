@@ -11,6 +11,7 @@ calibrants in `acqu`, whose times and masses it joins (`tests/readers/test_bruke
 calibrations, whose equations the maker does not publish, are refused.
 """
 
+import math
 import os
 import re
 import stat
@@ -229,13 +230,12 @@ def _curve(folder: Path, acquired: Block) -> tuple[FloatArray, FloatArray, list[
     points = _number(acquired, "TD", 2, MOST_POINTS)
     if points != int(points):
         raise RecordFault(f"TD in acqu is {points:g}, expected a whole number of points")
-    time = _number(acquired, "DELAY", 0, LONGEST_NS) + np.arange(int(points)) * _number(
-        acquired, "DW", 1e-3, 1e4
-    )
+    delay, step = _number(acquired, "DELAY", 0, LONGEST_NS), _number(acquired, "DW", 1e-3, 1e4)
+    time = delay + step * np.arange(int(points), dtype=np.float64)
     counts = _counts(folder / COUNTS, int(points), acquired)
     root = _square_root(
         time,
-        np.sqrt(1e12 / _number(acquired, "ML1", 1e-6, 1e15)),
+        math.sqrt(1e12 / _number(acquired, "ML1", 1e-6, 1e15)),
         _number(acquired, "ML2", -LONGEST_NS, LONGEST_NS),
         _number(acquired, "ML3", -1e6, 1e6),
     )
