@@ -17,6 +17,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,8 @@ DEEPEST = 8
 """Folders in folders."""
 MOST_FOLDERS = 100_000
 LOOKED_AT = 500
-"""Folders that are looked at to tell whether there is a spectrum in one."""
+"""Folders that are looked at to tell whether there is a spectrum in one; of those that have one, the first."""
+FIRST = 10
 HIGHEST_MZ = 2e6
 LONGEST_NS = 1e7
 
@@ -85,8 +87,7 @@ class FlexSpectrum:
 def looks_like_flex(head: Head) -> bool:
     """A folder with `fid` and `acqu` of a time of flight in it, or one of these two files."""
     if head.is_folder:
-        found = next(_folders(head.path, LOOKED_AT), None)
-        return found is not None and _is_tof(found)
+        return any(_is_tof(found) for found in islice(_folders(head.path, LOOKED_AT), FIRST))
     if head.path.name == PARAMETERS:
         return _OF_TOF.search(head.text) is not None
     return head.path.name == COUNTS and _is_tof(head.path.parent)

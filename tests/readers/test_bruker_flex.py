@@ -280,5 +280,15 @@ def test_no_molecule_is_sought_in_them(tmp_path: Path) -> None:
         assert "not spectra of one molecule" in str(request.error)
 
 
+def test_a_damaged_spectrum_first_hides_no_other(tmp_path: Path) -> None:
+    for spot in ("0_A1", "0_A2"):
+        write_flex(tmp_path / spot / "1" / "1SLin", counts_of(PUT_IN))
+    (tmp_path / "0_A1" / "1" / "1SLin" / "acqu").unlink()
+    assert find_format(tmp_path).name == "bruker-flex"
+    first, second = read_flex(tmp_path)
+    assert isinstance(first, Rejected)
+    assert isinstance(second, FlexSpectrum)
+
+
 def test_an_nmr_experiment_is_none(sound_files: Path) -> None:
     assert find_format(sound_files / "bruker").name == "bruker"
