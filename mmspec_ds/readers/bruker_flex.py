@@ -40,6 +40,7 @@ MOST_FOLDERS = 100_000
 LOOKED_AT = 500
 """Folders that are looked at to tell whether there is a spectrum in one; of those that have one, the first."""
 FIRST = 10
+LONGEST_NAME = 1000
 HIGHEST_MZ = 2e6
 LONGEST_NS = 1e7
 
@@ -124,7 +125,7 @@ def read_flex(path: Path) -> Iterator[FlexSpectrum | Rejected]:
         found += 1
         if found > MOST_SPECTRA:
             raise DataError(f"more than {MOST_SPECTRA} spectra in the folder", path=path)
-        where = folder.relative_to(root).as_posix()
+        where = one_line(folder.relative_to(root).as_posix())
         try:
             yield _spectrum(root, folder)
         except RecordFault as fault:
@@ -197,9 +198,9 @@ def _names(root: Path, folder: Path) -> tuple[str, str, str]:
     spot = folder.parent.parent if numbered else folder
     number = folder.parent.name if numbered else ""
     if root not in spot.parents:
-        return spot.name, "", number
+        return one_line(spot.name), "", number
     group = spot.parent.name if spot.parent != root else ""
-    return spot.relative_to(root).as_posix(), group, number
+    return one_line(spot.relative_to(root).as_posix(), LONGEST_NAME), one_line(group), number
 
 
 def _check_kind(folder: Path, acquired: Block) -> None:

@@ -153,6 +153,17 @@ def test_names_of_samples(tmp_path: Path) -> None:
     assert (alone.sample, alone.group) == ("0_F9", "")
 
 
+def test_names_with_odd_letters_are_one_line(tmp_path: Path) -> None:
+    counts = counts_of(PUT_IN)
+    odd = "two\nlines \x1b[31m"
+    write_flex(tmp_path / odd / "0_A1" / "1" / "1SLin", counts)
+    write_flex(tmp_path / odd / "0_A2" / "1" / "1SLin", counts, {"$DW": "0"})
+    sound, bad = read_flex(tmp_path)
+    assert isinstance(sound, FlexSpectrum)
+    assert (sound.sample, sound.group) == (r"two lines \x1b[31m/0_A1", r"two lines \x1b[31m")
+    assert len(str(bad).splitlines()) == 1
+
+
 MALFORMED: dict[str, tuple[dict[str, str | None], str]] = {
     "no TD": ({"$TD": None}, "TD in acqu is missing, expected 2 to 4.1943e+06"),
     "TD of NaN": ({"$TD": "NaN"}, "##$TD= 'NaN' is not a number"),
