@@ -14,7 +14,7 @@ from mmspec_ds.errors import ConfigError, UserError
 from mmspec_ds.files import write_json
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.alignment.additions import with_additions
-from mmspec_ds.systems.alignment.batch import FloatArray, make_batch
+from mmspec_ds.systems.alignment.batch import FloatArray, make_batch, question_words
 from mmspec_ds.systems.alignment.contrast import retrieved
 from mmspec_ds.systems.alignment.data import ExampleSet, make_sets, read_examples_of
 from mmspec_ds.systems.alignment.dialogue_sampler import Dialogue, DialogueSampler
@@ -217,8 +217,9 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
                 general = chosen[int(examples.description_N.max()) + 1 :]
                 chosen = np.concatenate([np.unique(description_G), general])
                 description_G = np.searchsorted(chosen, description_G)
+            words = question_words([(row, 0) for row in rows])
             contrast = ContrastBatch(
-                kind, vectors_BXD, examples.states_MW[chosen], torch.from_numpy(description_G)
+                kind, vectors_BXD, words, examples.states_MW[chosen], torch.from_numpy(description_G)
             )
         tokens = int(sum(len(examples.rows[at]) for at in rows_G.tolist()))
         return AlignmentBatch(len(own), len(own) * world, tokens, prompts, contrast)
@@ -281,7 +282,10 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
             if not len(rows):
                 continue
             vectors = self.sets.vectors[kind][[held_back.places[at][0].row for at in rows.tolist()]]
-            objects_NW = self.model.contrast_vectors(kind, torch.from_numpy(vectors).to(device))
+            words = question_words([(held_back.rows[at], 0) for at in rows.tolist()])
+            objects_NW = self.model.contrast_vectors(
+                kind, torch.from_numpy(vectors).to(device), words.mapped(lambda one: one.to(device))
+            )
             own_N = torch.from_numpy(held_back.description_N[rows]).to(device)
             found[f"recall_at_1/{kind}"] = float(retrieved(objects_NW, texts_MW, own_N, 1).float().mean())
         return found

@@ -14,7 +14,7 @@ import torch
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.additions import with_additions
-from mmspec_ds.systems.alignment.batch import Place, make_batch
+from mmspec_ds.systems.alignment.batch import Place, QuestionWords, make_batch, question_words
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoder_folders import check_encoder, find_encoder
@@ -99,23 +99,38 @@ class Trained:
         return self.encoder(kind).encode(objects)
 
     @torch.no_grad()
-    def project(self, kind: Kind, vectors: FloatArray) -> FloatArray:
-        """The soft tokens of objects by their vectors [N, X, D]: [N, T, W]."""
-        found = self.model.projection(kind)(torch.from_numpy(vectors).to(self.model.language.device))
+    def project(self, kind: Kind, vectors: FloatArray, prompts: Sequence[Prompt]) -> FloatArray:
+        """The soft tokens of objects by their vectors [N, X, D]: [N, T, W].
+
+        Args:
+            kind: of the objects.
+            vectors: of them.
+            prompts: of each object one in which it stands, as the first.
+        """
+        device = self.model.language.device
+        questions = self.model.questions(kind, self._words(prompts))
+        found = self.model.projection(kind)(torch.from_numpy(vectors).to(device), questions)
         soft: FloatArray = found.float().cpu().numpy()
         return soft
 
     @torch.no_grad()
-    def contrast(self, kind: Kind, vectors: FloatArray) -> FloatArray:
+    def contrast(self, kind: Kind, vectors: FloatArray, prompts: Sequence[Prompt]) -> FloatArray:
         """The vectors of objects that are compared with those of `describe`, [N, W], of length 1.
+
+        Args:
+            kind, vectors, prompts: see `project`.
 
         Raises:
             DataError: the model was not trained to compare.
         """
         self._check_contrast()
-        found = self.model.contrast_vectors(kind, torch.from_numpy(vectors).to(self.model.language.device))
-        compared: FloatArray = found.cpu().numpy()
+        given = torch.from_numpy(vectors).to(self.model.language.device)
+        compared: FloatArray = self.model.contrast_vectors(kind, given, self._words(prompts)).cpu().numpy()
         return compared
+
+    def _words(self, prompts: Sequence[Prompt]) -> QuestionWords:
+        words = question_words([(self.writer.write(one), 0) for one in prompts])
+        return words.mapped(lambda one: one.to(self.model.language.device))
 
     @torch.no_grad()
     def describe(self, texts: Sequence[str]) -> FloatArray:
@@ -240,11 +255,12 @@ class Trained:
             read.readings[beginning] = Reading(self.model.language, embedded, torch.ones_like(ids))
         rows = [read.rows[at] for at in chosen]
         batch = make_batch(
-            [TokenRow(row.ids[len(beginning) :], row.kinds) for row in rows],
+            rows,
             [read.places[at] for at in chosen],
             read.vectors,
             self.model.soft_tokens,
             left=True,
+            read=len(beginning),
         ).mapped(lambda tensor: tensor.to(device))
         before = read.readings.get(beginning)
         return Reading(self.model.language, self.model.embedded(batch), batch.mask_BL, before)
