@@ -23,11 +23,12 @@ from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.generation import Reading, choice_log_probabilities, generate
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, read_known
-from mmspec_ds.systems.alignment.objects import Kind, Object, kind_of
+from mmspec_ds.systems.alignment.objects import Kind, Object
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
 from mmspec_ds.systems.alignment.shared_beginning import shared_beginnings
 from mmspec_ds.systems.alignment.streams import Stream, Streams
+from mmspec_ds.systems.alignment.written import write_questions
 from mmspec_ds.systems.run_file import load_whole_run_of
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
@@ -269,29 +270,10 @@ class Trained:
         if len(prompts) != len(objects):
             raise ValueError(f"{len(prompts)} prompts and objects of {len(objects)}: expected as many")
         prompts = with_additions(prompts, objects, self.run, self.neighbours)
-        rows, everything = [], dict[Kind, list[Object]]()
-        places: list[list[Place]] = []
-        seen: dict[int, Place] = {}
-        for number, (prompt, given) in enumerate(zip(prompts, objects)):
-            try:
-                row = self.writer.write(prompt)
-            except DataError as error:
-                raise type(error)(f"question {number}: {error.message}") from None
-            kinds = tuple(kind_of(one) for one in given)
-            if kinds != row.kinds:
-                raise DataError(
-                    f"question {number} names {', '.join(row.kinds) or 'no object'}, and the objects are"
-                    f" {', '.join(kinds) or 'none'}: expected the same in the same order"
-                )
-            for kind, one in zip(kinds, given):
-                if id(one) not in seen:
-                    same = everything.setdefault(kind, [])
-                    seen[id(one)] = Place(kind, len(same))
-                    same.append(one)
-            rows.append(row)
-            places.append([seen[id(one)] for one in given])
-        vectors = {kind: self.vectors(kind, some) for kind, some in everything.items()}
-        return _Read(rows, places, vectors, shared_beginnings(prompts, rows))
+        written = write_questions(self.writer, prompts, objects)
+        vectors = {kind: self.vectors(kind, some) for kind, some in written.objects.items()}
+        beginnings = shared_beginnings(prompts, written.rows)
+        return _Read(written.rows, written.places, vectors, beginnings)
 
 
 @dataclass(frozen=True)
