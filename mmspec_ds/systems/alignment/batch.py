@@ -1,7 +1,7 @@
 """Prompts of a batch as tensors, with the vectors of the objects that they name.
 
-Axes: B prompts, L positions, S soft positions of all prompts, N objects of a kind, X vectors of an object, D
-width of a vector.
+Axes: B prompts, L positions, S soft positions of all prompts, N objects of a kind in prompts, X vectors of an
+object, D width of a vector.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,42 @@ class Place(NamedTuple):
     row: int
 
 
+class QuestionWords(NamedTuple):
+    """The questions that N objects stand in.
+
+    Attributes:
+        ids_NL: int64, the tokens of the turn, with the marks of the format; 0 in the padding.
+        mask_NL: bool, True where there is a token.
+        place_N: int64, which of the objects of its turn each is, from 0.
+    """
+
+    ids_NL: Tensor
+    mask_NL: Tensor
+    place_N: Tensor
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "QuestionWords":
+        """The same with every tensor changed."""
+        return QuestionWords(*map(change, self))
+
+
+def question_words(asked: Sequence[tuple[TokenRow, int]]) -> QuestionWords:
+    """The questions of some objects, each by its prompt and its number among the objects of the prompt."""
+    words, places = list[npt.NDArray[np.int64]](), list[int]()
+    for row, number in asked:
+        first, end = row.questions[number]
+        ids = row.ids[first:end]
+        words.append(ids[ids != SOFT])
+        places.append(row.questions[:number].count((first, end)))
+    ids_NL = np.zeros((len(words), max(map(len, words), default=0)), dtype=np.int64)
+    mask_NL = np.zeros(ids_NL.shape, dtype=bool)
+    for at, one in enumerate(words):
+        ids_NL[at, : len(one)] = one
+        mask_NL[at, : len(one)] = True
+    return QuestionWords(
+        torch.from_numpy(ids_NL), torch.from_numpy(mask_NL), torch.tensor(places, dtype=torch.int64)
+    )
+
+
 @dataclass(frozen=True)
 class PromptBatch:
     """Some prompts.
@@ -34,7 +70,8 @@ class PromptBatch:
         ids_BL: int64; `SOFT` where a vector goes, 0 in the padding.
         mask_BL: bool, True where there is a token or a vector.
         answer_BL: bool, True where there is a token of an answer.
-        vectors: by kind, of the objects that the prompts name, each once: [N, X, D].
+        vectors: by kind, of the objects that the prompts name, in their order: [N, X, D].
+        words: by kind, of the questions that these objects stand in.
         source_S: int64; for each soft position, in the order of prompts and places, the soft token that goes
             there among those of all objects, kind by kind.
         left: whether the padding stands before the prompts, so that all end at the same place.
@@ -44,6 +81,7 @@ class PromptBatch:
     mask_BL: Tensor
     answer_BL: Tensor
     vectors: Mapping[Kind, Tensor]
+    words: Mapping[Kind, QuestionWords]
     source_S: Tensor
     left: bool = False
 
@@ -55,6 +93,7 @@ class PromptBatch:
             mask_BL=change(self.mask_BL),
             answer_BL=change(self.answer_BL),
             vectors={kind: change(one) for kind, one in self.vectors.items()},
+            words={kind: one.mapped(change) for kind, one in self.words.items()},
             source_S=change(self.source_S),
         )
 
@@ -72,6 +111,7 @@ def make_batch(
     soft_tokens: Mapping[Kind, int],
     *,
     left: bool = False,
+    read: int = 0,
 ) -> PromptBatch:
     """The batch of some prompts.
 
@@ -81,32 +121,37 @@ def make_batch(
         vectors: by kind, float32 [objects, X, D].
         soft_tokens: places of an object, by kind.
         left: put the padding before the prompts.
+        read: positions at the beginning of each prompt that are left out, since they were read before; no place
+            of an object is among them, and of its question they still count.
     """
-    longest = max(map(len, rows), default=0)
+    longest = max(map(len, rows), default=read) - read
     ids = np.zeros((len(rows), longest), dtype=np.int64)
     mask, answer = np.zeros(ids.shape, dtype=bool), np.zeros(ids.shape, dtype=bool)
     for at, row in enumerate(rows):
-        start = longest - len(row) if left else 0
-        ids[at, start : start + len(row)] = row.ids
-        mask[at, start : start + len(row)] = True
+        shift = longest - len(row) if left else -read
+        ids[at, shift + read : shift + len(row)] = row.ids[read:]
+        mask[at, shift + read : shift + len(row)] = True
         for first_of_answer, end in row.answers:
-            answer[at, start + first_of_answer : start + end] = True
+            answer[at, shift + first_of_answer : shift + end] = True
     chosen: dict[Kind, Tensor] = {}
-    first: dict[Place, int] = {}
+    words: dict[Kind, QuestionWords] = {}
+    first: dict[tuple[int, int], int] = {}
     total = 0
+    named = [(at, number, one) for at, places in enumerate(objects) for number, one in enumerate(places)]
     for kind in KINDS:
-        used = sorted({one.row for places in objects for one in places if one.kind == kind})
-        if not used:
+        own = [(at, number, one.row) for at, number, one in named if one.kind == kind]
+        if not own:
             continue
-        chosen[kind] = torch.from_numpy(np.ascontiguousarray(vectors[kind][used], dtype=np.float32))
-        for number in used:
-            first[Place(kind, number)] = total
+        of_own = vectors[kind][[row for _, _, row in own]]
+        chosen[kind] = torch.from_numpy(np.ascontiguousarray(of_own, dtype=np.float32))
+        words[kind] = question_words([(rows[at], number) for at, number, _ in own])
+        for at, number, _ in own:
+            first[at, number] = total
             total += soft_tokens[kind]
     source = [
         position
-        for places in objects
-        for one in places
-        for position in range(first[one], first[one] + soft_tokens[one.kind])
+        for at, number, one in named
+        for position in range(first[at, number], first[at, number] + soft_tokens[one.kind])
     ]
     assert len(source) == int((ids == SOFT).sum())  # the caller gives each place its object
     return PromptBatch(
@@ -114,6 +159,7 @@ def make_batch(
         torch.from_numpy(mask),
         torch.from_numpy(answer),
         chosen,
+        words,
         torch.tensor(source, dtype=torch.int64),
         left,
     )

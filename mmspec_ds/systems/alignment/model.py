@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from mmspec_ds.errors import DataError
 from mmspec_ds.language.adapters import LoraSettings, adapter_parameters, add_adapters
 from mmspec_ds.nn.initialization import init_linear
-from mmspec_ds.systems.alignment.batch import PromptBatch
+from mmspec_ds.systems.alignment.batch import PromptBatch, QuestionWords
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import KINDS, Kind
-from mmspec_ds.systems.alignment.projection import SMALLEST, Projection
+from mmspec_ds.systems.alignment.projection import SMALLEST, EmbeddedQuestions, Projection
 from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
 
 LANGUAGE_IDENTITY = "language_identity"
@@ -151,9 +151,10 @@ class AlignmentModel(nn.Module):
         for kind, one in vectors.items():
             self.projection(kind).fit(one, mean_W, spread)
 
-    def contrast_vectors(self, kind: Kind, vectors_NXD: Tensor) -> Tensor:
-        """The vectors of objects that are compared with descriptions, [N, W], of length 1."""
-        mean_NW = self.projection(kind).directions(vectors_NXD).mean(1)
+    def contrast_vectors(self, kind: Kind, vectors_NXD: Tensor, words: QuestionWords) -> Tensor:
+        """The vectors of objects, in the questions that they stand in, that are compared with descriptions,
+        [N, W], of length 1."""
+        mean_NW = self.projection(kind).directions(vectors_NXD, self.questions(kind, words)).mean(1)
         return F.normalize(self.heads[kind](mean_NW).float(), dim=-1)
 
     def text_vectors(self, states_MW: Tensor) -> Tensor:
@@ -167,8 +168,17 @@ class AlignmentModel(nn.Module):
         tokens_BLW = self.language.embed(batch.ids_BL.clamp_min(0)).float()
         if not batch.vectors:
             return tokens_BLW
-        soft = [self.projection(kind)(one).float().flatten(0, 1) for kind, one in batch.vectors.items()]
+        soft = [
+            self.projection(kind)(one, self.questions(kind, batch.words[kind])).float().flatten(0, 1)
+            for kind, one in batch.vectors.items()
+        ]
         return tokens_BLW.masked_scatter((batch.ids_BL < 0)[..., None], torch.cat(soft)[batch.source_S])
+
+    def questions(self, kind: Kind, words: QuestionWords) -> EmbeddedQuestions | None:
+        """Embedded questions for a projection that reads them, in the order of its objects."""
+        if self.projection(kind).reading is None:
+            return None
+        return EmbeddedQuestions(self.language.embed(words.ids_NL).float(), words.mask_NL, words.place_N)
 
     def answers(self, batch: PromptBatch) -> "AnswerTokens":
         """How likely the tokens of the answers are after what stands before them. The padding of the batch

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec_ds.nn.global_batch import gathered, mean_of_ranks, of_own_rows
-from mmspec_ds.systems.alignment.batch import PromptBatch
+from mmspec_ds.systems.alignment.batch import PromptBatch, QuestionWords
 from mmspec_ds.systems.alignment.contrast import contrastive_loss
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.objects import Kind
@@ -28,12 +28,14 @@ class ContrastBatch:
     Attributes:
         kind: of the objects.
         vectors_BXD: of this rank's objects.
+        words: of the questions that these stand in.
         states_CW: what the language model makes of the descriptions.
         description_G: the description of each object of all ranks, rank by rank.
     """
 
     kind: Kind
     vectors_BXD: Tensor
+    words: QuestionWords
     states_CW: Tensor
     description_G: Tensor
 
@@ -42,6 +44,7 @@ class ContrastBatch:
         return replace(
             self,
             vectors_BXD=change(self.vectors_BXD),
+            words=self.words.mapped(change),
             states_CW=change(self.states_CW),
             description_G=change(self.description_G),
         )
@@ -131,7 +134,7 @@ class AlignmentLosses(nn.Module):
         )
 
     def _contrast(self, batch: ContrastBatch) -> Tensor:
-        own_BW = self.model.contrast_vectors(batch.kind, batch.vectors_BXD)
+        own_BW = self.model.contrast_vectors(batch.kind, batch.vectors_BXD, batch.words)
         texts_CW = self.model.text_vectors(batch.states_CW)
         objects_GW = gathered(own_BW, self.group)
         loss = contrastive_loss(objects_GW, texts_CW, batch.description_G, self.settings.scale)

@@ -1,18 +1,22 @@
 """A projection: the vectors of an object become vectors that a language model reads like embedded tokens.
 
 Axes: N objects, X vectors of an object, D width of a vector, H hidden width, T soft tokens, W width of the
-language model.
+language model, L words of a question, Q width of what is taken from it.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmspec_ds.nn.initialization import init_linear
 from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
+from mmspec_ds.systems.alignment.question_reading import WIDTH, QuestionReading
 
 SMALLEST = 1e-6
+QUESTION_PARTS = ("reading.", "modulations.")
+"""What the names of the weights begin with that read the question."""
 SMALLEST_SPREAD = 1e-3
 """Of a component, as a fraction of what is typical."""
 
@@ -24,6 +28,9 @@ class Projection(nn.Module):
     What comes in is brought to mean 0 and standard deviation 1 of each component, by the training set. What
     goes out lies around the mean of the embedding table, as far from it as a token typically does times a
     factor that is learnt, 1 at first.
+
+    With `settings.question` the question scales and shifts each hidden layer after its LayerNorm (FiLM,
+    arXiv:1709.07871). At first it changes nothing.
 
     Args:
         vectors, width: X and D.
@@ -50,6 +57,10 @@ class Projection(nn.Module):
             ]
         blocks.append(init_linear(nn.Linear(sizes[-1], settings.soft_tokens * to)))
         self.mlp = nn.Sequential(*blocks)
+        self.reading = QuestionReading(to) if settings.question else None
+        self.modulations = nn.ModuleList(
+            _no_change(nn.Linear(WIDTH, 2 * size)) for size in sizes[1:] if settings.question
+        )
         self.gain_T = nn.Parameter(torch.ones(settings.soft_tokens))
         self.register_buffer("center_XD", torch.zeros(vectors, width))
         self.register_buffer("factor_XD", torch.ones(vectors, width))
@@ -66,15 +77,51 @@ class Projection(nn.Module):
         self.table_mean_W.copy_(table_mean_W)
         self.table_spread.fill_(table_spread)
 
-    def forward(self, vectors_NXD: Tensor) -> Tensor:
-        """The soft tokens, [N, T, W]."""
-        directions = self.directions(vectors_NXD)
+    def forward(self, vectors_NXD: Tensor, question: "EmbeddedQuestions | None" = None) -> Tensor:
+        """The soft tokens, [N, T, W].
+
+        Args:
+            vectors_NXD: of N objects.
+            question: that each stands in; read with `settings.question` alone, where it is needed.
+        """
+        directions = self.directions(vectors_NXD, question)
         return self.table_mean_W + self.table_spread * self.gain_T[:, None] * directions
 
-    def directions(self, vectors_NXD: Tensor) -> Tensor:
+    def directions(self, vectors_NXD: Tensor, question: "EmbeddedQuestions | None" = None) -> Tensor:
         """The soft tokens as directions from the mean of the embedding table, [N, T, W], with a mean square of
         1 over W."""
         x = ((vectors_NXD - self.center_XD) * self.factor_XD).clamp(-10.0, 10.0)
-        out = self.mlp(x.flatten(1).to(self.gain_T.dtype)).unflatten(1, (self.soft_tokens, self.to_width))
+        x = x.flatten(1).to(self.gain_T.dtype)
+        changes = iter(self._changes(question))
+        for block in self.mlp:
+            x = block(x)
+            if self.reading is not None and isinstance(block, nn.LayerNorm):
+                factor_NH, shift_NH = next(changes)
+                x = x * (1 + factor_NH) + shift_NH
+        out = x.unflatten(1, (self.soft_tokens, self.to_width))
         normed: Tensor = out * torch.rsqrt(out.pow(2).mean(-1, keepdim=True) + SMALLEST)
         return normed
+
+    def _changes(self, question: "EmbeddedQuestions | None") -> list[tuple[Tensor, ...]]:
+        """How the question scales and shifts each hidden layer."""
+        if self.reading is None:
+            return []
+        assert question is not None  # whoever has a projection that reads questions gives them
+        words_NLW = (question.words_NLW - self.table_mean_W) / self.table_spread
+        taken_NQ = self.reading(words_NLW.to(self.gain_T.dtype), question.mask_NL, question.place_N)
+        return [one(taken_NQ).chunk(2, dim=-1) for one in self.modulations]
+
+
+class EmbeddedQuestions(NamedTuple):
+    """The questions that N objects stand in: the embedded words [N, L, W], True where there is one [N, L], and
+    which of the objects of its question each is, from 0, int64 [N]."""
+
+    words_NLW: Tensor
+    mask_NL: Tensor
+    place_N: Tensor
+
+
+def _no_change(linear: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

@@ -14,6 +14,8 @@ class ProjectionSettings(Settings):
         dropout: after each hidden layer.
         input_dropout: of the components that come in.
         soft_tokens: places that an object takes in a prompt.
+        question: let what goes out depend on the words of the question, and on which of its objects this one
+            is (after InstructBLIP, arXiv:2305.06500); without, an object is the same in every prompt.
     """
 
     layers: int = Field(3, ge=1, le=8)
@@ -21,3 +23,4 @@ class ProjectionSettings(Settings):
     dropout: float = Field(0.1, ge=0, lt=1)
     input_dropout: float = Field(0.0, ge=0, lt=1)
     soft_tokens: int = Field(4, ge=1, le=8)
+    question: bool = False

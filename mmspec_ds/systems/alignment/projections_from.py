@@ -6,6 +6,7 @@ from pathlib import Path
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.factory import ENCODERS, read_shapes
 from mmspec_ds.systems.alignment.model import LANGUAGE_IDENTITY, AlignmentModel
+from mmspec_ds.systems.alignment.projection import QUESTION_PARTS
 from mmspec_ds.trainer.run_settings import check_run_folder
 from mmspec_ds.trainer.weights import WEIGHTS, read_weights
 
@@ -15,7 +16,7 @@ ADAPTERS = "adapter."
 
 def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> frozenset[str]:
     """Give a model the projections of trained runs or exports, such as of stage 1, each of those kinds that
-    both have; these kinds.
+    both have; these kinds. What reads the question stays new where a folder has none of it.
 
     Raises:
         DataError: a folder is no such model, has another language model or adapters of it, another encoder or
@@ -51,9 +52,18 @@ def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> frozense
                 raise DataError(f"was trained with another encoder of a {kind}: expected the same", path=folder)
             given[kind] = folder
             prefixes = (f"projections.{kind}.", f"heads.{kind}.")
+            new = (f"heads.{kind}.", *(f"projections.{kind}.{part}" for part in QUESTION_PARTS))
             names = [
-                name for name in own if name.startswith(prefixes) and (name in tensors or "heads" not in name)
+                name
+                for name in own
+                if name.startswith(prefixes) and (name in tensors or not name.startswith(new))
             ]
+            reads = [name for name in tensors if name.startswith(new[1:]) and name not in own]
+            if reads:
+                raise DataError(
+                    f"its projection of a {kind} reads the question: expected projection.question=true",
+                    path=folder,
+                )
             for name in names:
                 if name not in tensors or tensors[name].shape != own[name].shape:
                     raise DataError(

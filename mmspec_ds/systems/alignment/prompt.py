@@ -6,6 +6,7 @@ Axes: L positions of a prompt.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -110,11 +111,13 @@ class TokenRow:
         kinds: of the objects, in the order of their places.
         answers: the positions of each answer, its end included: from, and up to. Between two answers there is a
             token at least that is of neither.
+        questions: of each object the positions of the turn that it stands in: from, and up to.
     """
 
     ids: IntArray
     kinds: tuple[Kind, ...]
     answers: tuple[tuple[int, int], ...] = ()
+    questions: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -129,17 +132,26 @@ def joined_rows(rows: Sequence[TokenRow]) -> TokenRow:
     """A dialogue: a question with its answer, then those that `PromptWriter.write_later` wrote."""
     starts = np.cumsum([0, *map(len, rows)]).tolist()
     answers = [(at + first, at + end) for at, row in zip(starts, rows) for first, end in row.answers]
+    questions = [(at + first, at + end) for at, row in zip(starts, rows) for first, end in row.questions]
     kinds = tuple(kind for row in rows for kind in row.kinds)
-    return TokenRow(np.concatenate([row.ids for row in rows]), kinds, tuple(answers))
+    return TokenRow(np.concatenate([row.ids for row in rows]), kinds, tuple(answers), tuple(questions))
 
 
 class _Slot(NamedTuple):
-    """The place of an object, or the end of a prompt."""
+    """The place of an object."""
 
-    kind: Kind | None
+    kind: Kind
 
 
-_END = _Slot(None)
+class _Seam(Enum):
+    """Where a turn begins and the one before ends, and the end of a prompt."""
+
+    TURN = "turn"
+    END = "end"
+
+
+_Atom: TypeAlias = str | int | _Slot | _Seam
+"""A piece of a prompt: text, the id of a mark, the place of an object, or a seam."""
 
 
 class PromptWriter:
@@ -210,14 +222,16 @@ class PromptWriter:
         turns = [Turn("user", prompt)] if isinstance(prompt, str) else list(prompt)
         if self.system:
             turns = [Turn("system", self.system), *turns]
-        atoms: list[str | int | _Slot] = []
+        atoms: list[_Atom] = []
         for turn in turns:
             own = turn.role == "assistant"
+            atoms.append(_Seam.TURN)
             atoms += self._marked(self.chat.openings[turn.role] + (self.chat.space if own else ""))
             atoms += [turn.text] if own else _pieces(turn.text)
             atoms += self._marked(self.chat.closing)
-        ids, kinds = self._joined([*atoms, *self._marked(self.chat.openings["assistant"])])
-        return self._row([*self._first, *ids], kinds, answer)
+        return self._row(
+            [*atoms, _Seam.TURN, *self._marked(self.chat.openings["assistant"])], answer, self._first
+        )
 
     def write_later(self, prompt: str, answer: str) -> TokenRow:
         """A question with its answer as they go on a dialogue, from the end of the answer before them on.
@@ -227,52 +241,65 @@ class PromptWriter:
         """
         # The answer before ends with the mark that closes its turn: what follows that mark is to be written.
         before = self._marked(self.chat.closing.removeprefix(self.chat.stop) + self.chat.openings["user"])
-        after = self._marked(self.chat.closing + self.chat.openings["assistant"])
-        return self._row(*self._joined([*before, *_pieces(prompt), *after]), answer)
+        closing, after = self._marked(self.chat.closing), self._marked(self.chat.openings["assistant"])
+        return self._row([*before, *_pieces(prompt), *closing, _Seam.TURN, *after], answer)
 
-    def _row(self, ids: list[int], kinds: tuple[Kind, ...], answer: str | None) -> TokenRow:
+    def _row(self, atoms: Sequence[_Atom], answer: str | None, first: Sequence[int] = ()) -> TokenRow:
+        ids, kinds, questions = self._joined(atoms, first)
         start = len(ids)
         if answer is not None:
             ids = [*ids, *self.answer_ids(answer)]
         if len(ids) > self.longest:
             raise PromptTooLong(f"a prompt of {len(ids):,} tokens: expected at most {self.longest:,}")
         answers = () if answer is None else ((start, len(ids)),)
-        return TokenRow(np.array(ids, dtype=np.int64), kinds, answers)
+        return TokenRow(np.array(ids, dtype=np.int64), kinds, answers, questions)
 
-    def _marked(self, text: str) -> list[str | int | _Slot]:
+    def _marked(self, text: str) -> list[_Atom]:
         """A piece of the format: its marks as ids, and what stands between them."""
         pieces = self._mark.split(text) if self._marks else [text]
-        found: list[str | int | _Slot] = []
+        found: list[_Atom] = []
         for piece in pieces:
             mark = self._marks.get(piece)
             found.append(piece if mark is None else mark)
         return found
 
-    def _joined(self, atoms: Sequence[str | int | _Slot]) -> tuple[list[int], tuple[Kind, ...]]:
-        ids, kinds, text = list[int](), list[Kind](), ""
-        for atom in [*atoms, _END]:
+    def _joined(
+        self, atoms: Sequence[_Atom], first: Sequence[int]
+    ) -> tuple[list[int], tuple[Kind, ...], tuple[tuple[int, int], ...]]:
+        """Ids after those that a text begins with, the kinds of the objects, and where the turn of each begins
+        and ends."""
+        ids, kinds, text = list(first), list[Kind](), ""
+        begins, ends, turn_of = [len(ids)], list[int](), list[int]()
+        for atom in [*atoms, _Seam.END]:
             if isinstance(atom, str):
                 text += atom
                 continue
-            ids += self.text_ids(text)
+            before = self.text_ids(text)
+            if isinstance(atom, _Seam):
+                ends.append(len(ids) + len(before))
+                begins.append(ends[-1])
+            if atom is _Seam.TURN:
+                continue  # what stands on both its sides is one text for the tokenizer
+            ids += before
             text = ""
             if isinstance(atom, int):
                 ids.append(atom)
-            elif atom.kind is not None:
-                if atom.kind not in self._soft:
-                    known = ", ".join(self._soft) or "nothing"
-                    raise DataError(
-                        f"the prompt names a {atom.kind}: the model was trained with {known}, expected such"
-                    )
+            elif isinstance(atom, _Slot) and atom.kind not in self._soft:
+                known = ", ".join(self._soft) or "nothing"
+                raise DataError(
+                    f"the prompt names a {atom.kind}: the model was trained with {known}, expected such"
+                )
+            elif isinstance(atom, _Slot):
                 kinds.append(atom.kind)
+                turn_of.append(len(ends))
                 ids += [SOFT] * self._soft[atom.kind]
-        return ids, tuple(kinds)
+        return ids, tuple(kinds), tuple((begins[turn], ends[turn]) for turn in turn_of)
 
 
-def _pieces(text: str) -> list[str | int | _Slot]:
+def _pieces(text: str) -> list[_Atom]:
     """Text and places of objects. A space before an object goes: what follows a space begins with it in the
     vocabularies of language models, and an object has no such form."""
-    found: list[str | int | _Slot] = []
+    found: list[_Atom] = []
     at = 0
     for match in _PLACEHOLDER.finditer(text):
         found += [text[at : match.start()].removesuffix(" "), _Slot(_KINDS[match[0]])]

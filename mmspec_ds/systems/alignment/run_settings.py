@@ -204,6 +204,11 @@ class AlignmentRun(RunSettings):
                 f"data.questions_together is {together}, but objective.contrastive compares each object with"
                 " one description: expected 1, or objective.contrastive=0"
             )
+        if together > 1 and self.projection.question:
+            raise ValueError(
+                f"data.questions_together is {together}, but with projection.question an object stands in each"
+                " question anew: expected 1, or projection.question=false"
+            )
         if together > self.training.batch_size:
             raise ValueError(
                 f"data.questions_together is {together}: expected at most training.batch_size,"

@@ -14,8 +14,7 @@ from mmspec_ds.errors import ConfigError, UserError
 from mmspec_ds.files import write_json
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.alignment.additions import with_additions
-from mmspec_ds.systems.alignment.batch import FloatArray, make_batch
-from mmspec_ds.systems.alignment.contrast import retrieved
+from mmspec_ds.systems.alignment.batch import FloatArray, make_batch, question_words
 from mmspec_ds.systems.alignment.data import ExampleSet, make_sets, read_examples_of
 from mmspec_ds.systems.alignment.dialogue_sampler import Dialogue, DialogueSampler
 from mmspec_ds.systems.alignment.encoded import encode_all
@@ -30,6 +29,7 @@ from mmspec_ds.systems.alignment.objects import Example, Kind, Object
 from mmspec_ds.systems.alignment.projections_from import load_projections
 from mmspec_ds.systems.alignment.prompt import Prompt
 from mmspec_ds.systems.alignment.questions.examples_file import read_examples
+from mmspec_ds.systems.alignment.recalls import recalls
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
 from mmspec_ds.systems.alignment.sampler import ExampleSampler, numbered, share, shared_order
 from mmspec_ds.trainer.monitor.layout import lines
@@ -217,8 +217,9 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
                 general = chosen[int(examples.description_N.max()) + 1 :]
                 chosen = np.concatenate([np.unique(description_G), general])
                 description_G = np.searchsorted(chosen, description_G)
+            words = question_words([(row, 0) for row in rows])
             contrast = ContrastBatch(
-                kind, vectors_BXD, examples.states_MW[chosen], torch.from_numpy(description_G)
+                kind, vectors_BXD, words, examples.states_MW[chosen], torch.from_numpy(description_G)
             )
         tokens = int(sum(len(examples.rows[at]) for at in rows_G.tolist()))
         return AlignmentBatch(len(own), len(own) * world, tokens, prompts, contrast)
@@ -244,7 +245,8 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         score = self.mean_loss(see)
         scalars = self._exact_by_task(exact) if exact else {}
         if self.run.objective.contrastive:
-            scalars |= self._recalls()
+            self.module.eval()
+            scalars |= recalls(self.model, self.sets, self.context.device)
         return Validation(score, scalars)
 
     def _exact_by_task(self, exact: Sequence[Tensor]) -> dict[str, float]:
@@ -267,24 +269,6 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
             for task, right, total in zip(tasks, counts[0], counts[1])
             if total
         }
-
-    @torch.no_grad()
-    def _recalls(self) -> dict[str, float]:
-        held_back, device = self.sets.validation, self.context.device
-        self.module.eval()
-        texts_MW = self.model.text_vectors(held_back.states_MW.to(device))
-        found = {}
-        for kind in self.encoders:
-            rows = np.array(
-                [at for at, one in enumerate(held_back.places) if one[0].kind == kind], dtype=np.int64
-            )
-            if not len(rows):
-                continue
-            vectors = self.sets.vectors[kind][[held_back.places[at][0].row for at in rows.tolist()]]
-            objects_NW = self.model.contrast_vectors(kind, torch.from_numpy(vectors).to(device))
-            own_N = torch.from_numpy(held_back.description_N[rows]).to(device)
-            found[f"recall_at_1/{kind}"] = float(retrieved(objects_NW, texts_MW, own_N, 1).float().mean())
-        return found
 
     def flops(self, batch: AlignmentBatch, loss: AlignmentLoss) -> float:
         """See `Task`."""

@@ -14,7 +14,7 @@ import torch
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.additions import with_additions
-from mmspec_ds.systems.alignment.batch import Place, make_batch
+from mmspec_ds.systems.alignment.batch import Place, QuestionWords, make_batch, question_words
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoder_folders import check_encoder, find_encoder
@@ -23,11 +23,12 @@ from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.generation import Reading, choice_log_probabilities, generate
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, read_known
-from mmspec_ds.systems.alignment.objects import Kind, Object, kind_of
+from mmspec_ds.systems.alignment.objects import Kind, Object
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
 from mmspec_ds.systems.alignment.shared_beginning import shared_beginnings
 from mmspec_ds.systems.alignment.streams import Stream, Streams
+from mmspec_ds.systems.alignment.written import write_questions
 from mmspec_ds.systems.run_file import load_whole_run_of
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
@@ -99,23 +100,38 @@ class Trained:
         return self.encoder(kind).encode(objects)
 
     @torch.no_grad()
-    def project(self, kind: Kind, vectors: FloatArray) -> FloatArray:
-        """The soft tokens of objects by their vectors [N, X, D]: [N, T, W]."""
-        found = self.model.projection(kind)(torch.from_numpy(vectors).to(self.model.language.device))
+    def project(self, kind: Kind, vectors: FloatArray, prompts: Sequence[Prompt]) -> FloatArray:
+        """The soft tokens of objects by their vectors [N, X, D]: [N, T, W].
+
+        Args:
+            kind: of the objects.
+            vectors: of them.
+            prompts: of each object one in which it stands, as the first.
+        """
+        device = self.model.language.device
+        questions = self.model.questions(kind, self._words(prompts))
+        found = self.model.projection(kind)(torch.from_numpy(vectors).to(device), questions)
         soft: FloatArray = found.float().cpu().numpy()
         return soft
 
     @torch.no_grad()
-    def contrast(self, kind: Kind, vectors: FloatArray) -> FloatArray:
+    def contrast(self, kind: Kind, vectors: FloatArray, prompts: Sequence[Prompt]) -> FloatArray:
         """The vectors of objects that are compared with those of `describe`, [N, W], of length 1.
+
+        Args:
+            kind, vectors, prompts: see `project`.
 
         Raises:
             DataError: the model was not trained to compare.
         """
         self._check_contrast()
-        found = self.model.contrast_vectors(kind, torch.from_numpy(vectors).to(self.model.language.device))
-        compared: FloatArray = found.cpu().numpy()
+        given = torch.from_numpy(vectors).to(self.model.language.device)
+        compared: FloatArray = self.model.contrast_vectors(kind, given, self._words(prompts)).cpu().numpy()
         return compared
+
+    def _words(self, prompts: Sequence[Prompt]) -> QuestionWords:
+        words = question_words([(self.writer.write(one), 0) for one in prompts])
+        return words.mapped(lambda one: one.to(self.model.language.device))
 
     @torch.no_grad()
     def describe(self, texts: Sequence[str]) -> FloatArray:
@@ -240,11 +256,12 @@ class Trained:
             read.readings[beginning] = Reading(self.model.language, embedded, torch.ones_like(ids))
         rows = [read.rows[at] for at in chosen]
         batch = make_batch(
-            [TokenRow(row.ids[len(beginning) :], row.kinds) for row in rows],
+            rows,
             [read.places[at] for at in chosen],
             read.vectors,
             self.model.soft_tokens,
             left=True,
+            read=len(beginning),
         ).mapped(lambda tensor: tensor.to(device))
         before = read.readings.get(beginning)
         return Reading(self.model.language, self.model.embedded(batch), batch.mask_BL, before)
@@ -253,29 +270,10 @@ class Trained:
         if len(prompts) != len(objects):
             raise ValueError(f"{len(prompts)} prompts and objects of {len(objects)}: expected as many")
         prompts = with_additions(prompts, objects, self.run, self.neighbours)
-        rows, everything = [], dict[Kind, list[Object]]()
-        places: list[list[Place]] = []
-        seen: dict[int, Place] = {}
-        for number, (prompt, given) in enumerate(zip(prompts, objects)):
-            try:
-                row = self.writer.write(prompt)
-            except DataError as error:
-                raise type(error)(f"question {number}: {error.message}") from None
-            kinds = tuple(kind_of(one) for one in given)
-            if kinds != row.kinds:
-                raise DataError(
-                    f"question {number} names {', '.join(row.kinds) or 'no object'}, and the objects are"
-                    f" {', '.join(kinds) or 'none'}: expected the same in the same order"
-                )
-            for kind, one in zip(kinds, given):
-                if id(one) not in seen:
-                    same = everything.setdefault(kind, [])
-                    seen[id(one)] = Place(kind, len(same))
-                    same.append(one)
-            rows.append(row)
-            places.append([seen[id(one)] for one in given])
-        vectors = {kind: self.vectors(kind, some) for kind, some in everything.items()}
-        return _Read(rows, places, vectors, shared_beginnings(prompts, rows))
+        written = write_questions(self.writer, prompts, objects)
+        vectors = {kind: self.vectors(kind, some) for kind, some in written.objects.items()}
+        beginnings = shared_beginnings(prompts, written.rows)
+        return _Read(written.rows, written.places, vectors, beginnings)
 
 
 @dataclass(frozen=True)

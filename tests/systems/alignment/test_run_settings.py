@@ -23,6 +23,10 @@ from tests.systems.alignment.tiny import run_content
             "expected at most training.batch_size, 4, which counts questions",
         ),
         ({"data": {"questions_together": 2}, "objective": {"contrastive": 1.0}}, "expected 1, or objective"),
+        (
+            {"data": {"questions_together": 2}, "projection": {"question": True}},
+            "expected 1, or projection.question=false",
+        ),
         ({"projection": {"soft_tokens": 9}}, "less than or equal to 8"),
         ({"encoders": {"metal": {"name": "x"}}}, "encoders.metal"),
         ({"language": {"precison": "bfloat16"}}, "did you mean 'precision'"),

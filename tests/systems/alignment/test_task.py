@@ -77,6 +77,18 @@ def test_stage_1_finds_descriptions_and_tells_them(language: Path) -> None:
     assert task.final_figures() == {"language_model_unchanged": 1.0}
 
 
+def test_where_there_are_several_tasks_each_has_its_share(language: Path) -> None:
+    examples = [replace(one, task="other") if at % 3 else one for at, one in enumerate(described())]
+    task = make_task(language, examples, objective=STAGE1)
+    trained_a_little(task, 60, 3e-3)
+    found, held_back = task.validate().scalars, task.sets.validation
+    for kind in ("molecule", "protein"):
+        tasks = [one for one, places in zip(held_back.tasks, held_back.places) if places[0].kind == kind]
+        shares = [found[f"recall_at_1/{kind}/{one}"] for one in tasks]
+        assert found[f"recall_at_1/{kind}"] == pytest.approx(np.mean(shares))
+    assert sum(name.count("/") == 2 for name in found) == 4
+
+
 def test_a_batch_of_stage_1_has_one_kind(language: Path) -> None:
     task = make_task(language, described(), objective=STAGE1)
     kinds = set()

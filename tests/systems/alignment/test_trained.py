@@ -31,7 +31,7 @@ def greedy_by_hand(trained: Trained, number: int, length: int) -> str:
     row = trained.writer.write(PROMPTS[number])
     model, language = trained.model, trained.model.language.model
     soft = [
-        torch.from_numpy(trained.project(kind, ENCODER_CLASSES[kind].encode([one]))[0])
+        torch.from_numpy(trained.project(kind, ENCODER_CLASSES[kind].encode([one]), [PROMPTS[number]])[0])
         for kind, one in zip(row.kinds, OBJECTS[number])
     ]
     ids = torch.from_numpy(row.ids)
@@ -135,7 +135,7 @@ def likelihood(trained: Trained, at: int, answer: str) -> float:
     if row.kinds:
         embedded[ids == SOFT] = torch.cat(
             [
-                torch.from_numpy(trained.project(kind, ENCODER_CLASSES[kind].encode([one]))[0])
+                torch.from_numpy(trained.project(kind, ENCODER_CLASSES[kind].encode([one]), [PROMPTS[at]])[0])
                 for kind, one in zip(row.kinds, OBJECTS[at])
             ]
         )
@@ -155,7 +155,7 @@ def test_descriptions_are_compared_by_a_model_of_stage_1(trained: Trained, tmp_p
     states = model.language.model(ids, output_hidden_states=True).hidden_states[2].mean(1)
     expected = model.text_vectors(states)[0].detach().numpy()
     assert texts[0] == pytest.approx(expected, abs=1e-5)
-    objects = found.contrast("molecule", ENCODER_CLASSES["molecule"].encode([Molecule("CCO")]))
+    objects = found.contrast("molecule", ENCODER_CLASSES["molecule"].encode([Molecule("CCO")]), ["[MOLECULE]?"])
     assert np.linalg.norm(objects, axis=1) == pytest.approx(1.0)
     assert np.linalg.norm(texts, axis=1) == pytest.approx(1.0)
 

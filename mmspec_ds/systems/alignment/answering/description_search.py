@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspec_ds.evaluation.bootstrap import Bootstrap, Estimate
+from mmspec_ds.systems.alignment.additions import with_additions
 from mmspec_ds.systems.alignment.answering.methods import DESCRIPTION
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object, kind_of
 from mmspec_ds.systems.alignment.trained import Trained
@@ -78,7 +79,9 @@ def search_descriptions(
         texts_MW = _texts(trained, list(number))
         vectors = trained.vectors(kind, _objects(asked))
         groups = [one.group or str(at) for at, one in enumerate(asked)]
-        compared = [("alignment", _contrast(trained, kind, vectors))]
+        objects = [one.objects for one in asked]
+        prompts = with_additions([one.prompt for one in asked], objects, trained.run, trained.neighbours)
+        compared = [("alignment", trained.contrast(kind, vectors, prompts).astype(np.float64))]
         if len(known) > 1:
             compared.append(("ridge regression", _ridge(trained, kind, known, vectors)))
         found[kind] = [_found(name, one, texts_MW, own_N, groups, seed) for name, one in compared]
@@ -105,15 +108,6 @@ def _texts(trained: Trained, texts: Sequence[str]) -> FloatMatrix:
     found: FloatMatrix = (
         trained.model.text_vectors(states.to(trained.model.language.device)).double().cpu().numpy()
     )
-    return found
-
-
-def _contrast(trained: Trained, kind: Kind, vectors: npt.NDArray[np.float32]) -> FloatMatrix:
-    import torch
-
-    with torch.no_grad():
-        given = torch.from_numpy(vectors).to(trained.model.language.device)
-        found: FloatMatrix = trained.model.contrast_vectors(kind, given).double().cpu().numpy()
     return found
 
 

@@ -28,6 +28,7 @@ ENCODERS: dict[str, str] = {
     "genes": f"{_OURS}genes:GenesEncoder",
     "cell_model": f"{_OURS}cell_model:CellModelEncoder",
     "metatime": f"{_OURS}programmes:ProgrammesEncoder",
+    "scgpt": f"{_OURS}scgpt:ScgptEncoder",
 }
 """By name, the place of the class."""
 FITS: dict[str, str] = {
