@@ -17,7 +17,7 @@ from mmspec_ds.readers.spectrum_drawing import LABELLED_PEAKS, Axes, Panel
 
 _SHOWN = 10
 _MARGIN = 0.02
-_LABEL_ROOM = 0.03
+_LABEL_ROOM = 0.06
 """Distance of two labels, as a share of the axis."""
 
 
