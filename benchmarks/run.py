@@ -71,6 +71,9 @@ REGISTRY = {
     "adapters": Benchmark(
         "domain_adapters.py", "a fusion model adapted to another instrument", "full fine-tuning; the base"
     ),
+    "maldi_adapters": Benchmark(
+        "maldi_adapters.py", "the same adapted to MALDI-TOF spectra of bacteria", "full fine-tuning; a new head"
+    ),
     "fusion_data": Benchmark(
         "fusion_data.py", "nothing: makes measured MS/MS with simulated NMR", "for fusion_robustness"
     ),

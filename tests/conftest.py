@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,19 @@ def shared_cases() -> Path:
     folder = Path(__file__).resolve().parents[2] / "shared" / "cases"
     if not folder.is_dir():
         pytest.skip("the files of ../shared/cases are not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bacteria(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published MALDI-TOF spectra of four species of bacteria, unpacked; a test that needs them skips
+    without them."""
+    packed = shared_data / "maldi" / "bruker_bacteria_spectra.tar.gz"
+    if not packed.is_file():
+        pytest.skip("the published MALDI-TOF spectra are not at ../shared/data/maldi")
+    folder = tmp_path_factory.mktemp("bacteria")
+    with tarfile.open(packed) as archive:
+        archive.extractall(folder, filter="data")
     return folder
 
 

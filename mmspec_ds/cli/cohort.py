@@ -21,6 +21,7 @@ def add(commands: Commands) -> None:
         "tell classes of samples apart, such as ill and healthy, by tables of NMR, MS or other values, and"
         " write a report: how sure that is, what each table contributes, what matters; for research only",
         "mmspec cohort cohort nmr.csv ms.csv metadata.file=samples.csv classes.column=class name=mine\n"
+        "  mmspec cohort cohort bacteria_of_maldi_tof batch=plate --check\n"
         "  mmspec cohort study.yaml --check",
     )
     command.add_argument(
@@ -36,7 +37,8 @@ def add(commands: Commands) -> None:
         default=[],
         type=Path,
         metavar="TABLE",
-        help="files in place of those of the run file, in its order; with `=`, a setting: section.key=value",
+        help="files in place of those of the run file, in its order, or folders of raw MALDI-TOF spectra; with"
+        " `=`, a setting: section.key=value",
     )
     command.add_argument(
         "--check", action="store_true", help="read the tables, say what was understood, and stop"

@@ -40,7 +40,7 @@ SPECTRA = {
 }
 """Columns of files, which are also the options of the command line."""
 
-_EXPERIMENT = ("procs", "acqus", "pdata")
+_EXPERIMENT = ("procs", "acqus", "pdata", "acqu")
 
 
 def read_requests(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.bruker import looks_like_bruker, read_bruker
+from mmspec_ds.readers.bruker_flex import looks_like_flex, read_bruker_flex
 from mmspec_ds.readers.bruker_peaks import looks_like_peak_list, read_peak_list
 from mmspec_ds.readers.hsqc_table import looks_like_hsqc_table, read_hsqc_table
 from mmspec_ds.readers.infrared_table import looks_like_infrared_table, read_infrared_table
@@ -37,6 +38,8 @@ _SHIFTS, _MS, _MASS = (Modality.H_NMR, Modality.C_NMR), (Modality.MS,), (Modalit
 _MEASURED = "parquet of measured shifts and MS/MS"
 _ROWS = "parquet of mass spectra, one a row"
 _PARQUET, _SDF, _TEXT = (".parquet",), (".sdf", ".sd"), (".csv", ".txt", ".tsv")
+FLEX = "bruker-flex"
+"""The format that holds spectra of samples, none of a molecule: no modality."""
 _JCAMP = (".jdx", ".dx", ".jcamp", ".jcm")
 
 
@@ -48,7 +51,7 @@ class Format:
         name: as `--format` and messages give it.
         label: as tables give it.
         suffixes: of its files, lower case, with the dot; ".gz" after them is understood.
-        modalities: what such a file may hold.
+        modalities: what such a file may hold; none where its spectra are not those of a molecule.
         looks_like: whether the head of a file (or a folder) is of this format. False where in doubt: the
             suffix then decides.
         read: the reader.
@@ -72,6 +75,7 @@ FORMATS: tuple[Format, ...] = (
     Format("massspecgym", "MassSpecGym table", (".tsv",), _MASS, looks_like_massspecgym, read_massspecgym),
     Format("mgf", "MGF", (".mgf",), _MASS, looks_like_mgf, read_mgf),
     Format("msp", "MSP", (".msp",), _MASS, looks_like_msp, read_msp),
+    Format(FLEX, "Bruker flex MALDI-TOF folder", (), (), looks_like_flex, read_bruker_flex),
     Format("jcamp", "JCAMP-DX", _JCAMP, (*NMR, Modality.IR), looks_like_jcamp, read_jcamp),
     Format("bruker", "Bruker processed folder", (), NMR, looks_like_bruker, read_bruker),
     Format("bruker-peaks", "TopSpin peaklist.xml", (), NMR, looks_like_peak_list, read_peak_list),
@@ -126,7 +130,7 @@ def find_format(path: Path, modality: Modality | None = None) -> Format:
         known = ", ".join(one.label for one in FORMATS)
         kind = "a folder of no known format" if head.is_folder else "of no known format"
         raise DataError(f"is {kind} (known: {known})", path=path)
-    if modality is None:
+    if modality is None or not candidates[0].modalities:
         return candidates[0]
     for one in candidates:
         if modality in one.modalities:

@@ -4,15 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.files import replacing_output
 from mmspec_ds.readers import part as keys
 from mmspec_ds.readers.format_registry import find_format, read_file
 from mmspec_ds.readers.part import Part, Rejected, one_line
-from mmspec_ds.readers.spectrum_drawing import draw
+from mmspec_ds.readers.spectrum_drawing import Panel, draw, plot_panels
 from mmspec_ds.spectra.modalities.c_nmr import CARBON_TYPES
 from mmspec_ds.spectra.records import (
     HSQC,
@@ -27,8 +27,6 @@ from mmspec_ds.spectra.records import (
 )
 from mmspec_ds.spectra.registry import REGISTRY
 
-PANELS = 12
-"""Spectra in one drawing."""
 _REASONS = 10
 _REMARKS = 10
 _MOST_KINDS = 100
@@ -216,32 +214,17 @@ def _slot(spectrum: TandemMS) -> str:
 
 
 def plot_parts(parts: Sequence[Part], path: Path) -> int:
-    """Draw the first spectra of parts, at most 12, into a PNG, which appears whole or not at all.
+    """Draw the first spectra of parts, see `plot_panels`."""
+    return plot_panels(panels_of(parts), path)
 
-    Returns:
-        The number of spectra drawn.
 
-    Raises:
-        DataError: there is nothing to draw, or the file cannot be written.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    panels = [(part, spectrum) for part in parts for spectrum in part.spectra][:PANELS]
-    if not panels:
-        raise DataError("nothing to draw: no spectrum could be read", path=path)
-    columns = 1 if len(panels) <= 3 else 2
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(7.0 * columns, 2.6 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, (part, spectrum) in enumerate(panels, 1):
-        axes = figure.add_subplot(rows, columns, place)
-        draw(spectrum, part, axes)
-        axes.set_title(_title(part, spectrum), fontsize=8, loc="left")
-        axes.spines[["top", "right"]].set_visible(False)
-    with replacing_output(path) as partial:
-        figure.savefig(partial, format="png", dpi=110)
-    return len(panels)
+def panels_of(parts: Sequence[Part]) -> list[Panel]:
+    """A panel for each spectrum of some parts."""
+    return [
+        Panel(_title(part, spectrum), partial(draw, spectrum, part))
+        for part in parts
+        for spectrum in part.spectra
+    ]
 
 
 def _title(part: Part, spectrum: Spectrum) -> str:

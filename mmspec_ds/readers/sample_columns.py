@@ -38,6 +38,7 @@ class Layout:
         positions: what the names of features are.
         zeros_missing: whether 0 means that nothing was found.
         known: names of samples that another table has: these tell which way round this one is.
+        bin_ppm: width of the bins of m/z that peaks of raw spectra are put into.
     """
 
     sheet: str = ""
@@ -50,6 +51,7 @@ class Layout:
     positions: PositionKind = "auto"
     zeros_missing: bool = False
     known: frozenset[str] = frozenset()
+    bin_ppm: float = 2000.0
 
     def leaves_out(self, name: str) -> bool:
         """Whether a column is one of `leave_out`."""

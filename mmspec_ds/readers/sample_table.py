@@ -1,8 +1,8 @@
 """Tables of samples: the values that were measured of each sample, and what else a table says of it.
 
 Read are text tables with tabs, semicolons or commas between cells, with samples as rows or as columns; xlsx
-workbooks; mzTab-M; files of Metabolomics Workbench; assignment files of MetaboLights. Which of them a file is,
-and all that was assumed or left out, is told in remarks with counts.
+workbooks; mzTab-M; files of Metabolomics Workbench; assignment files of MetaboLights; folders of raw MALDI-TOF
+spectra. Which of them a file is, and all that was assumed or left out, is told in remarks with counts.
 
 Axes in the names of arrays: N samples (rows), F features.
 """
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from mmspec_ds.errors import DataError
 from mmspec_ds.readers.column_names import describes_samples
 from mmspec_ds.readers.feature_positions import Axis, positions_of
+from mmspec_ds.readers.flex_table import is_flex_folder, read_flex_table
 from mmspec_ds.readers.mztab import Section, looks_like_mztab, read_mztab
 from mmspec_ds.readers.number_cells import Column, MarksFault, decimal_mark, is_missing, numbers_of
 from mmspec_ds.readers.part import counted, one_line
@@ -75,6 +76,8 @@ def read_columns(path: Path, layout: Layout, section: Section = "auto") -> Colum
         DataError: it cannot be read, is damaged, too large, or no table. UserError: an xlsx file without
             openpyxl.
     """
+    if is_flex_folder(path):
+        return read_flex_table(path, layout.bin_ppm)
     if is_workbook(path):
         return _of_workbook(path, layout)
     lines = read_text_lines(path)

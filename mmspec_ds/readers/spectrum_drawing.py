@@ -1,13 +1,17 @@
 """Drawings of spectra on axes of matplotlib: what the definition of each modality says, and measured curves.
 
-Nothing here imports matplotlib: the caller gives the axes.
+Nothing here imports matplotlib but `plot_panels`, when it is called.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from mmspec_ds.errors import DataError
+from mmspec_ds.files import replacing_output
 from mmspec_ds.readers.part import Part, Trace
 from mmspec_ds.spectra.modalities.definition import Drawing
 from mmspec_ds.spectra.records import FloatArray, HydrogenNMR, Spectrum
@@ -16,6 +20,8 @@ from mmspec_ds.spectra.registry import REGISTRY
 Axes = Any
 """matplotlib.axes.Axes"""
 
+PANELS = 12
+"""Spectra in one drawing."""
 LABELLED_PEAKS = 6
 """Sticks that get their position written, the highest ones."""
 GROUP_COLOURS = ("black", "tab:green", "tab:red", "tab:blue", "tab:purple")
@@ -24,6 +30,42 @@ UNKNOWN_COLOUR = "0.6"
 
 _MARGIN = 0.04  # of the picked range, shown on both sides of it
 _HEADROOM = 1.45  # height of the axes over the highest picked line: labels are above it
+
+
+class Panel(NamedTuple):
+    """A spectrum in a drawing: its title, and what draws it on empty axes."""
+
+    title: str
+    draw: Callable[[Axes], None]
+
+
+def plot_panels(panels: Sequence[Panel], path: Path) -> int:
+    """Draw the first spectra, at most 12, into a PNG, which appears whole or not at all.
+
+    Returns:
+        The number of spectra drawn.
+
+    Raises:
+        DataError: there is nothing to draw, or the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = panels[:PANELS]
+    if not panels:
+        raise DataError("nothing to draw: no spectrum could be read", path=path)
+    columns = 1 if len(panels) <= 3 else 2
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(7.0 * columns, 2.6 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, panel in enumerate(panels, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        panel.draw(axes)
+        axes.set_title(panel.title, fontsize=8, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+    with replacing_output(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
+    return len(panels)
 
 
 def draw(spectrum: Spectrum, part: Part, axes: Axes) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from tests.readers.flex_writer import counts_of, write_flex
+
 FILES = Path(__file__).parents[1] / "readers/files"
 
 
@@ -46,3 +48,23 @@ def test_wrong_usage(mmspec: Any, tmp_path: Path) -> None:
     )
     assert mmspec("inspect").status == 2
     assert mmspec("inspect", "a.mgf", "--modality", "uv").status == 2
+
+
+def test_a_folder_of_maldi_spectra(mmspec: Any, tmp_path: Path) -> None:
+    """It is shown beside a file of spectra of molecules, and drawn; no molecule is sought in it."""
+    peaks = {4336.2: 20_000.0, 9645.3: 9000.0}
+    folder = write_flex(tmp_path / "coli" / "0_A1" / "1" / "1SLin", counts_of(peaks))
+    told = mmspec("inspect", tmp_path / "coli", FILES / "gnps.mgf", "--plot", tmp_path / "out.png")
+    assert told.status == 0
+    assert "  kind      MALDI-TOF, linear mode\n" in told.out
+    assert "  m/z       1962.2 to 18988.8, 20000 points\n" in told.out
+    assert told.out.endswith(f"4 spectra drawn in {tmp_path / 'out.png'}\n")
+    (tmp_path / "seeds.smi").write_text("CCO\n")
+    for path in (folder, folder / "fid", tmp_path / "coli" / "0_A1"):
+        refused = mmspec("rank", "none", "--candidates", tmp_path / "seeds.smi", path)
+        assert refused.status == 1
+        assert len(refused.err.splitlines()) == 1
+        assert "spectra of samples (Bruker flex), not spectra of one molecule" in refused.err
+    refused = mmspec("library", "build", folder, "--out", tmp_path / "library")
+    assert refused.status == 1
+    assert "not spectra of one molecule" in refused.err.splitlines()[-1]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.readers.inspection import PANELS, described, inspect_file, plot_parts, report_lines
+from mmspec_ds.readers.inspection import described, inspect_file, plot_parts, report_lines
 from mmspec_ds.readers.part import Part
-from mmspec_ds.readers.spectrum_drawing import GROUP_COLOURS, LABELLED_PEAKS, UNKNOWN_COLOUR, draw
+from mmspec_ds.readers.spectrum_drawing import GROUP_COLOURS, LABELLED_PEAKS, PANELS, UNKNOWN_COLOUR, draw
 from mmspec_ds.spectra.records import (
     HSQC,
     CarbonNMR,

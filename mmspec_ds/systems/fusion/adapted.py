@@ -4,15 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmspec_ds.systems.fusion.domain_adapters import use_adapter
-from mmspec_ds.systems.fusion.domain_adapters_files import load_adapter
-from mmspec_ds.systems.fusion.schema import load_schema
+from mmspec_ds.systems.fusion.domain_adapters import adapter_names, use_adapter
+from mmspec_ds.systems.fusion.domain_adapters_files import load_adapter, read_facts
+from mmspec_ds.systems.fusion.run_settings import FusionRun
+from mmspec_ds.systems.fusion.schema import SCHEMA, load_schema
+from mmspec_ds.systems.fusion.stored import adapted_model
 from mmspec_ds.systems.fusion.trained import TrainedFusion, load_fusion
+from mmspec_ds.systems.run_file import load_whole_run_of
+from mmspec_ds.trainer.weights import WEIGHTS
 
 
 @dataclass(frozen=True)
 class AdaptedFusion:
-    """A base and what it becomes with each of its adapters. All share the weights of the base.
+    """A base and what it becomes with each of its adapters. All share the weights of the base's encoder, and
+    its head where they have none of their own.
 
     Attributes:
         base: without adapters.
@@ -28,7 +33,9 @@ class AdaptedFusion:
         Raises:
             ValueError: there is no such adapter.
         """
-        use_adapter(self.base.model, name)
+        if name is not None and name not in self.adapted:
+            raise ValueError(f"no adapter {name!r}: expected one of {', '.join(self.adapted) or 'none'}")
+        use_adapter(self.base.model, name if name in adapter_names(self.base.model) else None)
         return self.base if name is None else self.adapted[name]
 
 
@@ -42,8 +49,12 @@ def load_adapted(base: str | Path, adapters: Mapping[str, str | Path]) -> Adapte
     bare = load_fusion(base)
     found = {}
     for name, folder in adapters.items():
-        identity = load_adapter(bare.model, Path(folder), bare.identity, name)
-        found[name] = replace(bare, schema=load_schema(Path(folder)), identity=identity)
+        run = load_whole_run_of(Path(folder), FusionRun, (WEIGHTS, SCHEMA))
+        read_facts(Path(folder))  # says which files are missing where it holds no adapters
+        schema = load_schema(Path(folder))
+        model = adapted_model(bare.model, run, schema)
+        identity = load_adapter(model, Path(folder), bare.identity, name)
+        found[name] = replace(bare, run=run, schema=schema, model=model.eval(), identity=identity)
     bare.model.eval()
     use_adapter(bare.model, None)
     return AdaptedFusion(bare, found)

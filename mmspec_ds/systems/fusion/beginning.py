@@ -16,7 +16,7 @@ from mmspec_ds.systems.fusion.data import FusionData, FusionSets
 from mmspec_ds.systems.fusion.distillation.objective import DistillingObjective
 from mmspec_ds.systems.fusion.distillation.teacher import Teacher, load_teacher
 from mmspec_ds.systems.fusion.distillation.transfer import make_transfer
-from mmspec_ds.systems.fusion.domain_adapters import add_adapter
+from mmspec_ds.systems.fusion.domain_adapters import add_adapter, with_new_head
 from mmspec_ds.systems.fusion.domain_adapters_files import ADAPTER_NAME
 from mmspec_ds.systems.fusion.factory import make_model
 from mmspec_ds.systems.fusion.masked import MaskedObjective
@@ -27,7 +27,7 @@ from mmspec_ds.systems.fusion.stored import StoredFusion, load_classifier
 from mmspec_ds.trainer.task import TaskContext
 
 OF_BASE = ("tokens", "model", "moe", "fusion")
-"""Blocks of a run file that adapters leave as those of the base."""
+"""Blocks of a run file that adapters leave as those of the base; the last one is that of the head."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def begin(run: FusionRun, context: TaskContext) -> Beginning:
         return Beginning(teacher=teacher, schema=teacher.schema)
     if run.adapt is not None:
         base = load_base(run)
-        own = run.adapt.scaling == "own" and base.schema.tables
+        own = run.adapt.head == "new" or (run.adapt.scaling == "own" and base.schema.tables)
         return Beginning(base=base, schema=resumed if own else base.schema)
     return Beginning(schema=resumed)
 
@@ -67,10 +67,11 @@ def load_base(run: FusionRun) -> StoredFusion:
     """
     assert run.adapt is not None
     folder = run.adapt.base
-    stored = load_classifier(folder, "adapt.base")
+    new_head = run.adapt.head == "new"
+    stored = load_classifier(folder, "adapt.base", pretrained=new_head)
     if stored.run.adapt is not None:
         raise ConfigError(f"adapt.base: {folder} has adapters itself: expected the run that they adapt")
-    for block in OF_BASE:
+    for block in OF_BASE[:-1] if new_head else OF_BASE:
         ours, theirs = (_without_dropout(getattr(one, block)) for one in (run, stored.run))
         if ours != theirs:
             raise ConfigError(
@@ -79,15 +80,21 @@ def load_base(run: FusionRun) -> StoredFusion:
     return stored
 
 
-def check_adaptable(base: Schema, found: Schema, what: str) -> None:
-    """Refuse samples that the base of adapters cannot read or tell.
+def check_adaptable(base: StoredFusion, run: FusionRun, found: Schema, what: str) -> None:
+    """Refuse samples that the base of adapters cannot read, or tell where they have its head. With a new head a
+    dense base reads everything.
 
     Raises:
         DataError: names what differs; begins with `what`.
     """
-    pairs = {"modalities": (found.modalities, base.modalities), "classes": (found.names, base.names)}
-    for name in found.tables.keys() & base.tables.keys():
-        pairs[f"features of {name}"] = found.tables[name].features, base.tables[name].features
+    assert run.adapt is not None
+    pairs = {"modalities": (found.modalities, base.schema.modalities)}
+    if run.adapt.head == "base":
+        pairs["classes"] = (found.names, base.schema.names)
+        for name in found.tables.keys() & base.schema.tables.keys():
+            pairs[f"features of {name}"] = found.tables[name].features, base.schema.tables[name].features
+    elif base.run.moe is None:
+        return
     for name, (ours, theirs) in pairs.items():
         if ours != theirs:
             told = ", ".join(theirs[:5]) + (", ..." if len(theirs) > 5 else "")
@@ -113,7 +120,11 @@ def make_objective(
     if beginning.base is not None:
         assert run.adapt is not None
         model = beginning.base.model
-        add_adapter(model, ADAPTER_NAME, run.adapt)
+        of_base = sum(one.numel() for one in model.parameters())
+        if run.adapt.head == "new":
+            model = with_new_head(model, run, sets.schema)
+            model.prior_C.copy_(prior(sets.train, sets.schema))
+        add_adapter(model, ADAPTER_NAME, run.adapt, of_base)
     else:
         sparse = DeepSpeedSparseFeedForward
         model = make_model(run, sets.schema, placement=placement, sparse_class=sparse, in_training=True)

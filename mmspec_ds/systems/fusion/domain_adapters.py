@@ -16,6 +16,8 @@ from mmspec_ds.nn.bottleneck import Bottleneck, Bottlenecks
 from mmspec_ds.nn.encoder import Encoder, EncoderLayer
 from mmspec_ds.systems.fusion.domain_adapters_settings import AdaptSettings
 from mmspec_ds.systems.fusion.model import FusionModel
+from mmspec_ds.systems.fusion.run_settings import FusionRun
+from mmspec_ds.systems.fusion.schema import Schema
 
 PLACES = ("after_attention", "after_feedforward")
 LINEAR = r"layers\.\d+\.(attention\.(query_key_value|output)|feedforward\.(widen|narrow))"
@@ -23,8 +25,27 @@ LINEAR = r"layers\.\d+\.(attention\.(query_key_value|output)|feedforward\.(widen
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def add_adapter(model: FusionModel, name: str, settings: AdaptSettings) -> None:
-    """Give a model an adapter, drawn from torch's generator, and use it. The other weights are frozen.
+def with_new_head(base: FusionModel, run: FusionRun, schema: Schema) -> FusionModel:
+    """A model that tells other classes or groups: the encoder is that of a base, which both have in common, the
+    fuser is drawn from torch's generator."""
+    return FusionModel(base.encoder, run.model, run.fusion, schema, run.tokens.patch)
+
+
+def head_of(model: FusionModel) -> dict[str, nn.Module]:
+    """The parts of a model that tell, by their names: all of it but the encoder."""
+    parts = {"fuser": model.fuser, "attention": model.attention}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def add_adapter(model: FusionModel, name: str, settings: AdaptSettings, of_base: int | None = None) -> None:
+    """Give a model an adapter, drawn from torch's generator, and use it. The other weights are frozen, but for
+    a new head.
+
+    Args:
+        model: the base, or one by `with_new_head`.
+        name: of the adapter.
+        settings: its kind and size.
+        of_base: the base's number of parameters, where the head is new.
 
     Raises:
         ConfigError: it has too large a share of the parameters.
@@ -33,17 +54,21 @@ def add_adapter(model: FusionModel, name: str, settings: AdaptSettings) -> None:
     """
     if name in adapter_names(model) or not _NAME.fullmatch(name):
         raise ValueError(f"adapter {name!r}: expected a new name of letters, digits, - and _")
-    of_base = sum(one.numel() for one in base_parameters(model).values())
+    of_base = of_base or sum(one.numel() for one in base_parameters(model).values())
     model.requires_grad_(False)
     if settings.kind == "bottleneck":
         _add_bottlenecks(model, name, settings)
-    else:
+    elif settings.kind == "lora":
         _add_lora(model, name, settings)
-    use_adapter(model, name)
-    share = sum(one.numel() for one in adapter_parameters(model, name).values()) / of_base
+    use_adapter(model, name if settings.kind != "none" else None)
+    if settings.head == "new":
+        for part in head_of(model).values():
+            part.requires_grad_(True)
+    share = sum(one.numel() for one in model.parameters() if one.requires_grad) / of_base
     if share > settings.most_share:
+        what = "adapters and the new head" if settings.head == "new" else "adapters"
         raise ConfigError(
-            f"adapt.width is {settings.width}: the adapters have {100 * share:.1f} % of the {of_base:,}"
+            f"adapt.width is {settings.width}: the {what} have {100 * share:.1f} % of the {of_base:,}"
             f" parameters of the base, expected at most {100 * settings.most_share:g} % (adapt.most_share)"
         )
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmspec_ds.errors import DataError
 from mmspec_ds.files import write_json
 from mmspec_ds.settings import validated
-from mmspec_ds.systems.fusion.domain_adapters import adapter_parameters, add_adapter
+from mmspec_ds.systems.fusion.domain_adapters import adapter_parameters, add_adapter, head_of
 from mmspec_ds.systems.fusion.domain_adapters_settings import AdaptSettings
 from mmspec_ds.systems.fusion.model import FusionModel
 from mmspec_ds.trainer.weights import WEIGHTS, read_weights
@@ -45,16 +45,21 @@ class AdapterFacts:
 
 
 class AdapterWeights(nn.Module):
-    """The parameters of one adapter of a model, and nothing else: what a training saves.
+    """The parameters of one adapter of a model, those of a new head with its prior, and nothing else: what a
+    training saves.
 
     Args:
         model: with the adapter.
         name: of the adapter.
+        new_head: whether the head is its own.
     """
 
-    def __init__(self, model: FusionModel, name: str) -> None:
+    def __init__(self, model: FusionModel, name: str, *, new_head: bool = False) -> None:
         super().__init__()
         self.adapter = nn.ParameterDict(adapter_parameters(model, name))
+        if new_head:
+            self.head = nn.ModuleDict(head_of(model))
+            self.register_buffer("prior_C", model.prior_C)
 
 
 def read_facts(folder: Path) -> AdapterFacts:
@@ -77,7 +82,7 @@ def load_adapter(model: FusionModel, folder: Path, base: str, name: str = ADAPTE
     """Give a base a stored adapter by the name `name`, and use it.
 
     Args:
-        model: the base, perhaps with other adapters.
+        model: the base, perhaps with other adapters; or with a new head, where the adapter has one.
         folder: of a run with adapters, or an export.
         base: the checksum of the base's weights.
         name: must be new.
@@ -99,14 +104,13 @@ def load_adapter(model: FusionModel, folder: Path, base: str, name: str = ADAPTE
     settings = {**facts.settings, "base": "base", "most_share": 1.0}
     with torch.random.fork_rng(devices=[]):
         add_adapter(model, name, validated(AdaptSettings, settings, str(folder / ADAPTER)))
-    own = adapter_parameters(model, name)
-    stored = {place.removeprefix("adapter."): tensor for place, tensor in tensors.items()}
-    wrong = [one for one in own.keys() | stored.keys() if _shape(own, one) != _shape(stored, one)]
+    own = AdapterWeights(model, name, new_head=facts.settings.get("head") == "new").state_dict()
+    wrong = [one for one in own.keys() | tensors.keys() if _shape(own, one) != _shape(tensors, one)]
     if wrong:
         raise DataError(f"does not fit its {ADAPTER}: {min(wrong)}", path=folder / WEIGHTS)
     with torch.no_grad():
-        for place, parameter in own.items():
-            parameter.copy_(stored[place])
+        for place, tensor in own.items():
+            tensor.copy_(tensors[place])
     return str(about["sha256"])
 
 

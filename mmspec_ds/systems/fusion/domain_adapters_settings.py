@@ -1,9 +1,9 @@
 """The block `adapt` of a run file: a trained model learns a new instrument or study with few new weights."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mmspec_ds.settings import Settings
 
@@ -17,8 +17,11 @@ class AdaptSettings(Settings):
         base: the folder of that model, a run or an export. The blocks tokens, model, moe and fusion of the run
             must be those of the base.
         kind: "bottleneck", a hidden layer of few units after attention and after the feed-forward network
-            (Houlsby et al. 2019); or "lora", low-rank changes of the linear layers (Hu et al. 2021), by
-            `peft`. The experts of a sparse layer have none.
+            (Houlsby et al. 2019); "lora", low-rank changes of the linear layers (Hu et al. 2021), by `peft`;
+            or "none", a new head alone. The experts of a sparse layer have none.
+        head: what tells: that of the "base", whose classes or groups stay, or a "new" one for those of the new
+            data, whose kinds of spectra or tables may be others too. Its parameters count as those of
+            adapters.
         width: of the hidden layer, or the rank.
         alpha: the output of "lora" is multiplied by alpha / width.
         dropout: of what is added.
@@ -28,9 +31,18 @@ class AdaptSettings(Settings):
     """
 
     base: Path
-    kind: Literal["bottleneck", "lora"] = "bottleneck"
+    kind: Literal["bottleneck", "lora", "none"] = "bottleneck"
+    head: Literal["base", "new"] = "base"
     width: int = Field(4, ge=1)
     alpha: float = Field(8.0, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     scaling: Literal["base", "own"] = "base"
     most_share: float = Field(MOST_SHARE, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _something_is_learnt(self) -> Self:
+        if self.kind == "none" and self.head == "base":
+            raise ValueError(
+                "adapt.kind is 'none' and adapt.head 'base', which learns nothing: expected one new"
+            )
+        return self

@@ -7,6 +7,7 @@ import torch
 
 from mmspec_ds.errors import ConfigError, DataError
 from mmspec_ds.systems.fusion.distillation.transfer import TRANSFER
+from mmspec_ds.systems.fusion.domain_adapters import with_new_head
 from mmspec_ds.systems.fusion.domain_adapters_files import load_adapter
 from mmspec_ds.systems.fusion.factory import make_model
 from mmspec_ds.systems.fusion.model import FusionModel
@@ -51,8 +52,9 @@ def load_model(folder: Path) -> StoredFusion:
     return StoredFusion(run, schema, model.eval(), about["sha256"])
 
 
-def load_classifier(folder: Path, key: str) -> StoredFusion:
-    """The model that a run file names under `key`, such as a teacher, which must tell something.
+def load_classifier(folder: Path, key: str, *, pretrained: bool = False) -> StoredFusion:
+    """The model that a run file names under `key`, such as a teacher, which must tell something, but where one
+    that is `pretrained` alone will do.
 
     Raises:
         DataError: as `load_model`; names the key where there is no such folder.
@@ -61,7 +63,7 @@ def load_classifier(folder: Path, key: str) -> StoredFusion:
     if not folder.is_dir():
         raise DataError(f"{key}: no such folder; expected a trained fusion run", path=folder)
     stored = load_model(folder)
-    if stored.schema.kind == "none":
+    if stored.schema.kind == "none" and not pretrained:
         raise ConfigError(f"{key}: {folder} is pretrained alone: expected one that classifies")
     return stored
 
@@ -77,5 +79,16 @@ def _load_adapted(folder: Path, run: FusionRun, schema: Schema) -> StoredFusion:
             path=folder,
         )
     base = load_model(place)
-    identity = load_adapter(base.model, folder, base.identity)
-    return StoredFusion(run, schema, base.model.eval(), identity)
+    model = adapted_model(base.model, run, schema)
+    identity = load_adapter(model, folder, base.identity)
+    return StoredFusion(run, schema, model.eval(), identity)
+
+
+def adapted_model(base: FusionModel, run: FusionRun, schema: Schema) -> FusionModel:
+    """The model that the adapters of a run belong to: the base, or one with its encoder and a new head, whose
+    weights are not those of the run yet."""
+    assert run.adapt is not None
+    if run.adapt.head == "base":
+        return base
+    with torch.random.fork_rng(devices=[]):
+        return with_new_head(base, run, schema)

@@ -28,6 +28,7 @@ from mmspec_ds.systems.fusion.cohort.reading import read_cohort
 from mmspec_ds.systems.fusion.cohort.run_settings import load_cohort_run
 from mmspec_ds.systems.fusion.data import FusionData, FusionSets, make_batch
 from mmspec_ds.systems.fusion.distillation.teacher import remarks_on_split
+from mmspec_ds.systems.fusion.domain_adapters import base_parameters
 from mmspec_ds.systems.fusion.domain_adapters_files import (
     ADAPTER,
     ADAPTER_NAME,
@@ -82,9 +83,10 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         self.objective = make_objective(run, self.sets, placement, self.beginning)
         self.module, self.network = self.objective, self.objective.model
         self.model = self.network
-        if self.beginning.base is not None:
-            check_adaptable(self.beginning.base.schema, self.schema, "data")
-            self.model = AdapterWeights(self.network, ADAPTER_NAME)
+        if self.beginning.base is not None and run.adapt is not None:
+            check_adaptable(self.beginning.base, run, self.schema, "data")
+            new_head = run.adapt.head == "new"
+            self.model = AdapterWeights(self.network, ADAPTER_NAME, new_head=new_head)
         if run.training.encoder_from is not None and context.weights_from is None:
             load_encoder(self.network, run.training.encoder_from, self.sharding)
         self.blending: Blending | None = None
@@ -220,9 +222,10 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         self.schema.save(folder)
         base, adapt = self.beginning.base, self.run.adapt
         if base is not None and adapt is not None:
-            own, all_ = (sum(p.numel() for p in one.parameters()) for one in (self.model, self.network))
+            own = sum(one.numel() for one in self.model.parameters())
+            of_base = sum(one.numel() for one in base_parameters(base.model).values())
             settings = adapt.model_dump(mode="json", exclude={"base", "most_share"})
-            AdapterFacts(base.identity, base.run.name, own, all_ - own, settings).save(folder)
+            AdapterFacts(base.identity, base.run.name, own, of_base, settings).save(folder)
 
 
 SYSTEM = System(FusionTask, files=(SCHEMA,), extras=(ADAPTER,))

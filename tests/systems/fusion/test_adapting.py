@@ -174,3 +174,83 @@ def test_other_classes_than_those_of_the_base_are_refused(tmp_path: Path) -> Non
     other = replace(cohort, classes=("healthy", "worse"))
     with pytest.raises(DataError, match=r"^data: other classes than adapt\.base: expected healthy, ill"):
         FusionTask(run, context, sets_of_cohort(other, run))
+
+
+NEW = {"head": "new", "most_share": 1.0}
+
+
+def adapting_cohort(folder: Path, kind: str, classes: tuple[str, ...] = ("left", "right")) -> FusionTask:
+    """A run with a new head, on tables whose classes the base does not know."""
+    cohort = replace(make_cohort(240), classes=classes)
+    adapt = {"base": str(folder), "kind": kind, **NEW}
+    run = make_run(name=kind, adapt=adapt, training=BATCH, data={"validation_fraction": 0.3})
+    context = TaskContext(torch.device("cpu"))
+    return FusionTask(run, context, sets_of_cohort(cohort, run, begin(run, context).schema))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "none"])
+def test_a_new_head_tells_other_classes_of_other_tables(base: Path, kind: str, tmp_path: Path) -> None:
+    stored, _ = read_weights(base / "model.safetensors")
+    task = adapting_cohort(base, kind)
+    untrained = task.validate().score
+    learn(task, 100, rate=1e-2)
+    least = 0.6 if kind == "none" else 0.8  # the encoder of this base has not learnt anything
+    assert task.validate().score > max(least, untrained)
+    now = task.network.state_dict()
+    encoder = {name for name in stored if name.startswith("encoder.")}
+    ours = {name.replace(".base_layer.", "."): one for name, one in now.items()}
+    assert all(torch.equal(ours[name], stored[name]) for name in encoder)
+    folder = save(task, tmp_path / "new")
+    own, _ = read_weights(folder / "model.safetensors")
+    kinds = {name.split(".")[0] for name in own}
+    assert kinds == ({"head", "prior_C"} if kind == "none" else {"adapter", "head", "prior_C"})
+    facts = json.loads((folder / "adapter.json").read_text())
+    assert facts["parameters"] == count_parameters(task)
+    assert facts["base_parameters"] == sum(one.numel() for one in stored.values()) - len(stored["prior_C"])
+    cohort = replace(make_cohort(240), classes=("left", "right"))
+    told = load_fusion(folder).predict_cohort(cohort)
+    held_back = task.outcome().probability_NC
+    assert len(held_back) < len(cohort.samples)
+    again = task.network.eval()
+    with torch.no_grad():
+        batch = next(iter(task.validation_batches()))
+        encoded = again.encode(batch.pieces)
+        logits_BC = again.fuse(encoded.vectors_BMD, encoded.present_BM).logits_BC
+    np.testing.assert_allclose(logits_BC.softmax(1).numpy(), held_back[: len(logits_BC)], atol=1e-6)
+    # beside adapters of the base's own classes, on one encoder in memory
+    records, _ = make_records(41, seed=1)
+    plain = load_fusion(base).predict(records).probability_NC
+    other = adapting(base)
+    learn(other, 3, rate=1e-2)
+    both = load_adapted(base, {"study": folder, "instrument": save(other, tmp_path / "instrument")})
+    for _ in range(2):
+        found = both.use("study").predict_cohort(cohort)
+        np.testing.assert_allclose(found.probability_NC, told.probability_NC, atol=1e-6)
+        of_instrument = both.use("instrument").predict(records).probability_NC
+        assert not np.allclose(of_instrument, plain, atol=1e-4)
+        np.testing.assert_allclose(both.use().predict(records).probability_NC, plain, atol=1e-6)
+    with pytest.raises(ValueError, match="no adapter 'third': expected one of study, instrument"):
+        both.use("third")
+
+
+def test_a_new_head_on_a_pretrained_base(tmp_path: Path) -> None:
+    folder = save(make_task(objective={"kind": "masked"}), tmp_path / "masked")
+    task = adapting_cohort(folder, "bottleneck", ("one", "two"))
+    assert task.schema.names == ("one", "two")
+    learn(task, 3)
+    assert load_fusion(save(task, tmp_path / "new")).schema.names == ("one", "two")
+
+
+def test_a_new_head_counts_and_a_sparse_base_reads_its_own_spectra(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^adapt\.width is 4: the adapters and the new head have .* at most 3 %"
+    ):
+        adapting(base, adapt={"head": "new", "most_share": 0.03})
+    with pytest.raises(ValueError, match="which learns nothing"):
+        adapting(base, "none")
+    moe = {"k": 2, "experts": EXPERTS}
+    folder = save(make_task(name="whole", moe=moe), tmp_path / "sparse")
+    assert adapting(folder, moe=moe, adapt=NEW).schema.modalities == ("c_nmr", "ms")
+    run = make_run(adapt={"base": str(folder), **NEW}, moe={"k": 2, "experts": EXPERTS[:2]})
+    with pytest.raises(ConfigError, match=r"^moe: not that of adapt\.base"):
+        begin(run, TaskContext(torch.device("cpu")))

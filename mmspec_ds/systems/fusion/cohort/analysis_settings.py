@@ -31,6 +31,8 @@ class PreparationSettings(Settings):
     same."""
     scaling: Literal["auto", "pareto", "centre"] = "auto"
     """Features are centred, and divided by their standard deviation (auto) or its square root (pareto)."""
+    least_present: float = Field(0.0, ge=0, le=1)
+    """A feature that a smaller share of the training samples has, with another value than 0, is not used."""
 
 
 class LearnerSettings(Settings):

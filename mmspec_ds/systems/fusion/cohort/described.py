@@ -125,6 +125,7 @@ def _layout(
         positions=settings.positions,
         zeros_missing=settings.zeros == "missing",
         known=known,
+        bin_ppm=settings.bin_ppm,
     )
 
 

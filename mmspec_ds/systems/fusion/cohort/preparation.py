@@ -35,7 +35,8 @@ class Preparation:
         start_F: what is added before the logarithm; else empty.
         fill_F: what replaces a missing value: the feature's median in training, after normalisation.
         centre_F: the mean that is subtracted.
-        scale_F: by which is divided; infinite for features without variance, which become zero.
+        scale_F: by which is divided; infinite for features that are not used or have no variance, which become
+            zero.
         spread_F: the standard deviation of prepared training values: 1 where features are autoscaled.
     """
 
@@ -57,7 +58,7 @@ class Preparation:
 def fit_preparation(values_NF: FloatMatrix, settings: PreparationSettings) -> Preparation:
     """Return the preparation fitted on the training samples that were measured.
 
-    A feature that no sample has, or that is the same in all, becomes zero.
+    A feature that no sample has, or fewer than `least_present`, or that is the same in all, becomes zero.
 
     Raises:
         ValueError: no sample.
@@ -85,6 +86,8 @@ def fit_preparation(values_NF: FloatMatrix, settings: PreparationSettings) -> Pr
     transformed_NF = _transformed(filled_NF, settings, start_F)
     centre_F, deviation_F = transformed_NF.mean(0), transformed_NF.std(0)
     constant_F = deviation_F <= 1e-9 * np.maximum(1e-12, np.abs(centre_F))
+    present_F = (np.isfinite(values_NF) & (values_NF != 0)).mean(0)
+    constant_F |= present_F < settings.least_present
     powers = {"auto": 1.0, "pareto": 0.5, "centre": 0.0}
     scale_F = np.where(constant_F, np.inf, np.where(constant_F, 1.0, deviation_F) ** powers[settings.scaling])
     spread_F = np.where(constant_F, 0.0, deviation_F) / scale_F

@@ -44,7 +44,7 @@ class TableSettings(Settings):
 
     Attributes:
         name: of the block, such as "nmr".
-        file: of the table.
+        file: of the table; or a folder of raw MALDI-TOF spectra.
         sheet: of a workbook.
         sample: the column with the names of samples, in the table or its metadata; tables are matched by them.
         samples: whether samples are "rows" or "columns".
@@ -54,6 +54,7 @@ class TableSettings(Settings):
         positions: what the names of features are: "ppm", "m/z" or "none".
         zeros: whether 0 is a "value", or means that a value is "missing".
         section: of mzTab-M: "features" or "molecules".
+        bin_ppm: of a folder of raw MALDI-TOF spectra, the width of the bins of m/z that peaks are put into.
         prepare: how the values are prepared.
     """
 
@@ -68,6 +69,7 @@ class TableSettings(Settings):
     positions: PositionKind = "auto"
     zeros: Literal["value", "missing"] = "value"
     section: Section = "auto"
+    bin_ppm: float = Field(2000.0, ge=50, le=50_000)
     prepare: PreparationSettings = PreparationSettings()
 
 

@@ -65,3 +65,14 @@ def test_negative_values_and_empty_samples_stay_finite(normalisation: str, trans
 def test_a_row_is_prepared_alike_alone_and_among_others() -> None:
     fitted = fit_preparation(VALUES, PreparationSettings(normalisation="pqn", transform="log"))
     np.testing.assert_allclose(fitted(VALUES[3:4]), fitted(VALUES)[3:4])
+
+
+def test_features_that_few_training_samples_have_are_not_used() -> None:
+    """Of four samples, 1, 2 and 3 have the features: a blank and a 0 are none. What held-out samples have does
+    not count."""
+    values_NF = np.array([[5.0, 1, 1], [0, 3, 2], [np.nan, 0, 3], [0, 0, 0]])
+    prepare = fit_preparation(values_NF, PreparationSettings(least_present=0.5))
+    assert prepare.spread_F.tolist() == [0.0, 1.0, 1.0]
+    prepared_RF = prepare(np.array([[9.0, 9.0, 9.0]] * 2))
+    assert (prepared_RF == 0).tolist() == [[True, False, False]] * 2
+    assert fit_preparation(values_NF, PreparationSettings()).spread_F.tolist() == [1.0, 1.0, 1.0]
