@@ -64,7 +64,8 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
             own = {kind: trained.encoder(kind) for kind in trained.kinds}
             methods.append(Probe(own, asked.train, f"probe of the encoders of {name}"))
         if not trained.run.objective.autoregressive:
-            remarks.append(f"{name} gives no answers: it learnt descriptions by the contrastive loss alone")
+            given = "no answers" if trained.similar is None else "no answers but descriptions"
+            remarks.append(f"{name} gives {given}: it learnt by the contrastive loss alone")
         searches[name] = _searched(trained, asked, name)
     methods += model_methods(asked, loaded, _told)
     answers = all_answers(methods, asked)

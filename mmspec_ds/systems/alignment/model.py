@@ -26,7 +26,9 @@ from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
 LANGUAGE_IDENTITY = "language_identity"
 """The buffer with the checksum of the language model."""
 NEIGHBOURS_IDENTITY = "neighbours_identity"
-"""The buffer with the checksum of the known descriptions, where prompts have such."""
+"""The buffer with the checksum of the known descriptions, where prompts or answers have such."""
+NEIGHBOURS_STATES = "neighbours_states"
+"""The buffer with the states of the known descriptions, where objects are compared with them."""
 _IDENTIFIED = {LANGUAGE_IDENTITY: "language model", NEIGHBOURS_IDENTITY: "file of known descriptions"}
 
 
@@ -137,9 +139,12 @@ class AlignmentModel(nn.Module):
         assert isinstance(found, Projection)
         return found
 
-    def keep_neighbours(self, checksum: str) -> None:
-        """Let the weights hold the checksum of the known descriptions that stand in prompts."""
+    def keep_neighbours(self, checksum: str, states_MW: Tensor | None = None) -> None:
+        """Let the weights hold the checksum of the known descriptions, and what the language model makes of
+        each, where objects are compared with them."""
         self.register_buffer(NEIGHBOURS_IDENTITY, _digest(checksum))
+        if states_MW is not None:
+            self.register_buffer(NEIGHBOURS_STATES, states_MW)
 
     def fit(self, vectors: Mapping[Kind, Tensor], texts_MW: Tensor | None = None) -> None:
         """Take the scales of what comes in and goes out from vectors of a training set, [N, X, D] by kind, and
@@ -162,6 +167,11 @@ class AlignmentModel(nn.Module):
         language model makes of them: each component with mean 0 and standard deviation 1 over the training set,
         for the states of a language model have a large common part."""
         return F.normalize((states_MW - self.text_center_W) * self.text_factor_W, dim=-1)
+
+    def neighbour_vectors(self) -> Tensor | None:
+        """The vectors of the known descriptions, as `text_vectors`; None where the weights hold no states."""
+        states = getattr(self, NEIGHBOURS_STATES, None)
+        return None if states is None else self.text_vectors(states)
 
     def embedded(self, batch: PromptBatch) -> Tensor:
         """Input embeddings [B, L, W] with soft tokens at their places, float32. Gradients reach these alone."""

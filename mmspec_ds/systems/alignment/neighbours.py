@@ -1,5 +1,5 @@
 """Known molecules with their descriptions: that of the nearest one stands in the prompt that asks to describe a
-molecule.
+molecule. `similar_descriptions` makes answers of several.
 
 The known ones are the molecules that the training examples describe. A run and an export keep them in a file
 beside the weights, and the weights hold its checksum.
@@ -82,12 +82,27 @@ def known_of(examples: Iterable[Example]) -> list[Described]:
     for one in examples:
         if asks_description(one.prompt) and isinstance(one.objects[0], Molecule):
             smiles = one.objects[0].smiles
-            identity = _identity(smiles)
+            identity = identity_of(smiles)
             if identity is None:
                 raise DataError(f"a molecule that is described is no valid structure: {one_line(smiles)}")
             known = Described(identity.canonical, identity.group, one.answer)
             found.setdefault(identity.canonical, known)
     return list(found.values())
+
+
+def asked_molecules(prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> dict[int, str]:
+    """By the places of the prompts whose last question asks to describe a molecule, the SMILES of that one.
+
+    Args:
+        prompts: questions or dialogues.
+        objects: of each.
+    """
+    asked: dict[int, str] = {}
+    for at, (prompt, given) in enumerate(zip(prompts, objects)):
+        last = given[-1] if given else None
+        if isinstance(last, Molecule) and asks_description(_question_of(prompt)):
+            asked[at] = last.smiles
+    return asked
 
 
 class Neighbours:
@@ -99,11 +114,12 @@ class Neighbours:
         writer: counts tokens.
 
     Attributes:
+        settings, known: as given.
         checksum: of the known molecules and their descriptions, SHA-256.
     """
 
     def __init__(self, known: Sequence[Described], settings: NeighbourSettings, writer: PromptWriter) -> None:
-        self.known, self._settings, self._writer = tuple(known), settings, writer
+        self.known, self.settings, self._writer = tuple(known), settings, writer
         self._prints = morgan_fingerprints([one.smiles for one in known])
         self._group = np.array([one.group for one in known])
         self.checksum = checksum_of(known)
@@ -116,13 +132,13 @@ class Neighbours:
         found: list[tuple[Described, float] | None] = []
         for start in range(0, len(smiles), AT_ONCE):
             some = smiles[start : start + AT_ONCE]
-            identities = [_identity(one) for one in some]
+            identities = [identity_of(one) for one in some]
             groups = ["" if one is None else one.group for one in identities]
             similarity = tanimoto_similarities(morgan_fingerprints(some), self._prints)
             similarity[np.array(groups)[:, None] == self._group] = -1.0  # below any least similarity
             for row, group in zip(similarity, groups):
                 place = int(row.argmax())
-                near = bool(group) and row[place] >= self._settings.least_similarity
+                near = bool(group) and row[place] >= self.settings.least_similarity
                 found.append((self.known[place], float(row[place])) if near else None)
         return found
 
@@ -134,12 +150,10 @@ class Neighbours:
             prompts: questions or dialogues.
             objects: of each.
         """
-        asked: dict[int, str] = {}
-        for at, (prompt, given) in enumerate(zip(prompts, objects)):
-            last = given[-1] if given else None
-            if isinstance(last, Molecule) and asks_description(_question_of(prompt)):
-                asked[at] = last.smiles
+        asked = asked_molecules(prompts, objects)
         found = list(prompts)
+        if self.settings.place == "answer":
+            return found
         for (at, _), near in zip(asked.items(), self.nearest(list(asked.values()))):
             description = "" if near is None else self._shortened(near[0].description)
             if near is not None and description:
@@ -148,7 +162,7 @@ class Neighbours:
 
     def _told(self, prompt: Prompt, similarity: float, description: str) -> Prompt:
         """The prompt with the description, in its last question or as the turn before it."""
-        if self._settings.place == "turn":
+        if self.settings.place == "turn":
             asked = Turn("user", ASKED_BEFORE.format(similarity=similarity))
             turns = [Turn("user", prompt)] if isinstance(prompt, str) else list(prompt)
             return [*turns[:-1], asked, Turn("assistant", description), turns[-1]]
@@ -163,14 +177,14 @@ class Neighbours:
             text = text.replace(placeholder, placeholder.strip("[]").lower())
         for sentence in _SENTENCE_END.split(text):
             longer = f"{kept} {sentence}".strip()
-            if len(self._writer.text_ids(longer)) > self._settings.most_tokens:
+            if len(self._writer.text_ids(longer)) > self.settings.most_tokens:
                 break
             kept = longer
         return kept
 
 
 @lru_cache(maxsize=200_000)
-def _identity(smiles: str) -> Identity | None:
+def identity_of(smiles: str) -> Identity | None:
     """The identity of a molecule; None for what is no valid structure."""
     try:
         return identify(smiles, "skeleton")

@@ -45,18 +45,31 @@ class EncoderChoice(Settings):
 
 
 class NeighbourSettings(Settings):
-    """The description of the nearest known molecule in the prompt that asks to describe a molecule.
+    """The descriptions of known molecules where a prompt asks to describe a molecule.
 
     Attributes:
-        least_similarity: Tanimoto similarity below which a prompt stays as it is.
-        most_tokens: of the description, which is cut after a sentence.
-        place: where it stands, behind the question or as a turn of the dialogue before it, which the model
-            reads as an answer of its own.
+        place: where they stand: that of the nearest in the prompt, behind the "question" or as a "turn" of the
+            dialogue before it, which the model reads as an answer of its own; or those of several in the
+            "answer", which is put together of their sentences and not written by the language model.
+        least_similarity: of a prompt, the Tanimoto similarity below which it stays as it is.
+        most_tokens: of a description in a prompt, which is cut after a sentence.
+        count: of an answer, from how many known molecules it is made.
+        contrast: of an answer, the weight of the cosine by which the contrastive loss compares the molecule
+            with a known description; it is added to the similarity of the molecules.
+        temperature: of an answer, divides these sums before the softmax that weighs the descriptions.
     """
 
     least_similarity: float = Field(0.3, ge=0, le=1)
     most_tokens: int = Field(256, ge=8)
-    place: Literal["question", "turn"] = "question"
+    place: Literal["question", "turn", "answer"] = "question"
+    count: int = Field(8, ge=1)
+    contrast: float = Field(0.4, ge=0)
+    temperature: float = Field(0.12, gt=0)
+
+    @property
+    def compared(self) -> bool:
+        """Whether an answer takes what the contrastive loss has taught."""
+        return self.place == "answer" and self.contrast > 0
 
 
 class AlignmentData(Settings):
@@ -136,7 +149,7 @@ class AlignmentRun(RunSettings):
         encoders: by kind of object.
         projection: sizes of the projections.
         objective: what they are trained for.
-        neighbour: puts the description of a similar molecule into prompts; none without.
+        neighbour: puts descriptions of similar molecules into prompts or answers; none without.
         gene_levels: put the level in the cell behind each gene that a prompt names, see `gene_levels`.
         highest_markers: where a prompt lists types with marker genes, name in a sentence at the end the one
             whose genes the cell expresses most.
@@ -218,10 +231,18 @@ class AlignmentRun(RunSettings):
 
     @model_validator(mode="after")
     def _neighbours_fit(self) -> Self:
-        if self.neighbour is not None and 2 * self.neighbour.most_tokens > self.language.longest:
+        own = self.neighbour
+        if own is None:
+            return self
+        if own.place != "answer" and 2 * own.most_tokens > self.language.longest:
             raise ValueError(
-                f"neighbour.most_tokens is {self.neighbour.most_tokens}: expected at most half of"
+                f"neighbour.most_tokens is {own.most_tokens}: expected at most half of"
                 f" language.longest, {self.language.longest}"
+            )
+        if own.compared and not self.objective.contrastive:
+            raise ValueError(
+                f"neighbour.contrast is {own.contrast:g}, but objective.contrastive is 0, without which nothing"
+                " compares a molecule with a description: expected neighbour.contrast=0, or that loss"
             )
         return self
 

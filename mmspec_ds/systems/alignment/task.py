@@ -16,6 +16,7 @@ from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.alignment.additions import with_additions
 from mmspec_ds.systems.alignment.batch import FloatArray, make_batch, question_words
 from mmspec_ds.systems.alignment.data import ExampleSet, make_sets, read_examples_of
+from mmspec_ds.systems.alignment.descriptions import describe
 from mmspec_ds.systems.alignment.dialogue_sampler import Dialogue, DialogueSampler
 from mmspec_ds.systems.alignment.encoded import encode_all
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
@@ -88,6 +89,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
             remarks,
             context.progress,
         )
+        self._keep_states()
         self._begin()
         self.module = AlignmentLosses(
             self.model, run.objective, dist.group.WORLD if context.world > 1 else None
@@ -125,6 +127,21 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         found = Neighbours(known, self.run.neighbour, self.writer)
         self.model.keep_neighbours(found.checksum)
         return found
+
+    def _keep_states(self) -> None:
+        """Let the weights hold the states of known descriptions, if answers are made of these by comparison."""
+        if self.neighbours is None or not self.neighbours.settings.compared:
+            return
+        texts = [one.description for one in self.neighbours.known]
+        states = describe(
+            self.model.language,
+            self.writer,
+            texts,
+            self.run.objective.layer,
+            self.run.data.cache,
+            self.context.progress,
+        )
+        self.model.keep_neighbours(self.neighbours.checksum, states)
 
     def _prompts(self, examples: Sequence[Example]) -> list[Prompt]:
         """The questions with what the run adds to them."""

@@ -14,7 +14,7 @@ import torch
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.additions import with_additions
-from mmspec_ds.systems.alignment.batch import Place, QuestionWords, make_batch, question_words
+from mmspec_ds.systems.alignment.batch import FloatArray, QuestionWords, make_batch, question_words
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoder_folders import check_encoder, find_encoder
@@ -23,12 +23,13 @@ from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.generation import Reading, choice_log_probabilities, generate
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.neighbours import NEIGHBOURS, Neighbours, read_known
-from mmspec_ds.systems.alignment.objects import Kind, Object
-from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
+from mmspec_ds.systems.alignment.objects import PLACEHOLDERS, Kind, Object
+from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter
 from mmspec_ds.systems.alignment.run_settings import AlignmentRun
 from mmspec_ds.systems.alignment.shared_beginning import shared_beginnings
+from mmspec_ds.systems.alignment.similar_descriptions import SimilarDescriptions
 from mmspec_ds.systems.alignment.streams import Stream, Streams
-from mmspec_ds.systems.alignment.written import write_questions
+from mmspec_ds.systems.alignment.written import ReadQuestions, write_questions
 from mmspec_ds.systems.run_file import load_whole_run_of
 from mmspec_ds.trainer.weights import WEIGHTS, load_state, read_weights
 
@@ -39,7 +40,8 @@ path in the settings is used."""
 MOST_POSITIONS = 16_384
 """Of all prompts that are read together; what is read of a prompt is held once for each choice."""
 
-FloatArray = npt.NDArray[np.float32]
+COMPARED = f"Describe the molecule {PLACEHOLDERS['molecule']}."
+"""The question in which a molecule is compared with known descriptions, however it is asked for its own."""
 
 
 @dataclass
@@ -51,7 +53,8 @@ class Trained:
         model: projections and language model.
         writer: of prompts.
         encoders: by kind; one that is not there yet is made when an object of its kind is asked about.
-        neighbours: whose descriptions stand in prompts; None without.
+        neighbours: whose descriptions stand in prompts or answers; None without.
+        similar: makes descriptions of known ones; None where the language model writes them.
         batch: prompts at a time.
         folder: of the run or the export; None where there is none.
         encoder_folders: by kind, where encoders are that are not where the settings say.
@@ -62,6 +65,7 @@ class Trained:
     writer: PromptWriter
     encoders: dict[Kind, ObjectEncoder] = field(default_factory=dict)
     neighbours: Neighbours | None = None
+    similar: SimilarDescriptions | None = None
     batch: int = 16
     folder: Path | None = None
     encoder_folders: Mapping[Kind, Path] = field(default_factory=dict)
@@ -168,6 +172,7 @@ class Trained:
             prompts: N questions or dialogues, see `prompt.Prompt`.
             objects: of each prompt, in the order of its placeholders.
             decoding: how tokens are chosen, and how many at most.
+                A description that is put together of known ones is not drawn.
             choices: of each prompt, the only answers that are possible, of which the likeliest is taken; a
                 prompt without any is answered freely. Without, all are.
             stream: is given an answer's text as it comes.
@@ -181,9 +186,15 @@ class Trained:
         read = self._read(prompts, objects)
         answers = [""] * len(prompts)
         free, limited = list[int](), dict[tuple[str, ...], list[int]]()
+        told = {} if self.similar is None else self.similar.asked(prompts, objects, self._compared)
         for at in range(len(prompts)):
             own = tuple(choices[at]) if choices is not None else ()
-            (limited.setdefault(own, []) if own else free).append(at)
+            if own or at not in told:
+                (limited.setdefault(own, []) if own else free).append(at)
+                continue
+            answers[at] = told[at]
+            if stream is not None:
+                stream(at, told[at])
         for own, places in limited.items():
             for at, best in zip(places, self._scores(read, places, own).argmax(1)):
                 answers[at] = own[int(best)]
@@ -198,6 +209,14 @@ class Trained:
                 answers[at] = self.writer.decode(ids).strip()
             streams.finish(found)
         return answers
+
+    def _compared(self, molecules: Sequence[Object]) -> npt.NDArray[np.float64] | None:
+        """The cosine of each molecule with each known description; None where answers take none."""
+        known_MW = self.model.neighbour_vectors()
+        if known_MW is None:
+            return None
+        own_NW = self.contrast("molecule", self.vectors("molecule", molecules), [COMPARED] * len(molecules))
+        return own_NW.astype(np.float64) @ known_MW.double().cpu().numpy().T
 
     def score_choices(
         self,
@@ -225,7 +244,9 @@ class Trained:
             found[places] = self._scores(read, places, own)
         return found
 
-    def _scores(self, read: "_Read", places: Sequence[int], choices: Sequence[str]) -> npt.NDArray[np.float64]:
+    def _scores(
+        self, read: ReadQuestions, places: Sequence[int], choices: Sequence[str]
+    ) -> npt.NDArray[np.float64]:
         ids = [self.writer.answer_ids(one) for one in choices]
         found = np.zeros((len(places), len(choices)))
         index = {at: number for number, at in enumerate(places)}
@@ -234,7 +255,7 @@ class Trained:
             found[[index[at] for at in chosen]] = scores.double().cpu().numpy()
         return found
 
-    def _groups(self, read: "_Read", places: Sequence[int], times: int = 1) -> list[list[int]]:
+    def _groups(self, read: ReadQuestions, places: Sequence[int], times: int = 1) -> list[list[int]]:
         """Prompts that are read together: those of like length, of one beginning where that is read once; at
         most `batch`, and fewer long ones where each is held several times."""
         families: dict[tuple[int, ...], list[int]] = {}
@@ -248,7 +269,7 @@ class Trained:
         return found
 
     @torch.no_grad()
-    def _reading(self, read: "_Read", chosen: Sequence[int]) -> Reading:
+    def _reading(self, read: ReadQuestions, chosen: Sequence[int]) -> Reading:
         beginning, device = read.beginnings[chosen[0]], self.model.language.device
         if beginning and beginning not in read.readings:
             ids = torch.tensor([beginning], device=device)
@@ -266,26 +287,14 @@ class Trained:
         before = read.readings.get(beginning)
         return Reading(self.model.language, self.model.embedded(batch), batch.mask_BL, before)
 
-    def _read(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> "_Read":
+    def _read(self, prompts: Sequence[Prompt], objects: Sequence[Sequence[Object]]) -> ReadQuestions:
         if len(prompts) != len(objects):
             raise ValueError(f"{len(prompts)} prompts and objects of {len(objects)}: expected as many")
         prompts = with_additions(prompts, objects, self.run, self.neighbours)
         written = write_questions(self.writer, prompts, objects)
         vectors = {kind: self.vectors(kind, some) for kind, some in written.objects.items()}
         beginnings = shared_beginnings(prompts, written.rows)
-        return _Read(written.rows, written.places, vectors, beginnings)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """Questions as tokens, the objects of each, and the vectors of these by kind; what each begins with that is
-    read once, and what was read of that."""
-
-    rows: list[TokenRow]
-    places: list[list[Place]]
-    vectors: dict[Kind, FloatArray]
-    beginnings: list[tuple[int, ...]]
-    readings: dict[tuple[int, ...], Reading] = field(default_factory=dict)
+        return ReadQuestions(written.rows, written.places, vectors, beginnings)
 
 
 def load_alignment(
@@ -322,15 +331,18 @@ def load_alignment(
         )
     model = make_model(run, FrozenLanguage(base, run.language.precision), read_shapes(folder))
     writer = make_writer(run, model.language, model.soft_tokens)
-    neighbours = None
+    neighbours = similar = None
     if run.neighbour is not None:
         neighbours = Neighbours(read_known(folder / NEIGHBOURS), run.neighbour, writer)
-        model.keep_neighbours(neighbours.checksum)
+        if run.neighbour.place == "answer":
+            similar = SimilarDescriptions(neighbours.known, run.neighbour)
+        states = torch.zeros(len(neighbours.known), model.language.width) if run.neighbour.compared else None
+        model.keep_neighbours(neighbours.checksum, states)
     tensors, _ = read_weights(folder / WEIGHTS)
     load_state(model, tensors, folder / WEIGHTS)
     for kind, one in (encoders or {}).items():
         check_encoder(model, kind, one)
-    found = Trained(run, model.eval(), writer, dict(encoders or {}), neighbours, folder=folder)
+    found = Trained(run, model.eval(), writer, dict(encoders or {}), neighbours, similar, folder=folder)
     for kind in encoder_folders or {}:
         if kind not in found.kinds:
             raise DataError(f"knows no {kind}: expected {' or '.join(found.kinds)}", path=folder)

@@ -1,10 +1,11 @@
 """Questions as tokens, with the objects that they name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmspec_ds.errors import DataError
-from mmspec_ds.systems.alignment.batch import Place
+from mmspec_ds.systems.alignment.batch import FloatArray, Place
+from mmspec_ds.systems.alignment.generation import Reading
 from mmspec_ds.systems.alignment.objects import Kind, Object, kind_of
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptWriter, TokenRow
 
@@ -58,3 +59,22 @@ def write_questions(
         rows.append(row)
         places.append([seen[id(one)] for one in given])
     return Written(rows, places, everything)
+
+
+@dataclass(frozen=True)
+class ReadQuestions:
+    """Questions as tokens for a model that reads them.
+
+    Attributes:
+        rows: tokens of each.
+        places: the objects of each.
+        vectors: of all objects, by kind.
+        beginnings: what each begins with that is read once.
+        readings: what was read of these.
+    """
+
+    rows: list[TokenRow]
+    places: list[list[Place]]
+    vectors: dict[Kind, FloatArray]
+    beginnings: list[tuple[int, ...]]
+    readings: dict[tuple[int, ...], Reading] = field(default_factory=dict)

@@ -143,7 +143,8 @@ def save_trained(
     model = make_tiny(run)
     folder.mkdir(parents=True)
     if run.neighbour is not None:
-        model.keep_neighbours(checksum_of(known))
+        states = torch.zeros(len(known), model.language.width) if run.neighbour.compared else None
+        model.keep_neighbours(checksum_of(known), states)
         write_known(folder / NEIGHBOURS, known)
     (folder / "config.yaml").write_text(run.to_yaml())
     (folder / ENCODERS).write_text(json.dumps(shapes_to_json(model.encoders)))

@@ -14,6 +14,7 @@ from mmspec_ds.systems.alignment.answering.methods import (
     Method,
     NearestDescription,
     Shuffled,
+    SimilarSentences,
     kind_of_question,
 )
 from mmspec_ds.systems.alignment.answering.regressions import CELL_TYPE_TASKS, SCALES, GeneRegression
@@ -97,7 +98,7 @@ def plain_methods(asked: Asked) -> list[Method]:
     """The methods that need neither a trained model nor an encoder."""
     methods: list[Method] = [Majority(trained_types(asked)), ConstantList(), HighestMarkers()]
     if asked.train:
-        methods.append(NearestDescription(asked.train))
+        methods += [NearestDescription(asked.train), SimilarSentences(asked.train)]
         genes = [GeneRegression(asked.train, scale) for scale in SCALES]
         methods += [one for one in genes if one.labels]
     return [*methods, *asked.written]
@@ -105,8 +106,8 @@ def plain_methods(asked: Asked) -> list[Method]:
 
 def model_methods(asked: Asked, models: Mapping[str, Trained], told: Told) -> list[Method]:
     """What is asked of trained models: with the objects, with those of other questions, and of their language
-    models, each once, which read the objects as text. Nothing is asked of a model that learnt by the
-    contrastive loss alone.
+    models, each once, which read the objects as text. A model that learnt by the contrastive loss alone is
+    asked for the descriptions that it puts together of known ones, if it does that.
 
     Args:
         asked: the questions.
@@ -116,9 +117,10 @@ def model_methods(asked: Asked, models: Mapping[str, Trained], told: Told) -> li
     methods: list[Method] = []
     languages: dict[tuple[object, ...], tuple[str, Trained]] = {}
     for name, trained in models.items():
-        if trained.run.objective.autoregressive:
+        if trained.run.objective.autoregressive or trained.similar is not None:
             aligned = AlignmentAnswers(trained, name, free=asked.free, told=told)
             methods += [aligned, Shuffled(aligned, asked.seed)]
+        if trained.run.objective.autoregressive:
             language = trained.run.language
             key = (trained.model.language.identity, language.format, language.system, trained.writer.longest)
             languages.setdefault(key, (name, trained))

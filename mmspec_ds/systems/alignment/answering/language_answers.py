@@ -43,7 +43,9 @@ class AlignmentAnswers:
         places = [
             at
             for at, one in enumerate(examples)
-            if {kind_of(thing) for thing in one.objects} <= known and _fits(self._trained, one.prompt)
+            if {kind_of(thing) for thing in one.objects} <= known
+            and _fits(self._trained, one.prompt)
+            and (self._trained.run.objective.autoregressive or one.task == DESCRIPTION)
         ]
         found: Answers = [None] * len(examples)
         asked = [examples[at] for at in places]

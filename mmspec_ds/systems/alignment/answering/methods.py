@@ -8,8 +8,11 @@ import numpy as np
 
 from mmspec_ds.molecules.fingerprints import morgan_fingerprints, tanimoto_similarities
 from mmspec_ds.systems.alignment.claims import groups_listed
+from mmspec_ds.systems.alignment.neighbours import Described, identity_of
 from mmspec_ds.systems.alignment.objects import Example, Molecule, kind_of
 from mmspec_ds.systems.alignment.questions.structure_tasks import listed_groups
+from mmspec_ds.systems.alignment.run_settings import NeighbourSettings
+from mmspec_ds.systems.alignment.similar_descriptions import SimilarDescriptions
 
 DESCRIPTION = "description"
 """The task whose answers are compared by BLEU."""
@@ -136,6 +139,35 @@ class NearestDescription:
         nearest = tanimoto_similarities(morgan_fingerprints(list(asked.values())), self._prints).argmax(1)
         for at, near in zip(asked, nearest):
             found[at] = self._texts[int(near)]
+        return found
+
+
+class SimilarSentences:
+    """The sentences of the descriptions of several similar molecules that are trained on, see
+    `SimilarDescriptions`; no model compares the molecule with them.
+
+    Args:
+        train: examples; those of descriptions of one molecule are used.
+    """
+
+    name = "similar molecules' sentences"
+
+    def __init__(self, train: Sequence[Example]) -> None:
+        known = {smiles: one.answer for one in train if (smiles := _described(one))}
+        self._known = [
+            Described(smiles, identity.group, text)
+            for smiles, text in known.items()
+            if (identity := identity_of(smiles)) is not None
+        ]
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """Descriptions of molecules; none to other questions."""
+        asked = {at: smiles for at, one in enumerate(examples) if (smiles := _described(one))}
+        found: Answers = [None] * len(examples)
+        if asked and self._known:
+            made = SimilarDescriptions(self._known, NeighbourSettings(place="answer"))
+            for at, text in zip(asked, made.answers(list(asked.values()))):
+                found[at] = text
         return found
 
 
