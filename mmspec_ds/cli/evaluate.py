@@ -123,7 +123,8 @@ def _add_searching(command: Command) -> None:
     group.add_argument(
         "--quick",
         action="store_true",
-        help="without Spec2Vec and modified cosine, or without a language model that reads text",
+        help="without Spec2Vec and modified cosine, or without a language model that reads text and a"
+        " regression that searches for descriptions",
     )
     group.add_argument(
         "--fusion",

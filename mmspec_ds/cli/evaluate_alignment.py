@@ -66,7 +66,7 @@ def evaluate_alignment(options: argparse.Namespace, models: Sequence[Path]) -> i
         if not trained.run.objective.autoregressive:
             given = "no answers" if trained.similar is None else "no answers but descriptions"
             remarks.append(f"{name} gives {given}: it learnt by the contrastive loss alone")
-        searches[name] = _searched(trained, asked, name)
+        searches[name] = _searched(trained, replace(asked, train=()) if options.quick else asked, name)
     methods += model_methods(asked, loaded, _told)
     answers = all_answers(methods, asked)
     scores = scored(asked.test, answers, asked.seed, trained_types(asked))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from rdkit import Chem, DataStructs, rdBase
-from rdkit.Chem import MACCSkeys, rdFingerprintGenerator
+from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 
 BITS = 2048
 RADIUS = 2
@@ -62,7 +62,7 @@ def several_fingerprints(smiles: Sequence[str]) -> tuple[ByteArray, ...]:
         for text in smiles:
             molecule = Chem.MolFromSmiles(text) or Chem.Mol()
             bits = [one.GetFingerprintAsNumPy(molecule) for one in generators]
-            bits.append(np.array(list(MACCSkeys.GenMACCSKeys(molecule)), dtype=np.uint8))
+            bits.append(np.array(list(rdMolDescriptors.GetMACCSKeysFingerprint(molecule)), dtype=np.uint8))
             for own, row in zip(rows, bits):
                 own.append(np.packbits(row))
     return tuple(np.stack(own) if own else np.zeros((0, BITS // 8), dtype=np.uint8) for own in rows)
