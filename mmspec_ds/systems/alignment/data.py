@@ -22,6 +22,7 @@ from mmspec_ds.systems.alignment.descriptions import describe
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object, kind_of
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, PromptWriter, TokenRow, joined_rows
+from mmspec_ds.systems.alignment.question_reading import MOST_PLACES
 from mmspec_ds.systems.alignment.run_settings import AlignmentData, AlignmentRun
 from mmspec_ds.systems.alignment.together import Properties, later_prompt, properties_of
 from mmspec_ds.trainer.task import Progress
@@ -89,6 +90,11 @@ class AlignmentSets:
         """The rows of `vectors` that examples to learn from name, each once, in order."""
         rows = {one.row for places in self.train.places for one in places if one.kind == kind}
         return np.array(sorted(rows), dtype=np.int64)
+
+
+def kinds_of(places: Sequence[Place]) -> str:
+    """The kinds of the objects of an example, each once, as "molecule+spectrum"."""
+    return "+".join(sorted({one.kind for one in places}))
 
 
 EncodeObjects = Callable[[Kind, Sequence[Object]], FloatArray]
@@ -192,14 +198,15 @@ def make_sets(
         DataError: an object cannot be encoded, or no example is left.
     """
     left, objective = dict(remarks or {}), run.objective
+    most = MOST_PLACES if run.projection.compare else 1  # objects that the contrastive loss can tell apart
     numbers: dict[int, Place] = {}  # equal objects of a file are one object; see `read_examples`
     objects: dict[Kind, list[Object]] = {}
     sides = []
     for given in examples:
         rows, places, kept = list[TokenRow](), list[tuple[Place, ...]](), list[Example]()
         for one, prompt in zip(given, prompted(given)):
-            if objective.contrastive and len(one.objects) != 1:
-                what = "examples without exactly one object, which the contrastive loss cannot use"
+            if objective.contrastive and not 1 <= len(one.objects) <= most:
+                what = f"examples about {len(one.objects)} objects, which the contrastive loss cannot use"
                 left[what] = left.get(what, 0) + 1
                 continue
             try:

@@ -90,8 +90,8 @@ class AlignmentObjective(Settings):
     """What the projections are trained for.
 
     Attributes:
-        contrastive: weight of the contrastive loss between an object and the description that is its answer.
-            Where it is not 0 (stage 1), a batch has objects of one kind.
+        contrastive: weight of the contrastive loss between the objects of an example and the description that
+            is its answer. Where it is not 0 (stage 1), a batch has objects of the same kinds.
         autoregressive: weight of the loss of the answer's tokens, each answer counting the same.
         scale: multiplies the cosines before the softmax; 1 / 0.07 in BIOVERSE.
         layer: of the language model, whose states describe a text in the contrastive loss; 0 for the input

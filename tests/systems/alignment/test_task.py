@@ -96,7 +96,7 @@ def test_a_batch_of_stage_1_has_one_kind(language: Path) -> None:
         batch = task.batch(number)
         assert batch.prompts is not None
         assert batch.contrast is not None
-        assert len(batch.prompts.vectors) == 1
+        assert len(batch.prompts.objects.vectors) == 1
         kinds.add(batch.contrast.kind)
         own = batch.contrast.states_CW[batch.contrast.description_G]
         answers = task.sets.train.states_MW[task.sets.train.description_N[task._round(0)[number]]]
@@ -159,9 +159,9 @@ def test_ranks_have_the_halves_of_a_batch(language: Path) -> None:
             assert part.contrast is not None
             assert part.tokens == one.tokens
             assert torch.equal(part.contrast.description_G, parts[0].contrast.description_G)  # type: ignore[union-attr]
-            found.append(part.contrast.vectors_BXD)
+            found.append(part.contrast.objects.vectors)
         assert sorted(torch.cat(found).sum((1, 2)).tolist()) == sorted(
-            one.contrast.vectors_BXD.sum((1, 2)).tolist()
+            one.contrast.objects.vectors.sum((1, 2)).tolist()
         )
 
 

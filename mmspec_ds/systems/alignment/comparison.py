@@ -1,0 +1,80 @@
+"""What the soft tokens of an object take from the other objects of its question: which of two is heavier stands in
+neither by itself.
+
+Axes: N objects, of one kind or several, Q width of what is taken from a question, T soft tokens, W width of the
+language model, V width of the view of an object, L words of a question.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmspec_ds.nn.initialization import init_linear
+from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
+from mmspec_ds.systems.alignment.question_reading import WIDTH, EmbeddedQuestions, QuestionReading, no_change
+
+VIEW = 256
+"""V."""
+HIDDEN = 512
+
+
+class Comparison(nn.Module):
+    """One network for all kinds of objects. It sees each object by what its projection makes of it under this
+    question, so that objects of two kinds can be compared that training never showed together.
+
+    The view u of an object and the mean v of the views of the others of its question enter as u, v, u * v and u - v
+    (as in InferSent, arXiv:1705.02364), with what is taken from the question; what comes out is added to the soft
+    tokens. At first that is nothing, and always for an object that stands alone.
+
+    Args:
+        width: of the language model, W.
+        settings: of the projections.
+    """
+
+    table_mean_W: Tensor
+    table_spread: Tensor
+
+    def __init__(self, width: int, settings: ProjectionSettings) -> None:
+        super().__init__()
+        size = settings.soft_tokens * width
+        self.view = nn.Sequential(init_linear(nn.Linear(size, VIEW)), nn.LayerNorm(VIEW))
+        self.reading = QuestionReading(width)
+        self.change = nn.Sequential(
+            init_linear(nn.Linear(4 * VIEW + WIDTH, HIDDEN)),
+            nn.ReLU(),
+            nn.LayerNorm(HIDDEN),
+            nn.Dropout(settings.dropout),
+            no_change(nn.Linear(HIDDEN, size)),
+        )
+        self.register_buffer("table_mean_W", torch.zeros(width))
+        self.register_buffer("table_spread", torch.ones(()))
+
+    def fit(self, table_mean_W: Tensor, table_spread: float) -> None:
+        """Take place and size of tokens from an embedding table."""
+        self.table_mean_W.copy_(table_mean_W)
+        self.table_spread.fill_(table_spread)
+
+    def forward(self, directions_NTW: Tensor, questions: Sequence[EmbeddedQuestions], turn_N: Tensor) -> Tensor:
+        """What is added to the directions of objects, [N, T, W].
+
+        Args:
+            directions_NTW: by `Projection.directions`.
+            questions: that they stand in, one after another N.
+            turn_N: int64 below N, the same for objects of the same question.
+        """
+        taken_NQ = torch.cat([self._taken(one) for one in questions])
+        own_NV = self.view(directions_NTW.flatten(1))
+        total_NV = torch.zeros_like(own_NV).index_add(0, turn_N, own_NV)
+        count_N = torch.bincount(turn_N, minlength=len(turn_N))[turn_N][:, None]
+        others_NV = (total_NV[turn_N] - own_NV) / (count_N - 1).clamp_min(1)
+        both = (own_NV, others_NV, own_NV * others_NV, own_NV - others_NV, taken_NQ)
+        changes: Tensor = self.change(torch.cat(both, dim=1)) * (count_N > 1)
+        return changes.view_as(directions_NTW)
+
+    def _taken(self, question: EmbeddedQuestions) -> Tensor:
+        words_NLW = ((question.words_NLW - self.table_mean_W) / self.table_spread).to(
+            self.reading.mix.weight.dtype
+        )
+        found: Tensor = self.reading(words_NLW, question.mask_NL, question.place_N)
+        return found
