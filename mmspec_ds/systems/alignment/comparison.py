@@ -1,5 +1,5 @@
-"""What the soft tokens of an object take from the other objects of its question: which of two is heavier stands in
-neither by itself.
+"""What the soft tokens of an object take from the other objects of its question: which of two is heavier stands
+in neither by itself.
 
 Axes: N objects, of one kind or several, Q width of what is taken from a question, T soft tokens, W width of the
 language model, V width of the view of an object, L words of a question.
@@ -20,12 +20,12 @@ HIDDEN = 512
 
 
 class Comparison(nn.Module):
-    """One network for all kinds of objects. It sees each object by what its projection makes of it under this
-    question, so that objects of two kinds can be compared that training never showed together.
+    """One network for all kinds of objects. It sees each by what its projection makes of it in this question,
+    so that objects of two kinds can be compared that training never showed together.
 
-    The view u of an object and the mean v of the views of the others of its question enter as u, v, u * v and u - v
-    (as in InferSent, arXiv:1705.02364), with what is taken from the question; what comes out is added to the soft
-    tokens. At first that is nothing, and always for an object that stands alone.
+    The view u of an object and the mean v of the views of the others of its question enter as u, v, u * v and
+    u - v (as in InferSent, arXiv:1705.02364), with what is taken from the question. What comes out is added to
+    the soft tokens. At first that is nothing, and it is always nothing for an object that stands alone.
 
     Args:
         width: of the language model, W.

@@ -27,6 +27,7 @@ from tests.systems.alignment.tiny import run_content
             {"data": {"questions_together": 2}, "projection": {"question": True}},
             "expected 1, or projection.question=false",
         ),
+        ({"projection": {"compare": True}}, "projection.question is false: expected both true"),
         ({"projection": {"soft_tokens": 9}}, "less than or equal to 8"),
         ({"encoders": {"metal": {"name": "x"}}}, "encoders.metal"),
         ({"language": {"precison": "bfloat16"}}, "did you mean 'precision'"),
