@@ -1,6 +1,7 @@
 """The contrastive loss between objects and descriptions, in both directions.
 
-Axes: G objects of all ranks, C descriptions among which they are sought, W width of a vector.
+Axes: G objects of all ranks, C descriptions among which they are sought, K possible answers of a question, W
+width of a vector.
 """
 
 from torch import Tensor
@@ -26,6 +27,22 @@ def contrastive_loss(objects_GW: Tensor, texts_CW: Tensor, description_G: Tensor
     told_GU = logits_GC[:, used_U].log_softmax(0)
     sought = -(own_GU / own_GU.sum(0) * told_GU).sum(0).mean()
     return (found + sought) / 2
+
+
+def choice_loss(
+    objects_GW: Tensor, texts_CW: Tensor, description_G: Tensor, choices_GK: Tensor, scale: float
+) -> Tensor:
+    """The mean cross entropy, in nats, of an object's own description among the possible answers of its
+    question, over those that state some; 0 where none does.
+
+    Args:
+        objects_GW, texts_CW, description_G, scale: see `contrastive_loss`.
+        choices_GK: the places of the possible answers, the own one among them; -1 where there is none.
+    """
+    logits_GK = scale * (objects_GW[:, None] * texts_CW[choices_GK.clamp_min(0)]).sum(-1)
+    told_GK = logits_GK.masked_fill(choices_GK < 0, NEVER).log_softmax(1)
+    own_GK = (choices_GK == description_G[:, None]).float()
+    return -(own_GK * told_GK).sum() / own_GK.sum().clamp_min(1)
 
 
 def retrieved(objects_NW: Tensor, texts_MW: Tensor, description_N: Tensor, count: int) -> Tensor:

@@ -41,9 +41,10 @@ class ExampleSet:
         tasks: the kind of question of each.
         properties: what the answer to each tells of, see `together`.
         later: each as it goes on a dialogue; none where each question is by itself.
-        texts: the descriptions, M: the answers of the examples, each once; then general text.
+        texts: the descriptions, M, each once: the answers of the examples, other possible ones, general text.
         description_N: which of them is the answer of each example.
         states_MW: what the language model makes of each text; of none without the contrastive loss.
+        choices_NK: which of them are the possible answers to each example, -1 where there is none.
     """
 
     rows: tuple[TokenRow, ...]
@@ -52,6 +53,7 @@ class ExampleSet:
     texts: tuple[str, ...]
     description_N: IntArray
     states_MW: Tensor
+    choices_NK: IntArray
     properties: tuple[Properties, ...] = ()
     later: tuple[TokenRow, ...] = ()
 
@@ -246,6 +248,10 @@ def _example_set(
 ) -> ExampleSet:
     numbers: dict[str, int] = {}
     description_N = np.array([numbers.setdefault(one.answer, len(numbers)) for one in examples], dtype=np.int64)
+    most = max(len(one.choices) for one in examples) if run.objective.choices else 0
+    choices_NK = np.full((len(examples), most), -1, dtype=np.int64)
+    for at, one in enumerate(examples if most else ()):
+        choices_NK[at, : len(one.choices)] = [numbers.setdefault(text, len(numbers)) for text in one.choices]
     texts = (*numbers, *(text for text in general if text not in numbers))
     states_MW = torch.zeros(0, language.width)
     if run.objective.contrastive:
@@ -258,6 +264,7 @@ def _example_set(
         texts,
         description_N,
         states_MW,
+        choices_NK,
         tuple(map(properties_of, examples)) if together else (),
         tuple(writer.write_later(later_prompt(one), one.answer) for one in examples) if together else (),
     )

@@ -2,7 +2,7 @@
 descriptions, or both.
 
 Axes: B examples of this rank, G examples of all ranks, C
-descriptions, W width of the language model.
+descriptions, K possible answers of a question, W width of the language model.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmspec_ds.nn.global_batch import gathered, mean_of_ranks, of_own_rows
 from mmspec_ds.systems.alignment.batch import AskedObjects, PromptBatch
-from mmspec_ds.systems.alignment.contrast import contrastive_loss
+from mmspec_ds.systems.alignment.contrast import choice_loss, contrastive_loss
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.run_settings import AlignmentObjective
 from mmspec_ds.trainer.task import StepLoss
@@ -28,11 +28,13 @@ class ContrastBatch:
         objects: those of this rank's examples, each of which names all its own in one turn.
         states_CW: what the language model makes of the descriptions.
         description_G: the description of each example of all ranks, rank by rank.
+        choices_GK: the possible answers of each, -1 where there is none.
     """
 
     objects: AskedObjects
     states_CW: Tensor
     description_G: Tensor
+    choices_GK: Tensor
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "ContrastBatch":
         """The same with every tensor changed."""
@@ -41,6 +43,7 @@ class ContrastBatch:
             objects=self.objects.mapped(change),
             states_CW=change(self.states_CW),
             description_G=change(self.description_G),
+            choices_GK=change(self.choices_GK),
         )
 
 
@@ -131,7 +134,11 @@ class AlignmentLosses(nn.Module):
         own_BW = self.model.contrast_vectors(batch.objects)
         texts_CW = self.model.text_vectors(batch.states_CW)
         objects_GW = gathered(own_BW, self.group)
-        loss = contrastive_loss(objects_GW, texts_CW, batch.description_G, self.settings.scale)
+        scale = self.settings.scale
+        loss = contrastive_loss(objects_GW, texts_CW, batch.description_G, scale)
+        if self.settings.choices:
+            among = choice_loss(objects_GW, texts_CW, batch.description_G, batch.choices_GK, scale)
+            loss = loss + self.settings.choices * among
         return of_own_rows(loss, self.group)
 
     def _nothing(self) -> Tensor:

@@ -215,16 +215,22 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         if run.objective.autoregressive:
             prompts = make_batch(rows, places, self.sets.vectors, self.model.soft_tokens)
         if run.objective.contrastive:
-            description_G = examples.description_N[shared_order(rows_G, world)]
+            order = shared_order(rows_G, world)
+            description_G, choices_GK = examples.description_N[order], examples.choices_NK[order]
             chosen = np.arange(len(examples.texts))
             if run.objective.negatives == "batch":
-                general = chosen[int(examples.description_N.max()) + 1 :]
-                chosen = np.concatenate([np.unique(description_G), general])
+                general = chosen[
+                    int(max(examples.description_N.max(), examples.choices_NK.max(initial=0))) + 1 :
+                ]
+                own = np.unique(np.concatenate([description_G, choices_GK[choices_GK >= 0]]))
+                chosen = np.concatenate([own, general])
                 description_G = np.searchsorted(chosen, description_G)
+                choices_GK = np.where(choices_GK < 0, -1, np.searchsorted(chosen, choices_GK))
             contrast = ContrastBatch(
                 asked_objects(rows, places, self.sets.vectors),
                 examples.states_MW[chosen],
                 torch.from_numpy(description_G),
+                torch.from_numpy(choices_GK),
             )
         tokens = int(sum(len(examples.rows[at]) for at in rows_G.tolist()))
         return AlignmentBatch(len(own), len(own) * world, tokens, prompts, contrast)
