@@ -15,6 +15,7 @@ from tests.systems.alignment.tiny import run_content
     ("blocks", "reason"),
     [
         ({"objective": {"autoregressive": 0.0}}, "both 0: expected one above"),
+        ({"objective": {"choices": 1.0}}, "objective.contrastive is 0: expected both above"),
         ({"training": {"ep_size": 2}}, "there are no experts: expected 1"),
         ({"training": {"activation_checkpointing": True}}, "expected false"),
         ({"training": {"start_from": "a", "projections_from": ["b"]}}, "both given: expected one"),

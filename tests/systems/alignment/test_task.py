@@ -123,6 +123,28 @@ def test_negatives_of_the_batch_alone_and_general_text(language: Path, tmp_path:
         general_texts([tmp_path / "absent.txt"])
 
 
+@pytest.mark.parametrize("negatives", ["all", "batch"])
+def test_possible_answers_of_a_batch(language: Path, negatives: str) -> None:
+    objective = STAGE1 | {"choices": 1.0, "negatives": negatives}
+    examples = [one for one in questions() if one.task == "element"] + described()
+    examples = [replace(one, choices=("yes", "no", "maybe")) if one.choices else one for one in examples]
+    task = make_task(language, examples, objective=objective)
+    texts = task.sets.train.texts
+    assert "maybe" in texts  # which answers no example
+    for number in range(task.batches_per_epoch):
+        chosen = task._round(0)[number]
+        batch = task.batch(number).contrast
+        assert batch is not None
+        states_MW = task.sets.train.states_MW
+        for own, description, at in zip(batch.choices_GK, batch.description_G, chosen):
+            answer = texts[task.sets.train.description_N[at]]
+            possible = ("yes", "no", "maybe") if answer in ("yes", "no") else ()
+            assert own[len(possible) :].tolist() == [-1] * (3 - len(possible))
+            expected = states_MW[[texts.index(one) for one in possible]]
+            assert torch.equal(batch.states_CW[own[: len(possible)]], expected)
+            assert description in own or not possible
+
+
 def test_stage_2_learns_to_answer(language: Path) -> None:
     task = make_task(language, questions(), training={"batch_size": 8, "steps": 4})
     batch = task.batch(0)
