@@ -23,9 +23,10 @@ class Comparison(nn.Module):
     """One network for all kinds of objects. It sees each by what its projection makes of it in this question,
     so that objects of two kinds can be compared that training never showed together.
 
-    The view u of an object and the mean v of the views of the others of its question enter as u, v, u * v and
-    u - v (as in InferSent, arXiv:1705.02364), with what is taken from the question. What comes out is added to
-    the soft tokens. At first that is nothing, and it is always nothing for an object that stands alone.
+    The view u of an object and the mean v of the views of the others of its question enter as u, v and u * v
+    (after InferSent, arXiv:1705.02364), with the mean of what a later object has more than an earlier one and
+    with what is taken from the question. What comes out is added to the soft tokens. At first that is nothing,
+    and it is always nothing for an object that stands alone.
 
     Args:
         width: of the language model, W.
@@ -61,15 +62,19 @@ class Comparison(nn.Module):
         Args:
             directions_NTW: by `Projection.directions`.
             questions: that they stand in, one after another N.
-            turn_N: int64 below N, the same for objects of the same question.
+            turn_N: int64, the same for objects of the same question.
         """
         taken_NQ = torch.cat([self._taken(one) for one in questions])
         own_NV = self.view(directions_NTW.flatten(1))
-        total_NV = torch.zeros_like(own_NV).index_add(0, turn_N, own_NV)
-        count_N = torch.bincount(turn_N, minlength=len(turn_N))[turn_N][:, None]
-        others_NV = (total_NV[turn_N] - own_NV) / (count_N - 1).clamp_min(1)
-        both = (own_NV, others_NV, own_NV * others_NV, own_NV - others_NV, taken_NQ)
-        changes: Tensor = self.change(torch.cat(both, dim=1)) * (count_N > 1)
+        place_N = torch.cat([one.place_N for one in questions])
+        same_NN = (turn_N[:, None] == turn_N).fill_diagonal_(False).to(own_NV.dtype)
+        count_N1 = same_NN.sum(1, keepdim=True)
+        weight_NN = same_NN / count_N1.clamp_min(1)
+        others_NV = weight_NN @ own_NV
+        later_NN = weight_NN * (place_N - place_N[:, None]).sign()
+        more_NV = later_NN @ own_NV - later_NN.sum(1, keepdim=True) * own_NV
+        found = torch.cat((own_NV, others_NV, own_NV * others_NV, more_NV, taken_NQ), dim=1)
+        changes: Tensor = self.change(found) * (count_N1 > 0)
         return changes.view_as(directions_NTW)
 
     def _taken(self, question: EmbeddedQuestions) -> Tensor:

@@ -4,6 +4,7 @@ Axes: G objects of all ranks, C descriptions among which they are sought, K poss
 width of a vector.
 """
 
+import torch.nn.functional as F
 from torch import Tensor
 
 NEVER = -1e9
@@ -33,14 +34,19 @@ def choice_loss(
     objects_GW: Tensor, texts_CW: Tensor, description_G: Tensor, choices_GK: Tensor, scale: float
 ) -> Tensor:
     """The mean cross entropy, in nats, of an object's own description among the possible answers of its
-    question, over those that state some; 0 where none does.
+    question, over those that state some; 0 where none does. An answer counts by what parts it from the mean of
+    these answers, brought to length 1: yes and no are alike beside long descriptions.
 
     Args:
         objects_GW, texts_CW, description_G, scale: see `contrastive_loss`.
         choices_GK: the places of the possible answers, the own one among them; -1 where there is none.
     """
-    logits_GK = scale * (objects_GW[:, None] * texts_CW[choices_GK.clamp_min(0)]).sum(-1)
-    told_GK = logits_GK.masked_fill(choices_GK < 0, NEVER).log_softmax(1)
+    there_GK = choices_GK >= 0
+    texts_GKW = texts_CW[choices_GK.clamp_min(0)] * there_GK[..., None]
+    mean_G1W = texts_GKW.sum(1, keepdim=True) / there_GK.sum(1).clamp_min(1)[:, None, None]
+    apart_GKW = F.normalize(texts_GKW - mean_G1W, dim=-1)
+    logits_GK = scale * (objects_GW[:, None] * apart_GKW).sum(-1)
+    told_GK = logits_GK.masked_fill(~there_GK, NEVER).log_softmax(1)
     own_GK = (choices_GK == description_G[:, None]).float()
     return -(own_GK * told_GK).sum() / own_GK.sum().clamp_min(1)
 

@@ -93,7 +93,12 @@ def test_a_comparison_by_hand() -> None:
             continue
         u, v = views[at], sum(others) / len(others)
         assert len(u) == VIEW
-        x = np.concatenate([u, v, u * v, u - v, taken[at].detach().numpy()])
+        more = {
+            0: [views[2] - u, views[4] - u],
+            2: [u - views[0], views[4] - u],
+            4: [u - views[0], u - views[2]],
+        }
+        x = np.concatenate([u, v, u * v, sum(more[at]) / 2, taken[at].detach().numpy()])
         x = normed(np.maximum(state["change.0.weight"] @ x + state["change.0.bias"], 0), "change.2")
         expected = state["change.4.weight"] @ x + state["change.4.bias"]
         assert found[at].reshape(-1) == pytest.approx(expected, abs=1e-9)

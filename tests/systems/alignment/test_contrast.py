@@ -39,7 +39,9 @@ def test_the_loss_among_possible_answers_by_hand() -> None:
     choices = torch.tensor([[0, 2, -1], [-1, -1, -1], [3, 1, 4]])  # the second may be answered freely
     expected = 0.0
     for object_, answer, possible in ((0, 2, (0, 2)), (2, 4, (3, 1, 4))):
-        cosines = {text: float(objects[object_] @ texts[text]) for text in possible}
+        mean = sum(texts[text] for text in possible) / len(possible)
+        apart = {text: texts[text] - mean for text in possible}
+        cosines = {text: float(objects[object_] @ one / one.norm()) for text, one in apart.items()}
         total = sum(math.exp(3.0 * cosine) for cosine in cosines.values())
         expected -= (3.0 * cosines[answer] - math.log(total)) / 2
     assert float(choice_loss(objects, texts, own, choices, 3.0)) == pytest.approx(expected, abs=1e-12)
