@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mmspec_ds.systems.alignment.batch import asked_objects
-from mmspec_ds.systems.alignment.contrast import retrieved
+from mmspec_ds.systems.alignment.contrast import NEVER, choice_cosines, retrieved
 from mmspec_ds.systems.alignment.data import AlignmentSets, kinds_of
 from mmspec_ds.systems.alignment.model import AlignmentModel
 
@@ -16,7 +16,8 @@ from mmspec_ds.systems.alignment.model import AlignmentModel
 def recalls(model: AlignmentModel, sets: AlignmentSets, device: torch.device) -> dict[str, float]:
     """The share of held-back examples whose answer is the nearest of all held-back answers,
     "recall_at_1/KIND", or "recall_at_1/KIND+KIND" where they are about two kinds; where a kind has several
-    tasks, also "recall_at_1/KIND/TASK".
+    tasks, also "recall_at_1/KIND/TASK". With `objective.choices`, "choice/KIND/TASK" is the share of those with
+    possible answers whose own is the nearest of these, by `choice_cosines`.
 
     Args:
         model: in evaluation mode.
@@ -38,5 +39,17 @@ def recalls(model: AlignmentModel, sets: AlignmentSets, device: torch.device) ->
         task_N = np.array([held_back.tasks[at] for at in numbers])
         tasks = np.unique(task_N).tolist()
         for task in tasks if len(tasks) > 1 else []:
-            found[f"recall_at_1/{kind}/{task.replace(' ', '_')}"] = float(right_N[task_N == task].mean())
+            found[f"recall_at_1/{kind}/{_named(task)}"] = float(right_N[task_N == task].mean())
+        choices_NK = torch.from_numpy(held_back.choices_NK[numbers]).to(device)
+        if choices_NK.shape[1]:
+            nearest = choice_cosines(objects_NW, texts_MW, choices_NK).max(1)
+            chosen_N = choices_NK.gather(1, nearest.indices[:, None])[:, 0]
+            stated_N = (nearest.values > NEVER).cpu().numpy()
+            right_N = (chosen_N == own_N).float().cpu().numpy()
+            for task in np.unique(task_N[stated_N]).tolist():
+                found[f"choice/{kind}/{_named(task)}"] = float(right_N[stated_N & (task_N == task)].mean())
     return found
+
+
+def _named(task: str) -> str:
+    return task.replace(" ", "_")

@@ -57,6 +57,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         "alignment": {
             "greedy answers that are right, by task": lines("exact/"),
             "R@1 of descriptions among the held-back ones": lines("recall_at_1/"),
+            "right answers among the possible ones, by task": lines("choice/"),
         }
     }
 
