@@ -214,7 +214,7 @@ class AlignmentRun(RunSettings):
         if together > 1 and self.projection.question:
             raise ValueError(
                 f"data.questions_together is {together}, but with projection.question an object stands in each"
-                " question anew: expected 1, or projection.question=false"
+                " question anew: expected 1, or projection.question=false and projection.compare=false"
             )
         if together > self.training.batch_size:
             raise ValueError(
