@@ -157,7 +157,14 @@ def _questions(options: argparse.Namespace) -> int:
             raise ConfigError(f"{name} {share:g}: expected a share from 0 to 1")
     tasks = tuple(name.strip() for name in named)
     counts = (options.count, options.held_out_count)
-    wanted = Wanted(tasks, *counts, options.seed, *shares.values(), options.absent_types)
+    wanted = Wanted(
+        tasks,
+        *counts,
+        options.seed,
+        unnamed_types=options.unnamed_types,
+        exchanged_names=options.exchanged_names,
+        absent_types=options.absent_types,
+    )
     types = read_cell_types(options.types) if options.types else read_cell_types()
     check_new(options.out)
     made = make_questions(files, wanted, _split(options, files, types), types, options.cell_column)
