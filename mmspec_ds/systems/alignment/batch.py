@@ -33,33 +33,82 @@ class QuestionWords(NamedTuple):
         ids_NL: int64, the tokens of the turn, with the marks of the format; 0 in the padding.
         mask_NL: bool, True where there is a token.
         place_N: int64, which of the objects of its turn each is, from 0.
+        turn_N: int64, the number of its turn, among all turns with objects of a batch, prompt by prompt.
     """
 
     ids_NL: Tensor
     mask_NL: Tensor
     place_N: Tensor
+    turn_N: Tensor
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "QuestionWords":
         """The same with every tensor changed."""
         return QuestionWords(*map(change, self))
 
 
-def question_words(asked: Sequence[tuple[TokenRow, int]]) -> QuestionWords:
-    """The questions of some objects, each by its prompt and its number among the objects of the prompt."""
-    words, places = list[npt.NDArray[np.int64]](), list[int]()
-    for row, number in asked:
-        first, end = row.questions[number]
-        ids = row.ids[first:end]
+def question_words(rows: Sequence[TokenRow], asked: Sequence[tuple[int, int]]) -> QuestionWords:
+    """The questions of some objects.
+
+    Args:
+        rows: prompts.
+        asked: of each object the number of its prompt, and its own among the objects of that prompt.
+    """
+    words, places, turns = list[npt.NDArray[np.int64]](), list[int](), list[int]()
+    spans = [list(dict.fromkeys(row.questions)) for row in rows]
+    first_turn = np.cumsum([0, *map(len, spans)])
+    for at, number in asked:
+        row, span = rows[at], rows[at].questions[number]
+        ids = row.ids[slice(*span)]
         words.append(ids[ids != SOFT])
-        places.append(row.questions[:number].count((first, end)))
+        places.append(row.questions[:number].count(span))
+        turns.append(int(first_turn[at]) + spans[at].index(span))
     ids_NL = np.zeros((len(words), max(map(len, words), default=0)), dtype=np.int64)
     mask_NL = np.zeros(ids_NL.shape, dtype=bool)
     for at, one in enumerate(words):
         ids_NL[at, : len(one)] = one
         mask_NL[at, : len(one)] = True
-    return QuestionWords(
-        torch.from_numpy(ids_NL), torch.from_numpy(mask_NL), torch.tensor(places, dtype=torch.int64)
-    )
+    numbers = (torch.tensor(one, dtype=torch.int64) for one in (places, turns))
+    return QuestionWords(torch.from_numpy(ids_NL), torch.from_numpy(mask_NL), *numbers)
+
+
+class AskedObjects(NamedTuple):
+    """The objects that some prompts name, kind by kind in the order of the prompts.
+
+    Attributes:
+        vectors: by kind, [N, X, D].
+        words: by kind, of the questions that these objects stand in.
+    """
+
+    vectors: Mapping[Kind, Tensor]
+    words: Mapping[Kind, QuestionWords]
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "AskedObjects":
+        """The same with every tensor changed."""
+        return AskedObjects(
+            {kind: change(one) for kind, one in self.vectors.items()},
+            {kind: one.mapped(change) for kind, one in self.words.items()},
+        )
+
+
+def asked_objects(
+    rows: Sequence[TokenRow], objects: Sequence[Sequence[Place]], vectors: Mapping[Kind, FloatArray]
+) -> AskedObjects:
+    """The objects of some prompts.
+
+    Args:
+        rows: the prompts.
+        objects: those of each prompt, in the order of its places.
+        vectors: by kind, float32 [objects, X, D].
+    """
+    chosen, words = dict[Kind, Tensor](), dict[Kind, QuestionWords]()
+    named = [(at, number, one) for at, places in enumerate(objects) for number, one in enumerate(places)]
+    for kind in KINDS:
+        own = [(at, number, one.row) for at, number, one in named if one.kind == kind]
+        if own:
+            of_own = vectors[kind][[row for _, _, row in own]]
+            chosen[kind] = torch.from_numpy(np.ascontiguousarray(of_own, dtype=np.float32))
+            words[kind] = question_words(rows, [(at, number) for at, number, _ in own])
+    return AskedObjects(chosen, words)
 
 
 @dataclass(frozen=True)
@@ -70,8 +119,7 @@ class PromptBatch:
         ids_BL: int64; `SOFT` where a vector goes, 0 in the padding.
         mask_BL: bool, True where there is a token or a vector.
         answer_BL: bool, True where there is a token of an answer.
-        vectors: by kind, of the objects that the prompts name, in their order: [N, X, D].
-        words: by kind, of the questions that these objects stand in.
+        objects: that the prompts name.
         source_S: int64; for each soft position, in the order of prompts and places, the soft token that goes
             there among those of all objects, kind by kind.
         left: whether the padding stands before the prompts, so that all end at the same place.
@@ -80,8 +128,7 @@ class PromptBatch:
     ids_BL: Tensor
     mask_BL: Tensor
     answer_BL: Tensor
-    vectors: Mapping[Kind, Tensor]
-    words: Mapping[Kind, QuestionWords]
+    objects: AskedObjects
     source_S: Tensor
     left: bool = False
 
@@ -92,8 +139,7 @@ class PromptBatch:
             ids_BL=change(self.ids_BL),
             mask_BL=change(self.mask_BL),
             answer_BL=change(self.answer_BL),
-            vectors={kind: change(one) for kind, one in self.vectors.items()},
-            words={kind: one.mapped(change) for kind, one in self.words.items()},
+            objects=self.objects.mapped(change),
             source_S=change(self.source_S),
         )
 
@@ -133,21 +179,12 @@ def make_batch(
         mask[at, shift + read : shift + len(row)] = True
         for first_of_answer, end in row.answers:
             answer[at, shift + first_of_answer : shift + end] = True
-    chosen: dict[Kind, Tensor] = {}
-    words: dict[Kind, QuestionWords] = {}
     first: dict[tuple[int, int], int] = {}
     total = 0
     named = [(at, number, one) for at, places in enumerate(objects) for number, one in enumerate(places)]
-    for kind in KINDS:
-        own = [(at, number, one.row) for at, number, one in named if one.kind == kind]
-        if not own:
-            continue
-        of_own = vectors[kind][[row for _, _, row in own]]
-        chosen[kind] = torch.from_numpy(np.ascontiguousarray(of_own, dtype=np.float32))
-        words[kind] = question_words([(rows[at], number) for at, number, _ in own])
-        for at, number, _ in own:
-            first[at, number] = total
-            total += soft_tokens[kind]
+    for at, number, one in sorted(named, key=lambda of: KINDS.index(of[2].kind)):
+        first[at, number] = total
+        total += soft_tokens[one.kind]
     source = [
         position
         for at, number, one in named
@@ -158,8 +195,7 @@ def make_batch(
         torch.from_numpy(ids),
         torch.from_numpy(mask),
         torch.from_numpy(answer),
-        chosen,
-        words,
+        asked_objects(rows, objects, vectors),
         torch.tensor(source, dtype=torch.int64),
         left,
     )

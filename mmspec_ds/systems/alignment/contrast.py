@@ -1,8 +1,10 @@
 """The contrastive loss between objects and descriptions, in both directions.
 
-Axes: G objects of all ranks, C descriptions among which they are sought, W width of a vector.
+Axes: G objects of all ranks, C descriptions among which they are sought, K possible answers of a question, W
+width of a vector.
 """
 
+import torch.nn.functional as F
 from torch import Tensor
 
 NEVER = -1e9
@@ -26,6 +28,37 @@ def contrastive_loss(objects_GW: Tensor, texts_CW: Tensor, description_G: Tensor
     told_GU = logits_GC[:, used_U].log_softmax(0)
     sought = -(own_GU / own_GU.sum(0) * told_GU).sum(0).mean()
     return (found + sought) / 2
+
+
+def choice_cosines(objects_GW: Tensor, texts_CW: Tensor, choices_GK: Tensor) -> Tensor:
+    """How near objects are to the possible answers of their questions, [G, K]: the cosine with what parts an
+    answer from the mean of these answers, for yes and no are alike beside long descriptions; `NEVER` where
+    there is none.
+
+    Args:
+        objects_GW, texts_CW: see `contrastive_loss`.
+        choices_GK: the places of the possible answers; -1 where there is none.
+    """
+    there_GK = choices_GK >= 0
+    texts_GKW = texts_CW[choices_GK.clamp_min(0)] * there_GK[..., None]
+    mean_G1W = texts_GKW.sum(1, keepdim=True) / there_GK.sum(1).clamp_min(1)[:, None, None]
+    apart_GKW = F.normalize(texts_GKW - mean_G1W, dim=-1)
+    return (objects_GW[:, None] * apart_GKW).sum(-1).masked_fill(~there_GK, NEVER)
+
+
+def choice_loss(
+    objects_GW: Tensor, texts_CW: Tensor, description_G: Tensor, choices_GK: Tensor, scale: float
+) -> Tensor:
+    """The mean cross entropy, in nats, of an object's own description among the possible answers of its
+    question by `choice_cosines`, over those that state some; 0 where none does.
+
+    Args:
+        objects_GW, texts_CW, description_G, scale: see `contrastive_loss`.
+        choices_GK: see `choice_cosines`; the own description is among them.
+    """
+    told_GK = (scale * choice_cosines(objects_GW, texts_CW, choices_GK)).log_softmax(1)
+    own_GK = (choices_GK == description_G[:, None]).float()
+    return -(own_GK * told_GK).sum() / own_GK.sum().clamp_min(1)
 
 
 def retrieved(objects_NW: Tensor, texts_MW: Tensor, description_N: Tensor, count: int) -> Tensor:

@@ -22,6 +22,7 @@ from mmspec_ds.systems.alignment.descriptions import describe
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import Example, Kind, Object, kind_of
 from mmspec_ds.systems.alignment.prompt import Prompt, PromptTooLong, PromptWriter, TokenRow, joined_rows
+from mmspec_ds.systems.alignment.question_reading import MOST_PLACES
 from mmspec_ds.systems.alignment.run_settings import AlignmentData, AlignmentRun
 from mmspec_ds.systems.alignment.together import Properties, later_prompt, properties_of
 from mmspec_ds.trainer.task import Progress
@@ -40,9 +41,10 @@ class ExampleSet:
         tasks: the kind of question of each.
         properties: what the answer to each tells of, see `together`.
         later: each as it goes on a dialogue; none where each question is by itself.
-        texts: the descriptions, M: the answers of the examples, each once; then general text.
+        texts: the descriptions, M, each once: the answers of the examples, other possible ones, general text.
         description_N: which of them is the answer of each example.
         states_MW: what the language model makes of each text; of none without the contrastive loss.
+        choices_NK: which of them are the possible answers to each example, -1 where there is none.
     """
 
     rows: tuple[TokenRow, ...]
@@ -51,6 +53,7 @@ class ExampleSet:
     texts: tuple[str, ...]
     description_N: IntArray
     states_MW: Tensor
+    choices_NK: IntArray
     properties: tuple[Properties, ...] = ()
     later: tuple[TokenRow, ...] = ()
 
@@ -89,6 +92,11 @@ class AlignmentSets:
         """The rows of `vectors` that examples to learn from name, each once, in order."""
         rows = {one.row for places in self.train.places for one in places if one.kind == kind}
         return np.array(sorted(rows), dtype=np.int64)
+
+
+def kinds_of(places: Sequence[Place]) -> str:
+    """The kinds of the objects of an example, each once, as "molecule+spectrum"."""
+    return "+".join(sorted({one.kind for one in places}))
 
 
 EncodeObjects = Callable[[Kind, Sequence[Object]], FloatArray]
@@ -192,14 +200,15 @@ def make_sets(
         DataError: an object cannot be encoded, or no example is left.
     """
     left, objective = dict(remarks or {}), run.objective
+    most = MOST_PLACES if run.projection.compare else 1  # objects that the contrastive loss can tell apart
     numbers: dict[int, Place] = {}  # equal objects of a file are one object; see `read_examples`
     objects: dict[Kind, list[Object]] = {}
     sides = []
     for given in examples:
         rows, places, kept = list[TokenRow](), list[tuple[Place, ...]](), list[Example]()
         for one, prompt in zip(given, prompted(given)):
-            if objective.contrastive and len(one.objects) != 1:
-                what = "examples without exactly one object, which the contrastive loss cannot use"
+            if objective.contrastive and not 1 <= len(one.objects) <= most:
+                what = f"examples about {len(one.objects)} objects, which the contrastive loss cannot use"
                 left[what] = left.get(what, 0) + 1
                 continue
             try:
@@ -239,6 +248,10 @@ def _example_set(
 ) -> ExampleSet:
     numbers: dict[str, int] = {}
     description_N = np.array([numbers.setdefault(one.answer, len(numbers)) for one in examples], dtype=np.int64)
+    most = max(len(one.choices) for one in examples) if run.objective.choices else 0
+    choices_NK = np.full((len(examples), most), -1, dtype=np.int64)
+    for at, one in enumerate(examples if most else ()):
+        choices_NK[at, : len(one.choices)] = [numbers.setdefault(text, len(numbers)) for text in one.choices]
     texts = (*numbers, *(text for text in general if text not in numbers))
     states_MW = torch.zeros(0, language.width)
     if run.objective.contrastive:
@@ -251,6 +264,7 @@ def _example_set(
         texts,
         description_N,
         states_MW,
+        choices_NK,
         tuple(map(properties_of, examples)) if together else (),
         tuple(writer.write_later(later_prompt(one), one.answer) for one in examples) if together else (),
     )

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from mmspec_ds.errors import DataError
 from mmspec_ds.language.adapters import LoraSettings, adapter_parameters, add_adapters
 from mmspec_ds.nn.initialization import init_linear
-from mmspec_ds.systems.alignment.batch import PromptBatch, QuestionWords
+from mmspec_ds.systems.alignment.batch import AskedObjects, PromptBatch, QuestionWords
+from mmspec_ds.systems.alignment.comparison import Comparison
 from mmspec_ds.systems.alignment.frozen_language import FrozenLanguage
 from mmspec_ds.systems.alignment.objects import KINDS, Kind
-from mmspec_ds.systems.alignment.projection import SMALLEST, EmbeddedQuestions, Projection
+from mmspec_ds.systems.alignment.projection import SMALLEST, Projection, of_unit_size
 from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
+from mmspec_ds.systems.alignment.question_reading import EmbeddedQuestions
 
 LANGUAGE_IDENTITY = "language_identity"
 """The buffer with the checksum of the language model."""
@@ -86,6 +88,7 @@ class AlignmentModel(nn.Module):
 
     Attributes:
         projections: by kind.
+        comparison: of the objects of a question; None without `projection.compare`.
         heads: by kind, from the mean of the soft tokens to the space of descriptions; empty without `contrast`.
         adapter: the parameters of the adapters by their place; empty without `lora`.
     """
@@ -112,6 +115,7 @@ class AlignmentModel(nn.Module):
                 for kind, one in self.encoders.items()
             }
         )
+        self.comparison = Comparison(language.width, projection) if projection.compare else None
         names = self.encoders if contrast else ()
         self.heads = nn.ModuleDict(
             {kind: init_linear(nn.Linear(language.width, language.width)) for kind in names}
@@ -150,12 +154,36 @@ class AlignmentModel(nn.Module):
         mean_W, spread = self.language.table_statistics()
         for kind, one in vectors.items():
             self.projection(kind).fit(one, mean_W, spread)
+        if self.comparison is not None:
+            self.comparison.fit(mean_W, spread)
 
-    def contrast_vectors(self, kind: Kind, vectors_NXD: Tensor, words: QuestionWords) -> Tensor:
-        """The vectors of objects, in the questions that they stand in, that are compared with descriptions,
-        [N, W], of length 1."""
-        mean_NW = self.projection(kind).directions(vectors_NXD, self.questions(kind, words)).mean(1)
-        return F.normalize(self.heads[kind](mean_NW).float(), dim=-1)
+    def contrast_vectors(self, objects: AskedObjects) -> Tensor:
+        """The vectors that are compared with descriptions, of length 1, one for each turn that names objects,
+        [turns, W]: the sum over its objects."""
+        heads = {kind: self.heads[kind](one.mean(1)) for kind, one in self.directions(objects).items()}
+        turn_N = torch.cat([objects.words[kind].turn_N for kind in heads])
+        of_objects_NW = torch.cat(list(heads.values())).float()
+        of_turns_NW = torch.zeros_like(of_objects_NW).index_add(0, turn_N, of_objects_NW)
+        return F.normalize(of_turns_NW[: int(turn_N.max()) + 1], dim=-1)
+
+    def directions(self, objects: AskedObjects) -> dict[Kind, Tensor]:
+        """The soft tokens of objects, by kind, as directions from the mean of the table, [N, T, W]."""
+        questions = {kind: self.questions(kind, objects.words[kind]) for kind in objects.vectors}
+        found = {
+            kind: self.projection(kind).directions(one, questions[kind])
+            for kind, one in objects.vectors.items()
+        }
+        if self.comparison is None or not found:
+            return found
+        alone_NTW = torch.cat(list(found.values()))
+        turn_N = torch.cat([objects.words[kind].turn_N for kind in found])
+        read = [one for one in questions.values() if one is not None]  # all: a comparison reads the question
+        changed_NTW = of_unit_size(alone_NTW + self.comparison(alone_NTW, read, turn_N))
+        return dict(zip(found, changed_NTW.split([len(one) for one in found.values()])))
+
+    def soft(self, objects: AskedObjects) -> dict[Kind, Tensor]:
+        """The soft tokens of objects, by kind, [N, T, W]."""
+        return {kind: self.projection(kind).placed(one) for kind, one in self.directions(objects).items()}
 
     def text_vectors(self, states_MW: Tensor) -> Tensor:
         """The vectors of M descriptions that objects are compared with, [M, W], of length 1, from what the
@@ -166,12 +194,9 @@ class AlignmentModel(nn.Module):
     def embedded(self, batch: PromptBatch) -> Tensor:
         """Input embeddings [B, L, W] with soft tokens at their places, float32. Gradients reach these alone."""
         tokens_BLW = self.language.embed(batch.ids_BL.clamp_min(0)).float()
-        if not batch.vectors:
+        if not batch.objects.vectors:
             return tokens_BLW
-        soft = [
-            self.projection(kind)(one, self.questions(kind, batch.words[kind])).float().flatten(0, 1)
-            for kind, one in batch.vectors.items()
-        ]
+        soft = [one.float().flatten(0, 1) for one in self.soft(batch.objects).values()]
         return tokens_BLW.masked_scatter((batch.ids_BL < 0)[..., None], torch.cat(soft)[batch.source_S])
 
     def questions(self, kind: Kind, words: QuestionWords) -> EmbeddedQuestions | None:

@@ -1,8 +1,8 @@
 """The objective of a step over the global batch: answers told token by token, objects compared with
 descriptions, or both.
 
-Axes: B examples of this rank, G examples of all ranks, X vectors of an object, D width of a vector, C
-descriptions, W width of the language model.
+Axes: B examples of this rank, G examples of all ranks, C
+descriptions, K possible answers of a question, W width of the language model.
 """
 
 from collections.abc import Callable
@@ -13,40 +13,37 @@ import torch
 from torch import Tensor, nn
 
 from mmspec_ds.nn.global_batch import gathered, mean_of_ranks, of_own_rows
-from mmspec_ds.systems.alignment.batch import PromptBatch, QuestionWords
-from mmspec_ds.systems.alignment.contrast import contrastive_loss
+from mmspec_ds.systems.alignment.batch import AskedObjects, PromptBatch
+from mmspec_ds.systems.alignment.contrast import choice_loss, contrastive_loss
 from mmspec_ds.systems.alignment.model import AlignmentModel
-from mmspec_ds.systems.alignment.objects import Kind
 from mmspec_ds.systems.alignment.run_settings import AlignmentObjective
 from mmspec_ds.trainer.task import StepLoss
 
 
 @dataclass(frozen=True)
 class ContrastBatch:
-    """Objects of one kind and descriptions.
+    """Objects and descriptions.
 
     Attributes:
-        kind: of the objects.
-        vectors_BXD: of this rank's objects.
-        words: of the questions that these stand in.
+        objects: those of this rank's examples, each of which names all its own in one turn.
         states_CW: what the language model makes of the descriptions.
-        description_G: the description of each object of all ranks, rank by rank.
+        description_G: the description of each example of all ranks, rank by rank.
+        choices_GK: the possible answers of each, -1 where there is none.
     """
 
-    kind: Kind
-    vectors_BXD: Tensor
-    words: QuestionWords
+    objects: AskedObjects
     states_CW: Tensor
     description_G: Tensor
+    choices_GK: Tensor
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "ContrastBatch":
         """The same with every tensor changed."""
         return replace(
             self,
-            vectors_BXD=change(self.vectors_BXD),
-            words=self.words.mapped(change),
+            objects=self.objects.mapped(change),
             states_CW=change(self.states_CW),
             description_G=change(self.description_G),
+            choices_GK=change(self.choices_GK),
         )
 
 
@@ -134,10 +131,14 @@ class AlignmentLosses(nn.Module):
         )
 
     def _contrast(self, batch: ContrastBatch) -> Tensor:
-        own_BW = self.model.contrast_vectors(batch.kind, batch.vectors_BXD, batch.words)
+        own_BW = self.model.contrast_vectors(batch.objects)
         texts_CW = self.model.text_vectors(batch.states_CW)
         objects_GW = gathered(own_BW, self.group)
-        loss = contrastive_loss(objects_GW, texts_CW, batch.description_G, self.settings.scale)
+        scale = self.settings.scale
+        loss = contrastive_loss(objects_GW, texts_CW, batch.description_G, scale)
+        if self.settings.choices:
+            among = choice_loss(objects_GW, texts_CW, batch.description_G, batch.choices_GK, scale)
+            loss = loss + self.settings.choices * among
         return of_own_rows(loss, self.group)
 
     def _nothing(self) -> Tensor:

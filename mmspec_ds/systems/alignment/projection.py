@@ -5,14 +5,13 @@ language model, L words of a question, Q width of what is taken from it.
 """
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmspec_ds.nn.initialization import init_linear
 from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
-from mmspec_ds.systems.alignment.question_reading import WIDTH, QuestionReading
+from mmspec_ds.systems.alignment.question_reading import WIDTH, EmbeddedQuestions, QuestionReading, no_change
 
 SMALLEST = 1e-6
 QUESTION_PARTS = ("reading.", "modulations.")
@@ -59,7 +58,7 @@ class Projection(nn.Module):
         self.mlp = nn.Sequential(*blocks)
         self.reading = QuestionReading(to) if settings.question else None
         self.modulations = nn.ModuleList(
-            _no_change(nn.Linear(WIDTH, 2 * size)) for size in sizes[1:] if settings.question
+            no_change(nn.Linear(WIDTH, 2 * size)) for size in sizes[1:] if settings.question
         )
         self.input_limit = settings.input_limit
         self.gain_T = nn.Parameter(torch.ones(settings.soft_tokens))
@@ -78,17 +77,20 @@ class Projection(nn.Module):
         self.table_mean_W.copy_(table_mean_W)
         self.table_spread.fill_(table_spread)
 
-    def forward(self, vectors_NXD: Tensor, question: "EmbeddedQuestions | None" = None) -> Tensor:
+    def forward(self, vectors_NXD: Tensor, question: EmbeddedQuestions | None = None) -> Tensor:
         """The soft tokens, [N, T, W].
 
         Args:
             vectors_NXD: of N objects.
             question: that each stands in; read with `settings.question` alone, where it is needed.
         """
-        directions = self.directions(vectors_NXD, question)
-        return self.table_mean_W + self.table_spread * self.gain_T[:, None] * directions
+        return self.placed(self.directions(vectors_NXD, question))
 
-    def directions(self, vectors_NXD: Tensor, question: "EmbeddedQuestions | None" = None) -> Tensor:
+    def placed(self, directions_NTW: Tensor) -> Tensor:
+        """The soft tokens that lie in these directions from the mean of the embedding table, [N, T, W]."""
+        return self.table_mean_W + self.table_spread * self.gain_T[:, None] * directions_NTW
+
+    def directions(self, vectors_NXD: Tensor, question: EmbeddedQuestions | None = None) -> Tensor:
         """The soft tokens as directions from the mean of the embedding table, [N, T, W], with a mean square of
         1 over W."""
         x = ((vectors_NXD - self.center_XD) * self.factor_XD).clamp(-self.input_limit, self.input_limit)
@@ -99,11 +101,9 @@ class Projection(nn.Module):
             if self.reading is not None and isinstance(block, nn.LayerNorm):
                 factor_NH, shift_NH = next(changes)
                 x = x * (1 + factor_NH) + shift_NH
-        out = x.unflatten(1, (self.soft_tokens, self.to_width))
-        normed: Tensor = out * torch.rsqrt(out.pow(2).mean(-1, keepdim=True) + SMALLEST)
-        return normed
+        return of_unit_size(x.unflatten(1, (self.soft_tokens, self.to_width)))
 
-    def _changes(self, question: "EmbeddedQuestions | None") -> list[tuple[Tensor, ...]]:
+    def _changes(self, question: EmbeddedQuestions | None) -> list[tuple[Tensor, ...]]:
         """How the question scales and shifts each hidden layer."""
         if self.reading is None:
             return []
@@ -113,16 +113,7 @@ class Projection(nn.Module):
         return [one(taken_NQ).chunk(2, dim=-1) for one in self.modulations]
 
 
-class EmbeddedQuestions(NamedTuple):
-    """The questions that N objects stand in: the embedded words [N, L, W], True where there is one [N, L], and
-    which of the objects of its question each is, from 0, int64 [N]."""
-
-    words_NLW: Tensor
-    mask_NL: Tensor
-    place_N: Tensor
-
-
-def _no_change(linear: nn.Linear) -> nn.Linear:
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
+def of_unit_size(x: Tensor) -> Tensor:
+    """Vectors with a mean square of 1 over the last axis."""
+    normed: Tensor = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + SMALLEST)
+    return normed

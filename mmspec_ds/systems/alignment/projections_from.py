@@ -1,7 +1,9 @@
 """Projections of earlier runs as the beginning of a new one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.factory import ENCODERS, read_shapes
@@ -12,17 +14,19 @@ from mmspec_ds.trainer.weights import WEIGHTS, read_weights
 
 ADAPTERS = "adapter."
 """What the names of the weights of adapters begin with."""
+COMPARISON = "comparison."
+"""What those begin with that compare objects."""
 
 
 def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> frozenset[str]:
     """Give a model the projections of trained runs or exports, such as of stage 1, each of those kinds that
-    both have; these kinds. What reads the question stays new where a folder has none of it.
+    both have; these kinds. What reads the question or compares objects stays new where a folder has none of it.
 
     Raises:
         DataError: a folder is no such model, has another language model or adapters of it, another encoder or
             other sizes, no kind that the model has, or one that another folder gave.
     """
-    given: dict[str, Path] = {}
+    given, compared = dict[str, Path](), list[Path]()
     for folder in folders:
         check_run_folder(folder, (WEIGHTS, ENCODERS))
         shapes = read_shapes(folder)
@@ -70,4 +74,19 @@ def load_projections(model: AlignmentModel, folders: Sequence[Path]) -> frozense
                         f"its projection of a {kind} has other sizes: expected the same", path=folder
                     )
                 own[name].copy_(tensors[name])
+        if any(name.startswith(COMPARISON) for name in tensors):
+            compared.append(folder)
+            _take_comparison(own, tensors, folder)
+    if len(compared) > 1:
+        raise DataError(f"compares objects, as {compared[0]} does: expected one that does", path=compared[1])
     return frozenset(given)
+
+
+def _take_comparison(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], folder: Path) -> None:
+    names = [name for name in own if name.startswith(COMPARISON)]
+    if not names:
+        raise DataError("its projections compare objects: expected projection.compare=true", path=folder)
+    for name in names:
+        if name not in tensors or tensors[name].shape != own[name].shape:
+            raise DataError("its comparison of objects has other sizes: expected the same", path=folder)
+        own[name].copy_(tensors[name])

@@ -3,6 +3,8 @@
 Axes: N objects, L words of a question, W width of the language model, H heads, Q width of what is taken.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -45,3 +47,19 @@ class QuestionReading(nn.Module):
         mixed_NQ = self.mix(taken_NHW.flatten(1)) + self.places(place_N.clamp_max(MOST_PLACES - 1))
         taken: Tensor = self.norm(torch.relu(mixed_NQ))
         return taken
+
+
+class EmbeddedQuestions(NamedTuple):
+    """The questions that N objects stand in: the embedded words [N, L, W], True where there is one [N, L], and
+    which of the objects of its question each is, from 0, int64 [N]."""
+
+    words_NLW: Tensor
+    mask_NL: Tensor
+    place_N: Tensor
+
+
+def no_change(linear: nn.Linear) -> nn.Linear:
+    """The layer with weights of zero, so that what reads a question begins without an effect."""
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

@@ -90,8 +90,10 @@ class AlignmentObjective(Settings):
     """What the projections are trained for.
 
     Attributes:
-        contrastive: weight of the contrastive loss between an object and the description that is its answer.
-            Where it is not 0 (stage 1), a batch has objects of one kind.
+        contrastive: weight of the contrastive loss between the objects of an example and the description that
+            is its answer. Where it is not 0 (stage 1), a batch has objects of the same kinds.
+        choices: weight of the contrastive loss among the possible answers of a question that states some, such
+            as yes and no.
         autoregressive: weight of the loss of the answer's tokens, each answer counting the same.
         scale: multiplies the cosines before the softmax; 1 / 0.07 in BIOVERSE.
         layer: of the language model, whose states describe a text in the contrastive loss; 0 for the input
@@ -101,6 +103,7 @@ class AlignmentObjective(Settings):
     """
 
     contrastive: float = Field(0.0, ge=0)
+    choices: float = Field(0.0, ge=0)
     autoregressive: float = Field(1.0, ge=0)
     scale: float = Field(14.3, gt=0)
     layer: int = Field(12, ge=0)
@@ -111,6 +114,10 @@ class AlignmentObjective(Settings):
         if not self.contrastive and not self.autoregressive:
             raise ValueError(
                 "objective.contrastive and objective.autoregressive are both 0: expected one above"
+            )
+        if self.choices and not self.contrastive:
+            raise ValueError(
+                "objective.choices is above 0, but objective.contrastive is 0: expected both above"
             )
         return self
 
@@ -207,7 +214,7 @@ class AlignmentRun(RunSettings):
         if together > 1 and self.projection.question:
             raise ValueError(
                 f"data.questions_together is {together}, but with projection.question an object stands in each"
-                " question anew: expected 1, or projection.question=false"
+                " question anew: expected 1, or projection.question=false and projection.compare=false"
             )
         if together > self.training.batch_size:
             raise ValueError(

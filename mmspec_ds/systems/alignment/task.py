@@ -14,8 +14,8 @@ from mmspec_ds.errors import ConfigError, UserError
 from mmspec_ds.files import write_json
 from mmspec_ds.spectra.packed import IntArray
 from mmspec_ds.systems.alignment.additions import with_additions
-from mmspec_ds.systems.alignment.batch import FloatArray, make_batch, question_words
-from mmspec_ds.systems.alignment.data import ExampleSet, make_sets, read_examples_of
+from mmspec_ds.systems.alignment.batch import FloatArray, asked_objects, make_batch
+from mmspec_ds.systems.alignment.data import ExampleSet, kinds_of, make_sets, read_examples_of
 from mmspec_ds.systems.alignment.dialogue_sampler import Dialogue, DialogueSampler
 from mmspec_ds.systems.alignment.encoded import encode_all
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
@@ -57,6 +57,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         "alignment": {
             "greedy answers that are right, by task": lines("exact/"),
             "R@1 of descriptions among the held-back ones": lines("recall_at_1/"),
+            "right answers among the possible ones, by task": lines("choice/"),
         }
     }
 
@@ -155,7 +156,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
                 )
 
     def _make_sampler(self, examples: ExampleSet) -> ExampleSampler | DialogueSampler:
-        kinds = [one[0].kind if self.run.objective.contrastive else "" for one in examples.places]
+        kinds = self._kinds(examples)
         size = self.run.training.batch_size * self.context.world
         try:
             if examples.later:
@@ -169,9 +170,15 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
                     size,
                     self.run.seed,
                 )
-            return ExampleSampler(examples.length_N, numbered(kinds), size, self.run.seed)
+            return ExampleSampler(examples.length_N, kinds, size, self.run.seed)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+
+    def _kinds(self, examples: ExampleSet) -> IntArray:
+        """A number for each example: a batch has examples of one. Those that are compared with descriptions are
+        about objects of the same kinds."""
+        compared = self.run.objective.contrastive > 0
+        return numbered([kinds_of(places) if compared else "" for places in examples.places])
 
     def _batches(self, number: int) -> Sequence[IntArray | list[Dialogue]]:
         """The batches of a round, of questions or of dialogues."""
@@ -191,7 +198,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
 
     def _validation_rows(self) -> list[IntArray]:
         held_back, world = self.sets.validation, self.context.world
-        kinds = numbered([one[0].kind if self.run.objective.contrastive else "" for one in held_back.places])
+        kinds = self._kinds(held_back)
         size, found = self.run.training.batch_size * world, []
         for kind in np.unique(kinds):
             rows = np.flatnonzero(kinds == kind)
@@ -209,17 +216,22 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         if run.objective.autoregressive:
             prompts = make_batch(rows, places, self.sets.vectors, self.model.soft_tokens)
         if run.objective.contrastive:
-            kind = places[0][0].kind
-            vectors_BXD = torch.from_numpy(self.sets.vectors[kind][[one[0].row for one in places]])
-            description_G = examples.description_N[shared_order(rows_G, world)]
+            order = shared_order(rows_G, world)
+            description_G, choices_GK = examples.description_N[order], examples.choices_NK[order]
             chosen = np.arange(len(examples.texts))
             if run.objective.negatives == "batch":
-                general = chosen[int(examples.description_N.max()) + 1 :]
-                chosen = np.concatenate([np.unique(description_G), general])
+                general = chosen[
+                    int(max(examples.description_N.max(), examples.choices_NK.max(initial=0))) + 1 :
+                ]
+                own = np.unique(np.concatenate([description_G, choices_GK[choices_GK >= 0]]))
+                chosen = np.concatenate([own, general])
                 description_G = np.searchsorted(chosen, description_G)
-            words = question_words([(row, 0) for row in rows])
+                choices_GK = np.where(choices_GK < 0, -1, np.searchsorted(chosen, choices_GK))
             contrast = ContrastBatch(
-                kind, vectors_BXD, words, examples.states_MW[chosen], torch.from_numpy(description_G)
+                asked_objects(rows, places, self.sets.vectors),
+                examples.states_MW[chosen],
+                torch.from_numpy(description_G),
+                torch.from_numpy(choices_GK),
             )
         tokens = int(sum(len(examples.rows[at]) for at in rows_G.tolist()))
         return AlignmentBatch(len(own), len(own) * world, tokens, prompts, contrast)

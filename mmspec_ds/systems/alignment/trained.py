@@ -14,7 +14,7 @@ import torch
 
 from mmspec_ds.errors import DataError
 from mmspec_ds.systems.alignment.additions import with_additions
-from mmspec_ds.systems.alignment.batch import Place, QuestionWords, make_batch, question_words
+from mmspec_ds.systems.alignment.batch import AskedObjects, Place, asked_objects, make_batch
 from mmspec_ds.systems.alignment.decoding import GREEDY, Decoding
 from mmspec_ds.systems.alignment.encoder import ObjectEncoder
 from mmspec_ds.systems.alignment.encoder_folders import check_encoder, find_encoder
@@ -108,9 +108,7 @@ class Trained:
             vectors: of them.
             prompts: of each object one in which it stands, as the first.
         """
-        device = self.model.language.device
-        questions = self.model.questions(kind, self._words(prompts))
-        found = self.model.projection(kind)(torch.from_numpy(vectors).to(device), questions)
+        found = self.model.soft(self._asked(kind, vectors, prompts))[kind]
         soft: FloatArray = found.float().cpu().numpy()
         return soft
 
@@ -125,13 +123,13 @@ class Trained:
             DataError: the model was not trained to compare.
         """
         self._check_contrast()
-        given = torch.from_numpy(vectors).to(self.model.language.device)
-        compared: FloatArray = self.model.contrast_vectors(kind, given, self._words(prompts)).cpu().numpy()
+        compared: FloatArray = self.model.contrast_vectors(self._asked(kind, vectors, prompts)).cpu().numpy()
         return compared
 
-    def _words(self, prompts: Sequence[Prompt]) -> QuestionWords:
-        words = question_words([(self.writer.write(one), 0) for one in prompts])
-        return words.mapped(lambda one: one.to(self.model.language.device))
+    def _asked(self, kind: Kind, vectors: FloatArray, prompts: Sequence[Prompt]) -> AskedObjects:
+        rows = [self.writer.write(one) for one in prompts]
+        asked = asked_objects(rows, [(Place(kind, at),) for at in range(len(rows))], {kind: vectors})
+        return asked.mapped(lambda one: one.to(self.model.language.device))
 
     @torch.no_grad()
     def describe(self, texts: Sequence[str]) -> FloatArray:

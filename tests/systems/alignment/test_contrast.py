@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmspec_ds.systems.alignment.contrast import contrastive_loss, retrieved
+from mmspec_ds.systems.alignment.contrast import choice_loss, contrastive_loss, retrieved
 
 
 def test_the_loss_by_hand() -> None:
@@ -29,6 +29,24 @@ def test_equal_descriptions_are_no_negatives() -> None:
     texts = torch.stack([one, other])
     same = contrastive_loss(torch.stack([one, one, other]), texts, torch.tensor([0, 0, 1]), 50.0)
     assert float(same) == pytest.approx(math.log(2) / 4, abs=1e-5)  # of two directions and two descriptions
+
+
+def test_the_loss_among_possible_answers_by_hand() -> None:
+    generator = torch.Generator().manual_seed(0)
+    objects = torch.nn.functional.normalize(torch.randn(3, 4, generator=generator, dtype=torch.float64), dim=1)
+    texts = torch.nn.functional.normalize(torch.randn(5, 4, generator=generator, dtype=torch.float64), dim=1)
+    own = torch.tensor([2, 0, 4])
+    choices = torch.tensor([[0, 2, -1], [-1, -1, -1], [3, 1, 4]])  # the second may be answered freely
+    expected = 0.0
+    for object_, answer, possible in ((0, 2, (0, 2)), (2, 4, (3, 1, 4))):
+        mean = sum(texts[text] for text in possible) / len(possible)
+        apart = {text: texts[text] - mean for text in possible}
+        cosines = {text: float(objects[object_] @ one / one.norm()) for text, one in apart.items()}
+        total = sum(math.exp(3.0 * cosine) for cosine in cosines.values())
+        expected -= (3.0 * cosines[answer] - math.log(total)) / 2
+    assert float(choice_loss(objects, texts, own, choices, 3.0)) == pytest.approx(expected, abs=1e-12)
+    assert choice_loss(objects, texts, own, torch.full((3, 2), -1), 3.0) == 0
+    assert choice_loss(objects, texts, own, torch.zeros((3, 0), dtype=torch.int64), 3.0) == 0
 
 
 def test_a_tie_is_no_hit() -> None:

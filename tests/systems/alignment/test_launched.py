@@ -24,6 +24,10 @@ pytestmark = pytest.mark.slow  # every process imports transformers, which takes
 STAGES = {
     "stage1": ("objective.contrastive=1.0", "objective.autoregressive=0.5", "data.tasks=[description]"),
     "stage2": ("objective.contrastive=0.0", "data.tasks=[element,longer,both]"),
+    "comparison": (
+        *("objective.contrastive=1.0", "objective.autoregressive=0.5", "data.tasks=[longer,both]"),
+        *("projection.question=true", "projection.compare=true"),
+    ),
     "dialogues": ("data.tasks=[element,both,oxygen,long,length]", "data.questions_together=2"),
 }
 BY_GRADIENT = ("training.optimizer=sgd", "training.learning_rate=0.1")

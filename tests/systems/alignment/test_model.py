@@ -58,7 +58,7 @@ def test_every_vector_is_at_its_place(folder: Path, left: bool) -> None:
         hard = ~soft & batch.mask_BL[at]
         assert torch.equal(embedded[at][hard], table[batch.ids_BL[at][hard]])
     assert (batch.mask_BL[:, -1] if left else batch.mask_BL[:, 0]).all()
-    assert len(batch.vectors["molecule"]) == 3
+    assert len(batch.objects.vectors["molecule"]) == 3
 
 
 def test_the_loss_is_that_of_the_stock_model(folder: Path) -> None:

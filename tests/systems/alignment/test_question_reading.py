@@ -12,11 +12,11 @@ from mmspec_ds.systems.alignment.batch import Place, make_batch, question_words
 from mmspec_ds.systems.alignment.decoding import Decoding
 from mmspec_ds.systems.alignment.model import AlignmentModel
 from mmspec_ds.systems.alignment.objects import Molecule
-from mmspec_ds.systems.alignment.projection import EmbeddedQuestions, Projection
+from mmspec_ds.systems.alignment.projection import Projection
 from mmspec_ds.systems.alignment.projection_settings import ProjectionSettings
 from mmspec_ds.systems.alignment.projections_from import load_projections
 from mmspec_ds.systems.alignment.prompt import FORMATS, PromptWriter, Turn, joined_rows
-from mmspec_ds.systems.alignment.question_reading import HEADS, MOST_PLACES, QuestionReading
+from mmspec_ds.systems.alignment.question_reading import HEADS, MOST_PLACES, EmbeddedQuestions, QuestionReading
 from mmspec_ds.systems.alignment.shared_beginning import shared_beginnings
 from mmspec_ds.systems.alignment.trained import Trained, load_alignment
 from mmspec_ds.trainer.weights import WEIGHTS, write_weights
@@ -60,7 +60,7 @@ def test_the_words_are_those_of_the_own_turn(name: str) -> None:
         Turn("user", "Is [PROTEIN] like [MOLECULE] here?"),
     ]
     row = writer.write(turns, "no")
-    words = question_words([(row, number) for number in range(3)])
+    words = question_words([row], [(0, number) for number in range(3)])
     texts = [writer.decode(ids[mask].tolist()) for ids, mask in zip(words.ids_NL, words.mask_NL)]
     assert words.place_N.tolist() == [0, 0, 1]
     assert "Is red?" in texts[0]
@@ -69,7 +69,7 @@ def test_the_words_are_those_of_the_own_turn(name: str) -> None:
     assert "red" not in texts[1]
     assert texts[1] == texts[2]
     assert not any("yes" in text or "no" in text for text in texts)  # no answer
-    without = question_words([(writer.write(turns), number) for number in range(3)])
+    without = question_words([writer.write(turns)], [(0, number) for number in range(3)])
     assert all(torch.equal(one, other) for one, other in zip(words, without))
 
 
@@ -79,12 +79,12 @@ def test_words_by_hand() -> None:
     ids = row.ids.tolist()
     start, end = (writer._tokenizer.token_to_id(mark) for mark in ("<|im_start|>", "<|im_end|>"))
     expected = [start, *writer.text_ids("user\nA"), *writer.text_ids("b"), end, *writer.text_ids("\n")]
-    words = question_words([(row, 0)])
+    words = question_words([row], [(0, 0)])
     assert words.ids_NL.tolist() == [expected]
     assert ids[row.questions[0][1]] == start  # the turn of the answer
     moved = joined_rows([writer.write("Hi", "yes"), row])
-    assert question_words([(moved, 0)]).ids_NL.tolist() == [expected]
-    more = question_words([(row, 0), (writer.write("A long question on [PROTEIN]?"), 0)])
+    assert question_words([moved], [(0, 0)]).ids_NL.tolist() == [expected]
+    more = question_words([row, writer.write("A long question on [PROTEIN]?")], [(0, 0), (1, 0)])
     assert more.ids_NL[0, : len(expected)].tolist() == expected
     assert more.mask_NL[0].sum() == len(expected)
 

@@ -15,6 +15,7 @@ from tests.systems.alignment.tiny import run_content
     ("blocks", "reason"),
     [
         ({"objective": {"autoregressive": 0.0}}, "both 0: expected one above"),
+        ({"objective": {"choices": 1.0}}, "objective.contrastive is 0: expected both above"),
         ({"training": {"ep_size": 2}}, "there are no experts: expected 1"),
         ({"training": {"activation_checkpointing": True}}, "expected false"),
         ({"training": {"start_from": "a", "projections_from": ["b"]}}, "both given: expected one"),
@@ -27,6 +28,7 @@ from tests.systems.alignment.tiny import run_content
             {"data": {"questions_together": 2}, "projection": {"question": True}},
             "expected 1, or projection.question=false",
         ),
+        ({"projection": {"compare": True}}, "projection.question is false: expected both true"),
         ({"projection": {"soft_tokens": 9}}, "less than or equal to 8"),
         ({"encoders": {"metal": {"name": "x"}}}, "encoders.metal"),
         ({"language": {"precison": "bfloat16"}}, "did you mean 'precision'"),

@@ -96,8 +96,9 @@ def test_a_batch_of_stage_1_has_one_kind(language: Path) -> None:
         batch = task.batch(number)
         assert batch.prompts is not None
         assert batch.contrast is not None
-        assert len(batch.prompts.vectors) == 1
-        kinds.add(batch.contrast.kind)
+        assert len(batch.prompts.objects.vectors) == 1
+        kinds.update(batch.contrast.objects.vectors)
+        assert len(batch.contrast.objects.vectors) == 1
         own = batch.contrast.states_CW[batch.contrast.description_G]
         answers = task.sets.train.states_MW[task.sets.train.description_N[task._round(0)[number]]]
         assert torch.equal(own, answers)
@@ -120,6 +121,28 @@ def test_negatives_of_the_batch_alone_and_general_text(language: Path, tmp_path:
     )
     with pytest.raises(DataError, match="cannot be read as text"):
         general_texts([tmp_path / "absent.txt"])
+
+
+@pytest.mark.parametrize("negatives", ["all", "batch"])
+def test_possible_answers_of_a_batch(language: Path, negatives: str) -> None:
+    objective = STAGE1 | {"choices": 1.0, "negatives": negatives}
+    examples = [one for one in questions() if one.task == "element"] + described()
+    examples = [replace(one, choices=("yes", "no", "maybe")) if one.choices else one for one in examples]
+    task = make_task(language, examples, objective=objective)
+    texts = task.sets.train.texts
+    assert "maybe" in texts  # which answers no example
+    for number in range(task.batches_per_epoch):
+        chosen = task._round(0)[number]
+        batch = task.batch(number).contrast
+        assert batch is not None
+        states_MW = task.sets.train.states_MW
+        for own, description, at in zip(batch.choices_GK, batch.description_G, chosen):
+            answer = texts[task.sets.train.description_N[at]]
+            possible = ("yes", "no", "maybe") if answer in ("yes", "no") else ()
+            assert own[len(possible) :].tolist() == [-1] * (3 - len(possible))
+            expected = states_MW[[texts.index(one) for one in possible]]
+            assert torch.equal(batch.states_CW[own[: len(possible)]], expected)
+            assert description in own or not possible
 
 
 def test_stage_2_learns_to_answer(language: Path) -> None:
@@ -159,10 +182,9 @@ def test_ranks_have_the_halves_of_a_batch(language: Path) -> None:
             assert part.contrast is not None
             assert part.tokens == one.tokens
             assert torch.equal(part.contrast.description_G, parts[0].contrast.description_G)  # type: ignore[union-attr]
-            found.append(part.contrast.vectors_BXD)
-        assert sorted(torch.cat(found).sum((1, 2)).tolist()) == sorted(
-            one.contrast.vectors_BXD.sum((1, 2)).tolist()
-        )
+            found += part.contrast.objects.vectors.values()
+        (of_whole,) = one.contrast.objects.vectors.values()
+        assert sorted(torch.cat(found).sum((1, 2)).tolist()) == sorted(of_whole.sum((1, 2)).tolist())
 
 
 def test_dialogues_hold_every_question_once_and_learn(language: Path) -> None:
