@@ -124,6 +124,19 @@ def _add_cells(command: argparse.ArgumentParser) -> None:
         help="of the training questions about marker genes, in which types have letters and other genes that"
         " are high in their cells (default: 0)",
     )
+    cells.add_argument(
+        "--exchanged-names",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the training questions that list types with marker genes, in which each type has the name of"
+        " another one, so that a model learns to go by the markers (default: 0)",
+    )
+    cells.add_argument(
+        "--absent-types",
+        action="store_true",
+        help="let training questions also name types of which no file has a cell, the test's included",
+    )
 
 
 def _questions(options: argparse.Namespace) -> int:
@@ -138,11 +151,20 @@ def _questions(options: argparse.Namespace) -> int:
 
     files = {kind: [path.resolve() for path in getattr(options, name) or []] for name, kind in KINDS.items()}
     named = options.tasks.split(",") if options.tasks is not None else TASKS
-    if not 0 <= options.unnamed_types <= 1:
-        raise ConfigError(f"--unnamed-types {options.unnamed_types:g}: expected a share from 0 to 1")
+    shares = {"--unnamed-types": options.unnamed_types, "--exchanged-names": options.exchanged_names}
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ConfigError(f"{name} {share:g}: expected a share from 0 to 1")
     tasks = tuple(name.strip() for name in named)
     counts = (options.count, options.held_out_count)
-    wanted = Wanted(tasks, *counts, options.seed, options.unnamed_types)
+    wanted = Wanted(
+        tasks,
+        *counts,
+        options.seed,
+        unnamed_types=options.unnamed_types,
+        exchanged_names=options.exchanged_names,
+        absent_types=options.absent_types,
+    )
     types = read_cell_types(options.types) if options.types else read_cell_types()
     check_new(options.out)
     made = make_questions(files, wanted, _split(options, files, types), types, options.cell_column)

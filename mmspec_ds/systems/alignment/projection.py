@@ -60,6 +60,7 @@ class Projection(nn.Module):
         self.modulations = nn.ModuleList(
             no_change(nn.Linear(WIDTH, 2 * size)) for size in sizes[1:] if settings.question
         )
+        self.input_limit = settings.input_limit
         self.gain_T = nn.Parameter(torch.ones(settings.soft_tokens))
         self.register_buffer("center_XD", torch.zeros(vectors, width))
         self.register_buffer("factor_XD", torch.ones(vectors, width))
@@ -92,7 +93,7 @@ class Projection(nn.Module):
     def directions(self, vectors_NXD: Tensor, question: EmbeddedQuestions | None = None) -> Tensor:
         """The soft tokens as directions from the mean of the embedding table, [N, T, W], with a mean square of
         1 over W."""
-        x = ((vectors_NXD - self.center_XD) * self.factor_XD).clamp(-10.0, 10.0)
+        x = ((vectors_NXD - self.center_XD) * self.factor_XD).clamp(-self.input_limit, self.input_limit)
         x = x.flatten(1).to(self.gain_T.dtype)
         changes = iter(self._changes(question))
         for block in self.mlp:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmspec_ds.systems.alignment.answering.highest_markers import HighestMarkers
 from mmspec_ds.systems.alignment.answering.methods import Answers, Majority
-from mmspec_ds.systems.alignment.answering.regressions import GeneRegression, Probe
+from mmspec_ds.systems.alignment.answering.regressions import GeneRegression, Probe, with_own_names
 from mmspec_ds.systems.alignment.answering.report import scored
 from mmspec_ds.systems.alignment.objects import Cell, Example, Kind, Object
 from tests.systems.alignment.test_answering import EXAMPLES, Counts, figure
@@ -134,3 +134,22 @@ def test_a_type_with_a_letter_is_no_label_of_the_regression() -> None:
     ]
     test = cells("second", 30, 1, GENES)
     assert GeneRegression([*train, *lettered], "logarithms").answers(test) == [one.answer for one in test]
+
+
+def test_an_exchanged_name_is_no_label_of_the_regression_or_the_probe() -> None:
+    train, by_markers = cells("first", 60, 0, GENES), "cell type by markers"
+    exchanged = [
+        replace(one, task=by_markers, answer=TYPES[(TYPES.index(one.answer) + 1) % 3]) for one in train[:45]
+    ]
+    own = [replace(one, task=by_markers) for one in train[45:]]
+    assert with_own_names([*exchanged, *own]) == [*exchanged, *own]  # nothing tells that they are exchanged
+    assert with_own_names([*train, *exchanged, *own, EXAMPLES[0]]) == [*train, *own, EXAMPLES[0]]
+    test = cells("second", 30, 1, GENES)
+    found = GeneRegression([*train, *exchanged], "logarithms").answers(test)
+    assert found == [one.answer for one in test]
+    asked = [replace(one, task=by_markers) for one in test]
+    plain, mixed = (
+        Probe({"cell": Expression()}, given, "probe") for given in ([*train, *own], [*train, *exchanged, *own])
+    )
+    assert mixed.answers(asked) == plain.answers(asked)
+    assert set(mixed.answers(asked)) == set(TYPES)

@@ -218,3 +218,13 @@ def test_weights_of_other_sizes_are_refused(folder: Path) -> None:
     state["molecule_identity"] = state["protein_identity"].float()
     with pytest.raises(DataError, match="the encoder of a molecule is not the one"):
         make_tiny(make_run(folder)).load_state_dict(state)
+
+
+def test_components_are_cut_off_at_the_limit() -> None:
+    vectors = torch.tensor([[[-1.0, 0.0]], [[1.0, 2.0]]])  # means 0 and 1, standard deviations 1
+    settings = ProjectionSettings(layers=1, soft_tokens=1, input_limit=2.5)
+    projection = Projection(1, 2, 8, settings).eval()
+    projection.fit(vectors, torch.zeros(8), 1.0)
+    far, at_limit, within = torch.tensor([[[9.0, -9.0]], [[2.5, -1.5]], [[2.4, -1.5]]])[:, None]
+    assert torch.equal(projection(far), projection(at_limit))
+    assert not torch.equal(projection(far), projection(within))

@@ -21,6 +21,7 @@ from mmspec_ds.systems.alignment.questions.structure_tasks import listed_groups
 FloatMatrix = npt.NDArray[np.float32]
 
 CELL_TYPE_TASKS = ("cell type", "cell type by markers")
+"""The first names a cell by its type alone, see `with_own_names`."""
 FEWEST = 8
 """A probe is fitted if there are at least so many questions of its kind to learn from."""
 FEWEST_HAVING = 5
@@ -56,7 +57,9 @@ class GeneRegression:
         self.name = f"regression on shared genes, {scale}"
         self._scale = scale
         labelled = {
-            (id(one.objects[0]), one.answer): (one.objects[0], one.answer) for one in train if _asks_type(one)
+            (id(one.objects[0]), one.answer): (one.objects[0], one.answer)
+            for one in with_own_names(train)
+            if _asks_type(one)
         }
         self._cells = [cell for cell, _ in labelled.values()]
         self._labels = np.array([label for _, label in labelled.values()])
@@ -102,6 +105,20 @@ class GeneRegression:
         strength = 0.01 if self._scale == "standardised" else 0.1
         model = LogisticRegression(C=strength, max_iter=3000).fit(first, labels)
         return [str(one) for one in model.predict(second)]
+
+
+def with_own_names(train: Sequence[Example]) -> list[Example]:
+    """Examples without those that name the type of a cell otherwise than a question without marker genes does:
+    with a letter, or with the name of another type (`mmspec questions --exchanged-names`)."""
+    plain, by_markers = CELL_TYPE_TASKS
+    own = {id(one.objects[0]): one.answer for one in train if one.task == plain and _asks_type(one)}
+    return [
+        one
+        for one in train
+        if one.task != by_markers
+        or not _asks_type(one)
+        or own.get(id(one.objects[0]), one.answer) == one.answer
+    ]
 
 
 def _shared_genes(cells: Sequence[Object]) -> list[str]:
@@ -151,7 +168,7 @@ class Probe:
         self._models: dict[tuple[tuple[str, ...], frozenset[str]], Any] = {}
         self._train: dict[tuple[str, ...], list[Example]] = {}
         self._encode(train)
-        for one in train:
+        for one in with_own_names(train):
             if self._can_read(one):
                 self._train.setdefault(_probe_of(one), []).append(one)
 

@@ -14,6 +14,8 @@ from mmspec_ds.systems.alignment.questions.wording import a
 
 MARKERS = 4
 """Marker genes that a question names for each type."""
+MOST_ABSENT = 3
+"""Types that no study has, in a question."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,18 @@ class Studies:
         types: names and marker genes.
         of_study: by study the names of the types that its cells are said to be.
         unnamed: share of the questions with marker genes in which types have letters, not names.
+        exchanged: share of the questions that list types with marker genes in which each has the name of
+            another one, so that the markers alone tell which name is right.
+        absent: names of types that no study has, with marker genes. In training up to `MOST_ABSENT` of them
+            stand among those that a question names.
         high: genes that the markers of types with letters are drawn from, beside those of `types`.
     """
 
     types: CellTypes
     of_study: Mapping[str, Sequence[str]]
     unnamed: float = 0.0
+    exchanged: float = 0.0
+    absent: Sequence[str] = ()
     high: HighGenes = field(default_factory=dict)
 
     def markers(self, name: str) -> str:
@@ -64,16 +72,29 @@ def _told(studies: Studies, study: str, names: Sequence[str], draw: Draw) -> dic
     return found
 
 
+def _exchanged(studies: Studies, types: dict[str, ListedType], draw: Draw) -> dict[str, ListedType]:
+    """The same types; in a share of the questions each has the name of the next one, and the last has that of
+    the first."""
+    if not studies.exchanged or draw.random.random() >= studies.exchanged:
+        return types
+    told = list(types.values())
+    names = [one.name for one in (*told[1:], told[0])]
+    return {own: ListedType(name, one.genes) for own, name, one in zip(types, names, told)}
+
+
 def _named(studies: Studies, one: Item, draw: Draw) -> list[str]:
     """The types of which a question asks for one, in random order: all of the study. In training they are two
     or more of them, each number as likely: another study may have monocytes of one kind alone, and a model that
-    always chose among the same types would know no answer but theirs."""
+    always chose among the same types would know no answer but theirs. Types that no study has may stand beside
+    them."""
     names = studies.of_study[one.group]
     if draw.side == "train" and len(names) > 2:
         others = draw.some(
             [name for name in names if name != one.label], int(draw.random.integers(1, len(names)))
         )
         names = [one.label, *others]
+    if draw.side == "train" and studies.absent:
+        names = [*names, *draw.some(studies.absent, int(draw.random.integers(MOST_ABSENT + 1)))]
     return draw.some(names, len(names))
 
 
@@ -91,7 +112,7 @@ def cell_type_by_markers(studies: Studies, items: Sequence[Item], count: int, dr
     found = []
     for one in draw.some(studies.with_markers(items), count):
         names = _named(studies, one, draw)
-        types = _told(studies, one.group, names, draw)
+        types = _exchanged(studies, _told(studies, one.group, names, draw), draw)
         told = written_types([types[name] for name in names])
         choices = [types[name].name for name in names]
         found.append(draw.ask([one], types[one.label].name, choices, types_with_markers=told))

@@ -74,6 +74,9 @@ class Wanted:
         seed: of everything that is drawn.
         unnamed_types: share of the training questions about marker genes of cells in which types have letters,
             see `cell_tasks.Studies`.
+        exchanged_names: share of the training questions that list types of cells with marker genes in which
+            these have each other's names.
+        absent_types: let the training questions for a cell's type also name types that no file has.
 
     Raises:
         ConfigError: a task that there is not.
@@ -84,6 +87,8 @@ class Wanted:
     held_out_count: int = 300
     seed: int = 0
     unnamed_types: float = 0.0
+    exchanged_names: float = 0.0
+    absent_types: bool = False
 
     def __post_init__(self) -> None:
         for name in self.tasks:
@@ -134,6 +139,9 @@ def make_questions(
         if side == "train" and wanted.unnamed_types:
             high = high_genes(parted[side].get("cell", []))
             studies = replace(studies, unnamed=wanted.unnamed_types, high=high)
+        if side == "train":
+            absent = _absent(types, items.get("cell", [])) if wanted.absent_types else ()
+            studies = replace(studies, exchanged=wanted.exchanged_names, absent=absent)
         questions[side] = _side_questions(parted[side], side, wanted, studies)
     if not questions["train"] and not questions["test"]:
         raise DataError(f"no question of {', '.join(wanted.tasks)} can be asked about these files")
@@ -184,6 +192,12 @@ def _types_of(items: Sequence[Item], split: Split, side: Side) -> dict[str, list
         if one.label not in hidden:
             studies.setdefault(one.group, set()).add(one.label)
     return {study: sorted(names) for study, names in studies.items()}
+
+
+def _absent(types: CellTypes, items: Sequence[Item]) -> tuple[str, ...]:
+    """The types with marker genes of which no file has a cell, the test's included."""
+    present = {one.label for one in items}
+    return tuple(one.name for one in types.types if one.markers and one.name not in present)
 
 
 def _side_questions(

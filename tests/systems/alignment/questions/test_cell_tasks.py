@@ -109,6 +109,46 @@ def test_types_with_letters_are_known_by_their_markers_alone(tmp_path: Path) -> 
         assert (one.answer == "yes") == (markers <= known[ANSWERS[row_of(one) % 4]])
 
 
+def test_exchanged_names_leave_the_markers_to_tell(tmp_path: Path) -> None:
+    path = write_cells(tmp_path / "a.npz")
+    split = Split(test=0.0)
+    plain = make_questions({"cell": [path]}, Wanted(), split, read_cell_types()).questions
+    wanted = Wanted(exchanged_names=0.5)
+    half = make_questions({"cell": [path]}, wanted, split, read_cell_types()).questions
+    assert half["validation"] == plain["validation"]
+    markers = {one.name: ", ".join(one.markers[:4]) for one in read_cell_types().types}
+    exchanged = 0
+    listing = [one for one in half["train"] if one.task == "cell type by markers"]
+    for one in listing:
+        kind = ANSWERS[row_of(one) % 4]
+        assert f"{one.answer} ({markers[kind]})" in one.prompt
+        assert len(set(one.choices)) == len(one.choices)
+        told = [f"{name} ({markers[name]})" in one.prompt for name in one.choices]
+        assert all(told) or not any(told)
+        assert (one.answer == kind) == all(told)
+        exchanged += not any(told)
+    assert 0.35 < exchanged / len(listing) < 0.65
+    others = [[one for one in of["train"] if one.task != "cell type by markers"] for of in (half, plain)]
+    assert others[0] == others[1]
+
+
+def test_types_of_no_file_stand_beside_those_of_the_study(tmp_path: Path) -> None:
+    files = [write_cells(tmp_path / "a.npz"), write_cells(tmp_path / "b.npz", 8)]
+    split, types = Split(frozenset([files[1]])), read_cell_types()
+    plain = make_questions({"cell": files}, Wanted(), split, types).questions
+    more = make_questions({"cell": files}, Wanted(absent_types=True), split, types).questions
+    assert (more["validation"], more["test"]) == (plain["validation"], plain["test"])
+    for task in ("cell type", "cell type by markers"):
+        of_task = [one for one in more["train"] if one.task == task]
+        absent = [{*one.choices} - {*ANSWERS} for one in of_task]
+        assert {len(names) for names in absent} == {0, 1, 2, 3}
+        assert set().union(*absent) == {one.name for one in types.types} - {*ANSWERS}
+        for one in of_task:
+            assert one.answer == ANSWERS[row_of(one) % 4]
+            assert len(set(one.choices)) == len(one.choices)
+            assert all(name in one.prompt for name in one.choices)
+
+
 def test_high_genes_are_those_above_the_other_types(tmp_path: Path) -> None:
     counts = np.array([[8, 1, 1], [6, 2, 2], [1, 8, 1], [1, 1, 8]])  # cells of types x, x, y and z
     path = tmp_path / "a.npz"
