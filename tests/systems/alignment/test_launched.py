@@ -115,7 +115,7 @@ def test_stage_2_begins_with_stage_1_and_an_export_answers(launcher: Launcher, t
     assert second.statuses == (0,), second.output
     assert main(["export", str(second.folder), str(tmp_path / "model")]) == 0
     assert not any("language" in path.name for path in (tmp_path / "model").iterdir())
-    with pytest.raises(DataError, match="no such folder of a language model"):
+    with pytest.raises(DataError, match="there is no folder language with its language model"):
         load_alignment(tmp_path / "model")
     language = launcher.run_file.parent / "language"
     prompts, objects = ["Is N in [MOLECULE]?"], [(Molecule("CN"),)]
