@@ -1,7 +1,7 @@
 """Which objects a question is about, and the prompt in which their placeholders stand.
 
 A question may name objects by placeholders, `[MOLECULE]`, or `[MOLECULE 2]` for the second one of a dialogue;
-by "it", "the molecule" and the like; or not at all, where all objects of the dialogue are meant.
+by "it", "the molecule" and the like; or not at all or by "they", where all objects of the dialogue are meant.
 """
 
 import re
@@ -25,6 +25,10 @@ _WORDS: dict[Kind, str] = {
     "cell": r"(?:the|this) cell",
 }
 _IT = r"it(?!'s|self)"
+_WHICH = re.compile(
+    r"which(?: one)?(?: of (?:them|these|the two))? (?:is|has|contains|bears|weighs)\b[^:?]*\?", re.I
+)
+_THEY = re.compile(r"\b(?:they|the two(?: (?:molecules|compounds|spectra|samples))?)\b(?!')", re.I)
 _ITS = re.compile(r"\bits (?P<what>[^?.,;]+)", re.I)
 
 
@@ -55,9 +59,20 @@ def addressed(question: str, kinds: Sequence[Kind]) -> tuple[str, tuple[int, ...
         return found
     if not kinds:
         return text, ()
-    nouns = [NOUN[kind] for kind in kinds]
-    named = nouns[0] if len(nouns) == 1 else f"{', '.join(nouns[:-1])} and {nouns[-1]}"
-    return f"About {named}: {text}", tuple(range(len(kinds)))
+    return _about_all(text, [NOUN[kind] for kind in kinds]), tuple(range(len(kinds)))
+
+
+def _about_all(text: str, nouns: Sequence[str]) -> str:
+    """The prompt of a question that names no object and means all, in words like those of training: "Which one
+    is heavier?" gets its objects behind it, "they" and "the two" are replaced by them."""
+    if len(nouns) == 1:
+        return f"About {nouns[0]}: {text}"
+    first = ", ".join(nouns[:-1])
+    if _WHICH.fullmatch(text):
+        return f"{text[:-1].rstrip()}: {first} or {nouns[-1]}?"
+    named = f"{first} and {nouns[-1]}"
+    replaced, count = _THEY.subn(lambda _: named, text, count=1)
+    return replaced[:1].upper() + replaced[1:] if count else f"About {named}: {text}"
 
 
 def _by_placeholders(text: str, kinds: Sequence[Kind]) -> tuple[str, tuple[int, ...]] | None:

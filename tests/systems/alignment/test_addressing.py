@@ -34,9 +34,34 @@ S, M, P, C = "spectrum", "molecule", "protein", "cell"
         (
             "Which is heavier?",
             [M, M],
-            "About the molecule [MOLECULE] and the molecule [MOLECULE]: Which is heavier?",
+            "Which is heavier: the molecule [MOLECULE] or the molecule [MOLECULE]?",
             (0, 1),
         ),
+        (
+            "which of the two contains an ester?",
+            [P, M],
+            "which of the two contains an ester: the protein [PROTEIN] or the molecule [MOLECULE]?",
+            (0, 1),
+        ),
+        (
+            "Are they similar in structure?",
+            [M, M],
+            "Are the molecule [MOLECULE] and the molecule [MOLECULE] similar in structure?",
+            (0, 1),
+        ),
+        (
+            "The two molecules: do they resemble each other?",
+            [M, M],
+            "The molecule [MOLECULE] and the molecule [MOLECULE]: do they resemble each other?",
+            (0, 1),
+        ),
+        (
+            "Which functional groups have both?",
+            [M, M],
+            "About the molecule [MOLECULE] and the molecule [MOLECULE]: Which functional groups have both?",
+            (0, 1),
+        ),
+        ("Which is heavier?", [M], "About the molecule [MOLECULE]: Which is heavier?", (0,)),
         ("Is [molecule] chiral?", [S, M], "Is [MOLECULE] chiral?", (1,)),
         (
             "Is [MOLECULE 2] heavier than [MOLECULE 1]?",
