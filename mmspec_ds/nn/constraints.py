@@ -132,7 +132,7 @@ class GrammarConstraint:
         return _Rows(all_NC, self._sizes, self.tables.counters)
 
     def allowed(self) -> Tensor:
-        """See `Constraint`."""
+        """True for each token that may follow, [B, K, V]."""
         apart_NV = self.now.first_NV & self.now.touch_N1 == 0
         mask_NV = self.allowed_actions(self._row_N()).gather(1, self.now.action_NV) & apart_NV
         return mask_NV.view(self.samples, -1, self.tables.tokens)
@@ -147,7 +147,7 @@ class GrammarConstraint:
         return self.tables.allowed.index_select(0, row_N)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
-        """See `Constraint`."""
+        """Let hypothesis k of sample b be its hypothesis `parents_BK[b, k]` with this token more."""
         tables = self.tables
         self.parents_N = (parents_BK + self._first_B1).flatten()
         if len(self.parents_N) != len(self._spare.all_NC) or self._spare is self.now:
@@ -184,7 +184,7 @@ class GrammarConstraint:
         now.first_NV.scatter_(1, token_N1, now.place_N1 & opens_N1)
 
     def keep(self, samples: Tensor) -> None:
-        """See `Constraint`."""
+        """Continue with the samples of these numbers only, in this order."""
         all_BKC = self.now.all_NC.unflatten(0, (self.samples, -1))[samples]
         self.samples = len(samples)
         self.now = self._spare = self._rows(all_BKC.flatten(0, 1))

@@ -56,15 +56,15 @@ class CachedDecoding:
         self._cache = decoder.start(encoded.hidden_BSD, encoded.mask_BS, beams=beams, capacity=max_tokens)
 
     def logits(self, tokens_BK: Tensor) -> Tensor:
-        """See `Decoding`."""
+        """Append a token to each hypothesis (BOS first); logits of the next one, [B, K, V]."""
         return self._decoder.step(tokens_BK, self._cache)
 
     def reorder(self, parents_BK: Tensor) -> None:
-        """See `Decoding`."""
+        """Make hypothesis k of sample b a copy of its hypothesis `parents_BK[b, k]`."""
         self._cache.reorder(parents_BK)
 
     def keep(self, samples: Tensor) -> None:
-        """See `Decoding`."""
+        """Continue with the samples of these numbers only, in this order."""
         self._cache.keep(samples)
 
 
@@ -77,7 +77,7 @@ class PrefixDecoding:
         self._prefix_BKL: Tensor | None = None
 
     def logits(self, tokens_BK: Tensor) -> Tensor:
-        """See `Decoding`."""
+        """Append a token to each hypothesis (BOS first); logits of the next one, [B, K, V]."""
         before = [] if self._prefix_BKL is None else [self._prefix_BKL]
         self._prefix_BKL = torch.cat([*before, tokens_BK.unsqueeze(2)], dim=2)
         samples, beams, _ = self._prefix_BKL.shape
@@ -89,12 +89,12 @@ class PrefixDecoding:
         return logits[:, -1].unflatten(0, (samples, beams))
 
     def reorder(self, parents_BK: Tensor) -> None:
-        """See `Decoding`."""
+        """Make hypothesis k of sample b a copy of its hypothesis `parents_BK[b, k]`."""
         assert self._prefix_BKL is not None, "there is nothing to reorder before the first step"
         self._prefix_BKL = self._prefix_BKL.take_along_dim(parents_BK.unsqueeze(2), dim=1)
 
     def keep(self, samples: Tensor) -> None:
-        """See `Decoding`."""
+        """Continue with the samples of these numbers only, in this order."""
         if self._prefix_BKL is not None:
             self._prefix_BKL = self._prefix_BKL[samples]
         self._memory_BSD, self._mask_BS = self._memory_BSD[samples], self._mask_BS[samples]

@@ -152,7 +152,7 @@ class FormulaConstraint(GrammarConstraint):
         self._possible_NEW = self._possible_NW.unsqueeze(1)
 
     def first_counts(self) -> list[int]:
-        """See `GrammarConstraint`."""
+        """The values with which all counters but the first begin."""
         return [2, *[0] * (self.tables.counters - 2)]
 
     def allowed_actions(self, row_N: Tensor) -> Tensor:
@@ -174,14 +174,14 @@ class FormulaConstraint(GrammarConstraint):
         return super().allowed_actions(row_N) & fits_NJ.gather(1, effect_of_NA)
 
     def advance(self, parents_BK: Tensor, tokens_BK: Tensor) -> None:
-        """See `Constraint`."""
+        """Let hypothesis k of sample b be its hypothesis `parents_BK[b, k]` with this token more."""
         super().advance(parents_BK, tokens_BK)
         element_N = self.formula_tables.element_A.index_select(0, tokens_BK.flatten())
         chosen_N = torch.add(element_N, self.parents_N, alpha=self._possible_NEW.shape[1])
         self._possible_NW = self._possible_NEW.flatten(0, 1).index_select(0, chosen_N)
 
     def keep(self, samples: Tensor) -> None:
-        """See `Constraint`."""
+        """Continue with the samples of these numbers only, in this order."""
         self._possible_NW = self._possible_NW.unflatten(0, (self.samples, -1))[samples].flatten(0, 1)
         self._low_B1X, self._high_B1X = self._low_B1X[samples], self._high_B1X[samples]
         super().keep(samples)

@@ -49,15 +49,15 @@ class Stopwatch(Observer):
         self.bytes_sent = 0.0
 
     def begin(self, part: str) -> None:
-        """See `Observer`."""
+        """A part of a step begins."""
         self._open[part].append(self._now())
 
     def end(self, part: str) -> None:
-        """See `Observer`."""
+        """A part of a step ends."""
         self._spans.append((part, self._open[part].pop(), self._now()))
 
     def sent(self, size: float) -> None:
-        """See `Observer`."""
+        """An all-to-all sends `size` bytes to other ranks."""
         self.bytes_sent += size
 
     @contextmanager

@@ -96,7 +96,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return TokenSchema(discrete=(shift, *attached), axis=AxisReading(Axis.C_PPM, position))
 
     def most_tokens(self, settings: CarbonNMRSettings) -> int:
-        """See `ModalityDefinition`."""
+        """The largest number of tokens of a sample that the settings allow."""
         return settings.max_tokens
 
     def compress(self, columns: Items, settings: CarbonNMRSettings) -> PackedTokens:
@@ -143,7 +143,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return Items.of(rows, ("shift", "attached"), [line for row in rows for line in row])
 
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
-        """See `ModalityDefinition`."""
+        """The columns that hold it, among those of a parquet file; empty where there is none."""
         if COLUMN not in names:
             return []
         expected = f"a list of structs with {SHIFT}"
@@ -166,7 +166,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return items.where(without_faults(found)), found
 
     def spectra(self, columns: Items) -> list[tuple[Spectrum, ...]]:
-        """See `ModalityDefinition`."""
+        """The spectra of each of N rows."""
         shifts, attached = columns["shift"].tolist(), columns["attached"].tolist()
         known = [None if value != value else int(value) for value in attached]
         found: list[tuple[Spectrum, ...]] = []
@@ -196,7 +196,7 @@ class CarbonNMRDefinition(ModalityDefinition[Items, CarbonNMRSettings]):
         return None if spectrum is None else ["13CNMR", *(f"{shift:.1f}" for shift in spectrum.shifts_ppm)]
 
     def drawing(self, spectrum: CarbonNMR) -> Drawing:
-        """See `ModalityDefinition`."""
+        """What to draw of one spectrum."""
         shifts = np.array(spectrum.shifts_ppm)
         return Drawing(
             "sticks",

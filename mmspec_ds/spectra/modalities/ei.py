@@ -71,7 +71,7 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         return TokenSchema(continuous=PEAK_FIELDS, axis=axis)
 
     def most_tokens(self, settings: ElectronIonisationSettings) -> int:
-        """See `ModalityDefinition`."""
+        """The largest number of tokens of a sample that the settings allow."""
         return settings.max_tokens
 
     def compress(self, columns: PeakColumns, settings: ElectronIonisationSettings) -> PackedTokens:
@@ -129,7 +129,7 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         return PeakColumns(spectra, *(one[good_I].astype(np.float64) for one in (mz, intensity))), [faults]
 
     def spectra(self, columns: PeakColumns) -> list[tuple[Spectrum, ...]]:
-        """See `ModalityDefinition`."""
+        """The spectra of each of N rows."""
         items = columns.spectra
         found = [
             ElectronIonisationMS(
@@ -151,6 +151,6 @@ class ElectronIonisationDefinition(ModalityDefinition[PeakColumns, ElectronIonis
         return {COLUMN: pa.array(cells, pa.list_(_ENTRY))}
 
     def drawing(self, spectrum: ElectronIonisationMS) -> Drawing:
-        """See `ModalityDefinition`."""
+        """What to draw of one spectrum."""
         whole = bool((spectrum.mz == np.round(spectrum.mz)).all())
         return sticks(spectrum, None, "{:.0f}" if whole else "{:.4f}")

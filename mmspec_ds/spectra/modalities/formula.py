@@ -66,7 +66,7 @@ class FormulaDefinition(ModalityDefinition[Formulas, Settings]):
         return discrete_tokens(discrete, offsets_of([len(row) for row in columns.tokens]))
 
     def is_in(self, record: Record) -> bool:
-        """See `ModalityDefinition`."""
+        """Whether a record has it."""
         return record.formula is not None
 
     def from_records(self, records: Sequence[Record]) -> Formulas:

@@ -154,7 +154,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         )
 
     def most_tokens(self, settings: HydrogenNMRSettings) -> int:
-        """See `ModalityDefinition`."""
+        """The largest number of tokens of a sample that the settings allow."""
         return settings.max_tokens
 
     def compress(self, columns: Multiplets, settings: HydrogenNMRSettings) -> PackedTokens:
@@ -249,7 +249,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         return Multiplets(items.where(kept_N), [text or "" for text in texts], j_counts, j_hz), [faults]
 
     def spectra(self, columns: Multiplets) -> list[tuple[Spectrum, ...]]:
-        """See `ModalityDefinition`."""
+        """The spectra of each of N rows."""
         items, couplings = columns.items, columns.j_hz.tolist()
         names = ("centroid", "highest", "lowest", "category", "hydrogens")
         multiplets = [
@@ -283,7 +283,7 @@ class HydrogenNMRDefinition(ModalityDefinition[Multiplets, HydrogenNMRSettings])
         return ["1HNMR", *tokens[1:]]
 
     def drawing(self, spectrum: HydrogenNMR) -> Drawing:
-        """See `ModalityDefinition`."""
+        """What to draw of one spectrum."""
         shifts = np.array([one.centroid_ppm for one in spectrum.multiplets])
         hydrogens = np.array([float(one.hydrogens) for one in spectrum.multiplets])
         return Drawing("sticks", shifts, hydrogens, "1H shift (ppm)", "hydrogens", reverse="x")

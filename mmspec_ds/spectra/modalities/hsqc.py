@@ -126,7 +126,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         )
 
     def most_tokens(self, settings: HSQCSettings) -> int:
-        """See `ModalityDefinition`."""
+        """The largest number of tokens of a sample that the settings allow."""
         return settings.max_tokens
 
     def compress(self, columns: Items, settings: HSQCSettings) -> PackedTokens:
@@ -192,7 +192,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         return Items(lists.counts_N, fields).where(without_faults([faults])), [faults]
 
     def spectra(self, columns: Items) -> list[tuple[Spectrum, ...]]:
-        """See `ModalityDefinition`."""
+        """The spectra of each of N rows."""
         peaks = [
             HSQCPeak(carbon, hydrogen, int(count) if count == count else None, size if size == size else None)
             for carbon, hydrogen, count, size in zip(
@@ -212,7 +212,7 @@ class HSQCDefinition(ModalityDefinition[Items, HSQCSettings]):
         return {COLUMN: pa.array(cells, pa.list_(pa.struct({name: pa.float64() for name in names})))}
 
     def drawing(self, spectrum: HSQC) -> Drawing:
-        """See `ModalityDefinition`."""
+        """What to draw of one spectrum."""
         peaks = spectrum.peaks
         return Drawing(
             "points",

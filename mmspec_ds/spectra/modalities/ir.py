@@ -114,7 +114,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         return TokenSchema(continuous=fields, ordered=True, axis=axis)
 
     def most_tokens(self, settings: InfraredSettings) -> int:
-        """See `ModalityDefinition`."""
+        """The largest number of tokens of a sample that the settings allow."""
         return settings.tokens
 
     def compress(self, columns: Curves, settings: InfraredSettings) -> PackedTokens:
@@ -193,7 +193,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         return Curves(values, starts_N, kept_N, *ends), [faults]
 
     def spectra(self, columns: Curves) -> list[tuple[Spectrum, ...]]:
-        """See `ModalityDefinition`."""
+        """The spectra of each of N rows."""
         return [
             (Infrared(columns.values[start : start + count].astype(np.float64), first, last),) if count else ()
             for start, count, first, last in zip(
@@ -231,7 +231,7 @@ class InfraredDefinition(ModalityDefinition[Curves, InfraredSettings]):
         return ["IR", *(str(int(value)) for value in np.round(per_cent))]
 
     def drawing(self, spectrum: Infrared) -> Drawing:
-        """See `ModalityDefinition`."""
+        """What to draw of one spectrum."""
         return Drawing(
             "curve", _wavenumbers(spectrum), spectrum.absorbance, "wavenumber (cm-1)", "absorbance", reverse="x"
         )

@@ -124,7 +124,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return TokenSchema(tuple(discrete), PEAK_FIELDS, axis=axis)
 
     def most_tokens(self, settings: TandemMSSettings) -> int:
-        """See `ModalityDefinition`."""
+        """The largest number of tokens of a sample that the settings allow."""
         return settings.max_tokens
 
     def compress(self, columns: PeakColumns, settings: TandemMSSettings) -> PackedTokens:
@@ -204,7 +204,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         )
 
     def file_columns(self, names: Collection[str]) -> list[FileColumn]:
-        """See `ModalityDefinition`."""
+        """The columns that hold it, among those of a parquet file; empty where there is none."""
         return ms_file.file_columns(names)
 
     def decode(self, cells: Mapping[str, pa.Array], learnt: Any) -> tuple[PeakColumns, list[Faults]]:
@@ -212,7 +212,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return ms_file.decode(cells)
 
     def spectra(self, columns: PeakColumns) -> list[tuple[Spectrum, ...]]:
-        """See `ModalityDefinition`."""
+        """The spectra of each of N rows."""
         items, found = columns.spectra, list[Spectrum]()
         numbers = zip(*(items[name].tolist() for name in ENTRY_NUMBERS))
         known = zip(bounds_of(items["peaks"]), items["negative"], numbers, items["adduct"])
@@ -255,7 +255,7 @@ class TandemMSDefinition(ModalityDefinition[PeakColumns, TandemMSSettings]):
         return tokens
 
     def drawing(self, spectrum: TandemMS) -> Drawing:
-        """See `ModalityDefinition`."""
+        """What to draw of one spectrum."""
         precursor = spectrum.precursor_mz
         return sticks(
             spectrum, None if precursor is None else (precursor, spectrum.adduct or "precursor"), "{:.4f}"

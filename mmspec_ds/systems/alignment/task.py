@@ -318,7 +318,7 @@ class AlignmentTask(Task[AlignmentBatch, AlignmentLoss]):
         return {"language_model_unchanged": 1.0}
 
     def save_files(self, folder: Path) -> None:
-        """See `Task`."""
+        """Write the files that the weights depend on, `System.files`, into a run's folder."""
         write_json(folder / ENCODERS, shapes_to_json(self.model.encoders))
         if self.neighbours is not None:
             write_known(folder / NEIGHBOURS, self.neighbours.known)

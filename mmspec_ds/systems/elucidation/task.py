@@ -193,7 +193,7 @@ class ElucidationTask(Task[Batch, ElucidationLoss]):
         return self.objective.state() if isinstance(self.objective, BlendingObjective) else {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See `Task`."""
+        """Go on with what `state` gave when the checkpoint was made; called on every rank."""
         if isinstance(self.objective, BlendingObjective):
             self.objective.load_state(state)
 

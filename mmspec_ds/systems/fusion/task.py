@@ -201,7 +201,7 @@ class FusionTask(Task[FusionBatch, FusionLoss]):
         return {} if self.blending is None else self.blending.state()
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See `Task`."""
+        """Go on with what `state` gave when the checkpoint was made; called on every rank."""
         if self.blending is not None:
             self.blending.load_state(state)
 

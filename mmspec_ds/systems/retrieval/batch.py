@@ -38,7 +38,7 @@ class TextBatch:
     hidden_BL: Tensor | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "TextBatch":
-        """See `Inputs`."""
+        """The same with every tensor changed, such as moved to a device."""
         hidden_BL = None if self.hidden_BL is None else change(self.hidden_BL)
         return TextBatch(change(self.ids_BLP), change(self.mask_BL), hidden_BL)
 

@@ -166,6 +166,6 @@ class SpectrumEncoder(KeepsTemperature, RetrievalModel[SpectraBatch]):
         return self.encoder.activation_checkpointing
 
     def rebalance(self, reports: Sequence[RoutingReport]) -> None:
-        """See `RetrievalModel`."""
+        """Move the routers' selection biases, where they are in use, after a step with these reports."""
         for layer, report in zip(self.encoder.layers, reports):
             cast(SparseFeedForward, layer.feedforward).rebalance(report)

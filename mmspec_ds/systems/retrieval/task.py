@@ -190,7 +190,7 @@ class RetrievalTask(Task[RetrievalBatch, RetrievalLoss]):
         return self.schedule.to_json(self.batches_per_epoch) if self.schedule.every else {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See `Task`."""
+        """Go on with what `state` gave when the checkpoint was made; called on every rank."""
         if self.schedule.every and state:
             self.schedule.load(state, self.batches_per_epoch)
             self._round.cache_clear()
